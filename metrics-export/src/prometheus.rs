@@ -1,0 +1,234 @@
+//! A metrics page as data, and its text in the OpenMetrics format that Prometheus reads.
+//!
+//! The hot path keeps plain counters per core; at a scrape they are merged and put on a [`Page`],
+//! which prometheus-client's encoder renders through a collector. No atomic of that library is
+//! ever touched by a request. Refused here: raw paths or secrets as labels (callers pass routes),
+//! and label values that could break out of their quotes (they are escaped).
+//!
+//! ```
+//! use metrics_export::prometheus::Page;
+//!
+//! let mut page = Page::new();
+//! page.counter("tollgate_tls_handshakes_total", "TLS handshakes by kind and result.")
+//!     .value(&[("kind", "full"), ("result", "ok")], 3u64);
+//! assert!(page.render().contains(r#"handshakes_total{kind="full",result="ok"} 3"#));
+//! ```
+
+mod encode;
+mod parse;
+
+pub use parse::{ParseError, Sample, Scrape};
+
+/// The media type of a rendered page.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Upper bounds, in nanoseconds, of the request duration histogram. They start at 10 us because
+/// a request that costs 5 us of CPU would vanish in buckets that start at 5 ms.
+pub const REQUEST_DURATION_BOUNDS_NS: [u64; 19] = [
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    25_000_000,
+    50_000_000,
+    100_000_000,
+    250_000_000,
+    500_000_000,
+    1_000_000_000,
+    2_500_000_000,
+    5_000_000_000,
+    10_000_000_000,
+];
+
+/// One metrics page: families in the order in which they were added.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    families: Vec<Family>,
+}
+
+/// A figure: a whole number, or a fraction (seconds).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Number {
+    /// A whole number, rendered without a point.
+    Whole(u64),
+    /// A fraction.
+    Fraction(f64),
+}
+
+/// The cells of a duration histogram, merged over the cores.
+#[derive(Clone, Copy, Debug)]
+pub struct Durations<'a> {
+    /// Upper bounds in nanoseconds, rising.
+    pub bounds_ns: &'a [u64],
+    /// Observations per cell, not cumulated; the last one, beyond the bounds, holds what was
+    /// longer than all of them. A missing cell counts as empty.
+    pub counts: &'a [u64],
+    /// Sum of all observations in nanoseconds.
+    pub sum_ns: u64,
+}
+
+/// Adds the values of one counter or gauge family.
+#[derive(Debug)]
+pub struct Values<'a>(&'a mut Family);
+
+/// Adds the distributions of one histogram family.
+#[derive(Debug)]
+pub struct Distributions<'a>(&'a mut Family);
+
+impl Page {
+    /// An empty page.
+    #[must_use]
+    pub fn new() -> Page {
+        Page::default()
+    }
+
+    /// A counter family. `name` is the name as scraped, so it ends in `_total`.
+    pub fn counter(&mut self, name: &'static str, help: &'static str) -> Values<'_> {
+        debug_assert!(
+            name.ends_with("_total"),
+            "a counter's name ends in _total: {name}"
+        );
+        Values(self.add(Kind::Counter, name.trim_end_matches("_total"), help))
+    }
+
+    /// A gauge family.
+    pub fn gauge(&mut self, name: &'static str, help: &'static str) -> Values<'_> {
+        Values(self.add(Kind::Gauge, name, help))
+    }
+
+    /// A histogram family of durations. `name` ends in `_seconds`.
+    pub fn histogram(&mut self, name: &'static str, help: &'static str) -> Distributions<'_> {
+        debug_assert!(
+            name.ends_with("_seconds"),
+            "a duration's name ends in _seconds: {name}"
+        );
+        Distributions(self.add(Kind::Histogram, name, help))
+    }
+
+    /// Facts as labels of a constant 1. `name` is the name as scraped, so it ends in `_info`.
+    pub fn info(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        labels: &[(&'static str, &str)],
+    ) {
+        debug_assert!(
+            name.ends_with("_info"),
+            "an info's name ends in _info: {name}"
+        );
+        let family = self.add(Kind::Info, name.trim_end_matches("_info"), help);
+        family.points.push((own(labels), Point::Info));
+    }
+
+    /// The page as OpenMetrics text, ending in its EOF mark.
+    #[must_use]
+    pub fn render(self) -> String {
+        encode::text(self)
+    }
+
+    fn add(&mut self, kind: Kind, base: &'static str, help: &'static str) -> &mut Family {
+        self.families.push(Family {
+            kind,
+            base,
+            help,
+            points: Vec::new(),
+        });
+        self.families
+            .last_mut()
+            .expect("a family was pushed just above")
+    }
+}
+
+impl Values<'_> {
+    /// Adds the value of one label set.
+    pub fn value(
+        &mut self,
+        labels: &[(&'static str, &str)],
+        value: impl Into<Number>,
+    ) -> &mut Self {
+        self.0
+            .points
+            .push((own(labels), Point::Value(value.into())));
+        self
+    }
+}
+
+impl Distributions<'_> {
+    /// Adds the distribution of one label set.
+    pub fn durations(
+        &mut self,
+        labels: &[(&'static str, &str)],
+        durations: &Durations<'_>,
+    ) -> &mut Self {
+        let count_at = |cell: usize| durations.counts.get(cell).copied().unwrap_or(0);
+        let bounded = durations.bounds_ns.iter().enumerate();
+        let mut cells: Vec<(f64, u64)> = bounded
+            .map(|(cell, &bound)| (bound as f64 / 1e9, count_at(cell)))
+            .collect();
+        // The encoder writes the largest float as "+Inf".
+        cells.push((f64::MAX, count_at(durations.bounds_ns.len())));
+        let point = Point::Distribution {
+            sum_s: durations.sum_ns as f64 / 1e9,
+            cells,
+        };
+        self.0.points.push((own(labels), point));
+        self
+    }
+}
+
+impl From<u64> for Number {
+    fn from(value: u64) -> Number {
+        Number::Whole(value)
+    }
+}
+
+impl From<f64> for Number {
+    fn from(value: f64) -> Number {
+        Number::Fraction(value)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Family {
+    kind: Kind,
+    /// The name without the suffix that the encoder adds for the kind.
+    base: &'static str,
+    help: &'static str,
+    points: Vec<(Vec<(&'static str, String)>, Point)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+}
+
+#[derive(Clone, Debug)]
+enum Point {
+    Value(Number),
+    Distribution { sum_s: f64, cells: Vec<(f64, u64)> },
+    Info,
+}
+
+/// Escapes label values, which the encoder writes as they are: OpenMetrics reserves the
+/// backslash, the quote and the line feed.
+fn own(labels: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
+    let escape = |value: &str| {
+        value
+            .replace('\\', r"\\")
+            .replace('"', "\\\"")
+            .replace('\n', r"\n")
+    };
+    labels
+        .iter()
+        .map(|&(key, value)| (key, escape(value)))
+        .collect()
+}
