@@ -323,7 +323,9 @@ fn certificate_hint(error: &CertificateError) -> Option<&'static str> {
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "it was not issued for this use; its extended key usage forbids it"
         }
-        CertificateError::BadSignature => "its signature does not match the trusted CA's key",
+        CertificateError::BadSignature => {
+            "the trusted CA did not sign it; a different CA of the same name may have"
+        }
         _ => return None,
     })
 }

@@ -1,0 +1,260 @@
+//! Two pumps joined in memory: whatever way the bytes between them are cut, the same plaintext
+//! arrives, the facts agree at both ends, and failures are named on the side they reach.
+
+#![expect(clippy::unwrap_used, reason = "a test helper may panic")]
+
+mod support;
+
+use proptest::prelude::*;
+use runtime::tls::{Handshake, Pump, TlsError};
+use rustls::pki_types::ServerName;
+
+use support::{Pki, localhost};
+
+/// Both ends and what is on the wire between them.
+struct Pair {
+    client: Pump,
+    server: Pump,
+    at_client: Vec<u8>,
+    at_server: Vec<u8>,
+    cuts: Box<dyn Iterator<Item = usize>>,
+}
+
+impl Pair {
+    fn new(client: Pump, server: Pump) -> Pair {
+        Pair {
+            client,
+            server,
+            at_client: Vec::new(),
+            at_server: Vec::new(),
+            cuts: Box::new(std::iter::repeat(usize::MAX)),
+        }
+    }
+
+    /// Carries bytes both ways until neither side has any left.
+    fn settle(&mut self) -> Result<(), (&'static str, TlsError)> {
+        loop {
+            let mut wire = Vec::new();
+            self.client.take(&mut wire);
+            let server = carry(&mut self.server, &wire, &mut self.at_server, &mut self.cuts);
+            let mut back = Vec::new();
+            self.server.take(&mut back);
+            let client = carry(&mut self.client, &back, &mut self.at_client, &mut self.cuts);
+            server.map_err(|error| ("server", error))?;
+            client.map_err(|error| ("client", error))?;
+            if wire.is_empty() && back.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn carry(
+    to: &mut Pump,
+    mut wire: &[u8],
+    plain: &mut Vec<u8>,
+    cuts: &mut dyn Iterator<Item = usize>,
+) -> Result<(), TlsError> {
+    while !wire.is_empty() {
+        let size = cuts.next().unwrap_or(usize::MAX).clamp(1, wire.len());
+        let (piece, rest) = wire.split_at(size);
+        to.feed(piece, plain)?;
+        wire = rest;
+    }
+    Ok(())
+}
+
+fn pair(pki: &Pki, mutual: bool, identity: bool) -> Pair {
+    let client = Pump::client(pki.client(identity, false), localhost()).unwrap();
+    Pair::new(client, Pump::server(pki.server(mutual)).unwrap())
+}
+
+#[test]
+fn facts_agree_at_both_ends() {
+    let pki = Pki::new();
+    for mutual in [false, true] {
+        let mut pair = pair(&pki, mutual, mutual);
+        assert!(pair.client.facts().is_none(), "nothing is agreed on yet");
+        pair.settle().unwrap();
+        let (client, server) = (pair.client.facts().unwrap(), pair.server.facts().unwrap());
+        assert_eq!(client.version, "TLSv1.3");
+        assert_eq!(client.suite, "TLS_AES_256_GCM_SHA384");
+        assert_eq!(client.group, "X25519");
+        assert_eq!(client.handshake, Handshake::Full);
+        assert_eq!((client.suite, client.group), (server.suite, server.group));
+        assert_eq!(
+            client.certificates.unwrap().len(),
+            1,
+            "the server's certificate"
+        );
+        assert_eq!(server.certificates.is_some(), mutual);
+        assert_eq!(client.cipher_bytes_out, server.cipher_bytes_in);
+        assert_eq!(server.cipher_bytes_out, client.cipher_bytes_in);
+    }
+}
+
+#[test]
+fn tls_1_2_is_named_as_such() {
+    let pki = Pki::new();
+    let server = Pump::server(pki.server_with(true, &[&rustls::version::TLS12])).unwrap();
+    let mut pair = Pair::new(
+        Pump::client(pki.client(true, false), localhost()).unwrap(),
+        server,
+    );
+    pair.settle().unwrap();
+    let facts = pair.server.facts().unwrap();
+    assert_eq!(facts.version, "TLSv1.2");
+    assert!(
+        facts.suite.starts_with("TLS_ECDHE_ECDSA_WITH_"),
+        "{}",
+        facts.suite
+    );
+    assert!(facts.certificates.is_some());
+}
+
+#[test]
+fn a_second_connection_resumes_only_where_allowed() {
+    let pki = Pki::new();
+    for resumption in [false, true] {
+        let server = pki.server(false);
+        let client = pki.client(false, resumption);
+        let mut kinds = Vec::new();
+        for _ in 0..2 {
+            let pump = Pump::client(client.clone(), localhost()).unwrap();
+            let mut pair = Pair::new(pump, Pump::server(server.clone()).unwrap());
+            pair.settle().unwrap();
+            let (client, server) = (pair.client.facts().unwrap(), pair.server.facts().unwrap());
+            assert_eq!(client.handshake, server.handshake);
+            kinds.push(client.handshake);
+        }
+        let second = if resumption {
+            Handshake::Resumed
+        } else {
+            Handshake::Full
+        };
+        assert_eq!(kinds, [Handshake::Full, second]);
+    }
+}
+
+#[test]
+fn a_large_body_goes_through_in_both_directions() {
+    let mut pair = pair(&Pki::new(), false, false);
+    pair.settle().unwrap();
+    let body: Vec<u8> = (0..1_000_000_u32).map(|i| (i % 251) as u8).collect();
+    let mut wire = Vec::new();
+    pair.client.write(&body, &mut wire).unwrap();
+    pair.server.feed(&wire, &mut pair.at_server).unwrap();
+    assert!(pair.at_server == body, "client to server");
+    wire.clear();
+    pair.server.write(&body, &mut wire).unwrap();
+    pair.client.feed(&wire, &mut pair.at_client).unwrap();
+    assert!(pair.at_client == body, "server to client");
+}
+
+#[test]
+fn close_notify_is_told_from_data_and_ends_it() {
+    let mut pair = pair(&Pki::new(), false, false);
+    pair.settle().unwrap();
+    let mut wire = Vec::new();
+    pair.server.write(b"last", &mut wire).unwrap();
+    pair.server.close(&mut wire);
+    wire.extend_from_slice(b"bytes after the end mean nothing");
+    assert!(!pair.client.peer_closed());
+    pair.client.feed(&wire, &mut pair.at_client).unwrap();
+    assert_eq!(pair.at_client, b"last");
+    assert!(pair.client.peer_closed());
+    assert!(!pair.server.peer_closed());
+}
+
+#[test]
+fn plaintext_before_the_handshake_is_refused_not_kept() {
+    let mut pair = pair(&Pki::new(), false, false);
+    let error = pair.client.write(b"early", &mut Vec::new()).unwrap_err();
+    assert!(error.to_string().contains("handshake"), "{error}");
+    pair.settle().unwrap();
+    assert!(pair.at_server.is_empty());
+}
+
+#[test]
+fn a_missing_client_certificate_is_an_alert_with_a_name() {
+    let mut pair = pair(&Pki::new(), true, false);
+    let (side, error) = pair.settle().unwrap_err();
+    assert_eq!((side, error.alert()), ("server", None));
+    assert!(
+        error.to_string().contains("presented no certificate"),
+        "{error}"
+    );
+    // The alert was taken and carried in the same round: the client, which was ready before the
+    // server judged it, learns why.
+    assert!(pair.client.ready());
+    let error = pair.client.feed(&[0], &mut Vec::new()).unwrap_err();
+    assert_eq!(error.alert(), Some("certificate_required"));
+    assert!(error.to_string().contains("client certificate"), "{error}");
+}
+
+#[test]
+fn a_foreign_ca_and_a_wrong_name_are_told_apart() {
+    let pki = Pki::new();
+    let stranger = Pki::new().client(false, false);
+    let wrong = ServerName::try_from("other.example").unwrap();
+    for (config, name, needle) in [
+        (stranger, localhost(), "did not sign it"),
+        (pki.client(false, false), wrong, "not valid for name"),
+    ] {
+        let client = Pump::client(config, name).unwrap();
+        let mut pair = Pair::new(client, Pump::server(pki.server(false)).unwrap());
+        let (side, error) = pair.settle().unwrap_err();
+        assert_eq!(side, "client");
+        assert!(error.to_string().contains(needle), "{error}");
+        let mut alert = Vec::new();
+        assert!(pair.client.take(&mut alert) > 0, "the server is told");
+        assert!(
+            pair.server
+                .feed(&alert, &mut Vec::new())
+                .unwrap_err()
+                .alert()
+                .is_some()
+        );
+    }
+}
+
+#[test]
+fn plain_http_on_a_tls_port_is_refused_with_an_alert() {
+    let mut server = Pump::server(Pki::new().server(false)).unwrap();
+    let error = server
+        .feed(b"GET / HTTP/1.1\r\n\r\n", &mut Vec::new())
+        .unwrap_err();
+    assert!(error.to_string().contains("does not speak TLS"), "{error}");
+    let mut alert = Vec::new();
+    server.take(&mut alert);
+    assert_eq!(alert[0], 21, "an alert record");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_split_gives_the_same_plaintext(
+        cuts in prop::collection::vec(1_usize..600, 1..40),
+        messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..5000), 1..5),
+    ) {
+        let mut pair = pair(&Pki::new(), true, true);
+        pair.cuts = Box::new(cuts.into_iter().cycle());
+        pair.settle().unwrap();
+        for message in &messages {
+            for to_server in [true, false] {
+                let mut wire = Vec::new();
+                let (from, to, plain) = if to_server {
+                    (&mut pair.client, &mut pair.server, &mut pair.at_server)
+                } else {
+                    (&mut pair.server, &mut pair.client, &mut pair.at_client)
+                };
+                from.write(message, &mut wire).unwrap();
+                carry(to, &wire, plain, &mut pair.cuts).unwrap();
+            }
+        }
+        let all = messages.concat();
+        prop_assert_eq!(&pair.at_server, &all);
+        prop_assert_eq!(&pair.at_client, &all);
+    }
+}
