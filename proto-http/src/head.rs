@@ -1,0 +1,184 @@
+//! Message heads: the first line and the fields, as spans over the caller's buffer.
+
+/// A range of bytes in the buffer a head was read from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// The bytes themselves; `bytes` is the input the head was read from. Empty if it is too short
+    /// to be that.
+    #[inline]
+    pub fn of(self, bytes: &[u8]) -> &[u8] {
+        bytes
+            .get(self.start as usize..self.end as usize)
+            .unwrap_or_default()
+    }
+
+    /// Number of bytes.
+    pub fn len(self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    /// There is no byte in it.
+    pub fn is_empty(self) -> bool {
+        self.start == self.end
+    }
+}
+
+/// One field line; the value is without the white space around it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Field {
+    /// The name as sent, in whatever case.
+    pub name: Span,
+    /// The value.
+    pub value: Span,
+}
+
+/// A request method (RFC 9110 section 9, RFC 5789). Names are case-sensitive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// GET.
+    Get,
+    /// HEAD: answered like GET, without the body.
+    Head,
+    /// POST.
+    Post,
+    /// PUT.
+    Put,
+    /// DELETE.
+    Delete,
+    /// OPTIONS.
+    Options,
+    /// PATCH.
+    Patch,
+    /// TRACE.
+    Trace,
+    /// CONNECT: a server of this crate refuses it, a client may send it.
+    Connect,
+    /// Any other token; its name is in [`RequestHead::method_name`].
+    #[default]
+    Other,
+}
+
+/// The protocol versions that are spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Version {
+    /// HTTP/1.0.
+    Http10,
+    /// HTTP/1.1.
+    #[default]
+    Http11,
+}
+
+/// How long a body is (RFC 9112 section 6.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyLength {
+    /// There is none: a request that names no length, or a response that cannot have one.
+    #[default]
+    Empty,
+    /// So many bytes, as Content-Length says; may be 0.
+    Exact(u64),
+    /// Chunks until the last one.
+    Chunked,
+    /// Everything until the connection ends; responses only.
+    UntilClose,
+}
+
+/// The head of a request.
+#[derive(Debug, Default)]
+pub struct RequestHead {
+    /// The method.
+    pub method: Method,
+    /// The method's name as sent.
+    pub method_name: Span,
+    /// The whole target as sent; see [`RequestHead::path`].
+    pub target: Span,
+    /// The version.
+    pub version: Version,
+    /// How long the body is.
+    pub length: BodyLength,
+    /// The client allows another request on this connection.
+    pub keep_alive: bool,
+    /// The client waits for 100 Continue before it sends the body.
+    pub expect_continue: bool,
+    /// The value of Host; always there in HTTP/1.1.
+    pub host: Option<Span>,
+    /// The value of Authorization.
+    pub authorization: Option<Span>,
+    pub(crate) path_start: u32,
+    pub(crate) fields: Vec<Field>,
+}
+
+impl RequestHead {
+    /// All fields in the order they were sent.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The value of the first field of this name, given in lower case.
+    pub fn field<'b>(&self, bytes: &'b [u8], lower_name: &str) -> Option<&'b [u8]> {
+        find(&self.fields, bytes, lower_name)
+    }
+
+    /// The path of the target without its query; `*` for `OPTIONS *`.
+    pub fn path<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        let _ = self.path_start;
+        self.target.of(bytes)
+    }
+
+    /// What follows the first `?` of the target.
+    pub fn query<'b>(&self, bytes: &'b [u8]) -> Option<&'b [u8]> {
+        self.target.of(bytes).get(0..0)
+    }
+
+    /// An error (411) if the request says nothing about a body, for routes that need one.
+    pub fn require_length(&self) -> Result<(), crate::Error> {
+        match self.length {
+            BodyLength::Empty => Err(crate::Error::LengthRequired),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The head of a response.
+#[derive(Debug, Default)]
+pub struct ResponseHead {
+    /// The status, 200 to 599.
+    pub status: u16,
+    /// The version.
+    pub version: Version,
+    /// How long the body is.
+    pub length: BodyLength,
+    /// The server allows another request on this connection.
+    pub keep_alive: bool,
+    pub(crate) fields: Vec<Field>,
+}
+
+impl ResponseHead {
+    /// All fields in the order they were sent.
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+
+    /// The value of the first field of this name, given in lower case.
+    pub fn field<'b>(&self, bytes: &'b [u8], lower_name: &str) -> Option<&'b [u8]> {
+        find(&self.fields, bytes, lower_name)
+    }
+}
+
+fn find<'b>(fields: &[Field], bytes: &'b [u8], lower_name: &str) -> Option<&'b [u8]> {
+    fields
+        .iter()
+        .find(|field| {
+            field
+                .name
+                .of(bytes)
+                .eq_ignore_ascii_case(lower_name.as_bytes())
+        })
+        .map(|field| field.value.of(bytes))
+}
