@@ -6,4 +6,11 @@
 //! disk or the connection writes the result.
 #![forbid(unsafe_code)]
 
+pub mod csv;
+pub mod date;
+pub mod hlog;
 pub mod prometheus;
+pub mod run;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,267 @@
+//! The `Run` record: everything that a measurement leaves behind, as one serde structure.
+//!
+//! Every figure of a report can be derived again from it. Quantities are whole numbers with the
+//! unit in the key (`_ns`, `_bytes`, `_milli_per_s`); shares and ratios are fractions. Asked and
+//! achieved are both kept. Refused: secrets (no token, no key, no path of one), and a schema
+//! version that this build does not know.
+
+mod result;
+mod slice;
+
+use serde::{Deserialize, Serialize};
+
+pub use result::{ClosedLoop, Connecting, Cost, Percentiles, ServiceCost, VariantResult, Verdict};
+pub use slice::{ServiceCpu, Slice, SliceKind};
+
+/// The name that every record carries.
+pub const SCHEMA: &str = "tollgate.run";
+
+/// The version of the record's shape. A change that an older reader would misread raises it.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One measurement, whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// Always [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The name of its directory.
+    pub id: String,
+    /// What was asked: `matrix`.
+    pub command: String,
+    /// When it began, RFC 3339, UTC.
+    pub started_at: String,
+    /// How long it took.
+    pub elapsed_ns: u64,
+    /// Whether every planned slice was taken; false after an interruption.
+    pub complete: bool,
+    /// Whether it can be believed. First, because it goes before every figure.
+    pub validity: Validity,
+    /// What was run.
+    pub plan: Plan,
+    /// On what.
+    pub environment: Environment,
+    /// That each slice was what its label says.
+    pub proofs: Vec<Proof>,
+    /// Figures per variant.
+    pub results: Vec<VariantResult>,
+    /// Differences between variants: what each layer costs.
+    pub costs: Vec<Cost>,
+    /// The larger end of the interval of the A/A difference, as a share of the baseline; absent
+    /// when there were too few rounds for an interval.
+    pub noise_floor_share: Option<f64>,
+    /// Every slice that was taken, in order, those that were repeated included.
+    pub slices: Vec<Slice>,
+}
+
+/// What was run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// `orders-create`, `ping`, ..
+    pub workload: String,
+    /// `gateway` or `direct`.
+    pub call_path: String,
+    /// `mesh` or `single`.
+    pub topology: String,
+    /// `http/1.1`.
+    pub protocol: String,
+    /// `constant` or `poisson`.
+    pub arrivals: String,
+    /// `spin` or `sleep`: how the generator waits.
+    pub client_wait: String,
+    /// Kept-alive connections.
+    pub connections: u64,
+    /// Planned rounds.
+    pub rounds: u32,
+    /// How many times each variant's processes were started.
+    pub instances: u32,
+    /// Length of a slice.
+    pub slice_ns: u64,
+    /// Length of the warm-up of an instance.
+    pub warmup_ns: u64,
+    /// Length of a slice of new connections.
+    pub handshake_slice_ns: u64,
+    /// The share of the slowest variant's capacity that is the operating point, in thousandths.
+    pub operating_share_milli: u32,
+    /// The rate of every open-loop slice, in thousandths of a request per second.
+    pub rate_milli_per_s: u64,
+    /// Where the rate comes from, as a sentence.
+    pub rate_source: String,
+    /// Seed of order, arrivals and resampling.
+    pub seed: u64,
+    /// Whether it was the short form.
+    pub quick: bool,
+    /// Cores of the servers.
+    pub server_cores: Vec<usize>,
+    /// Cores of the generator.
+    pub generator_cores: Vec<usize>,
+    /// What was compared.
+    pub variants: Vec<PlannedVariant>,
+}
+
+/// One variant as planned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedVariant {
+    /// Its key in the rest of the record.
+    pub id: String,
+    /// Its name for people.
+    pub label: String,
+    /// The profile's label.
+    pub profile: String,
+    /// `none`, `one` or `unique:N`.
+    pub tokens: String,
+    /// Whether the servers kept verified tokens.
+    pub token_cache: bool,
+}
+
+/// The machine and the programs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// The processor's name.
+    pub cpu_model: String,
+    /// Processors online.
+    pub cpus: u64,
+    /// Whether a hypervisor is beneath.
+    pub virtual_machine: bool,
+    /// The kernel's release.
+    pub kernel: String,
+    /// The frequency governor, where there is one to read.
+    pub governor: Option<String>,
+    /// Whether interrupts are billed apart from tasks; absent when the kernel does not say.
+    pub irq_time_accounting: Option<bool>,
+    /// The I/O driver of the generator.
+    pub client_driver: String,
+    /// The I/O drivers that the servers named on their metrics pages.
+    pub server_drivers: Vec<String>,
+    /// The version of tollgate.
+    pub version: String,
+    /// The commit it was built from, where known.
+    pub commit: Option<String>,
+    /// Whether it was built with optimisation.
+    pub optimised: bool,
+}
+
+/// That slices were what their label says, checked at both ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// The variant's id.
+    pub variant: String,
+    /// What was checked, such as `token verified`.
+    pub claim: String,
+    /// In how many slices it was checked.
+    pub slices: u64,
+    /// Whether it held in all of them.
+    pub holds: bool,
+    /// What was found: the figures of the last slice, or of the first that failed.
+    pub found: String,
+}
+
+/// Whether a run can be believed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Validity {
+    /// False when any bound was broken.
+    pub valid: bool,
+    /// Each broken bound.
+    pub breaches: Vec<Breach>,
+    /// Slices that were disturbed and taken once more.
+    pub slices_repeated: u64,
+    /// What a reader should know, though it breaks no bound.
+    pub notes: Vec<String>,
+    /// The bounds that held.
+    pub bounds: Bounds,
+}
+
+/// A broken bound, with what to do about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Breach {
+    /// The bound's key in [`Bounds`], or `errors`.
+    pub bound: String,
+    /// The variant's id, where it is one variant's breach.
+    pub variant: Option<String>,
+    /// What happened and what to do, as a sentence.
+    pub sentence: String,
+}
+
+/// The bounds within which a run is valid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Bounds {
+    /// The p99 of how late the generator sent.
+    pub lateness_p99_ns_max: u64,
+    /// The share of the asked requests that must be answered.
+    pub achieved_share_min: f64,
+    /// Requests that did not fit in the queue.
+    pub dropped_max: u64,
+    /// The share of time that the hypervisor took away.
+    pub steal_share_max: f64,
+    /// The share of the measured cores that other programs used.
+    pub foreign_share_max: f64,
+    /// How often a control group throttled us.
+    pub throttled_max: u64,
+    /// Requests that failed.
+    pub errors_max: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Bounds {
+        Bounds {
+            lateness_p99_ns_max: 100_000,
+            achieved_share_min: 0.99,
+            dropped_max: 0,
+            steal_share_max: 0.01,
+            foreign_share_max: 0.02,
+            throttled_max: 0,
+            errors_max: 0,
+        }
+    }
+}
+
+impl Run {
+    /// The record as indented JSON, ending in a line feed.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self)
+            .expect("a record has only string keys, which JSON can always write");
+        text.push('\n');
+        text
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// A sentence when the text is no record, or one of another version.
+    pub fn from_json(text: &str) -> Result<Run, String> {
+        #[derive(Deserialize)]
+        struct Head {
+            schema: String,
+            schema_version: u32,
+        }
+        let head: Head = serde_json::from_str(text)
+            .map_err(|error| format!("this is no record of a run: {error}"))?;
+        if head.schema != SCHEMA || head.schema_version != SCHEMA_VERSION {
+            return Err(format!(
+                "this record is {} version {}, and this build reads {SCHEMA} version \
+                 {SCHEMA_VERSION}; use the build that wrote it",
+                head.schema, head.schema_version
+            ));
+        }
+        serde_json::from_str(text).map_err(|error| format!("the record is damaged: {error}"))
+    }
+
+    /// The figures of a variant.
+    #[must_use]
+    pub fn result(&self, variant: &str) -> Option<&VariantResult> {
+        self.results.iter().find(|result| result.variant == variant)
+    }
+
+    /// The name of a variant for people.
+    #[must_use]
+    pub fn label<'a>(&'a self, variant: &'a str) -> &'a str {
+        let planned = self
+            .plan
+            .variants
+            .iter()
+            .find(|planned| planned.id == variant);
+        planned.map_or(variant, |planned| &planned.label)
+    }
+}

@@ -1,0 +1,144 @@
+//! What a run found: figures per variant, and the costs of layers with their intervals.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The figures of one variant over all of its slices.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct VariantResult {
+    /// The variant's id.
+    pub variant: String,
+    /// Open-loop slices that count.
+    pub slices: u64,
+    /// Requests asked for in them.
+    pub requests_asked: u64,
+    /// Requests answered as they should be.
+    pub requests_answered: u64,
+    /// Requests that did not fit in the queue.
+    pub dropped: u64,
+    /// Failed requests by kind, over slices of every kind.
+    pub errors: BTreeMap<String, u64>,
+    /// Server CPU per request, all services: the median over the slices.
+    pub cpu_ns_per_request: u64,
+    /// The same for each service.
+    pub services: Vec<ServiceCost>,
+    /// The share of the server CPU that was spent in the kernel, in thousandths (from clock
+    /// ticks, good to about 3%).
+    pub system_share_milli: Option<u32>,
+    /// The whole busy time of the server cores per request, softirq included. It must agree with
+    /// the sum over the services.
+    pub busy_ns_per_request: Option<u64>,
+    /// CPU of the generator per request.
+    pub client_cpu_ns_per_request: Option<u64>,
+    /// From the intended send time.
+    pub response: Percentiles,
+    /// From the actual send time.
+    pub service: Percentiles,
+    /// How late the generator sent.
+    pub lateness: Percentiles,
+    /// Bytes on the wire from the generator per request, TLS included.
+    pub bytes_sent_per_request: u64,
+    /// Bytes on the wire to the generator per request, TLS included.
+    pub bytes_received_per_request: u64,
+    /// The closed loop, where it was run.
+    pub closed_loop: Option<ClosedLoop>,
+    /// New connections, where they were run.
+    pub connecting: Option<Connecting>,
+}
+
+/// Server CPU of one service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceCost {
+    /// The service's name.
+    pub service: String,
+    /// CPU per request of the generator: the median over the slices.
+    pub cpu_ns_per_request: u64,
+}
+
+/// Points of a distribution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Percentiles {
+    /// Values recorded.
+    pub count: u64,
+    /// Half are at most this.
+    pub p50_ns: u64,
+    /// 90% are at most this.
+    pub p90_ns: u64,
+    /// 99% are at most this.
+    pub p99_ns: u64,
+    /// 99.9% are at most this.
+    pub p999_ns: u64,
+    /// The largest.
+    pub max_ns: u64,
+}
+
+/// What the closed loop found: each connection sends again as soon as it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedLoop {
+    /// Requests per second in thousandths: the median over the instances.
+    pub requests_milli_per_s: u64,
+    /// Server CPU per request at that rate.
+    pub cpu_ns_per_request: u64,
+}
+
+/// What new connections cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connecting {
+    /// Connections opened in slices that count.
+    pub connections: u64,
+    /// Full handshakes among them, as the generator saw them.
+    pub handshakes_full: u64,
+    /// Resumed handshakes among them.
+    pub handshakes_resumed: u64,
+    /// Server CPU per new connection: TCP, handshake where there is one, one request, close.
+    pub cpu_ns_per_connection: u64,
+    /// Of which the handshake: what is left after a new connection without TLS has been taken
+    /// off. Absent without TLS.
+    pub cpu_ns_per_handshake: Option<u64>,
+    /// CPU of the generator per new connection.
+    pub client_cpu_ns_per_connection: Option<u64>,
+}
+
+/// A difference between variants.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Its key, such as `tls` or `jwt-repeat`.
+    pub id: String,
+    /// Its name for people.
+    pub label: String,
+    /// The difference as a formula, such as `S1 - S0`.
+    pub formula: String,
+    /// `request` or `connection`.
+    pub per: String,
+    /// How many rounds had all that the difference needs.
+    pub rounds: u64,
+    /// The estimate; absent when no round was whole.
+    pub estimate_ns: Option<i64>,
+    /// The lower end of the interval; absent when there were too few rounds.
+    pub low_ns: Option<i64>,
+    /// The upper end of the interval.
+    pub high_ns: Option<i64>,
+    /// The confidence that was asked of the interval.
+    pub level: f64,
+    /// `signed-rank`, `bootstrap`, or `none`.
+    pub method: String,
+    /// What the ratio was taken to, in ns: the median of the variant that the layer was added to.
+    pub reference_ns: u64,
+    /// In one word what the interval means.
+    pub verdict: Verdict,
+    /// In one phrase what the interval means.
+    pub words: String,
+}
+
+/// What the interval of a cost means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The interval excludes zero, and the estimate is above the noise floor.
+    Resolved,
+    /// The interval includes zero, or the estimate is below the noise floor.
+    WithinNoise,
+    /// There is no interval: too few rounds.
+    TooFewRounds,
+}

@@ -1,0 +1,129 @@
+//! One slice: what was asked, what came back, and what it cost. The rows of `slices.csv`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Percentiles;
+
+/// One slice of one variant.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Slice {
+    /// The variant's id.
+    pub variant: String,
+    /// What kind of slice it was.
+    pub kind: SliceKind,
+    /// Which start of the processes, from 0.
+    pub instance: u32,
+    /// The round, from 0; a warm-up slice belongs to the round that it comes before.
+    pub round: u32,
+    /// The place in the order of its round, from 0.
+    pub position: u32,
+    /// 1 for a slice that was taken once more because the first attempt was disturbed.
+    pub attempt: u32,
+    /// Whether it counts; a disturbed slice that was repeated does not.
+    pub counts: bool,
+    /// What disturbed it, as sentences.
+    pub disturbances: Vec<String>,
+    /// When it began, in ns since 1970.
+    pub start_unix_ns: u64,
+    /// How long it lasted.
+    pub duration_ns: u64,
+    /// Requests (or connections) asked for; 0 in a closed loop.
+    pub requests_asked: u64,
+    /// Requests sent.
+    pub requests_sent: u64,
+    /// Requests answered as they should be.
+    pub requests_answered: u64,
+    /// Requests that did not fit in the queue.
+    pub dropped: u64,
+    /// Failed requests by kind.
+    pub errors: BTreeMap<String, u64>,
+    /// Bytes on the wire from the generator.
+    pub bytes_sent: u64,
+    /// Bytes on the wire to the generator.
+    pub bytes_received: u64,
+    /// Connections opened within the slice.
+    pub connections_opened: u64,
+    /// Full handshakes within the slice, as the generator saw them.
+    pub handshakes_full: u64,
+    /// Resumed handshakes within the slice.
+    pub handshakes_resumed: u64,
+    /// From the intended send time.
+    pub response: Percentiles,
+    /// From the actual send time.
+    pub service: Percentiles,
+    /// How late the generator sent.
+    pub lateness: Percentiles,
+    /// CPU of each service process.
+    pub services: Vec<ServiceCpu>,
+    /// CPU of the generator's process.
+    pub client_cpu_ns: u64,
+    /// Busy time of the server cores, everything included.
+    pub busy_ns: u64,
+    /// Of which softirq, from clock ticks.
+    pub softirq_ns: u64,
+    /// Time that the hypervisor took from the measured cores.
+    pub steal_ns: u64,
+    /// CPU that other programs used on the measured cores; absent when they are too many to read.
+    pub foreign_ns: Option<u64>,
+    /// Times that a control group throttled us.
+    pub throttled: u64,
+}
+
+/// What a slice did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SliceKind {
+    /// Requests at their intended times over kept connections: the headline.
+    Open,
+    /// Each connection sends again as soon as it is answered.
+    Closed,
+    /// A new connection for each request.
+    Connect,
+}
+
+impl SliceKind {
+    /// The name in CSV and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SliceKind::Open => "open",
+            SliceKind::Closed => "closed",
+            SliceKind::Connect => "connect",
+        }
+    }
+}
+
+/// CPU of one service process in a slice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceCpu {
+    /// The service's name.
+    pub service: String,
+    /// Run time of all its threads, as the scheduler keeps it.
+    pub cpu_ns: u64,
+    /// Of which in user space, from clock ticks.
+    pub user_ns: u64,
+    /// Of which in the kernel, from clock ticks.
+    pub system_ns: u64,
+}
+
+impl Slice {
+    /// Server CPU of all services.
+    #[must_use]
+    pub fn cpu_ns(&self) -> u64 {
+        self.services.iter().map(|service| service.cpu_ns).sum()
+    }
+
+    /// Server CPU per answered request; None when nothing was answered.
+    #[must_use]
+    pub fn cpu_ns_per_request(&self) -> Option<f64> {
+        (self.requests_answered > 0).then(|| self.cpu_ns() as f64 / self.requests_answered as f64)
+    }
+
+    /// Failed requests of every kind.
+    #[must_use]
+    pub fn errors_total(&self) -> u64 {
+        self.errors.values().sum()
+    }
+}

@@ -1,0 +1,107 @@
+//! A small made-up run for the tests of this crate.
+
+use crate::run::*;
+
+/// A run of two variants with one slice each, one of them disturbed.
+pub fn run() -> Run {
+    let slice = |variant: &str, cpu_ns: u64, disturbances: Vec<String>| Slice {
+        variant: variant.into(),
+        kind: SliceKind::Open,
+        instance: 0,
+        round: 0,
+        position: 0,
+        attempt: 0,
+        counts: true,
+        disturbances,
+        start_unix_ns: 1_700_000_000_000_000_000,
+        duration_ns: 1_000_000_000,
+        requests_asked: 1600,
+        requests_sent: 1600,
+        requests_answered: 1600,
+        dropped: 0,
+        errors: [("status-409".to_owned(), 0)].into(),
+        bytes_sent: 1_600_000,
+        bytes_received: 320_000,
+        connections_opened: 0,
+        handshakes_full: 0,
+        handshakes_resumed: 0,
+        response: Percentiles {
+            count: 1600,
+            p99_ns: 251_000,
+            ..Percentiles::default()
+        },
+        service: Percentiles::default(),
+        lateness: Percentiles::default(),
+        services: vec![ServiceCpu {
+            service: "gateway".into(),
+            cpu_ns,
+            user_ns: 10_000_000,
+            system_ns: 20_000_000,
+        }],
+        client_cpu_ns: 1,
+        busy_ns: 2,
+        softirq_ns: 3,
+        steal_ns: 4,
+        foreign_ns: None,
+        throttled: 0,
+    };
+    Run {
+        schema: SCHEMA.into(),
+        schema_version: SCHEMA_VERSION,
+        id: "20231114-221320".into(),
+        command: "matrix".into(),
+        started_at: "2023-11-14T22:13:20Z".into(),
+        elapsed_ns: 2_000_000_000,
+        complete: true,
+        validity: Validity::default(),
+        plan: plan(),
+        environment: Environment::default(),
+        proofs: vec![],
+        results: vec![],
+        costs: vec![],
+        noise_floor_share: Some(0.004),
+        slices: vec![
+            slice("s0", 30_000_000, vec![]),
+            slice(
+                "s1",
+                40_000_000,
+                vec!["steal was 3%, \"much\"".into(), "late".into()],
+            ),
+        ],
+    }
+}
+
+fn plan() -> Plan {
+    Plan {
+        workload: "orders-create".into(),
+        call_path: "gateway".into(),
+        topology: "mesh".into(),
+        protocol: "http/1.1".into(),
+        arrivals: "constant".into(),
+        client_wait: "spin".into(),
+        connections: 64,
+        rounds: 1,
+        instances: 1,
+        slice_ns: 1_000_000_000,
+        warmup_ns: 0,
+        handshake_slice_ns: 0,
+        operating_share_milli: 400,
+        rate_milli_per_s: 1_600_000,
+        rate_source: String::new(),
+        seed: 1,
+        quick: false,
+        server_cores: vec![0],
+        generator_cores: vec![1],
+        variants: vec![],
+    }
+}
+
+#[test]
+fn a_record_is_read_back_and_another_version_refused() {
+    let run = run();
+    let text = run.to_json();
+    assert_eq!(Run::from_json(&text), Ok(run));
+    let newer = text.replace("\"schema_version\": 1", "\"schema_version\": 99");
+    assert!(Run::from_json(&newer).unwrap_err().contains("version 99"));
+    assert!(Run::from_json("{}").is_err());
+}
