@@ -1,1 +1,38 @@
-//! Placeholder; replaced in the next commit.
+//! Who is calling, and what they may do.
+//!
+//! This crate owns the security profiles, access tokens (JWT and JWKS), client credentials,
+//! certificates, TLS configuration and the one authorization decision. It is pure: bytes and
+//! `now` (unix seconds) go in, values come out. It opens no file and no socket and reads no clock;
+//! the only thing it takes from outside is randomness, where keys and secrets are made.
+//!
+//! ```text
+//!   profile -> tls (from material, pki)      one rustls configuration per profile
+//!   bytes of a token -> jwt::verify | cache  -> Access      who the token speaks for
+//!   bytes of a certificate -> identity       -> Identity    who the connection speaks for
+//!   Access + Identity -> policy::authorize   -> Permit      the proof that a handler demands
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod cache;
+pub mod error;
+pub mod grant;
+pub mod identity;
+pub mod jwks;
+pub mod jwt;
+pub mod material;
+pub mod pki;
+pub mod policy;
+pub mod profile;
+pub mod scope;
+pub mod tls;
+
+mod der;
+
+pub use cache::TokenCache;
+pub use error::{Denied, Error, TokenError};
+pub use identity::Identity;
+pub use jwks::KeySet;
+pub use jwt::{Access, Algorithm, NewClaims, Signer, Verifier};
+pub use policy::{Callers, Credentials, Permit, Route, authorize};
+pub use profile::{Profile, TokenCheck, Transport};
+pub use scope::{Scope, ScopeSet};

@@ -1,0 +1,273 @@
+//! The one decision: may this request use this route?
+//!
+//! Owns [`authorize`], the only function that makes a [`Permit`], and the marker trait by which a
+//! route states what it demands. A handler takes the `Permit` of its own route, so that skipping
+//! the check, or using another route's, does not compile. All profiles run this one path: where
+//! tokens are ignored, the same function gives the permit.
+//!
+//! ```
+//! use authn::policy::{Callers, Credentials, Permit, Route, authorize};
+//! use authn::{Scope, TokenCheck, Transport};
+//!
+//! struct ReadOrder;
+//! impl Route for ReadOrder {
+//!     const NAME: &'static str = "orders.read_one";
+//!     const SCOPE: Option<Scope> = Some(Scope::OrdersRead);
+//!     const CALLERS: Callers = Callers::Any;
+//! }
+//! fn read_order(permit: Permit<'_, ReadOrder>) -> String {
+//!     format!("for {}", permit.client())
+//! }
+//!
+//! let nobody = Credentials::default();
+//! let permit = authorize::<ReadOrder>(TokenCheck::Ignore, Transport::Plain, &nobody).unwrap();
+//! assert_eq!(read_order(permit), "for anonymous");
+//! let denied = authorize::<ReadOrder>(TokenCheck::Verify, Transport::Plain, &nobody).unwrap_err();
+//! assert_eq!(denied.status(), 401);
+//! ```
+//!
+//! A permit cannot be made by hand:
+//! ```compile_fail,E0451
+//! # use authn::policy::*; use authn::*;
+//! # struct A; impl Route for A { const NAME: &'static str = "a";
+//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any; }
+//! # let nobody = Credentials::default();
+//! let permit: Permit<'_, A> =
+//!     Permit { credentials: &nobody, decision: Decision::Open, route: std::marker::PhantomData };
+//! ```
+//! It cannot be cloned, so one check serves one request:
+//! ```compile_fail,E0599
+//! # use authn::policy::*; use authn::*;
+//! # struct A; impl Route for A { const NAME: &'static str = "a";
+//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any; }
+//! # let nobody = Credentials::default();
+//! let permit = authorize::<A>(TokenCheck::Ignore, Transport::Plain, &nobody).unwrap();
+//! let second: Permit<'_, A> = permit.clone();
+//! ```
+//! It is of no use to the handler of another route:
+//! ```compile_fail,E0308
+//! # use authn::policy::*; use authn::*;
+//! # struct A; impl Route for A { const NAME: &'static str = "a";
+//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any; }
+//! # struct B; impl Route for B { const NAME: &'static str = "b";
+//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any; }
+//! # let nobody = Credentials::default();
+//! fn handler_of_b(permit: Permit<'_, B>) {}
+//! let permit = authorize::<A>(TokenCheck::Ignore, Transport::Plain, &nobody).unwrap();
+//! handler_of_b(permit);
+//! ```
+//! It does not outlive the credentials of its request:
+//! ```compile_fail,E0597
+//! # use authn::policy::*; use authn::*;
+//! # struct A; impl Route for A { const NAME: &'static str = "a";
+//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any; }
+//! let kept = {
+//!     let credentials = Credentials::default();
+//!     authorize::<A>(TokenCheck::Ignore, Transport::Plain, &credentials).unwrap()
+//! };
+//! kept.client();
+//! ```
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::error::{Denied, TokenError};
+use crate::identity::Identity;
+use crate::jwt::Access;
+use crate::profile::{TokenCheck, Transport};
+use crate::scope::Scope;
+
+/// What a route demands, stated once, as constants of a type that exists for nothing else.
+pub trait Route {
+    /// The name for metrics and logs, such as `orders.create`.
+    const NAME: &'static str;
+    /// The scope that a token must carry, if any.
+    const SCOPE: Option<Scope>;
+    /// Who may call.
+    const CALLERS: Callers;
+}
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Callers {
+    /// Any certificate of the client authority; without mutual TLS, any client.
+    Any,
+    /// These only, by the name in their certificate; without mutual TLS, by `client_id`.
+    Named(&'static [&'static str]),
+}
+
+/// What a request brought, already verified: made by the guard of a service.
+#[derive(Clone, Debug, Default)]
+pub struct Credentials {
+    /// The client certificate of the connection, if there is one.
+    pub identity: Option<Identity>,
+    /// The access token of the request, if there is one.
+    pub access: Option<Arc<Access>>,
+}
+
+/// How far a permitted request was checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Decision {
+    /// No token was demanded.
+    Open,
+    /// A valid token was demanded and found.
+    TokenVerified,
+    /// Token, scope and caller were demanded and found.
+    Enforced,
+}
+
+impl Decision {
+    /// A word for metrics, such as `enforced`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Decision::Open => "open",
+            Decision::TokenVerified => "token_verified",
+            Decision::Enforced => "enforced",
+        }
+    }
+}
+
+/// The proof that [`authorize`] allowed one request on route `R`.
+#[must_use = "a permit is handed to the handler of its route"]
+pub struct Permit<'r, R> {
+    credentials: &'r Credentials,
+    decision: Decision,
+    // A function type keeps the marker out of Send, Sync and drop checks.
+    route: PhantomData<fn(R) -> R>,
+}
+
+impl<'r, R: Route> Permit<'r, R> {
+    /// Whose request it is: the token's `client_id`, else the name in the certificate, else
+    /// `anonymous`. Under [`Decision::Open`] this names, it does not prove, unless it came from a
+    /// certificate.
+    pub fn client(&self) -> &'r str {
+        let Credentials { identity, access } = self.credentials;
+        access
+            .as_ref()
+            .map(|access| &*access.client_id)
+            .or_else(|| {
+                identity
+                    .as_ref()
+                    .and_then(|identity| identity.name.as_deref())
+            })
+            .unwrap_or("anonymous")
+    }
+
+    /// The verified token, if there is one.
+    pub fn access(&self) -> Option<&'r Access> {
+        self.credentials.access.as_deref()
+    }
+
+    /// The client certificate, if there is one.
+    pub fn identity(&self) -> Option<&'r Identity> {
+        self.credentials.identity.as_ref()
+    }
+
+    /// How far the request was checked.
+    pub fn decision(&self) -> Decision {
+        self.decision
+    }
+
+    /// The name of the route.
+    pub fn route(&self) -> &'static str {
+        R::NAME
+    }
+}
+
+impl<R: Route> fmt::Debug for Permit<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit")
+            .field("route", &R::NAME)
+            .field("client", &self.client())
+            .field("decision", &self.decision)
+            .finish()
+    }
+}
+
+/// Decides whether a request may use route `R`.
+///
+/// - [`Transport::Mutual`] always needs a client certificate, whatever is done with tokens: this
+///   is the second lock behind the TLS handshake.
+/// - [`TokenCheck::Ignore`] asks for nothing else.
+/// - [`TokenCheck::Verify`] needs a verified token.
+/// - [`TokenCheck::VerifyScopes`] needs the scope of the route in it, and a caller of the route:
+///   under mutual TLS the certificate's name, else the token's `client_id`.
+///
+/// # Errors
+/// [`Denied`], which knows its status and challenge. The token is looked at before the scope, the
+/// scope before the caller.
+pub fn authorize<R: Route>(
+    check: TokenCheck,
+    transport: Transport,
+    credentials: &Credentials,
+) -> Result<Permit<'_, R>, Denied> {
+    if transport == Transport::Mutual && credentials.identity.is_none() {
+        return Err(Denied::CertificateMissing);
+    }
+    let decision = match check {
+        TokenCheck::Ignore => Decision::Open,
+        TokenCheck::Verify => {
+            credentials.access.as_ref().ok_or(Denied::TokenMissing)?;
+            Decision::TokenVerified
+        }
+        TokenCheck::VerifyScopes => {
+            let access = credentials.access.as_ref().ok_or(Denied::TokenMissing)?;
+            if let Some(scope) = R::SCOPE
+                && !access.scopes.contains(scope)
+            {
+                return Err(Denied::ScopeMissing(scope));
+            }
+            if !is_caller::<R>(transport, credentials, access) {
+                return Err(Denied::CallerRefused);
+            }
+            Decision::Enforced
+        }
+    };
+    Ok(Permit {
+        credentials,
+        decision,
+        route: PhantomData,
+    })
+}
+
+/// The token in the value of an `Authorization` field (RFC 6750 section 2.1). `Ok(None)` when there
+/// is no field or it is of another scheme, which is not ours to judge.
+///
+/// # Errors
+/// [`TokenError::Malformed`] when the scheme is Bearer and what follows is not one token.
+pub fn bearer(authorization: Option<&[u8]>) -> Result<Option<&[u8]>, TokenError> {
+    const SCHEME: &[u8] = b"Bearer";
+    let Some(value) = authorization else {
+        return Ok(None);
+    };
+    // The scheme is case-insensitive (RFC 9110 section 11.1).
+    let Some((scheme, rest)) = value.split_at_checked(SCHEME.len()) else {
+        return Ok(None);
+    };
+    if !scheme.eq_ignore_ascii_case(SCHEME) {
+        return Ok(None);
+    }
+    match rest.iter().position(|b| *b != b' ') {
+        // `Bearer` alone, or `Bearerx`: the latter is another scheme.
+        None => Err(TokenError::Malformed),
+        Some(0) => Ok(None),
+        Some(spaces) => Ok(Some(&rest[spaces..])),
+    }
+}
+
+/// Whether the caller is one of the route's. A certificate without a name is somebody of the client
+/// authority, which is enough for `Any` and never for `Named`.
+fn is_caller<R: Route>(transport: Transport, credentials: &Credentials, access: &Access) -> bool {
+    let Callers::Named(names) = R::CALLERS else {
+        return true;
+    };
+    let caller = match transport {
+        Transport::Mutual => credentials
+            .identity
+            .as_ref()
+            .and_then(|identity| identity.name.as_deref()),
+        Transport::Plain | Transport::Tls => Some(&*access.client_id),
+    };
+    caller.is_some_and(|caller| names.contains(&caller))
+}
