@@ -24,7 +24,7 @@ pub use crate::encode::imf_fixdate;
 pub use crate::error::Error;
 pub use crate::head::{BodyLength, Field, Method, RequestHead, ResponseHead, Span, Version};
 pub use crate::limits::{FIELDS_MAX, Limits};
-pub use crate::server::{Next, Server};
+pub use crate::server::{Next, Responder, Server};
 
 /// A piece of a body, as found in the input that was handed in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

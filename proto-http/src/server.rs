@@ -19,6 +19,33 @@ pub enum Next {
 pub struct Server {
     limits: Limits,
     head: RequestHead,
+    responder: Responder,
+}
+
+/// The part of a [`Server`] that answers. It knows of the request what an answer depends on (HEAD,
+/// the version, keep-alive), so that a handler can read the head while it writes; see
+/// [`Server::parts`].
+#[derive(Debug, Default)]
+pub struct Responder {}
+
+impl Responder {
+    /// Writes an answer's head, and its body if it is given whole.
+    pub fn respond(&mut self, out: &mut Vec<u8>, date: &[u8; 29], answer: &Answer<'_>) {
+        let _ = (out, date, answer);
+    }
+
+    /// Writes a piece of the body of a streamed answer.
+    pub fn respond_piece(&mut self, out: &mut Vec<u8>, piece: &[u8]) {
+        let _ = (out, piece);
+    }
+
+    /// Ends a streamed answer.
+    pub fn respond_end(&mut self, out: &mut Vec<u8>) {
+        let _ = out;
+    }
+
+    /// Makes this exchange the connection's last.
+    pub fn close_after(&mut self) {}
 }
 
 impl Server {
@@ -27,7 +54,13 @@ impl Server {
         Self {
             limits,
             head: RequestHead::default(),
+            responder: Responder::default(),
         }
+    }
+
+    /// The head read last and, apart from it, the half that answers.
+    pub fn parts(&mut self) -> (&RequestHead, &mut Responder) {
+        (&self.head, &mut self.responder)
     }
 
     /// Reads a head; `Some` is the number of bytes it took, and the spans index into this `input`.
@@ -65,21 +98,23 @@ impl Server {
 
     /// Writes an answer's head, and its body if it is given whole.
     pub fn respond(&mut self, out: &mut Vec<u8>, date: &[u8; 29], answer: &Answer<'_>) {
-        let _ = (out, date, answer);
+        self.responder.respond(out, date, answer);
     }
 
     /// Writes a piece of the body of a streamed answer.
     pub fn respond_piece(&mut self, out: &mut Vec<u8>, piece: &[u8]) {
-        let _ = (out, piece);
+        self.responder.respond_piece(out, piece);
     }
 
     /// Ends a streamed answer.
     pub fn respond_end(&mut self, out: &mut Vec<u8>) {
-        let _ = out;
+        self.responder.respond_end(out);
     }
 
     /// Makes this exchange the connection's last.
-    pub fn close_after(&mut self) {}
+    pub fn close_after(&mut self) {
+        self.responder.close_after();
+    }
 
     /// What to do after the answer.
     #[expect(
