@@ -1,1 +1,15 @@
-//! Placeholder; replaced in the next commit.
+//! The load generator and what is built on it. The slice engine ([`generator`] and the modules it
+//! uses) makes traffic and records what came of it; the experiment above it decides which slices
+//! are run and what they mean together. Sockets and clocks are `runtime`'s and the workers';
+//! everything that decides is pure. It refuses to know how the servers of the shop are built.
+#![forbid(unsafe_code)]
+
+pub mod check;
+pub mod generator;
+pub mod random;
+pub mod record;
+pub mod schedule;
+pub mod slice;
+pub mod target;
+pub mod tokens;
+pub mod workload;

@@ -1,0 +1,358 @@
+//! What one slice leaves: times as histograms, and counts of everything else. Workers each fill
+//! one of their own; they are added up after the slice. Nothing is back-filled and no wrong reply
+//! is a sample. It refuses to judge: whether a slice is valid is decided elsewhere.
+//!
+//! All histograms have the same bounds, so that any two can be added. A value beyond them is
+//! recorded as the bound and counted.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+
+use crate::check::Errors;
+
+/// The longest time that a histogram tells apart, in ns: one hour, as the public tools have it.
+pub const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
+
+/// Significant decimal digits of a histogram's values.
+pub const LATENCY_DIGITS: u8 = 3;
+
+/// A histogram of nanoseconds with the bounds that all of them share.
+pub fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LATENCY_NS_MAX, LATENCY_DIGITS)
+        .expect("the bounds are constants that the histogram accepts")
+}
+
+/// One slice of one target, as the generator saw it.
+#[derive(Clone, Debug)]
+pub struct SliceRecord {
+    /// From the intended send time to the whole answer, ns; good replies only.
+    pub response: Histogram<u64>,
+    /// From the actual send to the whole answer, ns; good replies only. A connection that had to
+    /// be opened for the request is not in here, but it is in `response`.
+    pub service: Histogram<u64>,
+    /// How late the generator itself took a due request up, ns: its own fault, and never the
+    /// target's. Waiting for a free connection is the target's, and is in `response`. Open loop.
+    pub lateness: Histogram<u64>,
+    /// Time of each TCP connect, ns.
+    pub connect: Histogram<u64>,
+    /// Time of each TLS handshake, ns, after the connect.
+    pub handshake: Histogram<u64>,
+    /// Values beyond [`LATENCY_NS_MAX`], recorded there.
+    pub saturated: u64,
+    /// Requests that the slice meant to send: each is one of `ok`, `errors` or `dropped`.
+    pub intended: u64,
+    /// Requests whose bytes were handed to the kernel.
+    pub sent: u64,
+    /// Good replies: the number of samples.
+    pub ok: u64,
+    /// Good replies that arrived before the slice's time was over; `window_ns` is its length.
+    pub ok_in_window: u64,
+    /// Requests without a good reply, by kind.
+    pub errors: Errors,
+    /// Open loop: requests that found the queue full and were never sent.
+    pub dropped: u64,
+    /// Open loop: the most requests that waited for a connection at one time, per worker.
+    pub queue_high_water: u64,
+    /// Mean of unanswered requests (sent or queued) as each request became due, for each quarter
+    /// of the slice: a target that cannot keep up makes it grow.
+    pub in_flight: [Mean; 4],
+    /// Replies by status, the wrong ones too.
+    pub statuses: BTreeMap<u16, u64>,
+    /// Bytes on the wire, TLS included, TCP and IP headers left out.
+    pub wire: Wire,
+    /// What became of connections.
+    pub connections: Connections,
+    /// What each kind of TLS connection used in the slice had agreed on.
+    pub tls: Vec<TlsProof>,
+    /// The length of the slice, ns: asked and achieved rates are taken over it.
+    pub window_ns: u64,
+    /// From the slice's begin until the last answer was in or given up, ns.
+    pub wall_ns: u64,
+    /// CPU time of the generator's threads over `wall_ns`, ns.
+    pub generator_cpu_ns: u64,
+    /// How many workers took part.
+    pub workers: usize,
+    /// What the event loops stood on: `io_uring` or `epoll`.
+    pub driver: &'static str,
+    /// The slice was ended before its time by a request to stop.
+    pub interrupted: bool,
+}
+
+impl SliceRecord {
+    /// A record of nothing, to add to.
+    pub fn empty() -> SliceRecord {
+        SliceRecord {
+            response: histogram(),
+            service: histogram(),
+            lateness: histogram(),
+            connect: histogram(),
+            handshake: histogram(),
+            saturated: 0,
+            intended: 0,
+            sent: 0,
+            ok: 0,
+            ok_in_window: 0,
+            errors: Errors::default(),
+            dropped: 0,
+            queue_high_water: 0,
+            in_flight: [Mean::default(); 4],
+            statuses: BTreeMap::new(),
+            wire: Wire::default(),
+            connections: Connections::default(),
+            tls: Vec::new(),
+            window_ns: 0,
+            wall_ns: 0,
+            generator_cpu_ns: 0,
+            workers: 0,
+            driver: "",
+            interrupted: false,
+        }
+    }
+
+    /// Adds what another worker saw of the same slice.
+    pub fn merge_worker(&mut self, other: &SliceRecord) {
+        self.add_counts(other);
+        self.workers += other.workers;
+        self.window_ns = self.window_ns.max(other.window_ns);
+        self.wall_ns = self.wall_ns.max(other.wall_ns);
+    }
+
+    /// Adds another slice of the same variant: lengths add up, workers do not.
+    pub fn merge_slice(&mut self, other: &SliceRecord) {
+        self.add_counts(other);
+        self.workers = self.workers.max(other.workers);
+        self.window_ns += other.window_ns;
+        self.wall_ns += other.wall_ns;
+    }
+
+    fn add_counts(&mut self, other: &SliceRecord) {
+        for (mine, theirs) in [
+            (&mut self.response, &other.response),
+            (&mut self.service, &other.service),
+            (&mut self.lateness, &other.lateness),
+            (&mut self.connect, &other.connect),
+            (&mut self.handshake, &other.handshake),
+        ] {
+            mine.add(theirs)
+                .expect("all histograms have the same bounds");
+        }
+        self.saturated += other.saturated;
+        self.intended += other.intended;
+        self.sent += other.sent;
+        self.ok += other.ok;
+        self.ok_in_window += other.ok_in_window;
+        self.errors.merge(&other.errors);
+        self.dropped += other.dropped;
+        self.queue_high_water = self.queue_high_water.max(other.queue_high_water);
+        for (mine, theirs) in self.in_flight.iter_mut().zip(&other.in_flight) {
+            mine.sum += theirs.sum;
+            mine.count += theirs.count;
+        }
+        for (status, count) in &other.statuses {
+            *self.statuses.entry(*status).or_default() += count;
+        }
+        self.wire.sent += other.wire.sent;
+        self.wire.received += other.wire.received;
+        self.connections.merge(&other.connections);
+        for proof in &other.tls {
+            add_proof(&mut self.tls, proof);
+        }
+        self.generator_cpu_ns += other.generator_cpu_ns;
+        self.driver = if self.driver.is_empty() {
+            other.driver
+        } else {
+            self.driver
+        };
+        self.interrupted |= other.interrupted;
+    }
+
+    /// Good replies per second of the slice's time.
+    pub fn achieved_per_second(&self) -> f64 {
+        per_second(self.ok_in_window, self.window_ns)
+    }
+
+    /// Requests taken up per second of the slice's time: in an open loop what was asked for.
+    pub fn intended_per_second(&self) -> f64 {
+        per_second(self.intended, self.window_ns)
+    }
+
+    /// Whether every intended request is accounted for; it is a defect of the generator if not.
+    pub fn accounted(&self) -> bool {
+        self.intended == self.ok + self.errors.requests() + self.dropped
+    }
+
+    /// How many more requests were unanswered in the last quarter of the slice than in the first,
+    /// on average. Zero when there were too few to tell.
+    pub fn in_flight_growth(&self) -> f64 {
+        let [first, .., last] = &self.in_flight;
+        match (first.value(), last.value()) {
+            (Some(first), Some(last)) => last - first,
+            _ => 0.0,
+        }
+    }
+}
+
+fn per_second(count: u64, ns: u64) -> f64 {
+    if ns == 0 {
+        0.0
+    } else {
+        count as f64 * 1e9 / ns as f64
+    }
+}
+
+/// A mean that can be added to another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mean {
+    /// Sum of the values.
+    pub sum: u64,
+    /// Number of the values.
+    pub count: u64,
+}
+
+impl Mean {
+    /// Takes one more value in.
+    #[inline]
+    pub fn add(&mut self, value: u64) {
+        self.sum += value;
+        self.count += 1;
+    }
+
+    /// The mean, if there was any value.
+    pub fn value(&self) -> Option<f64> {
+        (self.count > 0).then(|| self.sum as f64 / self.count as f64)
+    }
+}
+
+/// Bytes on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wire {
+    /// From the generator to the target.
+    pub sent: u64,
+    /// From the target to the generator.
+    pub received: u64,
+}
+
+/// What became of connections. Those that were opened to get ready, before the slice's time
+/// began, count as well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// Held open from an earlier slice.
+    pub kept: u64,
+    /// Opened with success, before or in the slice.
+    pub opened: u64,
+    /// Those of `opened` that were opened within the slice's time.
+    pub opened_in_slice: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Closed by the target.
+    pub closed_by_target: u64,
+    /// Full TLS handshakes.
+    pub handshakes_full: u64,
+    /// Resumed TLS handshakes.
+    pub handshakes_resumed: u64,
+}
+
+impl Connections {
+    fn merge(&mut self, other: &Connections) {
+        self.kept += other.kept;
+        self.opened += other.opened;
+        self.opened_in_slice += other.opened_in_slice;
+        self.failed += other.failed;
+        self.closed_by_target += other.closed_by_target;
+        self.handshakes_full += other.handshakes_full;
+        self.handshakes_resumed += other.handshakes_resumed;
+    }
+}
+
+/// What the connections of a slice had agreed on, with how many agreed on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsProof {
+    /// Protocol version, `TLSv1_3` or `TLSv1_2`.
+    pub version: String,
+    /// Cipher suite by its registered name.
+    pub suite: String,
+    /// Key exchange group by its registered name; empty when unknown.
+    pub group: String,
+    /// The session was resumed.
+    pub resumed: bool,
+    /// How many connections of the slice, kept or opened.
+    pub connections: u64,
+}
+
+/// Counts `proof` among those of its kind.
+pub(crate) fn add_proof(proofs: &mut Vec<TlsProof>, proof: &TlsProof) {
+    let known = proofs.iter_mut().find(|known| {
+        known.version == proof.version
+            && known.suite == proof.suite
+            && known.group == proof.group
+            && known.resumed == proof.resumed
+    });
+    match known {
+        Some(known) => known.connections += proof.connections,
+        None => proofs.push(proof.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_add_up_and_keep_the_length() {
+        let mut worker = SliceRecord::empty();
+        worker.intended = 10;
+        worker.ok = 10;
+        worker.ok_in_window = 9;
+        worker.window_ns = 1_000_000_000;
+        worker.workers = 1;
+        worker.response.record(50_000).unwrap();
+        worker.statuses.insert(200, 10);
+        let mut all = SliceRecord::empty();
+        all.merge_worker(&worker);
+        all.merge_worker(&worker);
+        assert_eq!(
+            (all.intended, all.workers, all.window_ns),
+            (20, 2, 1_000_000_000)
+        );
+        assert_eq!(all.achieved_per_second(), 18.0);
+        assert_eq!(all.statuses[&200], 20);
+        assert_eq!(all.response.len(), 2);
+        assert!(all.accounted());
+        all.merge_slice(&worker);
+        assert_eq!((all.workers, all.window_ns), (2, 2_000_000_000));
+    }
+
+    #[test]
+    fn growth_is_the_last_quarter_against_the_first() {
+        let mut record = SliceRecord::empty();
+        assert_eq!(record.in_flight_growth(), 0.0);
+        record.in_flight[0].add(2);
+        record.in_flight[3].add(10);
+        record.in_flight[3].add(20);
+        assert_eq!(record.in_flight_growth(), 13.0);
+    }
+
+    #[test]
+    fn proofs_of_one_kind_are_one_row() {
+        let proof = TlsProof {
+            version: "TLSv1_3".into(),
+            suite: "TLS13_AES_128_GCM_SHA256".into(),
+            group: "X25519".into(),
+            resumed: false,
+            connections: 1,
+        };
+        let mut proofs = Vec::new();
+        add_proof(&mut proofs, &proof);
+        add_proof(&mut proofs, &proof);
+        add_proof(
+            &mut proofs,
+            &TlsProof {
+                resumed: true,
+                ..proof
+            },
+        );
+        assert_eq!(proofs.len(), 2);
+        assert_eq!(proofs[0].connections, 2);
+    }
+}

@@ -1,0 +1,155 @@
+//! What one slice is to do, as data, and why it could not be done. A slice is a short stretch of
+//! traffic to one target; experiments are made of them.
+
+use std::{fmt, num::NonZeroU32, time::Duration};
+
+use crate::{
+    schedule::{Pattern, Rate},
+    tokens::Tokens,
+    workload::WorkloadError,
+};
+
+/// The fewest and the most requests that an open loop's queue holds per worker: a second's worth
+/// of arrivals between these. A stall of a tenth of a second must fit; memory must stay bounded.
+const QUEUE_MIN: u64 = 1024;
+const QUEUE_MAX: u64 = 1 << 20;
+
+/// When requests are sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Arrivals {
+    /// At their own times, whatever became of the ones before: what many users are.
+    Open {
+        /// Requests per second of all workers together.
+        rate: Rate,
+        /// How they are spread.
+        pattern: Pattern,
+    },
+    /// Each connection sends its next request when it has the reply to the one before: what finds
+    /// the highest throughput. Its times hide every stall.
+    Closed,
+}
+
+/// What a worker does while there is nothing to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Look again, at all times: its core is busy, and nobody pays for waking it.
+    Spin,
+    /// Sleep in the kernel until the next event or send time.
+    Sleep,
+}
+
+impl Wait {
+    /// The name used in flags and results.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Wait::Spin => "spin",
+            Wait::Sleep => "sleep",
+        }
+    }
+}
+
+/// One slice.
+#[derive(Clone, Debug)]
+pub struct SliceSpec {
+    /// When requests are sent.
+    pub arrivals: Arrivals,
+    /// Connections of all workers together; at least one for each worker.
+    pub connections: usize,
+    /// How long requests are sent. Waiting for the last replies comes on top, at most `timeout`.
+    pub duration: Duration,
+    /// Ends the slice after so many requests of all workers together, if that is sooner.
+    pub requests_max: Option<u64>,
+    /// A new connection after so many requests; then connections are opened when a request needs
+    /// one and closed at the slice's end. None keeps them open, also between slices.
+    pub requests_per_connection: Option<NonZeroU32>,
+    /// The longest wait for a connection, and for a reply.
+    pub timeout: Duration,
+    /// What to do while there is nothing to do.
+    pub wait: Wait,
+    /// Makes Poisson arrivals, choices and unique ids. Ids repeat if it does.
+    pub seed: u64,
+    /// What requests carry in Authorization, unless the workload has such a field of its own.
+    pub tokens: Tokens,
+    /// Requests that may wait for a connection, per worker; more are dropped and counted. None
+    /// for a second's worth of arrivals.
+    pub queue_max: Option<usize>,
+}
+
+impl SliceSpec {
+    /// A slice with the usual settings: a sleeping generator, connections kept, 10 s time-out.
+    pub fn new(arrivals: Arrivals, connections: usize, duration: Duration) -> SliceSpec {
+        SliceSpec {
+            arrivals,
+            connections,
+            duration,
+            requests_max: None,
+            requests_per_connection: None,
+            timeout: Duration::from_secs(10),
+            wait: Wait::Sleep,
+            seed: 1,
+            tokens: Tokens::none(),
+            queue_max: None,
+        }
+    }
+
+    /// Room in one worker's queue.
+    pub(crate) fn queue_room(&self, workers: usize) -> usize {
+        let Arrivals::Open { rate, .. } = self.arrivals else {
+            return 0;
+        };
+        let second = rate.requests_in(Duration::from_secs(1)) / workers.max(1) as u64;
+        self.queue_max
+            .unwrap_or(second.clamp(QUEUE_MIN, QUEUE_MAX) as usize)
+    }
+}
+
+/// Why the generator could not do what it was asked to.
+#[derive(Debug)]
+pub enum GeneratorError {
+    /// A worker could not be started or set up.
+    Start(String),
+    /// The workload cannot be sent.
+    Workload(WorkloadError),
+    /// There is no such target.
+    UnknownTarget,
+    /// The slice makes no sense; the sentence tells why.
+    Spec(String),
+    /// No connection to the target could be made.
+    Connect {
+        /// The target's name.
+        target: String,
+        /// What the first attempt met with.
+        reason: String,
+    },
+    /// A worker ended unexpectedly.
+    Worker(String),
+}
+
+impl fmt::Display for GeneratorError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            GeneratorError::Start(reason) => {
+                write!(out, "the load generator could not be started: {reason}")
+            }
+            GeneratorError::Workload(error) => error.fmt(out),
+            GeneratorError::UnknownTarget => {
+                out.write_str("a slice was asked for a target that is not attached")
+            }
+            GeneratorError::Spec(reason) => out.write_str(reason),
+            GeneratorError::Connect { target, reason } => {
+                write!(out, "no connection to {target} could be made: {reason}")
+            }
+            GeneratorError::Worker(reason) => {
+                write!(out, "a worker of the load generator failed: {reason}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for GeneratorError {}
+
+impl From<WorkloadError> for GeneratorError {
+    fn from(error: WorkloadError) -> GeneratorError {
+        GeneratorError::Workload(error)
+    }
+}
