@@ -1,0 +1,9 @@
+//! The inventory service: how much of each SKU is there, and who holds what.
+//!
+//! `name` is what it is asked with, `sku` the table of SKUs and the counter of each, `store` decides reservations on them,
+//! `model` knows the JSON. None of them knows HTTP.
+
+pub mod model;
+pub mod name;
+pub mod sku;
+pub mod store;

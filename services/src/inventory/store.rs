@@ -1,0 +1,452 @@
+//! Reservations: who holds how many of what, decided once for each order id.
+//!
+//! Owns the rule that a reservation is all or nothing and that its first answer stands. It refuses
+//! strings beyond lookups: an order id is a 128-bit key, a SKU an index into the table.
+//!
+//! ```text
+//! reserve:  (new) -> CLAIMED -> HELD | REFUSED
+//! release:  HELD -> RELEASED      CLAIMED -> CANCELLED (the reserving thread gives back)
+//!           (new) -> BARRED: a reserve that arrives after its own release must not hold for ever
+//! ```
+//!
+//! # What is remembered
+//! The newest `reservations_retained` decisions ([`OnceMap`]); one of more than three SKUs takes the
+//! room of one more for every six further SKUs. A held reservation that is forgotten is final: its
+//! goods are settled, a release of it finds nothing, and its order id is new again. The books
+//! balance: supplied = available + held + settled, whenever no call is under way.
+//!
+//! # What a race can show
+//! Stock is taken SKU by SKU in one order that all threads share, after a look whether there is
+//! enough of all. A reservation that still meets too little gives back what it took. In between,
+//! another may be refused for stock that is given back a moment later; none is ever accepted
+//! without stock. Taking all or nothing in one step would need multi-word compare-and-swap on
+//! every hot counter, for a refusal that an instant earlier or later would have been right.
+
+use std::hash::BuildHasher;
+
+use crate::{
+    inventory::{
+        name::{ORDER_BYTES_MAX, OrderRef, SkuName},
+        sku::{Sku, SkuTable},
+    },
+    once_map::{OnceMap, PAYLOAD, Tag, WORDS},
+    sync::RandomState,
+};
+
+/// The most lines of one reservation.
+pub const ITEMS_MAX: usize = 100;
+/// Different SKUs there is room for, by default.
+pub const SKUS_MAX: usize = 16_384;
+/// Reservations remembered, by default.
+pub const RESERVATIONS_RETAINED: usize = 1_000_000;
+/// What is there at the start, by default.
+pub const DEFAULT_STOCK: [(&str, u32); 3] = [
+    ("SKU-1000", 100_000),
+    ("SKU-2000", 100_000),
+    ("SKU-3000", 100_000),
+];
+
+const HELD: Tag = Tag::decided(0);
+const REFUSED: Tag = Tag::decided(1);
+const RELEASED: Tag = Tag::decided(2);
+const BARRED: Tag = Tag::decided(3);
+/// Further SKUs of a held reservation, in a slot of their own.
+const PART: Tag = Tag::decided(4);
+
+/// Word of an entry that names its first further slot; when refused, the SKU that was short.
+const MORE: usize = 0;
+const INLINE_ITEMS: usize = PAYLOAD - 1;
+
+/// The answer to a reservation. What it says is the first answer for its order id.
+#[derive(Clone, Copy)]
+pub enum Reserved<'a> {
+    /// All of it is held.
+    Held,
+    /// Nothing is held: there was too little of this SKU.
+    Short(&'a Sku),
+    /// Nothing is held: the item of this index names no SKU. Not remembered.
+    Unknown(usize),
+    /// It was held and has been given back, or was given back before it could be held.
+    Released,
+    /// Another request is deciding it at this moment.
+    InProgress,
+    /// Nothing is held: more lines than [`ITEMS_MAX`]. Not remembered.
+    TooMany,
+    /// Nothing is held: all of the memory is in work at this moment. Not remembered.
+    Busy,
+}
+
+/// The answer to giving back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Released {
+    /// It was held and is given back, now or by the thread that is reserving it.
+    Now,
+    /// It was given back before.
+    Before,
+    /// Nothing is held under this order id, and nothing will be: a later reserve is refused.
+    Nothing,
+    /// All of the memory is in work at this moment: nothing was done.
+    Busy,
+}
+
+/// The stock and its reservations. Shared by all cores.
+pub struct Inventory {
+    skus: SkuTable,
+    reservations: OnceMap,
+    seeds: [RandomState; 2],
+}
+
+impl Inventory {
+    /// An inventory without SKUs.
+    pub fn new(skus_max: usize, reservations_retained: usize) -> Inventory {
+        Inventory {
+            skus: SkuTable::new(skus_max),
+            reservations: OnceMap::new(reservations_retained),
+            seeds: [RandomState::default(), RandomState::default()],
+        }
+    }
+
+    /// The SKUs and their counters.
+    pub fn skus(&self) -> &SkuTable {
+        &self.skus
+    }
+
+    /// The SKU of this name.
+    pub fn sku(&self, name: SkuName<'_>) -> Option<&Sku> {
+        self.skus.at(self.skus.find(name)?)
+    }
+
+    /// Holds all items for the order, or none. Repeated SKUs are summed.
+    pub fn reserve<'n>(
+        &self,
+        order: OrderRef<'_>,
+        items: impl IntoIterator<Item = (SkuName<'n>, u32)>,
+    ) -> Reserved<'_> {
+        let key = self.key(order);
+        // A repeat gets its first answer even if it asks for something else now.
+        if let Some(entry) = self.reservations.find(key) {
+            return self.answer(entry.tag, entry.payload);
+        }
+        let mut wanted = Wanted::new();
+        for (index, (name, quantity)) in items.into_iter().enumerate() {
+            let Some(sku) = self.skus.find(name) else {
+                return Reserved::Unknown(index);
+            };
+            if !wanted.add(sku, quantity) {
+                return Reserved::TooMany;
+            }
+        }
+        self.decide(key, &wanted)
+    }
+
+    /// Gives back what the order holds, exactly once.
+    pub fn release(&self, order: OrderRef<'_>) -> Released {
+        let key = self.key(order);
+        let entry = match self.reservations.find(key) {
+            Some(entry) => entry,
+            None => {
+                let Some(ticket) = self.take() else {
+                    return Released::Busy;
+                };
+                match self.reservations.link(ticket, key, BARRED) {
+                    Ok(()) => return Released::Nothing,
+                    Err(entry) => entry,
+                }
+            }
+        };
+        let mut tag = entry.tag;
+        let mut payload = entry.payload;
+        loop {
+            let to = match tag {
+                HELD => RELEASED,
+                Tag::CLAIMED => Tag::CANCELLED,
+                RELEASED | Tag::CANCELLED => return Released::Before,
+                _ => return Released::Nothing,
+            };
+            match self.reservations.change(entry.ticket, tag, to) {
+                Ok(()) if to == RELEASED => {
+                    self.give_back(payload);
+                    return Released::Now;
+                }
+                Ok(()) => return Released::Now,
+                // It was being decided: its words are whole only now.
+                Err(Some(_)) => match self.reservations.find(key) {
+                    Some(again) if again.ticket == entry.ticket => {
+                        (tag, payload) = (again.tag, again.payload);
+                    }
+                    _ => return Released::Nothing,
+                },
+                Err(None) => return Released::Nothing,
+            }
+        }
+    }
+
+    /// Claims the order id for a new reservation and decides it.
+    fn decide(&self, key: u128, wanted: &Wanted) -> Reserved<'_> {
+        let Some(ticket) = self.take() else {
+            return Reserved::Busy;
+        };
+        let (inline, further) = wanted
+            .items()
+            .split_at(wanted.items().len().min(INLINE_ITEMS));
+        let Some(more) = self.write_further(further) else {
+            self.reservations.store(ticket, Tag::FREE);
+            return Reserved::Busy;
+        };
+        let mut payload = [0; PAYLOAD];
+        payload[MORE] = more;
+        payload[MORE + 1..][..inline.len()].copy_from_slice(inline);
+        for (index, word) in payload.into_iter().enumerate() {
+            self.reservations.write_payload(ticket, index, word);
+        }
+        if let Err(first) = self.reservations.link(ticket, key, Tag::CLAIMED) {
+            self.free_further(more);
+            return self.answer(first.tag, first.payload);
+        }
+        match self.take_stock(wanted) {
+            Ok(()) if self.reservations.change(ticket, Tag::CLAIMED, HELD).is_ok() => {
+                self.keep_further(more);
+                Reserved::Held
+            }
+            Ok(()) => {
+                // Released while it was being decided: nobody else has seen it held.
+                self.free_further(more);
+                wanted.items().iter().for_each(|&item| self.give_item(item));
+                self.reservations.store(ticket, RELEASED);
+                Reserved::Released
+            }
+            Err(short) => {
+                self.free_further(more);
+                self.reservations
+                    .write_payload(ticket, MORE, u64::from(short));
+                match self.reservations.change(ticket, Tag::CLAIMED, REFUSED) {
+                    Ok(()) => self.short(u64::from(short)),
+                    Err(_) => {
+                        self.reservations.store(ticket, RELEASED);
+                        Reserved::Released
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes all, or nothing and says which SKU was short.
+    fn take_stock(&self, wanted: &Wanted) -> Result<(), u32> {
+        if let Some(overflown) = wanted.overflown {
+            return Err(overflown);
+        }
+        let enough = |item| self.item(item).is_some_and(|(sku, n)| sku.available() >= n);
+        // With one SKU the look would only cost.
+        let look = if wanted.items().len() > 1 {
+            wanted.items()
+        } else {
+            &[]
+        };
+        if let Some(&item) = look.iter().find(|&&item| !enough(item)) {
+            return Err(sku_of(item));
+        }
+        let take = |item| self.item(item).is_some_and(|(sku, n)| sku.take(n).is_ok());
+        for (taken, &item) in wanted.items().iter().enumerate() {
+            if !take(item) {
+                wanted.items()[..taken]
+                    .iter()
+                    .for_each(|&item| self.give_item(item));
+                return Err(sku_of(item));
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&self, tag: Tag, payload: [u64; PAYLOAD]) -> Reserved<'_> {
+        match tag {
+            HELD => Reserved::Held,
+            REFUSED => self.short(payload[MORE]),
+            Tag::CLAIMED => Reserved::InProgress,
+            _ => Reserved::Released,
+        }
+    }
+
+    fn short(&self, index: u64) -> Reserved<'_> {
+        self.skus
+            .at(index as u32)
+            .map_or(Reserved::Released, Reserved::Short)
+    }
+
+    /// Gives back the items of an entry that this thread has moved from HELD to RELEASED.
+    fn give_back(&self, payload: [u64; PAYLOAD]) {
+        payload[MORE + 1..]
+            .iter()
+            .for_each(|&item| self.give_item(item));
+        let mut more = payload[MORE];
+        while more != 0 {
+            // Evicted meanwhile: those items were settled.
+            let Some((_, words)) = self.reservations.words(more) else {
+                return;
+            };
+            // The thread that reserved may still be about to make it PART.
+            let ours = self
+                .reservations
+                .change(more, Tag::WRITING, RELEASED)
+                .is_ok()
+                || self.reservations.change(more, PART, RELEASED).is_ok();
+            if !ours {
+                return;
+            }
+            words[1..].iter().for_each(|&item| self.give_item(item));
+            more = words[0];
+        }
+    }
+
+    /// Writes items into slots of their own, chained; the first one's ticket, 0 without items.
+    fn write_further(&self, items: &[u64]) -> Option<u64> {
+        let mut more = 0;
+        for chunk in items.chunks(WORDS - 1) {
+            let Some(ticket) = self.take() else {
+                self.free_further(more);
+                return None;
+            };
+            self.reservations.write(ticket, 0, more);
+            for index in 1..WORDS {
+                let item = chunk.get(index - 1).copied().unwrap_or(0);
+                self.reservations.write(ticket, index, item);
+            }
+            // Whole before it is reachable, and not open to eviction before it is PART.
+            self.reservations.store(ticket, Tag::WRITING);
+            more = ticket;
+        }
+        Some(more)
+    }
+
+    /// Opens the further slots of a reservation that is held now to eviction.
+    fn keep_further(&self, mut more: u64) {
+        while more != 0 {
+            // Read first: once it is PART it can be evicted.
+            let next = self
+                .reservations
+                .words(more)
+                .map_or(0, |(_, words)| words[0]);
+            // Fails where a release was quicker, which has given the items back.
+            let _ = self.reservations.change(more, Tag::WRITING, PART);
+            more = next;
+        }
+    }
+
+    /// Frees the further slots of a reservation that is not held.
+    fn free_further(&self, mut more: u64) {
+        while more != 0 {
+            let next = self
+                .reservations
+                .words(more)
+                .map_or(0, |(_, words)| words[0]);
+            self.reservations.store(more, Tag::FREE);
+            more = next;
+        }
+    }
+
+    /// A slot; what its last tenant still held is settled.
+    fn take(&self) -> Option<u64> {
+        self.reservations.take(|tag, words| {
+            let items = match tag {
+                HELD => &words[WORDS - INLINE_ITEMS..],
+                PART => &words[1..],
+                _ => return,
+            };
+            for &item in items {
+                if let Some((sku, quantity)) = self.item(item) {
+                    sku.settle(quantity);
+                }
+            }
+        })
+    }
+
+    fn give_item(&self, item: u64) {
+        if let Some((sku, quantity)) = self.item(item) {
+            sku.give_back(quantity);
+        }
+    }
+
+    /// The SKU and quantity of a packed item; `None` for the 0 of an unused word.
+    fn item(&self, item: u64) -> Option<(&Sku, u32)> {
+        let quantity = item as u32;
+        (quantity != 0).then(|| self.skus.at(sku_of(item)).map(|sku| (sku, quantity)))?
+    }
+
+    /// 128 bits that nobody outside can choose: two order ids that share them do not turn up.
+    fn key(&self, order: OrderRef<'_>) -> u128 {
+        let mut lower = [0; ORDER_BYTES_MAX];
+        // The type's promise: no longer than this.
+        let lower = &mut lower[..order.as_str().len()];
+        lower.copy_from_slice(order.as_str().as_bytes());
+        // UUIDs are the same in either case (RFC 9562 section 4).
+        lower.make_ascii_lowercase();
+        let [low, high] = self.seeds.each_ref().map(|seed| seed.hash_one(&*lower));
+        u128::from(high) << 64 | u128::from(low)
+    }
+}
+
+/// What one reservation asks for: packed items, in the order of the SKUs' places in the table.
+///
+/// One order for all threads, so that of two reservations of the same SKUs the one that gets the
+/// first of them gets all.
+struct Wanted {
+    items: [u64; ITEMS_MAX],
+    length: usize,
+    lines: usize,
+    /// A SKU whose summed quantity no stock can have.
+    overflown: Option<u32>,
+}
+
+impl Wanted {
+    fn new() -> Wanted {
+        Wanted {
+            items: [0; ITEMS_MAX],
+            length: 0,
+            lines: 0,
+            overflown: None,
+        }
+    }
+
+    /// Adds a line; `false` when there are too many.
+    fn add(&mut self, sku: u32, quantity: u32) -> bool {
+        self.lines += 1;
+        if self.lines > ITEMS_MAX {
+            return false;
+        }
+        if quantity == 0 {
+            return true;
+        }
+        let place = self.items().partition_point(|&item| sku_of(item) < sku);
+        if self
+            .items()
+            .get(place)
+            .is_some_and(|&item| sku_of(item) == sku)
+        {
+            match (self.items[place] as u32).checked_add(quantity) {
+                Some(sum) => self.items[place] = pack(sku, sum),
+                None => self.overflown = Some(sku),
+            }
+            return true;
+        }
+        self.items.copy_within(place..self.length, place + 1);
+        self.items[place] = pack(sku, quantity);
+        self.length += 1;
+        true
+    }
+
+    fn items(&self) -> &[u64] {
+        &self.items[..self.length]
+    }
+}
+
+fn pack(sku: u32, quantity: u32) -> u64 {
+    u64::from(sku) << 32 | u64::from(quantity)
+}
+
+fn sku_of(item: u64) -> u32 {
+    (item >> 32) as u32
+}
+
+#[cfg(all(test, loom))]
+mod loom_tests;
+#[cfg(all(test, not(loom)))]
+mod tests;

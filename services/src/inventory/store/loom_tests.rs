@@ -1,0 +1,164 @@
+//! Reservations under the model checker.
+
+use loom::{model::Builder, sync::Arc, thread};
+
+use super::*;
+
+fn model(preemptions: usize, check: impl Fn() + Sync + Send + 'static) {
+    let mut builder = Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.max_branches = 10_000;
+    builder.check(check);
+}
+
+fn stocked(names: &[&str], quantity: u32, retained: usize) -> Arc<Inventory> {
+    let inventory = Inventory::new(names.len(), retained);
+    for text in names {
+        let index = inventory
+            .skus()
+            .insert(SkuName::parse(text).expect("good"))
+            .expect("room");
+        inventory
+            .skus()
+            .at(index)
+            .expect("there")
+            .set(quantity)
+            .expect("within bounds");
+    }
+    Arc::new(inventory)
+}
+
+fn reserve(inventory: &Inventory, id: &str, names: &[&str], quantity: u32) -> &'static str {
+    let items = names
+        .iter()
+        .map(|text| (SkuName::parse(text).expect("good"), quantity));
+    match inventory.reserve(OrderRef::parse(id).expect("good"), items) {
+        Reserved::Held => "held",
+        Reserved::Short(_) => "short",
+        Reserved::Released => "released",
+        Reserved::InProgress => "in progress",
+        _ => "other",
+    }
+}
+
+fn release(inventory: &Inventory, id: &str) -> Released {
+    inventory.release(OrderRef::parse(id).expect("good"))
+}
+
+fn totals(inventory: &Inventory) -> (u32, u32, u64) {
+    inventory.skus().iter().fold((0, 0, 0), |sum, sku| {
+        let books = sku.books();
+        assert!(books.balance(), "{books:?}");
+        (
+            sum.0 + books.available,
+            sum.1 + books.held,
+            sum.2 + books.settled,
+        )
+    })
+}
+
+#[test]
+fn loom_two_orders_for_one_stock() {
+    model(3, || {
+        let inventory = stocked(&["a"], 3, 4);
+        let other = Arc::clone(&inventory);
+        let thread = thread::spawn(move || reserve(&other, "1", &["a"], 2));
+        let here = reserve(&inventory, "2", &["a"], 2);
+        let there = thread.join().expect("no panic");
+        assert!(matches!(
+            (here, there),
+            ("held", "short") | ("short", "held")
+        ));
+        assert_eq!(totals(&inventory), (1, 2, 0));
+    });
+}
+
+#[test]
+fn loom_a_repeated_order_reserves_once() {
+    model(3, || {
+        let inventory = stocked(&["a"], 9, 4);
+        let other = Arc::clone(&inventory);
+        let thread = thread::spawn(move || reserve(&other, "1", &["a"], 2));
+        let here = reserve(&inventory, "1", &["a"], 2);
+        let there = thread.join().expect("no panic");
+        assert!(here == "held" || there == "held");
+        assert!(matches!(here, "held" | "in progress"), "{here}");
+        assert!(matches!(there, "held" | "in progress"), "{there}");
+        assert_eq!(totals(&inventory), (7, 2, 0));
+    });
+}
+
+#[test]
+fn loom_a_release_against_its_reservation() {
+    model(3, || {
+        let inventory = stocked(&["a"], 3, 4);
+        let other = Arc::clone(&inventory);
+        let thread = thread::spawn(move || reserve(&other, "1", &["a"], 2));
+        let released = release(&inventory, "1");
+        let reserved = thread.join().expect("no panic");
+        assert!(matches!(
+            (released, reserved),
+            (Released::Now, "held" | "released") | (Released::Nothing, "released")
+        ));
+        assert_eq!(totals(&inventory), (3, 0, 0), "{released:?} {reserved}");
+    });
+}
+
+#[test]
+fn loom_two_releases_give_back_once() {
+    model(3, || {
+        let inventory = stocked(&["a"], 3, 4);
+        assert_eq!(reserve(&inventory, "1", &["a"], 2), "held");
+        let other = Arc::clone(&inventory);
+        let thread = thread::spawn(move || release(&other, "1"));
+        let here = release(&inventory, "1");
+        let there = thread.join().expect("no panic");
+        assert!(matches!(
+            (here, there),
+            (Released::Now, Released::Before) | (Released::Before, Released::Now)
+        ));
+        assert_eq!(totals(&inventory), (3, 0, 0));
+    });
+}
+
+#[test]
+fn loom_a_release_against_an_eviction() {
+    model(3, || {
+        let inventory = stocked(&["a"], 3, 1);
+        assert_eq!(reserve(&inventory, "1", &["a"], 2), "held");
+        let other = Arc::clone(&inventory);
+        let thread = thread::spawn(move || reserve(&other, "2", &["a"], 1));
+        let released = release(&inventory, "1");
+        let reserved = thread.join().expect("no panic");
+        let (_, held, settled) = totals(&inventory);
+        // The release may need a slot itself, and take or be refused the only one.
+        match (released, reserved) {
+            (Released::Now, "held") => assert_eq!((held, settled), (1, 0)),
+            (Released::Nothing, "held") => assert_eq!(held as u64 + settled, 3),
+            (Released::Busy, "held") => assert_eq!((held, settled), (1, 2)),
+            (Released::Nothing, "other") => assert_eq!((held, settled), (0, 2)),
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
+fn loom_many_skus_against_their_release() {
+    model(2, || {
+        let names = ["a", "b", "c", "d"];
+        let inventory = stocked(&names, 1, 4);
+        let other = Arc::clone(&inventory);
+        let thread = thread::spawn(move || reserve(&other, "1", &names, 1));
+        let released = release(&inventory, "1");
+        let reserved = thread.join().expect("no panic");
+        assert!(matches!(reserved, "held" | "released"), "{reserved}");
+        assert_eq!(totals(&inventory), (4, 0, 0), "{released:?} {reserved}");
+        // No slot was left in work: as many orders as there are slots fit again.
+        for id in ["2", "3", "4", "5"] {
+            assert_eq!(
+                reserve(&inventory, id, &["a"], 1),
+                if id == "2" { "held" } else { "short" }
+            );
+        }
+    });
+}
