@@ -3,4 +3,5 @@
 //! The only crate that names monoio or io-uring, and the only one with `unsafe`. It knows neither
 //! policy nor identity: it is handed rustls configurations, or none.
 
+pub mod generator;
 pub mod tls;

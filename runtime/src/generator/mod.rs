@@ -1,0 +1,413 @@
+//! The load generator's own event loop: many client connections on one thread, no tasks.
+//!
+//! Owns sockets, their buffers, TLS and the moments at which bytes move. Refuses to know what the
+//! bytes mean, when a request is due, or how long one may take: its caller holds the schedule and
+//! the deadlines, and calls [`EventLoop::close`] on what is late. It is no executor because a
+//! generator that spins would starve every other task of one.
+//!
+//! ```text
+//!   open() -> Token
+//!     | poll: Event::Connected (TCP, and TLS where asked for, are done)
+//!     v
+//!   send() ---> poll: Event::Received ---> received(), consume() ---> send() ...
+//!     |
+//!     | close()                      or poll: Event::Closed (the peer, the network, TLS)
+//!     v                                 its token still answers received(), facts() and
+//!   the token is stale: harmless        counters() until the next poll
+//! ```
+//!
+//! Two drivers stand behind the one type, epoll and io_uring, and either spins or sleeps. Memory per connection is bounded: a peer that sends more than
+//! [`RECEIVED_BYTES_MAX`] that the caller did not consume is not read from until it is consumed.
+
+mod connection;
+mod epoll;
+mod provided;
+mod sys;
+mod table;
+mod uring;
+
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+
+use crate::tls::{TlsError, TlsFacts};
+
+use connection::Connection;
+use epoll::Epoll;
+use table::Table;
+pub use table::Token;
+use uring::Uring;
+
+/// How many received bytes of one connection may wait for the caller before the peer is no longer
+/// read from. It exceeds any head that the response decoder accepts; bodies are consumed piece
+/// by piece.
+pub const RECEIVED_BYTES_MAX: usize = 256 * 1024;
+
+/// How many bytes of one connection may wait for the peer before [`EventLoop::send`] refuses
+/// more. A single larger send is taken whole where nothing waits.
+pub const QUEUED_BYTES_MAX: usize = 1024 * 1024;
+
+/// The interface to the kernel that moves the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driver {
+    /// io_uring with deferred or cooperative task running.
+    IoUring,
+    /// io_uring without these flags, on kernels that lack them.
+    IoUringPlain,
+    /// epoll.
+    Epoll,
+}
+
+/// Which driver the user wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DriverChoice {
+    /// The best one that works here.
+    #[default]
+    Auto,
+    /// io_uring or an error.
+    RequireIoUring,
+    /// epoll, whatever else there is.
+    Epoll,
+}
+
+/// Where to connect, and how.
+#[derive(Clone, Debug)]
+pub struct Dial {
+    /// The server's address.
+    pub addr: SocketAddr,
+    /// The local address to connect from; any where `None`. Connection-per-request loads on one
+    /// address run out of ports in seconds.
+    pub source: Option<IpAddr>,
+    /// TLS with this configuration, to a server of this name.
+    pub tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+}
+
+/// What [`EventLoop::poll`] does while nothing happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Asks again and again: the core is busy, nobody is woken late.
+    Spin,
+    /// Sleeps in the kernel, with timers precise to the nanosecond.
+    Sleep,
+}
+
+/// What happened to one connection.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// TCP and, where asked for, TLS are done: [`EventLoop::send`] may be called.
+    Connected(Token),
+    /// More bytes than before are in [`EventLoop::received`].
+    Received(Token),
+    /// The connection is gone. What it had received can be read until the next poll.
+    Closed(Token, CloseReason),
+}
+
+/// Why a connection ended without the caller's doing.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CloseReason {
+    /// The peer ended it in order: by FIN, or under TLS by `close_notify`.
+    Eof,
+    /// The peer ended TCP without ending TLS first: a truncation attack looks the same
+    /// (RFC 8446 section 6.1).
+    Truncated,
+    /// The peer reset it.
+    Reset,
+    /// Nobody listens at that address.
+    Refused,
+    /// TLS failed; tells which side refused what.
+    Tls(Box<TlsError>),
+    /// The network said otherwise: unreachable, timed out by the kernel, ...
+    Io(io::ErrorKind),
+}
+
+impl CloseReason {
+    fn from_io(error: &io::Error) -> CloseReason {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => CloseReason::Refused,
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => CloseReason::Reset,
+            kind => CloseReason::Io(kind),
+        }
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CloseReason::Eof => write!(f, "the peer closed the connection"),
+            CloseReason::Truncated => {
+                write!(
+                    f,
+                    "the peer closed the connection without ending TLS (no close_notify)"
+                )
+            }
+            CloseReason::Reset => write!(f, "the peer reset the connection"),
+            CloseReason::Refused => write!(f, "connection refused: nothing listens there"),
+            CloseReason::Tls(error) => error.fmt(f),
+            CloseReason::Io(kind) => write!(f, "the network failed: {kind}"),
+        }
+    }
+}
+
+/// What one connection has cost so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Bytes received on the wire above TCP, TLS included.
+    pub bytes_in: u64,
+    /// Bytes handed to TCP, TLS included.
+    pub bytes_out: u64,
+    /// From the call of `connect` to the poll that saw it done.
+    pub connect: Option<Duration>,
+    /// From there to the poll that saw the TLS handshake done, our own computing included.
+    pub handshake: Option<Duration>,
+}
+
+/// Many client connections on one thread.
+///
+/// Make it on the thread that polls it.
+pub struct EventLoop {
+    shared: Shared,
+    engine: Engine,
+    /// io_uring ties a ring to its thread, and sleeping sets the thread's timer slack.
+    not_send: PhantomData<*const ()>,
+}
+
+enum Engine {
+    Epoll(Epoll),
+    Uring(Box<Uring>),
+}
+
+impl EventLoop {
+    /// A loop without connections. `Auto` takes the driver that costs the generator least: epoll,
+    /// see `docs/benchmarks.md`.
+    ///
+    /// # Errors
+    /// When the kernel refuses the driver: `RequireIoUring` needs Linux 6.0 and a system that
+    /// does not forbid io_uring (`kernel.io_uring_disabled`, a container's seccomp profile).
+    pub fn new(choice: DriverChoice) -> io::Result<EventLoop> {
+        let engine = match choice {
+            DriverChoice::RequireIoUring => Engine::Uring(Box::new(Uring::new()?)),
+            DriverChoice::Auto | DriverChoice::Epoll => Engine::Epoll(Epoll::new()?),
+        };
+        Ok(EventLoop {
+            shared: Shared::default(),
+            engine,
+            not_send: PhantomData,
+        })
+    }
+
+    /// The driver in use: it is part of every result.
+    #[must_use]
+    pub fn driver(&self) -> Driver {
+        match self.engine {
+            Engine::Epoll(_) => Driver::Epoll,
+            Engine::Uring(_) => Driver::IoUring,
+        }
+    }
+
+    /// How many connections there are, those being made included.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.shared.table.len()
+    }
+
+    /// Begins a connection. How it ends is told by [`EventLoop::poll`].
+    ///
+    /// # Errors
+    /// What is wrong at this end: too many open files, no free port at the source address, a
+    /// source address that is not this machine's, an unreachable network.
+    pub fn open(&mut self, dial: &Dial) -> io::Result<Token> {
+        let token = self.shared.table.allocate()?;
+        let connection = self.shared.table.connection(token);
+        let begun = connection
+            .dial(dial)
+            .and_then(|()| self.engine.register(token, connection));
+        match begun {
+            Ok(()) => Ok(token),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                self.shared.end_later(token, CloseReason::Refused);
+                Ok(token)
+            }
+            Err(error) => {
+                self.shared.table.free(token);
+                Err(error)
+            }
+        }
+    }
+
+    /// Sends `plain`, encrypted where the connection is TLS. As much as TCP takes is written now;
+    /// the rest goes out in later polls. Returns whether it was taken: not for a stale token, not
+    /// before [`Event::Connected`], and not while [`QUEUED_BYTES_MAX`] wait already.
+    pub fn send(&mut self, token: Token, plain: &[u8]) -> bool {
+        let Some(connection) = self.shared.table.get_mut(token) else {
+            return false;
+        };
+        match connection.send(plain) {
+            Ok(taken) => {
+                self.engine.attend(token, connection);
+                taken
+            }
+            Err(reason) => {
+                self.engine.forget(connection);
+                self.shared.end_later(token, reason);
+                false
+            }
+        }
+    }
+
+    /// How many bytes of this connection wait for the peer to take them.
+    #[must_use]
+    pub fn queued(&self, token: Token) -> usize {
+        self.shared.table.get(token).map_or(0, Connection::queued)
+    }
+
+    /// What was received and not yet consumed; empty for a stale token.
+    #[must_use]
+    pub fn received(&self, token: Token) -> &[u8] {
+        self.shared
+            .table
+            .get(token)
+            .map_or(&[], Connection::received)
+    }
+
+    /// Spends the first `count` received bytes.
+    pub fn consume(&mut self, token: Token, count: usize) {
+        if let Some(connection) = self.shared.table.get_mut(token) {
+            connection.consume(count);
+            self.engine.attend(token, connection);
+        }
+    }
+
+    /// Ends the connection now: TLS says goodbye, nothing is waited for, no event follows.
+    pub fn close(&mut self, token: Token) {
+        if let Some(connection) = self.shared.table.get_mut(token) {
+            connection.say_goodbye();
+            self.engine.forget(connection);
+            self.shared.table.free(token);
+        }
+    }
+
+    /// What TLS agreed on, for a connection that is past its handshake.
+    #[must_use]
+    pub fn facts(&self, token: Token) -> Option<TlsFacts<'_>> {
+        self.shared.table.get(token).and_then(Connection::facts)
+    }
+
+    /// What the connection has cost; all zero for a stale token.
+    #[must_use]
+    pub fn counters(&self, token: Token) -> Counters {
+        self.shared
+            .table
+            .get(token)
+            .map_or_else(Counters::default, Connection::counters)
+    }
+
+    /// Replaces `events` by what has happened since the last call. Returns as soon as there is
+    /// any, or when `until` has come (`None`: never); with an `until` that is past it looks once
+    /// and returns. A sleeping poll also returns, without events, when a signal arrives.
+    ///
+    /// # Errors
+    /// When the kernel refuses to tell; no peer can cause that.
+    pub fn poll(
+        &mut self,
+        wait: Wait,
+        until: Option<Instant>,
+        events: &mut Vec<Event>,
+    ) -> io::Result<()> {
+        events.clear();
+        self.shared.begin_turn(events);
+        loop {
+            let patience = match (wait, until) {
+                _ if !events.is_empty() => Some(Duration::ZERO),
+                (Wait::Spin, _) => Some(Duration::ZERO),
+                (Wait::Sleep, None) => None,
+                (Wait::Sleep, Some(until)) => Some(until.saturating_duration_since(Instant::now())),
+            };
+            let turn = match &mut self.engine {
+                Engine::Epoll(epoll) => epoll.turn(&mut self.shared, patience, events),
+                Engine::Uring(uring) => uring.turn(&mut self.shared, patience, events),
+            };
+            match turn {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+                other => other?,
+            }
+            if !events.is_empty() || until.is_some_and(|until| Instant::now() >= until) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl fmt::Debug for EventLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLoop")
+            .field("driver", &self.driver())
+            .field("connections", &self.connections())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    fn register(&mut self, token: Token, connection: &mut Connection) -> io::Result<()> {
+        match self {
+            Engine::Epoll(epoll) => epoll.register(token, connection),
+            Engine::Uring(uring) => uring.register(token, connection),
+        }
+    }
+
+    /// Arms what the connection waits for after it moved outside of a turn.
+    fn attend(&mut self, token: Token, connection: &mut Connection) {
+        match self {
+            Engine::Epoll(epoll) => epoll.attend(token, connection),
+            Engine::Uring(uring) => uring.attend(token, connection),
+        }
+    }
+
+    /// Closes the connection's socket.
+    fn forget(&mut self, connection: &mut Connection) {
+        match self {
+            Engine::Epoll(_) => connection.shut(),
+            Engine::Uring(uring) => uring.forget(connection),
+        }
+    }
+}
+
+/// What both drivers work on.
+#[derive(Default)]
+struct Shared {
+    table: Table,
+    /// Told as closed in the last poll; their slots are free from the next one on.
+    ended: Vec<Token>,
+    /// Closed between two polls.
+    ended_later: Vec<(Token, CloseReason)>,
+}
+
+impl Shared {
+    fn begin_turn(&mut self, events: &mut Vec<Event>) {
+        for token in self.ended.drain(..) {
+            self.table.free(token);
+        }
+        for (token, reason) in self.ended_later.drain(..) {
+            // The caller may have closed it in the meantime, and then wants to hear no more.
+            if self.table.get(token).is_some() {
+                events.push(Event::Closed(token, reason));
+                self.ended.push(token);
+            }
+        }
+    }
+
+    /// Tells of the end of a connection whose socket is closed by now.
+    fn end(&mut self, token: Token, reason: CloseReason, events: &mut Vec<Event>) {
+        events.push(Event::Closed(token, reason));
+        self.ended.push(token);
+    }
+
+    fn end_later(&mut self, token: Token, reason: CloseReason) {
+        self.ended_later.push((token, reason));
+    }
+}
