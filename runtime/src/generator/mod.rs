@@ -210,7 +210,8 @@ impl EventLoop {
         }
     }
 
-    /// How many connections there are, those being made included.
+    /// How many connections there are: those being made and those told as closed by the last
+    /// poll included.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.shared.table.len()
