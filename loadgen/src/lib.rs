@@ -6,10 +6,13 @@
 
 pub mod check;
 pub mod generator;
+pub mod plan;
 pub mod random;
 pub mod record;
 pub mod schedule;
 pub mod slice;
+pub mod stack;
+pub mod stats;
 pub mod target;
 pub mod tokens;
 pub mod workload;
