@@ -1,27 +1,101 @@
-//! One connection's client half: its signatures; the states follow.
+//! One connection's client half: requests out, responses in, one exchange after another.
+//!
+//! It owns the state of the exchange and tells whether the connection may carry another one. It
+//! refuses responses it did not ask for, and connections whose next byte could belong to the last
+//! response.
+//!
+//! ```text
+//!        request              head                body (done) | eof
+//! Ready ---------> Waiting ---------> Receiving --------------------> Ready     reusable()
+//!                   |   ^   no body: ---------------------------------> ^
+//!                   +---+ 1xx                             any error, or Connection: close
+//!                                                                     Spent     !reusable()
+//! ```
+//!
+//! The request's own body is sent beside that by `request_piece` and `request_end`; a response may
+//! come before it is complete, and then the connection is not reusable.
+//!
+//! ```
+//! use proto_http::{AnswerBody, Ask, BodyLength, Client, Limits};
+//!
+//! let mut client = Client::new(Limits::default());
+//! let mut out = Vec::new();
+//!
+//! // Waiting: the request is encoded, and the response is told apart by its method.
+//! let ask = Ask { method: "GET", target: b"/", host: b"a", fields: &[], body: AnswerBody::None };
+//! client.request(&mut out, &ask);
+//! assert_eq!(out, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+//! assert!(!client.reusable());
+//!
+//! // Receiving: the interim response is skipped.
+//! let input = b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+//! let taken = client.head(input)?.expect("the head is complete");
+//! assert_eq!(client.response().status, 200);
+//! assert_eq!(client.response().length, BodyLength::Exact(2));
+//! let rest = &input[taken..];
+//! let body = client.body(rest)?;
+//! assert_eq!(&rest[body.data], b"hi");
+//!
+//! // Ready.
+//! assert!(body.done && client.reusable());
+//! # Ok::<(), proto_http::Error>(())
+//! ```
 
-use crate::{AnswerBody, Body, Error, Limits, Method, ResponseHead};
+use crate::{
+    AnswerBody, Body, BodyLength, Error, Limits, Method, ResponseHead,
+    body::Decoder,
+    encode::{self, Length},
+    tokens::{self, Progress},
+};
 
 /// A request to be sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
-    /// The method's name; see [`Method::as_str`](crate::Method).
+    /// The method's name.
     pub method: &'a str,
     /// The target, as it is to be sent.
     pub target: &'a [u8],
     /// The value of Host; if empty, no Host is written (it may be among the fields).
     pub host: &'a [u8],
-    /// Fields in the order they are sent, framing left out as in [`Answer`](crate::Answer).
+    /// Fields in the order they are sent. `Content-Length`, `Transfer-Encoding` and `Connection` are
+    /// this crate's to write and are left out here.
     pub fields: &'a [(&'a str, &'a [u8])],
     /// What follows the head.
     pub body: AnswerBody<'a>,
 }
 
-/// One connection's client half.
+/// What is left to send of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sending {
+    Done,
+    /// So many bytes, never 0.
+    Exact(u64),
+    Chunked,
+    /// The body ended short of its length.
+    Broken,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Ready,
+    Waiting,
+    Receiving,
+    Spent,
+}
+
+/// One connection's client half. See the [module](self) for its states.
 #[derive(Debug)]
 pub struct Client {
     limits: Limits,
+    state: State,
+    sending: Sending,
+    method: Method,
+    progress: Progress,
+    /// Bytes of interim responses before the head that is being read.
+    skipped_bytes: usize,
+    interim_responses: u8,
     head: ResponseHead,
+    body: Decoder,
 }
 
 impl Client {
@@ -29,34 +103,112 @@ impl Client {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
+            state: State::Ready,
+            sending: Sending::Done,
+            method: Method::Other,
+            progress: Progress::default(),
+            skipped_bytes: 0,
+            interim_responses: 0,
             head: ResponseHead::default(),
+            body: Decoder::Done,
         }
     }
 
-    /// Writes a request's head, and its body if it is given whole.
+    /// Writes a request's head, and its body if it is given whole. The connection must be
+    /// [reusable](Client::reusable).
+    ///
+    /// # Panics
+    /// In debug builds, if it is not.
     pub fn request(&mut self, out: &mut Vec<u8>, ask: &Ask<'_>) {
-        let _ = (out, ask);
+        let method = Method::from_bytes(ask.method.as_bytes());
+        self.requested(method);
+        let (length, sending, bytes) = match ask.body {
+            // RFC 9110 section 8.6: a method that anticipates content says that there is none.
+            AnswerBody::None if matches!(method, Method::Post | Method::Put | Method::Patch) => {
+                (Length::Exact(0), Sending::Done, &[][..])
+            }
+            AnswerBody::None => (Length::None, Sending::Done, &[][..]),
+            AnswerBody::Bytes(bytes) => (Length::Exact(bytes.len() as u64), Sending::Done, bytes),
+            AnswerBody::Exact(0) => (Length::Exact(0), Sending::Done, &[][..]),
+            AnswerBody::Exact(bytes) => (Length::Exact(bytes), Sending::Exact(bytes), &[][..]),
+            AnswerBody::Chunked => (Length::Chunked, Sending::Chunked, &[][..]),
+        };
+        self.sending = sending;
+        encode::request_head(out, ask.method, ask.target, ask.host, ask.fields, length);
+        out.extend_from_slice(bytes);
     }
 
-    /// Notes that a whole request of this method, encoded earlier, is being sent.
+    /// Notes that a whole request of this method, encoded elsewhere, is being sent. The connection
+    /// must be [reusable](Client::reusable).
+    ///
+    /// # Panics
+    /// In debug builds, if it is not.
+    #[inline]
     pub fn requested(&mut self, method: Method) {
-        let _ = method;
+        debug_assert!(
+            self.reusable(),
+            "the last exchange left the connection {:?}",
+            self.state
+        );
+        self.method = method;
+        self.sending = Sending::Done;
+        self.state = State::Waiting;
+        self.skipped_bytes = 0;
+        self.interim_responses = 0;
     }
 
-    /// Writes a piece of the body of a streamed request.
+    /// Writes a piece of the body of a streamed request. What exceeds the announced length is cut off.
     pub fn request_piece(&mut self, out: &mut Vec<u8>, piece: &[u8]) {
-        let _ = (out, piece);
+        match self.sending {
+            Sending::Exact(left) => {
+                debug_assert!(
+                    piece.len() as u64 <= left,
+                    "a request is longer than it said"
+                );
+                let length = left.min(piece.len() as u64);
+                out.extend_from_slice(&piece[..length as usize]);
+                self.sending = match left - length {
+                    0 => Sending::Done,
+                    left => Sending::Exact(left),
+                };
+            }
+            Sending::Chunked => encode::chunk(out, piece),
+            Sending::Done | Sending::Broken => {}
+        }
     }
 
-    /// Ends a streamed request.
+    /// Ends a streamed request. One that is shorter than it said makes the connection useless.
     pub fn request_end(&mut self, out: &mut Vec<u8>) {
-        let _ = out;
+        self.sending = match self.sending {
+            Sending::Chunked => {
+                out.extend_from_slice(encode::LAST_CHUNK);
+                Sending::Done
+            }
+            Sending::Done => Sending::Done,
+            Sending::Exact(_) | Sending::Broken => Sending::Broken,
+        };
     }
 
-    /// Reads a final response's head; `Some` is the number of bytes taken, interim ones included.
+    /// Reads the head of the final response, over interim ones. `Some` is the number of bytes taken,
+    /// interim responses included, and the spans of [`Client::response`] index into this very
+    /// `input`. `None` asks for more: call again with the same bytes and those that came after them.
+    ///
+    /// In any state but waiting nothing is read.
+    ///
+    /// # Errors
+    /// The head is malformed or over a limit; interim and final ones share `head_bytes_max`.
+    #[inline]
     pub fn head(&mut self, input: &[u8]) -> Result<Option<usize>, Error> {
-        let _ = (input, self.limits);
-        Ok(None)
+        if self.state != State::Waiting {
+            return Ok(None);
+        }
+        let found = self.final_head(input);
+        match found {
+            Ok(None) => {}
+            Ok(Some(_)) => self.advance(State::Receiving),
+            Err(error) => self.fail(error),
+        }
+        found
     }
 
     /// The head read last.
@@ -64,24 +216,97 @@ impl Client {
         &self.head
     }
 
-    /// Reads a piece of the body; call it until `done`.
+    /// Reads a piece of the response's body. Call it until `done`; a body that has ended, or never
+    /// was, takes nothing and is done. A body that lasts until the connection ends is done by
+    /// [`Client::eof`] only.
+    ///
+    /// # Errors
+    /// The framing is malformed or over a limit. Further calls return the error again.
+    #[inline]
     pub fn body(&mut self, input: &[u8]) -> Result<Body, Error> {
-        let _ = input;
-        Ok(Body::default())
+        let body = self.body.piece(input, &self.limits);
+        match body {
+            Ok(_) => self.advance(self.state),
+            Err(error) => self.fail(error),
+        }
+        body
     }
 
     /// The whole response has been read.
+    #[inline]
     pub fn body_done(&self) -> bool {
-        true
+        matches!(self.state, State::Ready | State::Spent) && self.body.is_done()
     }
 
-    /// The connection has ended: right after a body that lasts until then, else an error.
+    /// The peer has ended the connection, and nothing else will come.
+    ///
+    /// # Errors
+    /// The response is incomplete. That is right only for a body that lasts until now.
     pub fn eof(&mut self) -> Result<(), Error> {
-        Ok(())
+        match self.state {
+            State::Receiving if self.head.length == BodyLength::UntilClose => {
+                self.body = Decoder::Done;
+                self.state = State::Spent;
+                Ok(())
+            }
+            State::Waiting | State::Receiving => {
+                self.fail(Error::Truncated);
+                Err(Error::Truncated)
+            }
+            State::Ready => {
+                self.state = State::Spent;
+                Ok(())
+            }
+            State::Spent => Ok(()),
+        }
     }
 
-    /// Another request may be sent on this connection.
+    /// Another request may be sent on this connection: the last exchange is complete on both sides
+    /// and neither wants to close. Bytes that are left over in the input say otherwise: a server
+    /// that speaks unasked is not to be listened to.
+    #[inline]
     pub fn reusable(&self) -> bool {
-        false
+        self.state == State::Ready && self.sending == Sending::Done
+    }
+
+    fn final_head(&mut self, input: &[u8]) -> Result<Option<usize>, Error> {
+        loop {
+            let start = self.skipped_bytes;
+            let (progress, head) = (&mut self.progress, &mut self.head);
+            let found = tokens::response(progress, input, start, self.method, &self.limits, head)?;
+            let Some(taken) = found else { return Ok(None) };
+            match self.head.status {
+                // RFC 9110 section 15.2.2: only a client that sent Upgrade is sent 101.
+                101 => return Err(Error::UpgradeUnasked),
+                // RFC 9110 section 15.2: interim responses may be ignored.
+                100..=199 => {
+                    self.interim_responses = self.interim_responses.saturating_add(1);
+                    if self.interim_responses > self.limits.interim_responses_max {
+                        return Err(Error::InterimTooMany);
+                    }
+                    self.skipped_bytes += taken;
+                }
+                _ => {
+                    self.body = Decoder::new(self.head.length, &self.limits)?;
+                    return Ok(Some(start + taken));
+                }
+            }
+        }
+    }
+
+    /// Ends the exchange if its body has ended, else goes to `state`.
+    #[inline]
+    fn advance(&mut self, state: State) {
+        self.state = match state {
+            State::Receiving if self.body.is_done() && self.head.keep_alive => State::Ready,
+            State::Receiving if self.body.is_done() => State::Spent,
+            state => state,
+        };
+    }
+
+    #[cold]
+    fn fail(&mut self, error: Error) {
+        self.body = Decoder::Failed(error);
+        self.state = State::Spent;
     }
 }

@@ -1,4 +1,11 @@
 //! Message heads: the first line and the fields, as spans over the caller's buffer.
+//!
+//! It owns what a head is once it has been read and understood; reading is next door. It refuses to
+//! copy: whoever wants bytes hands in the buffer the head was read from, unmoved.
+
+use memchr::memchr;
+
+use crate::Error;
 
 /// A range of bytes in the buffer a head was read from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,12 +28,12 @@ impl Span {
 
     /// Number of bytes.
     pub fn len(self) -> usize {
-        (self.end - self.start) as usize
+        self.end.saturating_sub(self.start) as usize
     }
 
     /// There is no byte in it.
     pub fn is_empty(self) -> bool {
-        self.start == self.end
+        self.len() == 0
     }
 }
 
@@ -65,6 +72,41 @@ pub enum Method {
     Other,
 }
 
+impl Method {
+    /// The method of this name.
+    #[inline]
+    pub fn from_bytes(name: &[u8]) -> Self {
+        match name {
+            b"GET" => Self::Get,
+            b"HEAD" => Self::Head,
+            b"POST" => Self::Post,
+            b"PUT" => Self::Put,
+            b"DELETE" => Self::Delete,
+            b"OPTIONS" => Self::Options,
+            b"PATCH" => Self::Patch,
+            b"TRACE" => Self::Trace,
+            b"CONNECT" => Self::Connect,
+            _ => Self::Other,
+        }
+    }
+
+    /// The method's name; a placeholder for [`Method::Other`], fit for labels only.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+            Self::Patch => "PATCH",
+            Self::Trace => "TRACE",
+            Self::Connect => "CONNECT",
+            Self::Other => "_OTHER",
+        }
+    }
+}
+
 /// The protocol versions that are spoken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
@@ -89,6 +131,13 @@ pub enum BodyLength {
     UntilClose,
 }
 
+impl BodyLength {
+    /// There is no byte of body, announced or not.
+    pub fn is_empty(self) -> bool {
+        matches!(self, Self::Empty | Self::Exact(0))
+    }
+}
+
 /// The head of a request.
 #[derive(Debug, Default)]
 pub struct RequestHead {
@@ -110,6 +159,7 @@ pub struct RequestHead {
     pub host: Option<Span>,
     /// The value of Authorization.
     pub authorization: Option<Span>,
+    /// Where the path begins within the target.
     pub(crate) path_start: u32,
     pub(crate) fields: Vec<Field>,
 }
@@ -125,21 +175,37 @@ impl RequestHead {
         find(&self.fields, bytes, lower_name)
     }
 
-    /// The path of the target without its query; `*` for `OPTIONS *`.
+    /// The path of the target without its query, percent-encoding untouched; `*` for `OPTIONS *`.
+    #[inline]
     pub fn path<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
-        let _ = self.path_start;
-        self.target.of(bytes)
+        let rest = self.path_and_query(bytes);
+        let path = &rest[..memchr(b'?', rest).unwrap_or(rest.len())];
+        match path {
+            // RFC 9112 section 3.2.1: an empty path is sent as `/`. Only absolute-form can have one.
+            [] if self.method == Method::Options && rest.is_empty() => b"*",
+            [] => b"/",
+            path => path,
+        }
     }
 
-    /// What follows the first `?` of the target.
+    /// What follows the first `?` of the target, percent-encoding untouched.
+    #[inline]
     pub fn query<'b>(&self, bytes: &'b [u8]) -> Option<&'b [u8]> {
-        self.target.of(bytes).get(0..0)
+        let rest = self.path_and_query(bytes);
+        memchr(b'?', rest).map(|mark| &rest[mark + 1..])
+    }
+
+    fn path_and_query<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
+        self.target
+            .of(bytes)
+            .get(self.path_start as usize..)
+            .unwrap_or_default()
     }
 
     /// An error (411) if the request says nothing about a body, for routes that need one.
-    pub fn require_length(&self) -> Result<(), crate::Error> {
+    pub fn require_length(&self) -> Result<(), Error> {
         match self.length {
-            BodyLength::Empty => Err(crate::Error::LengthRequired),
+            BodyLength::Empty => Err(Error::LengthRequired),
             _ => Ok(()),
         }
     }
@@ -175,10 +241,11 @@ fn find<'b>(fields: &[Field], bytes: &'b [u8], lower_name: &str) -> Option<&'b [
     fields
         .iter()
         .find(|field| {
-            field
-                .name
-                .of(bytes)
-                .eq_ignore_ascii_case(lower_name.as_bytes())
+            field.name.len() == lower_name.len()
+                && field
+                    .name
+                    .of(bytes)
+                    .eq_ignore_ascii_case(lower_name.as_bytes())
         })
         .map(|field| field.value.of(bytes))
 }

@@ -1,6 +1,64 @@
-//! One connection's server half: its signatures; the states follow.
+//! One connection's server half: requests in, answers out, one exchange after another.
+//!
+//! It owns the state of the exchange, and with it whether the connection lives on. It refuses to
+//! continue where the peer and we might disagree about where a message ends: after any error, after
+//! an answer cut short, past a body too long to read off.
+//!
+//! ```text
+//!       head             respond(None | Bytes)               next
+//! Idle ------> Asked ------------------------------> Answered ------> Idle      Next::Continue
+//!               | ^                                   ^   |  ^ |
+//!               | | body, continue_100                |   |  +-+ body           Next::Drain
+//!               v                                     |   |
+//!              Streaming: respond_piece -- respond_end    +---------> Closed    Next::Close
+//! ```
+//!
+//! An error of `head` or `body` leads to Asked as well: it is answered with its status, and the
+//! connection closes after that. So does an answer in Idle (408, 503), which nobody asked for.
+//!
+//! Bytes stay with the caller: `head` and `body` take the unread input and tell how much of it is
+//! spent. A caller that closes should close its sending side, and read on for a moment, because data
+//! that arrives at a closed socket can cost the peer the answer (RFC 9112 section 9.6).
+//!
+//! ```
+//! use proto_http::{Answer, AnswerBody, BodyLength, Limits, Method, Next, Server, imf_fixdate};
+//!
+//! let input = b"POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET / HTTP/1.1\r\n";
+//! let mut server = Server::new(Limits::default());
+//! assert!(server.is_idle());
+//!
+//! // Asked: the head says what the request is and how long its body is.
+//! let taken = server.head(input)?.expect("the head is complete");
+//! assert_eq!(server.request().method, Method::Post);
+//! assert_eq!(server.request().path(input), b"/orders");
+//! assert_eq!(server.request().length, BodyLength::Exact(5));
+//! let rest = &input[taken..];
+//! let body = server.body(rest)?;
+//! assert_eq!(&rest[body.data], b"hello");
+//! assert!(body.done);
+//! let rest = &rest[body.consumed..];
+//!
+//! // Answered: the answer is whole, and the connection stays.
+//! let mut out = Vec::new();
+//! let body = AnswerBody::Bytes(b"thanks");
+//! server.respond(&mut out, &imf_fixdate(0), &Answer { status: 201, fields: &[], body });
+//! let expected = "HTTP/1.1 201 Created\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+//!                 Content-Length: 6\r\n\r\nthanks";
+//! assert_eq!(String::from_utf8_lossy(&out), expected);
+//! assert_eq!(server.next(), Next::Continue);
+//!
+//! // Idle again: the next request has only begun to arrive.
+//! assert_eq!(server.head(rest)?, None);
+//! # Ok::<(), proto_http::Error>(())
+//! ```
 
-use crate::{Answer, Body, Error, Limits, RequestHead};
+use crate::{
+    Answer, Body, Error, Limits, RequestHead, Responder,
+    body::Decoder,
+    encode,
+    responder::State,
+    tokens::{self, Progress},
+};
 
 /// What the connection does after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -8,44 +66,19 @@ pub enum Next {
     /// Read the next request.
     Continue,
     /// Part of the request's body is unread: give what arrives to [`Server::body`], drop its data,
-    /// and ask again. Bounded by `drain_bytes_max`.
+    /// and ask again. Bounded by `drain_bytes_max`; the caller bounds the time.
     Drain,
     /// Close the connection once everything is written.
     Close,
 }
 
-/// One connection's server half.
+/// One connection's server half. See the [module](self) for its states.
 #[derive(Debug)]
 pub struct Server {
     limits: Limits,
+    progress: Progress,
     head: RequestHead,
     responder: Responder,
-}
-
-/// The part of a [`Server`] that answers. It knows of the request what an answer depends on (HEAD,
-/// the version, keep-alive), so that a handler can read the head while it writes; see
-/// [`Server::parts`].
-#[derive(Debug, Default)]
-pub struct Responder {}
-
-impl Responder {
-    /// Writes an answer's head, and its body if it is given whole.
-    pub fn respond(&mut self, out: &mut Vec<u8>, date: &[u8; 29], answer: &Answer<'_>) {
-        let _ = (out, date, answer);
-    }
-
-    /// Writes a piece of the body of a streamed answer.
-    pub fn respond_piece(&mut self, out: &mut Vec<u8>, piece: &[u8]) {
-        let _ = (out, piece);
-    }
-
-    /// Ends a streamed answer.
-    pub fn respond_end(&mut self, out: &mut Vec<u8>) {
-        let _ = out;
-    }
-
-    /// Makes this exchange the connection's last.
-    pub fn close_after(&mut self) {}
 }
 
 impl Server {
@@ -53,9 +86,94 @@ impl Server {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
+            progress: Progress::default(),
             head: RequestHead::default(),
-            responder: Responder::default(),
+            responder: Responder::new(limits.drain_bytes_max),
         }
+    }
+
+    /// Reads a request's head. `Some` is the number of bytes it took, its blank line included, and
+    /// the spans of [`Server::request`] index into this very `input`. `None` asks for more: call
+    /// again with the same bytes and those that came after them.
+    ///
+    /// In any state but idle nothing is read.
+    ///
+    /// # Errors
+    /// The head is malformed, over a limit, or asks for what is not there. The connection is lost;
+    /// the error is to be answered.
+    #[inline]
+    pub fn head(&mut self, input: &[u8]) -> Result<Option<usize>, Error> {
+        if self.responder.state != State::Idle {
+            return Ok(None);
+        }
+        let found = tokens::request(&mut self.progress, input, &self.limits, &mut self.head);
+        let found =
+            found.and_then(|taken| Ok((taken, Decoder::new(self.head.length, &self.limits)?)));
+        match found {
+            Ok((None, _)) => Ok(None),
+            Ok((taken, body)) => {
+                self.responder.begin(&self.head, body);
+                Ok(taken)
+            }
+            Err(error) => {
+                self.head.keep_alive = false;
+                self.responder.begin(&self.head, Decoder::Failed(error));
+                self.fail(error);
+                Err(error)
+            }
+        }
+    }
+
+    /// The head read last; after an error, what was understood of it.
+    pub fn request(&self) -> &RequestHead {
+        &self.head
+    }
+
+    /// No request is being answered, though part of one may have arrived.
+    pub fn is_idle(&self) -> bool {
+        self.responder.state == State::Idle
+    }
+
+    /// Reads a piece of the request's body. Call it until `done`; a body that has ended, or never
+    /// was, takes nothing and is done. A chunked body may need calls whose data is empty.
+    ///
+    /// # Errors
+    /// The framing is malformed or over a limit. The connection is lost; if there was no answer yet
+    /// the error is to be answered. Further calls return it again.
+    #[inline]
+    pub fn body(&mut self, input: &[u8]) -> Result<Body, Error> {
+        // RFC 9110 section 10.1.1: once the body comes, nobody waits for 100.
+        self.responder.continue_owed &= input.is_empty();
+        let body = self.responder.body.piece(input, &self.limits);
+        match &body {
+            Ok(piece) if self.responder.state == State::Answered => {
+                self.responder.drained_bytes = self
+                    .responder
+                    .drained_bytes
+                    .saturating_add(piece.consumed as u64);
+            }
+            Ok(_) => {}
+            Err(error) => self.fail(*error),
+        }
+        body
+    }
+
+    /// The whole body has been read.
+    #[inline]
+    pub fn body_done(&self) -> bool {
+        self.responder.body.is_done()
+    }
+
+    /// Writes 100 Continue if the client may be waiting for it; true if it did. To be called before
+    /// the body is waited for, and not at all if it is not wanted: then the answer closes the
+    /// connection, since nobody can tell whether the body follows.
+    pub fn continue_100(&mut self, out: &mut Vec<u8>) -> bool {
+        let owed = self.responder.continue_owed && self.responder.state == State::Asked;
+        if owed {
+            out.extend_from_slice(encode::CONTINUE);
+            self.responder.continue_owed = false;
+        }
+        owed
     }
 
     /// The head read last and, apart from it, the half that answers.
@@ -63,65 +181,55 @@ impl Server {
         (&self.head, &mut self.responder)
     }
 
-    /// Reads a head; `Some` is the number of bytes it took, and the spans index into this `input`.
-    pub fn head(&mut self, input: &[u8]) -> Result<Option<usize>, Error> {
-        let _ = (input, self.limits);
-        Ok(None)
-    }
-
-    /// The head read last.
-    pub fn request(&self) -> &RequestHead {
-        &self.head
-    }
-
-    /// Nothing of an exchange has begun.
-    pub fn is_idle(&self) -> bool {
-        true
-    }
-
-    /// Reads a piece of the body; call it until `done`.
-    pub fn body(&mut self, input: &[u8]) -> Result<Body, Error> {
-        let _ = input;
-        Ok(Body::default())
-    }
-
-    /// The whole body has been read.
-    pub fn body_done(&self) -> bool {
-        true
-    }
-
-    /// Writes 100 Continue if the client waits for it; true if it did.
-    pub fn continue_100(&mut self, out: &mut Vec<u8>) -> bool {
-        let _ = out;
-        false
-    }
-
-    /// Writes an answer's head, and its body if it is given whole.
+    /// See [`Responder::respond`].
+    #[inline]
     pub fn respond(&mut self, out: &mut Vec<u8>, date: &[u8; 29], answer: &Answer<'_>) {
         self.responder.respond(out, date, answer);
     }
 
-    /// Writes a piece of the body of a streamed answer.
+    /// See [`Responder::respond_piece`].
     pub fn respond_piece(&mut self, out: &mut Vec<u8>, piece: &[u8]) {
         self.responder.respond_piece(out, piece);
     }
 
-    /// Ends a streamed answer.
+    /// See [`Responder::respond_end`].
     pub fn respond_end(&mut self, out: &mut Vec<u8>) {
         self.responder.respond_end(out);
     }
 
-    /// Makes this exchange the connection's last.
+    /// See [`Responder::close_after`].
     pub fn close_after(&mut self) {
         self.responder.close_after();
     }
 
-    /// What to do after the answer.
+    /// What to do now that the answer is written.
+    #[inline]
     #[expect(
         clippy::should_implement_trait,
-        reason = "it is the field's word for this step"
+        reason = "it is the word for this step, and no item"
     )]
     pub fn next(&mut self) -> Next {
+        let responder = &mut self.responder;
+        match responder.state {
+            State::Answered if responder.last => {}
+            State::Answered if responder.body.is_done() => {
+                responder.state = State::Idle;
+                return Next::Continue;
+            }
+            State::Answered if responder.drained_bytes <= responder.drain_bytes_max => {
+                return Next::Drain;
+            }
+            State::Idle if !responder.closing => return Next::Continue,
+            _ => {}
+        }
+        responder.state = State::Closed;
         Next::Close
+    }
+
+    #[cold]
+    fn fail(&mut self, error: Error) {
+        self.responder.body = Decoder::Failed(error);
+        self.responder.last = true;
+        self.responder.continue_owed = false;
     }
 }
