@@ -2,4 +2,5 @@
 
 pub mod inventory;
 mod once_map;
+pub mod orders;
 mod sync;

@@ -1,0 +1,184 @@
+//! Orders of one thread and of several.
+
+use super::*;
+
+fn store(retained: usize, shards: usize) -> (Arc<Orders>, Vec<Writer>) {
+    Orders::new(retained, shards, InstanceTag::random())
+}
+
+fn insert(writer: &mut Writer, n: u64, lines: usize) -> OrderId {
+    let customer = format!("customer-{n}");
+    let skus = vec!["SKU-1000"; lines];
+    let draft = Draft {
+        created_ms: n,
+        client: "bench",
+        customer: &customer,
+        amount: "1",
+        skus: &skus,
+    };
+    writer.insert(&draft).expect("kept")
+}
+
+fn assert_holds(orders: &Orders, id: OrderId, n: u64, lines: usize) {
+    let mut buffer = Vec::new();
+    let order = orders.find(id, &mut buffer).expect("kept");
+    assert_eq!(order.created_ms, n);
+    assert_eq!(order.customer, format!("customer-{n}").as_bytes());
+    assert_eq!(order.skus().count(), lines);
+}
+
+#[test]
+fn exactly_the_newest_are_kept() {
+    for retained in [1, 2, 4, 1000, 3000] {
+        let (orders, mut writers) = store(retained, 1);
+        let ids: Vec<OrderId> = (0..3 * retained as u64 + 1)
+            .map(|n| insert(&mut writers[0], n, n as usize % 100))
+            .collect();
+        let mut buffer = Vec::new();
+        for (n, &id) in ids.iter().enumerate() {
+            if n < ids.len() - retained {
+                assert_eq!(
+                    orders.find(id, &mut buffer),
+                    Err(Miss::Gone),
+                    "{n} of {retained}"
+                );
+            } else {
+                assert_holds(&orders, id, n as u64, n % 100);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_newest_of_all_shards_are_kept_however_they_are_spread() {
+    let (orders, mut writers) = store(100, 3);
+    // One busy shard must not lose its orders to the idle ones.
+    let first: Vec<OrderId> = (0..100).map(|n| insert(&mut writers[1], n, 2)).collect();
+    first
+        .iter()
+        .zip(0..)
+        .for_each(|(&id, n)| assert_holds(&orders, id, n, 2));
+    let second: Vec<OrderId> = (0..60).map(|n| insert(&mut writers[2], n, 3)).collect();
+    let mut buffer = Vec::new();
+    for (n, &id) in first.iter().enumerate() {
+        let kept = orders.find(id, &mut buffer).map(|order| order.created_ms);
+        assert_eq!(
+            kept,
+            if n < 60 {
+                Err(Miss::Gone)
+            } else {
+                Ok(n as u64)
+            }
+        );
+    }
+    second
+        .iter()
+        .zip(0..)
+        .for_each(|(&id, n)| assert_holds(&orders, id, n, 3));
+}
+
+#[test]
+fn an_id_that_was_never_issued_is_not_found() {
+    let (orders, mut writers) = store(10, 2);
+    insert(&mut writers[0], 1, 1);
+    let mut buffer = Vec::new();
+    let mut find = |tag, shard, sequence| {
+        orders
+            .find(OrderId::new(tag, shard, sequence), &mut buffer)
+            .map(|_| ())
+    };
+    assert_eq!(find(orders.tag, 0, 0), Ok(()));
+    assert_eq!(find(orders.tag, 0, 1), Err(Miss::NotFound), "not yet");
+    assert_eq!(
+        find(orders.tag, 1, 0),
+        Err(Miss::NotFound),
+        "an unused shard"
+    );
+    assert_eq!(find(orders.tag, 2, 0), Err(Miss::NotFound), "no such shard");
+    assert_eq!(
+        find(InstanceTag::random(), 0, 0),
+        Err(Miss::NotFound),
+        "another instance"
+    );
+}
+
+#[test]
+fn the_log_is_used_again_and_the_longest_orders_fit() {
+    let sku = "x".repeat(64);
+    let customer = "c".repeat(128);
+    let skus = vec![sku.as_str(); 100];
+    let draft = Draft {
+        created_ms: 1,
+        client: &customer,
+        customer: &customer,
+        amount: "1",
+        skus: &skus,
+    };
+    let (orders, mut writers) = store(50, 1);
+    for _ in 0..1000 {
+        let id = writers[0].insert(&draft).expect("kept");
+        assert_eq!(
+            orders
+                .find(id, &mut Vec::new())
+                .expect("kept")
+                .skus()
+                .count(),
+            100
+        );
+    }
+    assert!(
+        writers[0].allocated <= 50_usize.div_ceil(9) + 2,
+        "{}",
+        writers[0].allocated
+    );
+    let long = "c".repeat(129);
+    let draft = Draft {
+        customer: &long,
+        ..draft
+    };
+    assert_eq!(writers[0].insert(&draft), Err(Unkept::TooLong));
+}
+
+/// Readers follow the ids of two writers while their orders are overwritten: what is found is what
+/// was written under that id.
+#[test]
+fn a_reader_sees_an_order_whole_or_not_at_all() {
+    let (orders, writers) = store(64, 2);
+    let latest: [AtomicU64; 2] = Default::default();
+    std::thread::scope(|scope| {
+        for (shard, mut writer) in writers.into_iter().enumerate() {
+            let latest = &latest;
+            scope.spawn(move || {
+                for n in 0..60_000 {
+                    insert(&mut writer, n, n as usize % 100);
+                    latest[shard].store(n + 1, Ordering::Release);
+                }
+            });
+        }
+        let (orders, latest) = (&orders, &latest);
+        scope.spawn(move || {
+            let mut buffer = Vec::new();
+            let (mut found, mut shard) = (0_u64, 0);
+            while latest.iter().any(|n| n.load(Ordering::Acquire) < 60_000) {
+                shard = 1 - shard;
+                let newest = latest[shard].load(Ordering::Acquire);
+                let sequence = newest.saturating_sub(found % 70 + 1);
+                if newest == 0 {
+                    continue;
+                }
+                let id = OrderId::new(orders.tag, shard, sequence);
+                match orders.find(id, &mut buffer) {
+                    Ok(order) => {
+                        assert_eq!(order.created_ms, sequence);
+                        let customer = format!("customer-{sequence}");
+                        assert_eq!(order.customer, customer.as_bytes());
+                        assert_eq!(order.skus().count(), sequence as usize % 100);
+                        assert!(order.skus().all(|sku| sku == b"SKU-1000"));
+                    }
+                    Err(miss) => assert_eq!(miss, Miss::Gone),
+                }
+                found += 1;
+            }
+        });
+    });
+}
