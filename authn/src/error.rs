@@ -166,8 +166,8 @@ impl Denied {
         }
     }
 
-    /// The value of `WWW-Authenticate` (RFC 6750 section 3). `realm` must be free of quotes and
-    /// backslashes; other characters that do not belong in a quoted string are left out of it.
+    /// The value of `WWW-Authenticate` (RFC 6750 section 3). Characters of `realm` that cannot
+    /// stand in a quoted string are left out.
     pub fn challenge(self, realm: &str) -> String {
         let mut value = String::with_capacity(128);
         value.push_str("Bearer realm=\"");
@@ -273,6 +273,8 @@ pub enum Error {
     KeySetEmpty,
     /// The registry of clients is not JSON of the right shape; the text says where.
     Clients(String),
+    /// The answer of an authorization server cannot be used.
+    TokenResponse,
 }
 
 impl fmt::Display for Error {
@@ -344,8 +346,8 @@ impl fmt::Display for Error {
             }
             Error::Issue(why) => return write!(f, "it cannot be issued: {why}"),
             Error::NotAnAuthority => {
-                "the certificate is not an authority's; give one with CA:TRUE and an ECDSA or \
-                 Ed25519 key"
+                "the certificate is not an authority's; give one with basic constraints \
+                 CA:TRUE"
             }
             Error::Days => "the days of validity must be from 1 to 36500",
             Error::SigningKey(why) => return write!(f, "the signing key cannot be used: {why}"),
@@ -363,6 +365,9 @@ impl fmt::Display for Error {
                 "no key of the key set can be used; it needs one with a kid for ES256, EdDSA or \
                  RS256"
             }
+            Error::TokenResponse => {
+                "the answer of the authorization server is not a bearer token's; check its URL"
+            }
             Error::Clients(why) => return write!(f, "the list of clients cannot be read: {why}"),
         };
         f.write_str(sentence)
@@ -370,6 +375,13 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// What of a text can stand in a quoted string as it is (RFC 9110 section 5.6.4).
+pub(crate) fn quotable(text: &str) -> String {
+    text.chars()
+        .filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\'))
+        .collect()
+}
 
 /// A unix second as a date in words that sort: `2026-11-23T18:00:00Z`.
 struct Date(u64);
