@@ -1,1 +1,307 @@
-//! Placeholder; replaced in the next commit.
+//! The JSON of tokens: header and claims as borrowed, typed structs.
+//!
+//! Owns the parsing rules that serde's defaults leave open: only an object is an object (a derived
+//! struct would take an array too), `null` is not an absent member, a repeated member is an error,
+//! and a date is a number that is not negative. Members that are not read here are skipped without
+//! a look. Text is borrowed from the decoded segment unless JSON escapes force a copy. Decides
+//! nothing: what the values must be is the verifier's business.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::scope::ScopeSet;
+
+/// The protected header (RFC 7515 section 4), as far as it is read. `jwk`, `jku`, `x5c` and `x5u`
+/// are not: a token does not choose its key.
+#[derive(Deserialize)]
+pub(crate) struct Header<'a> {
+    #[serde(borrow)]
+    pub alg: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "given")]
+    pub typ: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "given")]
+    pub kid: Option<Text<'a>>,
+    /// Whether the member is there at all, whatever its value.
+    #[serde(default, deserialize_with = "present")]
+    pub crit: bool,
+}
+
+/// The claims of an access token (RFC 9068 section 2.2), as far as they are read.
+#[derive(Deserialize)]
+pub(crate) struct Claims<'a> {
+    #[serde(borrow)]
+    pub iss: Text<'a>,
+    #[serde(borrow)]
+    pub aud: Audience<'a>,
+    #[serde(borrow)]
+    pub sub: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "given")]
+    pub client_id: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "given")]
+    pub azp: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "given")]
+    pub scope: Option<Text<'a>>,
+    pub exp: NumericDate,
+    pub iat: NumericDate,
+    #[serde(default, deserialize_with = "given")]
+    pub nbf: Option<NumericDate>,
+}
+
+/// The header of a token that is made here.
+#[derive(Serialize)]
+pub(crate) struct NewHeader<'a> {
+    pub alg: &'a str,
+    pub typ: &'a str,
+    pub kid: &'a str,
+}
+
+/// The claims of a token that is made here, in the order of their members.
+#[derive(Serialize)]
+pub(crate) struct NewPayload<'a> {
+    pub iss: &'a str,
+    pub aud: &'a str,
+    pub sub: &'a str,
+    pub client_id: &'a str,
+    pub jti: &'a str,
+    #[serde(serialize_with = "as_list")]
+    pub scope: ScopeSet,
+    pub iat: u64,
+    pub exp: u64,
+}
+
+/// Reads a JSON text that must be one object.
+pub(crate) fn object<'de, T: Deserialize<'de>>(json: &'de [u8]) -> serde_json::Result<T> {
+    serde_json::from_slice::<Object<T>>(json).map(|object| object.0)
+}
+
+/// A `T` that only a JSON object can give. Without it a derived struct also reads an array, by
+/// position.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(crate) struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+/// A string that borrows from the JSON text where that has no escapes.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl std::ops::Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Seconds since 1970 (RFC 7519 section 2): not negative; a fraction is cut off.
+#[derive(Clone, Copy)]
+pub(crate) struct NumericDate(pub u64);
+
+impl<'de> Deserialize<'de> for NumericDate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct DateVisitor;
+        impl Visitor<'_> for DateVisitor {
+            type Value = NumericDate;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("seconds since 1970")
+            }
+
+            fn visit_u64<E: Error>(self, seconds: u64) -> Result<NumericDate, E> {
+                Ok(NumericDate(seconds))
+            }
+
+            fn visit_f64<E: Error>(self, seconds: f64) -> Result<NumericDate, E> {
+                // Above 2^53 a float is no exact second any more.
+                if !(0.0..9_007_199_254_740_992.0).contains(&seconds) {
+                    return Err(E::custom("the date is out of range"));
+                }
+                Ok(NumericDate(seconds as u64))
+            }
+        }
+        deserializer.deserialize_any(DateVisitor)
+    }
+}
+
+/// `aud`: one audience, or a list of them (RFC 7519 section 4.1.3). Only a list of two or more
+/// allocates.
+pub(crate) struct Audience<'a> {
+    first: Text<'a>,
+    rest: Vec<Text<'a>>,
+}
+
+impl Audience<'_> {
+    /// Whether this audience is among them.
+    pub fn names(&self, audience: &str) -> bool {
+        &*self.first == audience || self.rest.iter().any(|other| &**other == audience)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Audience<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AudienceVisitor;
+        impl<'de> Visitor<'de> for AudienceVisitor {
+            type Value = Audience<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an audience or a list of audiences")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Audience {
+                    first: Text(Cow::Borrowed(text)),
+                    rest: Vec::new(),
+                })
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Audience {
+                    first: Text(Cow::Owned(text.into())),
+                    rest: Vec::new(),
+                })
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let first = list
+                    .next_element()?
+                    .ok_or_else(|| A::Error::invalid_length(0, &self))?;
+                let mut rest = Vec::new();
+                while let Some(next) = list.next_element()? {
+                    rest.push(next);
+                }
+                Ok(Audience { first, rest })
+            }
+        }
+        deserializer.deserialize_any(AudienceVisitor)
+    }
+}
+
+/// A member that may be absent, but not `null`.
+pub(crate) fn given<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
+/// A member whose presence alone is of interest.
+pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| true)
+}
+
+fn as_list<S: serde::Serializer>(scopes: &ScopeSet, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(scopes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLAIMS: &str = r#""iss":"i","sub":"s","exp":9,"iat":1"#;
+
+    #[test]
+    fn headers_are_read_or_refused() {
+        let table: [(&str, bool); 14] = [
+            (r#"{"alg":"ES256"}"#, true),
+            (r#"{"alg":"\u0045S256","kid":"a","typ":"at+jwt"}"#, true),
+            (r#"{"alg":"ES256","other":[{"alg":"x"}],"jwk":{}}"#, true),
+            (r#"{"alg":"ES256","alg":"ES256"}"#, false),
+            (r#"{"alg":"ES256","kid":"a","kid":"a"}"#, false),
+            (r#"{"alg":"ES256","\u0061lg":"none"}"#, false),
+            (r#"{"alg":null}"#, false),
+            (r#"{"alg":"ES256","kid":null}"#, false),
+            (r#"{"alg":"ES256","kid":7}"#, false),
+            (r#"{"kid":"a"}"#, false),
+            (r#"["ES256","at+jwt","a",true]"#, false),
+            (r#"{"alg":"ES256"} {}"#, false),
+            ("{\"alg\":\"ES\u{0}256\"}", false),
+            ("", false),
+        ];
+        for (json, good) in table {
+            assert_eq!(
+                object::<Header<'_>>(json.as_bytes()).is_ok(),
+                good,
+                "{json}"
+            );
+        }
+        for crit in ["null", "[]", "[\"exp\"]", "false"] {
+            let json = format!(r#"{{"alg":"ES256","crit":{crit}}}"#);
+            assert!(
+                object::<Header<'_>>(json.as_bytes()).unwrap().crit,
+                "{json}"
+            );
+        }
+        assert!(object::<Header<'_>>(b"{\"alg\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn claims_are_read_or_refused() {
+        let table = [
+            (r#""aud":"a""#, true),
+            (r#""aud":["b","a"]"#, true),
+            (
+                r#""aud":"a","scope":"x","nbf":1.5,"client_id":"c","azp":"z","jti":{}"#,
+                true,
+            ),
+            (r#""aud":[]"#, false),
+            (r#""aud":["a",7]"#, false),
+            (r#""aud":{"a":1}"#, false),
+            (r#""aud":null"#, false),
+            (r#""aud":"a","aud":"a""#, false),
+            (r#""aud":"a","iss":"i""#, false),
+            (r#""aud":"a","exp":10"#, false),
+            (r#""aud":"a","scope":["x"]"#, false),
+            (r#""aud":"a","nbf":-1"#, false),
+            (r#""aud":"a","nbf":"1""#, false),
+            (r#""aud":"a","nbf":null"#, false),
+            (r#""aud":"a","nbf":1e300"#, false),
+            (r#""aud":"a","nbf":1e999"#, false),
+            (r#""aud":"a","nbf":18446744073709551616"#, false),
+            (r#""aud":"a","#, false),
+        ];
+        for (members, good) in table {
+            let json = format!("{{{CLAIMS},{members}}}");
+            assert_eq!(
+                object::<Claims<'_>>(json.as_bytes()).is_ok(),
+                good,
+                "{json}"
+            );
+        }
+        let json = format!(r#"{{{CLAIMS},"aud":["x","\u0061"],"nbf":2.9}}"#);
+        let claims = object::<Claims<'_>>(json.as_bytes()).unwrap();
+        assert!(claims.aud.names("a") && claims.aud.names("x") && !claims.aud.names("b"));
+        assert_eq!(claims.nbf.unwrap().0, 2);
+    }
+
+    #[test]
+    fn text_without_escapes_is_borrowed() {
+        let json = r#"{"alg":"ES256","kid":"k"}"#;
+        let header = object::<Header<'_>>(json.as_bytes()).unwrap();
+        assert!(matches!(header.alg.0, Cow::Borrowed(_)));
+        assert!(matches!(header.kid.unwrap().0, Cow::Borrowed(_)));
+    }
+}

@@ -4,16 +4,19 @@
 //! `claims` is their JSON. Refuses everything outside the profile: encryption, unsigned tokens,
 //! symmetric keys, keys or algorithms chosen by the token.
 
-mod claims;
+pub(crate) mod claims;
 mod sign;
 mod verify;
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::scope::ScopeSet;
 
-pub use sign::{NewClaims, Signer, new_token_id, pkcs8_to_pem};
+pub use sign::{NewClaims, Signer, new_token_id};
 pub use verify::Verifier;
 
 /// Longest token that is looked at, in bytes. Ours are 390 to 650 bytes; other issuers put 1 to 4
