@@ -2,6 +2,37 @@
 //!
 //! The only crate that names monoio or io-uring, and the only one with `unsafe`. It knows neither
 //! policy nor identity: it is handed rustls configurations, or none.
+//!
+//! A server is a [`Service`] per core and a call of [`launch`]; a client is an [`Upstream`] per
+//! core. [`Core`] is what both are given to live on.
 
+pub mod client;
+pub mod cores;
+pub mod deadline;
+pub mod exchange;
 pub mod generator;
+pub mod launch;
+pub mod serve;
+pub mod service;
+pub mod shutdown;
+pub mod stats;
+pub mod stream;
 pub mod tls;
+
+mod buffer;
+mod inbox;
+mod listener;
+mod pool;
+mod sys;
+mod wire;
+
+pub use crate::client::{Call, ClientError, Upstream, UpstreamConfig};
+pub use crate::cores::{Core, CorePlan, Driver, DriverChoice, StartError};
+pub use crate::exchange::{BodyError, Exchange, Reply, Request};
+pub use crate::launch::{NoAdmin, launch, no_admin};
+pub use crate::serve::{Endpoint, ServerLimits};
+pub use crate::service::{Broken, Peer, Service};
+pub use crate::shutdown::{DrainReport, Running};
+pub use crate::stats::CoreStats;
+pub use crate::stream::{Stream, StreamError};
+pub use crate::tls::TlsFacts;

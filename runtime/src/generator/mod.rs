@@ -36,6 +36,7 @@ use std::time::{Duration, Instant};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
+pub use crate::cores::{Driver, DriverChoice};
 use crate::tls::{TlsError, TlsFacts};
 
 use connection::Connection;
@@ -52,29 +53,6 @@ pub const RECEIVED_BYTES_MAX: usize = 256 * 1024;
 /// How many bytes of one connection may wait for the peer before [`EventLoop::send`] refuses
 /// more. A single larger send is taken whole where nothing waits.
 pub const QUEUED_BYTES_MAX: usize = 1024 * 1024;
-
-/// The interface to the kernel that moves the bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Driver {
-    /// io_uring with deferred or cooperative task running.
-    IoUring,
-    /// io_uring without these flags, on kernels that lack them.
-    IoUringPlain,
-    /// epoll.
-    Epoll,
-}
-
-/// Which driver the user wants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DriverChoice {
-    /// The best one that works here.
-    #[default]
-    Auto,
-    /// io_uring or an error.
-    RequireIoUring,
-    /// epoll, whatever else there is.
-    Epoll,
-}
 
 /// Where to connect, and how.
 #[derive(Clone, Debug)]

@@ -1,0 +1,78 @@
+//! Owned I/O buffers and each core's pool of them.
+//!
+//! io_uring writes into memory that must not move while an operation is in flight, so buffers
+//! are owned `Vec`s that travel into an operation and come back with it. monoio's `slice_mut`
+//! lends the spare capacity to the kernel and sets the length to what was read, so none of this
+//! needs `unsafe`. A connection holds buffers only while it has something in them or expects to
+//! very soon; the pool keeps a bounded number of spare ones.
+
+use std::cell::RefCell;
+
+/// Capacity of a fresh buffer in bytes. A page: heads of ordinary requests and answers fit, and
+/// a thousand busy connections cost 8 MB.
+pub(crate) const BUFFER_BYTES: usize = 4096;
+
+/// What a streamed body or a full TLS record is read into, in bytes: from here on larger reads
+/// save nothing measurable.
+pub(crate) const BUFFER_BYTES_LARGE: usize = 64 * 1024;
+
+/// Spare buffers a core keeps, in number. 1024 pages are 4 MB; what a burst needed beyond that
+/// goes back to the allocator.
+const SPARE_MAX: usize = 1024;
+
+/// The spare buffers of one core.
+#[derive(Default)]
+pub(crate) struct Buffers {
+    spare: RefCell<Vec<Vec<u8>>>,
+}
+
+impl Buffers {
+    /// An empty buffer with room for [`BUFFER_BYTES`] at least.
+    pub(crate) fn take(&self) -> Vec<u8> {
+        let spare = self.spare.borrow_mut().pop();
+        spare.unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES))
+    }
+
+    /// Gives a buffer back. One that has grown is not kept: it would make the pool grow too.
+    pub(crate) fn give(&self, mut buffer: Vec<u8>) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE_MAX && buffer.capacity() == BUFFER_BYTES {
+            buffer.clear();
+            spare.push(buffer);
+        }
+    }
+
+    /// How many spare buffers there are.
+    #[cfg(test)]
+    pub(crate) fn spare(&self) -> usize {
+        self.spare.borrow().len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_comes_back_empty() {
+        let pool = Buffers::default();
+        let mut buffer = pool.take();
+        buffer.extend_from_slice(b"left over");
+        pool.give(buffer);
+        assert_eq!(pool.spare(), 1);
+        let buffer = pool.take();
+        assert!(buffer.is_empty() && buffer.capacity() == BUFFER_BYTES);
+        assert_eq!(pool.spare(), 0);
+    }
+
+    #[test]
+    fn grown_and_surplus_buffers_are_not_kept() {
+        let pool = Buffers::default();
+        pool.give(Vec::with_capacity(BUFFER_BYTES_LARGE));
+        assert_eq!(pool.spare(), 0);
+        for _ in 0..SPARE_MAX + 10 {
+            pool.give(Vec::with_capacity(BUFFER_BYTES));
+        }
+        assert_eq!(pool.spare(), SPARE_MAX);
+    }
+}

@@ -1,0 +1,476 @@
+//! Requests to an upstream, over the connections a core keeps to it.
+//!
+//! ```text
+//!   send(ask)  --------------------------------> Call with a response head -> body | pieces
+//!   begin(ask) -> write* -> finish_request -> response()  --^
+//!   drop: kept for the next request if the response was read whole, else closed
+//! ```
+//!
+//! One connection carries one request at a time, so responses cannot be mixed up: a [`Call`]
+//! that is dropped early closes its connection. A small request leaves in one write.
+//!
+//! A kept connection may turn out to be closed. The request is then sent once more, on a fresh
+//! one, but only where that cannot do harm (RFC 9110 section 9.2.2): nothing of a response has
+//! arrived, and either the method is idempotent or not one byte could be written.
+//!
+//! A call waits at most `response_ms` for the head and for each further piece of the response.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use proto_http::{Ask, Client, Error, ResponseHead};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+
+use crate::cores::Core;
+use crate::deadline::Kind;
+use crate::inbox::{Gathered, Inbox};
+use crate::pool::{Link, Pool};
+use crate::stream::{StreamError, make_room};
+use crate::tls::{TlsError, TlsFacts};
+
+/// Where an upstream is, and what is asked of it. Times in milliseconds.
+#[derive(Clone, Debug)]
+pub struct UpstreamConfig {
+    /// Its addresses, used in turn.
+    pub addrs: Vec<SocketAddr>,
+    /// What `Host` says where a request does not say it itself.
+    pub host: String,
+    /// How to speak TLS to it, and the name its certificate must have; `None` is plain.
+    pub tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    /// Connections of one core at the same time; more calls are refused as `Exhausted`.
+    pub connections_max: usize,
+    /// For connecting, and as much again for the TLS handshake.
+    pub connect_ms: u64,
+    /// For the response's head, and for each further piece.
+    pub response_ms: u64,
+    /// For writing, and a millisecond more for every 64 bytes.
+    pub write_ms: u64,
+    /// How long an unused connection is kept. Shorter than servers do, so that it is the client
+    /// that closes.
+    pub idle_ms: u64,
+    /// What a response may hold.
+    pub http: proto_http::Limits,
+}
+
+impl UpstreamConfig {
+    /// A plain upstream with the default limits.
+    #[must_use]
+    pub fn new(addrs: Vec<SocketAddr>, host: impl Into<String>) -> UpstreamConfig {
+        UpstreamConfig {
+            addrs,
+            host: host.into(),
+            tls: None,
+            connections_max: 1024,
+            connect_ms: 2_000,
+            response_ms: 10_000,
+            write_ms: 10_000,
+            idle_ms: 30_000,
+            http: proto_http::Limits::default(),
+        }
+    }
+}
+
+/// One upstream, as seen from one core. Cheap to clone; clones share the connections.
+#[derive(Clone)]
+pub struct Upstream {
+    pool: Rc<Pool>,
+}
+
+impl Upstream {
+    /// Nothing is connected before the first call.
+    #[must_use]
+    pub fn new(core: &Core, config: UpstreamConfig) -> Upstream {
+        Upstream {
+            pool: Pool::new(core, config),
+        }
+    }
+
+    /// Sends a whole request (`ask.body` is `None` or `Bytes`) and waits for the response's
+    /// head. An empty `ask.host` is replaced by the configured one.
+    ///
+    /// # Errors
+    /// When there is no response; [`ClientError::status`] says what a gateway answers then.
+    pub async fn send(&self, ask: &Ask<'_>) -> Result<Call, ClientError> {
+        let mut fresh = false;
+        loop {
+            let link = self.checkout(fresh).await?;
+            let kept = link.kept;
+            let mut call = Call::new(self.pool.clone(), link);
+            let result = call.exchange(&self.named(ask)).await;
+            match result {
+                Ok(()) => return Ok(call),
+                Err(_) if kept && call.may_be_repeated(ask.method) => {
+                    self.pool.core.stats().upstream_retried.add(1);
+                    fresh = true;
+                }
+                Err(error) => return Err(self.failed(error)),
+            }
+        }
+    }
+
+    /// Begins a request whose body (`Exact` or `Chunked`) follows piece by piece.
+    ///
+    /// # Errors
+    /// When there is no connection.
+    pub async fn begin(&self, ask: &Ask<'_>) -> Result<Call, ClientError> {
+        let link = self.checkout(false).await?;
+        let mut call = Call::new(self.pool.clone(), link);
+        call.encode(&self.named(ask));
+        Ok(call)
+    }
+
+    async fn checkout(&self, fresh: bool) -> Result<Link, ClientError> {
+        let link = match self.pool.checkout(fresh).await {
+            Ok(link) => link,
+            Err(error) => return Err(self.failed(error)),
+        };
+        if link.kept {
+            self.pool.core.stats().upstream_reused.add(1);
+        }
+        Ok(link)
+    }
+
+    fn failed(&self, error: ClientError) -> ClientError {
+        self.pool.core.stats().upstream_failed.add(1);
+        error
+    }
+
+    fn named<'a>(&'a self, ask: &Ask<'a>) -> Ask<'a> {
+        let mut ask = *ask;
+        if ask.host.is_empty() {
+            ask.host = self.pool.config.host.as_bytes();
+        }
+        ask
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream")
+            .field("addrs", &self.pool.config.addrs)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One request and its response.
+pub struct Call {
+    pool: Rc<Pool>,
+    link: Option<Link>,
+    inbox: Inbox,
+    out: Vec<u8>,
+    responded: bool,
+    written_before: u64,
+}
+
+impl Call {
+    fn new(pool: Rc<Pool>, link: Link) -> Call {
+        let buffers = &pool.core.local.buffers;
+        Call {
+            inbox: Inbox::new(buffers.take()),
+            out: buffers.take(),
+            written_before: link.stream.written(),
+            link: Some(link),
+            responded: false,
+            pool,
+        }
+    }
+
+    /// Sends the next bytes of the request's body, together with the head if that still waits.
+    ///
+    /// # Errors
+    /// When the connection broke. The upstream may have answered before: see
+    /// [`Call::response`].
+    pub async fn write(&mut self, piece: &[u8]) -> Result<(), ClientError> {
+        let link = self.link.as_mut().expect("only drop takes the link");
+        link.http.request_piece(&mut self.out, piece);
+        self.flush().await
+    }
+
+    /// Sends the end of the request.
+    ///
+    /// # Errors
+    /// As [`Call::write`].
+    pub async fn finish_request(&mut self) -> Result<(), ClientError> {
+        let link = self.link.as_mut().expect("only drop takes the link");
+        link.http.request_end(&mut self.out);
+        self.flush().await
+    }
+
+    /// Waits for the response's head. [`Upstream::send`] has done so already.
+    ///
+    /// # Errors
+    /// When there is none, or it breaks the protocol.
+    pub async fn response(&mut self) -> Result<(), ClientError> {
+        while !self.responded {
+            let link = self.link.as_mut().expect("only drop takes the link");
+            match link.http.head(self.inbox.message()) {
+                Ok(Some(consumed)) => {
+                    self.inbox.begin(consumed);
+                    self.responded = true;
+                }
+                Ok(None) => self.read().await?,
+                Err(error) => return Err(ClientError::Protocol(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The response's status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.head().status
+    }
+
+    /// The response's head.
+    #[must_use]
+    pub fn head(&self) -> &ResponseHead {
+        self.link().http.response()
+    }
+
+    /// The value of the first field of this name, given in lower case.
+    #[must_use]
+    pub fn field(&self, lower_name: &str) -> Option<&[u8]> {
+        self.head().field(self.inbox.message(), lower_name)
+    }
+
+    /// All fields of the response, name and value, in the order they were sent.
+    pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let bytes = self.inbox.message();
+        let fields = self.head().fields().iter();
+        fields.map(move |field| (field.name.of(bytes), field.value.of(bytes)))
+    }
+
+    /// What the TLS handshake with the upstream agreed on.
+    #[must_use]
+    pub fn facts(&self) -> Option<TlsFacts<'_>> {
+        self.link().stream.facts()
+    }
+
+    /// The whole body, at most `max` bytes.
+    ///
+    /// # Errors
+    /// When it is larger, malformed, too slow or cut off.
+    pub async fn body(&mut self, max: usize) -> Result<&[u8], ClientError> {
+        loop {
+            let link = self.link.as_mut().expect("only drop takes the link");
+            let gathered = self.inbox.gather(&mut link.http, max);
+            match gathered.map_err(ClientError::Protocol)? {
+                Gathered::All => return Ok(self.inbox.body()),
+                Gathered::Part => self.read_body().await?,
+                Gathered::TooMuch => return Err(ClientError::TooLarge),
+            }
+        }
+    }
+
+    /// The whole body if it has arrived already, without any wait.
+    ///
+    /// # Errors
+    /// When what has arrived is malformed.
+    pub fn buffered(&mut self) -> Result<Option<&[u8]>, ClientError> {
+        let link = self.link.as_mut().expect("only drop takes the link");
+        let gathered = self.inbox.gather(&mut link.http, usize::MAX);
+        match gathered.map_err(ClientError::Protocol)? {
+            Gathered::All => Ok(Some(self.inbox.body())),
+            Gathered::Part | Gathered::TooMuch => Ok(None),
+        }
+    }
+
+    /// The head's fields and the body as far as it was collected, at once.
+    #[must_use]
+    pub fn parts(&self) -> (&ResponseHead, &[u8], &[u8]) {
+        (self.head(), self.inbox.message(), self.inbox.body())
+    }
+
+    /// The next piece of the body as it arrives; `None` at its end. The piece before is gone.
+    ///
+    /// # Errors
+    /// As [`Call::body`].
+    pub async fn piece(&mut self) -> Result<Option<&[u8]>, ClientError> {
+        loop {
+            let link = self.link.as_mut().expect("only drop takes the link");
+            match self.inbox.piece(&mut link.http) {
+                Ok(Some(true)) => return Ok(Some(self.inbox.body())),
+                Ok(Some(false)) => return Ok(None),
+                Ok(None) => self.read_body().await?,
+                Err(error) => return Err(ClientError::Protocol(error)),
+            }
+        }
+    }
+
+    fn link(&self) -> &Link {
+        self.link.as_ref().expect("only drop takes the link")
+    }
+
+    fn encode(&mut self, ask: &Ask<'_>) {
+        let link = self.link.as_mut().expect("only drop takes the link");
+        link.http.request(&mut self.out, ask);
+    }
+
+    async fn exchange(&mut self, ask: &Ask<'_>) -> Result<(), ClientError> {
+        self.encode(ask);
+        self.flush().await?;
+        self.response().await
+    }
+
+    /// Whether the failed request can be sent again without harm.
+    fn may_be_repeated(&self, method: &str) -> bool {
+        let idempotent = matches!(
+            method,
+            "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE"
+        );
+        let stream = &self.link().stream;
+        let unsent = stream.written() == self.written_before;
+        let unanswered = self.inbox.bytes.is_empty() && stream.watch().fired().is_none();
+        unanswered && (idempotent || unsent)
+    }
+
+    async fn flush(&mut self) -> Result<(), ClientError> {
+        let link = self.link.as_mut().expect("only drop takes the link");
+        let limit_ms = self.pool.config.write_ms;
+        Ok(link.stream.write(&mut self.out, limit_ms).await?)
+    }
+
+    async fn read_body(&mut self) -> Result<(), ClientError> {
+        self.inbox.close_hole();
+        if self.inbox.bytes.capacity() == self.inbox.bytes.len() {
+            // A page was not enough: this is a large body.
+            make_room(&mut self.inbox.bytes, u64::MAX);
+        }
+        self.read().await
+    }
+
+    async fn read(&mut self) -> Result<(), ClientError> {
+        let link = self.link.as_mut().expect("only drop takes the link");
+        let limit_ms = self.pool.config.response_ms;
+        match link.stream.read(&mut self.inbox.bytes, limit_ms).await? {
+            0 => self.end(),
+            _ => Ok(()),
+        }
+    }
+
+    /// The upstream has closed: right only where that is what ends the body.
+    fn end(&mut self) -> Result<(), ClientError> {
+        let link = self.link.as_mut().expect("only drop takes the link");
+        if !self.responded || !link.stream.ended_properly() {
+            return Err(ClientError::Closed);
+        }
+        match link.http.eof() {
+            Ok(()) => Ok(()),
+            Err(Error::Truncated) => Err(ClientError::Closed),
+            Err(error) => Err(ClientError::Protocol(error)),
+        }
+    }
+
+    /// Whether the connection is between two requests: its response is there to the last byte,
+    /// and nothing after it.
+    fn complete(&mut self) -> bool {
+        let Some(link) = &mut self.link else {
+            return false;
+        };
+        self.responded
+            && self.out.is_empty()
+            && self.inbox.gather(&mut link.http, usize::MAX) == Ok(Gathered::All)
+            && self.inbox.is_spent()
+            && Client::reusable(&link.http)
+            && link.stream.watch().fired().is_none()
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let complete = self.complete();
+        if let Some(link) = self.link.take()
+            && complete
+        {
+            self.pool.keep(link);
+        }
+        let buffers = &self.pool.core.local.buffers;
+        buffers.give(std::mem::take(&mut self.inbox.bytes));
+        buffers.give(std::mem::take(&mut self.out));
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("responded", &self.responded)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why an upstream gave no response, or not all of it.
+#[derive(Debug)]
+pub enum ClientError {
+    /// No address is known for it.
+    NoAddress,
+    /// It does not take connections.
+    Refused(io::Error),
+    /// It did not take the connection, or finish the TLS handshake, in time.
+    ConnectTimeout,
+    /// TLS failed: one end does not trust the other.
+    Tls(TlsError),
+    /// All connections this core may have to it are in use.
+    Exhausted,
+    /// It took the request and was silent for too long.
+    ResponseTimeout,
+    /// It closed the connection before the response was whole.
+    Closed,
+    /// Its response breaks the protocol.
+    Protocol(Error),
+    /// Its response is larger than the caller allows.
+    TooLarge,
+}
+
+impl ClientError {
+    /// What a gateway answers its own client (RFC 9110 sections 15.6.3 to 15.6.5): 504 for an
+    /// upstream that is late, 503 when we have no capacity left for it, 502 for the rest.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self {
+            ClientError::ConnectTimeout | ClientError::ResponseTimeout => 504,
+            ClientError::Exhausted => 503,
+            _ => 502,
+        }
+    }
+}
+
+impl From<StreamError> for ClientError {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Deadline(Kind::Handshake) => ClientError::ConnectTimeout,
+            StreamError::Deadline(_) => ClientError::ResponseTimeout,
+            StreamError::Tls(error) => ClientError::Tls(error),
+            StreamError::Closed | StreamError::Io(_) => ClientError::Closed,
+        }
+    }
+}
+
+impl std::error::Error for ClientError {}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClientError::NoAddress => f.write_str("no address is known for the upstream"),
+            ClientError::Refused(error) => write!(f, "the upstream cannot be reached: {error}"),
+            ClientError::ConnectTimeout => {
+                f.write_str("the upstream did not take the connection in time")
+            }
+            ClientError::Tls(error) => write!(f, "no TLS with the upstream: {error}"),
+            ClientError::Exhausted => {
+                f.write_str("all connections to the upstream are in use; raise their limit")
+            }
+            ClientError::ResponseTimeout => f.write_str("the upstream did not respond in time"),
+            ClientError::Closed => {
+                f.write_str("the upstream closed the connection before its response was whole")
+            }
+            ClientError::Protocol(error) => {
+                write!(f, "the upstream's response breaks HTTP: {error}")
+            }
+            ClientError::TooLarge => f.write_str("the upstream's response is too large"),
+        }
+    }
+}

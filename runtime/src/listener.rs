@@ -1,0 +1,152 @@
+//! Listening sockets: one per core on one port, and the task that accepts from each.
+//!
+//! The kernel spreads connections over the sockets by SO_REUSEPORT. That option also lets a
+//! second process take the same port in silence, so the address is first bound without it: a
+//! taken port is refused with a clear sentence.
+//!
+//! One long-lived task per socket waits for readiness and then takes what is there without
+//! waiting. An accept that were in flight could lose a connection when it is given up; a poll
+//! cannot. `accept4` of std sets CLOEXEC. Without free file descriptors the task backs off and
+//! the backlog waits.
+
+use std::cell::Cell;
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
+
+use crate::cores::StartError;
+use crate::serve::Door;
+use crate::service::Service;
+use crate::sys;
+
+/// Connections the kernel holds ready for us per socket; it caps this by net.core.somaxconn.
+const BACKLOG: i32 = 4096;
+
+/// Shortest and longest pause after a failed accept.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(200));
+
+/// Binds `count` sockets to `addr` and lets them listen; returns them with the address they got.
+pub(crate) fn listen(
+    addr: SocketAddr,
+    count: usize,
+) -> Result<(Vec<TcpListener>, SocketAddr), StartError> {
+    let fail = |error: io::Error| match error.kind() {
+        io::ErrorKind::AddrInUse => StartError::AddressInUse(addr),
+        _ => StartError::Bind(addr, error),
+    };
+    if addr.port() != 0 {
+        // Held while the others are bound only if it could share the port with them; it cannot.
+        drop(bind(addr, false).map_err(fail)?);
+    }
+    let first = bind(addr, true).map_err(fail)?;
+    let bound = first.local_addr().map_err(fail)?;
+    let bound = bound.as_socket().unwrap_or(addr);
+    let mut sockets = vec![first];
+    for _ in 1..count {
+        sockets.push(bind(bound, true).map_err(fail)?);
+    }
+    let listening = |socket: Socket| {
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        Ok(TcpListener::from(socket))
+    };
+    let listeners = sockets.into_iter().map(listening);
+    let listeners = listeners.collect::<io::Result<Vec<_>>>().map_err(fail)?;
+    Ok((listeners, bound))
+}
+
+fn bind(addr: SocketAddr, share: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart must not wait for the last connections' TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    if share {
+        socket.set_reuse_port(true)?;
+    }
+    socket.bind(&addr.into())?;
+    Ok(socket)
+}
+
+/// One core's listening socket.
+pub(crate) struct Listener {
+    socket: TcpListener,
+    closed: Cell<bool>,
+    stopped: Cell<bool>,
+}
+
+impl Listener {
+    pub(crate) fn new(socket: TcpListener) -> Rc<Listener> {
+        Rc::new(Listener {
+            socket,
+            closed: Cell::new(false),
+            stopped: Cell::new(false),
+        })
+    }
+
+    /// Accepts until [`Listener::close`].
+    pub(crate) async fn run<S: Service>(self: Rc<Self>, door: Rc<Door<S>>) {
+        let ready = self.socket.try_clone().ok();
+        let ready = ready.and_then(|socket| monoio::net::TcpListener::from_std(socket).ok());
+        if let Some(ready) = ready {
+            let mut pause = BACK_OFF.0;
+            while !self.closed.get() {
+                // An error here is the socket's own and shows again in accept.
+                let _ = ready.readable(false).await;
+                if self.closed.get() {
+                    break;
+                }
+                if self.accept_all(&door).is_ok() {
+                    pause = BACK_OFF.0;
+                } else {
+                    door.stats.accept_errors.add(1);
+                    monoio::time::sleep(pause).await;
+                    pause = (pause * 2).min(BACK_OFF.1);
+                }
+            }
+        }
+        self.stopped.set(true);
+    }
+
+    /// Stops listening. Connections the kernel has established are taken in and served first:
+    /// closing would reset them. New ones are kept out meanwhile by a filter that drops SYNs, so
+    /// that there is no moment between the last accept and the close.
+    pub(crate) fn close<S: Service>(&self, door: &Rc<Door<S>>) {
+        // Best effort: without the filter a connection could be reset in that moment.
+        let _ = SockRef::from(&self.socket).attach_filter(&DROP_SYN);
+        let _ = self.accept_all(door);
+        self.closed.set(true);
+        // Wakes the task that waits for readiness.
+        sys::shutdown(self.socket.as_raw_fd(), Shutdown::Both);
+    }
+
+    /// Whether the accepting task has ended.
+    pub(crate) fn stopped(&self) -> bool {
+        self.stopped.get()
+    }
+
+    fn accept_all<S: Service>(&self, door: &Rc<Door<S>>) -> io::Result<()> {
+        loop {
+            match self.socket.accept() {
+                Ok((tcp, addr)) => door.admit(tcp, addr),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Ok(()),
+                    // The peer changed its mind before we looked.
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
+                    _ => return Err(error),
+                },
+            }
+        }
+    }
+}
+
+/// Classic BPF over the TCP header: `ldb [13]; jset SYN, drop, keep`. It sees segments that are
+/// addressed to the listening socket, so a SYN in it is a new connection.
+const DROP_SYN: [SockFilter; 4] = [
+    SockFilter::new(0x30, 0, 0, 13),
+    SockFilter::new(0x45, 0, 1, 0x02),
+    SockFilter::new(0x06, 0, 0, 0),
+    SockFilter::new(0x06, 0, 0, u32::MAX),
+];

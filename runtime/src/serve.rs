@@ -1,0 +1,302 @@
+//! One accepted connection from its first byte to its last, as straight-line code.
+//!
+//! ```text
+//!   accepted -> TLS handshake -> open(peer) -> parked <----------------+
+//!                    |                            | readable            | the peer is slow
+//!                    v                            v                     |
+//!                  closed <---- farewell <---- busy: head, call, conclude, flush, read
+//! ```
+//!
+//! A parked connection holds a socket, its session and, under TLS, its keys: no buffer and no
+//! part of a request's state, which exist only in the boxed future of a busy connection. That
+//! costs one poll before a connection's first request and none while it is busy.
+//!
+//! Errors that HTTP can express are answered with their status and end the connection; nothing
+//! else is ever answered here.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use monoio::net::TcpStream;
+use rustls::ServerConfig;
+
+use crate::cores::{Core, Local, StatsRef};
+use crate::deadline::Kind;
+use crate::exchange::{BodyError, Exchange};
+use crate::service::{Broken, Peer, Service};
+use crate::stream::Stream;
+use crate::tls::Handshake;
+use crate::wire::{Refusal, Replied, Step, Wire};
+
+/// Where a server listens, and what it allows its peers.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// The address; port 0 takes a free one.
+    pub addr: SocketAddr,
+    /// The TLS configuration; `None` serves plain connections.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// What one peer may take.
+    pub limits: ServerLimits,
+}
+
+impl Endpoint {
+    /// An endpoint with the default limits.
+    #[must_use]
+    pub fn new(addr: SocketAddr, tls: Option<Arc<ServerConfig>>) -> Endpoint {
+        Endpoint {
+            addr,
+            tls,
+            limits: ServerLimits::default(),
+        }
+    }
+}
+
+/// What a server's peers may take: room, and milliseconds. A deadline strikes at the time given
+/// or up to two sweeps later (a sweep is an eighth of the shortest one, at most a second).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerLimits {
+    /// Open connections, all cores together; further ones are closed at once. 16384 idle ones
+    /// are some 30 MB.
+    pub connections_max: usize,
+    /// For the TLS handshake: a slow client's three round trips with retransmissions.
+    pub handshake_ms: u64,
+    /// For the rest of a head once its first byte came.
+    pub head_ms: u64,
+    /// For a body, and a millisecond more for every 64 bytes of it that came.
+    pub body_ms: u64,
+    /// For the next request. Longer than the idle time of this crate's own client, so that it is
+    /// the client that closes and no request meets a closed connection.
+    pub idle_ms: u64,
+    /// For writing an answer, and a millisecond more for every 64 bytes of it.
+    pub write_ms: u64,
+    /// What a message may hold.
+    pub http: proto_http::Limits,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        ServerLimits {
+            connections_max: 16 * 1024,
+            handshake_ms: 10_000,
+            head_ms: 10_000,
+            body_ms: 30_000,
+            idle_ms: 75_000,
+            write_ms: 30_000,
+            http: proto_http::Limits::default(),
+        }
+    }
+}
+
+/// How long an idle connection may still send a request once the server drains, in milliseconds.
+pub(crate) const DRAIN_GRACE_MS: u64 = 200;
+
+impl ServerLimits {
+    /// The shortest of the limits, which sets the pace of the sweep.
+    pub(crate) fn shortest_ms(&self) -> u64 {
+        let limits = [self.head_ms, self.body_ms, self.idle_ms, self.write_ms];
+        limits.into_iter().fold(self.handshake_ms, u64::min)
+    }
+
+    /// How long to wait for a next request now.
+    pub(crate) fn idle_now(&self, local: &Local) -> u64 {
+        if local.draining.get() {
+            self.idle_ms.min(DRAIN_GRACE_MS)
+        } else {
+            self.idle_ms
+        }
+    }
+}
+
+/// One endpoint on one core: the service, and what all its connections share.
+pub(crate) struct Door<S> {
+    pub(crate) service: S,
+    pub(crate) core: Core,
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) limits: Rc<ServerLimits>,
+    pub(crate) stats: StatsRef,
+    /// Open connections of this endpoint on all cores; touched once per connection.
+    pub(crate) open_everywhere: Arc<AtomicUsize>,
+    /// Those of this core.
+    pub(crate) open: Cell<usize>,
+    /// Those of this core that were closed by the drain's deadline, and those that were not.
+    pub(crate) closed: Cell<u64>,
+}
+
+impl<S: Service> Door<S> {
+    /// Takes a connection in and serves it in a task of its own, or closes it if there are too
+    /// many.
+    pub(crate) fn admit(self: &Rc<Self>, tcp: std::net::TcpStream, addr: SocketAddr) {
+        let Some(guest) = Guest::enter(self) else {
+            self.stats.connections_refused.add(1);
+            return;
+        };
+        let Ok(stream) = self.take(tcp) else {
+            return;
+        };
+        self.stats.connections_accepted.add(1);
+        monoio::spawn(async move { attend(&guest.0, stream, addr).await });
+    }
+
+    fn take(&self, tcp: std::net::TcpStream) -> Result<Stream, Broken> {
+        let adopt = || {
+            tcp.set_nodelay(true)?;
+            // io_uring waits by itself; a non-blocking socket would make it fail instead.
+            tcp.set_nonblocking(self.core.driver == crate::Driver::Epoll)?;
+            TcpStream::from_std(tcp)
+        };
+        let tcp = adopt().map_err(|_| Broken::Peer)?;
+        let local = self.core.local.clone();
+        let stream = Stream::accepted(local, tcp, self.tls.clone(), self.stats.clone());
+        stream.map_err(|_| Broken::Peer)
+    }
+}
+
+/// One open connection in the counts, for as long as it lives.
+struct Guest<S: Service>(Rc<Door<S>>);
+
+impl<S: Service> Guest<S> {
+    fn enter(door: &Rc<Door<S>>) -> Option<Guest<S>> {
+        // Relaxed: the number alone matters. A failed entry takes its own count back.
+        if door.open_everywhere.fetch_add(1, Ordering::Relaxed) >= door.limits.connections_max {
+            door.open_everywhere.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        door.open.set(door.open.get() + 1);
+        door.core.local.tasks.set(door.core.local.tasks.get() + 1);
+        door.stats.connections_open.add(1);
+        Some(Guest(door.clone()))
+    }
+}
+
+impl<S: Service> Drop for Guest<S> {
+    fn drop(&mut self) {
+        let door = &self.0;
+        door.open_everywhere.fetch_sub(1, Ordering::Relaxed);
+        door.open.set(door.open.get() - 1);
+        door.closed.set(door.closed.get() + 1);
+        door.core.local.tasks.set(door.core.local.tasks.get() - 1);
+        door.stats.connections_open.subtract(1);
+    }
+}
+
+async fn attend<S: Service>(door: &Door<S>, mut stream: Stream, addr: SocketAddr) {
+    let mut early = Vec::new();
+    if door.tls.is_some() && !greet(door, &mut stream, &mut early).await {
+        return;
+    }
+    let peer = Peer {
+        addr,
+        tls: stream.facts(),
+    };
+    let mut session = door.service.open(&peer);
+    loop {
+        let parked = early.is_empty();
+        if parked {
+            let limit_ms = door.limits.idle_now(&door.core.local);
+            stream.watch().set(Kind::Idle, limit_ms);
+            if stream.readable().await.is_err() {
+                return;
+            }
+        }
+        let early = std::mem::take(&mut early);
+        let busy = Box::pin(work(door, &mut session, stream, early));
+        match busy.await {
+            Some(idle) => stream = idle,
+            None => return,
+        }
+    }
+}
+
+/// Makes the TLS handshake and counts how it went.
+async fn greet<S: Service>(door: &Door<S>, stream: &mut Stream, early: &mut Vec<u8>) -> bool {
+    let greeted = stream.handshake(early, door.limits.handshake_ms).await;
+    let stats = &door.stats;
+    let Some(facts) = greeted.ok().and_then(|()| stream.facts()) else {
+        stats.handshakes_failed.add(1);
+        return false;
+    };
+    match facts.handshake {
+        Handshake::Full => stats.handshakes_full.add(1),
+        Handshake::Resumed => stats.handshakes_resumed.add(1),
+    }
+    if facts.certificates.is_some() {
+        stats.handshakes_client_certificate.add(1);
+    }
+    true
+}
+
+/// Serves requests for as long as they come quickly; gives the stream back when they do not, and
+/// nothing when the connection is over.
+async fn work<S: Service>(
+    door: &Door<S>,
+    session: &mut S::Session,
+    stream: Stream,
+    early: Vec<u8>,
+) -> Option<Stream> {
+    let local = door.core.local.clone();
+    let woken = early.is_empty();
+    let limits = door.limits.clone();
+    let mut wire = Wire::new(stream, local, door.stats.clone(), limits, early);
+    if woken && !wire.wake().await {
+        wire.farewell(false).await;
+        return None;
+    }
+    loop {
+        match wire.next_request().await {
+            Step::Request => door.stats.requests.add(1),
+            Step::Park => return Some(wire.into_stream()),
+            Step::Refuse(refusal) => {
+                refuse(&mut wire, refusal);
+                wire.farewell(true).await;
+                return None;
+            }
+            Step::End => {
+                wire.farewell(false).await;
+                return None;
+            }
+        }
+        let mut exchange = Exchange::new(&mut wire, &door.core);
+        let called = door.service.call(session, &mut exchange).await;
+        if called.is_err() || !answered(&mut wire) {
+            return None;
+        }
+        match wire.conclude().await {
+            Ok(true) => {}
+            Ok(false) => {
+                let linger = !wire.http.body_done() || wire.body_error.is_some();
+                wire.farewell(linger).await;
+                return None;
+            }
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Sees to it that there is an answer; false if it was begun and not finished, which nothing but
+/// the end of the connection can tell the peer.
+fn answered(wire: &mut Wire) -> bool {
+    match wire.replied {
+        Replied::Whole => true,
+        Replied::Streaming => false,
+        Replied::No => {
+            let (status, detail) = match wire.body_error {
+                Some(BodyError::Closed) => return false,
+                Some(error) => (error.status(), error.as_str()),
+                None => (500, "the service gave no answer"),
+            };
+            wire.problem(status, detail);
+            true
+        }
+    }
+}
+
+fn refuse(wire: &mut Wire, refusal: Refusal) {
+    wire.stats.requests_malformed.add(1);
+    match refusal {
+        Refusal::Malformed(error) => wire.problem(error.status(), error.as_str()),
+        Refusal::TooSlow => wire.problem(408, "the request head took too long; send it at once"),
+    }
+}

@@ -1,0 +1,150 @@
+//! The few system calls that neither std, socket2 nor monoio offer in safe form.
+//!
+//! Every `unsafe` of the server half stands in this file, each behind a function that is safe to
+//! call with any argument. Nothing here decides anything.
+
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::{AsRawFd, RawFd};
+
+/// Shuts one or both directions of the socket `fd` down, so that reads and writes that wait on
+/// it complete. The result does not matter: a socket that cannot be shut is closed already.
+pub(crate) fn shutdown(fd: RawFd, how: Shutdown) {
+    let how = match how {
+        Shutdown::Read => libc::SHUT_RD,
+        Shutdown::Write => libc::SHUT_WR,
+        Shutdown::Both => libc::SHUT_RDWR,
+    };
+    // SAFETY: shutdown takes no pointer; a number that is no socket only yields an error.
+    unsafe { libc::shutdown(fd, how) };
+}
+
+/// Hands `bytes` to the socket without waiting; returns how many it took.
+pub(crate) fn send_now(socket: &impl AsRawFd, bytes: &[u8]) -> io::Result<usize> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    let fd = socket.as_raw_fd();
+    // SAFETY: the pointer and the length are those of one live slice, which send only reads.
+    let sent = unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), flags) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// What an idle socket has to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Liveness {
+    /// Open, and nothing has arrived.
+    Quiet,
+    /// Closed, broken, or with bytes nobody asked for.
+    Unusable,
+}
+
+/// Looks at an idle socket without waiting and without taking anything off it.
+pub(crate) fn liveness(socket: &impl AsRawFd) -> Liveness {
+    let mut byte = [0_u8; 1];
+    let flags = libc::MSG_DONTWAIT | libc::MSG_PEEK;
+    let fd = socket.as_raw_fd();
+    // SAFETY: the pointer and the length are those of one live, exclusively borrowed array.
+    let read = unsafe { libc::recv(fd, byte.as_mut_ptr().cast(), byte.len(), flags) };
+    if read < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock {
+        Liveness::Quiet
+    } else {
+        Liveness::Unusable
+    }
+}
+
+/// The processors this thread may run on, in ascending order.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub(crate) fn allowed_cpus() -> io::Result<Vec<usize>> {
+    // SAFETY: a set of processors is plain bits, for which all zeroes is the empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes at most the size it is told into the set it is given.
+    let result = unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut set) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let bits = 8 * size_of::<libc::cpu_set_t>();
+    // SAFETY: CPU_ISSET reads one bit of the set, and `cpu` is below the number of its bits.
+    Ok((0..bits)
+        .filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) })
+        .collect())
+}
+
+/// Binds the calling thread to one processor.
+///
+/// # Errors
+/// When there is no such processor, or it is not allowed to this process.
+pub(crate) fn pin_to(cpu: usize) -> io::Result<()> {
+    if cpu >= 8 * size_of::<libc::cpu_set_t>() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: a set of processors is plain bits, for which all zeroes is the empty set.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+    // SAFETY: CPU_SET writes one bit, and `cpu` was just checked to be below their number.
+    unsafe { libc::CPU_SET(cpu, &mut set) };
+    // SAFETY: the kernel only reads the set, whose size it is told.
+    let result = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set) };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_can_be_pinned_to_an_allowed_processor_only() {
+        let allowed = allowed_cpus().unwrap();
+        assert!(!allowed.is_empty());
+        std::thread::spawn(move || {
+            let last = *allowed.last().unwrap();
+            pin_to(last).unwrap();
+            assert_eq!(allowed_cpus().unwrap(), [last]);
+        })
+        .join()
+        .unwrap();
+        assert!(pin_to(usize::MAX).is_err());
+    }
+
+    #[test]
+    fn shutdown_ends_a_read_and_harms_no_stranger() {
+        let (mut a, mut b) = UnixStream::pair().unwrap();
+        shutdown(a.as_raw_fd(), Shutdown::Both);
+        assert_eq!(a.read(&mut [0; 1]).unwrap(), 0);
+        assert_eq!(b.read(&mut [0; 1]).unwrap(), 0);
+        shutdown(-1, Shutdown::Read);
+    }
+
+    #[test]
+    fn send_now_takes_what_fits_and_then_says_it_would_block() {
+        let (a, mut b) = UnixStream::pair().unwrap();
+        assert_eq!(send_now(&a, b"abc").unwrap(), 3);
+        let mut bytes = [0; 3];
+        b.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"abc");
+        let block = vec![0; 65536];
+        let error = loop {
+            if let Err(error) = send_now(&a, &block) {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn liveness_tells_quiet_from_closed_and_from_chatty() {
+        let (a, b) = UnixStream::pair().unwrap();
+        assert_eq!(liveness(&a), Liveness::Quiet);
+        (&b).write_all(b"x").unwrap();
+        assert_eq!(liveness(&a), Liveness::Unusable);
+        let (a, b) = UnixStream::pair().unwrap();
+        drop(b);
+        assert_eq!(liveness(&a), Liveness::Unusable);
+    }
+}

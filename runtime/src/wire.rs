@@ -1,0 +1,315 @@
+//! One connection while it is busy: its buffers, its protocol state, and the waiting in between.
+//!
+//! Before any wait for input everything that was answered is written: answers to requests that
+//! came together leave in one write, and no peer waits for an answer while we wait for the peer.
+//! This room knows no service; it refuses to decide what is answered.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use proto_http::{BodyLength, Error, Next, Server};
+
+use crate::buffer::BUFFER_BYTES_LARGE;
+use crate::cores::{Local, StatsRef};
+use crate::deadline::Kind;
+use crate::exchange::{BodyError, Exchange, Reply};
+use crate::inbox::{Gathered, Inbox};
+use crate::serve::ServerLimits;
+use crate::service::Broken;
+use crate::stream::{Stream, StreamError, make_room};
+
+/// Answers gather up to this many bytes before they are written although more requests wait.
+const GATHER_BYTES_MAX: usize = 64 * 1024;
+
+/// A connection whose requests come faster than this keeps its buffer while it waits.
+const BUSY_GAP: Duration = Duration::from_millis(20);
+
+/// So many requests in such a row make it busy; one quick request after connecting does not.
+const BUSY_AFTER: u8 = 4;
+
+/// How far the answer to the current request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replied {
+    No,
+    Streaming,
+    Whole,
+}
+
+/// What [`Wire::next_request`] found.
+pub(crate) enum Step {
+    /// A request's head.
+    Request,
+    /// Nothing, and the peer is slow: wait without buffers.
+    Park,
+    /// Something that must be refused.
+    Refuse(Refusal),
+    /// The end of the connection.
+    End,
+}
+
+/// Why a request is refused before a service sees it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Refusal {
+    Malformed(Error),
+    TooSlow,
+}
+
+/// One busy connection.
+pub(crate) struct Wire {
+    pub(crate) stream: Stream,
+    pub(crate) local: Rc<Local>,
+    pub(crate) stats: StatsRef,
+    pub(crate) http: Server,
+    pub(crate) inbox: Inbox,
+    pub(crate) out: Vec<u8>,
+    pub(crate) replied: Replied,
+    pub(crate) arrived: Instant,
+    pub(crate) body_error: Option<BodyError>,
+    limits: Rc<ServerLimits>,
+    body_since_ms: Option<u64>,
+    body_bytes: u64,
+    quick_in_a_row: u8,
+}
+
+impl Wire {
+    /// A connection that wakes up with `bytes` read already (often none).
+    pub(crate) fn new(
+        stream: Stream,
+        local: Rc<Local>,
+        stats: StatsRef,
+        limits: Rc<ServerLimits>,
+        bytes: Vec<u8>,
+    ) -> Wire {
+        let bytes = if bytes.capacity() == 0 {
+            local.buffers.take()
+        } else {
+            bytes
+        };
+        Wire {
+            stream,
+            http: Server::new(limits.http),
+            inbox: Inbox::new(bytes),
+            out: local.buffers.take(),
+            replied: Replied::No,
+            arrived: Instant::now(),
+            body_error: None,
+            body_since_ms: None,
+            body_bytes: 0,
+            quick_in_a_row: 0,
+            local,
+            stats,
+            limits,
+        }
+    }
+
+    /// Gives the buffers back and the stream out.
+    pub(crate) fn into_stream(self) -> Stream {
+        self.local.buffers.give(self.inbox.bytes);
+        self.local.buffers.give(self.out);
+        self.stream
+    }
+
+    /// Finds the next request's head, reading as needed.
+    pub(crate) async fn next_request(&mut self) -> Step {
+        let mut head_has_begun = false;
+        loop {
+            if !self.inbox.message().is_empty() {
+                match self.http.head(self.inbox.message()) {
+                    Ok(Some(consumed)) => {
+                        self.begin(consumed);
+                        return Step::Request;
+                    }
+                    Ok(None) => {}
+                    Err(error) => return Step::Refuse(Refusal::Malformed(error)),
+                }
+            }
+            if self.flush().await.is_err() {
+                return Step::End;
+            }
+            self.inbox.discard_spent(&self.local.buffers);
+            if self.inbox.bytes.is_empty() {
+                if self.quick_in_a_row < BUSY_AFTER {
+                    return Step::Park;
+                }
+                let limit_ms = self.limits.idle_now(&self.local);
+                self.stream.watch().set(Kind::Idle, limit_ms);
+            } else if !head_has_begun {
+                head_has_begun = true;
+                self.stream.watch().set(Kind::Head, self.limits.head_ms);
+            }
+            match self.read().await {
+                Ok(0) => return Step::End,
+                Ok(_) => {}
+                Err(StreamError::Deadline(Kind::Head)) => return Step::Refuse(Refusal::TooSlow),
+                Err(_) => return Step::End,
+            }
+        }
+    }
+
+    /// Reads what woke a parked connection; false if that was its end.
+    pub(crate) async fn wake(&mut self) -> bool {
+        matches!(self.read().await, Ok(1..))
+    }
+
+    /// Collects the whole body, contiguous.
+    pub(crate) async fn collect(&mut self, max: usize) -> Result<(), BodyError> {
+        if let BodyLength::Exact(length) = self.http.request().length
+            && length > max as u64
+        {
+            return Err(BodyError::TooLarge);
+        }
+        loop {
+            match self.inbox.gather(&mut self.http, max)? {
+                Gathered::All => return Ok(()),
+                Gathered::Part => self.read_body().await?,
+                Gathered::TooMuch => return Err(BodyError::TooLarge),
+            }
+        }
+    }
+
+    /// Finds the next piece of the body; false at its end.
+    pub(crate) async fn piece(&mut self) -> Result<bool, BodyError> {
+        loop {
+            match self.inbox.piece(&mut self.http)? {
+                Some(found) => return Ok(found),
+                None => self.read_body().await?,
+            }
+        }
+    }
+
+    /// Writes everything that was answered so far.
+    pub(crate) async fn flush(&mut self) -> Result<(), Broken> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        let limit_ms = self.limits.write_ms;
+        let result = self.stream.write(&mut self.out, limit_ms).await;
+        if self.out.capacity() > 2 * GATHER_BYTES_MAX {
+            // One huge answer should not cost memory for as long as the connection lives.
+            self.out = self.local.buffers.take();
+        }
+        Ok(result?)
+    }
+
+    /// Answers with an error of this crate's own, after which the connection ends.
+    pub(crate) fn problem(&mut self, status: u16, detail: &'static str) {
+        self.http.close_after();
+        self.replied = Replied::No;
+        self.reply().problem(status, detail);
+    }
+
+    /// The way to answer the current request.
+    pub(crate) fn reply(&mut self) -> Reply<'_> {
+        Exchange::parts_of(self).2
+    }
+
+    /// Ends the exchange; true if the connection can take another request.
+    pub(crate) async fn conclude(&mut self) -> Result<bool, Broken> {
+        loop {
+            match self.http.next() {
+                Next::Continue => {
+                    self.inbox.advance();
+                    if self.out.len() > GATHER_BYTES_MAX {
+                        self.flush().await?;
+                    }
+                    return Ok(true);
+                }
+                Next::Close => return Ok(false),
+                Next::Drain => {
+                    // The body nobody wanted is read off for the sake of the next request.
+                    if self.piece().await.is_err() {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The last words: writes what is left and closes. With `linger` the peer may still be
+    /// sending; closing at once would make its kernel throw our answer away (RFC 9112 section
+    /// 9.6), so what it sends is read off for a moment.
+    pub(crate) async fn farewell(mut self, linger: bool) {
+        let limit_ms = self.limits.write_ms;
+        let stream = &mut self.stream;
+        let said = stream.write_last(&mut self.out, limit_ms, linger).await;
+        if linger && said.is_ok() {
+            self.read_off().await;
+        }
+        self.into_stream();
+    }
+
+    async fn read_off(&mut self) {
+        self.stream.watch().set(Kind::Linger, LINGER_MS);
+        let mut rest = LINGER_BYTES_MAX;
+        loop {
+            self.inbox.bytes.clear();
+            match self.stream.fill(&mut self.inbox.bytes).await {
+                Ok(read @ 1..) if read < rest => rest -= read,
+                _ => return,
+            }
+        }
+    }
+
+    #[inline]
+    fn begin(&mut self, consumed: usize) {
+        self.stream.watch().clear();
+        self.inbox.begin(consumed);
+        self.replied = Replied::No;
+        self.body_error = None;
+        self.body_since_ms = None;
+        self.body_bytes = 0;
+    }
+
+    async fn read(&mut self) -> Result<usize, StreamError> {
+        let read = self.stream.fill(&mut self.inbox.bytes).await;
+        let now = Instant::now();
+        self.quick_in_a_row = if now.saturating_duration_since(self.arrived) < BUSY_GAP {
+            self.quick_in_a_row.saturating_add(1)
+        } else {
+            0
+        };
+        self.arrived = now;
+        self.local.deadlines.note(now);
+        read
+    }
+
+    /// Reads more of the body, after everything that the peer might wait for was written.
+    async fn read_body(&mut self) -> Result<(), BodyError> {
+        self.http.continue_100(&mut self.out);
+        self.flush().await.map_err(|_| BodyError::Closed)?;
+        self.inbox.close_hole();
+        let watch = self.stream.watch();
+        let since_ms = *self.body_since_ms.get_or_insert(watch.now_ms());
+        watch.set_after(Kind::Body, since_ms, self.limits.body_ms, self.body_bytes);
+        match self.http.request().length {
+            BodyLength::Exact(length) => {
+                make_room(
+                    &mut self.inbox.bytes,
+                    length.saturating_sub(self.body_bytes),
+                );
+            }
+            // A long body of unknown length deserves more than a page at a time.
+            _ if self.body_bytes > BUFFER_BYTES_LARGE as u64 => {
+                make_room(&mut self.inbox.bytes, BUFFER_BYTES_LARGE as u64);
+            }
+            _ => {}
+        }
+        let result = self.stream.fill(&mut self.inbox.bytes).await;
+        self.stream.watch().clear();
+        match result {
+            Ok(0) => Err(BodyError::Closed),
+            Ok(read) => {
+                self.body_bytes += read as u64;
+                Ok(())
+            }
+            Err(StreamError::Deadline(_)) => Err(BodyError::TooSlow),
+            Err(_) => Err(BodyError::Closed),
+        }
+    }
+}
+
+/// How long a closed connection's last bytes are read off, in milliseconds.
+const LINGER_MS: u64 = 1000;
+
+/// How many of them, in bytes; a peer that sends more does not listen anyway.
+const LINGER_BYTES_MAX: usize = 256 * 1024;
