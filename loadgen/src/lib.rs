@@ -5,6 +5,9 @@
 #![forbid(unsafe_code)]
 
 pub mod check;
+pub mod cpu;
+pub mod environment;
+pub mod experiment;
 pub mod generator;
 pub mod plan;
 pub mod random;
@@ -15,4 +18,5 @@ pub mod stack;
 pub mod stats;
 pub mod target;
 pub mod tokens;
+pub mod validity;
 pub mod workload;

@@ -1,0 +1,244 @@
+//! What the servers' CPU was over a slice, from the kernel's own books.
+//!
+//! The headline is the run time that the scheduler keeps for each thread, in nanoseconds
+//! (`/proc/PID/task/*/schedstat`). Beside it stand the split by clock ticks, the whole busy time
+//! of the server cores, what the hypervisor stole, and what programs that are not part of the
+//! measurement ran on the measured cores. Readings are taken outside of slices: before the first
+//! request and after the last answer, when the servers sleep, because a running thread's figure is
+//! behind by up to a tick. Refused: an estimate where the kernel keeps no books.
+
+mod foreign;
+mod parse;
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use metrics_export::run::ServiceCpu;
+
+use crate::stack::Process;
+
+/// Nanoseconds in a tick of `/proc`: Linux reports them in 1/100 s on every architecture that
+/// Rust runs on (USER_HZ).
+pub const TICK_NS: u64 = 10_000_000;
+
+/// Takes readings of one variant's processes.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    services: Vec<(String, u32)>,
+    server_cores: Vec<usize>,
+    measured_cores: Vec<usize>,
+    cgroup_stat: Option<PathBuf>,
+}
+
+/// One reading.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    at: Instant,
+    services: Vec<Books>,
+    cores: Vec<parse::CoreTicks>,
+    foreign: Option<foreign::Threads>,
+    throttled: u64,
+}
+
+/// What lies between two readings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Time between the readings.
+    pub wall_ns: u64,
+    /// CPU of each service.
+    pub services: Vec<ServiceCpu>,
+    /// Busy time of the server cores: what was neither idle nor stolen.
+    pub busy_ns: u64,
+    /// Softirq time of the server cores.
+    pub softirq_ns: u64,
+    /// Time stolen from the measured cores.
+    pub steal_ns: u64,
+    /// CPU of other programs on the measured cores; None when there are too many to read.
+    pub foreign_ns: Option<u64>,
+    /// Times that our control group was throttled.
+    pub throttled: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Books {
+    run_ns: u64,
+    user_ticks: u64,
+    system_ticks: u64,
+}
+
+impl Meter {
+    /// A meter of these processes, which run on `server_cores`.
+    #[must_use]
+    pub fn new(processes: &[Process], server_cores: &[usize], generator_cores: &[usize]) -> Meter {
+        let mut measured_cores = [server_cores, generator_cores].concat();
+        measured_cores.sort_unstable();
+        measured_cores.dedup();
+        let services = processes
+            .iter()
+            .map(|process| (process.service.clone(), process.pid));
+        Meter {
+            services: services.collect(),
+            server_cores: server_cores.to_vec(),
+            measured_cores,
+            cgroup_stat: cgroup_stat(),
+        }
+    }
+
+    /// Reads everything now.
+    ///
+    /// # Errors
+    /// A process that has ended, or a `/proc` that cannot be read.
+    pub fn read(&self) -> io::Result<Reading> {
+        // The scan of foreign threads takes longest, so it lies outside of what it brackets only
+        // by its own duration; its own CPU is the generator's and is not counted.
+        let known: Vec<u32> = self.services.iter().map(|(_, pid)| *pid).collect();
+        let foreign = foreign::read(&known);
+        let services: io::Result<Vec<Books>> = self
+            .services
+            .iter()
+            .map(|(service, pid)| books(service, *pid))
+            .collect();
+        Ok(Reading {
+            services: services?,
+            cores: parse::core_ticks(&fs::read_to_string("/proc/stat")?),
+            at: Instant::now(),
+            foreign,
+            throttled: self.throttled(),
+        })
+    }
+
+    /// The difference of two readings.
+    #[must_use]
+    pub fn between(&self, before: &Reading, after: &Reading) -> Usage {
+        let wall_ns = after.at.duration_since(before.at).as_nanos() as u64;
+        let servers = ticks_of(&self.server_cores, before, after);
+        let measured = ticks_of(&self.measured_cores, before, after);
+        let not_busy = (servers.idle + servers.iowait + servers.steal) * TICK_NS;
+        let foreign_ns = match (&before.foreign, &after.foreign) {
+            (Some(before), Some(after)) => Some(after.run_ns_since(before, &self.measured_cores)),
+            _ => None,
+        };
+        let books = before.services.iter().zip(&after.services);
+        let services = self
+            .services
+            .iter()
+            .zip(books)
+            .map(|((service, _), (before, after))| ServiceCpu {
+                service: service.clone(),
+                cpu_ns: after.run_ns.saturating_sub(before.run_ns),
+                user_ns: after.user_ticks.saturating_sub(before.user_ticks) * TICK_NS,
+                system_ns: after.system_ticks.saturating_sub(before.system_ticks) * TICK_NS,
+            });
+        Usage {
+            wall_ns,
+            services: services.collect(),
+            busy_ns: (wall_ns * self.server_cores.len() as u64).saturating_sub(not_busy),
+            softirq_ns: servers.softirq * TICK_NS,
+            steal_ns: measured.steal * TICK_NS,
+            foreign_ns,
+            throttled: after.throttled.saturating_sub(before.throttled),
+        }
+    }
+
+    fn throttled(&self) -> u64 {
+        let text = self
+            .cgroup_stat
+            .as_ref()
+            .and_then(|path| fs::read_to_string(path).ok());
+        text.as_deref().and_then(parse::throttled).unwrap_or(0)
+    }
+}
+
+fn books(service: &str, pid: u32) -> io::Result<Books> {
+    let gone = |error: io::Error| {
+        let sentence = format!(
+            "the {service} process {pid} cannot be read ({error}): it has ended, or the kernel \
+             keeps no schedstat; see its log"
+        );
+        io::Error::new(error.kind(), sentence)
+    };
+    let mut books = Books::default();
+    for task in fs::read_dir(format!("/proc/{pid}/task")).map_err(gone)? {
+        // A thread that ends while we read takes its figure along; services keep their threads.
+        if let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) {
+            books.run_ns += parse::run_ns(&text).unwrap_or(0);
+        }
+    }
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).map_err(gone)?;
+    let (user, system) = parse::process_ticks(&stat).unwrap_or((0, 0));
+    Ok(Books {
+        user_ticks: user,
+        system_ticks: system,
+        ..books
+    })
+}
+
+/// The ticks of these cores between two readings, added up.
+fn ticks_of(cores: &[usize], before: &Reading, after: &Reading) -> parse::CoreTicks {
+    let of = |reading: &Reading, core: usize| {
+        reading
+            .cores
+            .iter()
+            .find(|ticks| ticks.core == core)
+            .copied()
+            .unwrap_or_default()
+    };
+    cores
+        .iter()
+        .fold(parse::CoreTicks::default(), |sum, &core| {
+            sum.plus_difference(&of(before, core), &of(after, core))
+        })
+}
+
+/// The `cpu.stat` of our control group, version 2 first, where there is one.
+fn cgroup_stat() -> Option<PathBuf> {
+    let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let paths = parse::cgroup_paths(&own);
+    paths
+        .into_iter()
+        .map(PathBuf::from)
+        .find(|path| path.exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// This very process is billed for a loop of its own, at least its length minus what a busy
+    /// machine may take away, and never much more.
+    #[test]
+    fn a_busy_loop_is_billed() {
+        let own = Process {
+            service: "own".into(),
+            pid: std::process::id(),
+            admin: ([127, 0, 0, 1], 0).into(),
+        };
+        let meter = Meter::new(&[own], &[0], &[0]);
+        let before = meter.read().unwrap();
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_millis(60) {
+            std::hint::spin_loop();
+        }
+        std::thread::sleep(Duration::from_millis(10));
+        let usage = meter.between(&before, &meter.read().unwrap());
+        assert!(usage.wall_ns >= 70_000_000);
+        let cpu_ns = usage.services[0].cpu_ns;
+        assert!(cpu_ns > 5_000_000, "{cpu_ns} ns");
+        assert!(usage.busy_ns <= usage.wall_ns);
+    }
+
+    #[test]
+    fn a_process_that_ended_is_named() {
+        let gone = Process {
+            service: "orders".into(),
+            pid: u32::MAX,
+            admin: ([127, 0, 0, 1], 0).into(),
+        };
+        let error = Meter::new(&[gone], &[0], &[1]).read().unwrap_err();
+        assert!(error.to_string().contains("the orders process"), "{error}");
+    }
+}

@@ -1,0 +1,326 @@
+//! The experiment: restarts, warm-up, rounds of slices in random order, and repeats.
+//!
+//! ```text
+//! for each instance:  restart every variant -> warm up and find capacity
+//!     for each of its rounds, variants in a new random order:
+//!         open-loop slice at the operating point   (disturbed? once more, and said so)
+//!         slice of new connections, where planned
+//! ```
+//! The engine decides order and repetition; it opens no socket and reads no clock. What runs a
+//! slice stands behind [`Bench`], so that the whole experiment is tested with simulated slices.
+
+mod findings;
+mod order;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use hdrhistogram::Histogram;
+use metrics_export::run::{Bounds, Slice, SliceKind};
+
+use crate::plan::{Protocol, Variant};
+use crate::validity;
+
+pub use findings::{Findings, Taken};
+pub use order::shuffled;
+
+/// What runs slices: real servers and a generator, or a simulation of both.
+pub trait Bench {
+    /// Stops all servers and starts every variant's anew.
+    ///
+    /// # Errors
+    /// What could not be started, as a sentence.
+    fn restart(&mut self, instance: u32) -> Result<(), Failure>;
+
+    /// Runs one slice.
+    ///
+    /// # Errors
+    /// What made it impossible. Failed requests are no error here: they are counted in the slice.
+    fn slice(&mut self, order: &Order) -> Result<Measured, Failure>;
+
+    /// Whether an end was asked for.
+    fn interrupted(&self) -> bool;
+}
+
+/// One slice to run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Order {
+    /// The variant's place in the plan.
+    pub variant: usize,
+    /// What to do.
+    pub kind: SliceKind,
+    /// Which start of the processes.
+    pub instance: u32,
+    /// The round.
+    pub round: u32,
+    /// The place in the round's order.
+    pub position: u32,
+    /// 1 when the slice is taken once more.
+    pub attempt: u32,
+    /// Requests per second of an open loop.
+    pub rate_per_s: f64,
+    /// Whether it only warms up: shorter, and counted for nothing.
+    pub warmup: bool,
+}
+
+/// What a slice was.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// Its row.
+    pub slice: Slice,
+    /// Response, service and lateness times in ns.
+    pub times: Times,
+    /// What was checked to prove that it was what its label says.
+    pub checks: Vec<Check>,
+}
+
+/// The times of a slice in ns.
+#[derive(Clone, Debug)]
+pub struct Times {
+    /// From the intended send time.
+    pub response: Histogram<u64>,
+    /// From the actual send time.
+    pub service: Histogram<u64>,
+    /// How late the generator sent.
+    pub lateness: Histogram<u64>,
+}
+
+/// One checked claim about a slice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What was claimed.
+    pub claim: &'static str,
+    /// Whether it held.
+    pub holds: bool,
+    /// The figures.
+    pub found: String,
+}
+
+/// What ended an experiment before its time, as a sentence that says what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure(pub String);
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Learns of progress between slices.
+pub trait Watcher {
+    /// So many of the planned slices are done; the last one was this.
+    fn taken(&mut self, done: u64, planned: u64, order: &Order);
+}
+
+/// An experiment to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Experiment<'a> {
+    /// What is compared.
+    pub variants: &'a [Variant],
+    /// How.
+    pub protocol: &'a Protocol,
+    /// The bounds beyond which a slice counts as disturbed.
+    pub bounds: &'a Bounds,
+    /// How many cores are measured, the generator's included.
+    pub measured_cores: usize,
+}
+
+impl Experiment<'_> {
+    /// Runs it to its end, or until an end is asked for.
+    ///
+    /// # Errors
+    /// The first failure of the bench. Interruption is none.
+    pub fn run(
+        &self,
+        bench: &mut dyn Bench,
+        watcher: &mut dyn Watcher,
+    ) -> Result<Findings, Failure> {
+        let mut course = Course {
+            experiment: self,
+            bench,
+            watcher,
+            findings: Findings::default(),
+            planned: self.slices_planned(),
+            done: 0,
+        };
+        let complete = course.instances()?;
+        course.findings.complete = complete;
+        Ok(course.findings)
+    }
+
+    /// How many slices are planned, warm-ups included and repeats not.
+    #[must_use]
+    pub fn slices_planned(&self) -> u64 {
+        let variants = self.variants.len() as u64;
+        let connecting = self
+            .variants
+            .iter()
+            .filter(|variant| variant.connects())
+            .count() as u64;
+        let (rounds, instances) = (self.protocol.rounds, self.protocol.instances);
+        u64::from(instances) * variants * 2 + u64::from(rounds) * (variants + connecting)
+    }
+}
+
+/// Rounds `first..end` of an instance, so that all of them are shared out evenly.
+fn rounds_of(instance: u32, protocol: &Protocol) -> std::ops::Range<u32> {
+    let at = |instance: u32| {
+        (u64::from(protocol.rounds) * u64::from(instance) / u64::from(protocol.instances)) as u32
+    };
+    at(instance)..at(instance + 1)
+}
+
+/// A running experiment.
+struct Course<'a, 'e> {
+    experiment: &'a Experiment<'e>,
+    bench: &'a mut dyn Bench,
+    watcher: &'a mut dyn Watcher,
+    findings: Findings,
+    planned: u64,
+    done: u64,
+}
+
+impl Course<'_, '_> {
+    /// True when every planned slice was taken.
+    fn instances(&mut self) -> Result<bool, Failure> {
+        for instance in 0..self.experiment.protocol.instances {
+            if self.bench.interrupted() {
+                return Ok(false);
+            }
+            self.bench.restart(instance)?;
+            let rounds = rounds_of(instance, self.experiment.protocol);
+            if !self.warm_up(instance, rounds.start)? {
+                return Ok(false);
+            }
+            for round in rounds {
+                if !self.round(instance, round)? {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Warms every variant up, then takes its closed-loop slice. The slowest variant of the first
+    /// instance decides the rate, unless the plan names one.
+    fn warm_up(&mut self, instance: u32, round: u32) -> Result<bool, Failure> {
+        for (position, variant) in self
+            .order(u64::from(instance) << 32)
+            .into_iter()
+            .enumerate()
+        {
+            for warmup in [true, false] {
+                if self.bench.interrupted() {
+                    return Ok(false);
+                }
+                let order = Order {
+                    variant,
+                    kind: SliceKind::Closed,
+                    instance,
+                    round,
+                    position: position as u32,
+                    attempt: 0,
+                    rate_per_s: 0.0,
+                    warmup,
+                };
+                let mut measured = self.measure(&order)?;
+                measured.slice.counts = !warmup;
+                self.findings.keep(variant, measured);
+            }
+        }
+        if self.findings.rate_per_s.is_none() {
+            self.findings.rate_per_s = Some(self.operating_rate()?);
+        }
+        Ok(true)
+    }
+
+    fn operating_rate(&self) -> Result<f64, Failure> {
+        let protocol = self.experiment.protocol;
+        if let Some(rate) = protocol.rate_per_s {
+            return Ok(rate);
+        }
+        let capacities = self
+            .findings
+            .slices()
+            .filter(|slice| slice.counts)
+            .map(|slice| slice.requests_answered as f64 * 1e9 / slice.duration_ns.max(1) as f64);
+        let slowest = capacities.fold(f64::INFINITY, f64::min);
+        if slowest.is_finite() && slowest > 0.0 {
+            // A round number reads better, and a thousandth of the capacity decides nothing.
+            return Ok((slowest * protocol.operating_share).floor().max(1.0));
+        }
+        Err(Failure(
+            "no request was answered in the warm-up, so there is no operating point; see the \
+             servers' logs"
+                .into(),
+        ))
+    }
+
+    fn round(&mut self, instance: u32, round: u32) -> Result<bool, Failure> {
+        let rate_per_s = self.findings.rate_per_s.unwrap_or_default();
+        for (position, variant) in self.order(u64::from(round) + 1).into_iter().enumerate() {
+            let connects = self.experiment.variants[variant].connects();
+            for kind in [
+                Some(SliceKind::Open),
+                connects.then_some(SliceKind::Connect),
+            ] {
+                let Some(kind) = kind else { continue };
+                if self.bench.interrupted() {
+                    return Ok(false);
+                }
+                let position = position as u32;
+                let (attempt, warmup) = (0, false);
+                self.slice(Order {
+                    variant,
+                    kind,
+                    instance,
+                    round,
+                    position,
+                    attempt,
+                    rate_per_s,
+                    warmup,
+                })?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes a slice, and takes it once more if it was disturbed; the second one counts, whatever
+    /// became of it.
+    fn slice(&mut self, order: Order) -> Result<(), Failure> {
+        let mut measured = self.measure(&order)?;
+        let again = !measured.slice.disturbances.is_empty() && !self.bench.interrupted();
+        measured.slice.counts = !again;
+        self.findings.keep(order.variant, measured);
+        if again {
+            self.done -= 1;
+            let mut measured = self.measure(&Order {
+                attempt: 1,
+                ..order
+            })?;
+            measured.slice.counts = true;
+            self.findings.keep(order.variant, measured);
+        }
+        Ok(())
+    }
+
+    fn measure(&mut self, order: &Order) -> Result<Measured, Failure> {
+        let mut measured = self.bench.slice(order)?;
+        let (bounds, cores) = (self.experiment.bounds, self.experiment.measured_cores);
+        measured.slice.disturbances = validity::disturbances(&measured.slice, bounds, cores);
+        self.done += 1;
+        self.watcher.taken(self.done, self.planned, order);
+        Ok(measured)
+    }
+
+    fn order(&self, part: u64) -> Vec<usize> {
+        shuffled(
+            self.experiment.variants.len(),
+            self.experiment.protocol.seed,
+            part,
+        )
+    }
+}
