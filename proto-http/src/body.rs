@@ -1,5 +1,5 @@
-//! Reading a body of whatever framing, for either end. It owns the count of what is left; it refuses
-//! bytes beyond `body_bytes_max` where no head could announce them.
+//! Reading a body of whatever framing, for either end. It owns the count of what is left; it
+//! refuses bytes beyond `body_bytes_max` where no head could announce them.
 
 use std::ops::Range;
 
@@ -10,7 +10,8 @@ use crate::{BodyLength, Error, Limits, chunked::Chunked};
 pub struct Body {
     /// Bytes of the input that are spent; the caller drops them once it has used `data`.
     pub consumed: usize,
-    /// Where in the input the body's bytes are; chunk sizes and trailers are left out. May be empty.
+    /// Where in the input the body's bytes are; chunk sizes and trailers are left out. May be
+    /// empty.
     pub data: Range<usize>,
     /// No byte of the body is left after this piece.
     pub done: bool,

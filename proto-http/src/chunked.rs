@@ -1,9 +1,9 @@
-//! The chunked transfer coding (RFC 9112 section 7.1), read as a machine that takes one byte at a time
-//! outside the data and whole slices inside it.
+//! The chunked transfer coding (RFC 9112 section 7.1), read as a machine that takes one byte at a
+//! time outside the data and whole slices inside it.
 //!
-//! It owns where data begins and ends. It refuses whatever another reader might count differently: a
-//! size that is not plain hexadecimal, a bare CR or LF, data that outlasts its size, and extensions
-//! or trailers without end. Extensions and trailers are checked and dropped.
+//! It owns where data begins and ends. It refuses whatever another reader might count differently:
+//! a size that is not plain hexadecimal, a bare CR or LF, data that outlasts its size, and
+//! extensions or trailers without end. Extensions and trailers are checked and dropped.
 //!
 //! ```text
 //! Size -> [SizeSpace] -> [Extension] -> SizeLf -> Data -> DataCr -> DataLf -> Size
@@ -65,8 +65,8 @@ impl Chunked {
         self.state == State::Done
     }
 
-    /// Reads up to and over one run of data, and then as far as no second run begins, so that a body
-    /// of one chunk that is all there takes one call.
+    /// Reads up to and over one run of data, and then as far as no second run begins, so that a
+    /// body of one chunk that is all there takes one call.
     pub(crate) fn piece(&mut self, input: &[u8], limits: &Limits) -> Result<Body, Error> {
         let mut at = 0;
         let mut data = 0..0;

@@ -45,7 +45,8 @@ use crate::{
     AnswerBody, Body, BodyLength, Error, Limits, Method, ResponseHead,
     body::Decoder,
     encode::{self, Length},
-    tokens::{self, Progress},
+    read,
+    search::Progress,
 };
 
 /// A request to be sent.
@@ -57,8 +58,8 @@ pub struct Ask<'a> {
     pub target: &'a [u8],
     /// The value of Host; if empty, no Host is written (it may be among the fields).
     pub host: &'a [u8],
-    /// Fields in the order they are sent. `Content-Length`, `Transfer-Encoding` and `Connection` are
-    /// this crate's to write and are left out here.
+    /// Fields in the order they are sent. `Content-Length`, `Transfer-Encoding` and `Connection`
+    /// are this crate's to write and are left out here.
     pub fields: &'a [(&'a str, &'a [u8])],
     /// What follows the head.
     pub body: AnswerBody<'a>,
@@ -157,7 +158,8 @@ impl Client {
         self.interim_responses = 0;
     }
 
-    /// Writes a piece of the body of a streamed request. What exceeds the announced length is cut off.
+    /// Writes a piece of the body of a streamed request. What exceeds the announced length is cut
+    /// off.
     pub fn request_piece(&mut self, out: &mut Vec<u8>, piece: &[u8]) {
         match self.sending {
             Sending::Exact(left) => {
@@ -189,9 +191,10 @@ impl Client {
         };
     }
 
-    /// Reads the head of the final response, over interim ones. `Some` is the number of bytes taken,
-    /// interim responses included, and the spans of [`Client::response`] index into this very
-    /// `input`. `None` asks for more: call again with the same bytes and those that came after them.
+    /// Reads the head of the final response, over interim ones. `Some` is the number of bytes
+    /// taken, interim responses included, and the spans of [`Client::response`] index into this
+    /// very `input`. `None` asks for more: call again with the same bytes and those that came after
+    /// them.
     ///
     /// In any state but waiting nothing is read.
     ///
@@ -273,7 +276,7 @@ impl Client {
         loop {
             let start = self.skipped_bytes;
             let (progress, head) = (&mut self.progress, &mut self.head);
-            let found = tokens::response(progress, input, start, self.method, &self.limits, head)?;
+            let found = read::response(progress, input, start, self.method, &self.limits, head)?;
             let Some(taken) = found else { return Ok(None) };
             match self.head.status {
                 // RFC 9110 section 15.2.2: only a client that sent Upgrade is sent 101.

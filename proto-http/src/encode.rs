@@ -1,10 +1,9 @@
-//! Writing heads, from pieces that are there before the program starts: status lines, numbers, dates.
+//! Writing heads, from pieces that are there before the program starts: status lines, numbers,
+//! dates.
 //!
-//! It owns the order and the spelling of what is sent. It refuses to let a value begin a line of its
-//! own (CR, LF and NUL become spaces, RFC 9110 section 5.5), and to take framing from anyone but the
-//! state machine that keeps it.
-
-use memchr::memchr3_iter;
+//! It owns the order and the spelling of what is sent. It refuses to let a value begin a line of
+//! its own (CR, LF and NUL become spaces, RFC 9110 section 5.5), and to take framing from anyone
+//! but the state machine that keeps it.
 
 /// What follows the head of a message that is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,8 +164,21 @@ fn framing(out: &mut Vec<u8>, length: Length) {
 fn text(out: &mut Vec<u8>, text: &[u8]) {
     let start = out.len();
     out.extend_from_slice(text);
-    for at in memchr3_iter(b'\r', b'\n', 0, text) {
-        out[start + at] = b' ';
+    if text
+        .iter()
+        .fold(false, |suspect, byte| suspect | (*byte < b' '))
+    {
+        keep_on_line(&mut out[start..]);
+    }
+}
+
+#[cold]
+fn keep_on_line(text: &mut [u8]) {
+    for byte in text
+        .iter_mut()
+        .filter(|byte| matches!(**byte, b'\r' | b'\n' | 0))
+    {
+        *byte = b' ';
     }
 }
 
@@ -281,8 +293,8 @@ pub fn imf_fixdate(unix_s: u64) -> [u8; 29] {
     out
 }
 
-/// Year, month and day of a day since 1970: Howard Hinnant's `civil_from_days`, in which years begin
-/// in March, so that the leap day is the last of its year.
+/// Year, month and day of a day since 1970: Howard Hinnant's `civil_from_days`, in which years
+/// begin in March, so that the leap day is the last of its year.
 fn civil(days: u64) -> (u64, u64, u64) {
     const DAYS_FROM_MARCH_0000_TO_1970: u64 = 719_468;
     const DAYS_PER_ERA: u64 = 146_097;

@@ -1,5 +1,5 @@
-//! What can be wrong with a message, and the status that says so to the peer who sent it. It owns the
-//! sentences; it refuses to carry context, so that it stays a `Copy` enum of one byte.
+//! What can be wrong with a message, and the status that says so to the peer who sent it. It owns
+//! the sentences; it refuses to carry context, so that it stays a `Copy` enum of one byte.
 
 use std::fmt;
 

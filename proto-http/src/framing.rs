@@ -1,5 +1,5 @@
-//! How long a message's body is: the whole rule, in one function, RFC 9112 section 6.3 cited at each
-//! branch.
+//! How long a message's body is: the whole rule, in one function, RFC 9112 section 6.3 cited at
+//! each branch.
 //!
 //! Where two readers could disagree about the length, one of them can be made to take the end of a
 //! body for a request of its own. So everything the RFC merely lets a recipient refuse is refused
@@ -31,8 +31,8 @@ pub(crate) enum Message {
 }
 
 impl Framing {
-    /// RFC 9110 section 8.6: `Content-Length = 1*DIGIT`. The same value twice, as two fields or as a
-    /// list, may be refused; it is.
+    /// RFC 9110 section 8.6: `Content-Length = 1*DIGIT`. The same value twice, as two fields or as
+    /// a list, may be refused; it is.
     pub(crate) fn content_length(&mut self, value: &[u8]) -> Result<(), Error> {
         if self.content_length.is_some() {
             return Err(Error::ContentLengthRepeated);
@@ -106,8 +106,8 @@ impl Framing {
     }
 }
 
-/// RFC 9112 section 6.3, 4: a request whose last coding is not `chunked` has no reliable length (400);
-/// section 7.1: `chunked` must not be applied twice.
+/// RFC 9112 section 6.3, 4: a request whose last coding is not `chunked` has no reliable length
+/// (400); section 7.1: `chunked` must not be applied twice.
 #[cold]
 fn other_coding(value: &[u8]) -> Result<Coding, Error> {
     let mut codings = value

@@ -181,7 +181,8 @@ impl RequestHead {
         let rest = self.path_and_query(bytes);
         let path = &rest[..memchr(b'?', rest).unwrap_or(rest.len())];
         match path {
-            // RFC 9112 section 3.2.1: an empty path is sent as `/`. Only absolute-form can have one.
+            // RFC 9112 section 3.2.1: an empty path is sent as `/`. Only absolute-form can have
+            // one.
             [] if self.method == Method::Options && rest.is_empty() => b"*",
             [] => b"/",
             path => path,

@@ -1,10 +1,10 @@
 //! HTTP/1.1 for both ends of a connection, without the connection.
 //!
-//! This crate owns the protocol of RFC 9110 and RFC 9112: it takes the bytes that have arrived, tells
-//! what they mean, and writes the bytes that answer them. It refuses everything a lenient reader
-//! could take for another message than a strict one does, because such a difference is how requests
-//! are smuggled. There is no socket, clock, thread or random source in here; whoever owns those
-//! drives [`Server`] or [`Client`] with slices and buffers of its own.
+//! This crate owns the protocol of RFC 9110 and RFC 9112: it takes the bytes that have arrived,
+//! tells what they mean, and writes the bytes that answer them. It refuses everything a lenient
+//! reader could take for another message than a strict one does, because such a difference is how
+//! requests are smuggled. There is no socket, clock, thread or random source in here; whoever owns
+//! those drives [`Server`] or [`Client`] with slices and buffers of its own.
 //!
 //! Tokenising stands on httparse. Everything that decides meaning (framing, limits, the state of an
 //! exchange) is here, one file each.
@@ -21,7 +21,9 @@ mod chunked;
 mod error;
 mod framing;
 mod limits;
+mod read;
 mod responder;
+mod search;
 mod target;
 mod tokens;
 

@@ -1,6 +1,6 @@
-//! Every maximum this crate keeps, with its unit and its reason. It owns no checking: the rooms that
-//! count the bytes do that. It refuses an unlimited value by having no way to say one, except for
-//! bodies, which can be streamed.
+//! Every maximum this crate keeps, with its unit and its reason. It owns no checking: the rooms
+//! that count the bytes do that. It refuses an unlimited value by having no way to say one, except
+//! for bodies, which can be streamed.
 
 /// The most fields a head may have, whatever [`Limits::fields_max`] says: the array that tokens are
 /// read into lives on the stack and has this length.
@@ -9,8 +9,8 @@ pub const FIELDS_MAX: usize = 100;
 /// What one peer may make us hold or read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a head including its blank line. More is 431, or 414 if the first line alone is longer.
-    /// 16 KiB hold a 4 KiB token and the largest cookie a browser keeps.
+    /// Bytes of a head including its blank line. More is 431, or 414 if the first line alone is
+    /// longer. 16 KiB hold a 4 KiB token and the largest cookie a browser keeps.
     pub head_bytes_max: usize,
     /// Bytes of a request target; more is 414. RFC 9112 section 3 asks for 8000 at least.
     pub target_bytes_max: usize,
@@ -18,8 +18,8 @@ pub struct Limits {
     pub fields_max: usize,
     /// Bytes of a body, chunk framing not counted; more is 413. A route may allow less.
     pub body_bytes_max: u64,
-    /// Bytes of chunk extensions in one body, all chunks together; more is 400. Nobody uses them, and
-    /// without a limit they cost reading that no body limit sees.
+    /// Bytes of chunk extensions in one body, all chunks together; more is 400. Nobody uses them,
+    /// and without a limit they cost reading that no body limit sees.
     pub chunk_extension_bytes_max: usize,
     /// Bytes of the trailer section of a chunked body; more is 431. Trailers are read and dropped.
     pub trailer_bytes_max: usize,

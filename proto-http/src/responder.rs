@@ -11,13 +11,13 @@ use crate::{
     encode::{self, Connection, Length},
 };
 
-/// An answer to a request, given to [`Server::respond`].
+/// An answer to a request, given to [`Responder::respond`].
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'a> {
     /// The final status, 200 to 999; anything else is sent as 500.
     pub status: u16,
-    /// Fields in the order they are sent. `Content-Length`, `Transfer-Encoding` and `Connection` are
-    /// this crate's to write and are left out here; a `Date` replaces the one of the server.
+    /// Fields in the order they are sent. `Content-Length`, `Transfer-Encoding` and `Connection`
+    /// are this crate's to write and are left out here; a `Date` replaces the one of the server.
     pub fields: &'a [(&'a str, &'a [u8])],
     /// What follows the head. It is left away where the request or the status forbids it.
     pub body: AnswerBody<'a>,
@@ -37,12 +37,13 @@ pub(crate) enum State {
     Closed,
 }
 
-/// The part of a [`Server`](crate::Server) that answers; see [`Server::parts`](crate::Server::parts).
+/// The part of a [`Server`](crate::Server) that answers; see
+/// [`Server::parts`](crate::Server::parts).
 #[derive(Debug)]
 pub struct Responder {
     pub(crate) state: State,
-    /// The rest of the request's body; what is unread when the answer is written decides whether the
-    /// connection can stay.
+    /// The rest of the request's body; what is unread when the answer is written decides whether
+    /// the connection can stay.
     pub(crate) body: Decoder,
     is_head: bool,
     version: Version,
@@ -126,8 +127,8 @@ impl Responder {
         out.extend_from_slice(bytes);
     }
 
-    /// Writes a piece of the body of a streamed answer. What exceeds the announced length is cut off;
-    /// where there is no body to be sent, nothing is written.
+    /// Writes a piece of the body of a streamed answer. What exceeds the announced length is cut
+    /// off; where there is no body to be sent, nothing is written.
     pub fn respond_piece(&mut self, out: &mut Vec<u8>, piece: &[u8]) {
         match self.state {
             State::Exact(left) => {
@@ -148,8 +149,8 @@ impl Responder {
         }
     }
 
-    /// Ends a streamed answer. One that is shorter than it said ends the connection with it, so that
-    /// the client can tell; so does one that is never ended.
+    /// Ends a streamed answer. One that is shorter than it said ends the connection with it, so
+    /// that the client can tell; so does one that is never ended.
     pub fn respond_end(&mut self, out: &mut Vec<u8>) {
         match self.state {
             State::Chunked => {

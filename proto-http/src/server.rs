@@ -17,13 +17,14 @@
 //! connection closes after that. So does an answer in Idle (408, 503), which nobody asked for.
 //!
 //! Bytes stay with the caller: `head` and `body` take the unread input and tell how much of it is
-//! spent. A caller that closes should close its sending side, and read on for a moment, because data
-//! that arrives at a closed socket can cost the peer the answer (RFC 9112 section 9.6).
+//! spent. A caller that closes should close its sending side, and read on for a moment, because
+//! data that arrives at a closed socket can cost the peer the answer (RFC 9112 section 9.6).
 //!
 //! ```
 //! use proto_http::{Answer, AnswerBody, BodyLength, Limits, Method, Next, Server, imf_fixdate};
 //!
-//! let input = b"POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhelloGET / HTTP/1.1\r\n";
+//! let input = b"POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello\
+//!               GET / HTTP/1.1\r\n";
 //! let mut server = Server::new(Limits::default());
 //! assert!(server.is_idle());
 //!
@@ -53,11 +54,8 @@
 //! ```
 
 use crate::{
-    Answer, Body, Error, Limits, RequestHead, Responder,
-    body::Decoder,
-    encode,
-    responder::State,
-    tokens::{self, Progress},
+    Answer, Body, Error, Limits, RequestHead, Responder, body::Decoder, encode, read,
+    responder::State, search::Progress,
 };
 
 /// What the connection does after an answer.
@@ -106,7 +104,7 @@ impl Server {
         if self.responder.state != State::Idle {
             return Ok(None);
         }
-        let found = tokens::request(&mut self.progress, input, &self.limits, &mut self.head);
+        let found = read::request(&mut self.progress, input, &self.limits, &mut self.head);
         let found =
             found.and_then(|taken| Ok((taken, Decoder::new(self.head.length, &self.limits)?)));
         match found {

@@ -1,6 +1,6 @@
-//! Request targets and authorities: which forms exist and which method may use which. It refuses what
-//! a router and a proxy in front of it could read differently: fragments, user information, a path
-//! without its slash.
+//! Request targets and authorities: which forms exist and which method may use which. It refuses
+//! what a router and a proxy in front of it could read differently: fragments, user information, a
+//! path without its slash.
 
 use std::net::Ipv6Addr;
 
@@ -12,7 +12,10 @@ pub(crate) fn check(method: Method, target: &[u8]) -> Result<usize, Error> {
     if method == Method::Connect {
         return Err(Error::ConnectUnsupported);
     }
-    if !target.iter().all(|byte| TARGET[*byte as usize]) {
+    if !target
+        .iter()
+        .fold(true, |fits, byte| fits & TARGET[*byte as usize])
+    {
         return Err(Error::Target);
     }
     match target {
@@ -102,8 +105,9 @@ fn is_port(port: &[u8]) -> bool {
     number.is_some()
 }
 
-/// What a target may hold: visible ASCII without `"`, `<`, `>` and `#`. Wider than RFC 3986, because
-/// browsers send `{`, `|`, `^` and the like unencoded (WHATWG URL, query percent-encode set).
+/// What a target may hold: visible ASCII without `"`, `<`, `>` and `#`. Wider than RFC 3986,
+/// because browsers send `{`, `|`, `^` and the like unencoded (WHATWG URL, query percent-encode
+/// set).
 static TARGET: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0x21_usize;

@@ -1,5 +1,5 @@
-//! What is written: the answers of `tests/data/answers.txt` byte by byte, 100 Continue, bodies nobody
-//! reads, the end of a connection, and requests.
+//! What is written: the answers of `tests/data/answers.txt` byte by byte, 100 Continue, bodies
+//! nobody reads, the end of a connection, and requests.
 
 mod common;
 

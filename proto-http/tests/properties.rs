@@ -112,8 +112,17 @@ fn receive(pieces: &[&[u8]], method: Method) -> Vec<String> {
     run.lines
 }
 
+fn cases(cases: u32) -> ProptestConfig {
+    // A failing case becomes a vector, in sight, rather than a seed.
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(cases(2000))]
 
     #[test]
     fn requests_do_not_depend_on_cuts(bytes in parts(REQUEST_PARTS), places in places()) {
@@ -318,7 +327,7 @@ impl Pair {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(cases(500))]
 
     #[test]
     fn both_halves_understand_each_other(exchanges in vec(exchange(), 1..5)) {
