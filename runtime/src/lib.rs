@@ -6,18 +6,21 @@
 //! A server is a [`Service`] per core and a call of [`launch`]; a client is an [`Upstream`] per
 //! core. [`Core`] is what both are given to live on.
 
+pub mod blocking;
 pub mod client;
 pub mod cores;
 pub mod deadline;
 pub mod exchange;
 pub mod generator;
 pub mod launch;
+pub mod process;
 pub mod serve;
 pub mod service;
 pub mod shutdown;
 pub mod stats;
 pub mod stream;
 pub mod tls;
+pub mod url;
 
 mod buffer;
 mod inbox;

@@ -11,9 +11,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use runtime::DriverChoice;
 use runtime::generator::{
-    CloseReason, Counters, Dial, DriverChoice, Event, EventLoop, QUEUED_BYTES_MAX,
-    RECEIVED_BYTES_MAX, Token, Wait,
+    CloseReason, Counters, Dial, Event, EventLoop, QUEUED_BYTES_MAX, RECEIVED_BYTES_MAX, Token,
+    Wait,
 };
 use runtime::tls::Handshake;
 use rustls::{ServerConnection, StreamOwned};
