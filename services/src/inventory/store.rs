@@ -28,13 +28,12 @@ use crate::{
     inventory::{
         name::{ORDER_BYTES_MAX, OrderRef, SkuName},
         sku::{Sku, SkuTable},
+        wanted::{ITEMS_MAX, Wanted, quantity_of, sku_of},
     },
     once_map::{OnceMap, PAYLOAD, Tag, WORDS},
     sync::RandomState,
 };
 
-/// The most lines of one reservation.
-pub const ITEMS_MAX: usize = 100;
 /// Different SKUs there is room for, by default.
 pub const SKUS_MAX: usize = 16_384;
 /// Reservations remembered, by default.
@@ -116,27 +115,25 @@ impl Inventory {
         self.skus.at(self.skus.find(name)?)
     }
 
-    /// Holds all items for the order, or none. Repeated SKUs are summed.
-    pub fn reserve<'n>(
-        &self,
-        order: OrderRef<'_>,
-        items: impl IntoIterator<Item = (SkuName<'n>, u32)>,
-    ) -> Reserved<'_> {
+    /// An empty list of what is to be reserved here.
+    pub fn wanted(&self) -> Wanted<'_> {
+        Wanted::new(&self.skus)
+    }
+
+    /// Holds all that is wanted for the order, or none.
+    pub fn reserve(&self, order: OrderRef<'_>, wanted: &Wanted<'_>) -> Reserved<'_> {
         let key = self.key(order);
         // A repeat gets its first answer even if it asks for something else now.
         if let Some(entry) = self.reservations.find(key) {
             return self.answer(entry.tag, entry.payload);
         }
-        let mut wanted = Wanted::new();
-        for (index, (name, quantity)) in items.into_iter().enumerate() {
-            let Some(sku) = self.skus.find(name) else {
-                return Reserved::Unknown(index);
-            };
-            if !wanted.add(sku, quantity) {
-                return Reserved::TooMany;
-            }
+        if wanted.lines() > ITEMS_MAX {
+            return Reserved::TooMany;
         }
-        self.decide(key, &wanted)
+        match wanted.unknown() {
+            Some(line) => Reserved::Unknown(line),
+            None => self.decide(key, wanted),
+        }
     }
 
     /// Gives back what the order holds, exactly once.
@@ -182,7 +179,7 @@ impl Inventory {
     }
 
     /// Claims the order id for a new reservation and decides it.
-    fn decide(&self, key: u128, wanted: &Wanted) -> Reserved<'_> {
+    fn decide(&self, key: u128, wanted: &Wanted<'_>) -> Reserved<'_> {
         let Some(ticket) = self.take() else {
             return Reserved::Busy;
         };
@@ -231,8 +228,8 @@ impl Inventory {
     }
 
     /// Takes all, or nothing and says which SKU was short.
-    fn take_stock(&self, wanted: &Wanted) -> Result<(), u32> {
-        if let Some(overflown) = wanted.overflown {
+    fn take_stock(&self, wanted: &Wanted<'_>) -> Result<(), u32> {
+        if let Some(overflown) = wanted.overflown() {
             return Err(overflown);
         }
         let enough = |item| self.item(item).is_some_and(|(sku, n)| sku.available() >= n);
@@ -367,7 +364,7 @@ impl Inventory {
 
     /// The SKU and quantity of a packed item; `None` for the 0 of an unused word.
     fn item(&self, item: u64) -> Option<(&Sku, u32)> {
-        let quantity = item as u32;
+        let quantity = quantity_of(item);
         (quantity != 0).then(|| self.skus.at(sku_of(item)).map(|sku| (sku, quantity)))?
     }
 
@@ -384,69 +381,5 @@ impl Inventory {
     }
 }
 
-/// What one reservation asks for: packed items, in the order of the SKUs' places in the table.
-///
-/// One order for all threads, so that of two reservations of the same SKUs the one that gets the
-/// first of them gets all.
-struct Wanted {
-    items: [u64; ITEMS_MAX],
-    length: usize,
-    lines: usize,
-    /// A SKU whose summed quantity no stock can have.
-    overflown: Option<u32>,
-}
-
-impl Wanted {
-    fn new() -> Wanted {
-        Wanted {
-            items: [0; ITEMS_MAX],
-            length: 0,
-            lines: 0,
-            overflown: None,
-        }
-    }
-
-    /// Adds a line; `false` when there are too many.
-    fn add(&mut self, sku: u32, quantity: u32) -> bool {
-        self.lines += 1;
-        if self.lines > ITEMS_MAX {
-            return false;
-        }
-        if quantity == 0 {
-            return true;
-        }
-        let place = self.items().partition_point(|&item| sku_of(item) < sku);
-        if self
-            .items()
-            .get(place)
-            .is_some_and(|&item| sku_of(item) == sku)
-        {
-            match (self.items[place] as u32).checked_add(quantity) {
-                Some(sum) => self.items[place] = pack(sku, sum),
-                None => self.overflown = Some(sku),
-            }
-            return true;
-        }
-        self.items.copy_within(place..self.length, place + 1);
-        self.items[place] = pack(sku, quantity);
-        self.length += 1;
-        true
-    }
-
-    fn items(&self) -> &[u64] {
-        &self.items[..self.length]
-    }
-}
-
-fn pack(sku: u32, quantity: u32) -> u64 {
-    u64::from(sku) << 32 | u64::from(quantity)
-}
-
-fn sku_of(item: u64) -> u32 {
-    (item >> 32) as u32
-}
-
-#[cfg(all(test, loom))]
-mod loom_tests;
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -68,8 +68,7 @@ impl<S: AsRef<str>> Draft<'_, S> {
             return None;
         }
         out.extend_from_slice(&self.created_ms.to_le_bytes());
-        let client = self.client.floor_char_boundary(CLIENT_BYTES_MAX);
-        write_part(out, &self.client[..client]);
+        write_part(out, cut(self.client, CLIENT_BYTES_MAX));
         write_part(out, self.customer);
         write_part(out, self.amount);
         out.push(self.skus.len() as u8);
@@ -102,6 +101,15 @@ impl<'a> Order<'a> {
         let (count, mut rest) = self.skus.split_first().unwrap_or((&0, &[]));
         (0..*count).map_while(move |_| read_part(&mut rest))
     }
+}
+
+/// The start of a text, of at most so many bytes, ending between characters.
+fn cut(text: &str, bytes_max: usize) -> &str {
+    let mut end = text.len().min(bytes_max);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// Length and bytes. No part is longer than 255.

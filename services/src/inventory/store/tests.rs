@@ -27,10 +27,11 @@ fn stocked(retained: usize, stock: &[(&str, u32)]) -> Inventory {
 }
 
 fn reserve<'i>(inventory: &'i Inventory, id: &str, items: &[(&str, u32)]) -> Reserved<'i> {
-    inventory.reserve(
-        order(id),
-        items.iter().map(|&(text, quantity)| (name(text), quantity)),
-    )
+    let mut wanted = inventory.wanted();
+    items
+        .iter()
+        .for_each(|&(text, quantity)| wanted.add(name(text), quantity));
+    inventory.reserve(order(id), &wanted)
 }
 
 fn available(inventory: &Inventory, text: &str) -> u32 {
