@@ -5,6 +5,7 @@
 //! says so. What HTTP demands (framing, HEAD, keep-alive, 100-continue) is done below.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use proto_http::{Answer, AnswerBody, BodyLength, Error, Method, RequestHead, Responder, Version};
@@ -64,6 +65,7 @@ impl<'a> Exchange<'a> {
             responder,
             out: &mut wire.out,
             state: &mut wire.replied,
+            status: &mut wire.status,
             local: &wire.local,
             stats: &wire.stats,
             closing: wire.stream.watch().fired().is_some() || wire.body_error.is_some(),
@@ -113,6 +115,19 @@ impl<'a> Exchange<'a> {
     /// When the connection broke.
     pub async fn flush(&mut self) -> Result<(), Broken> {
         self.wire.flush().await
+    }
+
+    /// The status this request was answered with; `None` as long as it is not.
+    #[inline]
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        (self.wire.replied != Replied::No).then_some(self.wire.status)
+    }
+
+    /// The address of the other end.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.wire.peer
     }
 
     /// How many bytes of answers wait to be written.
@@ -257,6 +272,7 @@ pub struct Reply<'a> {
     responder: &'a mut Responder,
     out: &'a mut Vec<u8>,
     state: &'a mut Replied,
+    status: &'a mut u16,
     local: &'a Local,
     stats: &'a CoreStats,
     closing: bool,
@@ -332,6 +348,7 @@ impl Reply<'_> {
         };
         let date = self.local.date(self.arrived).text;
         self.responder.respond(self.out, &date, answer);
+        *self.status = answer.status;
         self.stats.answered(answer.status);
     }
 }

@@ -202,7 +202,7 @@ async fn attend<S: Service>(door: &Door<S>, mut stream: Stream, addr: SocketAddr
             }
         }
         let early = std::mem::take(&mut early);
-        let busy = Box::pin(work(door, &mut session, stream, early));
+        let busy = Box::pin(work(door, &mut session, stream, addr, early));
         match busy.await {
             Some(idle) => stream = idle,
             None => return,
@@ -234,12 +234,13 @@ async fn work<S: Service>(
     door: &Door<S>,
     session: &mut S::Session,
     stream: Stream,
+    addr: SocketAddr,
     early: Vec<u8>,
 ) -> Option<Stream> {
     let local = door.core.local.clone();
     let woken = early.is_empty();
     let limits = door.limits.clone();
-    let mut wire = Wire::new(stream, local, door.stats.clone(), limits, early);
+    let mut wire = Wire::new(stream, addr, local, door.stats.clone(), limits, early);
     if woken && !wire.wake().await {
         wire.farewell(false).await;
         return None;

@@ -4,6 +4,7 @@
 //! came together leave in one write, and no peer waits for an answer while we wait for the peer.
 //! This room knows no service; it refuses to decide what is answered.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -63,6 +64,9 @@ pub(crate) struct Wire {
     pub(crate) inbox: Inbox,
     pub(crate) out: Vec<u8>,
     pub(crate) replied: Replied,
+    /// The status of the answer, once there is one.
+    pub(crate) status: u16,
+    pub(crate) peer: SocketAddr,
     pub(crate) arrived: Instant,
     pub(crate) body_error: Option<BodyError>,
     limits: Rc<ServerLimits>,
@@ -75,6 +79,7 @@ impl Wire {
     /// A connection that wakes up with `bytes` read already (often none).
     pub(crate) fn new(
         stream: Stream,
+        peer: SocketAddr,
         local: Rc<Local>,
         stats: StatsRef,
         limits: Rc<ServerLimits>,
@@ -91,6 +96,8 @@ impl Wire {
             inbox: Inbox::new(bytes),
             out: local.buffers.take(),
             replied: Replied::No,
+            status: 0,
+            peer,
             arrived: Instant::now(),
             body_error: None,
             body_since_ms: None,
