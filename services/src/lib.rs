@@ -1,7 +1,34 @@
-//! Placeholder; replaced in the next commit.
+//! The services of the shop: gateway, auth, orders, inventory, results, each its own process and
+//! listener, or all of them in one.
+//!
+//! What they have in common is here once: [`route`] is the table from a path to a handler,
+//! [`guard`] issues the permit that a handler takes, [`shell`] puts both around a service,
+//! [`telemetry`] counts, [`problem`] is the shape of every error. [`config`] says what a service is
+//! told.
+//!
+//! No socket, TLS or timer is touched here; that is `runtime`'s. Nothing is decided about tokens,
+//! certificates or scopes here; that is `authn`'s.
+#![forbid(unsafe_code)]
 
+pub mod admin;
+pub mod config;
+pub mod guard;
 pub mod inventory;
 pub mod json;
-mod once_map;
+pub mod keys;
 pub mod orders;
+pub mod problem;
+pub mod results;
+pub mod route;
+pub mod shell;
+pub mod telemetry;
+
+mod error;
+mod files;
+mod keeper;
+mod once_map;
+mod published;
 mod sync;
+
+pub use config::{KeySource, LimitOverrides, ServiceConfig, ServiceKind};
+pub use error::ServeError;

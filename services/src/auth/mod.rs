@@ -1,0 +1,219 @@
+//! The authorization server: access tokens for client credentials (RFC 6749 section 4.4), its
+//! metadata (RFC 8414, OpenID Connect Discovery 1.0) and its keys (RFC 7517).
+//!
+//! Its routes ask for no token, since one comes here to get one; the transport of the profile
+//! applies. It owns the HTTP side of the grant; who may have which token is decided by
+//! `authn::grant`, and who the clients are is in [`state`].
+
+pub mod state;
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use authn::grant::{ClientRegistry, FORM_BYTES_MAX, OAuthError};
+use authn::{KeySet, NewClaims, Permit, Signer, Verifier};
+use proto_http::Method;
+use runtime::{Broken, Exchange};
+use serde_json::json;
+
+use crate::config::ServiceConfig;
+use crate::error::ServeError;
+use crate::keys::Expected;
+use crate::problem::{self, NO_STORE, Problem};
+use crate::route::{Param, routes};
+
+const JSON: (&str, &[u8]) = ("content-type", b"application/json");
+
+/// Documents may be kept for a while; a new key is published before it signs.
+const KEEP: (&str, &[u8]) = ("cache-control", b"public, max-age=60");
+
+routes! {
+    impl Auth {
+        /// Issues an access token.
+        TokenIssue = "auth.token", Method::Post, "/oauth2/token", open => token;
+        /// The authorization server's metadata.
+        Metadata = "auth.metadata", Method::Get, "/.well-known/oauth-authorization-server", open
+            => metadata;
+        /// The same under the name that OpenID clients look for.
+        Discovery = "auth.discovery", Method::Get, "/.well-known/openid-configuration", open
+            => discovery;
+        /// The verification keys.
+        Jwks = "auth.jwks", Method::Get, "/.well-known/jwks.json", open => jwks;
+    }
+}
+
+/// What issues tokens, shared by all cores: nothing in it changes after the start.
+#[derive(Debug)]
+pub struct Issuer {
+    signer: Signer,
+    clients: ClientRegistry,
+    expected: Expected,
+    token_ttl_s: u64,
+    keys: KeySet,
+    jwks: String,
+    metadata: String,
+}
+
+impl Issuer {
+    /// Reads, or at the first start makes, keys and clients in the state directory.
+    ///
+    /// # Errors
+    /// When there is no state directory or a file in it cannot be used.
+    pub fn load(config: &ServiceConfig) -> Result<Issuer, ServeError> {
+        let state = config.state.as_deref().ok_or_else(|| {
+            ServeError::Config(
+                "the authorization server keeps its keys and clients in a state directory; give \
+                 --state DIR"
+                    .to_string(),
+            )
+        })?;
+        let mut signers = state::signers(state, config.token_alg)?;
+        let clients = state::clients(state)?;
+        let keys = KeySet::of(&signers)
+            .map_err(|error| ServeError::content(&state.join("auth"), error))?;
+        let issuer = config.issuer();
+        Ok(Issuer {
+            signer: signers.swap_remove(0),
+            clients,
+            token_ttl_s: config.token_ttl_s,
+            jwks: keys.to_json(),
+            keys,
+            metadata: metadata_json(&issuer, config.token_alg.as_str()),
+            expected: Expected {
+                issuer,
+                audience: config.audience.clone(),
+                leeway_s: config.leeway_s,
+            },
+        })
+    }
+
+    /// A verifier of the tokens that are issued here, for a process that also checks them.
+    #[must_use]
+    pub fn verifier(&self) -> Verifier {
+        self.expected.verifier(self.keys.clone())
+    }
+
+    /// Answers a token request with the body of RFC 6749 section 5.1.
+    fn issue(&self, authorization: Option<&[u8]>, form: &[u8]) -> Result<String, OAuthError> {
+        let mut grant = self.clients.token_request(authorization, form)?;
+        grant.ttl_s = self.token_ttl_s;
+        let issued_at =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let token_id = authn::jwt::new_token_id().map_err(|_| FAILED)?;
+        let token = self.signer.sign(&NewClaims {
+            issuer: &self.expected.issuer,
+            audience: &self.expected.audience,
+            subject: &grant.client_id,
+            client_id: &grant.client_id,
+            scopes: grant.scopes,
+            issued_at,
+            expires_at: issued_at + grant.ttl_s,
+            token_id: &token_id,
+        });
+        Ok(grant.response_json(&token.map_err(|_| FAILED)?))
+    }
+}
+
+/// The source of randomness failed. RFC 6749 section 5.2 has no word for it; section 4.1.2.1 has.
+const FAILED: OAuthError = OAuthError {
+    status: 500,
+    code: "server_error",
+    description: "the token could not be signed; try again",
+};
+
+fn metadata_json(issuer: &str, algorithm: &str) -> String {
+    let base = issuer.trim_end_matches('/');
+    json!({
+        "issuer": issuer,
+        "token_endpoint": format!("{base}/oauth2/token"),
+        "jwks_uri": format!("{base}/.well-known/jwks.json"),
+        "grant_types_supported": ["client_credentials"],
+        "token_endpoint_auth_methods_supported": ["client_secret_basic"],
+        "response_types_supported": [],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": [algorithm],
+        "scopes_supported": authn::Scope::ALL.map(authn::Scope::as_str),
+    })
+    .to_string()
+}
+
+/// One core's authorization server.
+#[derive(Debug, Clone)]
+pub struct Auth(Arc<Issuer>);
+
+impl Auth {
+    /// A server that issues with `issuer`.
+    #[must_use]
+    pub fn new(issuer: Arc<Issuer>) -> Auth {
+        Auth(issuer)
+    }
+}
+
+async fn token(
+    auth: &Auth,
+    _permit: Permit<'_, TokenIssue>,
+    _param: Param,
+    exchange: &mut Exchange<'_>,
+) -> Result<(), Broken> {
+    let media_type = exchange.request().field("content-type").unwrap_or_default();
+    if !is_form(media_type) {
+        let detail = "send application/x-www-form-urlencoded";
+        let title = "Unsupported Media Type";
+        Problem { status: 415, kind: None, title, detail }.answer(exchange);
+        return Ok(());
+    }
+    if let Err(error) = exchange.body(FORM_BYTES_MAX).await {
+        problem::body_refused(exchange, error);
+        return Ok(());
+    }
+    let (request, form, reply) = exchange.parts();
+    match auth.0.issue(request.authorization(), form) {
+        // RFC 6749 section 5.1: an answer with a token is never kept.
+        Ok(body) => reply.send(200, &[JSON, NO_STORE], body.as_bytes()),
+        Err(error) => {
+            let (body, challenge) = (error.to_json(), error.challenge("tollgate"));
+            let challenge = challenge.as_deref().unwrap_or_default().as_bytes();
+            let fields = [JSON, NO_STORE, ("www-authenticate", challenge)];
+            let count = if challenge.is_empty() { 2 } else { 3 };
+            reply.send(error.status, &fields[..count], body.as_bytes());
+        }
+    }
+    Ok(())
+}
+
+/// The media type without its parameters, in any case (RFC 9110 section 8.3.1).
+fn is_form(media_type: &[u8]) -> bool {
+    let essence = media_type.split(|byte| *byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+}
+
+async fn metadata(
+    auth: &Auth,
+    _permit: Permit<'_, Metadata>,
+    _param: Param,
+    exchange: &mut Exchange<'_>,
+) -> Result<(), Broken> {
+    exchange.reply().send(200, &[JSON, KEEP], auth.0.metadata.as_bytes());
+    Ok(())
+}
+
+async fn discovery(
+    auth: &Auth,
+    _permit: Permit<'_, Discovery>,
+    _param: Param,
+    exchange: &mut Exchange<'_>,
+) -> Result<(), Broken> {
+    exchange.reply().send(200, &[JSON, KEEP], auth.0.metadata.as_bytes());
+    Ok(())
+}
+
+async fn jwks(
+    auth: &Auth,
+    _permit: Permit<'_, Jwks>,
+    _param: Param,
+    exchange: &mut Exchange<'_>,
+) -> Result<(), Broken> {
+    let fields = [("content-type", b"application/jwk-set+json".as_slice()), KEEP];
+    exchange.reply().send(200, &fields, auth.0.jwks.as_bytes());
+    Ok(())
+}

@@ -1,0 +1,364 @@
+//! What a service is told to be: every setting with its meaning, default and unit, after the
+//! command line was read. It owns defaults and the rules between settings; it opens no file.
+//!
+//! It refuses combinations that would be unsafe without having been asked for: plain HTTP beyond
+//! loopback.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use authn::{Algorithm, Profile, TokenCheck, Transport};
+use runtime::DriverChoice;
+
+use crate::error::ServeError;
+
+/// One of the services of the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceKind {
+    /// The reverse proxy in front of the others.
+    Gateway,
+    /// The OAuth 2 authorization server.
+    Auth,
+    /// Orders.
+    Orders,
+    /// Stock.
+    Inventory,
+    /// Results of runs.
+    Results,
+    /// All of them in one process behind one listener.
+    All,
+}
+
+impl ServiceKind {
+    /// Every service, with its name and its default port. The admin listener is 1,000 above.
+    pub const TABLE: [(ServiceKind, &'static str, u16); 6] = [
+        (ServiceKind::Gateway, "gateway", 8443),
+        (ServiceKind::Auth, "auth", 8444),
+        (ServiceKind::Orders, "orders", 8445),
+        (ServiceKind::Inventory, "inventory", 8446),
+        (ServiceKind::Results, "results", 8447),
+        (ServiceKind::All, "all", 8443),
+    ];
+
+    /// Distance from a service's port to its admin port.
+    pub const ADMIN_PORT_OFFSET: u16 = 1_000;
+
+    /// The service of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<ServiceKind> {
+        ServiceKind::TABLE
+            .iter()
+            .find(|line| line.1 == name)
+            .map(|line| line.0)
+    }
+
+    /// The service's name, which is also the name in its certificate.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        ServiceKind::TABLE[self.line()].1
+    }
+
+    /// The port it listens on if nothing else is said.
+    #[must_use]
+    pub fn port(self) -> u16 {
+        ServiceKind::TABLE[self.line()].2
+    }
+
+    /// The port of its admin listener if nothing else is said.
+    #[must_use]
+    pub fn admin_port(self) -> u16 {
+        self.port() + ServiceKind::ADMIN_PORT_OFFSET
+    }
+
+    fn line(self) -> usize {
+        let line = ServiceKind::TABLE.iter().position(|line| line.0 == self);
+        line.expect("every service is in the table")
+    }
+}
+
+/// Where verification keys come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// A file with a JWK set; read again when a token names a key that is not in it.
+    File(PathBuf),
+    /// An `http` or `https` address of a JWK set.
+    Url(String),
+}
+
+impl KeySource {
+    /// An address if it looks like one, else a file.
+    #[must_use]
+    pub fn parse(text: &str) -> KeySource {
+        if text.starts_with("https://") || text.starts_with("http://") {
+            KeySource::Url(text.to_string())
+        } else {
+            KeySource::File(PathBuf::from(text))
+        }
+    }
+}
+
+/// The connection and deadline limits of the service's listener; `None` keeps the runtime's
+/// default.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LimitOverrides {
+    /// Connections open at a time, over all cores.
+    pub connections_max: Option<usize>,
+    /// For a whole request head, from its first byte.
+    pub head_ms: Option<u64>,
+    /// For each wait for more of a body.
+    pub body_ms: Option<u64>,
+    /// Between requests.
+    pub idle_ms: Option<u64>,
+    /// For a TLS handshake.
+    pub handshake_ms: Option<u64>,
+    /// For each wait for the peer to take an answer.
+    pub write_ms: Option<u64>,
+    /// Bytes of a request body.
+    pub body_bytes_max: Option<u64>,
+}
+
+/// Everything a service is told.
+#[derive(Debug, Clone)]
+pub struct ServiceConfig {
+    /// Which service.
+    pub service: ServiceKind,
+    /// What it asks of its callers.
+    pub profile: Profile,
+    /// What it speaks towards the services it calls; the same profile if `None`.
+    pub upstream_profile: Option<Profile>,
+    /// The listener; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The admin listener.
+    pub admin: SocketAddr,
+    /// The state directory, from which every file below has its default.
+    pub state: Option<PathBuf>,
+    /// Worker threads; one for each usable core if `None`.
+    pub workers: Option<usize>,
+    /// The cores to pin to.
+    pub cores: Option<Vec<usize>>,
+    /// Which I/O driver may be used.
+    pub driver: DriverChoice,
+    /// The server's certificate chain, PEM. Also its client certificate towards other services.
+    pub server_cert: Option<PathBuf>,
+    /// The private key of `server_cert`, PEM.
+    pub server_key: Option<PathBuf>,
+    /// The CA of client certificates and of other services' certificates, PEM.
+    pub client_ca: Option<PathBuf>,
+    /// A revocation list of that CA, PEM.
+    pub crl: Option<PathBuf>,
+    /// Where verification keys come from; the authorization server's JWK set if `None`.
+    pub jwks: Option<KeySource>,
+    /// The issuer that tokens must name; for `auth` the issuer it is.
+    pub issuer: Option<String>,
+    /// The audience that tokens must name.
+    pub audience: String,
+    /// The authorization server's base address for keys and tokens; the issuer if `None`.
+    pub auth: Option<String>,
+    /// Whether verified tokens are remembered.
+    pub token_cache: bool,
+    /// Verified tokens remembered on each core.
+    pub token_cache_entries: usize,
+    /// Seconds that clocks may differ when a token's times are compared.
+    pub leeway_s: u64,
+    /// Whether TLS sessions may be resumed. A resumed session skips the certificate checks.
+    pub resumption: bool,
+    /// How long a drain may take before connections are cut.
+    pub drain_ms: u64,
+    /// Permits plain HTTP beyond loopback.
+    pub allow_insecure: bool,
+    /// Ends the service when its standard input closes, so that it does not outlive its parent.
+    pub exit_with_stdin: bool,
+    /// Listener limits.
+    pub limits: LimitOverrides,
+    /// gateway: the orders service's base address.
+    pub orders: Option<String>,
+    /// gateway and orders: the inventory service's base address.
+    pub inventory: Option<String>,
+    /// gateway: the results service's base address.
+    pub results: Option<String>,
+    /// auth: which algorithm signs tokens.
+    pub token_alg: Algorithm,
+    /// auth: how long a token is valid.
+    pub token_ttl_s: u64,
+    /// orders: how many orders are kept, the newest.
+    pub orders_retained: usize,
+    /// inventory: stock at the start, over the built-in one.
+    pub stock: Vec<(String, u64)>,
+}
+
+impl ServiceConfig {
+    /// Default for [`ServiceConfig::audience`].
+    pub const AUDIENCE: &'static str = "tollgate";
+    /// Default for [`ServiceConfig::token_cache_entries`]: a token and its facts take about 1 KiB.
+    pub const TOKEN_CACHE_ENTRIES: usize = 4_096;
+    /// Default for [`ServiceConfig::drain_ms`].
+    pub const DRAIN_MS: u64 = 10_000;
+    /// Default for [`ServiceConfig::token_ttl_s`]: a stolen token is of use for this long.
+    pub const TOKEN_TTL_S: u64 = 900;
+    /// Default for [`ServiceConfig::orders_retained`].
+    pub const ORDERS_RETAINED: usize = 1_000_000;
+
+    /// A service on its default loopback ports with nothing overridden.
+    #[must_use]
+    pub fn new(service: ServiceKind, profile: Profile) -> ServiceConfig {
+        let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        ServiceConfig {
+            service,
+            profile,
+            upstream_profile: None,
+            listen: loopback(service.port()),
+            admin: loopback(service.admin_port()),
+            state: None,
+            workers: None,
+            cores: None,
+            driver: DriverChoice::Auto,
+            server_cert: None,
+            server_key: None,
+            client_ca: None,
+            crl: None,
+            jwks: None,
+            issuer: None,
+            audience: ServiceConfig::AUDIENCE.to_string(),
+            auth: None,
+            token_cache: true,
+            token_cache_entries: ServiceConfig::TOKEN_CACHE_ENTRIES,
+            leeway_s: 5,
+            resumption: false,
+            drain_ms: ServiceConfig::DRAIN_MS,
+            allow_insecure: false,
+            exit_with_stdin: false,
+            limits: LimitOverrides::default(),
+            orders: None,
+            inventory: None,
+            results: None,
+            token_alg: Algorithm::Es256,
+            token_ttl_s: ServiceConfig::TOKEN_TTL_S,
+            orders_retained: ServiceConfig::ORDERS_RETAINED,
+            stock: Vec::new(),
+        }
+    }
+
+    /// The profile spoken towards other services.
+    #[must_use]
+    pub fn upstream(&self) -> Profile {
+        self.upstream_profile.unwrap_or(self.profile)
+    }
+
+    /// The issuer tokens must name: as given, else the default authorization server's address.
+    #[must_use]
+    pub fn issuer(&self) -> String {
+        let scheme = if self.profile.transport == Transport::Plain {
+            "http"
+        } else {
+            "https"
+        };
+        let port = match self.service {
+            // The process that is the issuer knows its own port.
+            ServiceKind::Auth | ServiceKind::All if self.listen.port() != 0 => self.listen.port(),
+            ServiceKind::All => ServiceKind::All.port(),
+            _ => ServiceKind::Auth.port(),
+        };
+        self.issuer
+            .clone()
+            .unwrap_or_else(|| format!("{scheme}://localhost:{port}"))
+    }
+
+    /// Whether keys or tokens are fetched from the authorization server at all.
+    #[must_use]
+    pub fn calls_auth(&self) -> bool {
+        self.profile.token != TokenCheck::Ignore || self.upstream().token != TokenCheck::Ignore
+    }
+
+    /// The authorization server's base address, without a slash at the end.
+    #[must_use]
+    pub fn auth_base(&self) -> String {
+        let base = self.auth.clone().unwrap_or_else(|| self.issuer());
+        base.trim_end_matches('/').to_string()
+    }
+
+    /// Where verification keys come from.
+    #[must_use]
+    pub fn key_source(&self) -> KeySource {
+        let own = || KeySource::Url(format!("{}/.well-known/jwks.json", self.auth_base()));
+        self.jwks.clone().unwrap_or_else(own)
+    }
+
+    /// A file of the state directory, or the sentence that says how to name it.
+    ///
+    /// # Errors
+    /// When neither the flag nor a state directory was given.
+    pub fn file(
+        &self,
+        given: Option<&Path>,
+        flag: &str,
+        in_state: &str,
+    ) -> Result<PathBuf, ServeError> {
+        match (given, &self.state) {
+            (Some(path), _) => Ok(path.to_path_buf()),
+            (None, Some(state)) => Ok(state.join(in_state)),
+            (None, None) => Err(ServeError::Config(format!(
+                "{} needs {flag} FILE, or --state DIR with {in_state} in it",
+                self.service.name()
+            ))),
+        }
+    }
+
+    /// Checks the rules between settings.
+    ///
+    /// # Errors
+    /// The first rule that is broken, as a sentence that says what to do.
+    pub fn check(&self) -> Result<(), ServeError> {
+        let insecure = self.profile.transport == Transport::Plain;
+        if insecure && !self.listen.ip().is_loopback() && !self.allow_insecure {
+            return Err(ServeError::Config(format!(
+                "profile {} speaks plain HTTP and {} is not a loopback address: choose a profile \
+                 with TLS (S1 to S5), listen on 127.0.0.1, or insist with --allow-insecure",
+                self.profile.label(),
+                self.listen
+            )));
+        }
+        if self.token_cache && self.token_cache_entries == 0 {
+            return Err(ServeError::Config(
+                "--token-cache-entries must be 1 or more; --token-cache off means no cache".into(),
+            ));
+        }
+        if self.token_ttl_s == 0 || self.token_ttl_s > 86_400 {
+            return Err(ServeError::Config(
+                "a token's time to live must be between 1 second and 86400 (a day)".into(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// What the operator must be told loudly about this configuration.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        let (label, service) = (self.profile.label(), self.service.name());
+        if self.profile.transport == Transport::Plain {
+            all.push(format!(
+                "profile {label}: {service} on {} speaks PLAIN HTTP; anyone on the path reads and \
+                 changes everything. It is a baseline for measuring, never for use",
+                self.listen
+            ));
+            if self.profile.token != TokenCheck::Ignore {
+                all.push(format!(
+                    "profile {label}: access tokens travel UNENCRYPTED; whoever sees one can use it"
+                ));
+            }
+        }
+        if self.resumption && self.profile.transport == Transport::Mutual {
+            all.push(format!(
+                "profile {label} with --resumption: a resumed session's client certificate is NOT \
+                 checked again for revocation or expiry"
+            ));
+        }
+        if !self.admin.ip().is_loopback() {
+            all.push(format!(
+                "the admin listener {} is reachable from outside and asks for no credentials",
+                self.admin
+            ));
+        }
+        all
+    }
+}

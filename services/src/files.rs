@@ -1,0 +1,131 @@
+//! Files of the state directory: read with a sentence when they cannot be, written so that a reader
+//! sees the whole file or none and nobody but the owner sees a secret.
+//!
+//! It refuses to overwrite what another process made first: [`create_once`] then returns what is
+//! there.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::error::ServeError;
+
+/// The largest file that is read here: certificates, keys, client lists.
+const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// The whole file.
+///
+/// # Errors
+/// A sentence that names the file.
+pub fn read(path: &Path) -> Result<Vec<u8>, ServeError> {
+    let size = fs::metadata(path)
+        .map_err(|error| ServeError::io(path, &error))?
+        .len();
+    if size > FILE_BYTES_MAX {
+        return Err(ServeError::content(
+            path,
+            "it is larger than 4 MiB; is it the right file?",
+        ));
+    }
+    fs::read(path).map_err(|error| ServeError::io(path, &error))
+}
+
+/// The whole file, or nothing where there is none.
+///
+/// # Errors
+/// A sentence that names the file.
+pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, ServeError> {
+    match fs::exists(path) {
+        Ok(false) => Ok(None),
+        _ => read(path).map(Some),
+    }
+}
+
+/// Makes a directory that only its owner enters, and those above it.
+///
+/// # Errors
+/// A sentence that names the directory.
+pub fn create_dir(path: &Path) -> Result<(), ServeError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| ServeError::io(path, &error))
+}
+
+/// Writes a file that only its owner reads, replacing what was there in one step.
+///
+/// # Errors
+/// A sentence that names the file.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), ServeError> {
+    let beside = write_beside(path, bytes).map_err(|error| ServeError::io(path, &error))?;
+    fs::rename(&beside, path).map_err(|error| ServeError::io(path, &error))
+}
+
+/// Writes a file that only its owner reads unless there is one already, and returns what is there.
+///
+/// # Errors
+/// A sentence that names the file.
+pub fn create_once(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, ServeError> {
+    let beside = write_beside(path, bytes).map_err(|error| ServeError::io(path, &error))?;
+    // Unlike a rename, a link fails where another process was faster.
+    let linked = fs::hard_link(&beside, path);
+    // A left-over is harmless, and the link's own result is the one that counts.
+    let _ = fs::remove_file(&beside);
+    match linked {
+        Ok(()) => Ok(bytes.to_vec()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read(path),
+        Err(error) => Err(ServeError::io(path, &error)),
+    }
+}
+
+fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let beside = PathBuf::from(name);
+    // Of an earlier process with this id that was killed here.
+    let _ = fs::remove_file(&beside);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    Ok(beside)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn secrets_are_private_and_the_first_writer_wins() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/secret");
+        create_dir(path.parent().unwrap()).unwrap();
+        assert_eq!(create_once(&path, b"first").unwrap(), b"first");
+        assert_eq!(create_once(&path, b"second").unwrap(), b"first");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        write_private(&path, b"third").unwrap();
+        assert_eq!(read(&path).unwrap(), b"third");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = read(Path::new("/nowhere/ca.crt")).unwrap_err().to_string();
+        assert!(
+            error.starts_with("cannot use /nowhere/ca.crt: it does not exist"),
+            "{error}"
+        );
+        assert!(
+            read_if_there(Path::new("/nowhere/ca.crt"))
+                .unwrap()
+                .is_none()
+        );
+    }
+}

@@ -1,0 +1,351 @@
+//! Forwarding one request to an upstream and its response back, streamed with back-pressure, each
+//! small message in one write.
+//!
+//! ```text
+//!   small or no body -> collected --> send ---+--> response small: collected -> one write
+//!   large or chunked -> pieces ----> begin ---+--> else: head, piece, flush, piece, flush, end
+//! ```
+//! When the client goes, the call is dropped, and with it the upstream's connection unless its
+//! response was complete. An upstream that breaks in the middle of a response breaks the client's
+//! connection too: a cut answer must not look like a whole one.
+
+use std::cell::RefCell;
+
+use proto_http::{Ask, AnswerBody, BodyLength, Method, Version};
+use runtime::{BodyError, Broken, Call, ClientError, Exchange, Request, Upstream};
+
+use super::fields::{Direction, names_us, passes};
+use crate::problem::{self, Problem};
+
+/// Bodies up to here are collected and leave in one write with their head; a TLS record is as
+/// large.
+const WHOLE_BYTES_MAX: usize = 16 * 1024;
+
+/// How this gateway signs what it forwards (RFC 9110 section 7.6.3).
+const PSEUDONYM: &[u8] = b"tollgate";
+const VIA_10: &[u8] = b"1.0 tollgate";
+const VIA_11: &[u8] = b"1.1 tollgate";
+
+type Field<'a> = (&'a str, &'a [u8]);
+
+/// One upstream of this gateway on one core.
+#[derive(Debug)]
+pub struct Hop {
+    /// What it is called in errors: the service, never its address.
+    name: &'static str,
+    upstream: Option<Upstream>,
+    lists: FieldLists,
+}
+
+impl Hop {
+    /// A hop to `upstream`; without one every request is answered 502.
+    #[must_use]
+    pub fn new(name: &'static str, upstream: Option<Upstream>) -> Hop {
+        Hop { name, upstream, lists: FieldLists::default() }
+    }
+
+    /// Forwards the request, whose permit the caller holds, and its response.
+    pub async fn forward(&self, exchange: &mut Exchange<'_>) -> Result<(), Broken> {
+        let Some(upstream) = &self.upstream else {
+            let detail = format!("this gateway was started without the {} service", self.name);
+            refuse(exchange, 502, "no-upstream", "No Upstream", &detail);
+            return Ok(());
+        };
+        let mut via = exchange.request().fields().filter(|(name, _)| is_via(name));
+        if via.any(|(_, value)| names_us(value, PSEUDONYM)) {
+            let detail = "this gateway forwarded the request before; an upstream leads back here";
+            refuse(exchange, 508, "loop", "Loop Detected", detail);
+            return Ok(());
+        }
+        let sent = match exchange.request().length() {
+            BodyLength::Empty => self.send(upstream, exchange).await,
+            BodyLength::Exact(length) if length <= WHOLE_BYTES_MAX as u64 => {
+                match exchange.body(WHOLE_BYTES_MAX).await {
+                    Ok(()) => self.send(upstream, exchange).await,
+                    Err(error) => Err(Failed::Body(error)),
+                }
+            }
+            BodyLength::Exact(_) | BodyLength::Chunked | BodyLength::UntilClose => {
+                self.stream(upstream, exchange).await
+            }
+        };
+        match sent {
+            Ok(call) => self.relay(exchange, call).await,
+            Err(Failed::Upstream(error)) => {
+                self.failed(exchange, &error);
+                Ok(())
+            }
+            Err(Failed::Body(BodyError::Closed)) => Err(Broken::Peer),
+            Err(Failed::Body(error)) => {
+                problem::body_refused(exchange, error);
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends a request whose body has been collected.
+    async fn send(
+        &self,
+        upstream: &Upstream,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<Call, Failed> {
+        let (request, body, _) = exchange.parts();
+        let body = match request.length() {
+            BodyLength::Empty => AnswerBody::None,
+            _ => AnswerBody::Bytes(body),
+        };
+        let mut fields = self.lists.take();
+        let result = upstream.send(&ask(&request, &mut fields, body)).await;
+        self.lists.give(fields);
+        result.map_err(Failed::Upstream)
+    }
+
+    /// Sends a request whose body is passed on as it arrives: what the upstream does not take is
+    /// not read from the client either.
+    async fn stream(
+        &self,
+        upstream: &Upstream,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<Call, Failed> {
+        let request = exchange.request();
+        let body = match request.length() {
+            BodyLength::Exact(length) => AnswerBody::Exact(length),
+            _ => AnswerBody::Chunked,
+        };
+        let mut fields = self.lists.take();
+        let begun = upstream.begin(&ask(&request, &mut fields, body)).await;
+        self.lists.give(fields);
+        let mut call = begun.map_err(Failed::Upstream)?;
+        let written = loop {
+            match exchange.piece().await.map_err(Failed::Body)? {
+                Some(piece) => match call.write(piece).await {
+                    Ok(()) => {}
+                    Err(error) => break Err(error),
+                },
+                None => break call.finish_request().await,
+            }
+        };
+        // An upstream may answer and close before it has read everything: then its answer counts,
+        // and only without one the error of writing does.
+        match (call.response().await, written) {
+            (Ok(()), _) => Ok(call),
+            (Err(_), Err(error)) | (Err(error), Ok(())) => Err(Failed::Upstream(error)),
+        }
+    }
+
+    /// Passes the response on.
+    async fn relay(&self, exchange: &mut Exchange<'_>, mut call: Call) -> Result<(), Broken> {
+        let head = call.head();
+        let (status, length) = (head.status, head.length);
+        if exchange.request().method() == Method::Head {
+            let body = match announced_length(&call) {
+                Some(length) => AnswerBody::Exact(length),
+                None => AnswerBody::Chunked,
+            };
+            self.answer_head(exchange, &call, body);
+            exchange.reply().end();
+            return Ok(());
+        }
+        let whole = match length {
+            BodyLength::Empty => Ok(true),
+            BodyLength::Exact(length) if length <= WHOLE_BYTES_MAX as u64 => {
+                call.body(WHOLE_BYTES_MAX).await.map(|_| true)
+            }
+            _ => call.buffered().map(|body| body.is_some()),
+        };
+        match whole {
+            Ok(true) => {
+                let (_, _, body) = call.parts();
+                let body = match length {
+                    BodyLength::Empty => AnswerBody::None,
+                    _ => AnswerBody::Bytes(body),
+                };
+                self.answer_head(exchange, &call, body);
+                Ok(())
+            }
+            Ok(false) => {
+                let body = match length {
+                    BodyLength::Exact(length) => AnswerBody::Exact(length),
+                    _ => AnswerBody::Chunked,
+                };
+                self.answer_head(exchange, &call, body);
+                self.relay_pieces(exchange, call, status).await
+            }
+            // Nothing has been said to the client yet.
+            Err(error) => {
+                self.failed(exchange, &error);
+                Ok(())
+            }
+        }
+    }
+
+    async fn relay_pieces(
+        &self,
+        exchange: &mut Exchange<'_>,
+        mut call: Call,
+        status: u16,
+    ) -> Result<(), Broken> {
+        loop {
+            match call.piece().await {
+                Ok(Some(piece)) => {
+                    exchange.reply().piece(piece);
+                    exchange.flush().await?;
+                }
+                Ok(None) => {
+                    exchange.reply().end();
+                    return Ok(());
+                }
+                Err(error) => {
+                    let upstream = self.name;
+                    tracing::warn!(upstream, status, %error, "a response was cut off");
+                    return Err(Broken::Abandoned);
+                }
+            }
+        }
+    }
+
+    /// Answers with the response's status and fields.
+    fn answer_head(&self, exchange: &mut Exchange<'_>, call: &Call, body: AnswerBody<'_>) {
+        let mut fields = self.lists.take();
+        let connection =
+            || call.fields().filter(|(name, _)| is_connection(name)).map(|(_, value)| value);
+        for (name, value) in call.fields() {
+            if passes(Direction::Response, name, connection())
+                && let Ok(name) = std::str::from_utf8(name)
+            {
+                fields.push((name, value));
+            }
+        }
+        exchange.reply().head(call.status(), &fields, body);
+        self.lists.give(fields);
+    }
+
+    /// Tells what failed at the upstream: 502 it cannot be used, 503 there is no room left, 504 it
+    /// is late.
+    fn failed(&self, exchange: &mut Exchange<'_>, error: &ClientError) {
+        let name = self.name;
+        tracing::debug!(upstream = name, %error, "forwarding failed");
+        match error.status() {
+            503 => {
+                let detail = format!("every connection to the {name} service is in use");
+                let title = "Upstream Busy";
+                Problem { status: 503, kind: Some("upstream-busy"), title, detail: &detail }
+                    .answer_with(exchange, &[("retry-after", b"1")]);
+            }
+            504 => {
+                let detail = format!("the {name} service did not answer in time");
+                refuse(exchange, 504, "upstream-late", "Upstream Late", &detail);
+            }
+            _ => {
+                let what = match error {
+                    ClientError::Refused(_) | ClientError::NoAddress => "cannot be reached",
+                    ClientError::Tls(_) => "and this gateway do not trust each other (TLS)",
+                    ClientError::Closed => "closed the connection before it answered",
+                    _ => "gave an answer that cannot be passed on",
+                };
+                let detail = format!("the {name} service {what}");
+                refuse(exchange, 502, "bad-upstream", "Bad Upstream", &detail);
+            }
+        }
+    }
+}
+
+/// Why there is no response.
+enum Failed {
+    /// The upstream's side.
+    Upstream(ClientError),
+    /// The body could not be read from the client.
+    Body(BodyError),
+}
+
+fn refuse(
+    exchange: &mut Exchange<'_>,
+    status: u16,
+    kind: &'static str,
+    title: &'static str,
+    detail: &str,
+) {
+    Problem { status, kind: Some(kind), title, detail }.answer(exchange);
+}
+
+/// The request as it goes on: same method and target, the fields that pass, and our signature.
+fn ask<'a>(request: &Request<'a>, fields: &'a mut Vec<Field<'a>>, body: AnswerBody<'a>) -> Ask<'a> {
+    let connection =
+        || request.fields().filter(|(name, _)| is_connection(name)).map(|(_, value)| value);
+    for (name, value) in request.fields() {
+        if passes(Direction::Request, name, connection())
+            && let Ok(name) = std::str::from_utf8(name)
+        {
+            fields.push((name, value));
+        }
+    }
+    fields.push(("via", if request.version() == Version::Http10 { VIA_10 } else { VIA_11 }));
+    Ask {
+        // Routes have known methods only.
+        method: std::str::from_utf8(request.method_name()).unwrap_or_default(),
+        target: origin_form(request),
+        host: b"",
+        fields,
+        body,
+    }
+}
+
+/// Path and query as sent: a target in absolute form named this gateway, not the upstream.
+fn origin_form<'a>(request: &Request<'a>) -> &'a [u8] {
+    let target = request.target();
+    let length = request.path().len() + request.query().map_or(0, |query| query.len() + 1);
+    &target[target.len().saturating_sub(length)..]
+}
+
+fn is_connection(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"connection")
+}
+
+fn is_via(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"via")
+}
+
+/// What `Content-Length` says in answer to a HEAD.
+fn announced_length(call: &Call) -> Option<u64> {
+    std::str::from_utf8(call.field("content-length")?).ok()?.parse().ok()
+}
+
+/// Emptied lists of fields, kept for the next message so that forwarding allocates nothing.
+#[derive(Debug, Default)]
+struct FieldLists(RefCell<Vec<Vec<Field<'static>>>>);
+
+/// Lists kept; a core has seldom more requests between begin and send.
+const LISTS_MAX: usize = 64;
+
+impl FieldLists {
+    fn take<'a>(&self) -> Vec<Field<'a>> {
+        self.0.borrow_mut().pop().unwrap_or_default()
+    }
+
+    fn give(&self, mut list: Vec<Field<'_>>) {
+        list.clear();
+        // An empty list borrows nothing; collecting it in place is how safe code says so.
+        let list: Vec<Field<'static>> =
+            list.into_iter().map(|_| ("", b"".as_slice())).collect();
+        let mut kept = self.0.borrow_mut();
+        if kept.len() < LISTS_MAX {
+            kept.push(list);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_keep_their_memory() {
+        let lists = FieldLists::default();
+        let text = String::from("x");
+        let mut list: Vec<Field<'_>> = lists.take();
+        list.extend((0..40).map(|_| (text.as_str(), text.as_bytes())));
+        let room = list.capacity();
+        lists.give(list);
+        assert_eq!(lists.take().capacity(), room);
+    }
+}

@@ -1,0 +1,158 @@
+//! The gateway: the one door to orders, inventory and results, and ping.
+//!
+//! It owns no data. Before anything is forwarded the caller has passed this gateway's own check of
+//! the route: method, path and scope are the upstream's, read from its table; the callers are the
+//! gateway's. What is no route here is never sent upstream. The upstream checks again for itself.
+
+mod fields;
+mod forward;
+pub mod ping;
+
+use std::sync::Arc;
+
+use authn::{Callers, Permit, Route, Scope};
+use proto_http::Method;
+use runtime::{Broken, Core, Exchange, Upstream, UpstreamConfig};
+
+use self::forward::Hop;
+use self::ping::Ping;
+use crate::config::ServiceConfig;
+use crate::error::ServeError;
+use crate::outbound::Outbound;
+use crate::results;
+use crate::route::{Param, Routed, join_routes, routes};
+use crate::telemetry::CoreCounters;
+
+/// Who may use the API from outside.
+const CALLERS: Callers = Callers::Named(&["bench-runner", "bench-ui"]);
+
+routes! {
+    impl Proxy {
+        /// Forwards a new order.
+        OrderCreate = "gateway.orders.create", Method::Post, "/api/orders",
+            (Some(Scope::OrdersWrite), CALLERS) => orders;
+        /// Forwards the reading of an order.
+        OrderRead = "gateway.orders.read", Method::Get, "/api/orders/{id}",
+            (Some(Scope::OrdersRead), CALLERS) => orders;
+        /// Forwards a reservation.
+        Reserve = "gateway.inventory.reserve", Method::Post, "/api/inventory/reservations",
+            (Some(Scope::InventoryWrite), CALLERS) => inventory;
+        /// Forwards the return of a reservation.
+        Release = "gateway.inventory.release", Method::Delete,
+            "/api/inventory/reservations/{orderId}",
+            (Some(Scope::InventoryWrite), CALLERS) => inventory;
+        /// Forwards the reading of a stock.
+        StockRead = "gateway.inventory.read", Method::Get, "/api/inventory/{sku}",
+            (Some(Scope::InventoryRead), CALLERS) => inventory;
+        /// Forwards the setting of a stock.
+        StockSet = "gateway.inventory.set", Method::Put, "/api/inventory/{sku}",
+            (Some(Scope::InventoryWrite), CALLERS) => inventory;
+        /// Forwards a new result.
+        RunCreate = "gateway.runs.create", results::RunCreate::ENTRY.method,
+            results::RunCreate::ENTRY.pattern.text(),
+            (results::RunCreate::ENTRY.scope, CALLERS) => results;
+        /// Forwards the list of results.
+        RunList = "gateway.runs.list", results::RunList::ENTRY.method,
+            results::RunList::ENTRY.pattern.text(),
+            (results::RunList::ENTRY.scope, CALLERS) => results;
+        /// Forwards the reading of a result.
+        RunRead = "gateway.runs.read", results::RunRead::ENTRY.method,
+            results::RunRead::ENTRY.pattern.text(),
+            (results::RunRead::ENTRY.scope, CALLERS) => results;
+    }
+}
+
+async fn orders<R: Route>(
+    proxy: &Proxy,
+    _permit: Permit<'_, R>,
+    _param: Param,
+    exchange: &mut Exchange<'_>,
+) -> Result<(), Broken> {
+    proxy.orders.forward(exchange).await
+}
+
+async fn inventory<R: Route>(
+    proxy: &Proxy,
+    _permit: Permit<'_, R>,
+    _param: Param,
+    exchange: &mut Exchange<'_>,
+) -> Result<(), Broken> {
+    proxy.inventory.forward(exchange).await
+}
+
+async fn results<R: Route>(
+    proxy: &Proxy,
+    _permit: Permit<'_, R>,
+    _param: Param,
+    exchange: &mut Exchange<'_>,
+) -> Result<(), Broken> {
+    proxy.results.forward(exchange).await
+}
+
+join_routes! { impl Gateway { ping: Ping, proxy: Proxy } }
+
+/// The gateway on one core.
+#[derive(Debug)]
+pub struct Gateway {
+    ping: Ping,
+    proxy: Proxy,
+}
+
+/// The forwarding half of the gateway on one core.
+#[derive(Debug)]
+pub struct Proxy {
+    orders: Hop,
+    inventory: Hop,
+    results: Hop,
+}
+
+/// Where the upstreams are, resolved once for all cores.
+#[derive(Debug, Clone)]
+pub struct Upstreams {
+    orders: Option<UpstreamConfig>,
+    inventory: Option<UpstreamConfig>,
+    results: Option<UpstreamConfig>,
+}
+
+impl Upstreams {
+    /// Understands the addresses of the configuration.
+    ///
+    /// # Errors
+    /// When an address cannot be used.
+    pub fn resolve(config: &ServiceConfig, outbound: &Outbound) -> Result<Upstreams, ServeError> {
+        let resolve = |flag: &str, address: &Option<String>| {
+            address.as_deref().map(|address| outbound.upstream(flag, address)).transpose()
+        };
+        Ok(Upstreams {
+            orders: resolve("--orders", &config.orders)?,
+            inventory: resolve("--inventory", &config.inventory)?,
+            results: resolve("--results", &config.results)?,
+        })
+    }
+
+    /// Why the gateway is of no use; an upstream that is missing makes it so only if all are.
+    #[must_use]
+    pub fn missing(&self) -> Option<String> {
+        let none =
+            self.orders.is_none() && self.inventory.is_none() && self.results.is_none();
+        none.then(|| "no upstream is given: --orders, --inventory, --results".to_string())
+    }
+}
+
+impl Gateway {
+    /// The gateway of one core, with connections of its own.
+    #[must_use]
+    pub fn new(core: &Core, upstreams: &Upstreams, counters: Arc<CoreCounters>) -> Gateway {
+        let route = |name, config: &Option<UpstreamConfig>| {
+            Hop::new(name, config.clone().map(|config| Upstream::new(core, config)))
+        };
+        Gateway {
+            ping: Ping::new(counters),
+            proxy: Proxy {
+                orders: route("orders", &upstreams.orders),
+                inventory: route("inventory", &upstreams.inventory),
+                results: route("results", &upstreams.results),
+            },
+        }
+    }
+}

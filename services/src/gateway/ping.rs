@@ -1,0 +1,76 @@
+//! Ping: the smallest request that passes every layer, answered without calling anybody. It reads a
+//! body to its end, counts it and keeps nothing.
+
+use std::sync::Arc;
+
+use authn::{Callers, Permit, Route, Scope};
+use proto_http::Method;
+use runtime::{Broken, Exchange};
+
+use crate::problem;
+use crate::route::{Param, routes};
+use crate::telemetry::CoreCounters;
+
+const JSON: &[(&str, &[u8])] = &[("content-type", b"application/json")];
+
+/// About 100 bytes, as a small answer of a real service has. The count of body bytes comes between.
+const BEFORE: &[u8] =
+    br#"{"message":"pong","service":"tollgate","answeredBy":"the edge itself","bodyBytes":"#;
+const AFTER: &[u8] = b"}";
+
+/// Room for the answer: 20 digits are the longest count.
+const ANSWER_BYTES_MAX: usize = BEFORE.len() + 20 + AFTER.len();
+
+routes! {
+    impl Ping {
+        /// Answers.
+        PingRead = "ping.read", Method::Get, "/api/ping",
+            (Some(Scope::OrdersRead), Callers::Any) => ping;
+        /// Reads the body and answers how long it was.
+        PingWrite = "ping.write", Method::Post, "/api/ping",
+            (Some(Scope::OrdersRead), Callers::Any) => ping;
+    }
+}
+
+/// The routes of ping on one core.
+#[derive(Debug)]
+pub struct Ping {
+    counters: Arc<CoreCounters>,
+}
+
+impl Ping {
+    /// Ping that counts body bytes in `counters`.
+    #[must_use]
+    pub fn new(counters: Arc<CoreCounters>) -> Ping {
+        Ping { counters }
+    }
+}
+
+async fn ping<R: Route>(
+    ping: &Ping,
+    _permit: Permit<'_, R>,
+    _param: Param,
+    exchange: &mut Exchange<'_>,
+) -> Result<(), Broken> {
+    let mut body_bytes = 0;
+    loop {
+        match exchange.piece().await {
+            Ok(Some(piece)) => body_bytes += piece.len() as u64,
+            Ok(None) => break,
+            Err(error) => {
+                problem::body_refused(exchange, error);
+                return Ok(());
+            }
+        }
+    }
+    ping.counters.body_read(body_bytes);
+    let mut digits = itoa::Buffer::new();
+    let mut answer = [0; ANSWER_BYTES_MAX];
+    let mut length = 0;
+    for part in [BEFORE, digits.format(body_bytes).as_bytes(), AFTER] {
+        answer[length..length + part.len()].copy_from_slice(part);
+        length += part.len();
+    }
+    exchange.reply().send(200, JSON, &answer[..length]);
+    Ok(())
+}

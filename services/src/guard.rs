@@ -1,0 +1,248 @@
+//! The guard in front of every handler: who is calling, established once per connection for the
+//! certificate and once per request for the token; and whether they may, as a `Permit`.
+//!
+//! It owns the cache of verified tokens of its core and the words of every 401 and 403 (RFC 6750).
+//! It refuses to decide: the decision is `authn::policy::authorize`, under every profile.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use authn::policy::bearer;
+use authn::{
+    Access, Credentials, Denied, Identity, Permit, Profile, TokenCache, TokenCheck, TokenError,
+    Verifier,
+};
+use runtime::tls::Handshake;
+use runtime::{Exchange, Peer};
+
+use crate::keys::KeyRing;
+use crate::problem::Problem;
+use crate::published::Reader;
+use crate::route::Routed;
+use crate::telemetry::{CacheUse, ConnectionKind, CoreCounters};
+
+/// What a 401's challenge calls the protected space (RFC 9110 section 11.5).
+const REALM: &str = "tollgate";
+
+/// One core's guard.
+#[derive(Debug)]
+pub struct Guard {
+    profile: Profile,
+    keys: Arc<KeyRing>,
+    verifier: Reader<Verifier>,
+    cache: Option<RefCell<TokenCache>>,
+    counters: Arc<CoreCounters>,
+}
+
+/// What the guard remembers of a connection.
+#[derive(Debug)]
+pub struct Session {
+    credentials: Credentials,
+}
+
+impl Guard {
+    /// A guard for one core. Without a cache every token is verified anew.
+    #[must_use]
+    pub fn new(
+        profile: Profile,
+        keys: Arc<KeyRing>,
+        cache: Option<TokenCache>,
+        counters: Arc<CoreCounters>,
+    ) -> Guard {
+        let verifier = Reader::new(keys.verifier());
+        Guard {
+            profile,
+            keys,
+            verifier,
+            cache: cache.map(RefCell::new),
+            counters,
+        }
+    }
+
+    /// The counters of this core.
+    #[must_use]
+    pub fn counters(&self) -> &CoreCounters {
+        &self.counters
+    }
+
+    /// Looks at a new connection: who its certificate names. A connection without the certificate
+    /// it must have was refused by the handshake; should it ever get here, the policy refuses its
+    /// requests.
+    pub fn open(&self, peer: &Peer<'_>) -> Session {
+        let certificates = peer.tls.as_ref().and_then(|tls| tls.certificates);
+        let identity =
+            authn::identity::of_peer(self.profile.transport, certificates).unwrap_or_default();
+        self.counters
+            .connected(connection_kind(peer, identity.as_ref()));
+        Session {
+            credentials: Credentials {
+                identity,
+                access: None,
+            },
+        }
+    }
+
+    /// Checks the request for route `R` and issues the permit its handler takes.
+    ///
+    /// # Errors
+    /// The refusal to answer with.
+    pub fn permit<'s, R: Routed>(
+        &self,
+        session: &'s mut Session,
+        exchange: &Exchange<'_>,
+    ) -> Result<Permit<'s, R>, Refusal> {
+        let check = if R::ENTRY.open {
+            TokenCheck::Ignore
+        } else {
+            self.profile.token
+        };
+        let access = if check == TokenCheck::Ignore {
+            Ok(None)
+        } else {
+            self.access(exchange)
+        };
+        let decided = match access {
+            Ok(access) => {
+                session.credentials.access = access;
+                authn::authorize::<R>(check, self.profile.transport, &session.credentials)
+            }
+            Err(Refusal::Denied(denied)) => Err(denied),
+            Err(refusal) => return Err(refusal),
+        };
+        self.counters.decided(
+            decided
+                .as_ref()
+                .map(Permit::decision)
+                .map_err(|denied| *denied),
+        );
+        decided.map_err(Refusal::Denied)
+    }
+
+    /// The facts of the request's token; none where none was sent.
+    fn access(&self, exchange: &Exchange<'_>) -> Result<Option<Arc<Access>>, Refusal> {
+        let (authorization, now_s) = (exchange.request().authorization(), exchange.unix_s());
+        let Some(token) = bearer(authorization).map_err(Denied::from)? else {
+            return Ok(None);
+        };
+        // A token verified under keys that are gone must not live on in the cache.
+        let renewed = self.verifier.refresh();
+        let mut cache = self.cache.as_ref().map(RefCell::borrow_mut);
+        let cache_use = match &mut cache {
+            None => CacheUse::Off,
+            Some(cache) => {
+                if renewed {
+                    cache.clear();
+                }
+                if let Some(access) = cache.get(token, now_s) {
+                    self.counters.token(Some(Ok(())), CacheUse::Hit);
+                    return Ok(Some(access));
+                }
+                CacheUse::Miss
+            }
+        };
+        let verified = self
+            .verifier
+            .with(|verifier| verifier.map(|v| v.verify(token, now_s)));
+        let result = verified
+            .as_ref()
+            .map(|result| result.as_ref().map(|_| ()).map_err(|e| *e));
+        self.counters.token(result, cache_use);
+        match verified {
+            None => Err(Refusal::NoKeys),
+            Some(Ok(access)) => {
+                let access = Arc::new(access);
+                if let Some(cache) = &mut cache {
+                    cache.insert(token, Arc::clone(&access));
+                }
+                Ok(Some(access))
+            }
+            Some(Err(error)) => {
+                if error == TokenError::UnknownKey {
+                    self.keys.ask_refresh();
+                }
+                Err(Refusal::Denied(error.into()))
+            }
+        }
+    }
+}
+
+/// What is counted of a connection.
+fn connection_kind(peer: &Peer<'_>, identity: Option<&Identity>) -> ConnectionKind {
+    ConnectionKind {
+        version: peer.tls.as_ref().map_or("none", |tls| tls.version),
+        suite: peer.tls.as_ref().map_or("none", |tls| tls.suite),
+        handshake: match peer.tls.as_ref().map(|tls| tls.handshake) {
+            None => "none",
+            Some(Handshake::Full) => "full",
+            Some(Handshake::Resumed) => "resumed",
+        },
+        client_certificate: match identity {
+            None => "none",
+            Some(Identity { name: None }) => "unnamed",
+            Some(Identity { name: Some(_) }) => "named",
+        },
+    }
+}
+
+/// Why a request goes no further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The policy, or the token itself.
+    Denied(Denied),
+    /// Tokens are asked for and no verification keys are there yet: this side's fault, not the
+    /// client's.
+    NoKeys,
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Refusal {
+        Refusal::Denied(denied)
+    }
+}
+
+impl Refusal {
+    /// Answers the request with this refusal.
+    pub fn answer(self, exchange: &mut Exchange<'_>) {
+        let Refusal::Denied(denied) = self else {
+            let detail = "this service has no keys to verify tokens with yet; try again shortly";
+            let problem = Problem {
+                status: 503,
+                kind: Some("no-keys"),
+                title: "No Verification Keys",
+                detail,
+            };
+            return problem.answer_with(exchange, &[("retry-after", b"1")]);
+        };
+        let detail = match denied.scope() {
+            Some(scope) => format!("{} ({scope})", denied.reason()),
+            None => denied.reason().to_string(),
+        };
+        let (status, title) = if denied.status() == 401 {
+            (401, "Unauthorized")
+        } else {
+            (403, "Forbidden")
+        };
+        let problem = Problem {
+            status,
+            kind: Some(kind(denied)),
+            title,
+            detail: &detail,
+        };
+        // RFC 6750 section 3: the challenge stands with 401 and with insufficient_scope.
+        problem.answer_with(
+            exchange,
+            &[("www-authenticate", denied.challenge(REALM).as_bytes())],
+        );
+    }
+}
+
+/// The kind of problem a refusal is, for its `type`.
+const fn kind(denied: Denied) -> &'static str {
+    match denied {
+        Denied::TokenMissing => "token-missing",
+        Denied::TokenRefused(_) => "token-refused",
+        Denied::ScopeMissing(_) => "scope-missing",
+        Denied::CallerRefused => "caller-refused",
+        Denied::CertificateMissing => "certificate-missing",
+    }
+}

@@ -1,0 +1,102 @@
+//! The listener's TLS, from files: which certificate this service shows, and whose certificates it
+//! accepts.
+//!
+//! It owns which file is meant and the sentence about a bad one. What TLS then does with them is
+//! `authn::tls`'s to decide.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use authn::Transport;
+use authn::material::{self, CertifiedKey, ServerMaterial};
+use authn::tls::{TlsOptions, server_config};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+
+use crate::config::ServiceConfig;
+use crate::error::ServeError;
+use crate::files;
+
+/// The TLS configuration of the service's listener; none under a plain transport.
+///
+/// # Errors
+/// The first file that cannot be used, with what to do.
+pub fn server_tls(
+    config: &ServiceConfig,
+) -> Result<Option<Arc<rustls::ServerConfig>>, ServeError> {
+    let transport = config.profile.transport;
+    if transport == Transport::Plain {
+        return Ok(None);
+    }
+    let mutual = transport == Transport::Mutual;
+    let material = ServerMaterial {
+        identity: own_certificate(config)?,
+        client_ca: if mutual { authorities(config)? } else { Vec::new() },
+        crls: if mutual { revocation_lists(config)? } else { Vec::new() },
+    };
+    let options = TlsOptions { resumption: config.resumption };
+    server_config(Some(&material), transport, &options)
+        .map_err(|error| ServeError::Config(format!("the listener's TLS: {error}")))
+}
+
+/// The certificate and key of this service: shown to those who call it, and to those it calls.
+///
+/// # Errors
+/// A file that cannot be read, does not fit the other, or is out of its time.
+pub fn own_certificate(config: &ServiceConfig) -> Result<CertifiedKey, ServeError> {
+    let name = config.service.name();
+    let chain_path = config.file(
+        config.server_cert.as_deref(),
+        "--server-cert",
+        &format!("certs/{name}.crt"),
+    )?;
+    let key_path =
+        config.file(config.server_key.as_deref(), "--server-key", &format!("certs/{name}.key"))?;
+    let (chain, key) = (files::read(&chain_path)?, files::read(&key_path)?);
+    let identity = CertifiedKey::from_pem(&chain, &key)
+        .map_err(|error| at_fault(&error, &chain_path, &key_path))?;
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    identity.check_validity(now_s).map_err(|error| ServeError::content(&chain_path, error))?;
+    Ok(identity)
+}
+
+/// The certificates of the authority behind clients and services.
+///
+/// # Errors
+/// A file that cannot be read or holds no certificate.
+pub fn authorities(
+    config: &ServiceConfig,
+) -> Result<Vec<CertificateDer<'static>>, ServeError> {
+    let path = config.file(config.client_ca.as_deref(), "--client-ca", "ca/ca.crt")?;
+    material::certificates(&files::read(&path)?).map_err(|error| ServeError::content(&path, error))
+}
+
+/// The revocation lists: as given, else the state directory's where it has one.
+fn revocation_lists(
+    config: &ServiceConfig,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, ServeError> {
+    let (path, bytes) = match (&config.crl, &config.state) {
+        (Some(path), _) => (path.clone(), Some(files::read(path)?)),
+        (None, Some(state)) => {
+            let path = state.join("ca/ca.crl");
+            let bytes = files::read_if_there(&path)?;
+            (path, bytes)
+        }
+        (None, None) => return Ok(Vec::new()),
+    };
+    match bytes {
+        Some(bytes) => material::revocation_lists(&bytes)
+            .map_err(|error| ServeError::content(&path, error)),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Says which of the pair is at fault.
+fn at_fault(error: &authn::Error, chain: &Path, key: &Path) -> ServeError {
+    use authn::Error::{EncryptedKey, Key, KeyMismatch, ManyKeys, NoKey};
+    let path = match error {
+        NoKey | ManyKeys | EncryptedKey | Key | KeyMismatch => key,
+        _ => chain,
+    };
+    ServeError::content(path, error)
+}

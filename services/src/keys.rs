@@ -1,0 +1,122 @@
+//! The keys that tokens are verified with: fetched from a JWK set, or the process's own, published
+//! to every core as a ready verifier.
+//!
+//! It owns when keys are renewed. It refuses to drop the keys it has because a fetch failed: they
+//! stay until a set that can be read replaces them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use authn::{KeySet, Verifier};
+
+use crate::error::ServeError;
+use crate::keeper::Keeper;
+use crate::published::Published;
+
+/// How long a fetched set is used before it is fetched again, so that a key that its issuer took
+/// back stops being accepted.
+const REFRESH: Duration = Duration::from_secs(300);
+
+/// What a token must say besides being signed.
+#[derive(Debug, Clone)]
+pub struct Expected {
+    /// Its `iss`.
+    pub issuer: String,
+    /// Its `aud`, or one of them.
+    pub audience: String,
+    /// Seconds that clocks may differ.
+    pub leeway_s: u64,
+}
+
+impl Expected {
+    /// A verifier with these keys.
+    #[must_use]
+    pub fn verifier(&self, keys: KeySet) -> Verifier {
+        Verifier::new(keys, &self.issuer, &self.audience, self.leeway_s)
+    }
+}
+
+/// The verification keys of a process.
+#[derive(Debug)]
+pub struct KeyRing {
+    verifier: Arc<Published<Verifier>>,
+    keeper: Option<Keeper>,
+    needed: bool,
+}
+
+impl KeyRing {
+    /// No keys: no token is looked at.
+    #[must_use]
+    pub fn unused() -> KeyRing {
+        KeyRing {
+            verifier: Arc::default(),
+            keeper: None,
+            needed: false,
+        }
+    }
+
+    /// Keys that do not change: those the process signs with itself.
+    #[must_use]
+    pub fn own(verifier: Verifier) -> KeyRing {
+        let published = Published::default();
+        published.publish(Arc::new(verifier));
+        KeyRing {
+            verifier: Arc::new(published),
+            keeper: None,
+            needed: true,
+        }
+    }
+
+    /// Keys kept fresh by `fetch`, which reads a JWK set. They arrive later; `/readyz` tells when.
+    ///
+    /// # Errors
+    /// When no thread can be had.
+    pub fn keep(
+        expected: Expected,
+        mut fetch: impl FnMut() -> Result<Vec<u8>, String> + Send + 'static,
+    ) -> Result<KeyRing, ServeError> {
+        let verifier = Arc::new(Published::default());
+        let published = Arc::clone(&verifier);
+        let mut known: Option<Vec<u8>> = None;
+        let attempt = move || {
+            let bytes = fetch()?;
+            if known.as_ref() != Some(&bytes) {
+                let keys = KeySet::parse(&bytes)
+                    .map_err(|error| format!("the JWK set cannot be used: {error}"))?;
+                published.publish(Arc::new(expected.verifier(keys)));
+                known = Some(bytes);
+            }
+            Ok(REFRESH)
+        };
+        let keeper = Keeper::start("keys", attempt)
+            .map_err(|error| ServeError::Start(format!("no thread to keep keys: {error}")))?;
+        Ok(KeyRing {
+            verifier,
+            keeper: Some(keeper),
+            needed: true,
+        })
+    }
+
+    /// Where cores read the verifier.
+    #[must_use]
+    pub fn verifier(&self) -> Arc<Published<Verifier>> {
+        Arc::clone(&self.verifier)
+    }
+
+    /// Asks for the set to be fetched again because a token named a key that is not in it.
+    pub fn ask_refresh(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.ask();
+        }
+    }
+
+    /// Why no token can be verified yet; `None` when it can, or need not be.
+    #[must_use]
+    pub fn missing(&self) -> Option<String> {
+        if !self.needed || self.verifier.is_ready() {
+            return None;
+        }
+        let fault = self.keeper.as_ref().and_then(Keeper::fault);
+        Some(fault.unwrap_or_else(|| "verification keys are not loaded yet".to_string()))
+    }
+}

@@ -1,0 +1,198 @@
+//! How this service calls others: which transport, which certificate it shows, whom it trusts.
+//!
+//! It owns the reading of addresses and the agreement between an address's scheme and the profile.
+//! It refuses an address whose scheme the profile does not speak: what is called S3 must not
+//! quietly call its upstream in plain HTTP.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use authn::Transport;
+use authn::material::ClientMaterial;
+use authn::tls::{TlsOptions, client_config};
+use runtime::UpstreamConfig;
+use runtime::blocking::{self, Response};
+use runtime::url::{Scheme, Url};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+
+use crate::config::{KeySource, ServiceConfig};
+use crate::error::ServeError;
+use crate::files;
+use crate::inbound::{authorities, own_certificate};
+
+/// The largest JWK set that is asked for; the reader's own limit is lower.
+const JWKS_BYTES_MAX: usize = 256 * 1024;
+
+/// Longest a call of a background thread may take in all.
+const CALL_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The means to call other services.
+#[derive(Debug, Clone)]
+pub struct Outbound {
+    transport: Transport,
+    tls: Option<Arc<ClientConfig>>,
+}
+
+impl Outbound {
+    /// Reads the files that calling others takes under this configuration.
+    ///
+    /// # Errors
+    /// The first file that cannot be used.
+    pub fn load(config: &ServiceConfig) -> Result<Outbound, ServeError> {
+        let transport = config.upstream().transport;
+        // Keys and tokens may come from an https issuer even where services speak plain HTTP.
+        let auth_by_tls = config.auth_base().starts_with("https://")
+            || matches!(config.key_source(), KeySource::Url(url) if url.starts_with("https://"));
+        let effective = match transport {
+            Transport::Plain if auth_by_tls && config.calls_auth() => Transport::Tls,
+            Transport::Plain => return Ok(Outbound { transport, tls: None }),
+            Transport::Tls | Transport::Mutual => transport,
+        };
+        let identity = match effective {
+            Transport::Mutual => Some(own_certificate(config)?),
+            Transport::Plain | Transport::Tls => None,
+        };
+        let material = ClientMaterial { roots: authorities(config)?, identity };
+        let options = TlsOptions { resumption: config.resumption };
+        let tls = client_config(&material, effective, &options, false)
+            .map_err(|error| ServeError::Config(format!("TLS towards other services: {error}")))?;
+        Ok(Outbound { transport, tls })
+    }
+
+    /// A caller for background threads. Its address may be of either scheme.
+    ///
+    /// # Errors
+    /// When the address is not one.
+    pub fn caller(&self, address: &str) -> Result<Caller, ServeError> {
+        let url = parse(address)?;
+        Ok(Caller { url, tls: self.tls.clone() })
+    }
+
+    /// What an upstream at `address` is reached with. An address without a scheme gets the
+    /// profile's.
+    ///
+    /// # Errors
+    /// When the address is not one, does not resolve, or its scheme is not the profile's.
+    pub fn upstream(&self, flag: &str, address: &str) -> Result<UpstreamConfig, ServeError> {
+        let (scheme, label) = match self.transport {
+            Transport::Plain => (Scheme::Http, "http"),
+            Transport::Tls | Transport::Mutual => (Scheme::Https, "https"),
+        };
+        let url = if address.contains("://") {
+            parse(address)?
+        } else {
+            parse(&format!("{label}://{address}"))?
+        };
+        if url.scheme != scheme {
+            return Err(ServeError::Config(format!(
+                "{flag} {address}: the profile towards upstreams speaks {label}; give a {label} \
+                 address or another --upstream-profile"
+            )));
+        }
+        let addrs: Vec<SocketAddr> = url
+            .resolve()
+            .map_err(|error| ServeError::Config(format!("{flag} {address}: {error}")))?;
+        let tls = match &self.tls {
+            Some(tls) if scheme == Scheme::Https => {
+                let name = ServerName::try_from(url.host.clone()).map_err(|_| {
+                    ServeError::Config(format!("{flag} {address}: not a name for a certificate"))
+                })?;
+                Some((Arc::clone(tls), name))
+            }
+            _ => None,
+        };
+        Ok(UpstreamConfig { tls, ..UpstreamConfig::new(addrs, url.authority()) })
+    }
+}
+
+fn parse(address: &str) -> Result<Url, ServeError> {
+    Url::parse(address)
+        .map_err(|error| ServeError::Config(format!("{address} is not an address: {error}")))
+}
+
+/// One address, called by a background thread over a connection of its own.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    url: Url,
+    tls: Option<Arc<ClientConfig>>,
+}
+
+impl Caller {
+    /// The address, for messages.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.url.to_string()
+    }
+
+    /// A `GET`.
+    ///
+    /// # Errors
+    /// A sentence; the deadline is five seconds in all.
+    pub fn get(&self, body_bytes_max: usize) -> Result<Response, String> {
+        self.request("GET", &[("accept", b"application/json")], &[], body_bytes_max)
+    }
+
+    /// A `POST` of a form.
+    ///
+    /// # Errors
+    /// As of [`Caller::get`].
+    pub fn post_form(
+        &self,
+        authorization: &str,
+        form: &[u8],
+        body_bytes_max: usize,
+    ) -> Result<Response, String> {
+        let fields: [(&str, &[u8]); 3] = [
+            ("authorization", authorization.as_bytes()),
+            ("content-type", b"application/x-www-form-urlencoded"),
+            ("accept", b"application/json"),
+        ];
+        self.request("POST", &fields, form, body_bytes_max)
+    }
+
+    fn request(
+        &self,
+        method: &str,
+        fields: &[(&str, &[u8])],
+        body: &[u8],
+        body_bytes_max: usize,
+    ) -> Result<Response, String> {
+        let tls = self.tls.clone();
+        blocking::request(&self.url, tls, method, fields, body, CALL_DEADLINE, body_bytes_max)
+            .map_err(|error| format!("{} cannot be called: {error}", self.url))
+    }
+}
+
+/// What reads a JWK set from its source, for [`KeyRing::keep`](crate::keys::KeyRing::keep).
+///
+/// # Errors
+/// When the source's address is not one.
+pub fn key_fetcher(
+    source: KeySource,
+    outbound: &Outbound,
+) -> Result<impl FnMut() -> Result<Vec<u8>, String> + Send + 'static, ServeError> {
+    enum Opened {
+        File(PathBuf),
+        Address(Caller),
+    }
+    let opened = match source {
+        KeySource::File(path) => Opened::File(path),
+        KeySource::Url(address) => Opened::Address(outbound.caller(&address)?),
+    };
+    Ok(move || match &opened {
+        Opened::File(path) => files::read(path).map_err(|error| error.to_string()),
+        Opened::Address(caller) => fetch_keys(caller),
+    })
+}
+
+fn fetch_keys(caller: &Caller) -> Result<Vec<u8>, String> {
+    let response = caller.get(JWKS_BYTES_MAX)?;
+    if response.status != 200 {
+        let (address, status) = (caller.address(), response.status);
+        return Err(format!("no verification keys: {address} answered {status}"));
+    }
+    Ok(response.body)
+}

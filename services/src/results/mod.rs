@@ -1,0 +1,58 @@
+//! The results service. Only its routes stand: the gateway knows what to ask of a caller before it
+//! forwards, and whoever calls a process that has no results service is told so.
+//!
+//! It refuses to keep anything: there is no store behind it yet.
+
+use authn::{Callers, Permit, Route, Scope};
+use proto_http::Method;
+use runtime::{Broken, Exchange};
+
+use crate::error::ServeError;
+use crate::problem::Problem;
+use crate::route::{Param, routes};
+
+/// Who keeps and reads results.
+const CALLERS: Callers = Callers::Named(&["gateway", "bench-runner", "bench-ui"]);
+
+routes! {
+    impl Results {
+        /// Keeps the result of a run.
+        RunCreate = "runs.create", Method::Post, "/api/runs",
+            (Some(Scope::BenchmarksExecute), CALLERS) => not_built;
+        /// Lists runs.
+        RunList = "runs.list", Method::Get, "/api/runs", (None, CALLERS) => not_built;
+        /// Reads a run.
+        RunRead = "runs.read", Method::Get, "/api/runs/{id}", (None, CALLERS) => not_built;
+    }
+}
+
+/// Stands where the results service will be.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Results;
+
+async fn not_built<R: Route>(
+    _results: &Results,
+    _permit: Permit<'_, R>,
+    _param: Param,
+    exchange: &mut Exchange<'_>,
+) -> Result<(), Broken> {
+    let detail = "the results service is not built yet; nothing was kept";
+    let problem = Problem {
+        status: 501,
+        kind: Some("not-built"),
+        title: "Not Built Yet",
+        detail,
+    };
+    problem.answer(exchange);
+    Ok(())
+}
+
+/// What `serve results` ends with.
+#[must_use]
+pub fn cannot_serve() -> ServeError {
+    ServeError::Config(
+        "the results service is not built yet; start the gateway without --results, and it answers \
+         502 for /api/runs"
+            .to_string(),
+    )
+}

@@ -1,0 +1,472 @@
+//! The route table: which method on which path is called what, which scope it asks for and which
+//! callers it knows, as constant data; and the macro that turns a table into a dispatch.
+//!
+//! It owns the only way from a path to a handler. A handler is named in a table and nowhere else,
+//! and takes the [`Permit`](authn::policy::Permit) of its own route, so that a handler cannot run
+//! unchecked and a check of one route cannot open another.
+//!
+//! It refuses, by not matching, every path that could mean two things: matching compares the bytes
+//! as they were sent, and a parameter is made of unreserved characters only (RFC 3986 section 2.3)
+//! and is not a dot segment. `%2f`, `//`, `/../` and their kin are therefore nobody's route and are
+//! never sent upstream.
+
+use std::future::Future;
+
+use authn::{Callers, Scope};
+use proto_http::Method;
+use runtime::{Broken, Exchange};
+
+use crate::guard::{Guard, Session};
+
+/// One line of a route table.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// The operation, as it stands in metrics and denials, for instance `orders.create`.
+    pub name: &'static str,
+    /// The method it answers. A `GET` route answers `HEAD` too (RFC 9110 section 9.3.2).
+    pub method: Method,
+    /// The paths it answers.
+    pub pattern: Pattern,
+    /// The scope a token must carry where scopes are checked.
+    pub scope: Option<Scope>,
+    /// Who may call where callers are checked.
+    pub callers: Callers,
+    /// True where no token is asked for under any profile: one cannot need a token to get a token.
+    pub open: bool,
+}
+
+/// A route's marker type as it stands in a table.
+pub trait Routed: authn::Route {
+    /// The table's line.
+    const ENTRY: Entry;
+}
+
+/// A set of routes together with the state their handlers work on. `routes!` implements it.
+pub trait App: 'static {
+    /// The table; the position of a line is the `index` of the other functions.
+    const ROUTES: &'static [Entry];
+
+    /// Obtains the permit of route `index` and calls its handler, or answers the refusal.
+    ///
+    /// # Errors
+    /// When the connection broke; everything else has been answered.
+    fn call(
+        &self,
+        index: usize,
+        param: Param,
+        guard: &Guard,
+        session: &mut Session,
+        exchange: &mut Exchange<'_>,
+    ) -> impl Future<Output = Result<(), Broken>>;
+}
+
+/// What a path and a method lead to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// The route of that position in the table.
+    Route(usize, Param),
+    /// The path is known, the method is not: 405 with the methods of this pattern.
+    Method(&'static str),
+    /// No route has this path: 404.
+    Missing,
+}
+
+/// Finds the route for `method` on `path` (raw, without query). Tables are short, and a comparison
+/// of lengths and first bytes settles nearly every line: no hashing, no allocation.
+///
+/// The first pattern that fits decides, so a table lists literal paths before those with
+/// parameters.
+#[must_use]
+pub fn find(table: &'static [Entry], method: Method, path: &[u8]) -> Found {
+    let wanted = if method == Method::Head {
+        Method::Get
+    } else {
+        method
+    };
+    let mut known: Option<&'static str> = None;
+    for (index, entry) in table.iter().enumerate() {
+        let Some(param) = entry.pattern.fits(path) else {
+            continue;
+        };
+        match known {
+            Some(text) if text != entry.pattern.text => break,
+            _ if entry.method == wanted => return Found::Route(index, param),
+            _ => known = Some(entry.pattern.text),
+        }
+    }
+    known.map_or(Found::Missing, Found::Method)
+}
+
+/// The value of `Allow` for a pattern of `table` (RFC 9110 section 15.5.6). Only refusals ask for
+/// it.
+#[must_use]
+pub fn allow(table: &[Entry], pattern: &str) -> String {
+    let mut value = String::new();
+    for entry in table.iter().filter(|entry| entry.pattern.text == pattern) {
+        if !value.is_empty() {
+            value.push_str(", ");
+        }
+        value.push_str(method_name(entry.method));
+        if entry.method == Method::Get {
+            value.push_str(", HEAD");
+        }
+    }
+    value
+}
+
+/// The method's token as it stands in `Allow` and in metric labels.
+#[must_use]
+pub const fn method_name(method: Method) -> &'static str {
+    match method {
+        Method::Get => "GET",
+        Method::Head => "HEAD",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Delete => "DELETE",
+        Method::Options => "OPTIONS",
+        Method::Patch => "PATCH",
+        Method::Trace => "TRACE",
+        Method::Connect => "CONNECT",
+        Method::Other => "_OTHER",
+    }
+}
+
+/// A path with at most one `{parameter}`, which spans exactly one segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pattern {
+    text: &'static str,
+    /// Where the parameter starts, or the length of the text where there is none.
+    prefix: usize,
+    /// Where the text goes on behind the parameter.
+    rest: usize,
+}
+
+impl Pattern {
+    /// Reads a pattern such as `/api/orders/{id}`. Meant for constants: a bad pattern stops the
+    /// build.
+    #[must_use]
+    pub const fn new(text: &'static str) -> Pattern {
+        let bytes = text.as_bytes();
+        assert!(
+            !bytes.is_empty() && bytes[0] == b'/',
+            "a pattern starts with a slash"
+        );
+        let (mut prefix, mut rest, mut at) = (bytes.len(), bytes.len(), 0);
+        while at < bytes.len() {
+            if bytes[at] == b'{' {
+                assert!(prefix == bytes.len(), "a pattern has one parameter at most");
+                assert!(bytes[at - 1] == b'/', "a parameter is a whole segment");
+                prefix = at;
+            } else if bytes[at] == b'}' {
+                assert!(prefix < at, "a parameter opens before it closes");
+                rest = at + 1;
+                assert!(
+                    rest == bytes.len() || bytes[rest] == b'/',
+                    "a parameter is a whole segment"
+                );
+            }
+            at += 1;
+        }
+        Pattern { text, prefix, rest }
+    }
+
+    /// The pattern as written; the `http_route` of metrics.
+    #[must_use]
+    pub const fn text(&self) -> &'static str {
+        self.text
+    }
+
+    /// The parameter's place in `path` (empty where there is none) if the path fits this pattern.
+    #[must_use]
+    pub fn fits(&self, path: &[u8]) -> Option<Param> {
+        let text = self.text.as_bytes();
+        if self.prefix == text.len() {
+            return (path == text).then_some(Param { start: 0, end: 0 });
+        }
+        let tail = &text[self.rest..];
+        let end = path.len().checked_sub(tail.len())?;
+        if end <= self.prefix || path[..self.prefix] != text[..self.prefix] || &path[end..] != tail
+        {
+            return None;
+        }
+        let value = &path[self.prefix..end];
+        if !value.iter().copied().all(is_unreserved) || value == b"." || value == b".." {
+            return None;
+        }
+        // A head's limit is far below 4 GiB, so the positions fit.
+        Some(Param {
+            start: self.prefix as u32,
+            end: end as u32,
+        })
+    }
+}
+
+/// RFC 3986 section 2.3.
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// Where the parameter stands in the request's path. It is a place and not a slice so that it
+/// outlives the reading of the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Param {
+    start: u32,
+    end: u32,
+}
+
+impl Param {
+    /// The parameter in the same path that was matched; empty for any other.
+    #[must_use]
+    pub fn of<'a>(&self, path: &'a [u8]) -> &'a [u8] {
+        path.get(self.start as usize..self.end as usize)
+            .unwrap_or_default()
+    }
+}
+
+/// Puts tables one behind the other, for a process that serves them all. `N` is the sum of their
+/// lengths.
+#[must_use]
+pub const fn concat<const N: usize>(tables: &[&[Entry]]) -> [Entry; N] {
+    let mut all = [tables[0][0]; N];
+    let (mut table, mut at) = (0, 0);
+    while table < tables.len() {
+        let mut line = 0;
+        while line < tables[table].len() {
+            all[at] = tables[table][line];
+            at += 1;
+            line += 1;
+        }
+        table += 1;
+    }
+    assert!(at == N, "the length is the sum of the tables' lengths");
+    all
+}
+
+/// Builds a route table: a marker type for each route, the constant table, and the dispatch.
+///
+/// ```text
+/// routes! {
+///     impl Orders {
+///         /// Takes an order.
+///         OrderCreate = "orders.create", Method::Post, "/api/orders",
+///             (Some(Scope::OrdersWrite), Callers::Named(&["gateway", "bench-runner"]))
+///             => handler::create;
+///         /// No token is asked for here under any profile.
+///         Keys = "auth.jwks", Method::Get, "/.well-known/jwks.json", open => handler::keys;
+///     }
+/// }
+/// ```
+/// A handler is `async fn(&Orders, Permit<'_, OrderCreate>, Param, &mut Exchange<'_>)` and returns
+/// `Result<(), Broken>`.
+macro_rules! routes {
+    (@entry $name:expr, $method:expr, $path:expr, open) => {
+        $crate::route::routes!(@line $name, $method, $path, None, authn::Callers::Any, true)
+    };
+    (@entry $name:expr, $method:expr, $path:expr, ($scope:expr, $callers:expr)) => {
+        $crate::route::routes!(@line $name, $method, $path, $scope, $callers, false)
+    };
+    (@line $name:expr, $method:expr, $path:expr, $scope:expr, $callers:expr, $open:expr) => {
+        $crate::route::Entry {
+            name: $name,
+            method: $method,
+            pattern: $crate::route::Pattern::new($path),
+            scope: $scope,
+            callers: $callers,
+            open: $open,
+        }
+    };
+    (impl $app:ty {
+        $($(#[$doc:meta])* $marker:ident = $name:expr, $method:expr, $path:expr, $access:tt
+            => $handler:path;)+
+    }) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug)]
+            pub enum $marker {}
+
+            impl authn::Route for $marker {
+                const NAME: &'static str = $name;
+                const SCOPE: Option<authn::Scope> = <Self as $crate::route::Routed>::ENTRY.scope;
+                const CALLERS: authn::Callers = <Self as $crate::route::Routed>::ENTRY.callers;
+            }
+
+            impl $crate::route::Routed for $marker {
+                const ENTRY: $crate::route::Entry =
+                    $crate::route::routes!(@entry $name, $method, $path, $access);
+            }
+        )+
+
+        /// The positions of the routes in the table.
+        #[derive(Clone, Copy)]
+        enum Slot { $($marker),+ }
+
+        impl $crate::route::App for $app {
+            const ROUTES: &'static [$crate::route::Entry] =
+                &[$(<$marker as $crate::route::Routed>::ENTRY),+];
+
+            async fn call(
+                &self,
+                index: usize,
+                param: $crate::route::Param,
+                guard: &$crate::guard::Guard,
+                session: &mut $crate::guard::Session,
+                exchange: &mut runtime::Exchange<'_>,
+            ) -> Result<(), runtime::Broken> {
+                $(
+                    if index == Slot::$marker as usize {
+                        return match guard.permit::<$marker>(session, exchange) {
+                            Ok(permit) => $handler(self, permit, param, exchange).await,
+                            Err(refusal) => {
+                                refusal.answer(exchange);
+                                Ok(())
+                            }
+                        };
+                    }
+                )+
+                $crate::problem::not_found(exchange);
+                Ok(())
+            }
+        }
+    };
+}
+pub(crate) use routes;
+
+/// Makes one set of routes of several: the tables one behind the other, each with its own state.
+macro_rules! join_routes {
+    (impl $app:ty { $($part:ident: $type:ty),+ $(,)? }) => {
+        impl $crate::route::App for $app {
+            const ROUTES: &'static [$crate::route::Entry] = {
+                const LENGTH: usize = 0 $(+ <$type as $crate::route::App>::ROUTES.len())+;
+                const ALL: [$crate::route::Entry; LENGTH] =
+                    $crate::route::concat(&[$(<$type as $crate::route::App>::ROUTES),+]);
+                &ALL
+            };
+
+            async fn call(
+                &self,
+                mut index: usize,
+                param: $crate::route::Param,
+                guard: &$crate::guard::Guard,
+                session: &mut $crate::guard::Session,
+                exchange: &mut runtime::Exchange<'_>,
+            ) -> Result<(), runtime::Broken> {
+                $(
+                    let length = <$type as $crate::route::App>::ROUTES.len();
+                    if index < length {
+                        return self.$part.call(index, param, guard, session, exchange).await;
+                    }
+                    index -= length;
+                )+
+                let _ = index;
+                $crate::problem::not_found(exchange);
+                Ok(())
+            }
+        }
+    };
+}
+pub(crate) use join_routes;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn entry(method: Method, path: &'static str) -> Entry {
+        Entry {
+            name: path,
+            method,
+            pattern: Pattern::new(path),
+            scope: None,
+            callers: Callers::Any,
+            open: false,
+        }
+    }
+
+    const TABLE: &[Entry] = &[
+        entry(Method::Post, "/api/inventory/reservations"),
+        entry(Method::Delete, "/api/inventory/reservations/{orderId}"),
+        entry(Method::Get, "/api/inventory/{sku}"),
+        entry(Method::Put, "/api/inventory/{sku}"),
+        entry(Method::Get, "/api/runs/{id}/slices"),
+    ];
+
+    fn at(method: Method, path: &str) -> Option<(usize, &str)> {
+        match find(TABLE, method, path.as_bytes()) {
+            Found::Route(index, param) => Some((
+                index,
+                std::str::from_utf8(param.of(path.as_bytes())).unwrap(),
+            )),
+            Found::Method(_) | Found::Missing => None,
+        }
+    }
+
+    #[test]
+    fn finds_literals_before_parameters() {
+        assert_eq!(
+            at(Method::Post, "/api/inventory/reservations"),
+            Some((0, ""))
+        );
+        assert_eq!(
+            at(Method::Delete, "/api/inventory/reservations/7"),
+            Some((1, "7"))
+        );
+        assert_eq!(
+            at(Method::Get, "/api/inventory/SKU-1000"),
+            Some((2, "SKU-1000"))
+        );
+        assert_eq!(at(Method::Head, "/api/inventory/a"), Some((2, "a")));
+        assert_eq!(
+            at(Method::Put, "/api/inventory/a.b_c~d"),
+            Some((3, "a.b_c~d"))
+        );
+        assert_eq!(at(Method::Get, "/api/runs/12/slices"), Some((4, "12")));
+    }
+
+    #[test]
+    fn a_known_path_with_another_method_says_which() {
+        let found = find(TABLE, Method::Get, b"/api/inventory/reservations");
+        assert_eq!(found, Found::Method("/api/inventory/reservations"));
+        assert_eq!(allow(TABLE, "/api/inventory/reservations"), "POST");
+        assert_eq!(allow(TABLE, "/api/inventory/{sku}"), "GET, HEAD, PUT");
+    }
+
+    #[test]
+    fn paths_that_could_mean_two_things_are_nobodys() {
+        for path in [
+            "/api/inventory/",
+            "/api/inventory",
+            "/api/inventory/a/b",
+            "/api//inventory/a",
+            "//",
+            "/api/inventory/a%2fb",
+            "/api/inventory/%2e%2e",
+            "/api/inventory/..",
+            "",
+            "/",
+            "/api/inventory/.",
+            "/api/inventory/../orders",
+            "/api/./inventory/a",
+            "*",
+            "/api/inventory/a;b",
+            "/api/inventory/a\\b",
+            "/api/inventory/a b",
+            "/API/inventory/a",
+            "/api/inventory/\u{e4}",
+            "/api/runs//slices",
+            "/api/runs/a/b/slices",
+            "/api/runs/slices",
+        ] {
+            assert_eq!(
+                find(TABLE, Method::Get, path.as_bytes()),
+                Found::Missing,
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn tables_join() {
+        const BOTH: [Entry; 10] = concat(&[TABLE, TABLE]);
+        assert_eq!(BOTH[5].pattern.text(), TABLE[0].pattern.text());
+        assert_eq!(BOTH[9].name, TABLE[4].name);
+    }
+}

@@ -1,0 +1,60 @@
+//! The shell around every service on one core: finds the route, lets the table's dispatch obtain
+//! the permit and call the handler, and counts the answer.
+//!
+//! It owns the order of these steps. It refuses to know any service: routes, handlers and their
+//! state come as an [`App`].
+
+use runtime::{Broken, Exchange, Peer, Service};
+
+use crate::guard::{Guard, Session};
+use crate::problem;
+use crate::route::{App, Found, find};
+
+/// One core's server of the routes of `A`.
+#[derive(Debug)]
+pub struct Shell<A> {
+    app: A,
+    guard: Guard,
+}
+
+impl<A: App> Shell<A> {
+    /// Puts `guard` in front of `app`.
+    #[must_use]
+    pub fn new(app: A, guard: Guard) -> Shell<A> {
+        Shell { app, guard }
+    }
+}
+
+impl<A: App> Service for Shell<A> {
+    type Session = Session;
+
+    fn open(&self, peer: &Peer<'_>) -> Session {
+        self.guard.open(peer)
+    }
+
+    async fn call(&self, session: &mut Session, exchange: &mut Exchange<'_>) -> Result<(), Broken> {
+        let request = exchange.request();
+        let (index, result) = match find(A::ROUTES, request.method(), request.path()) {
+            Found::Route(index, param) => (
+                index,
+                self.app
+                    .call(index, param, &self.guard, session, exchange)
+                    .await,
+            ),
+            Found::Method(pattern) => {
+                problem::method_not_allowed(exchange, A::ROUTES, pattern);
+                (A::ROUTES.len(), Ok(()))
+            }
+            Found::Missing => {
+                problem::not_found(exchange);
+                (A::ROUTES.len(), Ok(()))
+            }
+        };
+        if let Some(status) = exchange.status() {
+            self.guard
+                .counters()
+                .answered(index, status, exchange.now().elapsed());
+        }
+        result
+    }
+}

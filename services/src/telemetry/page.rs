@@ -1,0 +1,138 @@
+//! The metrics page: all cores added up, under names of the OpenTelemetry and Prometheus
+//! conventions.
+//!
+//! It owns names, labels and help texts; it measures nothing. Counts with a closed set of label
+//! values are rendered even where they are zero, so that a rate is defined from the first scrape
+//! on.
+
+use std::sync::PoisonError;
+
+use metrics_export::prometheus::{Durations, Page, REQUEST_DURATION_BOUNDS_NS};
+
+use super::{
+    CacheUse, ConnectionKind, DECISIONS, STATUSES, TOKEN_RESULTS, Telemetry, process, token_label,
+};
+use crate::route::method_name;
+
+/// Adds requests, token verifications, policy decisions and connections.
+pub fn requests(telemetry: &Telemetry, page: &mut Page) {
+    let cores = telemetry
+        .cores
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    let mut durations = page.histogram(
+        "http_server_request_duration_seconds",
+        "Time from a request's arrival to its answer, by route and status.",
+    );
+    for route in 0..=telemetry.routes.len() {
+        // A request that no route took has neither a known method nor a path fit for a label.
+        let (method, path) = telemetry
+            .routes
+            .get(route)
+            .map_or(("_OTHER", "unmatched"), |entry| {
+                (method_name(entry.method), entry.pattern.text())
+            });
+        for (slot, status) in STATUSES.iter().enumerate() {
+            let mut counts = [0; REQUEST_DURATION_BOUNDS_NS.len() + 1];
+            let mut sum_ns = 0u64;
+            for series in cores
+                .iter()
+                .filter_map(|core| core.routes[route][slot].get())
+            {
+                for (total, cell) in counts.iter_mut().zip(&series.cells) {
+                    *total += cell.read();
+                }
+                sum_ns = sum_ns.wrapping_add(series.sum_ns.read());
+            }
+            if counts.iter().any(|&count| count > 0) {
+                let status = if *status == 0 {
+                    "other".to_string()
+                } else {
+                    status.to_string()
+                };
+                let labels = [
+                    ("http_request_method", method),
+                    ("http_route", path),
+                    ("http_response_status_code", status.as_str()),
+                ];
+                let bounds_ns = &REQUEST_DURATION_BOUNDS_NS;
+                durations.durations(
+                    &labels,
+                    &Durations {
+                        bounds_ns,
+                        counts: &counts,
+                        sum_ns,
+                    },
+                );
+            }
+        }
+    }
+
+    let mut tokens = page.counter(
+        "tollgate_token_verifications_total",
+        "Presented tokens by result, and by whether the cache of verified tokens answered.",
+    );
+    for (cache, cache_label) in CacheUse::ALL {
+        for index in 0..TOKEN_RESULTS {
+            let labels = [("result", token_label(index)), ("cache", cache_label)];
+            let sum = cores
+                .iter()
+                .map(|core| core.tokens[cache as usize][index].read());
+            tokens.value(&labels, sum.sum::<u64>());
+        }
+    }
+
+    let mut decisions = page.counter(
+        "tollgate_policy_decisions_total",
+        "Decisions of the policy: how far a permitted request was checked, or why it was refused.",
+    );
+    for (index, decision) in DECISIONS.iter().enumerate() {
+        let sum = cores.iter().map(|core| core.decisions[index].read());
+        decisions.value(&[("decision", *decision)], sum.sum::<u64>());
+    }
+
+    page.counter(
+        "tollgate_ping_body_bytes_total",
+        "Body bytes that ping read.",
+    )
+    .value(
+        &[],
+        cores.iter().map(|core| core.body_bytes.read()).sum::<u64>(),
+    );
+
+    let mut connections = page.counter(
+        "tollgate_connections_total",
+        "Connections ready for requests, by what they negotiated.",
+    );
+    for (kind, count) in merged(cores.iter().map(|core| {
+        core.connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    })) {
+        let labels = [
+            ("tls_version", kind.version),
+            ("cipher_suite", kind.suite),
+            ("handshake", kind.handshake),
+            ("client_certificate", kind.client_certificate),
+        ];
+        connections.value(&labels, count);
+    }
+}
+
+/// Adds the `process_*` families.
+pub fn process_figures(page: &mut Page) {
+    process::add(page);
+}
+
+fn merged(cores: impl Iterator<Item = Vec<(ConnectionKind, u64)>>) -> Vec<(ConnectionKind, u64)> {
+    let mut all: Vec<(ConnectionKind, u64)> = Vec::new();
+    for (kind, count) in cores.flatten() {
+        match all.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, sum)) => *sum += count,
+            None => all.push((kind, count)),
+        }
+    }
+    all
+}

@@ -1,0 +1,122 @@
+//! The service's own access token: asked for with client credentials, renewed before it ends, read
+//! by every core as a ready header value.
+//!
+//! It refuses to show the token: not in logs, not in errors, not in `Debug`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use authn::ScopeSet;
+use authn::grant::{RESPONSE_BYTES_MAX, TokenResponse, basic_authorization, request_form};
+
+use crate::error::ServeError;
+use crate::files;
+use crate::keeper::Keeper;
+use crate::outbound::{Caller, Outbound};
+use crate::published::Published;
+
+/// A token as it is sent.
+pub struct OwnToken {
+    authorization: Box<str>,
+}
+
+impl OwnToken {
+    /// The value of `Authorization`.
+    #[must_use]
+    pub fn authorization(&self) -> &[u8] {
+        self.authorization.as_bytes()
+    }
+}
+
+impl fmt::Debug for OwnToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OwnToken(..)")
+    }
+}
+
+/// Keeps a token of one client.
+#[derive(Debug)]
+pub struct TokenKeeper {
+    token: Arc<Published<OwnToken>>,
+    keeper: Keeper,
+}
+
+impl TokenKeeper {
+    /// Starts to keep a token of `client`, whose secret is read from `secret_path` at each try: at
+    /// the first start of a stack the authorization server is still about to make it.
+    ///
+    /// # Errors
+    /// When the address is not one or no thread can be had.
+    pub fn start(
+        client: &'static str,
+        scopes: ScopeSet,
+        secret_path: PathBuf,
+        auth_base: &str,
+        outbound: &Outbound,
+    ) -> Result<TokenKeeper, ServeError> {
+        let caller = outbound.caller(&format!("{auth_base}/oauth2/token"))?;
+        let token = Arc::new(Published::default());
+        let published = Arc::clone(&token);
+        let form = request_form(scopes);
+        let attempt = move || {
+            let secret = files::read(&secret_path).map_err(|error| error.to_string())?;
+            let secret = String::from_utf8(secret)
+                .map_err(|_| format!("{} is not text", secret_path.display()))?;
+            let (token, lives) = fetch(&caller, client, secret.trim(), &form)?;
+            published.publish(Arc::new(token));
+            Ok(renew_after(lives))
+        };
+        let keeper = Keeper::start("token", attempt)
+            .map_err(|error| ServeError::Start(format!("no thread to keep a token: {error}")))?;
+        Ok(TokenKeeper { token, keeper })
+    }
+
+    /// Where cores read the token.
+    #[must_use]
+    pub fn token(&self) -> Arc<Published<OwnToken>> {
+        Arc::clone(&self.token)
+    }
+
+    /// Asks for a new token because the present one was refused.
+    pub fn ask_refresh(&self) {
+        self.keeper.ask();
+    }
+
+    /// Why there is no token yet; `None` once there is.
+    #[must_use]
+    pub fn missing(&self) -> Option<String> {
+        if self.token.is_ready() {
+            return None;
+        }
+        let fault = self.keeper.fault();
+        Some(fault.unwrap_or_else(|| "the service's own token is not there yet".to_string()))
+    }
+}
+
+/// When to renew: at four fifths of its life, so that a few failures in a row do no harm.
+fn renew_after(lives: Duration) -> Duration {
+    (lives * 4 / 5).max(Duration::from_secs(1))
+}
+
+fn fetch(
+    caller: &Caller,
+    client: &str,
+    secret: &str,
+    form: &str,
+) -> Result<(OwnToken, Duration), String> {
+    let authorization = basic_authorization(client, secret);
+    let response = caller.post_form(&authorization, form.as_bytes(), RESPONSE_BYTES_MAX)?;
+    if response.status != 200 {
+        return Err(format!(
+            "no token for {client}: {} answered {}",
+            caller.address(),
+            response.status
+        ));
+    }
+    let answer = TokenResponse::parse(&response.body)
+        .map_err(|error| format!("no token for {client}: {}: {error}", caller.address()))?;
+    let authorization = format!("Bearer {}", *answer.token).into_boxed_str();
+    Ok((OwnToken { authorization }, Duration::from_secs(answer.ttl_s)))
+}
