@@ -8,6 +8,8 @@
 
 use std::cell::RefCell;
 
+use crate::cores::StatsRef;
+
 /// Capacity of a fresh buffer in bytes. A page: heads of ordinary requests and answers fit, and
 /// a thousand busy connections cost 8 MB.
 pub(crate) const BUFFER_BYTES: usize = 4096;
@@ -21,16 +23,27 @@ pub(crate) const BUFFER_BYTES_LARGE: usize = 64 * 1024;
 const SPARE_MAX: usize = 1024;
 
 /// The spare buffers of one core.
-#[derive(Default)]
 pub(crate) struct Buffers {
     spare: RefCell<Vec<Vec<u8>>>,
+    stats: StatsRef,
 }
 
 impl Buffers {
+    /// An empty pool, which counts what it has to allocate.
+    pub(crate) fn new(stats: StatsRef) -> Buffers {
+        Buffers {
+            spare: RefCell::default(),
+            stats,
+        }
+    }
+
     /// An empty buffer with room for [`BUFFER_BYTES`] at least.
     pub(crate) fn take(&self) -> Vec<u8> {
         let spare = self.spare.borrow_mut().pop();
-        spare.unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES))
+        spare.unwrap_or_else(|| {
+            self.stats.buffers_made.add(1);
+            Vec::with_capacity(BUFFER_BYTES)
+        })
     }
 
     /// Gives a buffer back. One that has grown is not kept: it would make the pool grow too.
@@ -51,11 +64,21 @@ impl Buffers {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::stats::CoreStats;
+
+    fn pool() -> Buffers {
+        Buffers::new(StatsRef {
+            all: Arc::new([CoreStats::default()]),
+            index: 0,
+        })
+    }
 
     #[test]
     fn a_buffer_comes_back_empty() {
-        let pool = Buffers::default();
+        let pool = pool();
         let mut buffer = pool.take();
         buffer.extend_from_slice(b"left over");
         pool.give(buffer);
@@ -63,11 +86,12 @@ mod tests {
         let buffer = pool.take();
         assert!(buffer.is_empty() && buffer.capacity() == BUFFER_BYTES);
         assert_eq!(pool.spare(), 0);
+        assert_eq!(pool.stats.buffers_made.value(), 1);
     }
 
     #[test]
     fn grown_and_surplus_buffers_are_not_kept() {
-        let pool = Buffers::default();
+        let pool = pool();
         pool.give(Vec::with_capacity(BUFFER_BYTES_LARGE));
         assert_eq!(pool.spare(), 0);
         for _ in 0..SPARE_MAX + 10 {

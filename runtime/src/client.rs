@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use proto_http::{Ask, Client, Error, ResponseHead};
+use proto_http::{Ask, BodyLength, Client, Error, ResponseHead};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
@@ -255,6 +255,12 @@ impl Call {
     /// # Errors
     /// When it is larger, malformed, too slow or cut off.
     pub async fn body(&mut self, max: usize) -> Result<&[u8], ClientError> {
+        if let BodyLength::Exact(length) = self.head().length
+            && length > max as u64
+            && !self.link().http.body_done()
+        {
+            return Err(ClientError::TooLarge);
+        }
         loop {
             let link = self.link.as_mut().expect("only drop takes the link");
             let gathered = self.inbox.gather(&mut link.http, max);

@@ -207,7 +207,7 @@ impl Local {
         let counted = stats.clone();
         Local {
             deadlines: Deadlines::new(move |kind| counted.deadlines[kind.index()].add(1)),
-            buffers: Buffers::default(),
+            buffers: Buffers::new(stats.clone()),
             stats,
             draining: Cell::new(false),
             tasks: Cell::new(0),

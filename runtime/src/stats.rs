@@ -69,8 +69,8 @@ pub struct CoreStats {
     pub bytes_out: Counter,
     /// Deadlines that struck, by [`Kind`] (`Kind::index`).
     pub deadlines: [Counter; Kind::ALL.len()],
-    /// Buffers taken out of the core's pool and not yet given back.
-    pub buffers_held: Counter,
+    /// Buffers that had to be allocated because the core's pool had none to spare.
+    pub buffers_made: Counter,
     /// Connections to upstreams that were opened.
     pub upstream_opened: Counter,
     /// Requests to upstreams that went over a connection kept from before.

@@ -162,6 +162,7 @@ impl Wire {
     pub(crate) async fn collect(&mut self, max: usize) -> Result<(), BodyError> {
         if let BodyLength::Exact(length) = self.http.request().length
             && length > max as u64
+            && !self.http.body_done()
         {
             return Err(BodyError::TooLarge);
         }

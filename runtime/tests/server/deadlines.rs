@@ -1,0 +1,140 @@
+//! Every wait has an end, and the peer is told where HTTP has words for it.
+
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+use runtime::deadline::Kind;
+
+use crate::peer::Peer;
+use crate::shop::{Up, on_each_driver};
+use crate::support::Pki;
+
+/// The limit under test; the others stay far away.
+const LIMIT_MS: u64 = 100;
+
+/// How long the limit may take to strike on a busy machine.
+const LATE: Duration = Duration::from_secs(10);
+
+fn strikes(up: &Up, kind: Kind, start: Instant) {
+    let elapsed = start.elapsed();
+    assert!(
+        elapsed >= Duration::from_millis(LIMIT_MS),
+        "{elapsed:?} is too early"
+    );
+    assert!(elapsed < LATE, "{elapsed:?} is too late");
+    assert_eq!(up.struck(kind), 1, "{kind:?}");
+}
+
+#[test]
+fn a_head_that_does_not_end_is_answered_with_408() {
+    on_each_driver(
+        |endpoint| endpoint.limits.head_ms = LIMIT_MS,
+        |up| {
+            let mut peer = Peer::connect(up.addr);
+            let start = Instant::now();
+            peer.send("GET /ping HTTP/1.1\r\nHos");
+            let response = peer.response().unwrap();
+            assert_eq!(response.status, 408);
+            assert_eq!(response.field("connection"), Some("close"));
+            strikes(&up, Kind::Head, start);
+            assert!(peer.rest().unwrap().is_empty());
+        },
+    );
+}
+
+#[test]
+fn dripping_a_head_does_not_extend_its_time() {
+    on_each_driver(
+        |endpoint| endpoint.limits.head_ms = LIMIT_MS,
+        |up| {
+            let mut peer = Peer::connect(up.addr);
+            assert_eq!(peer.get("/ping").text(), "pong");
+            peer.stream
+                .set_read_timeout(Some(Duration::from_millis(10)))
+                .unwrap();
+            let start = Instant::now();
+            let mut answer = [0; 12];
+            while peer.stream.write_all(b"G").is_ok() {
+                assert!(start.elapsed() < LATE, "it drips for ever");
+                if peer.stream.read(&mut answer).is_ok() {
+                    break;
+                }
+            }
+            assert_eq!(&answer, b"HTTP/1.1 408");
+            strikes(&up, Kind::Head, start);
+        },
+    );
+}
+
+#[test]
+fn a_body_that_does_not_come_is_answered_with_408() {
+    on_each_driver(
+        |endpoint| endpoint.limits.body_ms = LIMIT_MS,
+        |up| {
+            for head in ["Content-Length: 10", "Transfer-Encoding: chunked"] {
+                let mut peer = Peer::connect(up.addr);
+                peer.send(format!(
+                    "POST /echo HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n2\r\n"
+                ));
+                let response = peer.response().unwrap();
+                assert_eq!(response.status, 408);
+                assert_eq!(response.field("connection"), Some("close"));
+            }
+            assert_eq!(up.struck(Kind::Body), 2);
+        },
+    );
+}
+
+#[test]
+fn an_idle_connection_is_closed_without_a_word() {
+    on_each_driver(
+        |endpoint| endpoint.limits.idle_ms = LIMIT_MS,
+        |up| {
+            // Parked, and busy a moment ago: both ways of waiting for a request.
+            for requests in [0, 1, 20] {
+                let struck = up.struck(Kind::Idle);
+                let mut peer = Peer::connect(up.addr);
+                for _ in 0..requests {
+                    assert_eq!(peer.get("/ping").text(), "pong");
+                }
+                let start = Instant::now();
+                assert!(peer.rest().unwrap().is_empty());
+                assert!(start.elapsed() < LATE);
+                assert_eq!(up.struck(Kind::Idle), struck + 1);
+            }
+            up.eventually("open", 0, |stats| stats.connections_open.value());
+        },
+    );
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_cut() {
+    on_each_driver(
+        |endpoint| endpoint.limits.write_ms = LIMIT_MS,
+        |up| {
+            let mut peer = Peer::connect(up.addr);
+            peer.send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
+            up.eventually("requests", 1, |stats| stats.requests.value());
+            up.eventually("open", 0, |stats| stats.connections_open.value());
+            assert_eq!(up.struck(Kind::Write), 1);
+        },
+    );
+}
+
+#[test]
+fn a_handshake_that_does_not_come_is_cut() {
+    let config = Pki::new().server(false);
+    on_each_driver(
+        |endpoint| {
+            endpoint.tls = Some(config.clone());
+            endpoint.limits.handshake_ms = LIMIT_MS;
+        },
+        |up| {
+            let peer = Peer::connect(up.addr);
+            let start = Instant::now();
+            assert!(peer.rest().unwrap_or_default().is_empty());
+            strikes(&up, Kind::Handshake, start);
+            up.eventually("failed", 1, |stats| stats.handshakes_failed.value());
+        },
+    );
+}

@@ -1,0 +1,149 @@
+//! What a peer may take, and what it is told when it takes more.
+
+use std::net::TcpStream;
+
+use proto_http::Limits;
+use runtime::{DriverChoice, Endpoint, StartError};
+
+use crate::peer::Peer;
+use crate::shop::{Shop, Up, on_each_driver, with_each_driver};
+
+#[test]
+fn what_breaks_the_protocol_is_refused_with_its_status() {
+    let long = "x".repeat(9000);
+    let cases = [
+        ("GET /ping HTTP/1.1\r\n\r\n".to_owned(), 400),
+        (
+            "GET /ping HTTP/1.1\r\nHost: a\r\nBad Name: x\r\n\r\n".to_owned(),
+            400,
+        ),
+        ("GET /ping HTTP/2.0\r\nHost: a\r\n\r\n".to_owned(), 505),
+        (format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"), 414),
+        (
+            format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long}{long}\r\n\r\n"),
+            431,
+        ),
+        (
+            "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n".to_owned(),
+            413,
+        ),
+        (
+            "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n".to_owned(),
+            413,
+        ),
+        (
+            "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_owned(),
+            501,
+        ),
+        (
+            "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n".to_owned(),
+            400,
+        ),
+        (
+            "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: magic\r\n\r\n".to_owned(),
+            417,
+        ),
+        ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n".to_owned(), 501),
+    ];
+    on_each_driver(
+        |_| {},
+        |up| {
+            for (bytes, status) in &cases {
+                let mut peer = Peer::connect(up.addr);
+                peer.send(bytes);
+                let response = peer.response().unwrap();
+                let shown = &bytes[..bytes.len().min(80)];
+                assert_eq!(response.status, *status, "{shown:?}");
+                assert_eq!(response.field("connection"), Some("close"), "{shown:?}");
+                let kind = response.field("content-type");
+                assert_eq!(kind, Some("application/problem+json"), "{shown:?}");
+                assert!(peer.rest().unwrap().is_empty(), "{shown:?}");
+            }
+        },
+    );
+}
+
+#[test]
+fn a_refusal_reaches_a_client_that_is_still_sending() {
+    on_each_driver(
+        |endpoint| {
+            endpoint.limits.http = Limits {
+                body_bytes_max: 1000,
+                ..Limits::default()
+            };
+        },
+        |up| {
+            let mut peer = Peer::connect(up.addr);
+            peer.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+            peer.send(vec![b'x'; 100_000]);
+            assert_eq!(peer.response().unwrap().status, 413);
+        },
+    );
+}
+
+#[test]
+fn connections_over_the_limit_are_closed_at_once() {
+    on_each_driver(
+        |endpoint| endpoint.limits.connections_max = 2,
+        |up| {
+            let mut first = Peer::connect(up.addr);
+            let mut second = Peer::connect(up.addr);
+            assert_eq!(first.get("/ping").text(), "pong");
+            assert_eq!(second.get("/ping").text(), "pong");
+            let third = Peer::connect(up.addr);
+            assert!(third.rest().unwrap_or_default().is_empty());
+            assert_eq!(up.sum(|stats| stats.connections_refused.value()), 1);
+            drop(first);
+            up.eventually("open", 1, |stats| stats.connections_open.value());
+            assert_eq!(Peer::connect(up.addr).get("/ping").text(), "pong");
+        },
+    );
+}
+
+#[test]
+fn a_taken_port_is_refused_with_a_clear_sentence() {
+    with_each_driver(|choice| {
+        let start = |addr| Up::start(choice, Endpoint::new(addr, None), |core| Shop(core.clone()));
+        let first = start("127.0.0.1:0".parse().unwrap()).unwrap();
+        let Err(error) = start(first.addr) else {
+            panic!("a second server took the port of the first");
+        };
+        assert!(matches!(error, StartError::AddressInUse(addr) if addr == first.addr));
+        assert!(error.to_string().contains("another port"), "{error}");
+        let addr = first.addr;
+        let _ = first.drain(std::time::Duration::ZERO);
+        // The port is free again at once, TIME_WAIT or not.
+        drop(start(addr).unwrap());
+    });
+}
+
+#[test]
+fn the_driver_in_use_is_told() {
+    with_each_driver(|choice| {
+        let endpoint = Endpoint::new("127.0.0.1:0".parse().unwrap(), None);
+        let up = Up::start(choice, endpoint, |core| Shop(core.clone())).unwrap();
+        let expected = match choice {
+            DriverChoice::Epoll => "epoll",
+            DriverChoice::RequireIoUring | DriverChoice::Auto => "io_uring",
+        };
+        assert_eq!(up.running().driver.as_str(), expected);
+    });
+}
+
+#[test]
+fn a_server_that_is_dropped_stops() {
+    with_each_driver(|choice| {
+        let endpoint = Endpoint::new("127.0.0.1:0".parse().unwrap(), None);
+        let up = Up::start(choice, endpoint, |core| Shop(core.clone())).unwrap();
+        let addr = up.addr;
+        let mut peer = Peer::connect(addr);
+        assert_eq!(peer.get("/ping").text(), "pong");
+        drop(up);
+        assert!(peer.rest().unwrap_or_default().is_empty());
+        let start = std::time::Instant::now();
+        while TcpStream::connect(addr).is_ok() {
+            assert!(start.elapsed() < crate::peer::PATIENCE, "it still listens");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    });
+}
