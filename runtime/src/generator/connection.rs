@@ -12,14 +12,10 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use super::buffers::Queue;
 use super::{CloseReason, Counters, Dial, Event, QUEUED_BYTES_MAX, RECEIVED_BYTES_MAX, Token, sys};
 use crate::tls::{Pump, TlsFacts};
 
-/// How much room the first read of a connection has; it doubles while reads fill it.
-const READ_BYTES_MIN: usize = 4 * 1024;
-const READ_BYTES_MAX: usize = 64 * 1024;
-/// Buffers above this are given back to the allocator when they are empty.
-const KEPT_BYTES_MAX: usize = 64 * 1024;
 /// Full reads in one turn before the other connections get theirs.
 const READS_PER_TURN: usize = 4;
 
@@ -39,8 +35,8 @@ pub(super) struct Connection {
     phase: Phase,
     pump: Option<Box<Pump>>,
     tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
-    inbox: Inbox,
-    outbox: Outbox,
+    inbox: Queue,
+    outbox: Queue,
     counters: Counters,
     started: Option<Instant>,
     /// A write failed: told once everything that had arrived before was read.
@@ -108,7 +104,7 @@ impl Connection {
         };
         self.phase = Phase::Handshaking;
         let mut pump = Pump::client(config, name).map_err(tls)?;
-        pump.take(&mut self.outbox.bytes);
+        pump.take(self.outbox.tail());
         self.pump = Some(Box::new(pump));
         self.flush()
     }
@@ -126,15 +122,15 @@ impl Connection {
             return Ok(false);
         }
         if let Some(pump) = &mut self.pump {
-            pump.write(plain, &mut self.outbox.bytes).map_err(tls)?;
+            pump.write(plain, self.outbox.tail()).map_err(tls)?;
             if waiting == 0 {
                 self.flush()?;
             }
         } else if waiting > 0 {
-            self.outbox.bytes.extend_from_slice(plain);
+            self.outbox.tail().extend_from_slice(plain);
         } else {
             let written = self.write(plain)?;
-            self.outbox.bytes.extend_from_slice(&plain[written..]);
+            self.outbox.tail().extend_from_slice(&plain[written..]);
         }
         Ok(true)
     }
@@ -146,7 +142,7 @@ impl Connection {
             return Ok(());
         }
         let mut outbox = std::mem::take(&mut self.outbox);
-        let written = self.write(outbox.rest());
+        let written = self.write(outbox.unspent());
         outbox.spend(*written.as_ref().unwrap_or(&0));
         self.outbox = outbox;
         written.map(|_| ())
@@ -171,7 +167,8 @@ impl Connection {
                     CloseReason::Reset => {
                         self.broken = Some(CloseReason::Reset);
                         self.unread = true;
-                        written = bytes.len();
+                        self.counters.bytes_out += written as u64;
+                        return Ok(bytes.len());
                     }
                     reason => return Err(reason),
                 },
@@ -235,16 +232,16 @@ impl Connection {
     ) -> Result<(), CloseReason> {
         self.counters.bytes_in += bytes.len() as u64;
         let Some(pump) = &mut self.pump else {
-            self.inbox.bytes.extend_from_slice(bytes);
+            self.inbox.tail().extend_from_slice(bytes);
             report.received();
             return Ok(());
         };
-        let before = self.inbox.bytes.len();
-        let fed = pump.feed(bytes, &mut self.inbox.bytes);
+        let before = self.inbox.len();
+        let fed = pump.feed(bytes, self.inbox.tail());
         let ready = pump.ready();
         let ended = pump.peer_closed();
         if pump.wants_write() {
-            pump.take(&mut self.outbox.bytes);
+            pump.take(self.outbox.tail());
             let flushed = if self.blocked { Ok(()) } else { self.flush() };
             if fed.is_ok() {
                 flushed?;
@@ -258,7 +255,7 @@ impl Connection {
                 .map(|(total, connect)| total - connect);
             report.events.push(Event::Connected(report.token));
         }
-        if self.inbox.bytes.len() > before {
+        if self.inbox.len() > before {
             report.received();
         }
         fed.map_err(tls)?;
@@ -292,11 +289,11 @@ impl Connection {
     }
 
     pub(super) fn received(&self) -> &[u8] {
-        &self.inbox.bytes[self.inbox.start..]
+        self.inbox.unspent()
     }
 
     pub(super) fn consume(&mut self, count: usize) {
-        self.inbox.consume(count);
+        self.inbox.spend(count);
     }
 
     pub(super) fn queued(&self) -> usize {
@@ -315,7 +312,7 @@ impl Connection {
     pub(super) fn say_goodbye(&mut self) {
         if self.phase == Phase::Open && self.broken.is_none() && self.pump.is_some() {
             if let Some(pump) = &mut self.pump {
-                pump.close(&mut self.outbox.bytes);
+                pump.close(self.outbox.tail());
             }
             // The connection ends either way.
             let _ = self.flush();
@@ -334,7 +331,7 @@ impl Connection {
     pub(super) fn reset(&mut self) {
         let mut inbox = std::mem::take(&mut self.inbox);
         let mut outbox = std::mem::take(&mut self.outbox);
-        inbox.consume(usize::MAX);
+        inbox.spend(usize::MAX);
         outbox.spend(usize::MAX);
         *self = Connection {
             inbox,
@@ -353,86 +350,4 @@ fn tls(error: crate::tls::TlsError) -> CloseReason {
 fn bind_source(socket: &Socket, source: SocketAddr) -> io::Result<()> {
     sys::bind_address_no_port(socket)?;
     socket.bind(&SockAddr::from(source))
-}
-
-/// Received plaintext: `bytes[start..]` waits for the caller.
-#[derive(Default)]
-struct Inbox {
-    bytes: Vec<u8>,
-    start: usize,
-    /// How much room the next read gets.
-    room: usize,
-}
-
-impl Inbox {
-    fn len(&self) -> usize {
-        self.bytes.len() - self.start
-    }
-
-    /// One read straight into the buffer; tells how many bytes there was room for.
-    fn read_from(&mut self, socket: &Socket) -> (usize, io::Result<usize>) {
-        self.room = self.room.clamp(READ_BYTES_MIN, READ_BYTES_MAX);
-        self.make_room();
-        let asked = self.bytes.capacity() - self.bytes.len();
-        let read = sys::receive(socket, &mut self.bytes);
-        if matches!(read, Ok(count) if count == asked) {
-            self.room = asked.saturating_mul(2);
-        }
-        (asked, read)
-    }
-
-    fn make_room(&mut self) {
-        if self.bytes.capacity() - self.bytes.len() >= self.room {
-            return;
-        }
-        if self.start > 0 {
-            self.bytes.drain(..self.start);
-            self.start = 0;
-        }
-        if self.bytes.capacity() - self.bytes.len() < self.room {
-            self.bytes.reserve(self.room);
-        }
-    }
-
-    fn consume(&mut self, count: usize) {
-        self.start = self.start.saturating_add(count).min(self.bytes.len());
-        if self.start == self.bytes.len() {
-            self.bytes.clear();
-            self.start = 0;
-            if self.bytes.capacity() > KEPT_BYTES_MAX {
-                self.bytes.shrink_to(READ_BYTES_MIN);
-            }
-        } else if self.start > KEPT_BYTES_MAX.max(self.len()) {
-            self.bytes.drain(..self.start);
-            self.start = 0;
-        }
-    }
-}
-
-/// Bytes on their way out: `bytes[start..]` waits for TCP.
-#[derive(Default)]
-struct Outbox {
-    bytes: Vec<u8>,
-    start: usize,
-}
-
-impl Outbox {
-    fn len(&self) -> usize {
-        self.bytes.len() - self.start
-    }
-
-    fn rest(&self) -> &[u8] {
-        &self.bytes[self.start..]
-    }
-
-    fn spend(&mut self, count: usize) {
-        self.start = self.start.saturating_add(count).min(self.bytes.len());
-        if self.start == self.bytes.len() {
-            self.bytes.clear();
-            self.start = 0;
-            if self.bytes.capacity() > KEPT_BYTES_MAX {
-                self.bytes.shrink_to(0);
-            }
-        }
-    }
 }
