@@ -13,6 +13,7 @@ pub mod plan;
 pub mod proof;
 pub mod random;
 pub mod record;
+pub mod report;
 pub mod results;
 pub mod schedule;
 pub mod slice;

@@ -29,8 +29,10 @@ pub struct Findings {
 pub struct Kept {
     /// All open-loop slices that count, as one.
     pub times: Times,
-    /// The same slice by slice, as a histogram log.
-    pub log: Log,
+    /// The same slice by slice, as a histogram log that begins with the first of them.
+    pub log: Option<Log>,
+    label: String,
+    began: Duration,
 }
 
 impl Findings {
@@ -38,7 +40,9 @@ impl Findings {
     pub(super) fn of(variants: &[Variant]) -> Findings {
         let kept = |variant: &Variant| Kept {
             times: Times::empty(),
-            log: Log::new(Duration::ZERO, &variant.label),
+            log: None,
+            label: variant.label.clone(),
+            began: Duration::ZERO,
         };
         Findings {
             variants: variants.iter().map(kept).collect(),
@@ -99,15 +103,23 @@ impl Findings {
 impl Kept {
     fn add(&mut self, slice: &Slice, times: &Times) -> Result<(), String> {
         self.times.add(times);
+        let start = Duration::from_nanos(slice.start_unix_ns);
+        let log = match &mut self.log {
+            Some(log) => log,
+            None => {
+                self.began = start;
+                self.log.insert(Log::new(start, &self.label))
+            }
+        };
         let histograms = [
             ("response", &times.response),
             ("service", &times.service),
             ("lateness", &times.lateness),
         ];
         for (tag, histogram) in histograms {
-            self.log.push(&Interval {
+            log.push(&Interval {
                 tag,
-                start: Duration::from_nanos(slice.start_unix_ns),
+                start: start.saturating_sub(self.began),
                 length: Duration::from_nanos(slice.duration_ns),
                 histogram,
             })?;
