@@ -4,11 +4,14 @@
 //! everything that decides is pure. It refuses to know how the servers of the shop are built.
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod check;
 pub mod cpu;
+pub mod directory;
 pub mod environment;
 pub mod experiment;
 pub mod generator;
+pub mod matrix;
 pub mod plan;
 pub mod proof;
 pub mod random;

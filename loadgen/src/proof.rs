@@ -8,6 +8,7 @@
 
 use authn::{Profile, TokenCheck, Transport};
 use metrics_export::prometheus::Scrape;
+use metrics_export::run::SliceKind;
 
 use crate::experiment::Check;
 use crate::plan::{Tokens, Variant};
@@ -41,6 +42,8 @@ pub struct Pages {
 pub struct Sent<'a> {
     /// The variant.
     pub variant: &'a Variant,
+    /// What the slice did.
+    pub kind: SliceKind,
     /// The generator's record.
     pub record: &'a SliceRecord,
     /// The services that each request passes once, the first being the one that the generator
@@ -56,7 +59,57 @@ pub fn checks(sent: &Sent<'_>, pages: &[Pages]) -> Vec<Check> {
     checks.push(requests(sent, pages));
     checks.push(tokens(sent, pages));
     checks.push(policy(sent, pages));
+    checks.push(replies(sent));
+    if sent.kind == SliceKind::Connect {
+        checks.push(new_connections(sent, pages));
+    }
     checks
+}
+
+/// No order was refused, and no other reply was wrong.
+fn replies(sent: &Sent<'_>) -> Check {
+    let statuses: Vec<String> = sent
+        .record
+        .statuses
+        .iter()
+        .map(|(status, count)| format!("{count} of status {status}"))
+        .collect();
+    let found = format!(
+        "{}; errors: {}",
+        statuses.join(", "),
+        sent.record.errors.total()
+    );
+    let holds = sent.record.accounted() && !sent.record.statuses.contains_key(&409);
+    Check {
+        claim: "no order was refused for want of stock",
+        holds,
+        found,
+    }
+}
+
+/// Each request had a connection of its own, and each of those a full handshake.
+fn new_connections(sent: &Sent<'_>, pages: &[Pages]) -> Check {
+    let record = sent.record;
+    let opened = record.connections.opened as f64;
+    let arrived = sent
+        .path
+        .first()
+        .and_then(|first| between(pages, first, CONNECTIONS, &[]));
+    let full = record.connections.handshakes_full;
+    let is_plain = sent.variant.profile.transport == Transport::Plain;
+    let holds = record.connections.opened >= record.ok
+        && arrived.is_some_and(|arrived| arrived >= record.ok as f64 && arrived <= opened)
+        && (is_plain || full >= record.ok);
+    let found = format!(
+        "{} requests, {opened} connections opened, {} arrived, {full} full handshakes",
+        record.ok,
+        shown(arrived)
+    );
+    Check {
+        claim: "every request had a new connection",
+        holds,
+        found,
+    }
 }
 
 /// As the generator's own connections tell it.
@@ -299,7 +352,7 @@ mod tests {
 
     fn failures(variant: &Variant, case: &Case) -> Vec<&'static str> {
         let mut record = SliceRecord::empty();
-        (record.sent, record.ok) = (100, 100);
+        (record.intended, record.sent, record.ok) = (100, 100, 100);
         if variant.profile.transport != Transport::Plain {
             record.tls.push(TlsProof {
                 version: TLS_VERSION.into(),
@@ -316,6 +369,7 @@ mod tests {
         }];
         let sent = Sent {
             variant,
+            kind: SliceKind::Open,
             record: &record,
             path: &["gateway"],
         };
@@ -438,6 +492,7 @@ mod tests {
         };
         let sent = Sent {
             variant: &variant,
+            kind: SliceKind::Open,
             record: &record,
             path: &["gateway"],
         };
