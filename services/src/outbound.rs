@@ -41,6 +41,12 @@ impl Outbound {
     /// The first file that cannot be used.
     pub fn load(config: &ServiceConfig) -> Result<Outbound, ServeError> {
         let transport = config.upstream().transport;
+        if !config.calls_others() {
+            return Ok(Outbound {
+                transport,
+                tls: None,
+            });
+        }
         // Keys and tokens may come from an https issuer even where services speak plain HTTP.
         let auth_by_tls = config.auth_base().starts_with("https://")
             || matches!(config.key_source(), KeySource::Url(url) if url.starts_with("https://"));
