@@ -12,7 +12,7 @@
 mod findings;
 mod order;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 

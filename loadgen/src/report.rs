@@ -72,7 +72,7 @@ pub fn text(run: &Run, paint: Paint) -> String {
     section(
         &mut out,
         paint,
-        "What each layer costs in server CPU",
+        "What each layer costs in server CPU, per request or (per conn.) per new connection",
         &cost_table(run),
     );
     out.push_str(&floor(run));
@@ -86,7 +86,11 @@ pub fn text(run: &Run, paint: Paint) -> String {
 
 fn section(out: &mut String, paint: Paint, title: &str, table: &Table) {
     let title = paint.wrap("1", title);
-    write!(out, "\n{title}\n{table}\n").expect("writing to a String does not fail");
+    write!(out, "\n{title}\n").expect("writing to a String does not fail");
+    for line in table.lines() {
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
 }
 
 fn heading(run: &Run, paint: Paint) -> String {
@@ -220,22 +224,35 @@ fn errors(result: &VariantResult) -> String {
 }
 
 fn cost_table(run: &Run) -> Table {
-    let mut table = table(["layer", "", "us", "95% interval", "", "per"].into_iter());
+    let mut table = table(["layer", "", "us", "95% interval", ""].into_iter());
     let layers = run
         .costs
         .iter()
         .filter(|cost| cost.id != crate::stats::CONTROL);
     for cost in layers {
+        let per = if cost.per == "request" {
+            ""
+        } else {
+            ", per connection"
+        };
         table.add_row(vec![
-            Cell::new(&cost.label),
-            Cell::new(&cost.formula),
+            Cell::new(format!("{}{per}", cost.label)),
+            Cell::new(cost.formula.replace(' ', "")),
             Cell::new(signed(cost.estimate_ns)).set_alignment(CellAlignment::Right),
             Cell::new(interval(cost)),
-            Cell::new(&cost.words),
-            Cell::new(&cost.per),
+            Cell::new(in_short(cost.verdict)),
         ]);
     }
     table
+}
+
+/// The verdict in the few words that a table has room for.
+fn in_short(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Resolved => "resolved",
+        Verdict::WithinNoise => "not resolved: noise floor",
+        Verdict::TooFewRounds => "too few rounds",
+    }
 }
 
 fn floor(run: &Run) -> String {
