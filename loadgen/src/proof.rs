@@ -20,7 +20,7 @@ const DECISIONS: &str = "tollgate_policy_decisions_total";
 const REQUESTS: &str = "http_server_request_duration_seconds_count";
 
 /// The version that every TLS connection must have.
-const TLS_VERSION: &str = "TLSv1_3";
+const TLS_VERSION: &str = "TLSv1.3";
 
 /// How many tokens a service may look at anew in a slice of repeats: its peer's own token is
 /// replaced before it ends, and each core sees the new one once.
@@ -428,7 +428,7 @@ mod tests {
         for (case, claims) in [
             (
                 Case {
-                    version: "TLSv1_2",
+                    version: "TLSv1.2",
                     ..GOOD
                 },
                 vec![transport],

@@ -268,7 +268,7 @@ impl Connections {
 /// What the connections of a slice had agreed on, with how many agreed on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsProof {
-    /// Protocol version, `TLSv1_3` or `TLSv1_2`.
+    /// Protocol version, `TLSv1.3` or `TLSv1.2`.
     pub version: String,
     /// Cipher suite by its registered name.
     pub suite: String,
@@ -336,7 +336,7 @@ mod tests {
     #[test]
     fn proofs_of_one_kind_are_one_row() {
         let proof = TlsProof {
-            version: "TLSv1_3".into(),
+            version: "TLSv1.3".into(),
             suite: "TLS13_AES_128_GCM_SHA256".into(),
             group: "X25519".into(),
             resumed: false,
