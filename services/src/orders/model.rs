@@ -1,7 +1,8 @@
 //! The JSON of the orders service.
 //!
 //! Owns what an order must look like and the bounds of each member. Members that are not known are
-//! ignored. An amount is kept as the text it came as: a binary fraction would not be what was ordered.
+//! ignored. An amount is kept as the text it came as: a binary fraction would not be what was
+//! ordered.
 
 use std::borrow::Cow;
 

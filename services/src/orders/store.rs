@@ -1,20 +1,22 @@
 //! The newest orders, written by the core that took them and read by any.
 //!
-//! Owns the memory of orders and the rule which of them are kept: the newest `retained` of the whole
-//! service. It refuses to look inside: an order is a run of bytes ([`crate::orders::record`]).
+//! Owns the memory of orders and the rule which of them are kept: the newest `retained` of the
+//! whole service. It refuses to look inside: an order is a run of bytes
+//! ([`crate::orders::record`]).
 //!
 //! # How
-//! Each core has a shard that only it writes ([`Writer`], one per shard). A shard is a log, segments
-//! of words in which records lie one after another, and an index, a ring of where each record lies.
-//! The id of an order is its shard and its sequence there, so finding it is an index computation.
+//! Each core has a shard that only it writes ([`Writer`], one per shard). A shard is a log,
+//! segments of words in which records lie one after another, and an index, a ring of where each
+//! record lies. The id of an order is its shard and its sequence there, so finding it is an index
+//! computation.
 //!
 //! How old an order is, is told by its *number* in the count of all orders, one shared counter: it
 //! is kept while fewer than `retained` were issued after it. That one rule serves four times. It
 //! tells 410 from 200. It frees a segment of the log once the last record in it is that old. It
 //! makes the index slot of a record free before the ring comes round to it (a shard's own orders
-//! are numbered upwards, and the ring has `retained` slots). And it validates a read: whoever copied
-//! a record and then finds its number still among the newest knows that nothing of it had been
-//! overwritten, since that happens to old records only.
+//! are numbered upwards, and the ring has `retained` slots). And it validates a read: whoever
+//! copied a record and then finds its number still among the newest knows that nothing of it had
+//! been overwritten, since that happens to old records only.
 //!
 //! # Chosen against
 //! - a map with reclamation (dashmap, papaya, a skip list): four to thirty times as long per insert
@@ -68,7 +70,8 @@ pub enum Miss {
 pub enum Unkept {
     /// A part of it is longer than its bound.
     TooLong,
-    /// The shard's memory is used up by newer orders. A bound that other bounds keep from being met.
+    /// The shard's memory is used up by newer orders. A bound that other bounds keep from being
+    /// met.
     Full,
 }
 
@@ -146,7 +149,8 @@ impl Orders {
     pub fn find<'b>(&self, id: OrderId, buffer: &'b mut Vec<u8>) -> Result<Order<'b>, Miss> {
         let (shard, sequence) = id.place(self.tag).ok_or(Miss::NotFound)?;
         let shard = self.shards.get(shard).ok_or(Miss::NotFound)?;
-        // Acquire: pairs with the Release at the end of `insert`. Below it, slot and record are whole.
+        // Acquire: pairs with the Release at the end of `insert`. Below it, slot and record are
+        // whole.
         if sequence >= shard.next.load(Ordering::Acquire) {
             return Err(Miss::NotFound);
         }
