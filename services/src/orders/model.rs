@@ -157,7 +157,10 @@ fn amount(value: &RawValue) -> Result<&str, Invalid> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::orders::{id::InstanceTag, record::Draft};
+    use crate::orders::{
+        id::{InstanceTag, Spot},
+        record::Draft,
+    };
 
     #[test]
     fn an_order_is_read_and_unknown_members_are_ignored() {
@@ -222,7 +225,14 @@ mod tests {
         };
         let mut record = Vec::new();
         draft.write(&mut record).expect("within bounds");
-        let id = OrderId::new(InstanceTag::random(), 0, 1);
+        let id = OrderId::new(
+            InstanceTag::random(),
+            Spot {
+                shard: 0,
+                slot: 0,
+                attempt: 1,
+            },
+        );
         let mut out = Vec::new();
         write_order(&mut out, id, &Order::read(&record).expect("whole"));
         let mut buffer = [0; TEXT_BYTES];
