@@ -4,21 +4,22 @@
 //! everything that decides is pure. It refuses to know how the servers of the shop are built.
 #![forbid(unsafe_code)]
 
-pub mod bench;
+mod drive;
+mod pool;
+mod recorder;
+mod template;
+mod worker;
+
 pub mod check;
 pub mod cpu;
-pub mod directory;
 pub mod environment;
 pub mod experiment;
 pub mod generator;
-pub mod matrix;
 pub mod plan;
-pub mod proof;
 pub mod random;
 pub mod record;
-pub mod report;
-pub mod results;
 pub mod schedule;
+pub mod session;
 pub mod slice;
 pub mod stack;
 pub mod stats;

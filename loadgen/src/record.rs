@@ -44,6 +44,10 @@ pub struct SliceRecord {
     pub intended: u64,
     /// Requests whose bytes were handed to the kernel.
     pub sent: u64,
+    /// Those of `sent` that were sent before the slice's time was over.
+    pub sent_in_window: u64,
+    /// Requests had send times of their own; otherwise each waited for the reply before.
+    pub open_loop: bool,
     /// Good replies: the number of samples.
     pub ok: u64,
     /// Good replies that arrived before the slice's time was over; `window_ns` is its length.
@@ -82,15 +86,46 @@ pub struct SliceRecord {
 impl SliceRecord {
     /// A record of nothing, to add to.
     pub fn empty() -> SliceRecord {
+        SliceRecord::over([(); 5].map(|()| histogram()))
+    }
+
+    /// Makes it a record of nothing again, in the same memory; the driver and the number of
+    /// workers stay.
+    pub(crate) fn clear(&mut self) {
+        let none = Histogram::new(0).expect("no digits are allowed");
+        let histograms = [
+            &mut self.response,
+            &mut self.service,
+            &mut self.lateness,
+            &mut self.connect,
+            &mut self.handshake,
+        ];
+        let kept = histograms.map(|histogram| {
+            histogram.reset();
+            std::mem::replace(histogram, none.clone())
+        });
+        let (driver, workers) = (self.driver, self.workers);
+        *self = SliceRecord {
+            driver,
+            workers,
+            ..SliceRecord::over(kept)
+        };
+    }
+
+    /// A record of nothing over these histograms, which are empty.
+    fn over(histograms: [Histogram<u64>; 5]) -> SliceRecord {
+        let [response, service, lateness, connect, handshake] = histograms;
         SliceRecord {
-            response: histogram(),
-            service: histogram(),
-            lateness: histogram(),
-            connect: histogram(),
-            handshake: histogram(),
+            response,
+            service,
+            lateness,
+            connect,
+            handshake,
             saturated: 0,
             intended: 0,
             sent: 0,
+            sent_in_window: 0,
+            open_loop: false,
             ok: 0,
             ok_in_window: 0,
             errors: Errors::default(),
@@ -140,6 +175,8 @@ impl SliceRecord {
         self.saturated += other.saturated;
         self.intended += other.intended;
         self.sent += other.sent;
+        self.sent_in_window += other.sent_in_window;
+        self.open_loop |= other.open_loop;
         self.ok += other.ok;
         self.ok_in_window += other.ok_in_window;
         self.errors.merge(&other.errors);
@@ -167,12 +204,20 @@ impl SliceRecord {
         self.interrupted |= other.interrupted;
     }
 
-    /// Good replies per second of the slice's time.
+    /// The rate that came about. Open loop: requests sent within the slice's time, to hold
+    /// against the rate that was asked for (the last replies are due after that time, and a short
+    /// slice must not be blamed for them). Closed loop: good replies within the slice's time.
     pub fn achieved_per_second(&self) -> f64 {
-        per_second(self.ok_in_window, self.window_ns)
+        let count = if self.open_loop {
+            self.sent_in_window
+        } else {
+            self.ok_in_window
+        };
+        per_second(count, self.window_ns)
     }
 
-    /// Requests taken up per second of the slice's time: in an open loop what was asked for.
+    /// Requests that became due per second of the slice's time: in an open loop what was asked
+    /// for, unless the slice was interrupted.
     pub fn intended_per_second(&self) -> f64 {
         per_second(self.intended, self.window_ns)
     }
@@ -251,6 +296,8 @@ pub struct Connections {
     pub handshakes_full: u64,
     /// Resumed TLS handshakes.
     pub handshakes_resumed: u64,
+    /// Times that the target asked for a client certificate and was given one.
+    pub certificates_presented: u64,
 }
 
 impl Connections {
@@ -262,18 +309,19 @@ impl Connections {
         self.closed_by_target += other.closed_by_target;
         self.handshakes_full += other.handshakes_full;
         self.handshakes_resumed += other.handshakes_resumed;
+        self.certificates_presented += other.certificates_presented;
     }
 }
 
 /// What the connections of a slice had agreed on, with how many agreed on it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TlsProof {
     /// Protocol version, `TLSv1.3` or `TLSv1.2`.
-    pub version: String,
-    /// Cipher suite by its registered name.
-    pub suite: String,
-    /// Key exchange group by its registered name; empty when unknown.
-    pub group: String,
+    pub version: &'static str,
+    /// Cipher suite by its IANA name.
+    pub suite: &'static str,
+    /// Key exchange group by its IANA name; `none` where a resumption made no exchange.
+    pub group: &'static str,
     /// The session was resumed.
     pub resumed: bool,
     /// How many connections of the slice, kept or opened.
@@ -290,7 +338,7 @@ pub(crate) fn add_proof(proofs: &mut Vec<TlsProof>, proof: &TlsProof) {
     });
     match known {
         Some(known) => known.connections += proof.connections,
-        None => proofs.push(proof.clone()),
+        None => proofs.push(*proof),
     }
 }
 
@@ -336,9 +384,9 @@ mod tests {
     #[test]
     fn proofs_of_one_kind_are_one_row() {
         let proof = TlsProof {
-            version: "TLSv1.3".into(),
-            suite: "TLS13_AES_128_GCM_SHA256".into(),
-            group: "X25519".into(),
+            version: "TLSv1.3",
+            suite: "TLS_AES_128_GCM_SHA256",
+            group: "x25519",
             resumed: false,
             connections: 1,
         };

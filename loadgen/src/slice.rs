@@ -14,6 +14,15 @@ use crate::{
 const QUEUE_MIN: u64 = 1024;
 const QUEUE_MAX: u64 = 1 << 20;
 
+/// Connections of one slice: the most that one address of each end allows, many times over.
+const CONNECTIONS_MAX: usize = 1 << 20;
+
+/// Times are kept in ns, and nobody waits longer.
+const DURATION_MAX: Duration = Duration::from_secs(30 * 86_400);
+
+/// The histograms' bound.
+const TIMEOUT_MAX: Duration = Duration::from_nanos(crate::record::LATENCY_NS_MAX);
+
 /// When requests are sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Arrivals {
@@ -90,6 +99,27 @@ impl SliceSpec {
             tokens: Tokens::none(),
             queue_max: None,
         }
+    }
+
+    /// Tells what makes no sense in it, as a sentence.
+    pub(crate) fn check(&self, workers: usize) -> Result<(), String> {
+        if self.connections < workers {
+            return Err(format!(
+                "{} connections cannot be spread over {workers} workers: give at least {workers}, \
+                 or use fewer workers",
+                self.connections
+            ));
+        }
+        if self.connections > CONNECTIONS_MAX {
+            return Err(format!("at most {CONNECTIONS_MAX} connections can be used"));
+        }
+        if self.duration.is_zero() || self.duration > DURATION_MAX {
+            return Err("a slice lasts longer than nothing and at most 30 days".into());
+        }
+        if self.timeout.is_zero() || self.timeout > TIMEOUT_MAX {
+            return Err("the time-out must be longer than nothing and at most an hour".into());
+        }
+        Ok(())
     }
 
     /// Room in one worker's queue.

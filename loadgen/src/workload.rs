@@ -1,23 +1,19 @@
-//! What is asked: requests as templates, made once per target and filled in per request without
-//! allocation. The workloads of the reference shop are here, and one for any URL of a user's. It
-//! refuses to know where requests go and when.
-//!
-//! Only a few places vary: the token, a unique id, and a choice from a list. In a body they have a
-//! fixed width, so that Content-Length is a constant; a template where nothing varies is rendered
-//! once and sent as it is.
+//! What is asked, as data: the workloads of the reference shop, and one for any URL of a user's.
+//! It checks that what a user gave can go on the wire as it is, and refuses to know where requests
+//! go and when.
 
 use std::{fmt, sync::Arc};
 
-use crate::{check::Expect, random::Random};
+use crate::check::Expect;
 
 /// The SKUs that the reference shop starts with.
 pub const SKUS: [&str; 3] = ["SKU-1000", "SKU-2000", "SKU-3000"];
 
 /// Items in an order: they make its body about 1 KB long.
-const ORDER_ITEMS: usize = 80;
+pub(crate) const ORDER_ITEMS: usize = 80;
 
 /// Bytes of a unique id: it has the shape of a UUID.
-const UNIQUE_BYTES: usize = 36;
+pub(crate) const UNIQUE_BYTES: usize = 36;
 
 /// One kind of request, and what a good reply to it is.
 #[derive(Clone, Debug)]
@@ -56,7 +52,7 @@ impl Piece {
     }
 
     /// Bytes that this stretch always has; `None` if that varies.
-    fn width(&self) -> Option<usize> {
+    pub(crate) fn width(&self) -> Option<usize> {
         match self {
             Piece::Text(text) => Some(text.len()),
             Piece::Unique => Some(UNIQUE_BYTES),
@@ -226,166 +222,14 @@ impl fmt::Display for WorkloadError {
 
 impl std::error::Error for WorkloadError {}
 
-/// A workload made ready for one target: bytes with gaps.
-#[derive(Clone, Debug)]
-pub(crate) struct Template {
-    parts: Vec<Part>,
-    pub(crate) expect: Expect,
-    pub(crate) method: String,
-    pub(crate) varies: bool,
-}
-
-#[derive(Clone, Debug)]
-enum Part {
-    Text(Vec<u8>),
-    Token,
-    Close,
-    Unique,
-    Choice(Arc<[Box<str>]>),
-}
-
-/// What the gaps of a worker's requests are filled with.
-#[derive(Debug)]
-pub(crate) struct Filling {
-    prefix: [u8; 19],
-    count: u64,
-    random: Random,
-}
-
-impl Filling {
-    /// `seed` must differ between workers and between runs against the same server, or ids repeat.
-    pub(crate) fn new(seed: u64) -> Filling {
-        let mut random = Random::new(seed);
-        let mut prefix = *b"00000000-0000-4000-";
-        let places = (0..8).chain(9..13).chain(15..18);
-        fill_hex(&mut prefix, places, random.next_u64());
-        Filling {
-            prefix,
-            count: 0,
-            random,
-        }
-    }
-
-    fn unique(&mut self, out: &mut Vec<u8>) {
-        let mut rest = *b"8000-000000000000";
-        self.count += 1;
-        fill_hex(&mut rest, (1..4).chain(5..17), self.count);
-        out.extend_from_slice(&self.prefix);
-        out.extend_from_slice(&rest);
-    }
-}
-
-/// Writes `value` in hexadecimal over the named places, the lowest digit at the last of them.
-fn fill_hex(text: &mut [u8], places: impl DoubleEndedIterator<Item = usize>, mut value: u64) {
-    for place in places.rev() {
-        text[place] = b"0123456789abcdef"[(value & 15) as usize];
-        value >>= 4;
-    }
-}
-
-impl Template {
-    /// Checks a workload and lays its request out. `host` is the Host field of the target.
-    pub(crate) fn new(workload: &Workload, host: &str) -> Result<Template, WorkloadError> {
-        check(workload)?;
-        let given = |name: &str| {
-            workload
-                .fields
-                .iter()
-                .any(|(field, _)| field.eq_ignore_ascii_case(name))
-        };
-        let mut template = Template {
-            parts: Vec::new(),
-            expect: workload.expect,
-            method: workload.method.clone(),
-            varies: false,
-        };
-        template.text(format!("{} ", workload.method).as_bytes());
-        template.pieces(&workload.path);
-        template.text(b" HTTP/1.1\r\n");
-        if !given("host") {
-            template.text(format!("Host: {host}\r\n").as_bytes());
-        }
-        for (name, value) in &workload.fields {
-            template.text(name.as_bytes());
-            template.text(b": ");
-            template.text(value);
-            template.text(b"\r\n");
-        }
-        if !given("authorization") {
-            template.parts.push(Part::Token);
-        }
-        let length: usize = workload.body.iter().filter_map(Piece::width).sum();
-        // RFC 9110 section 8.6: a length is sent with methods that anticipate content even when
-        // there is none.
-        if length > 0 || matches!(workload.method.as_str(), "POST" | "PUT" | "PATCH") {
-            template.text(format!("Content-Length: {length}\r\n").as_bytes());
-        }
-        template.parts.push(Part::Close);
-        template.text(b"\r\n");
-        template.pieces(&workload.body);
-        Ok(template)
-    }
-
-    /// Writes one request. `last` says that the connection is closed after it.
-    pub(crate) fn render(
-        &self,
-        out: &mut Vec<u8>,
-        token: Option<&str>,
-        last: bool,
-        filling: &mut Filling,
-    ) {
-        for part in &self.parts {
-            match part {
-                Part::Text(text) => out.extend_from_slice(text),
-                Part::Token => {
-                    if let Some(token) = token {
-                        out.extend_from_slice(b"Authorization: Bearer ");
-                        out.extend_from_slice(token.as_bytes());
-                        out.extend_from_slice(b"\r\n");
-                    }
-                }
-                Part::Close => {
-                    if last {
-                        out.extend_from_slice(b"Connection: close\r\n");
-                    }
-                }
-                Part::Unique => filling.unique(out),
-                Part::Choice(list) => {
-                    let draw = u128::from(filling.random.next_u64()) * list.len() as u128;
-                    let index = (draw >> 64) as usize;
-                    out.extend_from_slice(list[index].as_bytes());
-                }
-            }
-        }
-    }
-
-    fn text(&mut self, text: &[u8]) {
-        match self.parts.last_mut() {
-            Some(Part::Text(before)) => before.extend_from_slice(text),
-            _ => self.parts.push(Part::Text(text.to_vec())),
-        }
-    }
-
-    fn pieces(&mut self, pieces: &[Piece]) {
-        for piece in pieces {
-            match piece {
-                Piece::Text(text) => self.text(text),
-                Piece::Unique => self.parts.push(Part::Unique),
-                Piece::Choice(list) => self.parts.push(Part::Choice(Arc::clone(list))),
-            }
-            self.varies |= !matches!(piece, Piece::Text(_));
-        }
-    }
-}
-
 /// A request head that cannot be mistaken for two: what a user gave goes on the wire as it is.
-fn check(workload: &Workload) -> Result<(), WorkloadError> {
+pub(crate) fn check(workload: &Workload) -> Result<(), WorkloadError> {
     let method = &workload.method;
     if method.is_empty() || !method.bytes().all(is_token_byte) || method == "CONNECT" {
         return Err(WorkloadError::Method(method.clone()));
     }
     let mut path = workload.path.iter().flat_map(|piece| match piece {
-        Piece::Text(text) => text.iter().copied().collect::<Vec<u8>>(),
+        Piece::Text(text) => text.clone(),
         Piece::Unique => Vec::new(),
         Piece::Choice(list) => list.iter().flat_map(|choice| choice.bytes()).collect(),
     });

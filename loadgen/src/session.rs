@@ -1,0 +1,213 @@
+//! One virtual connection: what has been asked on it, when it was meant and sent, and how much of
+//! the reply has come. Sans-io: bytes and times come in, a reply or a fault comes out; the socket
+//! and the clock are the worker's. It refuses to keep a body: bytes are counted and dropped.
+//!
+//! ```text
+//!            sent                    head whole            body whole
+//! Idle ───────────────▶ Head ───────────────────▶ Body ───────────────▶ Idle
+//!                         │                         │  └─ end of connection, where
+//!                         └──────── fault ──────────┘     that ends the body ──▶ Idle
+//! ```
+//! After a fault the connection is of no use: where the next reply would begin is not known.
+//!
+//! ```
+//! use loadgen::{check::Expect, session::{Session, Progress}};
+//! let mut session = Session::new();
+//! session.sent(proto_http::Method::Get, 1_000, 1_200);
+//! let expect = Expect::success();
+//! // Half a head is not an error, and nothing of it is taken.
+//! assert_eq!(session.received(b"HTTP/1.1 200 OK\r\nContent-Le", &expect), Ok((0, None)));
+//! let reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+//! let (taken, done) = session.received(reply, &expect).unwrap();
+//! assert_eq!(taken, reply.len());
+//! let Some(Progress { status: 200, verdict: Ok(()), reusable: true }) = done else { panic!() };
+//! assert_eq!(session.times(5_000), (4_000, 3_800)); // response time, service time
+//! ```
+
+use proto_http::{Client, Error, Limits, Method};
+
+use crate::check::{ErrorKind, Expect};
+
+/// A reply may be as long as it likes: it is streamed through.
+const BODY_BYTES_MAX: u64 = u64::MAX;
+
+/// One virtual connection's exchange.
+#[derive(Debug)]
+pub struct Session {
+    client: Client,
+    phase: Phase,
+    body_bytes: u64,
+    intended_ns: u64,
+    sent_ns: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Head,
+    Body,
+}
+
+/// A reply that arrived whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Its status.
+    pub status: u16,
+    /// Whether it is a good one.
+    pub verdict: Result<(), ErrorKind>,
+    /// Another request may be sent on the connection.
+    pub reusable: bool,
+}
+
+/// Why a connection is of no use any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// What came is not a reply.
+    Malformed(Error),
+    /// Bytes came that no request asked for.
+    Unasked,
+    /// The connection ended before the reply was whole.
+    Closed,
+}
+
+impl Fault {
+    /// The kind of error that the request is counted as.
+    pub fn kind(self) -> ErrorKind {
+        match self {
+            Fault::Malformed(_) | Fault::Unasked => ErrorKind::Malformed,
+            Fault::Closed => ErrorKind::Closed,
+        }
+    }
+
+    /// What a user reads.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Fault::Malformed(error) => error.as_str(),
+            Fault::Unasked => "bytes came that belong to no request",
+            Fault::Closed => "the server closed the connection before its reply was whole",
+        }
+    }
+}
+
+impl Default for Session {
+    fn default() -> Session {
+        Session::new()
+    }
+}
+
+impl Session {
+    /// A connection on which nothing has been sent.
+    pub fn new() -> Session {
+        let limits = Limits {
+            body_bytes_max: BODY_BYTES_MAX,
+            ..Limits::default()
+        };
+        Session {
+            client: Client::new(limits),
+            phase: Phase::Idle,
+            body_bytes: 0,
+            intended_ns: 0,
+            sent_ns: 0,
+        }
+    }
+
+    /// Notes that a whole request is being sent. Times are ns since the slice began.
+    #[inline]
+    pub fn sent(&mut self, method: Method, intended_ns: u64, sent_ns: u64) {
+        self.client.requested(method);
+        self.phase = Phase::Head;
+        self.body_bytes = 0;
+        self.intended_ns = intended_ns;
+        self.sent_ns = sent_ns;
+    }
+
+    /// Whether a reply is awaited.
+    #[inline]
+    pub fn is_busy(&self) -> bool {
+        self.phase != Phase::Idle
+    }
+
+    /// When the request that is being answered was sent.
+    #[inline]
+    pub fn sent_ns(&self) -> u64 {
+        self.sent_ns
+    }
+
+    /// Response time (from the intended send time) and service time (from the actual one), ns, of
+    /// a reply that was whole at `now_ns`.
+    #[inline]
+    pub fn times(&self, now_ns: u64) -> (u64, u64) {
+        (
+            now_ns.saturating_sub(self.intended_ns),
+            now_ns.saturating_sub(self.sent_ns),
+        )
+    }
+
+    /// Reads what has arrived. Returns how many bytes are spent, and the reply once it is whole;
+    /// bytes that are not spent are to be handed in again with those that follow.
+    #[inline]
+    pub fn received(
+        &mut self,
+        input: &[u8],
+        expect: &Expect,
+    ) -> Result<(usize, Option<Progress>), Fault> {
+        let mut spent = 0;
+        if self.phase == Phase::Idle {
+            return if input.is_empty() {
+                Ok((0, None))
+            } else {
+                Err(Fault::Unasked)
+            };
+        }
+        if self.phase == Phase::Head {
+            match self.client.head(input).map_err(Fault::Malformed)? {
+                None => return Ok((0, None)),
+                Some(head) => spent = head,
+            }
+            self.phase = Phase::Body;
+        }
+        loop {
+            if self.client.body_done() {
+                if spent < input.len() {
+                    return Err(Fault::Unasked);
+                }
+                return Ok((spent, Some(self.finish(expect))));
+            }
+            let rest = input.get(spent..).unwrap_or_default();
+            if rest.is_empty() {
+                return Ok((spent, None));
+            }
+            let piece = self.client.body(rest).map_err(Fault::Malformed)?;
+            self.body_bytes += piece.data.len() as u64;
+            spent += piece.consumed;
+            if piece.consumed == 0 && !self.client.body_done() {
+                return Ok((spent, None));
+            }
+        }
+    }
+
+    /// The connection has ended. A reply whose body lasts until then is whole.
+    pub fn ended(&mut self, expect: &Expect) -> Result<Option<Progress>, Fault> {
+        match self.phase {
+            Phase::Idle => Ok(None),
+            Phase::Head => Err(Fault::Closed),
+            Phase::Body => match self.client.eof() {
+                Ok(()) => Ok(Some(Progress {
+                    reusable: false,
+                    ..self.finish(expect)
+                })),
+                Err(_) => Err(Fault::Closed),
+            },
+        }
+    }
+
+    fn finish(&mut self, expect: &Expect) -> Progress {
+        self.phase = Phase::Idle;
+        let status = self.client.response().status;
+        Progress {
+            status,
+            verdict: expect.judge(status, self.body_bytes),
+            reusable: self.client.reusable(),
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! One worker: a thread with an event loop of its own, the connections it holds to every attached
+//! target, and the commands it takes. Between slices it waits for a command and uses no CPU. It
+//! refuses to decide anything about a slice's traffic: that is [`crate::drive`]'s.
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender},
+    },
+    time::{Duration, Instant},
+};
+
+use runtime::generator::{DriverChoice, Event, EventLoop, Wait};
+
+use crate::{
+    drive::Drive,
+    generator::{Live, Stop},
+    pool::{Attached, Opening, Owner, Owners, Pool, Stage},
+    record::SliceRecord,
+    recorder::Recorder,
+    schedule::Share,
+    slice::{GeneratorError, SliceSpec},
+};
+
+/// Connections that one worker opens at the same time to get ready: more would overflow the
+/// backlog of a usual server, and each lost SYN costs a second.
+const OPENING_MAX: usize = 128;
+
+/// How often a worker that gets ready looks whether it was told to stop.
+const READY_LOOK: Duration = Duration::from_millis(100);
+
+/// What a worker is told.
+pub(crate) enum Command {
+    /// A target, under the number that later commands use.
+    Attach(usize, Arc<Attached>),
+    /// Close the target's connections and forget it.
+    Detach(usize),
+    /// Open the connections that a slice will use.
+    Prepare(usize, Arc<SliceSpec>),
+    /// Run a slice that begins then. The last number makes its unique ids unlike all others.
+    Run(usize, Arc<SliceSpec>, Instant, u64),
+}
+
+/// What a worker answers to `Prepare` and `Run`.
+pub(crate) enum Answer {
+    /// It is ready.
+    Ready,
+    /// What it saw.
+    Ran(Box<SliceRecord>),
+    /// It could not.
+    Failed(GeneratorError),
+}
+
+/// What a worker is started with.
+pub(crate) struct Setup {
+    pub(crate) share: Share,
+    pub(crate) driver: DriverChoice,
+    pub(crate) stop: Stop,
+    pub(crate) live: Arc<[Live]>,
+}
+
+/// One worker; it lives and dies on its own thread.
+pub(crate) struct Worker {
+    pub(crate) io: EventLoop,
+    pub(crate) events: Vec<Event>,
+    pub(crate) pools: Vec<Option<Pool>>,
+    pub(crate) owners: Owners,
+    pub(crate) recorder: Recorder,
+    pub(crate) setup: Setup,
+    /// Connections opened so far: source addresses go round by it.
+    pub(crate) opened: u32,
+}
+
+impl Worker {
+    pub(crate) fn new(setup: Setup) -> Result<Worker, GeneratorError> {
+        let io = EventLoop::new(setup.driver)
+            .map_err(|error| GeneratorError::Start(format!("no event loop: {error}")))?;
+        let recorder = Recorder::new(io.driver().as_str());
+        Ok(Worker {
+            io,
+            events: Vec::with_capacity(1024),
+            pools: Vec::new(),
+            owners: Owners::default(),
+            recorder,
+            setup,
+            opened: 0,
+        })
+    }
+
+    /// Takes commands until there is nobody left to give any.
+    pub(crate) fn run(mut self, commands: &Receiver<Command>, answers: &Sender<Answer>) {
+        while let Ok(command) = commands.recv() {
+            let answer = match command {
+                Command::Attach(index, attached) => {
+                    self.attach(index, attached);
+                    continue;
+                }
+                Command::Detach(index) => {
+                    self.detach(index);
+                    continue;
+                }
+                Command::Prepare(index, spec) => match self.prepare(index, &spec) {
+                    Ok(()) => Answer::Ready,
+                    Err(error) => Answer::Failed(error),
+                },
+                Command::Run(index, spec, epoch, unique) => {
+                    match Drive::new(&mut self, index, &spec, epoch, unique).map(Drive::run) {
+                        Some(Ok(())) => Answer::Ran(Box::new(self.recorder.take())),
+                        Some(Err(error)) => Answer::Failed(GeneratorError::Worker(format!(
+                            "the kernel refused to wait for events: {error}"
+                        ))),
+                        None => Answer::Failed(GeneratorError::UnknownTarget),
+                    }
+                }
+            };
+            if answers.send(answer).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn attach(&mut self, index: usize, attached: Arc<Attached>) {
+        if self.pools.len() <= index {
+            self.pools.resize_with(index + 1, || None);
+        }
+        self.pools[index] = Some(Pool::new(index as u32, attached));
+    }
+
+    fn detach(&mut self, index: usize) {
+        if let Some(mut pool) = self.pools.get_mut(index).and_then(Option::take) {
+            pool.resize(0, &mut self.io);
+        }
+    }
+
+    /// Opens what is missing of the connections a slice will use: all of them where connections
+    /// are kept, the first of them where they are used up, to learn whether anybody is there.
+    fn prepare(&mut self, index: usize, spec: &SliceSpec) -> Result<(), GeneratorError> {
+        let Some(pool) = self.pools.get_mut(index).and_then(Option::as_mut) else {
+            return Err(GeneratorError::UnknownTarget);
+        };
+        let places = self.setup.share.of(spec.connections as u64).max(1) as usize;
+        pool.resize(places, &mut self.io);
+        let rotate = spec.requests_per_connection.is_some();
+        let mut ready = Readiness::new(index, if rotate { 1 } else { places }, rotate);
+        let until = Instant::now() + spec.timeout;
+        // What was closed while nobody looked must not be taken for open.
+        self.look(Instant::now(), &mut ready)?;
+        loop {
+            self.open_some(&mut ready);
+            let now = Instant::now();
+            if ready.opening == 0 || now >= until || self.setup.stop.is_stopped() {
+                break;
+            }
+            self.look(until.min(now + READY_LOOK), &mut ready)?;
+        }
+        self.conclude(&ready)
+    }
+
+    /// Opens connections in empty places, a bounded number at a time.
+    fn open_some(&mut self, ready: &mut Readiness) {
+        let Some(pool) = &mut self.pools[ready.pool] else {
+            return;
+        };
+        while ready.next < ready.wanted {
+            match pool.places[ready.next].stage {
+                Stage::Empty => {}
+                stage => {
+                    ready.idle += usize::from(stage == Stage::Idle);
+                    ready.next += 1;
+                    continue;
+                }
+            }
+            // The first connection finds out which address answers; the others follow it there.
+            let room = if ready.idle == 0 { 1 } else { OPENING_MAX };
+            if ready.opening >= room {
+                return;
+            }
+            let (rotate, nth) = (ready.rotate, self.opened);
+            let opening = Opening {
+                deadline_ns: 0,
+                waiting: None,
+                rotate,
+                nth,
+            };
+            self.opened = self.opened.wrapping_add(1);
+            match pool.open(ready.next as u32, &mut self.io, &mut self.owners, opening) {
+                Ok(()) => {
+                    ready.opening += 1;
+                    ready.next += 1;
+                }
+                Err(error) => ready.failed(pool, ready.next, error.to_string()),
+            }
+        }
+    }
+
+    /// Waits for events until then, and takes them in.
+    fn look(&mut self, until: Instant, ready: &mut Readiness) -> Result<(), GeneratorError> {
+        let mut events = std::mem::take(&mut self.events);
+        let polled = self.io.poll(Wait::Sleep, Some(until), &mut events);
+        for event in events.drain(..) {
+            self.settle(event, ready);
+        }
+        self.events = events;
+        polled.map_err(|error| {
+            GeneratorError::Worker(format!("the kernel refused to wait for events: {error}"))
+        })
+    }
+
+    fn settle(&mut self, event: Event, ready: &mut Readiness) {
+        let (Event::Connected(token) | Event::Received(token) | Event::Closed(token, _)) = event;
+        let owner = self.owners.of(token);
+        let mine = owner.pool as usize == ready.pool;
+        if !mine {
+            return idle_event(&mut self.io, &mut self.pools, owner, &event);
+        }
+        let Some(pool) = self.pools.get_mut(ready.pool).and_then(Option::as_mut) else {
+            return;
+        };
+        let Some(place) = pool.places.get_mut(owner.place as usize) else {
+            return;
+        };
+        if place.token != Some(token) {
+            return;
+        }
+        match event {
+            Event::Connected(_) => {
+                place.stage = Stage::Idle;
+                place.fresh = true;
+                ready.opening -= 1;
+                ready.idle += 1;
+            }
+            Event::Closed(_, reason) if matches!(place.stage, Stage::Opening { .. }) => {
+                place.vacate();
+                ready.opening -= 1;
+                ready.failed(pool, owner.place as usize, reason.to_string());
+            }
+            _ => idle_event(&mut self.io, &mut self.pools, owner, &event),
+        }
+    }
+
+    /// Gives up what is still being opened. Some connections are enough to begin with; the missing
+    /// ones are counted.
+    fn conclude(&mut self, ready: &Readiness) -> Result<(), GeneratorError> {
+        let Some(pool) = &mut self.pools[ready.pool] else {
+            return Err(GeneratorError::UnknownTarget);
+        };
+        for place in &mut pool.places {
+            if let (Stage::Opening { .. }, Some(token)) = (place.stage, place.token) {
+                self.io.close(token);
+                place.vacate();
+                pool.prepare_failed += 1;
+            }
+        }
+        if pool.places.iter().any(|place| place.stage == Stage::Idle) {
+            return Ok(());
+        }
+        let reason = ready
+            .reason
+            .clone()
+            .unwrap_or_else(|| "it did not answer in time".into());
+        pool.prepare_failed = 0;
+        Err(GeneratorError::Connect {
+            target: pool.attached.target.name.clone(),
+            reason,
+        })
+    }
+}
+
+/// Takes in what happened to a connection that nobody uses: if it is not sound it is closed.
+pub(crate) fn idle_event(
+    io: &mut EventLoop,
+    pools: &mut [Option<Pool>],
+    owner: Owner,
+    event: &Event,
+) {
+    let Some(pool) = pools.get_mut(owner.pool as usize).and_then(Option::as_mut) else {
+        return;
+    };
+    let Some(place) = pool.places.get_mut(owner.place as usize) else {
+        return;
+    };
+    match event {
+        Event::Connected(_) => {}
+        Event::Received(token) if place.token == Some(*token) => {
+            io.close(*token);
+            place.vacate();
+        }
+        Event::Closed(token, _) if place.token == Some(*token) => place.vacate(),
+        Event::Received(_) | Event::Closed(..) => {}
+    }
+}
+
+/// How far the connections of a slice are.
+struct Readiness {
+    pool: usize,
+    wanted: usize,
+    rotate: bool,
+    /// The place that is looked at next.
+    next: usize,
+    opening: usize,
+    idle: usize,
+    /// What the first failure was.
+    reason: Option<String>,
+}
+
+impl Readiness {
+    fn new(pool: usize, wanted: usize, rotate: bool) -> Readiness {
+        Readiness {
+            pool,
+            wanted,
+            rotate,
+            next: 0,
+            opening: 0,
+            idle: 0,
+            reason: None,
+        }
+    }
+
+    /// The connection of a place could not be opened: while there is none yet, another address is
+    /// tried for the same place; otherwise the place is left empty.
+    fn failed(&mut self, pool: &mut Pool, place: usize, reason: String) {
+        pool.prepare_failed += 1;
+        self.reason.get_or_insert(reason);
+        self.next = match self.idle {
+            0 if pool.next_address() => place,
+            0 => self.wanted,
+            _ => self.next.max(place + 1),
+        };
+    }
+}
