@@ -137,21 +137,14 @@ impl Drop for Claim<'_> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::orders::id::{InstanceTag, Spot};
+    use crate::orders::id::InstanceTag;
 
     fn key(text: &str) -> IdempotencyKey<'_> {
         IdempotencyKey::parse(text.as_bytes()).expect("a good key")
     }
 
     fn order(sequence: u64) -> OrderId {
-        OrderId::new(
-            InstanceTag::random(),
-            Spot {
-                shard: 0,
-                slot: 0,
-                attempt: sequence,
-            },
-        )
+        OrderId::new(InstanceTag::random(), 0, sequence)
     }
 
     #[test]
@@ -258,7 +251,7 @@ mod loom_tests {
     use loom::{model::Builder, sync::Arc, thread};
 
     use super::*;
-    use crate::orders::id::{InstanceTag, Spot};
+    use crate::orders::id::InstanceTag;
 
     fn begin(keys: &Idempotency, order: OrderId) -> &'static str {
         let key = IdempotencyKey::parse(b"k").expect("good");
@@ -280,14 +273,7 @@ mod loom_tests {
         builder.preemption_bound = Some(3);
         builder.check(|| {
             let keys = Arc::new(Idempotency::new(2));
-            let order = OrderId::new(
-                InstanceTag::random(),
-                Spot {
-                    shard: 0,
-                    slot: 0,
-                    attempt: 1,
-                },
-            );
+            let order = OrderId::new(InstanceTag::random(), 0, 1);
             let other = Arc::clone(&keys);
             let thread = thread::spawn(move || begin(&other, order));
             let here = begin(&keys, order);

@@ -29,11 +29,10 @@ fn stocked(names: &[&str], quantity: u32, retained: usize) -> Arc<Inventory> {
 }
 
 fn reserve(inventory: &Inventory, id: &str, names: &[&str], quantity: u32) -> &'static str {
-    let mut wanted = inventory.wanted();
-    names
+    let items = names
         .iter()
-        .for_each(|text| wanted.add(SkuName::parse(text).expect("good"), quantity));
-    match inventory.reserve(OrderRef::parse(id).expect("good"), &wanted) {
+        .map(|text| (SkuName::parse(text).expect("good"), quantity));
+    match inventory.reserve(OrderRef::parse(id).expect("good"), items) {
         Reserved::Held => "held",
         Reserved::Short(_) => "short",
         Reserved::Released => "released",
