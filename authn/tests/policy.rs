@@ -1,0 +1,177 @@
+//! The decision, as one table over all nine profiles, and the reading of the Authorization field.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use authn::error::{Denied, TokenError};
+use authn::policy::{Decision, bearer};
+use authn::{
+    Access, Algorithm, Callers, Credentials, Identity, Permit, Profile, Route, Scope, ScopeSet,
+    TokenCheck, Transport, authorize,
+};
+
+struct Open;
+impl Route for Open {
+    const NAME: &'static str = "open";
+    const SCOPE: Option<Scope> = None;
+    const CALLERS: Callers = Callers::Any;
+}
+
+struct Write;
+impl Route for Write {
+    const NAME: &'static str = "write";
+    const SCOPE: Option<Scope> = Some(Scope::OrdersWrite);
+    const CALLERS: Callers = Callers::Named(&["gateway", "bench-runner"]);
+}
+
+fn access(client_id: &str, scopes: &str) -> Option<Arc<Access>> {
+    Some(Arc::new(Access {
+        client_id: client_id.into(),
+        subject: client_id.into(),
+        scopes: ScopeSet::parse(scopes).unwrap(),
+        expires_at: 1,
+        algorithm: Algorithm::Es256,
+        key_id: "k".into(),
+    }))
+}
+
+fn certificate(name: Option<&str>) -> Option<Identity> {
+    Some(Identity {
+        name: name.map(Box::from),
+    })
+}
+
+fn decide<R: Route>(profile: Profile, credentials: &Credentials) -> Result<Decision, Denied> {
+    authorize::<R>(profile.token, profile.transport, credentials).map(|permit| permit.decision())
+}
+
+/// Credentials that would satisfy everything pass everywhere; without any, each profile refuses
+/// what it demands first.
+#[test]
+fn every_profile_with_all_and_with_nothing() {
+    let all = Credentials {
+        identity: certificate(Some("gateway")),
+        access: access("bench-runner", "orders.write"),
+    };
+    let nothing = Credentials::default();
+    for profile in Profile::ALL {
+        let decision = match profile.token {
+            TokenCheck::Ignore => Decision::Open,
+            TokenCheck::Verify => Decision::TokenVerified,
+            TokenCheck::VerifyScopes => Decision::Enforced,
+        };
+        assert_eq!(decide::<Open>(profile, &all), Ok(decision), "{profile}");
+        assert_eq!(decide::<Write>(profile, &all), Ok(decision), "{profile}");
+        let expected = match (profile.transport, profile.token) {
+            (Transport::Mutual, _) => Err(Denied::CertificateMissing),
+            (_, TokenCheck::Ignore) => Ok(Decision::Open),
+            (_, TokenCheck::Verify | TokenCheck::VerifyScopes) => Err(Denied::TokenMissing),
+        };
+        assert_eq!(decide::<Open>(profile, &nothing), expected, "{profile}");
+        assert_eq!(decide::<Write>(profile, &nothing), expected, "{profile}");
+    }
+}
+
+#[test]
+fn s4_looks_at_neither_scope_nor_caller_and_s5_at_both() {
+    let s4 = Profile::parse("S4").unwrap();
+    let s5 = Profile::parse("S5").unwrap();
+    let missing = Denied::ScopeMissing(Scope::OrdersWrite);
+    // Certificate, token's scopes, and what S5 says; the scope is looked at before the caller.
+    let table = [
+        (Some("gateway"), "orders.write", Ok(Decision::Enforced)),
+        (Some("gateway"), "orders.read", Err(missing)),
+        (Some("gateway"), "", Err(missing)),
+        (
+            Some("inventory"),
+            "orders.write",
+            Err(Denied::CallerRefused),
+        ),
+        (Some("Gateway"), "orders.write", Err(Denied::CallerRefused)),
+        (None, "orders.write", Err(Denied::CallerRefused)),
+        (Some("inventory"), "orders.read", Err(missing)),
+    ];
+    for (name, scopes, expected) in table {
+        // The token's client is a caller of the route: under mutual TLS that does not count.
+        let credentials = Credentials {
+            identity: certificate(name),
+            access: access("bench-runner", scopes),
+        };
+        assert_eq!(
+            decide::<Write>(s5, &credentials),
+            expected,
+            "{name:?} {scopes}"
+        );
+        assert_eq!(decide::<Open>(s5, &credentials), Ok(Decision::Enforced));
+        assert_eq!(
+            decide::<Write>(s4, &credentials),
+            Ok(Decision::TokenVerified)
+        );
+    }
+}
+
+#[test]
+fn without_mutual_tls_the_caller_is_the_tokens_client() {
+    for label in ["plain+scopes", "tls+scopes"] {
+        let profile = Profile::parse(label).unwrap();
+        let table = [
+            ("bench-runner", Ok(Decision::Enforced)),
+            ("stranger", Err(Denied::CallerRefused)),
+        ];
+        for (client_id, expected) in table {
+            let credentials = Credentials {
+                identity: None,
+                access: access(client_id, "orders.write"),
+            };
+            assert_eq!(
+                decide::<Write>(profile, &credentials),
+                expected,
+                "{label} {client_id}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_permit_tells_whose_request_it_is() {
+    let client = |identity, access| {
+        let credentials = Credentials { identity, access };
+        let permit: Permit<'_, Open> =
+            authorize(TokenCheck::Ignore, Transport::Plain, &credentials).unwrap();
+        assert_eq!(permit.route(), "open");
+        permit.client().to_owned()
+    };
+    assert_eq!(client(None, None), "anonymous");
+    assert_eq!(client(certificate(None), None), "anonymous");
+    assert_eq!(client(certificate(Some("gateway")), None), "gateway");
+    assert_eq!(
+        client(certificate(Some("gateway")), access("bench-ui", "")),
+        "bench-ui"
+    );
+}
+
+#[test]
+fn the_token_is_found_in_the_field() {
+    let table = [
+        (None, Ok(None)),
+        (Some("Bearer a.b.c"), Ok(Some("a.b.c"))),
+        (Some("bearer a.b.c"), Ok(Some("a.b.c"))),
+        (Some("BEARER   a.b.c"), Ok(Some("a.b.c"))),
+        (Some("Bearer a b"), Ok(Some("a b"))),
+        (Some("Bearer"), Err(TokenError::Malformed)),
+        (Some("Bearer  "), Err(TokenError::Malformed)),
+        (Some("Bearera.b.c"), Ok(None)),
+        (Some("Bearer\ta.b.c"), Ok(None)),
+        (Some("Basic YTpi"), Ok(None)),
+        (Some("Bear"), Ok(None)),
+        (Some(""), Ok(None)),
+    ];
+    for (field, expected) in table {
+        let found = bearer(field.map(str::as_bytes));
+        assert_eq!(
+            found,
+            expected.map(|token| token.map(str::as_bytes)),
+            "{field:?}"
+        );
+    }
+}
