@@ -12,7 +12,7 @@
 mod findings;
 mod order;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 
@@ -20,9 +20,9 @@ use hdrhistogram::Histogram;
 use metrics_export::run::{Bounds, Slice, SliceKind};
 
 use crate::plan::{Protocol, Variant};
-use crate::validity;
+use crate::{record, validity};
 
-pub use findings::{Findings, Taken};
+pub use findings::{Findings, Kept};
 pub use order::shuffled;
 
 /// What runs slices: real servers and a generator, or a simulation of both.
@@ -86,6 +86,30 @@ pub struct Times {
     pub lateness: Histogram<u64>,
 }
 
+impl Times {
+    /// No times, with the bounds that all histograms share.
+    #[must_use]
+    pub fn empty() -> Times {
+        let empty = record::histogram;
+        Times {
+            response: empty(),
+            service: empty(),
+            lateness: empty(),
+        }
+    }
+
+    /// Adds those of another slice.
+    pub fn add(&mut self, other: &Times) {
+        for (sum, other) in [
+            (&mut self.response, &other.response),
+            (&mut self.service, &other.service),
+            (&mut self.lateness, &other.lateness),
+        ] {
+            sum.add(other).expect("all histograms have the same bounds");
+        }
+    }
+}
+
 /// One checked claim about a slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
@@ -142,7 +166,7 @@ impl Experiment<'_> {
             experiment: self,
             bench,
             watcher,
-            findings: Findings::default(),
+            findings: Findings::of(self.variants),
             planned: self.slices_planned(),
             done: 0,
         };
@@ -228,7 +252,7 @@ impl Course<'_, '_> {
                 };
                 let mut measured = self.measure(&order)?;
                 measured.slice.counts = !warmup;
-                self.findings.keep(variant, measured);
+                self.findings.keep(variant, measured)?;
             }
         }
         if self.findings.rate_per_s.is_none() {
@@ -244,7 +268,8 @@ impl Course<'_, '_> {
         }
         let capacities = self
             .findings
-            .slices()
+            .slices
+            .iter()
             .filter(|slice| slice.counts)
             .map(|slice| slice.requests_answered as f64 * 1e9 / slice.duration_ns.max(1) as f64);
         let slowest = capacities.fold(f64::INFINITY, f64::min);
@@ -294,7 +319,7 @@ impl Course<'_, '_> {
         let mut measured = self.measure(&order)?;
         let again = !measured.slice.disturbances.is_empty() && !self.bench.interrupted();
         measured.slice.counts = !again;
-        self.findings.keep(order.variant, measured);
+        self.findings.keep(order.variant, measured)?;
         if again {
             self.done -= 1;
             let mut measured = self.measure(&Order {
@@ -302,7 +327,7 @@ impl Course<'_, '_> {
                 ..order
             })?;
             measured.slice.counts = true;
-            self.findings.keep(order.variant, measured);
+            self.findings.keep(order.variant, measured)?;
         }
         Ok(())
     }

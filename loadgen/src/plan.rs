@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use authn::profile::{Profile, TokenCheck};
 
+use crate::schedule::Pattern;
+
 /// One thing that is measured: a profile with everything else that was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variant {
@@ -95,6 +97,8 @@ pub struct Protocol {
     pub operating_share: f64,
     /// Requests per second; None: [`Protocol::operating_share`] decides.
     pub rate_per_s: Option<f64>,
+    /// How the requests of an open loop are spread.
+    pub pattern: Pattern,
     /// Seed of the order of slices, of arrivals and of resampling.
     pub seed: u64,
     /// Whether this is the short form, which says so in its results.
@@ -114,6 +118,7 @@ impl Protocol {
             connections: 64,
             operating_share: 0.4,
             rate_per_s: None,
+            pattern: Pattern::Constant,
             seed,
             quick: false,
         }
@@ -131,5 +136,107 @@ impl Protocol {
             quick: true,
             ..Protocol::standard(seed)
         }
+    }
+}
+
+/// How the services are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topology {
+    /// A process for each service, calling each other over the network.
+    Mesh,
+    /// One process that serves all routes and calls in memory.
+    Single,
+}
+
+impl Topology {
+    /// The name used in flags and results.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Topology::Mesh => "mesh",
+            Topology::Single => "single",
+        }
+    }
+
+    /// Reads a name; None for an unknown one.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Topology> {
+        [Topology::Mesh, Topology::Single]
+            .into_iter()
+            .find(|known| known.as_str() == name)
+    }
+}
+
+/// Which cores do what. A core never does both: each side would pay for the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cores {
+    /// The servers' cores.
+    pub servers: Vec<usize>,
+    /// The generator's cores, one worker each.
+    pub generator: Vec<usize>,
+}
+
+impl Cores {
+    /// The first allowed core for the servers and the second for the generator: what is compared
+    /// is CPU per request, which does not want more, and other cores may be others' business.
+    ///
+    /// # Errors
+    /// A sentence when fewer than two cores are allowed.
+    pub fn split(allowed: &[usize]) -> Result<Cores, String> {
+        match allowed {
+            [servers, generator, ..] => Ok(Cores {
+                servers: vec![*servers],
+                generator: vec![*generator],
+            }),
+            _ => Err(format!(
+                "this process may use {} core(s), and servers and generator need one each: allow \
+                 it two (taskset, the container's CPU set)",
+                allowed.len()
+            )),
+        }
+    }
+
+    /// How many cores are measured.
+    #[must_use]
+    pub fn measured(&self) -> usize {
+        let mut all = [self.servers.as_slice(), &self.generator].concat();
+        all.sort_unstable();
+        all.dedup();
+        all.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profiles_with_tokens_have_two_forms() {
+        let names = |profile: &str| -> Vec<String> {
+            let variants = Variant::of(Profile::parse(profile).unwrap(), 4).into_iter();
+            variants
+                .map(|variant| format!("{} = {}", variant.id, variant.label))
+                .collect()
+        };
+        assert_eq!(names("S1"), ["s1 = S1"]);
+        assert_eq!(
+            names("S5"),
+            ["s5-first-sight = S5 first sight", "s5-repeat = S5 repeat"]
+        );
+        assert_eq!(
+            names("tls+scopes")[1],
+            "tls-scopes-repeat = tls+scopes repeat"
+        );
+    }
+
+    #[test]
+    fn cores_are_split_and_never_shared() {
+        let cores = Cores::split(&[2, 5, 7]).unwrap();
+        assert_eq!(
+            (cores.servers.as_slice(), cores.generator.as_slice()),
+            (&[2][..], &[5][..])
+        );
+        assert_eq!(cores.measured(), 2);
+        assert!(Cores::split(&[0]).unwrap_err().contains("1 core(s)"));
     }
 }

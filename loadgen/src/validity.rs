@@ -236,3 +236,6 @@ fn percent(share: f64) -> String {
 fn us(ns: u64) -> String {
     format!("{:.0} us", ns as f64 / 1000.0)
 }
+
+#[cfg(test)]
+mod tests;

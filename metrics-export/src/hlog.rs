@@ -1,18 +1,32 @@
 //! Histogram interval logs (`.hlog`), version 1.3 of the format, V2 deflate: what the public
 //! HdrHistogram tools read.
 //!
-//! One interval a slice. The tag tells what was recorded (`response`, `service`, `lateness`).
-//! Values are nanoseconds; the maximum that stands readable in each line is in milliseconds, as
-//! those tools write it.
+//! A log grows by one line per interval, so that a long run need not keep its histograms. The tag
+//! tells what was recorded (`response`, `service`, `lateness`). Values are nanoseconds; the
+//! maximum that stands readable in each line is in milliseconds, as those tools write it.
 
-use std::time::{Duration, SystemTime};
+use std::fmt;
+use std::io::Write;
+use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::V2DeflateSerializer;
-use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
+use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 
 /// Nanoseconds in the millisecond that the log's maximum column counts in.
-const MAX_VALUE_DIVISOR: f64 = 1_000_000.0;
+const NS_PER_MS: f64 = 1_000_000.0;
+
+/// The line of column names that the reference implementation writes.
+const LEGEND: &str =
+    "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"";
+
+/// A histogram log that is being written.
+pub struct Log {
+    text: Vec<u8>,
+    serializer: V2DeflateSerializer,
+    packed: Vec<u8>,
+}
 
 /// One recorded interval.
 #[derive(Clone, Copy, Debug)]
@@ -27,46 +41,78 @@ pub struct Interval<'a> {
     pub histogram: &'a Histogram<u64>,
 }
 
-/// The intervals as the bytes of a log that began at `began`. `comment` says whose they are.
-///
-/// # Errors
-/// A sentence when a tag cannot stand in a log or a histogram cannot be written.
-pub fn log(
-    began: SystemTime,
-    comment: &str,
-    intervals: &[Interval<'_>],
-) -> Result<Vec<u8>, String> {
-    let mut out = Vec::new();
-    let mut serializer = V2DeflateSerializer::new();
-    let mut writer = IntervalLogWriterBuilder::new()
-        .add_comment("[Histogram log format version 1.3]")
-        .add_comment(comment)
-        .with_start_time(began)
-        .with_base_time(began)
-        .with_max_value_divisor(MAX_VALUE_DIVISOR)
-        .begin_log_with(&mut out, &mut serializer)
-        .map_err(|error| format!("the histogram log could not be begun: {error}"))?;
-    for interval in intervals {
-        let tag = Tag::new(interval.tag)
-            .ok_or_else(|| format!("{:?} cannot be a tag of a histogram log", interval.tag))?;
-        writer
-            .write_histogram(
-                interval.histogram,
-                interval.start,
-                interval.length,
-                Some(tag),
-            )
-            .map_err(|error| format!("a histogram could not be written to the log: {error}"))?;
+impl Log {
+    /// A log that began at this time since 1970. `comment` says whose it is, on one line.
+    #[must_use]
+    pub fn new(began: Duration, comment: &str) -> Log {
+        let began_s = began.as_secs_f64();
+        let comment = comment.replace(['\n', '\r'], " ");
+        // With both times given, every reader takes the intervals' times as counted from them.
+        let head = format!(
+            "#[Histogram log format version 1.3]\n#{comment}\n\
+             #[StartTime: {began_s:.3} (seconds since epoch)]\n\
+             #[BaseTime: {began_s:.3} (seconds since epoch)]\n{LEGEND}\n"
+        );
+        Log {
+            text: head.into_bytes(),
+            serializer: V2DeflateSerializer::new(),
+            packed: Vec::new(),
+        }
     }
-    Ok(out)
+
+    /// Adds an interval.
+    ///
+    /// # Errors
+    /// A sentence when the tag cannot stand in a log or the histogram cannot be packed.
+    pub fn push(&mut self, interval: &Interval<'_>) -> Result<(), String> {
+        let tag = interval.tag;
+        if tag.is_empty() || tag.contains([',', ' ', '\n', '\r']) {
+            return Err(format!("{tag:?} cannot be a tag of a histogram log"));
+        }
+        self.packed.clear();
+        self.serializer
+            .serialize(interval.histogram, &mut self.packed)
+            .map_err(|error| format!("a histogram could not be packed: {error}"))?;
+        writeln!(
+            self.text,
+            "Tag={tag},{:.3},{:.3},{:.3},{}",
+            interval.start.as_secs_f64(),
+            interval.length.as_secs_f64(),
+            interval.histogram.max() as f64 / NS_PER_MS,
+            STANDARD.encode(&self.packed),
+        )
+        .map_err(|error| format!("the histogram log could not be written: {error}"))
+    }
+
+    /// The log so far.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+impl Clone for Log {
+    fn clone(&self) -> Log {
+        // The serializer keeps nothing but scratch space between calls.
+        let serializer = V2DeflateSerializer::new();
+        Log {
+            text: self.text.clone(),
+            serializer,
+            packed: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Log({} bytes)", self.text.len())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use hdrhistogram::serialization::Deserializer;
     use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
-
-    use base64::Engine;
 
     use super::*;
 
@@ -78,33 +124,35 @@ mod tests {
             first.record(value * 997).unwrap();
             second.record(value * value).unwrap();
         }
-        let at = |s, histogram, tag| Interval {
+        let at = |ms, histogram, tag| Interval {
             tag,
-            start: Duration::from_millis(s),
+            start: Duration::from_millis(ms),
             length: Duration::from_millis(250),
             histogram,
         };
         let intervals = [at(0, &first, "response"), at(250, &second, "service")];
-        let began = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        let bytes = log(began, "S2 repeat", &intervals).unwrap();
+        let mut log = Log::new(Duration::from_secs(1_700_000_000), "S2 repeat");
+        for interval in &intervals {
+            log.push(interval).unwrap();
+        }
 
-        let text = std::str::from_utf8(&bytes).unwrap();
+        let text = std::str::from_utf8(log.as_bytes()).unwrap();
         assert!(
             text.starts_with("#[Histogram log format version 1.3]\n#S2 repeat\n"),
             "{text}"
         );
         let mut read = Vec::new();
-        for entry in IntervalLogIterator::new(&bytes) {
+        for entry in IntervalLogIterator::new(log.as_bytes()) {
             match entry.unwrap() {
                 LogEntry::StartTime(at) => assert_eq!(at.as_secs(), 1_700_000_000),
                 LogEntry::BaseTime(at) => assert_eq!(at.as_secs(), 1_700_000_000),
                 LogEntry::Interval(interval) => {
-                    let engine = base64::engine::general_purpose::STANDARD;
-                    let raw = engine.decode(interval.encoded_histogram()).unwrap();
+                    let raw = STANDARD.decode(interval.encoded_histogram()).unwrap();
                     let histogram: Histogram<u64> = Deserializer::new()
                         .deserialize(&mut raw.as_slice())
                         .unwrap();
                     let tag = interval.tag().unwrap().as_str().to_owned();
+                    assert_eq!(interval.duration(), Duration::from_millis(250));
                     read.push((tag, interval.start_timestamp(), histogram));
                 }
             }
@@ -119,12 +167,18 @@ mod tests {
     #[test]
     fn a_tag_that_would_break_the_log_is_refused() {
         let histogram = Histogram::<u64>::new(3).unwrap();
-        let interval = Interval {
-            tag: "a,b",
-            start: Duration::ZERO,
-            length: Duration::ZERO,
-            histogram: &histogram,
-        };
-        assert!(log(SystemTime::UNIX_EPOCH, "", &[interval]).is_err());
+        let mut log = Log::new(Duration::ZERO, "");
+        for tag in ["a,b", "", "a b", "a\nb"] {
+            let (start, length) = (Duration::ZERO, Duration::ZERO);
+            assert!(
+                log.push(&Interval {
+                    tag,
+                    start,
+                    length,
+                    histogram: &histogram
+                })
+                .is_err()
+            );
+        }
     }
 }

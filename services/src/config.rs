@@ -269,6 +269,19 @@ impl ServiceConfig {
         self.profile.token != TokenCheck::Ignore || self.upstream().token != TokenCheck::Ignore
     }
 
+    /// Whether this service calls any other, and so needs what it takes to trust one.
+    #[must_use]
+    pub fn calls_others(&self) -> bool {
+        let upstreams = [&self.orders, &self.inventory, &self.results];
+        let keys_from_afar = self.profile.token != TokenCheck::Ignore
+            && matches!(self.key_source(), KeySource::Url(_));
+        match self.service {
+            // These verify what they issue, and call nobody.
+            ServiceKind::Auth | ServiceKind::All => false,
+            _ => keys_from_afar || upstreams.iter().any(|upstream| upstream.is_some()),
+        }
+    }
+
     /// The authorization server's base address, without a slash at the end.
     #[must_use]
     pub fn auth_base(&self) -> String {

@@ -21,9 +21,7 @@ use crate::files;
 ///
 /// # Errors
 /// The first file that cannot be used, with what to do.
-pub fn server_tls(
-    config: &ServiceConfig,
-) -> Result<Option<Arc<rustls::ServerConfig>>, ServeError> {
+pub fn server_tls(config: &ServiceConfig) -> Result<Option<Arc<rustls::ServerConfig>>, ServeError> {
     let transport = config.profile.transport;
     if transport == Transport::Plain {
         return Ok(None);
@@ -31,10 +29,20 @@ pub fn server_tls(
     let mutual = transport == Transport::Mutual;
     let material = ServerMaterial {
         identity: own_certificate(config)?,
-        client_ca: if mutual { authorities(config)? } else { Vec::new() },
-        crls: if mutual { revocation_lists(config)? } else { Vec::new() },
+        client_ca: if mutual {
+            authorities(config)?
+        } else {
+            Vec::new()
+        },
+        crls: if mutual {
+            revocation_lists(config)?
+        } else {
+            Vec::new()
+        },
     };
-    let options = TlsOptions { resumption: config.resumption };
+    let options = TlsOptions {
+        resumption: config.resumption,
+    };
     server_config(Some(&material), transport, &options)
         .map_err(|error| ServeError::Config(format!("the listener's TLS: {error}")))
 }
@@ -50,13 +58,20 @@ pub fn own_certificate(config: &ServiceConfig) -> Result<CertifiedKey, ServeErro
         "--server-cert",
         &format!("certs/{name}.crt"),
     )?;
-    let key_path =
-        config.file(config.server_key.as_deref(), "--server-key", &format!("certs/{name}.key"))?;
+    let key_path = config.file(
+        config.server_key.as_deref(),
+        "--server-key",
+        &format!("certs/{name}.key"),
+    )?;
     let (chain, key) = (files::read(&chain_path)?, files::read(&key_path)?);
     let identity = CertifiedKey::from_pem(&chain, &key)
         .map_err(|error| at_fault(&error, &chain_path, &key_path))?;
-    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    identity.check_validity(now_s).map_err(|error| ServeError::content(&chain_path, error))?;
+    let now_s = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    identity
+        .check_validity(now_s)
+        .map_err(|error| ServeError::content(&chain_path, error))?;
     Ok(identity)
 }
 
@@ -64,9 +79,7 @@ pub fn own_certificate(config: &ServiceConfig) -> Result<CertifiedKey, ServeErro
 ///
 /// # Errors
 /// A file that cannot be read or holds no certificate.
-pub fn authorities(
-    config: &ServiceConfig,
-) -> Result<Vec<CertificateDer<'static>>, ServeError> {
+pub fn authorities(config: &ServiceConfig) -> Result<Vec<CertificateDer<'static>>, ServeError> {
     let path = config.file(config.client_ca.as_deref(), "--client-ca", "ca/ca.crt")?;
     material::certificates(&files::read(&path)?).map_err(|error| ServeError::content(&path, error))
 }
@@ -85,8 +98,9 @@ fn revocation_lists(
         (None, None) => return Ok(Vec::new()),
     };
     match bytes {
-        Some(bytes) => material::revocation_lists(&bytes)
-            .map_err(|error| ServeError::content(&path, error)),
+        Some(bytes) => {
+            material::revocation_lists(&bytes).map_err(|error| ServeError::content(&path, error))
+        }
         None => Ok(Vec::new()),
     }
 }

@@ -1,8 +1,9 @@
-//! The little JSON that the hot services need: reading members without copying them, writing without
-//! formatting machinery.
+//! The little JSON that the hot services need: reading members without copying them, writing
+//! without formatting machinery.
 //!
-//! Owns strings, numbers and points in time as text, and the sentence that says what is wrong with a
-//! body. It refuses trees: nothing here allocates for what it reads, save for a string with escapes.
+//! Owns strings, numbers and points in time as text, and the sentence that says what is wrong with
+//! a body. It refuses trees: nothing here allocates for what it reads, save for a string with
+//! escapes.
 
 use std::{borrow::Cow, fmt};
 
@@ -64,7 +65,8 @@ pub(crate) fn number(value: &RawValue) -> Option<&str> {
         .then_some(text)
 }
 
-/// Appends a string with its quotes (RFC 8259 section 7). Bytes that are not ASCII stay as they are.
+/// Appends a string with its quotes (RFC 8259 section 7). Bytes that are not ASCII stay as they
+/// are.
 pub(crate) fn push_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     let mut rest = text;
@@ -117,7 +119,8 @@ pub(crate) fn push_time(out: &mut Vec<u8>, unix_ms: u64) {
 
 /// Year, month and day of a day since 1970-01-01, in the proleptic Gregorian calendar.
 ///
-/// Years are counted from March, so that the leap day is the last of one; 400 years have 146,097 days.
+/// Years are counted from March, so that the leap day is the last of one; 400 years have 146,097
+/// days.
 fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let (era, day) = (shifted / 146_097, shifted % 146_097);

@@ -4,14 +4,16 @@
 //! What they have in common is here once: [`route`] is the table from a path to a handler,
 //! [`guard`] issues the permit that a handler takes, [`shell`] puts both around a service,
 //! [`telemetry`] counts, [`problem`] is the shape of every error. [`config`] says what a service is
-//! told.
+//! told, [`serve()`] is its life.
 //!
 //! No socket, TLS or timer is touched here; that is `runtime`'s. Nothing is decided about tokens,
 //! certificates or scopes here; that is `authn`'s.
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod auth;
 pub mod config;
+pub mod gateway;
 pub mod guard;
 pub mod inventory;
 pub mod json;
@@ -25,10 +27,15 @@ pub mod telemetry;
 
 mod error;
 mod files;
+mod inbound;
 mod keeper;
 mod once_map;
-mod published;
+pub mod outbound;
+pub mod published;
+mod serve;
 mod sync;
+pub mod token;
 
 pub use config::{KeySource, LimitOverrides, ServiceConfig, ServiceKind};
 pub use error::ServeError;
+pub use serve::{Started, serve, start};

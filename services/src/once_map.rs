@@ -142,13 +142,15 @@ impl OnceMap {
             // Relaxed: the number alone matters; the slot is handed over through its state.
             let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
             let slot = self.slot(ticket);
-            // Acquire: pairs with the Release stores of the tenant's state; its words are read below.
+            // Acquire: pairs with the Release stores of the tenant's state; its words are read
+            // below.
             let mut state = slot.state.load(Ordering::Acquire);
-            // A later ticket may have been here already, if this thread slept since it drew its own.
+            // A later ticket may have been here already, if this thread slept since it drew its
+            // own.
             while !tag_of(state).is_busy() && ticket_of(state) < ticket {
                 let mine = pack(ticket, Tag::WRITING);
-                // Acquire as above. Release is not needed for the state itself: readers learn of the
-                // new tenant through the Release stores of the words that follow.
+                // Acquire as above. Release is not needed for the state itself: readers learn of
+                // the new tenant through the Release stores of the words that follow.
                 let taken =
                     slot.state
                         .compare_exchange(state, mine, Ordering::Acquire, Ordering::Acquire);

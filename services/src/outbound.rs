@@ -4,7 +4,6 @@
 //! It refuses an address whose scheme the profile does not speak: what is called S3 must not
 //! quietly call its upstream in plain HTTP.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +13,8 @@ use authn::material::ClientMaterial;
 use authn::tls::{TlsOptions, client_config};
 use runtime::UpstreamConfig;
 use runtime::blocking::{self, Response};
-use runtime::url::{Scheme, Url};
+use runtime::url::Url;
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 
 use crate::config::{KeySource, ServiceConfig};
 use crate::error::ServeError;
@@ -43,20 +41,36 @@ impl Outbound {
     /// The first file that cannot be used.
     pub fn load(config: &ServiceConfig) -> Result<Outbound, ServeError> {
         let transport = config.upstream().transport;
+        if !config.calls_others() {
+            return Ok(Outbound {
+                transport,
+                tls: None,
+            });
+        }
         // Keys and tokens may come from an https issuer even where services speak plain HTTP.
         let auth_by_tls = config.auth_base().starts_with("https://")
             || matches!(config.key_source(), KeySource::Url(url) if url.starts_with("https://"));
         let effective = match transport {
             Transport::Plain if auth_by_tls && config.calls_auth() => Transport::Tls,
-            Transport::Plain => return Ok(Outbound { transport, tls: None }),
+            Transport::Plain => {
+                return Ok(Outbound {
+                    transport,
+                    tls: None,
+                });
+            }
             Transport::Tls | Transport::Mutual => transport,
         };
         let identity = match effective {
             Transport::Mutual => Some(own_certificate(config)?),
             Transport::Plain | Transport::Tls => None,
         };
-        let material = ClientMaterial { roots: authorities(config)?, identity };
-        let options = TlsOptions { resumption: config.resumption };
+        let material = ClientMaterial {
+            roots: authorities(config)?,
+            identity,
+        };
+        let options = TlsOptions {
+            resumption: config.resumption,
+        };
         let tls = client_config(&material, effective, &options, false)
             .map_err(|error| ServeError::Config(format!("TLS towards other services: {error}")))?;
         Ok(Outbound { transport, tls })
@@ -68,7 +82,10 @@ impl Outbound {
     /// When the address is not one.
     pub fn caller(&self, address: &str) -> Result<Caller, ServeError> {
         let url = parse(address)?;
-        Ok(Caller { url, tls: self.tls.clone() })
+        Ok(Caller {
+            url,
+            tls: self.tls.clone(),
+        })
     }
 
     /// What an upstream at `address` is reached with. An address without a scheme gets the
@@ -77,34 +94,37 @@ impl Outbound {
     /// # Errors
     /// When the address is not one, does not resolve, or its scheme is not the profile's.
     pub fn upstream(&self, flag: &str, address: &str) -> Result<UpstreamConfig, ServeError> {
-        let (scheme, label) = match self.transport {
-            Transport::Plain => (Scheme::Http, "http"),
-            Transport::Tls | Transport::Mutual => (Scheme::Https, "https"),
+        let (tls, scheme) = match self.transport {
+            Transport::Plain => (false, "http"),
+            Transport::Tls | Transport::Mutual => (true, "https"),
         };
+        let fault = |text: String| ServeError::Config(format!("{flag} {address}: {text}"));
         let url = if address.contains("://") {
-            parse(address)?
+            Url::parse(address)
         } else {
-            parse(&format!("{label}://{address}"))?
+            Url::parse(&format!("{scheme}://{address}"))
         };
-        if url.scheme != scheme {
-            return Err(ServeError::Config(format!(
-                "{flag} {address}: the profile towards upstreams speaks {label}; give a {label} \
-                 address or another --upstream-profile"
+        let url = url.map_err(|error| fault(error.to_string()))?;
+        if url.is_tls() != tls {
+            return Err(fault(format!(
+                "the profile towards upstreams speaks {scheme}; give an {scheme} address or \
+                 another --upstream-profile"
             )));
         }
-        let addrs: Vec<SocketAddr> = url
-            .resolve()
-            .map_err(|error| ServeError::Config(format!("{flag} {address}: {error}")))?;
-        let tls = match &self.tls {
-            Some(tls) if scheme == Scheme::Https => {
-                let name = ServerName::try_from(url.host.clone()).map_err(|_| {
-                    ServeError::Config(format!("{flag} {address}: not a name for a certificate"))
-                })?;
-                Some((Arc::clone(tls), name))
-            }
-            _ => None,
-        };
-        Ok(UpstreamConfig { tls, ..UpstreamConfig::new(addrs, url.authority()) })
+        if url.target != "/" {
+            return Err(fault(
+                "paths go on as they are; give only scheme, host and port".into(),
+            ));
+        }
+        let addrs = url.resolve().map_err(|error| fault(error.to_string()))?;
+        let mut upstream = UpstreamConfig::new(addrs, url.host_field());
+        if tls && let Some(config) = &self.tls {
+            let name = url
+                .server_name()
+                .map_err(|error| fault(error.to_string()))?;
+            upstream.tls = Some((Arc::clone(config), name));
+        }
+        Ok(upstream)
     }
 }
 
@@ -132,7 +152,12 @@ impl Caller {
     /// # Errors
     /// A sentence; the deadline is five seconds in all.
     pub fn get(&self, body_bytes_max: usize) -> Result<Response, String> {
-        self.request("GET", &[("accept", b"application/json")], &[], body_bytes_max)
+        self.request(
+            "GET",
+            &[("accept", b"application/json")],
+            &[],
+            body_bytes_max,
+        )
     }
 
     /// A `POST` of a form.
@@ -161,8 +186,16 @@ impl Caller {
         body_bytes_max: usize,
     ) -> Result<Response, String> {
         let tls = self.tls.clone();
-        blocking::request(&self.url, tls, method, fields, body, CALL_DEADLINE, body_bytes_max)
-            .map_err(|error| format!("{} cannot be called: {error}", self.url))
+        blocking::request(
+            &self.url,
+            tls,
+            method,
+            fields,
+            body,
+            CALL_DEADLINE,
+            body_bytes_max,
+        )
+        .map_err(|error| format!("{} cannot be called: {error}", self.url))
     }
 }
 

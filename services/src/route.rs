@@ -296,9 +296,9 @@ macro_rules! routes {
             }
         )+
 
-        /// The positions of the routes in the table.
+        /// The positions of the routes in the table, and behind them its length.
         #[derive(Clone, Copy)]
-        enum Slot { $($marker),+ }
+        enum Slot { $($marker,)+ Length }
 
         impl $crate::route::App for $app {
             const ROUTES: &'static [$crate::route::Entry] =
@@ -312,6 +312,7 @@ macro_rules! routes {
                 session: &mut $crate::guard::Session,
                 exchange: &mut runtime::Exchange<'_>,
             ) -> Result<(), runtime::Broken> {
+                debug_assert!(index < Slot::Length as usize, "an index comes from this table");
                 $(
                     if index == Slot::$marker as usize {
                         return match guard.permit::<$marker>(session, exchange) {

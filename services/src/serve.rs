@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use authn::{Profile, TokenCache, TokenCheck};
+use runtime::process::{Shutdown, exit_when_stdin_closes, raise_file_limit};
 use runtime::{Core, CorePlan, DrainReport, Driver, Endpoint, Running, ServerLimits};
 use serde_json::json;
 
@@ -21,7 +22,7 @@ use crate::gateway::{Gateway, Upstreams};
 use crate::guard::Guard;
 use crate::inbound::server_tls;
 use crate::keys::{Expected, KeyRing};
-use crate::outbound::Outbound;
+use crate::outbound::{Outbound, key_fetcher};
 use crate::results;
 use crate::route::App;
 use crate::shell::Shell;
@@ -78,20 +79,27 @@ impl Started {
 pub fn serve(config: ServiceConfig) -> Result<(), ServeError> {
     let drain = Duration::from_millis(config.drain_ms);
     let exit_with_stdin = config.exit_with_stdin;
-    // Before any thread starts, so that every thread inherits what is blocked or caught.
-    let signals = runtime::process::Signals::catch()
-        .map_err(|error| ServeError::Start(format!("signals cannot be caught: {error}")))?;
+    let mut shutdown = Shutdown::install()
+        .map_err(|error| ServeError::Start(format!("signals cannot be taken over: {error}")))?;
     if exit_with_stdin {
-        signals.raise_when_stdin_closes();
+        exit_when_stdin_closes().map_err(|error| ServeError::Start(error.to_string()))?;
+    }
+    if let Err(error) = raise_file_limit() {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
     let started = start(config)?;
     // A parent that does not read its end of the pipe must not end the service.
     let _ = writeln!(io::stdout(), "{}", started.ready_line());
     let service = started.service.name();
-    let reason = signals.wait();
-    tracing::info!(service, reason, "draining");
+    let signal = shutdown.wait();
+    tracing::info!(service, %signal, "draining");
     let report = started.drain(drain);
-    tracing::info!(service, ?report, "drained");
+    tracing::info!(
+        service,
+        finished = report.finished,
+        cut = report.cut,
+        "drained"
+    );
     Ok(())
 }
 
@@ -108,15 +116,19 @@ pub fn start(config: ServiceConfig) -> Result<Started, ServeError> {
     match config.service {
         ServiceKind::Auth => start_auth(config),
         ServiceKind::Gateway => start_gateway(config),
-        _ => Err(ServeError::Config("this service is not built yet".to_string())),
         ServiceKind::Results => Err(results::cannot_serve()),
+        _ => Err(ServeError::Config(
+            "this service is not built yet".to_string(),
+        )),
     }
 }
 
 fn start_auth(config: ServiceConfig) -> Result<Started, ServeError> {
     let issuer = Arc::new(Issuer::load(&config)?);
     let keys = Arc::new(KeyRing::unused());
-    launch(config, keys, Vec::new(), move |_core, _counters| Auth::new(Arc::clone(&issuer)))
+    launch(config, keys, Vec::new(), move |_core, _counters| {
+        Auth::new(Arc::clone(&issuer))
+    })
 }
 
 fn start_gateway(config: ServiceConfig) -> Result<Started, ServeError> {
@@ -140,7 +152,7 @@ fn keys(config: &ServiceConfig, outbound: &Outbound) -> Result<Arc<KeyRing>, Ser
                 audience: config.audience.clone(),
                 leeway_s: config.leeway_s,
             };
-            KeyRing::keep(config.key_source(), expected, outbound)?
+            KeyRing::keep(expected, key_fetcher(config.key_source(), outbound)?)?
         }
     };
     Ok(Arc::new(keys))
@@ -156,8 +168,16 @@ fn launch<A: App>(
     let plan = CorePlan::new(config.workers, config.cores.as_deref(), config.driver)
         .map_err(|error| ServeError::Start(error.to_string()))?;
     let limits = limits(&config.limits);
-    let main = Endpoint { addr: config.listen, tls: server_tls(&config)?, limits: limits.clone() };
-    let admin = Endpoint { addr: config.admin, tls: None, limits: ServerLimits::default() };
+    let main = Endpoint {
+        addr: config.listen,
+        tls: server_tls(&config)?,
+        limits,
+    };
+    let admin = Endpoint {
+        addr: config.admin,
+        tls: None,
+        limits: ServerLimits::default(),
+    };
 
     let own_keys = Arc::clone(&keys);
     checks.push(Box::new(move || own_keys.missing()));

@@ -1,11 +1,12 @@
 //! What an experiment found, slice by slice, and its rounds as the statistics want them.
 
-use hdrhistogram::Histogram;
+use std::time::Duration;
+
+use metrics_export::hlog::{Interval, Log};
 use metrics_export::run::{Proof, Slice, SliceKind};
 
-use super::{Measured, Times};
+use super::{Failure, Measured, Times};
 use crate::plan::Variant;
-use crate::record;
 use crate::stats::{LayerInput, Per};
 
 /// Everything that was taken, in order.
@@ -15,30 +16,52 @@ pub struct Findings {
     pub complete: bool,
     /// The operating point, once the first instance was warmed up.
     pub rate_per_s: Option<f64>,
-    /// The slices with their times.
-    pub taken: Vec<Taken>,
+    /// Every slice.
+    pub slices: Vec<Slice>,
+    /// The times of each variant, in the order of the plan.
+    pub variants: Vec<Kept>,
     /// What was checked, per variant and claim.
     pub proofs: Vec<Proof>,
 }
 
-/// A slice that was taken.
+/// What is kept of a variant's times: a slice's own histograms would fill the memory.
 #[derive(Clone, Debug)]
-pub struct Taken {
-    /// Its row.
-    pub slice: Slice,
-    /// Its times.
+pub struct Kept {
+    /// All open-loop slices that count, as one.
     pub times: Times,
+    /// The same slice by slice, as a histogram log that begins with the first of them.
+    pub log: Option<Log>,
+    label: String,
+    began: Duration,
 }
 
 impl Findings {
+    /// Room for these variants.
+    pub(super) fn of(variants: &[Variant]) -> Findings {
+        let kept = |variant: &Variant| Kept {
+            times: Times::empty(),
+            log: None,
+            label: variant.label.clone(),
+            began: Duration::ZERO,
+        };
+        Findings {
+            variants: variants.iter().map(kept).collect(),
+            ..Findings::default()
+        }
+    }
+
     /// Keeps a slice and adds its checks to the proofs.
-    pub(super) fn keep(&mut self, _variant: usize, measured: Measured) {
-        for check in measured.checks {
-            let variant = &measured.slice.variant;
-            let known = self
-                .proofs
+    pub(super) fn keep(&mut self, variant: usize, measured: Measured) -> Result<(), Failure> {
+        let Measured {
+            slice,
+            times,
+            checks,
+        } = measured;
+        for check in checks {
+            let proofs = &mut self.proofs;
+            let known = proofs
                 .iter_mut()
-                .find(|proof| proof.variant == *variant && proof.claim == check.claim);
+                .find(|proof| proof.variant == slice.variant && proof.claim == check.claim);
             match known {
                 // The first failure stays in sight; until then the newest figures do.
                 Some(proof) => {
@@ -48,8 +71,8 @@ impl Findings {
                         proof.found = check.found;
                     }
                 }
-                None => self.proofs.push(Proof {
-                    variant: variant.clone(),
+                None => proofs.push(Proof {
+                    variant: slice.variant.clone(),
                     claim: check.claim.into(),
                     slices: 1,
                     holds: check.holds,
@@ -57,15 +80,13 @@ impl Findings {
                 }),
             }
         }
-        self.taken.push(Taken {
-            slice: measured.slice,
-            times: measured.times,
-        });
-    }
-
-    /// All slices.
-    pub fn slices(&self) -> impl Iterator<Item = &Slice> {
-        self.taken.iter().map(|taken| &taken.slice)
+        if slice.counts && slice.kind == SliceKind::Open {
+            self.variants[variant]
+                .add(&slice, &times)
+                .map_err(Failure)?;
+        }
+        self.slices.push(slice);
+        Ok(())
     }
 
     /// The slices of a variant and kind that count.
@@ -73,20 +94,37 @@ impl Findings {
         &'a self,
         variant: &'a str,
         kind: SliceKind,
-    ) -> impl Iterator<Item = &'a Taken> + Clone {
-        self.taken.iter().filter(move |taken| {
-            taken.slice.counts && taken.slice.variant == variant && taken.slice.kind == kind
-        })
+    ) -> impl Iterator<Item = &'a Slice> + Clone {
+        let slices = self.slices.iter();
+        slices.filter(move |slice| slice.counts && slice.variant == variant && slice.kind == kind)
     }
+}
 
-    /// One distribution over all open-loop slices of a variant that count.
-    pub fn merged(&self, variant: &str, of: impl Fn(&Times) -> &Histogram<u64>) -> Histogram<u64> {
-        let mut sum = record::histogram();
-        for taken in self.counted(variant, SliceKind::Open) {
-            sum.add(of(&taken.times))
-                .expect("all histograms have the same bounds");
+impl Kept {
+    fn add(&mut self, slice: &Slice, times: &Times) -> Result<(), String> {
+        self.times.add(times);
+        let start = Duration::from_nanos(slice.start_unix_ns);
+        let log = match &mut self.log {
+            Some(log) => log,
+            None => {
+                self.began = start;
+                self.log.insert(Log::new(start, &self.label))
+            }
+        };
+        let histograms = [
+            ("response", &times.response),
+            ("service", &times.service),
+            ("lateness", &times.lateness),
+        ];
+        for (tag, histogram) in histograms {
+            log.push(&Interval {
+                tag,
+                start: start.saturating_sub(self.began),
+                length: Duration::from_nanos(slice.duration_ns),
+                histogram,
+            })?;
         }
-        sum
+        Ok(())
     }
 }
 
@@ -98,14 +136,14 @@ impl LayerInput for Findings {
         };
         let mut counted = self.counted(variant, kind);
         counted
-            .find(|taken| taken.slice.round == round)?
-            .slice
+            .find(|slice| slice.round == round)?
             .cpu_ns_per_request()
     }
 
     fn rounds(&self) -> Vec<(u32, u32)> {
         let open = self
-            .slices()
+            .slices
+            .iter()
             .filter(|slice| slice.counts && slice.kind == SliceKind::Open);
         let mut rounds: Vec<(u32, u32)> = open.map(|slice| (slice.round, slice.instance)).collect();
         rounds.sort_unstable();

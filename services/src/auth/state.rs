@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use authn::grant::ClientRegistry;
-use authn::jwt::pkcs8_to_pem;
+use authn::material::pkcs8_to_pem;
 use authn::{Algorithm, Signer};
 
 use crate::error::ServeError;
@@ -45,8 +45,8 @@ fn signer(dir: &Path, algorithm: Algorithm) -> Result<Signer, ServeError> {
     let pem = match files::read_if_there(&path)? {
         Some(pem) => pem,
         None => {
-            let (der, _) = Signer::generate(algorithm)
-                .map_err(|error| ServeError::content(&path, error))?;
+            let (der, _) =
+                Signer::generate(algorithm).map_err(|error| ServeError::content(&path, error))?;
             files::create_once(&path, pkcs8_to_pem(&der).as_bytes())?
         }
     };

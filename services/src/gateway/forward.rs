@@ -10,8 +10,10 @@
 //! connection too: a cut answer must not look like a whole one.
 
 use std::cell::RefCell;
+use std::io::Write;
+use std::net::IpAddr;
 
-use proto_http::{Ask, AnswerBody, BodyLength, Method, Version};
+use proto_http::{AnswerBody, Ask, BodyLength, Method, Version};
 use runtime::{BodyError, Broken, Call, ClientError, Exchange, Request, Upstream};
 
 use super::fields::{Direction, names_us, passes};
@@ -34,14 +36,21 @@ pub struct Hop {
     /// What it is called in errors: the service, never its address.
     name: &'static str,
     upstream: Option<Upstream>,
+    /// Whether clients speak TLS to this gateway.
+    tls: bool,
     lists: FieldLists,
 }
 
 impl Hop {
     /// A hop to `upstream`; without one every request is answered 502.
     #[must_use]
-    pub fn new(name: &'static str, upstream: Option<Upstream>) -> Hop {
-        Hop { name, upstream, lists: FieldLists::default() }
+    pub fn new(name: &'static str, upstream: Option<Upstream>, tls: bool) -> Hop {
+        Hop {
+            name,
+            upstream,
+            tls,
+            lists: FieldLists::default(),
+        }
     }
 
     /// Forwards the request, whose permit the caller holds, and its response.
@@ -51,8 +60,7 @@ impl Hop {
             refuse(exchange, 502, "no-upstream", "No Upstream", &detail);
             return Ok(());
         };
-        let mut via = exchange.request().fields().filter(|(name, _)| is_via(name));
-        if via.any(|(_, value)| names_us(value, PSEUDONYM)) {
+        if is_circular(&exchange.request()) {
             let detail = "this gateway forwarded the request before; an upstream leads back here";
             refuse(exchange, 508, "loop", "Loop Detected", detail);
             return Ok(());
@@ -84,18 +92,16 @@ impl Hop {
     }
 
     /// Sends a request whose body has been collected.
-    async fn send(
-        &self,
-        upstream: &Upstream,
-        exchange: &mut Exchange<'_>,
-    ) -> Result<Call, Failed> {
+    async fn send(&self, upstream: &Upstream, exchange: &mut Exchange<'_>) -> Result<Call, Failed> {
+        let seen = Seen::new(exchange.peer().ip(), self.tls);
         let (request, body, _) = exchange.parts();
         let body = match request.length() {
             BodyLength::Empty => AnswerBody::None,
             _ => AnswerBody::Bytes(body),
         };
         let mut fields = self.lists.take();
-        let result = upstream.send(&ask(&request, &mut fields, body)).await;
+        request_fields(&request, &seen, &mut fields);
+        let result = upstream.send(&ask(&request, &fields, body)).await;
         self.lists.give(fields);
         result.map_err(Failed::Upstream)
     }
@@ -107,13 +113,15 @@ impl Hop {
         upstream: &Upstream,
         exchange: &mut Exchange<'_>,
     ) -> Result<Call, Failed> {
+        let seen = Seen::new(exchange.peer().ip(), self.tls);
         let request = exchange.request();
         let body = match request.length() {
             BodyLength::Exact(length) => AnswerBody::Exact(length),
             _ => AnswerBody::Chunked,
         };
         let mut fields = self.lists.take();
-        let begun = upstream.begin(&ask(&request, &mut fields, body)).await;
+        request_fields(&request, &seen, &mut fields);
+        let begun = upstream.begin(&ask(&request, &fields, body)).await;
         self.lists.give(fields);
         let mut call = begun.map_err(Failed::Upstream)?;
         let written = loop {
@@ -207,8 +215,11 @@ impl Hop {
     /// Answers with the response's status and fields.
     fn answer_head(&self, exchange: &mut Exchange<'_>, call: &Call, body: AnswerBody<'_>) {
         let mut fields = self.lists.take();
-        let connection =
-            || call.fields().filter(|(name, _)| is_connection(name)).map(|(_, value)| value);
+        let connection = || {
+            call.fields()
+                .filter(|(name, _)| is_connection(name))
+                .map(|(_, value)| value)
+        };
         for (name, value) in call.fields() {
             if passes(Direction::Response, name, connection())
                 && let Ok(name) = std::str::from_utf8(name)
@@ -229,8 +240,13 @@ impl Hop {
             503 => {
                 let detail = format!("every connection to the {name} service is in use");
                 let title = "Upstream Busy";
-                Problem { status: 503, kind: Some("upstream-busy"), title, detail: &detail }
-                    .answer_with(exchange, &[("retry-after", b"1")]);
+                Problem {
+                    status: 503,
+                    kind: Some("upstream-busy"),
+                    title,
+                    detail: &detail,
+                }
+                .answer_with(exchange, &[("retry-after", b"1")]);
             }
             504 => {
                 let detail = format!("the {name} service did not answer in time");
@@ -265,13 +281,23 @@ fn refuse(
     title: &'static str,
     detail: &str,
 ) {
-    Problem { status, kind: Some(kind), title, detail }.answer(exchange);
+    Problem {
+        status,
+        kind: Some(kind),
+        title,
+        detail,
+    }
+    .answer(exchange);
 }
 
-/// The request as it goes on: same method and target, the fields that pass, and our signature.
-fn ask<'a>(request: &Request<'a>, fields: &'a mut Vec<Field<'a>>, body: AnswerBody<'a>) -> Ask<'a> {
-    let connection =
-        || request.fields().filter(|(name, _)| is_connection(name)).map(|(_, value)| value);
+/// The fields of the request that go on, and what this gateway says of itself and of the client.
+fn request_fields<'a>(request: &Request<'a>, seen: &'a Seen, fields: &mut Vec<Field<'a>>) {
+    let connection = || {
+        request
+            .fields()
+            .filter(|(name, _)| is_connection(name))
+            .map(|(_, value)| value)
+    };
     for (name, value) in request.fields() {
         if passes(Direction::Request, name, connection())
             && let Ok(name) = std::str::from_utf8(name)
@@ -279,14 +305,59 @@ fn ask<'a>(request: &Request<'a>, fields: &'a mut Vec<Field<'a>>, body: AnswerBo
             fields.push((name, value));
         }
     }
-    fields.push(("via", if request.version() == Version::Http10 { VIA_10 } else { VIA_11 }));
+    fields.push((
+        "via",
+        if request.version() == Version::Http10 {
+            VIA_10
+        } else {
+            VIA_11
+        },
+    ));
+    fields.push(("forwarded", seen.as_bytes()));
+}
+
+/// The request as it goes on: same method and target.
+fn ask<'a>(request: &Request<'a>, fields: &'a [Field<'a>], body: AnswerBody<'a>) -> Ask<'a> {
     Ask {
-        // Routes have known methods only.
+        // Routes have known methods only, which are ASCII.
         method: std::str::from_utf8(request.method_name()).unwrap_or_default(),
         target: origin_form(request),
         host: b"",
         fields,
         body,
+    }
+}
+
+/// What this gateway itself saw of the client, as the value of `Forwarded` (RFC 7239).
+struct Seen {
+    bytes: [u8; SEEN_BYTES_MAX],
+    length: usize,
+}
+
+/// `for="[` an IPv6 address of at most 45 bytes `]";proto=https`, rounded up.
+const SEEN_BYTES_MAX: usize = 80;
+
+impl Seen {
+    fn new(peer: IpAddr, tls: bool) -> Seen {
+        let mut seen = Seen {
+            bytes: [0; SEEN_BYTES_MAX],
+            length: 0,
+        };
+        let proto = if tls { "https" } else { "http" };
+        let mut rest = seen.bytes.as_mut_slice();
+        // RFC 7239 section 6: an IPv6 address stands in brackets and quotes.
+        let written = match peer {
+            IpAddr::V4(ip) => write!(rest, "for={ip};proto={proto}"),
+            IpAddr::V6(ip) => write!(rest, "for=\"[{ip}]\";proto={proto}"),
+        };
+        written.expect("the longest address fits");
+        let left = rest.len();
+        seen.length = SEEN_BYTES_MAX - left;
+        seen
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
     }
 }
 
@@ -301,13 +372,20 @@ fn is_connection(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"connection")
 }
 
-fn is_via(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(b"via")
+/// Whether this gateway forwarded the request before.
+fn is_circular(request: &Request<'_>) -> bool {
+    let mut via = request
+        .fields()
+        .filter(|(name, _)| name.eq_ignore_ascii_case(b"via"));
+    via.any(|(_, value)| names_us(value, PSEUDONYM))
 }
 
 /// What `Content-Length` says in answer to a HEAD.
 fn announced_length(call: &Call) -> Option<u64> {
-    std::str::from_utf8(call.field("content-length")?).ok()?.parse().ok()
+    std::str::from_utf8(call.field("content-length")?)
+        .ok()?
+        .parse()
+        .ok()
 }
 
 /// Emptied lists of fields, kept for the next message so that forwarding allocates nothing.
@@ -325,8 +403,7 @@ impl FieldLists {
     fn give(&self, mut list: Vec<Field<'_>>) {
         list.clear();
         // An empty list borrows nothing; collecting it in place is how safe code says so.
-        let list: Vec<Field<'static>> =
-            list.into_iter().map(|_| ("", b"".as_slice())).collect();
+        let list: Vec<Field<'static>> = list.into_iter().map(|_| ("", b"".as_slice())).collect();
         let mut kept = self.0.borrow_mut();
         if kept.len() < LISTS_MAX {
             kept.push(list);
@@ -337,6 +414,20 @@ impl FieldLists {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clients_are_told_as_rfc_7239_says() {
+        let seen = |ip: &str, tls| {
+            String::from_utf8(Seen::new(ip.parse().unwrap(), tls).as_bytes().to_vec()).unwrap()
+        };
+        assert_eq!(seen("192.0.2.43", true), "for=192.0.2.43;proto=https");
+        assert_eq!(seen("::1", false), "for=\"[::1]\";proto=http");
+        let longest = "1111:2222:3333:4444:5555:6666:7777:8888";
+        assert_eq!(
+            seen(longest, true),
+            format!("for=\"[{longest}]\";proto=https")
+        );
+    }
 
     #[test]
     fn lists_keep_their_memory() {

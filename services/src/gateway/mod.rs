@@ -10,7 +10,7 @@ pub mod ping;
 
 use std::sync::Arc;
 
-use authn::{Callers, Permit, Route, Scope};
+use authn::{Callers, Permit, Route, Scope, Transport};
 use proto_http::Method;
 use runtime::{Broken, Core, Exchange, Upstream, UpstreamConfig};
 
@@ -20,7 +20,7 @@ use crate::config::ServiceConfig;
 use crate::error::ServeError;
 use crate::outbound::Outbound;
 use crate::results;
-use crate::route::{Param, Routed, join_routes, routes};
+use crate::route::{Param, join_routes, routes};
 use crate::telemetry::CoreCounters;
 
 /// Who may use the API from outside.
@@ -112,6 +112,8 @@ pub struct Upstreams {
     orders: Option<UpstreamConfig>,
     inventory: Option<UpstreamConfig>,
     results: Option<UpstreamConfig>,
+    /// Whether clients speak TLS to the gateway, which upstreams are told.
+    clients_use_tls: bool,
 }
 
 impl Upstreams {
@@ -121,20 +123,23 @@ impl Upstreams {
     /// When an address cannot be used.
     pub fn resolve(config: &ServiceConfig, outbound: &Outbound) -> Result<Upstreams, ServeError> {
         let resolve = |flag: &str, address: &Option<String>| {
-            address.as_deref().map(|address| outbound.upstream(flag, address)).transpose()
+            address
+                .as_deref()
+                .map(|address| outbound.upstream(flag, address))
+                .transpose()
         };
         Ok(Upstreams {
             orders: resolve("--orders", &config.orders)?,
             inventory: resolve("--inventory", &config.inventory)?,
             results: resolve("--results", &config.results)?,
+            clients_use_tls: config.profile.transport != Transport::Plain,
         })
     }
 
     /// Why the gateway is of no use; an upstream that is missing makes it so only if all are.
     #[must_use]
     pub fn missing(&self) -> Option<String> {
-        let none =
-            self.orders.is_none() && self.inventory.is_none() && self.results.is_none();
+        let none = self.orders.is_none() && self.inventory.is_none() && self.results.is_none();
         none.then(|| "no upstream is given: --orders, --inventory, --results".to_string())
     }
 }
@@ -143,8 +148,13 @@ impl Gateway {
     /// The gateway of one core, with connections of its own.
     #[must_use]
     pub fn new(core: &Core, upstreams: &Upstreams, counters: Arc<CoreCounters>) -> Gateway {
+        let tls = upstreams.clients_use_tls;
         let route = |name, config: &Option<UpstreamConfig>| {
-            Hop::new(name, config.clone().map(|config| Upstream::new(core, config)))
+            Hop::new(
+                name,
+                config.clone().map(|config| Upstream::new(core, config)),
+                tls,
+            )
         };
         Gateway {
             ping: Ping::new(counters),

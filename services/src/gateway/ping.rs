@@ -15,7 +15,7 @@ const JSON: &[(&str, &[u8])] = &[("content-type", b"application/json")];
 
 /// About 100 bytes, as a small answer of a real service has. The count of body bytes comes between.
 const BEFORE: &[u8] =
-    br#"{"message":"pong","service":"tollgate","answeredBy":"the edge itself","bodyBytes":"#;
+    br#"{"message":"pong","service":"tollgate","answeredBy":"the edge, no upstream","bodyBytes":"#;
 const AFTER: &[u8] = b"}";
 
 /// Room for the answer: 20 digits are the longest count.

@@ -1,8 +1,8 @@
 //! The two names that inventory is asked with: of a SKU, and of the order a reservation is for.
 //!
 //! Owns their alphabets and lengths: having one of these types is the proof that they were checked.
-//! Both fit a path without any escape (RFC 3986 section 2.3), so that whatever was made can be asked
-//! for; a dot segment, which a client may resolve away, is neither.
+//! Both fit a path without any escape (RFC 3986 section 2.3), so that whatever was made can be
+//! asked for; a dot segment, which a client may resolve away, is neither.
 
 use std::fmt;
 

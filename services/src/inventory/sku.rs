@@ -165,7 +165,8 @@ impl Sku {
 
 /// All SKUs. Names are case-insensitive (ASCII).
 pub struct SkuTable {
-    /// Open addressing with at most half of the cells full, so that every walk ends at an empty one.
+    /// Open addressing with at most half of the cells full, so that every walk ends at an empty
+    /// one.
     cells: Box<[OnceLock<Box<Sku>>]>,
     /// How many SKUs there are, or a moment ago were about to be.
     count: AtomicU64,

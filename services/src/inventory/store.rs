@@ -10,9 +10,9 @@
 //! ```
 //!
 //! # What is remembered
-//! The newest `reservations_retained` decisions ([`OnceMap`]); one of more than three SKUs takes the
-//! room of one more for every six further SKUs. A held reservation that is forgotten is final: its
-//! goods are settled, a release of it finds nothing, and its order id is new again. The books
+//! The newest `reservations_retained` decisions ([`OnceMap`]); one of more than three SKUs takes
+//! the room of one more for every six further SKUs. A held reservation that is forgotten is final:
+//! its goods are settled, a release of it finds nothing, and its order id is new again. The books
 //! balance: supplied = available + held + settled, whenever no call is under way.
 //!
 //! # What a race can show
@@ -381,5 +381,7 @@ impl Inventory {
     }
 }
 
+#[cfg(all(test, loom))]
+mod loom_tests;
 #[cfg(all(test, not(loom)))]
 mod tests;

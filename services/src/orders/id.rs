@@ -1,13 +1,15 @@
 //! How an order is named: a UUID that says where the order lies.
 //!
 //! ```text
-//! bits 127..80  sequence within its shard      79..76  version 8 (RFC 9562 section 5.8, custom)
-//!      75..64   shard                          63..62  variant 0b10
-//!      61..0    tag of the instance that made it, random at its start
+//! bits 127..80  attempt: counts the ids of a shard    79..76  version 8 (custom)
+//!      75..64   shard                                 63..62  variant 0b10
+//!      61..30   slot of the shard                     29..0   tag of the instance
 //! ```
-//! So that finding an order is an index computation, and an id of another instance (or of this one
-//! before a restart) is known to be foreign. It is a name, not a secret: who may read orders is
-//! decided by the policy.
+//! The layout is one of its own, which RFC 9562 section 5.8 leaves to version 8. So finding an
+//! order is an index computation. An id names one attempt to take an order, for ever: a slot is
+//! used again, an attempt is not. An id of another instance, or of this one before a restart, is
+//! known to be foreign by its tag, random at its start. It is a name, not a secret: who may read
+//! orders is decided by the policy.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -15,13 +17,17 @@ use uuid::Uuid;
 
 /// The most shards that an id can tell apart.
 pub const SHARDS_MAX: usize = 1 << SHARD_BITS;
+/// The most slots of a shard that an id can tell apart.
+pub const SLOTS_MAX: usize = 1 << SLOT_BITS;
 /// Length of the text of an id.
 pub const TEXT_BYTES: usize = 36;
 
 const SHARD_BITS: u32 = 12;
+const SLOT_BITS: u32 = 32;
+const TAG_BITS: u32 = 30;
+const ATTEMPT_BITS: u32 = 48;
 const VERSION: u64 = 8 << SHARD_BITS;
-const VARIANT: u64 = 0b10 << 62;
-const TAG_MASK: u64 = (1 << 62) - 1;
+const VARIANT: u64 = 0b10 << (SLOT_BITS + TAG_BITS);
 
 /// The id of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,26 +37,45 @@ pub struct OrderId(u128);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InstanceTag(u64);
 
+/// Where an order lies, and which of those that lay there it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spot {
+    /// Below [`SHARDS_MAX`].
+    pub shard: usize,
+    /// Below [`SLOTS_MAX`].
+    pub slot: usize,
+    /// Below 2^48.
+    pub attempt: u64,
+}
+
 impl InstanceTag {
-    /// A tag that no other run has, from the seeds that the standard library draws for its maps.
+    /// A tag that no other run is likely to have, from the seeds that the standard library draws
+    /// for its maps.
     pub fn random() -> InstanceTag {
-        InstanceTag(RandomState::new().hash_one("tollgate orders") & TAG_MASK)
+        InstanceTag(RandomState::new().hash_one("tollgate orders") >> (64 - TAG_BITS))
     }
 }
 
 impl OrderId {
-    /// Names the order `sequence` (below 2^48) of a shard (below [`SHARDS_MAX`]).
-    pub fn new(tag: InstanceTag, shard: usize, sequence: u64) -> OrderId {
-        debug_assert!(shard < SHARDS_MAX && sequence < 1 << 48);
-        let high = sequence << 16 | VERSION | shard as u64;
-        OrderId(u128::from(high) << 64 | u128::from(VARIANT | tag.0))
+    /// Names the order of this spot.
+    pub fn new(tag: InstanceTag, spot: Spot) -> OrderId {
+        debug_assert!(spot.shard < SHARDS_MAX && spot.slot < SLOTS_MAX);
+        debug_assert!(spot.attempt < 1 << ATTEMPT_BITS);
+        let high = spot.attempt << (64 - ATTEMPT_BITS) | VERSION | spot.shard as u64;
+        let low = VARIANT | (spot.slot as u64) << TAG_BITS | tag.0;
+        OrderId(u128::from(high) << 64 | u128::from(low))
     }
 
-    /// Shard and sequence, if an instance with this tag could have issued the id.
-    pub fn place(self, tag: InstanceTag) -> Option<(usize, u64)> {
+    /// Where the order lies, if an instance with this tag could have issued the id.
+    pub fn spot(self, tag: InstanceTag) -> Option<Spot> {
         let (high, low) = ((self.0 >> 64) as u64, self.0 as u64);
-        let ours = low == VARIANT | tag.0 && high & (0xf << SHARD_BITS) == VERSION;
-        ours.then_some((high as usize & (SHARDS_MAX - 1), high >> 16))
+        let spot = Spot {
+            shard: high as usize & (SHARDS_MAX - 1),
+            slot: (low >> TAG_BITS) as usize & (SLOTS_MAX - 1),
+            attempt: high >> (64 - ATTEMPT_BITS),
+        };
+        // Version, variant and tag are as `new` would write them.
+        (OrderId::new(tag, spot) == self).then_some(spot)
     }
 
     /// Reads the 36 characters of a UUID, in either case; `None` for anything else.
@@ -84,11 +109,30 @@ impl OrderId {
 mod tests {
     use super::*;
 
+    const SPOT: Spot = Spot {
+        shard: 1,
+        slot: 3,
+        attempt: 77,
+    };
+
     #[test]
     fn an_id_says_where_its_order_lies() {
         let tag = InstanceTag::random();
-        for (shard, sequence) in [(0, 0), (1, 77), (SHARDS_MAX - 1, (1 << 48) - 1)] {
-            let id = OrderId::new(tag, shard, sequence);
+        let last = Spot {
+            shard: SHARDS_MAX - 1,
+            slot: SLOTS_MAX - 1,
+            attempt: (1 << 48) - 1,
+        };
+        for spot in [
+            Spot {
+                shard: 0,
+                slot: 0,
+                attempt: 0,
+            },
+            SPOT,
+            last,
+        ] {
+            let id = OrderId::new(tag, spot);
             let mut buffer = [0; TEXT_BYTES];
             let text = id.text(&mut buffer);
             assert_eq!(&text[14..15], "8", "version of {text}");
@@ -98,17 +142,19 @@ mod tests {
             );
             assert_eq!(OrderId::parse(text), Some(id));
             assert_eq!(OrderId::parse(&text.to_uppercase()), Some(id));
-            assert_eq!(id.place(tag), Some((shard, sequence)));
+            assert_eq!(id.spot(tag), Some(spot));
             assert_eq!(OrderId::from_words(id.words()), id);
         }
     }
 
     #[test]
-    fn a_foreign_id_has_no_place() {
+    fn a_foreign_id_has_no_spot() {
         let tag = InstanceTag(5);
-        assert_eq!(OrderId::new(InstanceTag(6), 0, 0).place(tag), None);
-        let other_version = OrderId(OrderId::new(tag, 0, 0).0 ^ 1 << 76);
-        assert_eq!(other_version.place(tag), None);
+        assert_eq!(OrderId::new(InstanceTag(6), SPOT).spot(tag), None);
+        for bit in [76, 78, 62, 63, 0, 29] {
+            let other = OrderId(OrderId::new(tag, SPOT).0 ^ 1 << bit);
+            assert_eq!(other.spot(tag), None, "bit {bit}");
+        }
         for bad in [
             "",
             "x",

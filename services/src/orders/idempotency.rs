@@ -137,14 +137,21 @@ impl Drop for Claim<'_> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::orders::id::InstanceTag;
+    use crate::orders::id::{InstanceTag, Spot};
 
     fn key(text: &str) -> IdempotencyKey<'_> {
         IdempotencyKey::parse(text.as_bytes()).expect("a good key")
     }
 
     fn order(sequence: u64) -> OrderId {
-        OrderId::new(InstanceTag::random(), 0, sequence)
+        OrderId::new(
+            InstanceTag::random(),
+            Spot {
+                shard: 0,
+                slot: 0,
+                attempt: sequence,
+            },
+        )
     }
 
     #[test]
@@ -251,7 +258,7 @@ mod loom_tests {
     use loom::{model::Builder, sync::Arc, thread};
 
     use super::*;
-    use crate::orders::id::InstanceTag;
+    use crate::orders::id::{InstanceTag, Spot};
 
     fn begin(keys: &Idempotency, order: OrderId) -> &'static str {
         let key = IdempotencyKey::parse(b"k").expect("good");
@@ -273,7 +280,14 @@ mod loom_tests {
         builder.preemption_bound = Some(3);
         builder.check(|| {
             let keys = Arc::new(Idempotency::new(2));
-            let order = OrderId::new(InstanceTag::random(), 0, 1);
+            let order = OrderId::new(
+                InstanceTag::random(),
+                Spot {
+                    shard: 0,
+                    slot: 0,
+                    attempt: 1,
+                },
+            );
             let other = Arc::clone(&keys);
             let thread = thread::spawn(move || begin(&other, order));
             let here = begin(&keys, order);

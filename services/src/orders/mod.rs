@@ -1,7 +1,8 @@
 //! The orders service: takes orders, once each, and keeps the newest of them.
 //!
 //! `id` is how an order is named, `record` how it lies in memory, `store` keeps the newest,
-//! `idempotency` makes a repeated request one order, `model` knows the JSON. None of them knows HTTP.
+//! `idempotency` makes a repeated request one order, `model` knows the JSON. None of them knows
+//! HTTP.
 
 pub mod id;
 pub mod idempotency;

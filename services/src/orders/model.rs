@@ -1,7 +1,8 @@
 //! The JSON of the orders service.
 //!
 //! Owns what an order must look like and the bounds of each member. Members that are not known are
-//! ignored. An amount is kept as the text it came as: a binary fraction would not be what was ordered.
+//! ignored. An amount is kept as the text it came as: a binary fraction would not be what was
+//! ordered.
 
 use std::borrow::Cow;
 
@@ -156,7 +157,10 @@ fn amount(value: &RawValue) -> Result<&str, Invalid> {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-    use crate::orders::{id::InstanceTag, record::Draft};
+    use crate::orders::{
+        id::{InstanceTag, Spot},
+        record::Draft,
+    };
 
     #[test]
     fn an_order_is_read_and_unknown_members_are_ignored() {
@@ -221,7 +225,14 @@ mod tests {
         };
         let mut record = Vec::new();
         draft.write(&mut record).expect("within bounds");
-        let id = OrderId::new(InstanceTag::random(), 0, 1);
+        let id = OrderId::new(
+            InstanceTag::random(),
+            Spot {
+                shard: 0,
+                slot: 0,
+                attempt: 1,
+            },
+        );
         let mut out = Vec::new();
         write_order(&mut out, id, &Order::read(&record).expect("whole"));
         let mut buffer = [0; TEXT_BYTES];

@@ -1,32 +1,38 @@
 //! The newest orders, written by the core that took them and read by any.
 //!
-//! Owns the memory of orders and the rule which of them are kept: the newest `retained` of the whole
-//! service. It refuses to look inside: an order is a run of bytes ([`crate::orders::record`]).
+//! Owns the memory of orders and the rule which of them are kept: the newest `retained` of the
+//! whole service. It refuses to look inside: an order is a run of bytes
+//! ([`crate::orders::record`]).
 //!
 //! # How
-//! Each core has a shard that only it writes ([`Writer`], one per shard). A shard is a log, segments
-//! of words in which records lie one after another, and an index, a ring of where each record lies.
-//! The id of an order is its shard and its sequence there, so finding it is an index computation.
+//! Each core has a shard that only it writes ([`Writer`], one per shard). A shard is a log,
+//! segments of words in which records lie one after another, and slots that say where each record
+//! lies. An order gets its slot, and with it its id, when it is begun ([`Writer::begin`]): stock is
+//! reserved under that id before anything is kept. The id says shard and slot, so finding an order
+//! is an index computation. An order that is refused gives its slot back unused.
 //!
-//! How old an order is, is told by its *number* in the count of all orders, one shared counter: it
-//! is kept while fewer than `retained` were issued after it. That one rule serves four times. It
-//! tells 410 from 200. It frees a segment of the log once the last record in it is that old. It
-//! makes the index slot of a record free before the ring comes round to it (a shard's own orders
-//! are numbered upwards, and the ring has `retained` slots). And it validates a read: whoever copied
-//! a record and then finds its number still among the newest knows that nothing of it had been
-//! overwritten, since that happens to old records only.
+//! How old an order is, is told by its *number* in the count of all orders kept, one shared
+//! counter: it is kept while fewer than `retained` were kept after it. That one rule serves four
+//! times. It tells 410 from 200. It frees a slot. It frees a segment of the log once the last
+//! record in it is that old. And it validates a read: whoever copied a record and then finds its
+//! number still among the newest knows that nothing of it had been overwritten, since that happens
+//! to old records only. The words of a slot are a sequence lock of their own, whose state is the
+//! attempt in the id.
 //!
 //! # Chosen against
-//! - a map with reclamation (dashmap, papaya, a skip list): four to thirty times as long per insert
-//!   (floor.md of the design), an allocation each, and eviction needs an order beside it;
+//! - a map with reclamation (dashmap, papaya, a skip list): four to thirty times as long per
+//!   insert, an allocation each, and eviction needs an order beside it;
 //! - `retained / cores` orders per shard without a shared count: a client on one connection would
 //!   find its orders gone after a fraction of `--orders-retained`;
-//! - records in place of the index (fixed size): 7 KB each for the sake of the longest.
+//! - ids that count the orders of a shard: orders end in another order than they begin, and those
+//!   that are refused would push kept ones out of the ring;
+//! - records in place of the slots (fixed size): 7 KB each for the sake of the longest.
 //!
 //! # Bounds
-//! Memory: 24 bytes an index slot and the records, both in segments allocated on first use and then
-//! used again. A shard holds what it wrote among the newest `retained`; one that no longer takes
-//! orders keeps its old segments until it does.
+//! Memory: 40 bytes an order and its record, in segments allocated on first use and then used
+//! again; orders being taken at a time, [`PENDING_MAX`] per shard. A shard holds what it wrote
+//! among the newest `retained`; one that no longer takes orders keeps its old segments until it
+//! does.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -34,7 +40,7 @@ use crossbeam::utils::CachePadded;
 
 use crate::{
     orders::{
-        id::{InstanceTag, OrderId, SHARDS_MAX},
+        id::{InstanceTag, OrderId, SHARDS_MAX, SLOTS_MAX, Spot},
         record::{Draft, Order, RECORD_BYTES_MAX},
     },
     sync::{AtomicU64, OnceLock, Ordering},
@@ -42,6 +48,10 @@ use crate::{
 
 /// Orders kept, by default.
 pub const ORDERS_RETAINED: usize = 1_000_000;
+
+/// Orders that one shard may be taking at a time, begun and neither kept nor abandoned. More than a
+/// core has connections to inventory by default.
+pub const PENDING_MAX: usize = if cfg!(loom) { 2 } else { 4096 };
 
 /// Words of a log segment: 64 KiB, some tens of microseconds to allocate.
 const SEGMENT_WORDS: usize = if cfg!(loom) { 2 } else { 8192 };
@@ -51,15 +61,15 @@ const RECORD_WORDS_MAX: usize = if cfg!(loom) {
 } else {
     RECORD_BYTES_MAX.div_ceil(8)
 };
-/// Index slots allocated at a time: 24 KiB.
-const INDEX_SLOTS: usize = if cfg!(loom) { 2 } else { 1024 };
+/// Slots allocated at a time: 24 KiB.
+const SLOTS: usize = if cfg!(loom) { 2 } else { 1024 };
 
 /// Why there is no order under an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Miss {
-    /// This instance never issued the id.
+    /// This instance has kept no order under the id.
     NotFound,
-    /// It did, and has since issued as many orders as it keeps.
+    /// It did, and has since kept as many orders as it retains.
     Gone,
 }
 
@@ -68,7 +78,8 @@ pub enum Miss {
 pub enum Unkept {
     /// A part of it is longer than its bound.
     TooLong,
-    /// The shard's memory is used up by newer orders. A bound that other bounds keep from being met.
+    /// The shard's memory is used up by newer orders. A bound that other bounds keep from being
+    /// met.
     Full,
 }
 
@@ -76,42 +87,52 @@ pub enum Unkept {
 pub struct Orders {
     tag: InstanceTag,
     retained: u64,
-    /// Orders issued by all shards. Alone on its line: every insertion adds to it.
-    issued: CachePadded<AtomicU64>,
-    shards: Box<[CachePadded<Shard>]>,
+    /// Orders kept by all shards so far. Alone on its line: every insertion adds to it.
+    kept: CachePadded<AtomicU64>,
+    shards: Box<[Shard]>,
 }
 
 struct Shard {
-    /// Sequences below this one have been issued by this shard.
-    next: AtomicU64,
-    index: Box<[OnceLock<Box<[Slot]>>]>,
+    slots: Box<[OnceLock<Box<[Slot]>>]>,
     log: Box<[OnceLock<Box<[AtomicU64]>>]>,
 }
 
-/// Where a record lies. Written in the order of the fields and read in the reverse: whoever sees a
-/// new `number` or `place` sees the new `sequence` too.
+/// Where a record lies. A sequence lock: the state is set to WRITING before the words change and to
+/// the whole attempt after.
 struct Slot {
-    /// The sequence it belongs to, plus one: 0 is nobody's.
-    sequence: AtomicU64,
+    /// Twice the attempt that was kept here, plus two; one less while it is being written. 0 at
+    /// first, which is less than that of any attempt.
+    state: AtomicU64,
     number: AtomicU64,
     /// Segment, first word and words of the record, packed.
     place: AtomicU64,
 }
 
+/// An order that has its id and is not kept yet. It must be given to [`Writer::keep`] or
+/// [`Writer::abandon`], or its slot is lost until the service ends.
+#[must_use = "its slot must be given back"]
+#[derive(Debug, PartialEq, Eq)]
+pub struct Pending(Spot);
+
 /// The right to write a shard. There is one for each, taken when the store is made.
 pub struct Writer {
     orders: Arc<Orders>,
     shard: usize,
-    sequence: u64,
+    /// Attempts so far.
+    attempts: u64,
+    /// Slots that were never used begin here.
+    unused: usize,
+    /// Slots of orders that were refused.
+    free: Vec<usize>,
+    /// Orders kept, oldest first: slot and number.
+    kept: VecDeque<(usize, u64)>,
     /// The segment being filled, and its first free word.
     segment: Option<usize>,
-    free: usize,
+    first: usize,
     /// Segments filled before, oldest first, each with the number of its last record.
     filled: VecDeque<(usize, u64)>,
     /// Segments allocated so far.
     allocated: usize,
-    /// Number of the newest record.
-    newest: u64,
     record: Vec<u8>,
 }
 
@@ -120,15 +141,13 @@ impl Orders {
     ///
     /// Both numbers are at least 1; shards are at most [`SHARDS_MAX`].
     pub fn new(retained: usize, shards: usize, tag: InstanceTag) -> (Arc<Orders>, Vec<Writer>) {
-        let retained = retained.max(1);
+        let retained = retained.clamp(1, SLOTS_MAX - PENDING_MAX);
         let shards = shards.clamp(1, SHARDS_MAX);
         let orders = Arc::new(Orders {
             tag,
             retained: retained as u64,
-            issued: CachePadded::new(AtomicU64::new(0)),
-            shards: (0..shards)
-                .map(|_| CachePadded::new(Shard::new(retained)))
-                .collect(),
+            kept: CachePadded::new(AtomicU64::new(0)),
+            shards: (0..shards).map(|_| Shard::new(retained)).collect(),
         });
         let writers = (0..shards)
             .map(|shard| Writer::new(&orders, shard))
@@ -136,27 +155,33 @@ impl Orders {
         (orders, writers)
     }
 
-    /// Orders issued by this instance.
-    pub fn issued(&self) -> u64 {
+    /// Orders kept by this instance so far.
+    pub fn kept(&self) -> u64 {
         // Relaxed: a figure for metrics.
-        self.issued.load(Ordering::Relaxed)
+        self.kept.load(Ordering::Relaxed)
+    }
+
+    /// The name of a pending order.
+    pub fn id(&self, pending: &Pending) -> OrderId {
+        OrderId::new(self.tag, pending.0)
     }
 
     /// The order under `id`, copied into `buffer` (whose memory is used again).
     pub fn find<'b>(&self, id: OrderId, buffer: &'b mut Vec<u8>) -> Result<Order<'b>, Miss> {
-        let (shard, sequence) = id.place(self.tag).ok_or(Miss::NotFound)?;
-        let shard = self.shards.get(shard).ok_or(Miss::NotFound)?;
-        // Acquire: pairs with the Release at the end of `insert`. Below it, slot and record are whole.
-        if sequence >= shard.next.load(Ordering::Acquire) {
-            return Err(Miss::NotFound);
+        let spot = id.spot(self.tag).ok_or(Miss::NotFound)?;
+        let shard = self.shards.get(spot.shard).ok_or(Miss::NotFound)?;
+        let slot = shard.slot(spot.slot).ok_or(Miss::NotFound)?;
+        // Acquire: pairs with the Release at the end of `keep`. Number and place are at least those
+        // of this state, and so is the record.
+        let state = slot.state.load(Ordering::Acquire);
+        if state != whole(spot.attempt) {
+            let newer = state > whole(spot.attempt);
+            return Err(if newer { Miss::Gone } else { Miss::NotFound });
         }
-        let slot = shard.slot(sequence, self.retained).ok_or(Miss::Gone)?;
-        // Acquire, all three: pair with the Release stores of `insert`, in the reverse order.
-        let place = Place::unpack(slot.place.load(Ordering::Acquire));
+        // Acquire, both: pair with the Release stores of the next order in this slot, so that the
+        // second look at the state sees it too.
         let number = slot.number.load(Ordering::Acquire);
-        if slot.sequence.load(Ordering::Acquire) != sequence + 1 || self.is_gone(number) {
-            return Err(Miss::Gone);
-        }
+        let place = Place::unpack(slot.place.load(Ordering::Acquire));
         buffer.clear();
         let words = shard.log.get(place.segment).and_then(OnceLock::get);
         let words = words.and_then(|words| words.get(place.first..place.first + place.words));
@@ -165,16 +190,17 @@ impl Orders {
             // had seen this one's number gone: then the look below sees that too.
             buffer.extend_from_slice(&word.load(Ordering::Acquire).to_le_bytes());
         }
-        if self.is_gone(number) {
+        // Relaxed: ordered behind the loads above, which are Acquire.
+        if slot.state.load(Ordering::Relaxed) != state || self.is_gone(number) {
             return Err(Miss::Gone);
         }
         Order::read(buffer).ok_or(Miss::Gone)
     }
 
-    /// Whether so many orders were issued after this number that it is not kept.
+    /// Whether so many orders were kept after this number that it is not.
     fn is_gone(&self, number: u64) -> bool {
         // Relaxed: an order that this thread knows of through an Acquire is in the count it reads.
-        number + self.retained < self.issued.load(Ordering::Relaxed)
+        number.saturating_add(self.retained) < self.kept.load(Ordering::Relaxed)
     }
 }
 
@@ -183,92 +209,141 @@ impl Writer {
         Writer {
             orders: Arc::clone(orders),
             shard,
-            sequence: 0,
+            attempts: 0,
+            unused: 0,
+            free: Vec::new(),
+            kept: VecDeque::new(),
             segment: None,
-            free: 0,
+            first: 0,
             filled: VecDeque::new(),
             allocated: 0,
-            newest: 0,
             record: Vec::with_capacity(RECORD_BYTES_MAX + 7),
         }
     }
 
     /// The store that this writes to.
-    pub fn orders(&self) -> &Orders {
+    pub fn orders(&self) -> &Arc<Orders> {
         &self.orders
     }
 
-    /// Keeps an order.
-    pub fn insert<S: AsRef<str>>(&mut self, draft: &Draft<'_, S>) -> Result<OrderId, Unkept> {
+    /// Names an order; `None` when [`PENDING_MAX`] orders are being taken at this moment.
+    pub fn begin(&mut self) -> Option<Pending> {
+        let slot = match (self.free.pop(), self.kept.front()) {
+            (Some(slot), _) => slot,
+            (None, Some(&(slot, number))) if self.orders.is_gone(number) => {
+                self.kept.pop_front();
+                slot
+            }
+            (None, _) => {
+                let slot = self.unused;
+                self.orders.shards[self.shard].slot_or_new(slot)?;
+                self.unused += 1;
+                slot
+            }
+        };
+        let attempt = self.attempts;
+        self.attempts += 1;
+        Some(Pending(Spot {
+            shard: self.shard,
+            slot,
+            attempt,
+        }))
+    }
+
+    /// The order was refused: its slot serves another. What its id named is not found.
+    pub fn abandon(&mut self, pending: Pending) {
+        self.free.push(pending.0.slot);
+    }
+
+    /// Keeps the order.
+    ///
+    /// # Errors
+    /// When it does not fit; the pending order is abandoned then.
+    pub fn keep<S: AsRef<str>>(
+        &mut self,
+        pending: Pending,
+        draft: &Draft<'_, S>,
+    ) -> Result<OrderId, Unkept> {
         self.record.clear();
-        draft.write(&mut self.record).ok_or(Unkept::TooLong)?;
+        let written = draft.write(&mut self.record).ok_or(Unkept::TooLong);
         self.record.resize(self.record.len().next_multiple_of(8), 0);
-        self.append()
+        match written.and_then(|()| self.append()) {
+            Ok((number, place)) => Ok(self.publish(pending, number, place)),
+            Err(unkept) => {
+                self.abandon(pending);
+                Err(unkept)
+            }
+        }
     }
 
     /// Numbers the record that was just written and copies it to the log.
-    fn append(&mut self) -> Result<OrderId, Unkept> {
+    fn append(&mut self) -> Result<(u64, Place), Unkept> {
         let words = self.record.len() / 8;
         if words > RECORD_WORDS_MAX {
             return Err(Unkept::TooLong);
         }
         let segment = match self.segment {
-            Some(segment) if self.free + words <= SEGMENT_WORDS => segment,
+            Some(segment) if self.first + words <= SEGMENT_WORDS => segment,
             _ => self.open_segment()?,
         };
-        let orders = &*self.orders;
-        let shard = &orders.shards[self.shard];
         // Relaxed: whoever sees this order through the Release stores below sees it counted.
-        let number = orders.issued.fetch_add(1, Ordering::Relaxed);
+        let number = self.orders.kept.fetch_add(1, Ordering::Relaxed);
         let place = Place {
             segment,
-            first: self.free,
+            first: self.first,
             words,
         };
-        let log = shard.log[segment].get().expect("opened by this writer");
+        let log = self.orders.shards[self.shard].log[segment].get();
+        let log = log.expect("opened by this writer");
         let (bytes, _) = self.record.as_chunks::<8>();
-        for (word, bytes) in log[self.free..].iter().zip(bytes) {
+        for (word, bytes) in log[self.first..].iter().zip(bytes) {
             // Release: pairs with the Acquire of a reader still copying what lay here, whose number
             // this writer saw gone before it opened the segment again.
             word.store(u64::from_le_bytes(*bytes), Ordering::Release);
         }
-        let slot = shard.slot_or_new(self.sequence, orders.retained);
-        // Release, in this order: see `Slot`.
-        slot.sequence.store(self.sequence + 1, Ordering::Release);
+        self.first += words;
+        Ok((number, place))
+    }
+
+    /// Makes a record that lies in the log findable.
+    fn publish(&mut self, pending: Pending, number: u64, place: Place) -> OrderId {
+        let Pending(spot) = pending;
+        let slot = self.orders.shards[self.shard]
+            .slot(spot.slot)
+            .expect("given by `begin`");
+        // Relaxed: the Release stores of the words carry it to whoever sees one of them.
+        slot.state.store(whole(spot.attempt) - 1, Ordering::Relaxed);
         slot.number.store(number, Ordering::Release);
         slot.place.store(place.pack(), Ordering::Release);
-        let id = OrderId::new(orders.tag, self.shard, self.sequence);
-        self.free += words;
-        self.newest = number;
-        self.sequence += 1;
         // Release: pairs with the Acquire at the start of `find`.
-        shard.next.store(self.sequence, Ordering::Release);
-        Ok(id)
+        slot.state.store(whole(spot.attempt), Ordering::Release);
+        self.kept.push_back((spot.slot, number));
+        self.filled.back_mut().expect("opened by `append`").1 = number;
+        OrderId::new(self.orders.tag, spot)
     }
 
     /// Starts a segment: the oldest one if no record in it is kept any more, else a new one.
     fn open_segment(&mut self) -> Result<usize, Unkept> {
-        let orders = &*self.orders;
-        if let Some(segment) = self.segment.take() {
-            self.filled.push_back((segment, self.newest));
-        }
+        self.segment = None;
         let segment = match self.filled.front() {
-            Some(&(segment, last)) if orders.is_gone(last) => {
+            Some(&(segment, last)) if self.orders.is_gone(last) => {
                 self.filled.pop_front();
                 segment
             }
             _ => {
                 let segment = self.allocated;
-                let log = orders.shards[self.shard]
+                let log = self.orders.shards[self.shard]
                     .log
                     .get(segment)
                     .ok_or(Unkept::Full)?;
-                log.get_or_init(|| words(SEGMENT_WORDS));
+                log.get_or_init(|| (0..SEGMENT_WORDS).map(|_| AtomicU64::new(0)).collect());
                 self.allocated += 1;
                 segment
             }
         };
-        self.free = 0;
+        // Its last number is set by every record that is published in it.
+        self.filled.push_back((segment, u64::MAX));
+        self.first = 0;
         self.segment = Some(segment);
         Ok(segment)
     }
@@ -280,36 +355,38 @@ impl Shard {
         let records_per_segment = SEGMENT_WORDS / RECORD_WORDS_MAX;
         // One is being filled, and of the oldest only the last record may be kept.
         let segments = retained.div_ceil(records_per_segment) + 2;
+        let slots = retained + PENDING_MAX;
         Shard {
-            next: AtomicU64::new(0),
-            index: (0..retained.div_ceil(INDEX_SLOTS))
+            slots: (0..slots.div_ceil(SLOTS))
                 .map(|_| OnceLock::new())
                 .collect(),
             log: (0..segments).map(|_| OnceLock::new()).collect(),
         }
     }
 
-    fn slot(&self, sequence: u64, retained: u64) -> Option<&Slot> {
-        let index = (sequence % retained) as usize;
-        Some(&self.index[index / INDEX_SLOTS].get()?[index % INDEX_SLOTS])
+    fn slot(&self, slot: usize) -> Option<&Slot> {
+        Some(&self.slots.get(slot / SLOTS)?.get()?[slot % SLOTS])
     }
 
-    fn slot_or_new(&self, sequence: u64, retained: u64) -> &Slot {
-        let index = (sequence % retained) as usize;
-        let segment = self.index[index / INDEX_SLOTS].get_or_init(Slot::segment);
-        &segment[index % INDEX_SLOTS]
+    fn slot_or_new(&self, slot: usize) -> Option<&Slot> {
+        Some(&self.slots.get(slot / SLOTS)?.get_or_init(Slot::segment)[slot % SLOTS])
     }
 }
 
 impl Slot {
     fn segment() -> Box<[Slot]> {
         let slot = |_| Slot {
-            sequence: AtomicU64::new(0),
+            state: AtomicU64::new(0),
             number: AtomicU64::new(0),
             place: AtomicU64::new(0),
         };
-        (0..INDEX_SLOTS).map(slot).collect()
+        (0..SLOTS).map(slot).collect()
     }
+}
+
+/// The state of a slot in which this attempt is kept.
+fn whole(attempt: u64) -> u64 {
+    attempt * 2 + 2
 }
 
 /// Where a record lies: 32 bits of segment, 16 of its first word, 16 of their number.
@@ -332,10 +409,6 @@ impl Place {
             words: half(0),
         }
     }
-}
-
-fn words(count: usize) -> Box<[AtomicU64]> {
-    (0..count).map(|_| AtomicU64::new(0)).collect()
 }
 
 #[cfg(all(test, loom))]

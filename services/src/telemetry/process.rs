@@ -30,7 +30,7 @@ pub fn add(page: &mut Page) {
         page.gauge("process_threads", "Threads of the process.")
             .value(&[], stat.threads);
     }
-    if let Some(status) = fs::read_to_string("/proc/self/status").ok() {
+    if let Ok(status) = fs::read_to_string("/proc/self/status") {
         for (field, name, help) in [
             (
                 "VmRSS:",

@@ -29,10 +29,11 @@ fn stocked(names: &[&str], quantity: u32, retained: usize) -> Arc<Inventory> {
 }
 
 fn reserve(inventory: &Inventory, id: &str, names: &[&str], quantity: u32) -> &'static str {
-    let items = names
+    let mut wanted = inventory.wanted();
+    names
         .iter()
-        .map(|text| (SkuName::parse(text).expect("good"), quantity));
-    match inventory.reserve(OrderRef::parse(id).expect("good"), items) {
+        .for_each(|text| wanted.add(SkuName::parse(text).expect("good"), quantity));
+    match inventory.reserve(OrderRef::parse(id).expect("good"), &wanted) {
         Reserved::Held => "held",
         Reserved::Short(_) => "short",
         Reserved::Released => "released",

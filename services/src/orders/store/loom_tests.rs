@@ -17,7 +17,9 @@ fn insert(writer: &mut Writer, n: u64) -> OrderId {
     writer
         .record
         .extend_from_slice(&[0, 0, 0, 0, n as u8, 0, 0, 0]);
-    writer.append().expect("kept")
+    let pending = writer.begin().expect("a slot");
+    let (number, place) = writer.append().expect("kept");
+    writer.publish(pending, number, place)
 }
 
 /// The number in both words, or why there is none.
@@ -34,7 +36,7 @@ fn loom_an_order_is_read_whole_or_gone() {
         let (orders, mut writers) = Orders::new(1, 1, InstanceTag::random());
         let mut writer = writers.pop().expect("one");
         let id = insert(&mut writer, 1);
-        // Overwrites the index slot with the first and the segment with the second.
+        // What they overwrite, slot or segment, is the first order's once it is gone.
         let thread = thread::spawn(move || {
             insert(&mut writer, 2);
             insert(&mut writer, 3)
@@ -56,8 +58,28 @@ fn loom_an_order_is_found_once_it_is_issued() {
             insert(&mut writer, 1);
             insert(&mut writer, 2);
         });
-        let second = find(&orders, OrderId::new(tag, 0, 1));
-        let first = find(&orders, OrderId::new(tag, 0, 0));
+        let second = find(
+            &orders,
+            OrderId::new(
+                tag,
+                Spot {
+                    shard: 0,
+                    slot: 1,
+                    attempt: 1,
+                },
+            ),
+        );
+        let first = find(
+            &orders,
+            OrderId::new(
+                tag,
+                Spot {
+                    shard: 0,
+                    slot: 0,
+                    attempt: 0,
+                },
+            ),
+        );
         assert!(matches!(first, Ok(1) | Err(Miss::NotFound)));
         assert!(matches!(second, Ok(2) | Err(Miss::NotFound)));
         assert!(

@@ -16,7 +16,12 @@ fn insert(writer: &mut Writer, n: u64, lines: usize) -> OrderId {
         amount: "1",
         skus: &skus,
     };
-    writer.insert(&draft).expect("kept")
+    keep(writer, &draft).expect("kept")
+}
+
+fn keep(writer: &mut Writer, draft: &Draft<'_, &str>) -> Result<OrderId, Unkept> {
+    let pending = writer.begin().expect("a slot");
+    writer.keep(pending, draft)
 }
 
 fn assert_holds(orders: &Orders, id: OrderId, n: u64, lines: usize) {
@@ -82,24 +87,99 @@ fn an_id_that_was_never_issued_is_not_found() {
     let (orders, mut writers) = store(10, 2);
     insert(&mut writers[0], 1, 1);
     let mut buffer = Vec::new();
-    let mut find = |tag, shard, sequence| {
+    let mut find = |tag, shard, slot, attempt| {
         orders
-            .find(OrderId::new(tag, shard, sequence), &mut buffer)
+            .find(
+                OrderId::new(
+                    tag,
+                    Spot {
+                        shard,
+                        slot,
+                        attempt,
+                    },
+                ),
+                &mut buffer,
+            )
             .map(|_| ())
     };
-    assert_eq!(find(orders.tag, 0, 0), Ok(()));
-    assert_eq!(find(orders.tag, 0, 1), Err(Miss::NotFound), "not yet");
+    assert_eq!(find(orders.tag, 0, 0, 0), Ok(()));
+    assert_eq!(find(orders.tag, 0, 0, 1), Err(Miss::NotFound), "not yet");
+    assert_eq!(find(orders.tag, 0, 1, 1), Err(Miss::NotFound), "not yet");
     assert_eq!(
-        find(orders.tag, 1, 0),
+        find(orders.tag, 1, 0, 0),
         Err(Miss::NotFound),
         "an unused shard"
     );
-    assert_eq!(find(orders.tag, 2, 0), Err(Miss::NotFound), "no such shard");
     assert_eq!(
-        find(InstanceTag::random(), 0, 0),
+        find(orders.tag, 2, 0, 0),
+        Err(Miss::NotFound),
+        "no such shard"
+    );
+    assert_eq!(
+        find(orders.tag, 0, 9999, 0),
+        Err(Miss::NotFound),
+        "no such slot"
+    );
+    assert_eq!(
+        find(InstanceTag::random(), 0, 0, 0),
         Err(Miss::NotFound),
         "another instance"
     );
+}
+
+#[test]
+fn refused_orders_push_nothing_out_and_are_not_found() {
+    let (orders, mut writers) = store(2, 1);
+    let writer = &mut writers[0];
+    let kept = [insert(writer, 0, 1), insert(writer, 1, 1)];
+    for _ in 0..10_000 {
+        let pending = writer.begin().expect("a slot");
+        let id = orders.id(&pending);
+        assert_eq!(
+            orders.find(id, &mut Vec::new()),
+            Err(Miss::NotFound),
+            "pending"
+        );
+        writer.abandon(pending);
+    }
+    kept.into_iter()
+        .zip(0..)
+        .for_each(|(id, n)| assert_holds(&orders, id, n, 1));
+    insert(writer, 2, 1);
+    assert_eq!(orders.find(kept[0], &mut Vec::new()), Err(Miss::Gone));
+    assert_holds(&orders, kept[1], 1, 1);
+}
+
+#[test]
+fn orders_end_in_any_order_and_pending_ones_are_bounded() {
+    let (orders, mut writers) = store(2, 1);
+    let writer = &mut writers[0];
+    let slow = writer.begin().expect("a slot");
+    let slow_id = orders.id(&slow);
+    for n in 0..5000 {
+        insert(writer, n, 1);
+    }
+    let draft = Draft {
+        created_ms: 7,
+        client: "",
+        customer: "c",
+        amount: "1",
+        skus: &["a"],
+    };
+    assert_eq!(writer.keep(slow, &draft), Ok(slow_id));
+    assert_eq!(
+        orders
+            .find(slow_id, &mut Vec::new())
+            .expect("the newest")
+            .created_ms,
+        7
+    );
+    let mut pending: Vec<Pending> = std::iter::from_fn(|| writer.begin()).collect();
+    assert!(pending.len() >= PENDING_MAX && pending.len() < 2 * PENDING_MAX);
+    writer.abandon(pending.pop().expect("some"));
+    let one = writer.begin().expect("a slot again");
+    assert_eq!(writer.begin(), None);
+    writer.abandon(one);
 }
 
 #[test]
@@ -116,7 +196,7 @@ fn the_log_is_used_again_and_the_longest_orders_fit() {
     };
     let (orders, mut writers) = store(50, 1);
     for _ in 0..1000 {
-        let id = writers[0].insert(&draft).expect("kept");
+        let id = keep(&mut writers[0], &draft).expect("kept");
         assert_eq!(
             orders
                 .find(id, &mut Vec::new())
@@ -136,49 +216,49 @@ fn the_log_is_used_again_and_the_longest_orders_fit() {
         customer: &long,
         ..draft
     };
-    assert_eq!(writers[0].insert(&draft), Err(Unkept::TooLong));
+    assert_eq!(keep(&mut writers[0], &draft), Err(Unkept::TooLong));
 }
 
-/// Readers follow the ids of two writers while their orders are overwritten: what is found is what
-/// was written under that id.
+/// A reader follows the ids of two writers while their orders are overwritten: what is found is
+/// what was written under that id.
 #[test]
 fn a_reader_sees_an_order_whole_or_not_at_all() {
+    const ORDERS: u64 = 60_000;
     let (orders, writers) = store(64, 2);
     let latest: [AtomicU64; 2] = Default::default();
+    let ids: Vec<_> = (0..2).map(|_| std::sync::Mutex::new(Vec::new())).collect();
     std::thread::scope(|scope| {
         for (shard, mut writer) in writers.into_iter().enumerate() {
-            let latest = &latest;
+            let (latest, ids) = (&latest, &ids);
             scope.spawn(move || {
-                for n in 0..60_000 {
-                    insert(&mut writer, n, n as usize % 100);
+                for n in 0..ORDERS {
+                    let id = insert(&mut writer, n, n as usize % 100);
+                    ids[shard].lock().expect("no panic").push(id);
                     latest[shard].store(n + 1, Ordering::Release);
                 }
             });
         }
-        let (orders, latest) = (&orders, &latest);
-        scope.spawn(move || {
-            let mut buffer = Vec::new();
-            let (mut found, mut shard) = (0_u64, 0);
-            while latest.iter().any(|n| n.load(Ordering::Acquire) < 60_000) {
-                shard = 1 - shard;
-                let newest = latest[shard].load(Ordering::Acquire);
-                let sequence = newest.saturating_sub(found % 70 + 1);
-                if newest == 0 {
-                    continue;
-                }
-                let id = OrderId::new(orders.tag, shard, sequence);
+        let mut buffer = Vec::new();
+        let (mut round, mut shard) = (0_u64, 0);
+        while latest.iter().any(|n| n.load(Ordering::Acquire) < ORDERS) {
+            (round, shard) = (round + 1, 1 - shard);
+            let newest = latest[shard].load(Ordering::Acquire);
+            let n = newest.saturating_sub(round % 70 + 1);
+            if newest == 0 {
+                continue;
+            }
+            let id = ids[shard].lock().expect("no panic")[n as usize];
+            for _ in 0..20 {
                 match orders.find(id, &mut buffer) {
                     Ok(order) => {
-                        assert_eq!(order.created_ms, sequence);
-                        let customer = format!("customer-{sequence}");
-                        assert_eq!(order.customer, customer.as_bytes());
-                        assert_eq!(order.skus().count(), sequence as usize % 100);
+                        assert_eq!(order.created_ms, n);
+                        assert_eq!(order.customer, format!("customer-{n}").as_bytes());
+                        assert_eq!(order.skus().count(), n as usize % 100);
                         assert!(order.skus().all(|sku| sku == b"SKU-1000"));
                     }
                     Err(miss) => assert_eq!(miss, Miss::Gone),
                 }
-                found += 1;
             }
-        });
+        }
     });
 }

@@ -1,0 +1,505 @@
+//! That a slice was what its label says, asserted from the servers' counters and from the
+//! client's connections.
+//!
+//! Before and after a slice every process's metrics page is read; what happened in between must
+//! match the variant: TLS version and kind of handshake, client certificates, how each token was
+//! looked at, how far the policy went, and that as many requests arrived as were sent. Pure: the
+//! pages are handed in. A claim that cannot be checked for want of a counter does not hold.
+
+use authn::{Profile, TokenCheck, Transport};
+use metrics_export::prometheus::Scrape;
+use metrics_export::run::SliceKind;
+
+use crate::experiment::Check;
+use crate::plan::{Tokens, Variant};
+use crate::record::SliceRecord;
+
+const CONNECTIONS: &str = "tollgate_connections_total";
+const TOKENS: &str = "tollgate_token_verifications_total";
+const DECISIONS: &str = "tollgate_policy_decisions_total";
+const REQUESTS: &str = "http_server_request_duration_seconds_count";
+
+/// The version that every TLS connection must have.
+const TLS_VERSION: &str = "TLSv1.3";
+
+/// How many tokens a service may look at anew in a slice of repeats: its peer's own token is
+/// replaced before it ends, and each core sees the new one once.
+const NEW_TOKENS_MAX: f64 = 8.0;
+
+/// The pages of one process around a slice.
+#[derive(Clone, Debug)]
+pub struct Pages {
+    /// The service's name.
+    pub service: String,
+    /// Read before the slice.
+    pub before: Scrape,
+    /// Read after it.
+    pub after: Scrape,
+}
+
+/// What the slice sent where.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent<'a> {
+    /// The variant.
+    pub variant: &'a Variant,
+    /// What the slice did.
+    pub kind: SliceKind,
+    /// The generator's record.
+    pub record: &'a SliceRecord,
+    /// The services that each request passes once, the first being the one that the generator
+    /// talks to.
+    pub path: &'a [&'a str],
+}
+
+/// Checks all claims about a slice.
+#[must_use]
+pub fn checks(sent: &Sent<'_>, pages: &[Pages]) -> Vec<Check> {
+    let mut checks = vec![client_transport(sent)];
+    checks.extend(server_transport(sent, pages));
+    checks.push(requests(sent, pages));
+    checks.push(tokens(sent, pages));
+    checks.push(policy(sent, pages));
+    checks.push(replies(sent));
+    if sent.kind == SliceKind::Connect {
+        checks.push(new_connections(sent, pages));
+    }
+    checks
+}
+
+/// No order was refused, and no other reply was wrong.
+fn replies(sent: &Sent<'_>) -> Check {
+    let statuses: Vec<String> = sent
+        .record
+        .statuses
+        .iter()
+        .map(|(status, count)| format!("{count} of status {status}"))
+        .collect();
+    let found = format!(
+        "{}; errors: {}",
+        statuses.join(", "),
+        sent.record.errors.total()
+    );
+    let holds = sent.record.accounted() && !sent.record.statuses.contains_key(&409);
+    Check {
+        claim: "no order was refused for want of stock",
+        holds,
+        found,
+    }
+}
+
+/// Each request had a connection of its own, and each of those a full handshake.
+fn new_connections(sent: &Sent<'_>, pages: &[Pages]) -> Check {
+    let record = sent.record;
+    let opened = record.connections.opened as f64;
+    let arrived = sent
+        .path
+        .first()
+        .and_then(|first| between(pages, first, CONNECTIONS, &[]));
+    let full = record.connections.handshakes_full;
+    let is_plain = sent.variant.profile.transport == Transport::Plain;
+    let holds = record.connections.opened >= record.ok
+        && arrived.is_some_and(|arrived| arrived >= record.ok as f64 && arrived <= opened)
+        && (is_plain || full >= record.ok);
+    let found = format!(
+        "{} requests, {opened} connections opened, {} arrived, {full} full handshakes",
+        record.ok,
+        shown(arrived)
+    );
+    Check {
+        claim: "every request had a new connection",
+        holds,
+        found,
+    }
+}
+
+/// As the generator's own connections tell it.
+fn client_transport(sent: &Sent<'_>) -> Check {
+    let tls = &sent.record.tls;
+    let found: Vec<String> = tls
+        .iter()
+        .map(|proof| {
+            let resumed = if proof.resumed { " resumed" } else { "" };
+            let (version, suite) = (&proof.version, &proof.suite);
+            format!(
+                "{} connections {version} {suite}{resumed}",
+                proof.connections
+            )
+        })
+        .collect();
+    let holds = match sent.variant.profile.transport {
+        Transport::Plain => tls.is_empty() && sent.record.connections.handshakes_full == 0,
+        Transport::Tls | Transport::Mutual => {
+            !tls.is_empty()
+                && tls
+                    .iter()
+                    .all(|proof| proof.version == TLS_VERSION && !proof.resumed)
+                && sent.record.connections.handshakes_resumed == 0
+        }
+    };
+    let found = if found.is_empty() {
+        "connections without TLS".into()
+    } else {
+        found.join(", ")
+    };
+    Check {
+        claim: "the generator's connections are the profile's",
+        holds,
+        found,
+    }
+}
+
+/// As every service tells it, of all connections since it was started.
+fn server_transport(sent: &Sent<'_>, pages: &[Pages]) -> Vec<Check> {
+    let profile = sent.variant.profile;
+    let mut wrong = Vec::new();
+    let mut connections = 0.0;
+    for page in pages {
+        for sample in page
+            .after
+            .samples
+            .iter()
+            .filter(|sample| sample.name == CONNECTIONS)
+        {
+            let label = |key: &str| {
+                let found = sample.labels.iter().find(|(name, _)| name == key);
+                found.map_or("", |(_, value)| value.as_str())
+            };
+            connections += sample.value;
+            if sample.value > 0.0 && !fits(profile, &label) {
+                wrong.push(format!(
+                    "{} at {}: TLS {}, handshake {}, client certificate {}",
+                    sample.value,
+                    page.service,
+                    label("tls_version"),
+                    label("handshake"),
+                    label("client_certificate"),
+                ));
+            }
+        }
+    }
+    let first = pages
+        .iter()
+        .find(|page| sent.path.first() == Some(&page.service.as_str()));
+    let arrived = first
+        .and_then(|page| page.after.sum(CONNECTIONS, &[]))
+        .unwrap_or(0.0);
+    let holds = wrong.is_empty() && arrived > 0.0;
+    let found = match (wrong.is_empty(), arrived > 0.0) {
+        (false, _) => wrong.join("; "),
+        (true, true) => format!("{connections} connections at all services, all as they must be"),
+        (true, false) => "no connection was counted by the service that was measured".into(),
+    };
+    vec![Check {
+        claim: "every service's connections are the profile's",
+        holds,
+        found,
+    }]
+}
+
+fn fits<'a>(profile: Profile, label: &impl Fn(&str) -> &'a str) -> bool {
+    let (version, handshake) = (label("tls_version"), label("handshake"));
+    let certificate = label("client_certificate");
+    match profile.transport {
+        Transport::Plain => version == "none" && handshake == "none",
+        Transport::Tls => version == TLS_VERSION && handshake == "full" && certificate == "none",
+        Transport::Mutual => {
+            version == TLS_VERSION && handshake == "full" && certificate == "named"
+        }
+    }
+}
+
+/// As many requests as were sent arrived at each service of the path.
+fn requests(sent: &Sent<'_>, pages: &[Pages]) -> Check {
+    let mut found = Vec::new();
+    let mut holds = true;
+    for service in sent.path {
+        let arrived = between(pages, service, REQUESTS, &[]);
+        found.push(format!("{service} {}", shown(arrived)));
+        holds &= arrived.is_some_and(|arrived| enough(sent, arrived));
+    }
+    let claim = "as many requests arrived as were sent";
+    Check {
+        claim,
+        holds,
+        found: format!("sent {}, {}", sent.record.sent, found.join(", ")),
+    }
+}
+
+/// How each token was looked at.
+fn tokens(sent: &Sent<'_>, pages: &[Pages]) -> Check {
+    let mut found = Vec::new();
+    let mut holds = true;
+    for service in sent.path {
+        let of = |labels: &[(&str, &str)]| between(pages, service, TOKENS, labels);
+        let [hit, miss, off] =
+            ["hit", "miss", "off"].map(|cache| of(&[("result", "ok"), ("cache", cache)]));
+        let (Some(all), Some(hit), Some(miss), Some(off)) = (of(&[]), hit, miss, off) else {
+            holds = false;
+            found.push(format!("{service} counts no tokens"));
+            continue;
+        };
+        let refused = all - hit - miss - off;
+        found.push(format!(
+            "{service} {hit} hits, {miss} misses, {off} without a cache"
+        ));
+        holds &= refused == 0.0
+            && match (sent.variant.tokens, sent.variant.token_cache) {
+                (Tokens::None, _) => all == 0.0,
+                (_, false) => enough(sent, off) && hit == 0.0 && miss == 0.0,
+                (_, true) => enough(sent, hit + miss) && miss <= NEW_TOKENS_MAX && off == 0.0,
+            };
+    }
+    let claim = match (sent.variant.tokens, sent.variant.token_cache) {
+        (Tokens::None, _) => "no token was looked at",
+        (_, false) => "every token was verified, none from a cache",
+        (_, true) => "every token was verified before and found in the cache",
+    };
+    Check {
+        claim,
+        holds,
+        found: found.join(", "),
+    }
+}
+
+/// How far the policy went.
+fn policy(sent: &Sent<'_>, pages: &[Pages]) -> Check {
+    let (decision, claim) = match sent.variant.profile.token {
+        TokenCheck::Ignore => ("open", "no token was asked for"),
+        TokenCheck::Verify => ("token_verified", "a token was asked for, and no scope"),
+        TokenCheck::VerifyScopes => ("enforced", "token, scope and caller were checked"),
+    };
+    let mut found = Vec::new();
+    let mut holds = true;
+    for service in sent.path {
+        let all = between(pages, service, DECISIONS, &[]);
+        let right = between(pages, service, DECISIONS, &[("decision", decision)]);
+        holds &= match (all, right) {
+            (Some(all), Some(right)) => enough(sent, right) && all == right,
+            _ => false,
+        };
+        found.push(format!(
+            "{service} {} {decision} of {}",
+            shown(right),
+            shown(all)
+        ));
+    }
+    Check {
+        claim,
+        holds,
+        found: found.join(", "),
+    }
+}
+
+/// Whether a count at a service matches what was sent. A single server that serves all routes
+/// counts its calls to itself as well. Requests that failed may have been counted or not.
+fn enough(sent: &Sent<'_>, count: f64) -> bool {
+    let at_least = sent.record.ok as f64;
+    let failed = sent.record.errors.total() as f64;
+    let at_most = sent.record.sent as f64 + failed;
+    count >= at_least && (count <= at_most || sent.path == ["all"])
+}
+
+/// How much a counter of a service rose; None when the service has no such counter. One whose
+/// labels had no series before began at nothing.
+fn between(pages: &[Pages], service: &str, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+    let page = pages.iter().find(|page| page.service == service)?;
+    let after = page.after.sum(name, labels)?;
+    Some(after - page.before.sum(name, labels).unwrap_or(0.0))
+}
+
+fn shown(count: Option<f64>) -> String {
+    count.map_or_else(|| "nothing counted".into(), |count| count.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::TlsProof;
+
+    struct Case {
+        version: &'static str,
+        handshake: &'static str,
+        certificate: &'static str,
+        cache: &'static str,
+        decision: &'static str,
+        count: u64,
+    }
+
+    fn page(case: &Case, times: u64) -> Scrape {
+        let Case {
+            version,
+            handshake,
+            certificate,
+            cache,
+            decision,
+            count,
+        } = case;
+        let count = count * times;
+        let tokens = if cache.is_empty() { 0 } else { count };
+        let of = |kind: &str| if *cache == kind { tokens } else { 0 };
+        let (hit, miss, off) = (of("hit"), of("miss"), of("off"));
+        let text = format!(
+            "{CONNECTIONS}{{tls_version=\"{version}\",handshake=\"{handshake}\",\
+             client_certificate=\"{certificate}\"}} 64\n\
+             {TOKENS}{{result=\"ok\",cache=\"hit\"}} {hit}\n\
+             {TOKENS}{{result=\"ok\",cache=\"miss\"}} {miss}\n\
+             {TOKENS}{{result=\"ok\",cache=\"off\"}} {off}\n\
+             {DECISIONS}{{decision=\"{decision}\"}} {count}\n\
+             {REQUESTS}{{http_route=\"/api/orders\"}} {count}\n"
+        );
+        Scrape::parse(&text).unwrap()
+    }
+
+    fn failures(variant: &Variant, case: &Case) -> Vec<&'static str> {
+        let mut record = SliceRecord::empty();
+        (record.intended, record.sent, record.ok) = (100, 100, 100);
+        if variant.profile.transport != Transport::Plain {
+            record.tls.push(TlsProof {
+                version: TLS_VERSION.into(),
+                suite: "TLS13_AES_128_GCM_SHA256".into(),
+                group: "X25519".into(),
+                resumed: false,
+                connections: 64,
+            });
+        }
+        let pages = vec![Pages {
+            service: "gateway".into(),
+            before: page(case, 1),
+            after: page(case, 2),
+        }];
+        let sent = Sent {
+            variant,
+            kind: SliceKind::Open,
+            record: &record,
+            path: &["gateway"],
+        };
+        let checks = checks(&sent, &pages).into_iter();
+        checks
+            .filter(|check| !check.holds)
+            .map(|check| check.claim)
+            .collect()
+    }
+
+    fn variant(profile: &str, place: usize) -> Variant {
+        Variant::of(Profile::parse(profile).unwrap(), 8).swap_remove(place)
+    }
+
+    const GOOD: Case = Case {
+        version: TLS_VERSION,
+        handshake: "full",
+        certificate: "named",
+        cache: "hit",
+        decision: "enforced",
+        count: 100,
+    };
+
+    #[test]
+    fn slices_that_are_what_they_say_are_proved() {
+        let none = failures(&variant("S5", 1), &GOOD);
+        assert_eq!(none, [""; 0]);
+        assert_eq!(
+            failures(
+                &variant("S5", 0),
+                &Case {
+                    cache: "off",
+                    ..GOOD
+                }
+            ),
+            [""; 0]
+        );
+        let plain = Case {
+            version: "none",
+            handshake: "none",
+            certificate: "none",
+            cache: "",
+            decision: "open",
+            count: 100,
+        };
+        assert_eq!(failures(&Variant::baseline(false), &plain), [""; 0]);
+    }
+
+    /// Each way of not being what the label says fails its own claim.
+    #[test]
+    fn every_kind_of_impostor_is_found() {
+        let repeat = variant("S5", 1);
+        let transport = "every service's connections are the profile's";
+        let cached = "every token was verified before and found in the cache";
+        let enforced = "token, scope and caller were checked";
+        for (case, claims) in [
+            (
+                Case {
+                    version: "TLSv1.2",
+                    ..GOOD
+                },
+                vec![transport],
+            ),
+            (
+                Case {
+                    handshake: "resumed",
+                    ..GOOD
+                },
+                vec![transport],
+            ),
+            (
+                Case {
+                    certificate: "none",
+                    ..GOOD
+                },
+                vec![transport],
+            ),
+            (
+                Case {
+                    cache: "miss",
+                    ..GOOD
+                },
+                vec![cached],
+            ),
+            (
+                Case {
+                    cache: "off",
+                    ..GOOD
+                },
+                vec![cached],
+            ),
+            (Case { cache: "", ..GOOD }, vec![cached]),
+            (
+                Case {
+                    decision: "token_verified",
+                    ..GOOD
+                },
+                vec![enforced],
+            ),
+            (
+                Case { count: 60, ..GOOD },
+                vec!["as many requests arrived as were sent", cached, enforced],
+            ),
+        ] {
+            assert_eq!(failures(&repeat, &case), claims);
+        }
+        let first = variant("S5", 0);
+        let verified = "every token was verified, none from a cache";
+        assert_eq!(failures(&first, &GOOD), [verified]);
+    }
+
+    #[test]
+    fn a_page_without_counters_proves_nothing() {
+        let record = SliceRecord::empty();
+        let variant = Variant::baseline(false);
+        let empty = Pages {
+            service: "gateway".into(),
+            before: Scrape::default(),
+            after: Scrape::default(),
+        };
+        let sent = Sent {
+            variant: &variant,
+            kind: SliceKind::Open,
+            record: &record,
+            path: &["gateway"],
+        };
+        let failed = checks(&sent, &[empty])
+            .iter()
+            .filter(|check| !check.holds)
+            .count();
+        assert_eq!(failed, 4);
+    }
+}

@@ -1,0 +1,162 @@
+//! The counters that a measured run rests on: what is counted, exactly how often, and under which
+//! labels.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use authn::{Profile, Signer};
+use services::ServiceKind;
+
+use support::{Lab, Server, bearer, claims, start};
+
+const TOKENS: &str = "tollgate_token_verifications_total";
+const DECISIONS: &str = "tollgate_policy_decisions_total";
+const REQUESTS: &str = "http_server_request_duration_seconds_count";
+
+fn gateway(lab: &Lab, label: &str, cache: bool) -> Server {
+    let mut config = lab.config(ServiceKind::Gateway, Profile::parse(label).unwrap());
+    config.orders = Some("127.0.0.1:1".to_string());
+    config.token_cache = cache;
+    start(config)
+}
+
+fn ping(lab: &Lab, server: &Server, label: &str, certificate: Option<&str>, token: &str) -> u16 {
+    let client = lab.client(Profile::parse(label).unwrap().transport, certificate);
+    let authorization = bearer(token);
+    let fields: [(&str, &[u8]); 1] = [("authorization", &authorization)];
+    client
+        .get(&format!("{}/api/ping", server.url()), &fields)
+        .unwrap()
+        .status
+}
+
+fn token(signer: &Signer, id: &str, scope: &str) -> String {
+    let claims = claims("bench-runner", scope);
+    signer
+        .sign(&authn::NewClaims {
+            token_id: id,
+            ..claims
+        })
+        .unwrap()
+}
+
+#[test]
+fn tokens_are_told_apart_by_cache_and_result() {
+    let lab = Lab::new();
+    let signer = lab.signer();
+    let with_cache = gateway(&lab, "S2", true);
+    let without = gateway(&lab, "S2", false);
+    for server in [&with_cache, &without] {
+        let repeated = token(&signer, "repeated", "orders.read");
+        for _ in 0..3 {
+            assert_eq!(ping(&lab, server, "S2", None, &repeated), 200);
+        }
+        for id in ["one", "two"] {
+            let unique = token(&signer, id, "orders.read");
+            assert_eq!(ping(&lab, server, "S2", None, &unique), 200);
+        }
+        assert_eq!(ping(&lab, server, "S2", None, "x.y.z"), 401);
+    }
+    let count = |server: &Server, result, cache| {
+        server.metric(TOKENS, &[("result", result), ("cache", cache)])
+    };
+    assert_eq!(count(&with_cache, "ok", "hit"), 2);
+    assert_eq!(count(&with_cache, "ok", "miss"), 3);
+    assert_eq!(count(&with_cache, "ok", "off"), 0);
+    assert_eq!(with_cache.metric(TOKENS, &[("cache", "miss")]), 4);
+    assert_eq!(count(&without, "ok", "off"), 5);
+    assert_eq!(without.metric(TOKENS, &[("cache", "off")]), 6);
+    assert_eq!(without.metric(TOKENS, &[("cache", "hit")]), 0);
+    assert_eq!(
+        with_cache.metric(DECISIONS, &[("decision", "token_verified")]),
+        5
+    );
+    assert_eq!(
+        with_cache.metric(DECISIONS, &[("decision", "token_refused")]),
+        1
+    );
+}
+
+#[test]
+fn scopes_certificates_and_tls_are_counted() {
+    let lab = Lab::new();
+    let signer = lab.signer();
+    let server = gateway(&lab, "S5", true);
+    let runner = Some("bench-runner");
+    let (good, unscoped) = (
+        token(&signer, "a", "orders.read"),
+        token(&signer, "b", "inventory.read"),
+    );
+    for _ in 0..4 {
+        assert_eq!(ping(&lab, &server, "S5", runner, &good), 200);
+    }
+    assert_eq!(ping(&lab, &server, "S5", runner, &unscoped), 403);
+    // A certificate of the authority is caller enough for ping, but not for orders.
+    assert_eq!(ping(&lab, &server, "S5", Some("stranger"), &good), 200);
+    assert_eq!(server.metric(DECISIONS, &[("decision", "enforced")]), 5);
+    assert_eq!(
+        server.metric(DECISIONS, &[("decision", "scope_missing")]),
+        1
+    );
+    let ok = [("kind", "full"), ("result", "ok")];
+    assert_eq!(server.metric("tollgate_tls_handshakes_total", &ok), 6);
+    assert_eq!(
+        server.metric("tollgate_tls_client_certificates_total", &[]),
+        6
+    );
+    let kind = [("tls_version", "TLSv1.3"), ("client_certificate", "named")];
+    assert_eq!(server.metric("tollgate_connections_total", &kind), 6);
+
+    let plain = lab.client(Profile::parse("S1").unwrap().transport, None);
+    assert!(
+        plain
+            .get(&format!("{}/api/ping", server.url()), &[])
+            .is_err()
+    );
+    let failed = [("result", "failed")];
+    assert_eq!(server.metric("tollgate_tls_handshakes_total", &failed), 1);
+}
+
+#[test]
+fn answers_are_counted_by_route_and_never_by_path() {
+    let lab = Lab::new();
+    let server = gateway(&lab, "S0", true);
+    let client = lab.client(Profile::parse("S0").unwrap().transport, None);
+    let call = |method: &str, path: &str, body: &[u8]| {
+        client
+            .request(method, &format!("{}{path}", server.url()), &[], body)
+            .unwrap()
+    };
+    for body in [b"".as_slice(), b"0123456789", &[7; 100_000]] {
+        let answer = call("POST", "/api/ping", body);
+        assert_eq!(answer.status, 200);
+        let told: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(told["bodyBytes"], body.len());
+    }
+    assert!((90..=110).contains(&call("GET", "/api/ping", b"").body.len()));
+    assert_eq!(call("HEAD", "/api/ping", b"").status, 200);
+    assert_eq!(call("PUT", "/api/ping", b"").status, 405);
+    assert_eq!(call("GET", "/secret-path", b"").status, 404);
+    assert_eq!(call("GET", "/api/orders/1%2f2", b"").status, 404);
+    let ping = |method| [("http_route", "/api/ping"), ("http_request_method", method)];
+    assert_eq!(server.metric(REQUESTS, &ping("POST")), 3);
+    assert_eq!(server.metric(REQUESTS, &ping("GET")), 2);
+    assert_eq!(server.metric(REQUESTS, &[("http_route", "unmatched")]), 3);
+    assert_eq!(
+        server.metric("tollgate_ping_body_bytes_total", &[]),
+        100_010
+    );
+    assert_eq!(server.metric("tollgate_requests_total", &[]), 8);
+    let page = server.admin_get("/metrics");
+    let text = String::from_utf8(page.body).unwrap();
+    assert!(!text.contains("secret-path"));
+    for name in [
+        "tollgate_build_info",
+        "process_cpu_seconds_total",
+        "tollgate_runtime_info",
+    ] {
+        assert!(text.contains(name), "{name}");
+    }
+    assert!(text.contains(r#"profile="S0""#));
+}

@@ -1,0 +1,155 @@
+//! Every profile with no credentials, wrong ones and good ones, against ping, through real sockets:
+//! the whole truth table of transport, token check and what a caller brings.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use authn::{Profile, TokenCheck, Transport};
+use runtime::DriverChoice;
+use runtime::blocking::Response;
+use services::ServiceKind;
+
+use support::{Client, Lab, Server, bearer, claims, start};
+
+/// What a caller brings.
+struct Caller {
+    name: &'static str,
+    certificate: Option<&'static str>,
+    token: Option<String>,
+}
+
+fn callers(signer: &authn::Signer) -> Vec<Caller> {
+    let sign = |claims: &authn::NewClaims<'_>| Some(signer.sign(claims).unwrap());
+    let good = claims("bench-runner", "orders.read");
+    let expired = authn::NewClaims {
+        issued_at: 1_000,
+        expires_at: 2_000,
+        ..good
+    };
+    let elsewhere = authn::NewClaims {
+        audience: "another",
+        ..good
+    };
+    let unscoped = claims("bench-runner", "inventory.read");
+    let (_, stranger) = authn::Signer::generate(authn::Algorithm::Es256).unwrap();
+    let forged = stranger.sign(&good).unwrap();
+    let mut broken = sign(&good).unwrap();
+    broken.pop();
+    let certificate = Some("bench-runner");
+    vec![
+        Caller {
+            name: "nothing",
+            certificate: None,
+            token: None,
+        },
+        Caller {
+            name: "certificate only",
+            certificate,
+            token: None,
+        },
+        Caller {
+            name: "token only",
+            certificate: None,
+            token: sign(&good),
+        },
+        Caller {
+            name: "expired token",
+            certificate,
+            token: sign(&expired),
+        },
+        Caller {
+            name: "token for another service",
+            certificate,
+            token: sign(&elsewhere),
+        },
+        Caller {
+            name: "unknown key",
+            certificate,
+            token: Some(forged),
+        },
+        Caller {
+            name: "broken token",
+            certificate,
+            token: Some(broken),
+        },
+        Caller {
+            name: "not a token",
+            certificate,
+            token: Some("x".to_string()),
+        },
+        Caller {
+            name: "token without scope",
+            certificate,
+            token: sign(&unscoped),
+        },
+        Caller {
+            name: "all that is asked",
+            certificate,
+            token: sign(&good),
+        },
+    ]
+}
+
+/// The status this caller must get, or none where the handshake must fail.
+fn expected(profile: Profile, caller: &Caller) -> Option<u16> {
+    if profile.transport == Transport::Mutual && caller.certificate.is_none() {
+        return None;
+    }
+    let valid = ["token only", "token without scope", "all that is asked"].contains(&caller.name);
+    Some(match profile.token {
+        TokenCheck::Ignore => 200,
+        TokenCheck::Verify | TokenCheck::VerifyScopes if !valid => 401,
+        TokenCheck::VerifyScopes if caller.name == "token without scope" => 403,
+        TokenCheck::Verify | TokenCheck::VerifyScopes => 200,
+    })
+}
+
+fn call(lab: &Lab, profile: Profile, server: &Server, caller: &Caller) -> Option<Response> {
+    let client: Client = lab.client(profile.transport, caller.certificate);
+    let authorization = caller.token.as_deref().map(bearer);
+    let fields: Vec<(&str, &[u8])> = authorization
+        .iter()
+        .map(|value| ("authorization", value.as_slice()))
+        .collect();
+    client
+        .get(&format!("{}/api/ping", server.url()), &fields)
+        .ok()
+}
+
+fn run(driver: DriverChoice) {
+    let lab = Lab::new();
+    let signer = lab.signer();
+    for profile in Profile::ALL {
+        let mut config = lab.config(ServiceKind::Gateway, profile);
+        config.driver = driver;
+        config.orders = Some("127.0.0.1:1".to_string());
+        let server = start(config);
+        for caller in callers(&signer) {
+            let context = format!("{} with {} on {driver:?}", profile.label(), caller.name);
+            let answer = call(&lab, profile, &server, &caller);
+            let status = answer.as_ref().map(|answer| answer.status);
+            assert_eq!(status, expected(profile, &caller), "{context}");
+            let Some(answer) = answer else { continue };
+            let problem = answer.field("content-type") == Some(b"application/problem+json");
+            assert_eq!(problem, answer.status != 200, "{context}");
+            let challenge = answer.field("www-authenticate").unwrap_or_default();
+            assert_eq!(
+                challenge.starts_with(b"Bearer realm="),
+                answer.status != 200,
+                "{context}"
+            );
+        }
+        assert_eq!(server.drain().cut, 0);
+    }
+}
+
+#[test]
+fn every_profile_asks_for_what_it_says() {
+    run(DriverChoice::Auto);
+}
+
+#[test]
+fn the_same_on_epoll() {
+    run(DriverChoice::Epoll);
+}

@@ -1,0 +1,118 @@
+//! What does not start, and the sentence it ends with.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::net::TcpListener;
+
+use authn::Profile;
+use services::{ServiceConfig, ServiceKind};
+
+use support::Lab;
+
+/// Changes a gateway's configuration and returns why it does not start.
+fn refusal(label: &str, change: impl FnOnce(&Lab, &mut ServiceConfig)) -> String {
+    let lab = Lab::new();
+    lab.signer();
+    let mut config = lab.config(ServiceKind::Gateway, Profile::parse(label).unwrap());
+    change(&lab, &mut config);
+    match services::start(config) {
+        Ok(_) => panic!("it started"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[track_caller]
+fn says(sentence: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(sentence.contains(part), "{part:?} is not in {sentence:?}");
+    }
+}
+
+#[test]
+fn plain_http_stays_on_loopback_unless_forced() {
+    for label in ["S0", "plain+token", "plain+scopes"] {
+        let error = refusal(label, |_, config| {
+            config.listen = "0.0.0.0:0".parse().unwrap()
+        });
+        says(&error, &["plain HTTP", "0.0.0.0", "--allow-insecure"]);
+    }
+    let lab = Lab::new();
+    lab.signer();
+    let mut config = lab.config(ServiceKind::Gateway, Profile::parse("S0").unwrap());
+    config.listen = "0.0.0.0:0".parse().unwrap();
+    config.allow_insecure = true;
+    assert!(config.warnings()[0].contains("PLAIN HTTP"));
+    assert!(services::start(config).is_ok());
+}
+
+#[test]
+fn every_plain_profile_warns_and_tokens_in_the_clear_warn_twice() {
+    let warnings = |label: &str| {
+        ServiceConfig::new(ServiceKind::Orders, Profile::parse(label).unwrap()).warnings()
+    };
+    assert_eq!(warnings("S0").len(), 1);
+    assert_eq!(warnings("plain+token").len(), 2);
+    assert!(warnings("plain+scopes")[1].contains("UNENCRYPTED"));
+    for label in ["S1", "S2", "S3", "S4", "S5"] {
+        assert!(warnings(label).is_empty(), "{label}");
+    }
+}
+
+#[test]
+fn files_are_named_with_what_is_wrong() {
+    let missing = refusal("S1", |lab, config| {
+        config.server_cert = Some(lab.path().join("none.crt"));
+    });
+    says(&missing, &["none.crt", "does not exist"]);
+    let other = refusal("S1", |lab, config| {
+        config.server_key = Some(lab.path().join("certs/orders.key"));
+    });
+    says(&other, &["orders.key", "does not belong"]);
+    let garbage = refusal("S3", |lab, config| {
+        lab.write("garbage.pem", b"nothing");
+        config.client_ca = Some(lab.path().join("garbage.pem"));
+    });
+    says(&garbage, &["garbage.pem", "no certificate"]);
+    let stateless = refusal("S1", |_, config| config.state = None);
+    says(&stateless, &["--server-cert", "--state"]);
+}
+
+#[test]
+fn upstream_addresses_must_fit_the_profile() {
+    let set = |address: &'static str| {
+        move |_: &Lab, config: &mut ServiceConfig| config.orders = Some(address.to_string())
+    };
+    says(
+        &refusal("S3", set("http://127.0.0.1:1")),
+        &["--orders", "https", "--upstream-profile"],
+    );
+    says(
+        &refusal("S0", set("https://127.0.0.1:1")),
+        &["--orders", "speaks http"],
+    );
+    says(
+        &refusal("S1", set("https://127.0.0.1:1/base")),
+        &["scheme, host and port"],
+    );
+    says(&refusal("S1", set("https://127.0.0.1:x")), &["--orders"]);
+}
+
+#[test]
+fn a_taken_port_and_a_missing_service_are_said() {
+    let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = holder.local_addr().unwrap();
+    says(
+        &refusal("S0", |_, config| config.listen = addr),
+        &[&addr.to_string(), "taken"],
+    );
+    says(
+        &refusal("S0", |_, config| config.service = ServiceKind::Results),
+        &["not built"],
+    );
+    says(
+        &refusal("S0", |_, config| config.cores = Some(vec![999])),
+        &["999"],
+    );
+}

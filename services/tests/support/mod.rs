@@ -1,0 +1,248 @@
+//! A state directory with an authority, certificates and clients, services started from it on free
+//! ports, and a client that brings what it is told to. It refuses to hide an answer: callers see
+//! status, fields and body.
+
+#![expect(clippy::unwrap_used, reason = "a test helper may panic")]
+#![expect(
+    clippy::allow_attributes,
+    reason = "each test file uses another part of this one"
+)]
+#![allow(dead_code, reason = "each test file uses another part of this one")]
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use authn::material::{CertifiedKey, ClientMaterial, certificates};
+use authn::pki::{Authority, Request};
+use authn::tls::{TlsOptions, client_config};
+use authn::{Algorithm, NewClaims, Profile, ScopeSet, Signer, Transport};
+use metrics_export::prometheus::Scrape;
+use runtime::DriverChoice;
+use runtime::blocking::{self, Response};
+use runtime::url::Url;
+use services::{ServiceConfig, ServiceKind, Started};
+use tempfile::TempDir;
+
+/// The issuer that all tests agree on; nobody listens there.
+pub const ISSUER: &str = "https://issuer.test";
+
+/// For whatever takes no time.
+pub const SOON: Duration = Duration::from_secs(10);
+
+/// A state directory.
+pub struct Lab {
+    dir: TempDir,
+    authority: Authority,
+}
+
+impl Lab {
+    /// With an authority and certificates for every service and client.
+    pub fn new() -> Lab {
+        let dir = tempfile::tempdir().unwrap();
+        let authority = Authority::create("test authority", now_s()).unwrap();
+        let lab = Lab { dir, authority };
+        lab.write("ca/ca.crt", lab.authority.cert_pem().as_bytes());
+        for (_, name, _) in ServiceKind::TABLE {
+            lab.issue(&format!("certs/{name}"), name, true);
+        }
+        for name in ["bench-runner", "bench-ui", "service-order", "stranger"] {
+            lab.issue(&format!("clients/{name}"), name, false);
+        }
+        lab
+    }
+
+    /// Issues a certificate for `name` into `path`.crt and `path`.key.
+    pub fn issue(&self, path: &str, name: &str, server: bool) {
+        let request = Request {
+            name,
+            dns: if server { &["localhost"] } else { &[] },
+            ips: if server {
+                &[IpAddr::V4(Ipv4Addr::LOCALHOST)]
+            } else {
+                &[]
+            },
+            spiffe: true,
+            server,
+            client: true,
+            days: 1,
+        };
+        let issued = self.authority.issue(&request, now_s()).unwrap();
+        self.write(&format!("{path}.crt"), issued.cert_pem.as_bytes());
+        self.write(&format!("{path}.key"), issued.key_pem.as_bytes());
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn read(&self, path: &str) -> Vec<u8> {
+        fs::read(self.path().join(path)).unwrap()
+    }
+
+    pub fn write(&self, path: &str, bytes: &[u8]) {
+        let path = self.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    /// One worker on free loopback ports; tokens are verified with `jwks.json`.
+    pub fn config(&self, service: ServiceKind, profile: Profile) -> ServiceConfig {
+        let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        let mut config = ServiceConfig::new(service, profile);
+        config.listen = any;
+        config.admin = any;
+        config.state = Some(self.path().to_path_buf());
+        config.workers = Some(1);
+        config.issuer = Some(ISSUER.to_string());
+        config.jwks = Some(services::KeySource::File(self.path().join("jwks.json")));
+        config
+    }
+
+    /// A signer whose public key is put into `jwks.json`.
+    pub fn signer(&self) -> Signer {
+        let (_, signer) = Signer::generate(Algorithm::Es256).unwrap();
+        let keys = authn::KeySet::of([&signer]).unwrap();
+        self.write("jwks.json", keys.to_json().as_bytes());
+        signer
+    }
+
+    /// TLS as a client of the shop: `name` is whose certificate it shows under mutual TLS.
+    pub fn client(&self, transport: Transport, name: Option<&str>) -> Client {
+        let identity = name.map(|name| {
+            let chain = self.read(&format!("clients/{name}.crt"));
+            CertifiedKey::from_pem(&chain, &self.read(&format!("clients/{name}.key"))).unwrap()
+        });
+        let effective = match (transport, &identity) {
+            (Transport::Mutual, None) => Transport::Tls,
+            _ => transport,
+        };
+        let material = ClientMaterial {
+            roots: certificates(&self.read("ca/ca.crt")).unwrap(),
+            identity,
+        };
+        let options = TlsOptions::default();
+        let tls = client_config(&material, effective, &options, false).unwrap();
+        Client { tls }
+    }
+}
+
+/// Claims that every service accepts, to be changed by the test.
+pub fn claims<'a>(client: &'a str, scopes: &str) -> NewClaims<'a> {
+    NewClaims {
+        issuer: ISSUER,
+        audience: ServiceConfig::AUDIENCE,
+        subject: client,
+        client_id: client,
+        scopes: ScopeSet::parse(scopes).unwrap(),
+        issued_at: now_s(),
+        expires_at: now_s() + 300,
+        token_id: "test",
+    }
+}
+
+pub fn now_s() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
+}
+
+/// Starts a service on the driver the machine has, and waits until it is ready.
+pub fn start(config: ServiceConfig) -> Server {
+    let server = start_unready(config);
+    let deadline = Instant::now() + SOON;
+    loop {
+        let answer = server.admin_get("/readyz");
+        if answer.status == 200 {
+            return server;
+        }
+        let reasons = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(Instant::now() < deadline, "not ready: {reasons}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+pub fn start_unready(config: ServiceConfig) -> Server {
+    let tls = config.profile.transport != Transport::Plain;
+    Server {
+        started: services::start(config).unwrap(),
+        tls,
+    }
+}
+
+/// The drivers to test with: epoll is always there, io_uring where the kernel permits it.
+pub const DRIVERS: [DriverChoice; 2] = [DriverChoice::Auto, DriverChoice::Epoll];
+
+/// A service that runs in this process.
+pub struct Server {
+    started: Started,
+    tls: bool,
+}
+
+impl Server {
+    pub fn url(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.started.addr().port())
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.started.addr()
+    }
+
+    pub fn admin_get(&self, path: &str) -> Response {
+        let url = format!("http://{}{path}", self.started.admin().unwrap());
+        Client { tls: None }.get(&url, &[]).unwrap()
+    }
+
+    /// The sum of a metric over all series with these labels; zero if there is none.
+    pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        let answer = self.admin_get("/metrics");
+        assert_eq!(answer.status, 200);
+        let page = Scrape::parse(std::str::from_utf8(&answer.body).unwrap()).unwrap();
+        page.sum(name, labels).unwrap_or_default() as u64
+    }
+
+    pub fn drain(self) -> runtime::DrainReport {
+        self.started.drain(SOON)
+    }
+}
+
+/// A client with its TLS, or none.
+#[derive(Clone)]
+pub struct Client {
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+}
+
+impl Client {
+    pub fn get(&self, url: &str, fields: &[(&str, &[u8])]) -> Result<Response, blocking::Error> {
+        self.request("GET", url, fields, b"")
+    }
+
+    pub fn request(
+        &self,
+        method: &str,
+        url: &str,
+        fields: &[(&str, &[u8])],
+        body: &[u8],
+    ) -> Result<Response, blocking::Error> {
+        let url = Url::parse(url).unwrap();
+        blocking::request(
+            &url,
+            self.tls.clone(),
+            method,
+            fields,
+            body,
+            SOON,
+            64 * 1024 * 1024,
+        )
+    }
+}
+
+/// The value of `Authorization` for a token.
+pub fn bearer(token: &str) -> Vec<u8> {
+    format!("Bearer {token}").into_bytes()
+}
