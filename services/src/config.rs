@@ -97,7 +97,7 @@ impl KeySource {
     }
 }
 
-/// The connection and deadline limits of the service's listener; `None` keeps the runtime's
+/// The limits of the service's listener and of its calls to upstreams; `None` keeps the runtime's
 /// default.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LimitOverrides {
@@ -115,6 +115,10 @@ pub struct LimitOverrides {
     pub write_ms: Option<u64>,
     /// Bytes of a request body.
     pub body_bytes_max: Option<u64>,
+    /// Connections of one core to one upstream.
+    pub upstream_connections_max: Option<usize>,
+    /// For an upstream's response to begin, and for each further piece of it.
+    pub upstream_response_ms: Option<u64>,
 }
 
 /// Everything a service is told.

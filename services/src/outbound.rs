@@ -16,7 +16,7 @@ use runtime::blocking::{self, Response};
 use runtime::url::Url;
 use rustls::ClientConfig;
 
-use crate::config::{KeySource, ServiceConfig};
+use crate::config::{KeySource, LimitOverrides, ServiceConfig};
 use crate::error::ServeError;
 use crate::files;
 use crate::inbound::{authorities, own_certificate};
@@ -32,6 +32,7 @@ const CALL_DEADLINE: Duration = Duration::from_secs(5);
 pub struct Outbound {
     transport: Transport,
     tls: Option<Arc<ClientConfig>>,
+    limits: LimitOverrides,
 }
 
 impl Outbound {
@@ -41,39 +42,16 @@ impl Outbound {
     /// The first file that cannot be used.
     pub fn load(config: &ServiceConfig) -> Result<Outbound, ServeError> {
         let transport = config.upstream().transport;
-        if !config.calls_others() {
-            return Ok(Outbound {
-                transport,
-                tls: None,
-            });
-        }
-        // Keys and tokens may come from an https issuer even where services speak plain HTTP.
-        let auth_by_tls = config.auth_base().starts_with("https://")
-            || matches!(config.key_source(), KeySource::Url(url) if url.starts_with("https://"));
-        let effective = match transport {
-            Transport::Plain if auth_by_tls && config.calls_auth() => Transport::Tls,
-            Transport::Plain => {
-                return Ok(Outbound {
-                    transport,
-                    tls: None,
-                });
-            }
-            Transport::Tls | Transport::Mutual => transport,
+        let tls = if config.calls_others() {
+            tls(config)?
+        } else {
+            None
         };
-        let identity = match effective {
-            Transport::Mutual => Some(own_certificate(config)?),
-            Transport::Plain | Transport::Tls => None,
-        };
-        let material = ClientMaterial {
-            roots: authorities(config)?,
-            identity,
-        };
-        let options = TlsOptions {
-            resumption: config.resumption,
-        };
-        let tls = client_config(&material, effective, &options, false)
-            .map_err(|error| ServeError::Config(format!("TLS towards other services: {error}")))?;
-        Ok(Outbound { transport, tls })
+        Ok(Outbound {
+            transport,
+            tls,
+            limits: config.limits,
+        })
     }
 
     /// A caller for background threads. Its address may be of either scheme.
@@ -118,6 +96,11 @@ impl Outbound {
         }
         let addrs = url.resolve().map_err(|error| fault(error.to_string()))?;
         let mut upstream = UpstreamConfig::new(addrs, url.host_field());
+        let limits = &self.limits;
+        upstream.connections_max = limits
+            .upstream_connections_max
+            .unwrap_or(upstream.connections_max);
+        upstream.response_ms = limits.upstream_response_ms.unwrap_or(upstream.response_ms);
         if tls && let Some(config) = &self.tls {
             let name = url
                 .server_name()
@@ -126,6 +109,31 @@ impl Outbound {
         }
         Ok(upstream)
     }
+}
+
+/// TLS towards others, where anything is called by TLS.
+fn tls(config: &ServiceConfig) -> Result<Option<Arc<ClientConfig>>, ServeError> {
+    // Keys and tokens may come from an https issuer even where services speak plain HTTP.
+    let auth_by_tls = config.auth_base().starts_with("https://")
+        || matches!(config.key_source(), KeySource::Url(url) if url.starts_with("https://"));
+    let transport = match config.upstream().transport {
+        Transport::Plain if auth_by_tls && config.calls_auth() => Transport::Tls,
+        Transport::Plain => return Ok(None),
+        transport @ (Transport::Tls | Transport::Mutual) => transport,
+    };
+    let identity = match transport {
+        Transport::Mutual => Some(own_certificate(config)?),
+        Transport::Plain | Transport::Tls => None,
+    };
+    let material = ClientMaterial {
+        roots: authorities(config)?,
+        identity,
+    };
+    let options = TlsOptions {
+        resumption: config.resumption,
+    };
+    client_config(&material, transport, &options, false)
+        .map_err(|error| ServeError::Config(format!("TLS towards other services: {error}")))
 }
 
 fn parse(address: &str) -> Result<Url, ServeError> {

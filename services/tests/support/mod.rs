@@ -3,11 +3,11 @@
 //! status, fields and body.
 
 #![expect(clippy::unwrap_used, reason = "a test helper may panic")]
-#![expect(
+#![allow(
+    dead_code,
     clippy::allow_attributes,
     reason = "each test file uses another part of this one"
 )]
-#![allow(dead_code, reason = "each test file uses another part of this one")]
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
