@@ -208,8 +208,8 @@ mod tests {
 
     use super::*;
 
-    /// This very process is billed for a loop of its own, at least its length minus what a busy
-    /// machine may take away, and never much more.
+    /// This very process is billed for a loop of its own, sooner or later: how soon is up to what
+    /// else runs on the machine.
     #[test]
     fn a_busy_loop_is_billed() {
         let own = Process {
@@ -220,15 +220,26 @@ mod tests {
         let meter = Meter::new(&[own], &[0], &[0]);
         let before = meter.read().unwrap();
         let began = Instant::now();
-        while began.elapsed() < Duration::from_millis(60) {
-            std::hint::spin_loop();
+        let mut usage = Usage::default();
+        while usage
+            .services
+            .iter()
+            .all(|service| service.cpu_ns < 30_000_000)
+        {
+            assert!(
+                began.elapsed() < Duration::from_secs(30),
+                "nothing was billed: {usage:?}"
+            );
+            let round = Instant::now();
+            while round.elapsed() < Duration::from_millis(10) {
+                std::hint::spin_loop();
+            }
+            usage = meter.between(&before, &meter.read().unwrap());
         }
-        std::thread::sleep(Duration::from_millis(10));
-        let usage = meter.between(&before, &meter.read().unwrap());
-        assert!(usage.wall_ns >= 70_000_000);
-        let cpu_ns = usage.services[0].cpu_ns;
-        assert!(cpu_ns > 5_000_000, "{cpu_ns} ns");
-        assert!(usage.busy_ns <= usage.wall_ns);
+        assert!(
+            usage.wall_ns > 10_000_000 && usage.busy_ns <= usage.wall_ns,
+            "{usage:?}"
+        );
     }
 
     #[test]

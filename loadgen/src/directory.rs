@@ -20,7 +20,7 @@ pub fn write(runs: &Path, run: &Run, logs: &[(&str, &[u8])]) -> Result<PathBuf, 
     let draft = runs.join(format!(".{}.partial", run.id));
     let refused = |error: io::Error| {
         format!(
-            "the run could not be written to {}: {error}; choose another directory with --runs",
+            "the run could not be written to {}: {error}; choose another directory with --output",
             place.display()
         )
     };

@@ -44,6 +44,12 @@ pub struct Matrix {
     pub runs: PathBuf,
     /// The commit that this program was built from, where known.
     pub commit: Option<String>,
+    /// The name of the run in its outputs.
+    pub label: Option<String>,
+    /// How tokens are signed, such as `es256`; a fact of the stack that is stored with the result.
+    pub token_algorithm: String,
+    /// Worker threads of each service; a fact of the stack that is stored with the result.
+    pub workers: usize,
 }
 
 /// A finished or interrupted run.
@@ -120,6 +126,7 @@ impl Matrix {
         stack: &mut dyn Stack,
         interrupted: &dyn Fn() -> bool,
     ) -> Result<Outcome, Failure> {
+        self.protocol.check().map_err(Failure)?;
         let began = Instant::now();
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -237,7 +244,10 @@ impl Matrix {
             token_cache: variant.token_cache,
         });
         Plan {
+            label: self.label.clone(),
             workload: self.workload.name.clone(),
+            token_algorithm: self.token_algorithm.clone(),
+            workers: self.workers as u64,
             call_path: "gateway".into(),
             topology: self.topology.as_str().into(),
             protocol: "HTTP/1.1".into(),

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use authn::profile::{Profile, TokenCheck};
 
-use crate::schedule::Pattern;
+use crate::schedule::{Pattern, Rate};
+
+/// The shortest slice: five clock ticks of the kernel's coarsest books.
+const SLICE_MIN: Duration = Duration::from_millis(50);
 
 /// One thing that is measured: a profile with everything else that was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,6 +142,34 @@ impl Protocol {
     }
 }
 
+impl Protocol {
+    /// Checks that it can be carried out.
+    ///
+    /// # Errors
+    /// A sentence that names the first flag that cannot be.
+    pub fn check(&self) -> Result<(), String> {
+        let sentence = if self.rounds == 0 {
+            "--rounds must be at least 1"
+        } else if self.instances == 0 || self.instances > self.rounds {
+            "--instances must be at least 1 and at most the number of rounds"
+        } else if self.slice < SLICE_MIN {
+            "--slice must be at least 50ms: shorter ones cannot be told from noise"
+        } else if self.connections == 0 {
+            "--connections must be at least 1"
+        } else if !(self.operating_share > 0.0 && self.operating_share <= 1.0) {
+            "the operating point must be a share of the capacity above 0 and up to 1"
+        } else if self
+            .rate_per_s
+            .is_some_and(|rate| Rate::per_second(rate).is_none())
+        {
+            "--rate must be above 0 and at most 100 million requests per second"
+        } else {
+            return Ok(());
+        };
+        Err(sentence.into())
+    }
+}
+
 /// How the services are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Topology {
@@ -177,14 +208,14 @@ pub struct Cores {
 }
 
 impl Cores {
-    /// The first allowed core for the servers and the second for the generator: what is compared
-    /// is CPU per request, which does not want more, and other cores may be others' business.
+    /// The first allowed core for the servers and the last for the generator: what is compared is
+    /// CPU per request, which does not want more, and other cores may be others' business.
     ///
     /// # Errors
     /// A sentence when fewer than two cores are allowed.
     pub fn split(allowed: &[usize]) -> Result<Cores, String> {
         match allowed {
-            [servers, generator, ..] => Ok(Cores {
+            [servers, .., generator] => Ok(Cores {
                 servers: vec![*servers],
                 generator: vec![*generator],
             }),
@@ -230,11 +261,57 @@ mod tests {
     }
 
     #[test]
+    fn protocols_that_cannot_be_carried_out_name_the_flag() {
+        let standard = Protocol::standard(1);
+        assert_eq!(standard.check(), Ok(()));
+        assert_eq!(Protocol::quick(1).check(), Ok(()));
+        for (protocol, flag) in [
+            (
+                Protocol {
+                    rounds: 0,
+                    ..standard.clone()
+                },
+                "--rounds",
+            ),
+            (
+                Protocol {
+                    instances: 13,
+                    ..standard.clone()
+                },
+                "--instances",
+            ),
+            (
+                Protocol {
+                    slice: Duration::ZERO,
+                    ..standard.clone()
+                },
+                "--slice",
+            ),
+            (
+                Protocol {
+                    connections: 0,
+                    ..standard.clone()
+                },
+                "--connections",
+            ),
+            (
+                Protocol {
+                    rate_per_s: Some(f64::NAN),
+                    ..standard.clone()
+                },
+                "--rate",
+            ),
+        ] {
+            assert!(protocol.check().unwrap_err().contains(flag), "{flag}");
+        }
+    }
+
+    #[test]
     fn cores_are_split_and_never_shared() {
         let cores = Cores::split(&[2, 5, 7]).unwrap();
         assert_eq!(
             (cores.servers.as_slice(), cores.generator.as_slice()),
-            (&[2][..], &[5][..])
+            (&[2][..], &[7][..])
         );
         assert_eq!(cores.measured(), 2);
         assert!(Cores::split(&[0]).unwrap_err().contains("1 core(s)"));

@@ -233,7 +233,7 @@ fn cost_table(run: &Run) -> Table {
         let per = if cost.per == "request" {
             ""
         } else {
-            ", per connection"
+            " per conn."
         };
         table.add_row(vec![
             Cell::new(format!("{}{per}", cost.label)),

@@ -58,6 +58,12 @@ pub struct Run {
 /// What was run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
+    /// The name that the user gave it.
+    pub label: Option<String>,
+    /// How tokens are signed: `es256`, `eddsa` or `rs256`.
+    pub token_algorithm: String,
+    /// Worker threads of each service.
+    pub workers: u64,
     /// `orders-create`, `ping`, ..
     pub workload: String,
     /// `gateway` or `direct`.

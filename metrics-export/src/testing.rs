@@ -73,6 +73,9 @@ pub fn run() -> Run {
 
 fn plan() -> Plan {
     Plan {
+        label: None,
+        token_algorithm: "es256".into(),
+        workers: 1,
         workload: "orders-create".into(),
         call_path: "gateway".into(),
         topology: "mesh".into(),

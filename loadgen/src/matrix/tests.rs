@@ -22,6 +22,9 @@ fn matrix(protocol: Protocol) -> Matrix {
         },
         runs: PathBuf::new(),
         commit: None,
+        label: None,
+        token_algorithm: "es256".into(),
+        workers: 1,
     }
 }
 
@@ -172,7 +175,7 @@ fn a_directory_appears_whole_and_is_never_overwritten() {
     assert_eq!(rows.lines().count(), run.slices.len() + 1);
     assert_eq!(fs::read(place.join("s0.hlog")).unwrap(), b"log");
     let again = directory::write(&runs, &run, &logs).unwrap_err();
-    assert!(again.contains("--runs"), "{again}");
+    assert!(again.contains("--output"), "{again}");
     assert_eq!(
         fs::read_dir(&runs).unwrap().count(),
         1,
