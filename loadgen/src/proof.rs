@@ -355,9 +355,9 @@ mod tests {
         (record.intended, record.sent, record.ok) = (100, 100, 100);
         if variant.profile.transport != Transport::Plain {
             record.tls.push(TlsProof {
-                version: TLS_VERSION.into(),
-                suite: "TLS13_AES_128_GCM_SHA256".into(),
-                group: "X25519".into(),
+                version: TLS_VERSION,
+                suite: "TLS13_AES_128_GCM_SHA256",
+                group: "X25519",
                 resumed: false,
                 connections: 64,
             });

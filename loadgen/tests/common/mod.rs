@@ -1,6 +1,10 @@
 //! A plain HTTP server of a few lines for the tests of the slice engine: blocking, one thread per
 //! connection, and as ill-behaved as its path says. It shares no code with what it tests.
-#![allow(dead_code, clippy::unwrap_used, reason = "each test program uses a part of it")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test program uses a part of it"
+)]
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
