@@ -255,6 +255,19 @@ fn registries_that_are_wrong_are_errors() {
     }
 }
 
+/// A secret in the place of its hash is a mistake that must not end up in a log.
+#[test]
+fn errors_do_not_quote_the_file() {
+    let json = r#"{"token_ttl_s":600,"clients":[{"id":"a","scope":"","secret":"hunter2"}]}"#;
+    let sentence = ClientRegistry::parse(json.as_bytes())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        sentence.contains("line 1") && !sentence.contains("hunter2"),
+        "{sentence}"
+    );
+}
+
 #[test]
 fn secrets_are_long_random_and_compared_whole() {
     let (one, two) = (generate_secret().unwrap(), generate_secret().unwrap());

@@ -231,7 +231,9 @@ fn sessions_are_resumed_only_when_both_sides_were_asked() {
             let client = client_config(&identity, transport, &theirs, false)
                 .unwrap()
                 .unwrap();
-            let (first, _) = handshake(&server, &client).unwrap();
+            let (first, peer) = handshake(&server, &client).unwrap();
+            // A ticket that nobody can use is not even made.
+            assert_eq!(peer.tls13_tickets_received(), u32::from(ours.resumption));
             assert_eq!(first.handshake_kind(), Some(HandshakeKind::Full));
             let (second, _) = handshake(&server, &client).unwrap();
             let resumed = ours.resumption && theirs.resumption;

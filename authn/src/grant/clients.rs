@@ -184,7 +184,11 @@ impl ClientRegistry {
         if json.len() > CLIENTS_BYTES_MAX {
             return Err(Error::Clients("it is longer than 1 MiB".into()));
         }
-        let file: File = object(json).map_err(|error| Error::Clients(error.to_string()))?;
+        // The parser's own words may quote what somebody wrote where a hash belongs.
+        let file: File = object(json).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            Error::Clients(format!("a member at line {line}, column {column} is wrong"))
+        })?;
         let clients = file
             .clients
             .into_iter()

@@ -5,23 +5,26 @@
 //! that [`crate::identity`] reads. Refuses certificates that could not be used: a server without a
 //! name, an authority that is none, a validity beyond the authority's. Writes no files.
 
+mod name;
+
 use std::net::IpAddr;
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
-    DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, PublicKeyData as _, RevokedCertParams, SanType, SerialNumber,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    PublicKeyData as _, RevokedCertParams, SerialNumber,
 };
 use ring::rand::{SecureRandom as _, SystemRandom};
-use rustls_pki_types::{CertificateDer, DnsName};
+use rustls_pki_types::CertificateDer;
 use webpki::EndEntityCert;
 use zeroize::Zeroizing;
 
-use crate::der::{self, Reader};
+use crate::der;
 use crate::error::Error;
-use crate::identity;
 use crate::material;
+
+use name::{alternative_names, distinguished_name, named};
 
 /// How long before now a certificate begins, in seconds: clocks of other machines may be behind.
 pub const BACKDATE_S: u64 = 3600;
@@ -31,9 +34,6 @@ pub const AUTHORITY_DAYS: u32 = 3650;
 
 /// Longest validity that can be asked for, in days.
 pub const DAYS_MAX: u32 = 36_500;
-
-/// Longest common name, in characters (RFC 5280 appendix A.1, ub-common-name).
-const COMMON_NAME_CHARS_MAX: usize = 64;
 
 const DAY_S: u64 = 86_400;
 
@@ -281,40 +281,6 @@ pub fn serial_of(cert_pem: &[u8]) -> Result<Vec<u8>, Error> {
         .to_vec())
 }
 
-/// Parameters with a common name and nothing else.
-fn named(name: &str) -> Result<CertificateParams, Error> {
-    let chars = name.chars().count();
-    if !(1..=COMMON_NAME_CHARS_MAX).contains(&chars) || name.contains(char::is_control) {
-        return Err(Error::Name(name.into()));
-    }
-    let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    Ok(params)
-}
-
-fn alternative_names(request: &Request<'_>) -> Result<Vec<SanType>, Error> {
-    if request.server && request.dns.is_empty() && request.ips.is_empty() {
-        return Err(Error::Issue(
-            "a server needs a DNS name or an IP address".into(),
-        ));
-    }
-    let mut names = Vec::new();
-    for dns in request.dns {
-        // A wildcard stands for one label, the leftmost (RFC 9525 section 6.3).
-        DnsName::try_from(dns.strip_prefix("*.").unwrap_or(dns))
-            .map_err(|_| Error::Issue(format!("{dns:?} is not a DNS name")))?;
-        names.push(SanType::DnsName((*dns).try_into().map_err(failed)?));
-    }
-    names.extend(request.ips.iter().copied().map(SanType::IpAddress));
-    if request.spiffe {
-        names.push(SanType::URI(
-            identity::uri_of(request.name)?.try_into().map_err(failed)?,
-        ));
-    }
-    Ok(names)
-}
-
 /// Sets the validity and gives its last second.
 fn validity(params: &mut CertificateParams, now_s: u64, days: u32) -> Result<u64, Error> {
     let (not_before_s, not_after_s) = span(now_s, days)?;
@@ -343,51 +309,6 @@ fn random_serial() -> Result<SerialNumber, Error> {
         .map_err(|_| Error::Random)?;
     bytes[0] = bytes[0] & 0x7f | 0x40;
     Ok(SerialNumber::from_slice(&bytes))
-}
-
-/// Reads a subject so that it can be written again as an issuer.
-fn distinguished_name(subject: &[u8]) -> Option<DistinguishedName> {
-    let mut name = DistinguishedName::new();
-    let mut parts = Reader::new(subject);
-    while let Some(part) = parts.accept(der::SET) {
-        let mut attributes = Reader::new(part);
-        let mut attribute = Reader::new(attributes.expect(der::SEQUENCE)?);
-        let kind = DnType::from_oid(&object_identifier(
-            attribute.expect(der::OBJECT_IDENTIFIER)?,
-        )?);
-        let (tag, text) = attribute.next()?;
-        let text = str::from_utf8(text).ok()?;
-        let value = match tag {
-            0x0c => DnValue::Utf8String(text.into()),
-            0x13 => DnValue::PrintableString(text.try_into().ok()?),
-            0x16 => DnValue::Ia5String(text.try_into().ok()?),
-            _ => return None,
-        };
-        name.push(kind, value);
-    }
-    parts.is_done().then_some(name)
-}
-
-/// The numbers of an object identifier (X.690 section 8.19).
-fn object_identifier(contents: &[u8]) -> Option<Vec<u64>> {
-    let mut numbers = Vec::new();
-    let mut number = 0u64;
-    for byte in contents {
-        number = number.checked_mul(128)? | u64::from(byte & 0x7f);
-        if byte & 0x80 == 0 {
-            if numbers.is_empty() {
-                let first = (number / 40).min(2);
-                numbers.push(first);
-                number -= first * 40;
-            }
-            numbers.push(number);
-            number = 0;
-        }
-    }
-    contents
-        .last()
-        .is_some_and(|byte| byte & 0x80 == 0)
-        .then_some(numbers)
 }
 
 fn to_pem(certificate: &CertificateDer<'_>) -> String {

@@ -1,0 +1,148 @@
+//! A refused request, and what to answer: status and challenge of RFC 6750.
+//!
+//! Owns the answer of every refusal; who is refused is decided in [`crate::policy`].
+
+use std::fmt;
+
+use super::TokenError;
+use crate::scope::Scope;
+
+/// A refused request: which status it gets, and which challenge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// A token is needed and none was sent.
+    TokenMissing,
+    /// The token that was sent is not accepted.
+    TokenRefused(TokenError),
+    /// The token is valid, but lacks the scope of the route.
+    ScopeMissing(Scope),
+    /// The caller is known, but may not use the route.
+    CallerRefused,
+    /// Mutual TLS is demanded and the connection has no client certificate.
+    CertificateMissing,
+}
+
+impl Denied {
+    /// 401 when other credentials would help the same client, 403 when it is known and refused.
+    pub const fn status(self) -> u16 {
+        match self {
+            Denied::TokenMissing | Denied::TokenRefused(_) => 401,
+            Denied::ScopeMissing(_) | Denied::CallerRefused | Denied::CertificateMissing => 403,
+        }
+    }
+
+    /// The sentence for the client.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Denied::TokenMissing => "an access token is required; send Authorization: Bearer",
+            Denied::TokenRefused(error) => error.as_str(),
+            Denied::ScopeMissing(_) => "the token lacks the scope that this operation requires",
+            Denied::CallerRefused => "this caller may not use this operation",
+            Denied::CertificateMissing => "a client certificate is required",
+        }
+    }
+
+    /// A word for metrics, such as `scope_missing`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Denied::TokenMissing => "token_missing",
+            Denied::TokenRefused(_) => "token_refused",
+            Denied::ScopeMissing(_) => "scope_missing",
+            Denied::CallerRefused => "caller_refused",
+            Denied::CertificateMissing => "certificate_missing",
+        }
+    }
+
+    /// The scope that was missing, if that was it.
+    pub const fn scope(self) -> Option<Scope> {
+        match self {
+            Denied::ScopeMissing(scope) => Some(scope),
+            _ => None,
+        }
+    }
+
+    /// The value of `WWW-Authenticate` (RFC 6750 section 3). Characters of `realm` that cannot
+    /// stand in a quoted string are left out.
+    pub fn challenge(self, realm: &str) -> String {
+        let mut value = String::with_capacity(128);
+        value.push_str("Bearer realm=\"");
+        value.extend(
+            realm
+                .chars()
+                .filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\')),
+        );
+        value.push('"');
+        match self {
+            // A request without credentials gets no error code (RFC 6750 section 3.1). Nor does a
+            // refusal that no other token would mend: the challenge then only names the scheme.
+            Denied::TokenMissing | Denied::CallerRefused | Denied::CertificateMissing => {}
+            Denied::TokenRefused(error) => {
+                value.push_str(", error=\"invalid_token\", error_description=\"");
+                value.push_str(error.as_str());
+                value.push('"');
+            }
+            Denied::ScopeMissing(scope) => {
+                value.push_str(", error=\"insufficient_scope\", scope=\"");
+                value.push_str(scope.as_str());
+                value.push('"');
+            }
+        }
+        value
+    }
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason())
+    }
+}
+
+impl std::error::Error for Denied {}
+
+impl From<TokenError> for Denied {
+    fn from(error: TokenError) -> Denied {
+        Denied::TokenRefused(error)
+    }
+}
+
+/// What of a text can stand in a quoted string as it is (RFC 9110 section 5.6.4).
+pub(crate) fn quotable(text: &str) -> String {
+    text.chars()
+        .filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\'))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn challenges_follow_rfc_6750() {
+        let table = [
+            (Denied::TokenMissing, 401, r#"Bearer realm="shop""#),
+            (
+                Denied::TokenRefused(TokenError::Expired),
+                401,
+                "Bearer realm=\"shop\", error=\"invalid_token\", \
+                 error_description=\"the token has expired; ask for a new one\"",
+            ),
+            (
+                Denied::ScopeMissing(Scope::OrdersWrite),
+                403,
+                r#"Bearer realm="shop", error="insufficient_scope", scope="orders.write""#,
+            ),
+            (Denied::CallerRefused, 403, r#"Bearer realm="shop""#),
+            (Denied::CertificateMissing, 403, r#"Bearer realm="shop""#),
+        ];
+        for (denied, status, challenge) in table {
+            assert_eq!(
+                (denied.status(), denied.challenge("shop").as_str()),
+                (status, challenge)
+            );
+        }
+        assert_eq!(
+            Denied::TokenMissing.challenge("a\"\\\r\nX-Evil: b"),
+            "Bearer realm=\"aX-Evil: b\""
+        );
+    }
+}

@@ -1,0 +1,229 @@
+//! What can be wrong, and what to answer.
+//!
+//! Three kinds, by who must act: [`TokenError`] says what is wrong with a token, [`Denied`] is a
+//! refused request and knows its status and challenge (RFC 6750), [`Error`] is key material or
+//! configuration that an operator must mend. None of them ever holds a secret, a token or a piece
+//! of one.
+
+mod denied;
+mod token;
+
+use std::fmt;
+
+pub use denied::Denied;
+pub use token::TokenError;
+
+pub(crate) use denied::quotable;
+
+/// Key material or configuration that cannot be used, and what to do about it. The caller knows the
+/// name of the file and puts it before the sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The text has no certificate.
+    NoCertificate,
+    /// The text has no private key.
+    NoKey,
+    /// The text has more than one private key.
+    ManyKeys,
+    /// The text has no certificate revocation list.
+    NoRevocationList,
+    /// The private key is encrypted.
+    EncryptedKey,
+    /// A PEM block is damaged; the text says how.
+    Pem(String),
+    /// A certificate cannot be read.
+    Certificate,
+    /// The private key cannot be read or is of a kind that is not supported.
+    Key,
+    /// The private key does not belong to the certificate.
+    KeyMismatch,
+    /// The certificate has ended, at this unix second.
+    Expired(u64),
+    /// The certificate has not begun; it does at this unix second.
+    NotYetValid(u64),
+    /// The profile needs a server certificate and none was given.
+    ServerCertificateNeeded,
+    /// Mutual TLS needs the certificates of the client authority and none were given.
+    ClientAuthorityNeeded,
+    /// Mutual TLS needs a client certificate and none was given.
+    ClientCertificateNeeded,
+    /// TLS needs the certificates of the server's authority and none were given.
+    RootsNeeded,
+    /// A revocation list cannot be used; the text says why.
+    RevocationList(String),
+    /// The TLS library refuses the configuration; the text says why.
+    Tls(String),
+    /// A name for a certificate is not usable.
+    Name(String),
+    /// A certificate or list cannot be made; the text says why.
+    Issue(String),
+    /// The certificate is not an authority's, or not one that we can sign for.
+    NotAnAuthority,
+    /// The number of days of validity is out of range.
+    Days,
+    /// The signing key cannot be used with its algorithm.
+    SigningKey(&'static str),
+    /// An RSA key was to be made; only existing ones can be used.
+    RsaNotMade,
+    /// The source of randomness failed.
+    Random,
+    /// The key set is larger than its limit, in bytes or in keys.
+    KeySetTooLarge,
+    /// The key set is not JSON of the right shape; the text says where.
+    KeySetSyntax(String),
+    /// A key of the set cannot be used: its `kid`, and what is wrong.
+    KeySetKey(String, &'static str),
+    /// No key of the set can verify tokens here.
+    KeySetEmpty,
+    /// The registry of clients is not JSON of the right shape; the text says where.
+    Clients(String),
+    /// The answer of an authorization server cannot be used.
+    TokenResponse,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sentence = match self {
+            Error::NoCertificate => {
+                "there is no certificate in it; give a PEM file with a block that begins with \
+                 -----BEGIN CERTIFICATE-----"
+            }
+            Error::NoKey => {
+                "there is no private key in it; give a PEM file with a block that begins with \
+                 -----BEGIN PRIVATE KEY-----"
+            }
+            Error::ManyKeys => "there is more than one private key in it; leave only one",
+            Error::NoRevocationList => {
+                "there is no revocation list in it; give a PEM file with a block that begins with \
+                 -----BEGIN X509 CRL-----"
+            }
+            Error::EncryptedKey => {
+                "the private key is encrypted; decrypt it, for example with openssl pkcs8 -topk8 \
+                 -nocrypt, and guard the file by its mode"
+            }
+            Error::Pem(why) => return write!(f, "the PEM text is damaged: {why}"),
+            Error::Certificate => "a certificate in it cannot be read; make or export it again",
+            Error::Key => {
+                "the private key cannot be used; give an ECDSA P-256 or P-384, Ed25519 or RSA key \
+                 of 2048 bits or more, in PKCS#8"
+            }
+            Error::KeyMismatch => {
+                "the private key does not belong to the certificate; give the pair that was made \
+                 together"
+            }
+            Error::Expired(at) => {
+                return write!(f, "the certificate ended on {}; issue a new one", Date(*at));
+            }
+            Error::NotYetValid(at) => {
+                return write!(
+                    f,
+                    "the certificate begins on {}; correct the clock or issue a new one",
+                    Date(*at)
+                );
+            }
+            Error::ServerCertificateNeeded => {
+                "this profile uses TLS; give the server's certificate and key"
+            }
+            Error::ClientAuthorityNeeded => {
+                "this profile uses mutual TLS; give the certificate of the authority that signs \
+                 client certificates"
+            }
+            Error::ClientCertificateNeeded => {
+                "this profile uses mutual TLS; give a client certificate and its key"
+            }
+            Error::RootsNeeded => {
+                "this profile uses TLS; give the certificate of the authority that signed the \
+                 server's"
+            }
+            Error::RevocationList(why) => {
+                return write!(
+                    f,
+                    "the revocation list cannot be used: {why}; make a new one"
+                );
+            }
+            Error::Tls(why) => return write!(f, "TLS cannot be set up: {why}"),
+            Error::Name(name) => {
+                return write!(
+                    f,
+                    "{name:?} cannot be a name; use 1 to 64 of the characters a-z 0-9 - . _"
+                );
+            }
+            Error::Issue(why) => return write!(f, "it cannot be issued: {why}"),
+            Error::NotAnAuthority => {
+                "the certificate is not an authority's; give one with basic constraints \
+                 CA:TRUE"
+            }
+            Error::Days => "the days of validity must be from 1 to 36500",
+            Error::SigningKey(why) => return write!(f, "the signing key cannot be used: {why}"),
+            Error::RsaNotMade => {
+                "RSA keys are not made here; make one with openssl genpkey -algorithm RSA -pkeyopt \
+                 rsa_keygen_bits:2048 and import it"
+            }
+            Error::Random => "the system's source of randomness failed; try again",
+            Error::KeySetTooLarge => "the key set is larger than 64 KiB or has more than 32 keys",
+            Error::KeySetSyntax(why) => return write!(f, "the key set cannot be read: {why}"),
+            Error::KeySetKey(kid, why) => {
+                return write!(f, "the key {kid:?} of the key set cannot be used: {why}");
+            }
+            Error::KeySetEmpty => {
+                "no key of the key set can be used; it needs one with a kid for ES256, EdDSA or \
+                 RS256"
+            }
+            Error::TokenResponse => {
+                "the answer of the authorization server is not a bearer token's; check its URL"
+            }
+            Error::Clients(why) => return write!(f, "the list of clients cannot be read: {why}"),
+        };
+        f.write_str(sentence)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// A unix second as a date in words that sort: `2026-11-23T18:00:00Z`.
+struct Date(u64);
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Howard Hinnant's civil_from_days, for days since 1970-03-01 minus 60.
+        let days = self.0 / 86_400 + 719_468;
+        let (era, day_of_era) = (days / 146_097, days % 146_097);
+        let year_of_era =
+            (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted_month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+        let month = if shifted_month < 10 {
+            shifted_month + 3
+        } else {
+            shifted_month - 9
+        };
+        let year = year_of_era + era * 400 + u64::from(month <= 2);
+        let second = self.0 % 86_400;
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_the_calendars() {
+        let table = [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_709_251_200, "2024-03-01T00:00:00Z"),
+            (4_102_444_799, "2099-12-31T23:59:59Z"),
+        ];
+        for (second, text) in table {
+            assert_eq!(Date(second).to_string(), text);
+        }
+    }
+}

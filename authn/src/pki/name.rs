@@ -1,0 +1,95 @@
+//! Names in certificates: subjects, and what may stand beside them.
+//!
+//! Owns the making of subjects and alternative names from a request, and the reading of an existing
+//! authority's subject so that it can be written again, byte for byte, as an issuer. Refuses names
+//! that could not be matched or displayed.
+
+use rcgen::{CertificateParams, DistinguishedName, DnType, DnValue, SanType};
+use rustls_pki_types::DnsName;
+
+use super::{Request, failed};
+use crate::der::{self, Reader};
+use crate::error::Error;
+use crate::identity;
+
+/// Longest common name, in characters (RFC 5280 appendix A.1, ub-common-name).
+const COMMON_NAME_CHARS_MAX: usize = 64;
+
+/// Parameters with a common name and nothing else.
+pub(super) fn named(name: &str) -> Result<CertificateParams, Error> {
+    let chars = name.chars().count();
+    if !(1..=COMMON_NAME_CHARS_MAX).contains(&chars) || name.contains(char::is_control) {
+        return Err(Error::Name(name.into()));
+    }
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    Ok(params)
+}
+
+pub(super) fn alternative_names(request: &Request<'_>) -> Result<Vec<SanType>, Error> {
+    if request.server && request.dns.is_empty() && request.ips.is_empty() {
+        return Err(Error::Issue(
+            "a server needs a DNS name or an IP address".into(),
+        ));
+    }
+    let mut names = Vec::new();
+    for dns in request.dns {
+        // A wildcard stands for one label, the leftmost (RFC 9525 section 6.3).
+        DnsName::try_from(dns.strip_prefix("*.").unwrap_or(dns))
+            .map_err(|_| Error::Issue(format!("{dns:?} is not a DNS name")))?;
+        names.push(SanType::DnsName((*dns).try_into().map_err(failed)?));
+    }
+    names.extend(request.ips.iter().copied().map(SanType::IpAddress));
+    if request.spiffe {
+        names.push(SanType::URI(
+            identity::uri_of(request.name)?.try_into().map_err(failed)?,
+        ));
+    }
+    Ok(names)
+}
+
+/// Reads a subject so that it can be written again as an issuer.
+pub(super) fn distinguished_name(subject: &[u8]) -> Option<DistinguishedName> {
+    let mut name = DistinguishedName::new();
+    let mut parts = Reader::new(subject);
+    while let Some(part) = parts.accept(der::SET) {
+        let mut attributes = Reader::new(part);
+        let mut attribute = Reader::new(attributes.expect(der::SEQUENCE)?);
+        let kind = DnType::from_oid(&object_identifier(
+            attribute.expect(der::OBJECT_IDENTIFIER)?,
+        )?);
+        let (tag, text) = attribute.next()?;
+        let text = str::from_utf8(text).ok()?;
+        let value = match tag {
+            0x0c => DnValue::Utf8String(text.into()),
+            0x13 => DnValue::PrintableString(text.try_into().ok()?),
+            0x16 => DnValue::Ia5String(text.try_into().ok()?),
+            _ => return None,
+        };
+        name.push(kind, value);
+    }
+    parts.is_done().then_some(name)
+}
+
+/// The numbers of an object identifier (X.690 section 8.19).
+fn object_identifier(contents: &[u8]) -> Option<Vec<u64>> {
+    let mut numbers = Vec::new();
+    let mut number = 0u64;
+    for byte in contents {
+        number = number.checked_mul(128)? | u64::from(byte & 0x7f);
+        if byte & 0x80 == 0 {
+            if numbers.is_empty() {
+                let first = (number / 40).min(2);
+                numbers.push(first);
+                number -= first * 40;
+            }
+            numbers.push(number);
+            number = 0;
+        }
+    }
+    contents
+        .last()
+        .is_some_and(|byte| byte & 0x80 == 0)
+        .then_some(numbers)
+}
