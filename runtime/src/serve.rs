@@ -29,7 +29,7 @@ use crate::exchange::{BodyError, Exchange};
 use crate::service::{Broken, Peer, Service};
 use crate::stream::Stream;
 use crate::tls::Handshake;
-use crate::wire::{Refusal, Replied, Step, Wire};
+use crate::wire::{Idle, Refusal, Replied, Step, Wire};
 
 /// Where a server listens, and what it allows its peers.
 #[derive(Clone, Debug)]
@@ -192,19 +192,20 @@ async fn attend<S: Service>(door: &Door<S>, mut stream: Stream, addr: SocketAddr
         tls: stream.facts(),
     };
     let mut session = door.service.open(&peer);
+    let mut idle = Idle::new(stream, addr);
     loop {
         let parked = early.is_empty();
         if parked {
             let limit_ms = door.limits.idle_now(&door.core.local);
-            stream.watch().set(Kind::Idle, limit_ms);
-            if stream.readable().await.is_err() {
+            idle.stream.watch().set(Kind::Idle, limit_ms);
+            if idle.stream.readable().await.is_err() {
                 return;
             }
         }
         let early = std::mem::take(&mut early);
-        let busy = Box::pin(work(door, &mut session, stream, addr, early));
+        let busy = Box::pin(work(door, &mut session, idle, early));
         match busy.await {
-            Some(idle) => stream = idle,
+            Some(parked) => idle = parked,
             None => return,
         }
     }
@@ -228,19 +229,18 @@ async fn greet<S: Service>(door: &Door<S>, stream: &mut Stream, early: &mut Vec<
     true
 }
 
-/// Serves requests for as long as they come quickly; gives the stream back when they do not, and
+/// Serves requests for as long as they come quickly; gives the connection back when they do not, and
 /// nothing when the connection is over.
 async fn work<S: Service>(
     door: &Door<S>,
     session: &mut S::Session,
-    stream: Stream,
-    addr: SocketAddr,
+    idle: Idle,
     early: Vec<u8>,
-) -> Option<Stream> {
+) -> Option<Idle> {
     let local = door.core.local.clone();
     let woken = early.is_empty();
     let limits = door.limits.clone();
-    let mut wire = Wire::new(stream, addr, local, door.stats.clone(), limits, early);
+    let mut wire = Wire::new(idle, local, door.stats.clone(), limits, early);
     if woken && !wire.wake().await {
         wire.farewell(false).await;
         return None;
@@ -248,7 +248,7 @@ async fn work<S: Service>(
     loop {
         match wire.next_request().await {
             Step::Request => door.stats.requests.add(1),
-            Step::Park => return Some(wire.into_stream()),
+            Step::Park => return Some(wire.into_idle()),
             Step::Refuse(refusal) => {
                 refuse(&mut wire, refusal);
                 wire.farewell(true).await;

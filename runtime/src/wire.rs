@@ -25,8 +25,11 @@ const GATHER_BYTES_MAX: usize = 64 * 1024;
 /// A connection whose requests come faster than this keeps its buffer while it waits.
 const BUSY_GAP: Duration = Duration::from_millis(20);
 
-/// So many requests in such a row make it busy; one quick request after connecting does not.
-const BUSY_AFTER: u8 = 4;
+/// What a quick request adds to a connection's pace, up to `PACE_MAX`; a slow one takes as much.
+/// With `PACE_BUSY` it is busy: one quick request after connecting does not make it so, and one
+/// hiccup of the machine does not end it.
+const PACE_BUSY: u8 = 4;
+const PACE_MAX: u8 = 8;
 
 /// How far the answer to the current request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +58,25 @@ pub(crate) enum Refusal {
     TooSlow,
 }
 
+/// A connection between two requests, and how fast they have come.
+pub(crate) struct Idle {
+    pub(crate) stream: Stream,
+    pub(crate) peer: SocketAddr,
+    arrived: Instant,
+    pace: u8,
+}
+
+impl Idle {
+    pub(crate) fn new(stream: Stream, peer: SocketAddr) -> Idle {
+        Idle {
+            stream,
+            peer,
+            arrived: Instant::now(),
+            pace: 0,
+        }
+    }
+}
+
 /// One busy connection.
 pub(crate) struct Wire {
     pub(crate) stream: Stream,
@@ -72,14 +94,13 @@ pub(crate) struct Wire {
     limits: Rc<ServerLimits>,
     body_since_ms: Option<u64>,
     body_bytes: u64,
-    quick_in_a_row: u8,
+    pace: u8,
 }
 
 impl Wire {
     /// A connection that wakes up with `bytes` read already (often none).
     pub(crate) fn new(
-        stream: Stream,
-        peer: SocketAddr,
+        idle: Idle,
         local: Rc<Local>,
         stats: StatsRef,
         limits: Rc<ServerLimits>,
@@ -91,29 +112,34 @@ impl Wire {
             bytes
         };
         Wire {
-            stream,
+            stream: idle.stream,
             http: Server::new(limits.http),
             inbox: Inbox::new(bytes),
             out: local.buffers.take(),
             replied: Replied::No,
             status: 0,
-            peer,
-            arrived: Instant::now(),
+            peer: idle.peer,
+            arrived: idle.arrived,
             body_error: None,
             body_since_ms: None,
             body_bytes: 0,
-            quick_in_a_row: 0,
+            pace: idle.pace,
             local,
             stats,
             limits,
         }
     }
 
-    /// Gives the buffers back and the stream out.
-    pub(crate) fn into_stream(self) -> Stream {
+    /// Gives the buffers back and the connection out.
+    pub(crate) fn into_idle(self) -> Idle {
         self.local.buffers.give(self.inbox.bytes);
         self.local.buffers.give(self.out);
-        self.stream
+        Idle {
+            stream: self.stream,
+            peer: self.peer,
+            arrived: self.arrived,
+            pace: self.pace,
+        }
     }
 
     /// Finds the next request's head, reading as needed.
@@ -135,7 +161,7 @@ impl Wire {
             }
             self.inbox.discard_spent(&self.local.buffers);
             if self.inbox.bytes.is_empty() {
-                if self.quick_in_a_row < BUSY_AFTER {
+                if self.pace < PACE_BUSY {
                     return Step::Park;
                 }
                 let limit_ms = self.limits.idle_now(&self.local);
@@ -243,7 +269,7 @@ impl Wire {
         if linger && said.is_ok() {
             self.read_off().await;
         }
-        self.into_stream();
+        self.into_idle();
     }
 
     async fn read_off(&mut self) {
@@ -271,10 +297,10 @@ impl Wire {
     async fn read(&mut self) -> Result<usize, StreamError> {
         let read = self.stream.fill(&mut self.inbox.bytes).await;
         let now = Instant::now();
-        self.quick_in_a_row = if now.saturating_duration_since(self.arrived) < BUSY_GAP {
-            self.quick_in_a_row.saturating_add(1)
+        self.pace = if now.saturating_duration_since(self.arrived) < BUSY_GAP {
+            PACE_MAX.min(self.pace + 1)
         } else {
-            0
+            self.pace.saturating_sub(1)
         };
         self.arrived = now;
         self.local.deadlines.note(now);
