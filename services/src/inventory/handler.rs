@@ -1,0 +1,292 @@
+//! The routes of the inventory service: reading and setting a stock, reserving, giving back.
+//!
+//! Owns the way from a request to the store and back. Reserving and reading allocate nothing; a
+//! refusal may. It refuses to decide anything: the store does, the model reads.
+
+use std::{cell::RefCell, sync::Arc};
+
+use authn::{Callers, Permit, Scope};
+use proto_http::Method;
+use runtime::{Broken, Exchange};
+
+use crate::{
+    error::ServeError,
+    inventory::{
+        model::{read_quantity, read_reservation, write_reserved, write_sku},
+        name::{OrderRef, SkuName},
+        refusal::{Refusal, kind},
+        sku::QUANTITY_MAX,
+        store::{DEFAULT_STOCK, Inventory, RESERVATIONS_RETAINED, Released, Reserved, SKUS_MAX},
+    },
+    json::Invalid,
+    problem::{Problem, body_refused},
+    route::{Param, routes},
+};
+
+/// A hundred lines with the longest names take a quarter of it; the rest is for members that are
+/// ignored.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+const JSON: (&str, &[u8]) = ("content-type", b"application/json");
+/// A stock is of this moment.
+const NO_STORE: (&str, &[u8]) = ("cache-control", b"no-store");
+
+/// Who works with the stock: orders by its certificate, its client by the token where there is no
+/// certificate.
+const CALLERS: Callers = Callers::Named(&["gateway", "orders", "service-order", "bench-runner"]);
+
+routes! {
+    impl InventoryApp {
+        /// Reserves for an order, all or nothing.
+        Reserve = "inventory.reserve", Method::Post, "/api/inventory/reservations",
+            (Some(Scope::InventoryWrite), CALLERS) => reserve;
+        /// Gives an order's reservation back.
+        Release = "inventory.release", Method::Delete, "/api/inventory/reservations/{orderId}",
+            (Some(Scope::InventoryWrite), CALLERS) => release;
+        /// Reads how much there is of a SKU.
+        StockRead = "inventory.read", Method::Get, "/api/inventory/{sku}",
+            (Some(Scope::InventoryRead), CALLERS) => read;
+        /// Sets how much is available of a SKU.
+        StockSet = "inventory.set", Method::Put, "/api/inventory/{sku}",
+            (Some(Scope::InventoryWrite), CALLERS) => set;
+    }
+}
+
+/// The inventory service on one core.
+pub struct InventoryApp {
+    inventory: Arc<Inventory>,
+    /// Answers are written here; borrowed for no longer than that.
+    answer: RefCell<Vec<u8>>,
+}
+
+impl InventoryApp {
+    /// The routes over a stock that all cores share.
+    #[must_use]
+    pub fn new(inventory: Arc<Inventory>) -> InventoryApp {
+        InventoryApp {
+            inventory,
+            answer: RefCell::default(),
+        }
+    }
+}
+
+/// The stock at the start: the built-in one, changed and added to by `stock` (`--stock SKU=N`).
+///
+/// # Errors
+/// When a name or a quantity is out of bounds.
+pub fn open(stock: &[(String, u64)]) -> Result<Arc<Inventory>, ServeError> {
+    let inventory = Inventory::new(SKUS_MAX, RESERVATIONS_RETAINED);
+    let built_in = DEFAULT_STOCK
+        .iter()
+        .map(|&(name, quantity)| (name, u64::from(quantity)));
+    let given = stock
+        .iter()
+        .map(|(name, quantity)| (name.as_str(), *quantity));
+    for (name, quantity) in built_in.chain(given) {
+        let wrong = |why: String| ServeError::Config(format!("--stock {name}={quantity}: {why}"));
+        let sku = SkuName::parse(name).map_err(|bad| wrong(bad.to_string()))?;
+        let quantity = u32::try_from(quantity)
+            .ok()
+            .filter(|&quantity| quantity <= QUANTITY_MAX);
+        let quantity =
+            quantity.ok_or_else(|| wrong(format!("the most is {QUANTITY_MAX} of one SKU")))?;
+        let sku = inventory
+            .skus()
+            .insert(sku)
+            .and_then(|place| inventory.skus().at(place));
+        let sku = sku.ok_or_else(|| wrong(format!("there are {SKUS_MAX} SKUs already")))?;
+        sku.set(quantity)
+            .expect("within bounds, and nothing is held yet");
+    }
+    Ok(Arc::new(inventory))
+}
+
+async fn reserve(
+    app: &InventoryApp,
+    _permit: Permit<'_, Reserve>,
+    _param: Param,
+    exchange: &mut Exchange<'_>,
+) -> Result<(), Broken> {
+    if let Err(error) = exchange.body(BODY_BYTES_MAX).await {
+        body_refused(exchange, error);
+        return Ok(());
+    }
+    let (_, body, reply) = exchange.parts();
+    let mut wanted = app.inventory.wanted();
+    let order = match read_reservation(body, |sku, quantity| wanted.add(sku, quantity)) {
+        Ok(order) => order,
+        Err(invalid) => {
+            bad_body(exchange, kind::BAD_RESERVATION, &invalid);
+            return Ok(());
+        }
+    };
+    let reserved = app.inventory.reserve(order.as_ref(), &wanted);
+    if let Reserved::Held = reserved {
+        let mut answer = app.answer.borrow_mut();
+        answer.clear();
+        write_reserved(&mut answer, order.as_ref());
+        reply.send(201, &[JSON], &answer);
+        return Ok(());
+    }
+    drop(order);
+    if let Some(refusal) = Refusal::of(reserved) {
+        refuse(exchange, &refusal);
+    }
+    Ok(())
+}
+
+async fn release(
+    app: &InventoryApp,
+    _permit: Permit<'_, Release>,
+    param: Param,
+    exchange: &mut Exchange<'_>,
+) -> Result<(), Broken> {
+    let order = std::str::from_utf8(param.of(exchange.request().path())).unwrap_or_default();
+    let released = match OrderRef::parse(order) {
+        Ok(order) => app.inventory.release(order),
+        Err(bad) => {
+            let detail = bad.to_string();
+            problem(exchange, 400, "bad-order-id", "Bad Order Id", &detail);
+            return Ok(());
+        }
+    };
+    match released {
+        Released::Now | Released::Before => exchange.reply().send(204, &[], b""),
+        Released::Nothing => {
+            let detail = "nothing is held for this order, and nothing will be: a reservation that \
+                          arrives later is refused";
+            problem(exchange, 404, "no-reservation", "No Reservation", detail);
+        }
+        Released::Busy => refuse(exchange, &busy()),
+    }
+    Ok(())
+}
+
+async fn read(
+    app: &InventoryApp,
+    _permit: Permit<'_, StockRead>,
+    param: Param,
+    exchange: &mut Exchange<'_>,
+) -> Result<(), Broken> {
+    let name = std::str::from_utf8(param.of(exchange.request().path())).unwrap_or_default();
+    let sku = SkuName::parse(name)
+        .ok()
+        .and_then(|name| app.inventory.sku(name));
+    match sku {
+        Some(sku) => {
+            let mut answer = app.answer.borrow_mut();
+            answer.clear();
+            write_sku(&mut answer, sku.name(), &sku.books());
+            exchange.reply().send(200, &[JSON, NO_STORE], &answer);
+        }
+        None => {
+            let detail = "there is no such SKU; PUT {\"quantity\": n} here makes it";
+            problem(exchange, 404, kind::UNKNOWN_SKU, "Unknown SKU", detail);
+        }
+    }
+    Ok(())
+}
+
+async fn set(
+    app: &InventoryApp,
+    _permit: Permit<'_, StockSet>,
+    param: Param,
+    exchange: &mut Exchange<'_>,
+) -> Result<(), Broken> {
+    if let Err(error) = exchange.body(BODY_BYTES_MAX).await {
+        body_refused(exchange, error);
+        return Ok(());
+    }
+    let (request, body, _) = exchange.parts();
+    let name = std::str::from_utf8(param.of(request.path())).unwrap_or_default();
+    let checked = SkuName::parse(name).map_err(|bad| Invalid::new(bad.to_string()));
+    let (name, quantity) = match checked.and_then(|name| Ok((name, read_quantity(body)?))) {
+        Ok(checked) => checked,
+        Err(invalid) => {
+            bad_body(exchange, "bad-stock", &invalid);
+            return Ok(());
+        }
+    };
+    let skus = app.inventory.skus();
+    let known = skus.find(name);
+    let Some(sku) = known
+        .or_else(|| skus.insert(name))
+        .and_then(|place| skus.at(place))
+    else {
+        let detail = format!("there are {SKUS_MAX} SKUs already, and none can be added");
+        problem(exchange, 409, "too-many-skus", "Too Many SKUs", &detail);
+        return Ok(());
+    };
+    if sku.set(quantity).is_err() {
+        let detail = "with as much as is held of this SKU, the sum could overflow; set less";
+        problem(exchange, 409, "too-much-held", "Too Much Held", detail);
+        return Ok(());
+    }
+    let mut answer = app.answer.borrow_mut();
+    answer.clear();
+    write_sku(&mut answer, sku.name(), &sku.books());
+    let status = if known.is_some() { 200 } else { 201 };
+    exchange.reply().send(status, &[JSON, NO_STORE], &answer);
+    Ok(())
+}
+
+fn busy() -> Refusal {
+    Refusal::of(Reserved::Busy).expect("a refusal")
+}
+
+fn refuse(exchange: &mut Exchange<'_>, refusal: &Refusal) {
+    let retry: &[(&str, &[u8])] = match refusal.kind {
+        kind::BUSY | kind::IN_PROGRESS => &[("retry-after", b"1")],
+        _ => &[],
+    };
+    refusal.problem().answer_with(exchange, retry);
+}
+
+fn bad_body(exchange: &mut Exchange<'_>, kind: &'static str, invalid: &Invalid) {
+    problem(exchange, 400, kind, "Bad Request", invalid.as_str());
+}
+
+fn problem(
+    exchange: &mut Exchange<'_>,
+    status: u16,
+    kind: &'static str,
+    title: &'static str,
+    detail: &str,
+) {
+    Problem {
+        status,
+        kind: Some(kind),
+        title,
+        detail,
+    }
+    .answer(exchange);
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stock_at_the_start_is_the_built_in_one_with_changes() {
+        let given = [("sku-1000".to_string(), 5), ("extra".to_string(), 7)];
+        let inventory = open(&given).expect("good");
+        for (name, quantity) in [
+            ("SKU-1000", 5),
+            ("SKU-2000", 100_000),
+            ("SKU-3000", 100_000),
+            ("EXTRA", 7),
+        ] {
+            let sku = inventory
+                .sku(SkuName::parse(name).expect("good"))
+                .expect("there");
+            assert_eq!(sku.available(), quantity, "{name}");
+            assert!(sku.books().balance());
+        }
+        for (name, quantity) in [("a b", 1), ("a", 1_000_000_001), ("a", u64::MAX)] {
+            assert!(
+                open(&[(name.to_string(), quantity)]).is_err(),
+                "{name}={quantity}"
+            );
+        }
+    }
+}

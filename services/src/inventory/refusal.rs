@@ -1,0 +1,87 @@
+//! Why a reservation was not made, in the words of an answer.
+//!
+//! Owns the kinds of problem that inventory names. Orders reads them back from an answer of a remote
+//! inventory, or takes them as they are from one in memory.
+
+use crate::{inventory::store::Reserved, problem::Problem};
+
+/// The problem kinds of inventory; what a caller may rely on.
+pub mod kind {
+    /// There is too little of a SKU.
+    pub const OUT_OF_STOCK: &str = "out-of-stock";
+    /// A name is no SKU's.
+    pub const UNKNOWN_SKU: &str = "unknown-sku";
+    /// The reservation was given back, before or after it was made.
+    pub const GIVEN_BACK: &str = "given-back";
+    /// The same reservation is being decided.
+    pub const IN_PROGRESS: &str = "in-progress";
+    /// No memory to decide it in.
+    pub const BUSY: &str = "busy";
+    /// The body is not what it must be.
+    pub const BAD_RESERVATION: &str = "bad-reservation";
+}
+
+/// A refusal in words. Nothing is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// One of [`kind`].
+    pub kind: &'static str,
+    /// The kind in words.
+    pub title: &'static str,
+    /// What was wrong this time.
+    pub detail: String,
+}
+
+impl Refusal {
+    /// The words for an answer; `None` when the reservation is held.
+    pub fn of(reserved: Reserved<'_>) -> Option<Refusal> {
+        let (status, kind, title, detail) = match reserved {
+            Reserved::Held => return None,
+            Reserved::Short(sku) => {
+                let detail = format!(
+                    "there is too little of {}; nothing was reserved",
+                    sku.name()
+                );
+                (409, kind::OUT_OF_STOCK, "Out Of Stock", detail)
+            }
+            Reserved::Unknown(line) => {
+                let detail = format!("line {line} (from 0) names no SKU; nothing was reserved");
+                (409, kind::UNKNOWN_SKU, "Unknown SKU", detail)
+            }
+            Reserved::Released => {
+                let detail = "the reservation of this order was given back; use another order id";
+                (409, kind::GIVEN_BACK, "Given Back", detail.to_string())
+            }
+            Reserved::InProgress => {
+                let detail = "the reservation of this order is being decided; ask again";
+                (409, kind::IN_PROGRESS, "In Progress", detail.to_string())
+            }
+            Reserved::TooMany => {
+                let detail = "too many lines; nothing was reserved".to_string();
+                (400, kind::BAD_RESERVATION, "Bad Reservation", detail)
+            }
+            Reserved::Busy => {
+                let detail = "too many reservations are being decided; nothing was reserved";
+                (503, kind::BUSY, "Busy", detail.to_string())
+            }
+        };
+        Some(Refusal {
+            status,
+            kind,
+            title,
+            detail,
+        })
+    }
+
+    /// The body of the answer.
+    pub fn problem(&self) -> Problem<'_> {
+        Problem {
+            status: self.status,
+            kind: Some(self.kind),
+            title: self.title,
+            detail: &self.detail,
+        }
+    }
+}

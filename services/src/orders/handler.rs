@@ -1,0 +1,376 @@
+//! The routes of the orders service: taking an order and reading it.
+//!
+//! ```text
+//! read body -> key new? -> begin (the order has its id) -> reserve -> keep -> 201
+//!     | 400      | 409 422       | 503                       | 409        | 503: given back
+//!                | 201: a repeat                             | 502 503 504: given back if it may
+//!                                                                         be held
+//! ```
+//! Owns the order of these steps and what is undone when one fails. It refuses to keep an order
+//! without its goods, or goods without their order.
+
+use std::{
+    cell::RefCell,
+    sync::{Arc, Mutex, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use authn::{Callers, Permit, Scope};
+use proto_http::Method;
+use runtime::{Broken, Exchange, Request};
+
+use crate::{
+    orders::{
+        id::{InstanceTag, OrderId, TEXT_BYTES},
+        idempotency::{Begun, Claim, Idempotency, IdempotencyKey, KEYS_RETAINED},
+        model::{OrderBody, read_order, write_created, write_order},
+        record::Draft,
+        stock::{Failure, Stock, Taken},
+        store::{Miss, Orders, Pending, Writer},
+    },
+    problem::{NO_STORE, Problem, body_refused},
+    route::{Param, routes},
+};
+
+/// A hundred lines with the longest names take an eighth of it; the rest is for members that are
+/// ignored.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+const JSON: (&str, &[u8]) = ("content-type", b"application/json");
+const PATH: &[u8] = b"/api/orders/";
+
+/// Who orders: the gateway for its clients, or the runner itself.
+const CALLERS: Callers = Callers::Named(&["gateway", "bench-runner"]);
+
+routes! {
+    impl OrdersApp {
+        /// Takes an order.
+        OrderCreate = "orders.create", Method::Post, "/api/orders",
+            (Some(Scope::OrdersWrite), CALLERS) => create;
+        /// Reads an order.
+        OrderRead = "orders.read", Method::Get, "/api/orders/{id}",
+            (Some(Scope::OrdersRead), CALLERS) => read;
+    }
+}
+
+/// What the cores of the orders service share, and the shards they are about to take.
+pub struct Shared {
+    orders: Arc<Orders>,
+    keys: Arc<Idempotency>,
+    /// Touched once per core, at its start.
+    writers: Mutex<Vec<Option<Writer>>>,
+}
+
+impl Shared {
+    /// A store of the newest `retained` orders for so many workers.
+    #[must_use]
+    pub fn new(retained: usize, workers: usize) -> Shared {
+        let (orders, writers) = Orders::new(retained, workers, InstanceTag::random());
+        let writers = Mutex::new(writers.into_iter().map(Some).collect());
+        Shared {
+            orders,
+            keys: Arc::new(Idempotency::new(KEYS_RETAINED)),
+            writers,
+        }
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn orders(&self) -> &Arc<Orders> {
+        &self.orders
+    }
+
+    /// The service on the worker of this number.
+    ///
+    /// # Panics
+    /// When a worker asks twice, or is none of those the store was made for.
+    #[must_use]
+    pub fn app(&self, worker: usize, stock: Stock) -> OrdersApp {
+        let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        let writer = writers.get_mut(worker).and_then(Option::take);
+        let writer = writer.expect("each worker starts once");
+        OrdersApp::new(writer, Arc::clone(&self.keys), stock)
+    }
+}
+
+/// The orders service on one core.
+pub struct OrdersApp {
+    orders: Arc<Orders>,
+    /// Borrowed between awaits only.
+    writer: RefCell<Writer>,
+    keys: Arc<Idempotency>,
+    stock: Stock,
+    /// An order that was found, and an answer being written; borrowed for no longer than that.
+    found: RefCell<Vec<u8>>,
+    answer: RefCell<Vec<u8>>,
+}
+
+impl OrdersApp {
+    /// The routes over this core's shard of the store.
+    #[must_use]
+    pub fn new(writer: Writer, keys: Arc<Idempotency>, stock: Stock) -> OrdersApp {
+        OrdersApp {
+            orders: Arc::clone(writer.orders()),
+            writer: RefCell::new(writer),
+            keys,
+            stock,
+            found: RefCell::default(),
+            answer: RefCell::default(),
+        }
+    }
+
+    /// Does everything that a new order takes.
+    async fn take(
+        &self,
+        client: &str,
+        key: Option<&[u8]>,
+        body: &[u8],
+    ) -> Result<OrderId, Refused> {
+        let order = read_order(body)
+            .map_err(|invalid| refused(400, "bad-order", "Bad Order", invalid.as_str()))?;
+        let claim = match self.claim(client, key, body)? {
+            Claimed::Nothing => None,
+            Claimed::New(claim) => Some(claim),
+            Claimed::Repeat(id) => return Ok(id),
+        };
+        let pending = self.writer.borrow_mut().begin().ok_or_else(|| {
+            let detail = "too many orders are being taken at this moment; try again shortly";
+            refused(503, "busy", "Busy", detail)
+        })?;
+        let id = self.reserve_and_keep(client, &order, pending).await?;
+        if let Some(claim) = claim {
+            claim.keep(id);
+        }
+        Ok(id)
+    }
+
+    /// Claims the idempotency key, if there is one. Dropped, the claim gives the key free.
+    fn claim(&self, client: &str, key: Option<&[u8]>, body: &[u8]) -> Result<Claimed<'_>, Refused> {
+        let Some(key) = key else {
+            return Ok(Claimed::Nothing);
+        };
+        let key = IdempotencyKey::parse(key).ok_or_else(|| {
+            let detail = "Idempotency-Key must be 1 to 255 visible ASCII characters";
+            refused(400, "bad-idempotency-key", "Bad Idempotency Key", detail)
+        })?;
+        match self.keys.begin(client, key, body) {
+            Begun::New(claim) => Ok(Claimed::New(claim)),
+            Begun::Repeat(id) => Ok(Claimed::Repeat(id)),
+            Begun::Mismatch => {
+                let detail = "this Idempotency-Key was used for another body; use a new one";
+                Err(refused(
+                    422,
+                    "idempotency-key-reused",
+                    "Idempotency Key Reused",
+                    detail,
+                ))
+            }
+            Begun::InProgress => {
+                let detail = "the first request with this Idempotency-Key is still being done";
+                Err(refused(409, "in-progress", "In Progress", detail))
+            }
+            Begun::Busy => {
+                let detail = "too many requests with an Idempotency-Key are being done";
+                Err(refused(503, "busy", "Busy", detail))
+            }
+        }
+    }
+
+    async fn reserve_and_keep(
+        &self,
+        client: &str,
+        order: &OrderBody<'_>,
+        pending: Pending,
+    ) -> Result<OrderId, Refused> {
+        let mut buffer = [0; TEXT_BYTES];
+        let id = self.orders.id(&pending).text(&mut buffer);
+        let taken = self.stock.reserve(id, &order.skus).await;
+        let why = match taken {
+            Taken::Held => {
+                let draft = Draft {
+                    created_ms: unix_ms(),
+                    client,
+                    customer: &order.customer,
+                    amount: order.amount,
+                    skus: &order.skus,
+                };
+                return self
+                    .writer
+                    .borrow_mut()
+                    .keep(pending, &draft)
+                    .map_err(|unkept| {
+                        tracing::error!(?unkept, "an order could not be kept");
+                        self.stock.give_back(id);
+                        refused(
+                            503,
+                            "not-kept",
+                            "Not Kept",
+                            "there is no room to keep the order",
+                        )
+                    });
+            }
+            Taken::Refused(refusal) => {
+                refused(refusal.status, refusal.kind, refusal.title, &refusal.detail)
+            }
+            Taken::Failed(Failure {
+                status,
+                detail,
+                maybe_held,
+            }) => {
+                if maybe_held {
+                    self.stock.give_back(id);
+                }
+                let (kind, title) = match status {
+                    503 => ("inventory-busy", "Inventory Busy"),
+                    504 => ("inventory-late", "Inventory Late"),
+                    _ => ("bad-inventory", "Bad Inventory"),
+                };
+                refused(status, kind, title, detail)
+            }
+        };
+        self.writer.borrow_mut().abandon(pending);
+        Err(why)
+    }
+}
+
+/// What an idempotency key leads to.
+enum Claimed<'a> {
+    Nothing,
+    New(Claim<'a>),
+    Repeat(OrderId),
+}
+
+/// Why an order was not taken.
+struct Refused {
+    status: u16,
+    kind: &'static str,
+    title: &'static str,
+    detail: Box<str>,
+}
+
+fn refused(status: u16, kind: &'static str, title: &'static str, detail: &str) -> Refused {
+    Refused {
+        status,
+        kind,
+        title,
+        detail: detail.into(),
+    }
+}
+
+async fn create(
+    app: &OrdersApp,
+    permit: Permit<'_, OrderCreate>,
+    _param: Param,
+    exchange: &mut Exchange<'_>,
+) -> Result<(), Broken> {
+    if let Err(error) = exchange.body(BODY_BYTES_MAX).await {
+        body_refused(exchange, error);
+        return Ok(());
+    }
+    let (request, body, _) = exchange.parts();
+    let taken = match only_key(&request) {
+        Ok(key) => app.take(permit.client(), key, body).await,
+        Err(why) => Err(why),
+    };
+    match taken {
+        Ok(id) => created(app, exchange, id),
+        Err(why) => {
+            let problem = Problem {
+                status: why.status,
+                kind: Some(why.kind),
+                title: why.title,
+                detail: &why.detail,
+            };
+            let again = why.status == 503 || why.kind == "in-progress";
+            let retry: &[(&str, &[u8])] = if again { &[("retry-after", b"1")] } else { &[] };
+            problem.answer_with(exchange, retry);
+        }
+    }
+    Ok(())
+}
+
+/// The idempotency key, if there is one. Of two it could not be known which one is meant.
+fn only_key<'a>(request: &Request<'a>) -> Result<Option<&'a [u8]>, Refused> {
+    let mut keys = request
+        .fields()
+        .filter(|(name, _)| is_key(name))
+        .map(|(_, value)| value);
+    match (keys.next(), keys.next()) {
+        (_, Some(_)) => {
+            let detail = "Idempotency-Key stands more than once";
+            Err(refused(
+                400,
+                "bad-idempotency-key",
+                "Bad Idempotency Key",
+                detail,
+            ))
+        }
+        (key, None) => Ok(key),
+    }
+}
+
+/// 201 with the order's place (RFC 9110 section 15.3.2). A repeat gets the same answer.
+fn created(app: &OrdersApp, exchange: &mut Exchange<'_>, id: OrderId) {
+    let mut location = [0; PATH.len() + TEXT_BYTES];
+    location[..PATH.len()].copy_from_slice(PATH);
+    location[PATH.len()..].copy_from_slice(id.text(&mut [0; TEXT_BYTES]).as_bytes());
+    let mut answer = app.answer.borrow_mut();
+    answer.clear();
+    write_created(&mut answer, id);
+    exchange
+        .reply()
+        .send(201, &[JSON, ("location", &location)], &answer);
+}
+
+async fn read(
+    app: &OrdersApp,
+    _permit: Permit<'_, OrderRead>,
+    param: Param,
+    exchange: &mut Exchange<'_>,
+) -> Result<(), Broken> {
+    let text = std::str::from_utf8(param.of(exchange.request().path())).unwrap_or_default();
+    let mut found = app.found.borrow_mut();
+    let order = match OrderId::parse(text) {
+        Some(id) => app.orders.find(id, &mut found).map(|order| (id, order)),
+        None => Err(Miss::NotFound),
+    };
+    let (status, kind, title, detail) = match order {
+        Ok((id, order)) => {
+            let mut answer = app.answer.borrow_mut();
+            answer.clear();
+            write_order(&mut answer, id, &order);
+            exchange.reply().send(200, &[JSON, NO_STORE], &answer);
+            return Ok(());
+        }
+        Err(Miss::NotFound) => (
+            404,
+            "no-order",
+            "No Order",
+            "there is no order of this id here",
+        ),
+        Err(Miss::Gone) => {
+            let detail = "the order was taken and is no longer kept: only the newest are";
+            (410, "order-gone", "Order Gone", detail)
+        }
+    };
+    Problem {
+        status,
+        kind: Some(kind),
+        title,
+        detail,
+    }
+    .answer(exchange);
+    Ok(())
+}
+
+fn is_key(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"idempotency-key")
+}
+
+/// Milliseconds since the Unix epoch; 0 on a machine whose clock is before it.
+fn unix_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

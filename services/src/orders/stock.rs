@@ -1,0 +1,431 @@
+//! Where orders takes its goods from: the inventory service, or a stock in the same process.
+//!
+//! Owns how an answer of inventory, or none, is understood: held, refused, or failed, and then
+//! whether something may be held that nobody will use. It refuses to give such goods up: they are
+//! given back in the background until inventory says so ([`Stock::give_back`]).
+//!
+//! A reservation is named by the id of its order, so sending it twice reserves once. It is
+//! therefore sent again, once, when a connection ended without an answer.
+
+use std::{borrow::Cow, cell::Cell, rc::Rc, sync::Arc, time::Duration};
+
+use proto_http::{AnswerBody, Ask};
+use runtime::{Call, ClientError, Core, Upstream};
+use serde::Deserialize;
+
+use crate::{
+    inventory::{
+        name::{OrderRef, SkuName},
+        refusal::{Refusal, kind},
+        store::{Inventory, Released},
+    },
+    orders::model::write_reservation,
+    published::Reader,
+    token::{OwnToken, TokenKeeper},
+};
+
+/// The largest answer of inventory that is read.
+const ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// Reservations of one core that may be on their way back at a time.
+const RETURNS_MAX: usize = 4096;
+/// Pauses between tries to give a reservation back: some ten minutes in all.
+const RETURN_PAUSES: [Duration; 9] = [
+    Duration::from_millis(50),
+    Duration::from_millis(250),
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(30),
+    Duration::from_secs(60),
+    Duration::from_secs(180),
+    Duration::from_secs(300),
+];
+
+const RESERVATIONS: &[u8] = b"/api/inventory/reservations";
+
+/// What became of a reservation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// All of it is held.
+    Held,
+    /// Nothing is held: the goods are not there.
+    Refused(Refusal),
+    /// There is no answer that could be used.
+    Failed(Failure),
+}
+
+/// Why there was no usable answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What to answer: 502, 503 or 504 (RFC 9110 sections 15.6.3 to 15.6.5).
+    pub status: u16,
+    /// What failed, for the client.
+    pub detail: &'static str,
+    /// Whether something may be held all the same.
+    pub maybe_held: bool,
+}
+
+/// The stock as one core reaches it.
+#[derive(Clone)]
+pub struct Stock(Rc<Way>);
+
+enum Way {
+    Local(Arc<Inventory>),
+    Remote(Remote),
+}
+
+/// The inventory service, over connections of this core.
+struct Remote {
+    core: Core,
+    upstream: Upstream,
+    /// The service's own token; none where inventory does not look at it.
+    token: Option<(Reader<OwnToken>, Arc<TokenKeeper>)>,
+    /// Reservations on their way back.
+    returns: Cell<usize>,
+}
+
+/// What is read of a problem that inventory answers with.
+#[derive(Deserialize)]
+struct Told<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    detail: Cow<'a, str>,
+}
+
+impl Stock {
+    /// A stock in this process.
+    #[must_use]
+    pub fn local(inventory: Arc<Inventory>) -> Stock {
+        Stock(Rc::new(Way::Local(inventory)))
+    }
+
+    /// The inventory service.
+    #[must_use]
+    pub fn remote(core: &Core, upstream: Upstream, keeper: Option<Arc<TokenKeeper>>) -> Stock {
+        let token = keeper.map(|keeper| (Reader::new(keeper.token()), keeper));
+        let returns = Cell::new(0);
+        Stock(Rc::new(Way::Remote(Remote {
+            core: core.clone(),
+            upstream,
+            token,
+            returns,
+        })))
+    }
+
+    /// Reserves one piece for each SKU given, all or nothing, in the name of `order`.
+    pub async fn reserve(&self, order: &str, skus: &[Cow<'_, str>]) -> Taken {
+        match &*self.0 {
+            Way::Local(inventory) => reserve_here(inventory, order, skus),
+            Way::Remote(remote) => remote.reserve(order, skus).await,
+        }
+    }
+
+    /// Gives back what is held, or may be held, for `order`: at once where the stock is here, else
+    /// in the background, again and again until inventory confirms it.
+    pub fn give_back(&self, order: &str) {
+        match &*self.0 {
+            Way::Local(inventory) => {
+                if give_back_here(inventory, order) == Released::Busy {
+                    tracing::error!(order, "a reservation could not be given back");
+                }
+            }
+            Way::Remote(remote) => {
+                if remote.returns.get() >= RETURNS_MAX {
+                    tracing::error!(
+                        order,
+                        "too many reservations to give back; one is left held"
+                    );
+                    return;
+                }
+                remote.returns.set(remote.returns.get() + 1);
+                let (stock, order) = (self.clone(), order.to_string());
+                remote
+                    .core
+                    .spawn(async move { stock.keep_giving_back(&order).await });
+            }
+        }
+    }
+
+    async fn keep_giving_back(&self, order: &str) {
+        let Way::Remote(remote) = &*self.0 else {
+            return;
+        };
+        for pause in RETURN_PAUSES {
+            if remote.give_back(order).await {
+                remote.returns.set(remote.returns.get() - 1);
+                return;
+            }
+            remote.core.sleep(pause).await;
+        }
+        remote.returns.set(remote.returns.get() - 1);
+        tracing::error!(
+            order,
+            "inventory did not take a reservation back; it is left held"
+        );
+    }
+}
+
+impl Remote {
+    async fn reserve(&self, order: &str, skus: &[Cow<'_, str>]) -> Taken {
+        let mut body = Vec::with_capacity(64 + skus.len() * 40);
+        write_reservation(&mut body, order, skus);
+        let mut sent = self
+            .send("POST", RESERVATIONS, AnswerBody::Bytes(&body))
+            .await;
+        if let Err(Unsent::Client(ClientError::Closed)) = sent {
+            sent = self
+                .send("POST", RESERVATIONS, AnswerBody::Bytes(&body))
+                .await;
+        }
+        match sent {
+            Ok(call) => self.understand(call).await,
+            Err(Unsent::NoToken) => {
+                let detail = "this service has no token of its own yet; try again shortly";
+                Taken::Failed(Failure {
+                    status: 503,
+                    detail,
+                    maybe_held: false,
+                })
+            }
+            Err(Unsent::Client(error)) => {
+                tracing::debug!(%error, "inventory gave no answer");
+                Taken::Failed(failure(&error))
+            }
+        }
+    }
+
+    async fn understand(&self, mut call: Call) -> Taken {
+        let status = call.status();
+        let body = call.body(ANSWER_BYTES_MAX).await;
+        let (status, detail, maybe_held) = match status {
+            // The status says it all; a body that is cut off changes nothing.
+            200 | 201 => return Taken::Held,
+            409 => match body.ok().and_then(refusal) {
+                Some(refusal) => return Taken::Refused(refusal),
+                None => (
+                    502,
+                    "the inventory service gave an answer that makes no sense",
+                    true,
+                ),
+            },
+            401 | 403 => {
+                if let Some((_, keeper)) = &self.token {
+                    keeper.ask_refresh();
+                }
+                tracing::warn!(status, "inventory refused this service's credentials");
+                (
+                    502,
+                    "the inventory service refused the credentials of this service",
+                    false,
+                )
+            }
+            503 => (
+                503,
+                "the inventory service is busy; nothing was reserved",
+                false,
+            ),
+            504 => (504, "the inventory service did not answer in time", true),
+            _ => (
+                502,
+                "the inventory service gave an answer that makes no sense",
+                true,
+            ),
+        };
+        Taken::Failed(Failure {
+            status,
+            detail,
+            maybe_held,
+        })
+    }
+
+    /// Whether nothing is held for the order any more.
+    async fn give_back(&self, order: &str) -> bool {
+        let target = [RESERVATIONS, b"/", order.as_bytes()].concat();
+        let Ok(mut call) = self.send("DELETE", &target, AnswerBody::None).await else {
+            return false;
+        };
+        let status = call.status();
+        // Read to its end, so that the connection is kept.
+        let _ = call.body(ANSWER_BYTES_MAX).await;
+        matches!(status, 204 | 404)
+    }
+
+    async fn send(
+        &self,
+        method: &str,
+        target: &[u8],
+        body: AnswerBody<'_>,
+    ) -> Result<Call, Unsent> {
+        let token = match &self.token {
+            Some((token, _)) => Some(token.get().ok_or(Unsent::NoToken)?),
+            None => None,
+        };
+        let json: (&str, &[u8]) = ("content-type", b"application/json");
+        let authorization = token.as_ref().map(|token| token.authorization());
+        let with_token = [("authorization", authorization.unwrap_or_default()), json];
+        let fields = if authorization.is_some() {
+            &with_token[..]
+        } else {
+            &with_token[1..]
+        };
+        let ask = Ask {
+            method,
+            target,
+            host: b"",
+            fields,
+            body,
+        };
+        self.upstream.send(&ask).await.map_err(Unsent::Client)
+    }
+}
+
+/// Why there is no answer.
+enum Unsent {
+    NoToken,
+    Client(ClientError),
+}
+
+fn failure(error: &ClientError) -> Failure {
+    let (detail, maybe_held) = match error {
+        ClientError::ConnectTimeout => ("the inventory service took no connection in time", false),
+        ClientError::Exhausted => ("every connection to the inventory service is in use", false),
+        ClientError::Tls(_) => (
+            "the inventory service and this one do not trust each other",
+            false,
+        ),
+        ClientError::NoAddress | ClientError::Refused(_) => {
+            ("the inventory service cannot be reached", false)
+        }
+        ClientError::ResponseTimeout => ("the inventory service did not answer in time", true),
+        ClientError::Closed => (
+            "the inventory service closed the connection unanswered",
+            true,
+        ),
+        ClientError::Protocol(_) | ClientError::TooLarge => (
+            "the inventory service gave an answer that makes no sense",
+            true,
+        ),
+    };
+    Failure {
+        status: error.status(),
+        detail,
+        maybe_held,
+    }
+}
+
+/// The refusal that a problem of inventory stands for; `None` if the goods are not the reason.
+fn refusal(body: &[u8]) -> Option<Refusal> {
+    let told: Told<'_> = serde_json::from_slice(body).ok()?;
+    let (kind, title) = match told.kind.strip_prefix("urn:tollgate:problem:")? {
+        kind::OUT_OF_STOCK => (kind::OUT_OF_STOCK, "Out Of Stock"),
+        kind::UNKNOWN_SKU => (kind::UNKNOWN_SKU, "Unknown SKU"),
+        _ => return None,
+    };
+    Some(Refusal {
+        status: 409,
+        kind,
+        title,
+        detail: told.detail.into_owned(),
+    })
+}
+
+fn reserve_here(inventory: &Inventory, order: &str, skus: &[Cow<'_, str>]) -> Taken {
+    let broken = Failure {
+        status: 502,
+        detail: "the order cannot be reserved",
+        maybe_held: false,
+    };
+    let mut wanted = inventory.wanted();
+    for sku in skus {
+        match SkuName::parse(sku) {
+            Ok(sku) => wanted.add(sku, 1),
+            Err(_) => return Taken::Failed(broken),
+        }
+    }
+    let Ok(order) = OrderRef::parse(order) else {
+        return Taken::Failed(broken);
+    };
+    match Refusal::of(inventory.reserve(order, &wanted)) {
+        None => Taken::Held,
+        Some(refusal) if matches!(refusal.kind, kind::OUT_OF_STOCK | kind::UNKNOWN_SKU) => {
+            Taken::Refused(refusal)
+        }
+        Some(_) => {
+            let detail = "the stock is busy; nothing was reserved";
+            Taken::Failed(Failure {
+                status: 503,
+                detail,
+                maybe_held: false,
+            })
+        }
+    }
+}
+
+fn give_back_here(inventory: &Inventory, order: &str) -> Released {
+    OrderRef::parse(order).map_or(Released::Nothing, |order| inventory.release(order))
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::inventory::handler::open;
+
+    #[test]
+    fn a_refusal_is_read_back_as_it_was_written() {
+        let inventory = open(&[("SKU-1000".to_string(), 1)]).expect("good");
+        let skus: Vec<Cow<'_, str>> = vec!["SKU-1000".into(), "sku-1000".into()];
+        let Taken::Refused(first) = reserve_here(&inventory, "o", &skus) else {
+            panic!("short")
+        };
+        assert_eq!(
+            refusal(first.problem().to_json().as_bytes()),
+            Some(first.clone())
+        );
+        assert!(first.detail.contains("SKU-1000"));
+        let unknown = reserve_here(&inventory, "p", &["nothing".into()]);
+        let Taken::Refused(unknown) = unknown else {
+            panic!("unknown")
+        };
+        assert_eq!(
+            refusal(unknown.problem().to_json().as_bytes()),
+            Some(unknown)
+        );
+    }
+
+    #[test]
+    fn other_problems_are_no_refusals() {
+        for body in [
+            &b""[..],
+            b"{}",
+            b"{\"type\":\"about:blank\",\"detail\":\"x\"}",
+            b"{\"type\":\"urn:tollgate:problem:in-progress\",\"detail\":\"x\"}",
+        ] {
+            assert_eq!(refusal(body), None);
+        }
+    }
+
+    #[test]
+    fn what_is_given_back_is_there_again() {
+        let inventory = open(&[]).expect("good");
+        let skus: Vec<Cow<'_, str>> = vec!["SKU-1000".into(); 3];
+        assert_eq!(reserve_here(&inventory, "o", &skus), Taken::Held);
+        let sku = inventory
+            .sku(SkuName::parse("SKU-1000").expect("good"))
+            .expect("there");
+        assert_eq!(sku.available(), 99_997);
+        assert_eq!(give_back_here(&inventory, "o"), Released::Now);
+        assert_eq!(sku.available(), 100_000);
+    }
+
+    #[test]
+    fn a_failure_knows_whether_something_may_be_held() {
+        assert!(!failure(&ClientError::Exhausted).maybe_held);
+        assert!(!failure(&ClientError::ConnectTimeout).maybe_held);
+        assert!(failure(&ClientError::ResponseTimeout).maybe_held);
+        assert!(failure(&ClientError::Closed).maybe_held);
+        assert_eq!(failure(&ClientError::ResponseTimeout).status, 504);
+        assert_eq!(failure(&ClientError::Exhausted).status, 503);
+        assert_eq!(failure(&ClientError::Closed).status, 502);
+    }
+}
