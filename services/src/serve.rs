@@ -9,9 +9,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use authn::{Profile, TokenCache, TokenCheck};
+use authn::{Profile, Scope, ScopeSet, TokenCache, TokenCheck};
 use runtime::process::{Shutdown, exit_when_stdin_closes, raise_file_limit};
-use runtime::{Core, CorePlan, DrainReport, Driver, Endpoint, Running, ServerLimits};
+use runtime::{Core, CorePlan, DrainReport, Driver, Endpoint, Running, ServerLimits, Upstream};
 use serde_json::json;
 
 use crate::admin::{AdminPages, Check};
@@ -21,12 +21,16 @@ use crate::error::ServeError;
 use crate::gateway::{Gateway, Upstreams};
 use crate::guard::Guard;
 use crate::inbound::server_tls;
+use crate::inventory::handler::{self as inventory, InventoryApp};
 use crate::keys::{Expected, KeyRing};
+use crate::orders::handler as orders;
+use crate::orders::stock::Stock;
 use crate::outbound::{Outbound, key_fetcher};
 use crate::results;
 use crate::route::App;
 use crate::shell::Shell;
 use crate::telemetry::{CoreCounters, Telemetry};
+use crate::token::TokenKeeper;
 
 /// A service that listens.
 #[derive(Debug)]
@@ -116,6 +120,8 @@ pub fn start(config: ServiceConfig) -> Result<Started, ServeError> {
     match config.service {
         ServiceKind::Auth => start_auth(config),
         ServiceKind::Gateway => start_gateway(config),
+        ServiceKind::Orders => start_orders(config),
+        ServiceKind::Inventory => start_inventory(config),
         ServiceKind::Results => Err(results::cannot_serve()),
         _ => Err(ServeError::Config(
             "this service is not built yet".to_string(),
@@ -142,6 +148,49 @@ fn start_gateway(config: ServiceConfig) -> Result<Started, ServeError> {
     })
 }
 
+fn start_inventory(config: ServiceConfig) -> Result<Started, ServeError> {
+    let stock = inventory::open(&config.stock)?;
+    let outbound = Outbound::load(&config)?;
+    let keys = keys(&config, &outbound)?;
+    launch(config, keys, Vec::new(), move |_core, _counters| {
+        InventoryApp::new(Arc::clone(&stock))
+    })
+}
+
+fn start_orders(config: ServiceConfig) -> Result<Started, ServeError> {
+    let outbound = Outbound::load(&config)?;
+    let address = config.inventory.as_deref().ok_or_else(|| {
+        ServeError::Config("orders needs --inventory ADDRESS: it reserves there".to_string())
+    })?;
+    let upstream = outbound.upstream("--inventory", address)?;
+    let keys = keys(&config, &outbound)?;
+    let token = own_token(&config, &outbound)?;
+    let mut checks: Vec<Check> = Vec::new();
+    if let Some(token) = token.clone() {
+        checks.push(Box::new(move || token.missing()));
+    }
+    let shared = orders::Shared::new(config.orders_retained, plan(&config)?.workers());
+    launch(config, keys, checks, move |core, _counters| {
+        let upstream = Upstream::new(core, upstream.clone());
+        shared.app(core.index, Stock::remote(core, upstream, token.clone()))
+    })
+}
+
+/// The token that orders shows to inventory; none where inventory does not look at it.
+fn own_token(
+    config: &ServiceConfig,
+    outbound: &Outbound,
+) -> Result<Option<Arc<TokenKeeper>>, ServeError> {
+    if config.upstream().token == TokenCheck::Ignore {
+        return Ok(None);
+    }
+    let scopes = ScopeSet::from_iter([Scope::InventoryWrite]);
+    let secret = config.file(None, "--state", "clients/service-order.secret")?;
+    let base = config.auth_base();
+    let keeper = TokenKeeper::start("service-order", scopes, secret, &base, outbound)?;
+    Ok(Some(Arc::new(keeper)))
+}
+
 /// The keys that a service verifies tokens with: none where it does not look at them.
 fn keys(config: &ServiceConfig, outbound: &Outbound) -> Result<Arc<KeyRing>, ServeError> {
     let keys = match config.profile.token {
@@ -165,8 +214,7 @@ fn launch<A: App>(
     mut checks: Vec<Check>,
     make: impl Fn(&Core, &Arc<CoreCounters>) -> A + Send + Sync + 'static,
 ) -> Result<Started, ServeError> {
-    let plan = CorePlan::new(config.workers, config.cores.as_deref(), config.driver)
-        .map_err(|error| ServeError::Start(error.to_string()))?;
+    let plan = plan(&config)?;
     let limits = limits(&config.limits);
     let main = Endpoint {
         addr: config.listen,
@@ -194,6 +242,12 @@ fn launch<A: App>(
     let running = runtime::launch(plan, main, Some(admin), make_shell, |core| pages.on(core))
         .map_err(|error| ServeError::Start(error.to_string()))?;
     Ok(Started { running, service })
+}
+
+/// The workers that a configuration asks for.
+fn plan(config: &ServiceConfig) -> Result<CorePlan, ServeError> {
+    CorePlan::new(config.workers, config.cores.as_deref(), config.driver)
+        .map_err(|error| ServeError::Start(error.to_string()))
 }
 
 /// The cache of verified tokens of each core: how many entries, and what keys its hash so that a

@@ -1,0 +1,417 @@
+//! Orders and inventory as processes would run them, over real sockets in profile S0: the order
+//! flow, contention for one SKU, repeats, requests cut off, and inventory gone.
+//!
+//! What security adds is tested elsewhere; here it is that nothing is sold twice or lost.
+#![cfg(not(loom))]
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use runtime::blocking::{self, Response};
+use runtime::url::Url;
+use serde_json::{Value, json};
+use services::{ServiceConfig, ServiceKind, Started, start};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn config(service: ServiceKind) -> ServiceConfig {
+    let profile = authn::Profile::parse("S0").expect("a profile");
+    let free: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+    let mut config = ServiceConfig::new(service, profile);
+    (config.listen, config.admin) = (free, free);
+    config.workers = Some(2);
+    config
+}
+
+fn inventory(stock: &[(&str, u64)]) -> Started {
+    let mut config = config(ServiceKind::Inventory);
+    config.stock = stock
+        .iter()
+        .map(|&(name, n)| (name.to_string(), n))
+        .collect();
+    start(config).expect("inventory starts")
+}
+
+fn orders(inventory: SocketAddr, retained: usize) -> Started {
+    let mut config = config(ServiceKind::Orders);
+    config.inventory = Some(inventory.to_string());
+    config.orders_retained = retained;
+    start(config).expect("orders starts")
+}
+
+fn call(addr: SocketAddr, method: &str, path: &str, body: &str) -> Response {
+    call_with(addr, method, path, &[], body)
+}
+
+fn call_with(
+    addr: SocketAddr,
+    method: &str,
+    path: &str,
+    fields: &[(&str, &[u8])],
+    body: &str,
+) -> Response {
+    let url = Url::parse(&format!("http://{addr}{path}")).expect("a URL");
+    blocking::request(
+        &url,
+        None,
+        method,
+        fields,
+        body.as_bytes(),
+        DEADLINE,
+        1 << 16,
+    )
+    .expect("an answer")
+}
+
+fn json_of(response: &Response) -> Value {
+    serde_json::from_slice(&response.body).expect("JSON")
+}
+
+fn order(skus: &[&str]) -> String {
+    json!({"customerId": "c-1", "itemSkus": skus, "totalAmount": 19.90}).to_string()
+}
+
+fn reservation(id: &str, sku: &str, quantity: u32) -> String {
+    json!({"orderId": id, "items": [{"sku": sku, "quantity": quantity}]}).to_string()
+}
+
+/// Available and held of a SKU.
+fn stock(addr: SocketAddr, sku: &str) -> (u64, u64) {
+    let body = json_of(&call(addr, "GET", &format!("/api/inventory/{sku}"), ""));
+    (
+        body["quantity"].as_u64().expect("a number"),
+        body["held"].as_u64().expect("a number"),
+    )
+}
+
+/// Waits until a SKU's books are as expected: what is given back goes on its way in the background.
+fn assert_comes_to(addr: SocketAddr, sku: &str, expected: (u64, u64)) {
+    let until = Instant::now() + DEADLINE;
+    while stock(addr, sku) != expected {
+        assert!(
+            Instant::now() < until,
+            "{sku}: {:?}, not {expected:?}",
+            stock(addr, sku)
+        );
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn kind(response: &Response) -> String {
+    assert_eq!(
+        response.field("content-type"),
+        Some(&b"application/problem+json"[..])
+    );
+    let kind = json_of(response)["type"]
+        .as_str()
+        .expect("a type")
+        .to_string();
+    kind.trim_start_matches("urn:tollgate:problem:").to_string()
+}
+
+#[test]
+fn an_order_is_taken_read_and_its_goods_are_held() {
+    let inventory = inventory(&[]);
+    let orders = orders(inventory.addr(), 10);
+    let at = orders.addr();
+    let created = call(
+        at,
+        "POST",
+        "/api/orders",
+        &order(&["SKU-1000", "sku-1000", "SKU-2000"]),
+    );
+    assert_eq!(created.status, 201);
+    let id = json_of(&created)["orderId"]
+        .as_str()
+        .expect("an id")
+        .to_string();
+    assert_eq!(json_of(&created)["accepted"], true);
+    let location = format!("/api/orders/{id}");
+    assert_eq!(created.field("location"), Some(location.as_bytes()));
+    assert_eq!(stock(inventory.addr(), "SKU-1000"), (99_998, 2));
+    assert_eq!(stock(inventory.addr(), "sku-2000"), (99_999, 1));
+
+    let read = call(at, "GET", &location, "");
+    assert_eq!(read.status, 200);
+    let body = json_of(&read);
+    assert_eq!(body["orderId"], id.as_str());
+    assert_eq!(body["customerId"], "c-1");
+    assert_eq!(
+        body["itemSkus"],
+        json!(["SKU-1000", "sku-1000", "SKU-2000"])
+    );
+    assert_eq!(body["totalAmount"], 19.9);
+    assert_eq!(body["client"], "anonymous");
+
+    let reservation = format!("/api/inventory/reservations/{id}");
+    assert_eq!(
+        call(inventory.addr(), "DELETE", &reservation, "").status,
+        204
+    );
+    assert_eq!(
+        call(inventory.addr(), "DELETE", &reservation, "").status,
+        204
+    );
+    assert_eq!(stock(inventory.addr(), "SKU-1000"), (100_000, 0));
+}
+
+#[test]
+fn what_cannot_be_ordered_is_refused_with_its_reason() {
+    let inventory = inventory(&[("few", 1)]);
+    let orders = orders(inventory.addr(), 10);
+    let at = orders.addr();
+    let large = format!("{{\"pad\":\"{}\"}}", "x".repeat(70_000));
+    for (body, status, expected) in [
+        ("{", 400, "bad-order"),
+        (
+            "{\"customerId\":\"c\",\"itemSkus\":[],\"totalAmount\":1}",
+            400,
+            "bad-order",
+        ),
+        (&order(&["few", "few"]), 409, "out-of-stock"),
+        (&order(&["none"]), 409, "unknown-sku"),
+        (&large, 413, "about:blank"),
+    ] {
+        let answer = call(at, "POST", "/api/orders", body);
+        assert_eq!(
+            (answer.status, kind(&answer).as_str()),
+            (status, expected),
+            "{body:.60}"
+        );
+    }
+    assert_eq!(stock(inventory.addr(), "few"), (1, 0));
+    for id in ["x", "00000000-0000-8000-8000-000000000000"] {
+        let answer = call(at, "GET", &format!("/api/orders/{id}"), "");
+        assert_eq!((answer.status, kind(&answer).as_str()), (404, "no-order"));
+    }
+}
+
+#[test]
+fn only_the_newest_orders_are_kept() {
+    let inventory = inventory(&[("few", 6)]);
+    let orders = orders(inventory.addr(), 3);
+    let at = orders.addr();
+    let create = || call(at, "POST", "/api/orders", &order(&["few"]));
+    let paths: Vec<String> = (0..6)
+        .map(|_| String::from_utf8(create().field("location").expect("one").to_vec()))
+        .map(|path| path.expect("text"))
+        .collect();
+    // Those that are refused push nothing out.
+    (0..9).for_each(|_| assert_eq!(create().status, 409));
+    let status = |path: &String| call(at, "GET", path, "").status;
+    assert_eq!(
+        paths.iter().map(status).collect::<Vec<_>>(),
+        [410, 410, 410, 200, 200, 200]
+    );
+}
+
+#[test]
+fn an_idempotency_key_makes_one_order_of_many_requests() {
+    let inventory = inventory(&[("few", 2)]);
+    let orders = orders(inventory.addr(), 100);
+    let at = orders.addr();
+    let post = |key: &str, body: &str| {
+        call_with(
+            at,
+            "POST",
+            "/api/orders",
+            &[("Idempotency-Key", key.as_bytes())],
+            body,
+        )
+    };
+    let first = post("k", &order(&["few"]));
+    let again = post("k", &order(&["few"]));
+    assert_eq!((first.status, again.status), (201, 201));
+    assert_eq!(first.body, again.body);
+    assert_eq!(first.field("location"), again.field("location"));
+    let other = post("k", &order(&["few", "few"]));
+    assert_eq!(
+        (other.status, kind(&other).as_str()),
+        (422, "idempotency-key-reused")
+    );
+    let bad = post(&"k".repeat(256), &order(&["few"]));
+    assert_eq!(
+        (bad.status, kind(&bad).as_str()),
+        (400, "bad-idempotency-key")
+    );
+    // A refusal gives the key free.
+    assert_eq!(post("l", &order(&["few", "few"])).status, 409);
+    assert_eq!(
+        call(
+            inventory.addr(),
+            "PUT",
+            "/api/inventory/few",
+            "{\"quantity\":9}"
+        )
+        .status,
+        200
+    );
+    assert_eq!(post("l", &order(&["few", "few"])).status, 201);
+    assert_eq!(stock(inventory.addr(), "few"), (7, 3));
+}
+
+#[test]
+fn more_demand_than_stock_accepts_exactly_the_stock() {
+    let inventory = inventory(&[("hot", 150)]);
+    let orders = orders(inventory.addr(), 1000);
+    let at = orders.addr();
+    let accepted: usize = thread::scope(|scope| {
+        let run = || {
+            let one = |_| match call(at, "POST", "/api/orders", &order(&["hot"])).status {
+                201 => true,
+                409 => false,
+                other => panic!("{other}"),
+            };
+            (0..100).map(one).filter(|&accepted| accepted).count()
+        };
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(run)).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no panic"))
+            .sum()
+    });
+    assert_eq!(accepted, 150);
+    assert_eq!(stock(inventory.addr(), "hot"), (0, 150));
+}
+
+#[test]
+fn reservations_that_are_repeated_cut_off_and_given_back_balance() {
+    let inventory = inventory(&[("hot", 100)]);
+    let at = inventory.addr();
+    let path = "/api/inventory/reservations";
+    let held: usize = thread::scope(|scope| {
+        let run = |worker: usize| {
+            let mut held = 0;
+            for n in 0..100 {
+                let id = format!("o-{worker}-{n}");
+                let body = reservation(&id, "hot", 1);
+                if n % 3 == 0 {
+                    // Cut off without waiting for the answer, then asked again.
+                    let mut cut = TcpStream::connect(at).expect("a connection");
+                    let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: ");
+                    let _ = write!(cut, "{head}{}\r\n\r\n{body}", body.len());
+                }
+                // Both answers are the first one, whoever gave it.
+                let first = decided(at, path, &body);
+                assert_eq!(decided(at, path, &body), first);
+                let was_held = first == 201;
+                held += usize::from(was_held);
+                if was_held && n % 5 == 0 {
+                    let id = format!("{path}/{id}");
+                    assert_eq!(call(at, "DELETE", &id, "").status, 204);
+                    assert_eq!(call(at, "DELETE", &id, "").status, 204);
+                    held -= 1;
+                }
+            }
+            held
+        };
+        let threads: Vec<_> = (0..2)
+            .map(|worker| scope.spawn(move || run(worker)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no panic"))
+            .sum()
+    });
+    let held = held as u64;
+    assert_eq!(stock(at, "hot"), (100 - held, held));
+    assert_eq!(held, 100, "demand was higher than the stock");
+}
+
+#[test]
+fn a_release_that_comes_first_bars_its_reservation() {
+    let inventory = inventory(&[]);
+    let at = inventory.addr();
+    let path = "/api/inventory/reservations";
+    assert_eq!(
+        call(at, "DELETE", "/api/inventory/reservations/late", "").status,
+        404
+    );
+    let answer = call(at, "POST", path, &reservation("late", "SKU-1000", 1));
+    assert_eq!((answer.status, kind(&answer).as_str()), (409, "given-back"));
+    assert_eq!(stock(at, "SKU-1000"), (100_000, 0));
+}
+
+#[test]
+fn without_inventory_orders_answers_502() {
+    let gone = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr = gone.local_addr().expect("an address");
+    drop(gone);
+    let orders = orders(addr, 10);
+    let answer = call(orders.addr(), "POST", "/api/orders", &order(&["SKU-1000"]));
+    assert_eq!(
+        (answer.status, kind(&answer).as_str()),
+        (502, "bad-inventory")
+    );
+}
+
+/// A stand-in between orders and inventory passes requests on and swallows the answers: orders must
+/// not know, and must give back.
+#[test]
+fn an_answer_that_is_lost_is_given_back() {
+    let inventory = inventory(&[("few", 5)]);
+    let at = inventory.addr();
+    let thief = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr = thief.local_addr().expect("an address");
+    thread::spawn(move || {
+        for stolen in 0.. {
+            let Ok((mut client, _)) = thief.accept() else {
+                return;
+            };
+            // The reservation and its repeat lose their answers; what follows gets through.
+            thread::spawn(move || pass(&mut client, at, stolen < 2));
+        }
+    });
+    let orders = orders(addr, 10);
+    let answer = call(
+        orders.addr(),
+        "POST",
+        "/api/orders",
+        &order(&["few", "few"]),
+    );
+    assert_eq!(
+        (answer.status, kind(&answer).as_str()),
+        (502, "bad-inventory")
+    );
+    assert_comes_to(at, "few", (5, 0));
+    let again = call(
+        orders.addr(),
+        "POST",
+        "/api/orders",
+        &order(&["few", "few"]),
+    );
+    assert_eq!(again.status, 201);
+    assert_eq!(stock(at, "few"), (3, 2));
+}
+
+/// The status of a reservation that is not being decided any more: the one that was cut off may be.
+fn decided(at: SocketAddr, path: &str, body: &str) -> u16 {
+    loop {
+        let answer = call(at, "POST", path, body);
+        if answer.status != 409 || kind(&answer) != "in-progress" {
+            return answer.status;
+        }
+    }
+}
+
+/// Passes one request on and its answer back, unless it is to be lost.
+fn pass(client: &mut TcpStream, at: SocketAddr, lose: bool) {
+    use std::io::Read;
+    let mut server = TcpStream::connect(at).expect("inventory");
+    let mut buffer = [0; 65_536];
+    loop {
+        let Ok(n @ 1..) = client.read(&mut buffer) else {
+            return;
+        };
+        server.write_all(&buffer[..n]).expect("inventory takes it");
+        let Ok(n @ 1..) = server.read(&mut buffer) else {
+            return;
+        };
+        if lose {
+            return;
+        }
+        client.write_all(&buffer[..n]).expect("orders takes it");
+    }
+}
