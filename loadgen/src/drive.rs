@@ -18,6 +18,7 @@ use std::{
     fs, io,
     num::NonZeroU32,
     sync::{Arc, atomic::Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -143,8 +144,7 @@ impl<'w> Drive<'w> {
     pub(crate) fn run(mut self) -> io::Result<()> {
         self.render();
         self.count_prepared();
-        self.wait_for_begin();
-        let cpu_ns = thread_cpu_ns();
+        let cpu_ns = self.wait_for_begin();
         self.begin();
         let result = self.traffic();
         self.worker.recorder.slice.wall_ns = self.clock.now_ns();
@@ -594,11 +594,14 @@ impl<'w> Drive<'w> {
     }
 
     /// All workers begin together. Whatever happens to idle connections until then is seen once
-    /// they are used.
-    fn wait_for_begin(&self) {
+    /// they are used. Returns the thread's CPU time at the begin.
+    fn wait_for_begin(&self) -> u64 {
+        let cpu_ns = thread_cpu_ns();
+        let waited = Instant::now();
         while Instant::now() < self.clock.epoch {
             std::hint::spin_loop();
         }
+        cpu_ns + nanoseconds(waited.elapsed())
     }
 
     fn begin(&mut self) {
@@ -680,8 +683,10 @@ fn loop_wait(wait: Wait) -> generator::Wait {
     }
 }
 
-/// CPU time of the calling thread, as the scheduler keeps it; 0 where it does not.
+/// CPU time of the calling thread, as the scheduler keeps it; 0 where it does not. A thread's
+/// time is booked when it is switched out, and else only every few ms: hence the short sleep.
 fn thread_cpu_ns() -> u64 {
+    thread::sleep(Duration::from_nanos(1));
     fs::read_to_string("/proc/thread-self/schedstat")
         .ok()
         .and_then(|text| text.split_whitespace().next()?.parse().ok())

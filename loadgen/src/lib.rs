@@ -24,6 +24,7 @@ pub mod random;
 pub mod record;
 pub mod report;
 pub mod results;
+pub mod run;
 pub mod schedule;
 pub mod session;
 pub mod slice;

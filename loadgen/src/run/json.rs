@@ -1,0 +1,127 @@
+//! The result of `tollgate run` as JSON: integers in ns or bytes with the unit in the key, asked and
+//! achieved rates always, validity first. It refuses to carry a secret: the URL has lost its query.
+
+use std::time::UNIX_EPOCH;
+
+use hdrhistogram::Histogram;
+use serde_json::{Value, json};
+
+use crate::{
+    run::{Outcome, render::PERCENTILES},
+    slice::{Arrivals, Wait},
+};
+
+/// The result as one object.
+pub(super) fn to_json(outcome: &Outcome) -> Value {
+    let record = &outcome.record;
+    let spec = &outcome.spec;
+    let (open, pattern) = match spec.arrivals {
+        Arrivals::Open { pattern, .. } => (true, Some(pattern.as_str())),
+        Arrivals::Closed => (false, None),
+    };
+    let began = outcome.began.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let errors: serde_json::Map<String, Value> = record
+        .errors
+        .iter()
+        .map(|(kind, count)| {
+            let example = record.errors.example(kind);
+            (
+                kind.as_str().to_owned(),
+                json!({ "count": count, "example": example }),
+            )
+        })
+        .collect();
+    let times: serde_json::Map<String, Value> = outcome
+        .times()
+        .into_iter()
+        .map(|(_, key, times)| (key.to_owned(), times_json(times)))
+        .collect();
+    json!({
+        "schema": "tollgate.single",
+        "schema_version": 1,
+        "valid": outcome.valid(),
+        "breaches": outcome.breaches,
+        "notes": outcome.notes,
+        "interrupted": record.interrupted,
+        "label": outcome.label,
+        "began_unix_ms": began.as_millis() as u64,
+        "plan": {
+            "url": outcome.url,
+            "method": outcome.method,
+            "loop": if open { "open" } else { "closed" },
+            "arrivals": pattern,
+            "asked_per_s": outcome.asked_per_second(),
+            "connections": spec.connections,
+            "duration_ns": spec.duration.as_nanos() as u64,
+            "warmup_ns": outcome.warmup.as_nanos() as u64,
+            "requests_max": spec.requests_max,
+            "requests_per_connection": spec.requests_per_connection,
+            "timeout_ns": spec.timeout.as_nanos() as u64,
+            "client_wait": spec.wait.as_str(),
+            "seed": spec.seed,
+        },
+        "achieved_per_s": record.achieved_per_second(),
+        "window_ns": record.window_ns,
+        "wall_ns": record.wall_ns,
+        "requests": {
+            "intended": record.intended,
+            "sent": record.sent,
+            "ok": record.ok,
+            "errors": record.errors.total(),
+            "dropped": record.dropped,
+            "queue_high_water": record.queue_high_water,
+            "in_flight_growth": record.in_flight_growth(),
+        },
+        "errors": errors,
+        "statuses": record.statuses,
+        "times": times,
+        "wire": { "sent_bytes": record.wire.sent, "received_bytes": record.wire.received },
+        "connections": connections_json(outcome),
+        "generator": {
+            "cpu_ns": record.generator_cpu_ns,
+            "workers": record.workers,
+            "driver": record.driver,
+            "busy": spec.wait == Wait::Spin,
+        },
+    })
+}
+
+fn times_json(times: &Histogram<u64>) -> Value {
+    let mut object = serde_json::Map::new();
+    object.insert("count".into(), json!(times.len()));
+    for (quantile, _, key) in PERCENTILES {
+        object.insert(key.into(), json!(times.value_at_quantile(quantile)));
+    }
+    object.insert("max_ns".into(), json!(times.max()));
+    object.insert("mean_ns".into(), json!(times.mean() as u64));
+    Value::Object(object)
+}
+
+fn connections_json(outcome: &Outcome) -> Value {
+    let connections = &outcome.record.connections;
+    let tls: Vec<Value> = outcome
+        .record
+        .tls
+        .iter()
+        .map(|proof| {
+            json!({
+                "version": proof.version,
+                "suite": proof.suite,
+                "group": proof.group,
+                "resumed": proof.resumed,
+                "connections": proof.connections,
+            })
+        })
+        .collect();
+    json!({
+        "kept": connections.kept,
+        "opened": connections.opened,
+        "opened_in_window": connections.opened_in_slice,
+        "failed": connections.failed,
+        "closed_by_target": connections.closed_by_target,
+        "handshakes_full": connections.handshakes_full,
+        "handshakes_resumed": connections.handshakes_resumed,
+        "certificates_presented": connections.certificates_presented,
+        "tls": tls,
+    })
+}

@@ -1,0 +1,107 @@
+//! Whom `tollgate run` trusts over TLS and what it presents. It refuses to trust anybody when no
+//! authority can be found, unless it was told to trust everybody.
+
+use std::{
+    env, fmt, fs,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use authn::{
+    Transport,
+    material::{CertifiedKey, ClientMaterial, certificates},
+    tls::{TlsOptions, client_config},
+};
+use rustls::ClientConfig;
+use zeroize::Zeroizing;
+
+use crate::run::RunError;
+
+/// Where systems keep the authorities that they trust, in PEM.
+const BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// The TLS side of a run.
+#[derive(Default)]
+pub struct Trust {
+    /// The authorities of the server, in PEM; none for those that the system trusts.
+    pub authorities_pem: Option<Vec<u8>>,
+    /// The client's certificate chain and its key, both in PEM, shown to a server that asks.
+    pub identity_pem: Option<(Vec<u8>, Zeroizing<Vec<u8>>)>,
+    /// Any server certificate will do.
+    pub insecure: bool,
+    /// Sessions may be resumed.
+    pub resumption: bool,
+}
+
+impl Trust {
+    /// The configuration of the measured connections.
+    pub(super) fn config(&self) -> Result<Arc<ClientConfig>, RunError> {
+        let pem = match (&self.authorities_pem, self.insecure) {
+            (Some(pem), _) => Some(pem.clone()),
+            (None, true) => None,
+            (None, false) => Some(system_bundle().ok_or_else(|| {
+                RunError::Trust(
+                    "no authority to check the server with was found on this system: name one \
+                     with --cacert FILE, or check nothing with -k"
+                        .into(),
+                )
+            })?),
+        };
+        let roots = pem.map_or(Ok(Vec::new()), |pem| certificates(&pem));
+        let roots = roots.map_err(|error| {
+            RunError::Trust(format!("the server's authorities cannot be read: {error}"))
+        })?;
+        let identity = self.identity()?;
+        let transport = if identity.is_some() {
+            Transport::Mutual
+        } else {
+            Transport::Tls
+        };
+        let material = ClientMaterial { roots, identity };
+        let options = TlsOptions {
+            resumption: self.resumption,
+        };
+        client_config(&material, transport, &options, self.insecure)
+            .map_err(|error| RunError::Trust(format!("TLS cannot be set up: {error}")))?
+            .ok_or_else(|| RunError::Trust("TLS cannot be set up without a transport".into()))
+    }
+
+    fn identity(&self) -> Result<Option<CertifiedKey>, RunError> {
+        let Some((chain, key)) = &self.identity_pem else {
+            return Ok(None);
+        };
+        let wrong = |error| {
+            RunError::Trust(format!(
+                "the client's certificate and key (--cert, --key) cannot be used: {error}"
+            ))
+        };
+        let identity = CertifiedKey::from_pem(chain, key).map_err(wrong)?;
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        identity.check_validity(now.as_secs()).map_err(wrong)?;
+        Ok(Some(identity))
+    }
+}
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Trust")
+            .field("authorities", &self.authorities_pem.is_some())
+            .field("identity", &self.identity_pem.is_some())
+            .field("insecure", &self.insecure)
+            .field("resumption", &self.resumption)
+            .finish()
+    }
+}
+
+/// What the system trusts, if it says so anywhere.
+fn system_bundle() -> Option<Vec<u8>> {
+    let named = env::var_os("SSL_CERT_FILE").and_then(|path| fs::read(path).ok());
+    named.or_else(|| BUNDLES.iter().find_map(|path| fs::read(path).ok()))
+}

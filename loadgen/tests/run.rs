@@ -1,0 +1,237 @@
+//! `tollgate run` as a function: what it finds, how it says it, and when it refuses.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use common::Server;
+use loadgen::{
+    run::{ClientCredentials, Credentials, Format, Outcome, RunOptions, run},
+    schedule::{Pattern, Rate},
+    slice::{Arrivals, SliceSpec},
+};
+use runtime::url::Url;
+
+fn options(server: &Server, path: &str, rate: Option<f64>) -> RunOptions {
+    let url = Url::parse(&format!("http://{}{path}", server.addr)).unwrap();
+    let arrivals = rate.map_or(Arrivals::Closed, |rate| Arrivals::Open {
+        rate: Rate::per_second(rate).unwrap(),
+        pattern: Pattern::Constant,
+    });
+    let mut options = RunOptions::new(url, SliceSpec::new(arrivals, 4, Duration::from_millis(300)));
+    options.warmup = Duration::from_millis(100);
+    // These tests are about other things than the machine's quiet.
+    options.bounds.lateness_p99_ns_max = u64::MAX;
+    options.bounds.achieved_share_min = 0.5;
+    options
+}
+
+fn done(options: &RunOptions) -> Outcome {
+    run(options, &|| false).unwrap()
+}
+
+#[test]
+fn a_good_run_is_told_in_every_format() {
+    let server = Server::start();
+    let mut options = options(&server, "/ok?secret=1", Some(1000.0));
+    options.label = Some("a, \"b\"".into());
+    let outcome = done(&options);
+    assert_eq!(outcome.exit_code(), 0, "{:?}", outcome.breaches);
+    assert_eq!(outcome.record.ok, 300);
+    assert_eq!(outcome.record.connections.kept, 4, "those of the warm-up");
+
+    let text = outcome.render(Format::Text);
+    for part in [
+        "open loop at 1000/s (constant)",
+        "response time",
+        "service time",
+        "300 x 200",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&outcome.render(Format::Json)).unwrap();
+    assert_eq!(json["valid"], true);
+    assert_eq!(json["requests"]["ok"], 300);
+    assert_eq!(json["plan"]["asked_per_s"], 1000.0);
+    assert!(json["times"]["response"]["p99_ns"].as_u64().unwrap() > 1000);
+    let csv = outcome.render(Format::Csv);
+    let lines: Vec<&str> = csv.lines().collect();
+    assert!(lines[1].starts_with("\"a, \"\"b\"\"\","), "{csv}");
+    assert_eq!(lines.len(), 2);
+    assert!(
+        outcome
+            .render(Format::Markdown)
+            .contains("| response time |")
+    );
+    assert_eq!(outcome.render(Format::Quiet), "");
+    let hlog = String::from_utf8(outcome.hlog().unwrap()).unwrap();
+    assert!(hlog.contains("Tag=response,"), "{hlog}");
+    for written in [text, csv, json.to_string(), hlog] {
+        assert!(
+            !written.contains("secret"),
+            "a query may hold a secret:\n{written}"
+        );
+    }
+}
+
+#[test]
+fn a_closed_loop_says_what_it_hides() {
+    let server = Server::start();
+    let outcome = done(&options(&server, "/ok", None));
+    assert_eq!(outcome.exit_code(), 0, "{:?}", outcome.breaches);
+    assert!(
+        outcome
+            .notes
+            .iter()
+            .any(|note| note.contains("closed loop"))
+    );
+    assert!(
+        outcome
+            .render(Format::Json)
+            .contains("\"loop\": \"closed\"")
+    );
+}
+
+#[test]
+fn errors_and_overload_come_first() {
+    let server = Server::start();
+    let outcome = done(&options(&server, "/third-503", Some(900.0)));
+    assert_eq!(outcome.exit_code(), 3);
+    let text = outcome.render(Format::Text);
+    assert!(
+        text.starts_with("INVALID: 90 of 270 requests have no good reply"),
+        "{text}"
+    );
+    assert!(outcome.render(Format::Quiet).starts_with("INVALID"));
+
+    // Four connections of 20 ms each answer 200 a second.
+    let mut slow = options(&server, "/delay", Some(2000.0));
+    slow.slice.queue_max = Some(10);
+    let outcome = done(&slow);
+    assert_eq!(outcome.exit_code(), 3);
+    assert_eq!(outcome.breaches.len(), 2, "{:?}", outcome.breaches);
+    assert!(outcome.breaches[1].contains("found the queue full"));
+
+    let outcome = done(&options(&server, "/garbage", Some(100.0)));
+    assert_eq!(outcome.exit_code(), 1, "no good reply at all");
+}
+
+#[test]
+fn an_interrupted_run_reports_what_it_has() {
+    let server = Server::start();
+    let mut options = options(&server, "/ok", Some(1000.0));
+    options.slice.duration = Duration::from_secs(30);
+    let stop = Arc::new(AtomicBool::new(false));
+    let later = Arc::clone(&stop);
+    thread::spawn(move || {
+        thread::sleep(Duration::from_millis(600));
+        later.store(true, Ordering::Relaxed);
+    });
+    let outcome = run(&options, &|| stop.load(Ordering::Relaxed)).unwrap();
+    assert_eq!(outcome.exit_code(), 130);
+    assert!(outcome.record.ok > 100);
+    assert!(outcome.render(Format::Text).starts_with("Interrupted"));
+    let error = run(&options, &|| true).unwrap_err();
+    assert_eq!(error.exit_code(), 130);
+}
+
+#[test]
+fn what_cannot_be_run_is_a_sentence() {
+    let server = Server::start();
+    let mut refused = options(&server, "/ok", None);
+    refused.url = Url::parse("http://127.0.0.1:1/").unwrap();
+    let error = run(&refused, &|| false).unwrap_err();
+    assert_eq!(error.exit_code(), 1);
+    assert!(
+        error
+            .to_string()
+            .contains("no connection to http://127.0.0.1:1"),
+        "{error}"
+    );
+
+    let mut method = options(&server, "/ok", None);
+    method.method = Some("GE T".into());
+    let error = run(&method, &|| false).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("GE T"), "{error}");
+}
+
+#[test]
+fn a_token_is_fetched_before_and_renewed_while_it_runs() {
+    let server = Server::start();
+    let asked = Arc::new(AtomicU64::new(0));
+    let endpoint = token_endpoint(Arc::clone(&asked));
+    let mut options = options(&server, "/ok", Some(50.0));
+    options.slice.duration = Duration::from_millis(1700);
+    options.credentials = Credentials::Client(ClientCredentials {
+        token_url: Url::parse(&endpoint).unwrap(),
+        client_id: "bench".into(),
+        secret: String::from("s3cret").into(),
+        scope: Some("orders.read".into()),
+    });
+    let outcome = done(&options);
+    assert_eq!(outcome.exit_code(), 0, "{:?}", outcome.breaches);
+    assert!(asked.load(Ordering::Relaxed) >= 2, "asked once only");
+    let heads = server.seen.heads.lock().unwrap();
+    let carry = |token: &str| {
+        let field = format!("Authorization: Bearer {token}\r\n");
+        heads.iter().filter(|head| head.contains(&field)).count()
+    };
+    assert!(
+        carry("token-0") > 10 && carry("token-1") > 5,
+        "{:?}",
+        heads.last()
+    );
+    assert!(!format!("{:?}", options).contains("s3cret"));
+}
+
+#[test]
+fn a_refused_client_is_told() {
+    let server = Server::start();
+    let mut options = options(&server, "/ok", Some(50.0));
+    options.credentials = Credentials::Client(ClientCredentials {
+        token_url: options.url.clone(),
+        client_id: "bench".into(),
+        secret: String::from("s3cret").into(),
+        scope: None,
+    });
+    let error = run(&options, &|| false).unwrap_err();
+    assert_eq!(error.exit_code(), 1);
+    assert!(
+        error.to_string().starts_with("no token from http://"),
+        "{error}"
+    );
+}
+
+/// Answers every request with another token of one second's life.
+fn token_endpoint(asked: Arc<AtomicU64>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/oauth2/token", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 4096];
+            let count = stream.read(&mut request).unwrap();
+            assert!(request[..count].starts_with(b"POST /oauth2/token HTTP/1.1\r\n"));
+            let nth = asked.fetch_add(1, Ordering::Relaxed);
+            let body = format!(
+                "{{\"access_token\":\"token-{nth}\",\"token_type\":\"Bearer\",\"expires_in\":1}}"
+            );
+            let reply = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            stream.write_all(reply.as_bytes()).unwrap();
+        }
+    });
+    url
+}
