@@ -75,79 +75,33 @@ fn validity_is_back_dated_and_ends_with_the_authority() {
     );
 }
 
+/// A change that makes a request for a certificate unusable, and a part of what is said.
+type Change = (fn(&mut Request<'static>), &'static str);
+
+const CHANGES: [Change; 9] = [
+    (
+        |request| (request.dns, request.ips) = (&[], &[]),
+        "a DNS name or an IP address",
+    ),
+    (|request| request.dns = &["no host"], "not a DNS name"),
+    (|request| request.dns = &["a.*.b"], "not a DNS name"),
+    (|request| request.name = "", "cannot be a name"),
+    (|request| request.name = "Not A Name", "cannot be a name"),
+    (
+        |request| (request.name, request.spiffe) = ("a\nb", false),
+        "cannot be a name",
+    ),
+    (|request| request.days = 0, "days"),
+    (|request| request.days = 36_501, "days"),
+    (|request| request.server = false, "server's or a client's"),
+];
+
 #[test]
 fn what_could_not_be_used_is_not_issued() {
     let authority = authority();
-    let server = server_request();
-    let table = [
-        (
-            Request {
-                dns: &[],
-                ips: &[],
-                ..server.clone()
-            },
-            "a DNS name or an IP address",
-        ),
-        (
-            Request {
-                dns: &["no host"],
-                ..server.clone()
-            },
-            "not a DNS name",
-        ),
-        (
-            Request {
-                dns: &["a.*.b"],
-                ..server.clone()
-            },
-            "not a DNS name",
-        ),
-        (
-            Request {
-                name: "",
-                ..server.clone()
-            },
-            "cannot be a name",
-        ),
-        (
-            Request {
-                name: "Not A Name",
-                ..server.clone()
-            },
-            "cannot be a name",
-        ),
-        (
-            Request {
-                name: "a\nb",
-                spiffe: false,
-                ..server.clone()
-            },
-            "cannot be a name",
-        ),
-        (
-            Request {
-                days: 0,
-                ..server.clone()
-            },
-            "days",
-        ),
-        (
-            Request {
-                days: 36_501,
-                ..server.clone()
-            },
-            "days",
-        ),
-        (
-            Request {
-                server: false,
-                client: false,
-                ..server.clone()
-            },
-            "server's or a client's",
-        ),
-    ];
-    for (request, sentence) in table {
+    for (change, sentence) in CHANGES {
+        let mut request = server_request();
+        change(&mut request);
         let error = authority
             .issue(&request, now_s())
             .err()
@@ -157,7 +111,7 @@ fn what_could_not_be_used_is_not_issued() {
     }
     let wild = Request {
         dns: &["*.example.com"],
-        ..server
+        ..server_request()
     };
     assert!(authority.issue(&wild, now_s()).is_ok());
     assert_eq!(Authority::create("test", u64::MAX).err(), Some(Error::Days));

@@ -85,33 +85,15 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sentence = match self {
-            Error::NoCertificate => {
-                "there is no certificate in it; give a PEM file with a block that begins with \
-                 -----BEGIN CERTIFICATE-----"
-            }
-            Error::NoKey => {
-                "there is no private key in it; give a PEM file with a block that begins with \
-                 -----BEGIN PRIVATE KEY-----"
-            }
+            Error::NoCertificate => NO_CERTIFICATE,
+            Error::NoKey => NO_KEY,
             Error::ManyKeys => "there is more than one private key in it; leave only one",
-            Error::NoRevocationList => {
-                "there is no revocation list in it; give a PEM file with a block that begins with \
-                 -----BEGIN X509 CRL-----"
-            }
-            Error::EncryptedKey => {
-                "the private key is encrypted; decrypt it, for example with openssl pkcs8 -topk8 \
-                 -nocrypt, and guard the file by its mode"
-            }
+            Error::NoRevocationList => NO_REVOCATION_LIST,
+            Error::EncryptedKey => ENCRYPTED_KEY,
             Error::Pem(why) => return write!(f, "the PEM text is damaged: {why}"),
             Error::Certificate => "a certificate in it cannot be read; make or export it again",
-            Error::Key => {
-                "the private key cannot be used; give an ECDSA P-256 or P-384, Ed25519 or RSA key \
-                 of 2048 bits or more, in PKCS#8"
-            }
-            Error::KeyMismatch => {
-                "the private key does not belong to the certificate; give the pair that was made \
-                 together"
-            }
+            Error::Key => KEY,
+            Error::KeyMismatch => KEY_MISMATCH,
             Error::Expired(at) => {
                 return write!(f, "the certificate ended on {}; issue a new one", Date(*at));
             }
@@ -122,20 +104,10 @@ impl fmt::Display for Error {
                     Date(*at)
                 );
             }
-            Error::ServerCertificateNeeded => {
-                "this profile uses TLS; give the server's certificate and key"
-            }
-            Error::ClientAuthorityNeeded => {
-                "this profile uses mutual TLS; give the certificate of the authority that signs \
-                 client certificates"
-            }
-            Error::ClientCertificateNeeded => {
-                "this profile uses mutual TLS; give a client certificate and its key"
-            }
-            Error::RootsNeeded => {
-                "this profile uses TLS; give the certificate of the authority that signed the \
-                 server's"
-            }
+            Error::ServerCertificateNeeded => SERVER_CERTIFICATE_NEEDED,
+            Error::ClientAuthorityNeeded => CLIENT_AUTHORITY_NEEDED,
+            Error::ClientCertificateNeeded => CLIENT_CERTIFICATE_NEEDED,
+            Error::RootsNeeded => ROOTS_NEEDED,
             Error::RevocationList(why) => {
                 return write!(
                     f,
@@ -150,29 +122,18 @@ impl fmt::Display for Error {
                 );
             }
             Error::Issue(why) => return write!(f, "it cannot be issued: {why}"),
-            Error::NotAnAuthority => {
-                "the certificate is not an authority's; give one with basic constraints \
-                 CA:TRUE"
-            }
+            Error::NotAnAuthority => NOT_AN_AUTHORITY,
             Error::Days => "the days of validity must be from 1 to 36500",
             Error::SigningKey(why) => return write!(f, "the signing key cannot be used: {why}"),
-            Error::RsaNotMade => {
-                "RSA keys are not made here; make one with openssl genpkey -algorithm RSA -pkeyopt \
-                 rsa_keygen_bits:2048 and import it"
-            }
+            Error::RsaNotMade => RSA_NOT_MADE,
             Error::Random => "the system's source of randomness failed; try again",
             Error::KeySetTooLarge => "the key set is larger than 64 KiB or has more than 32 keys",
             Error::KeySetSyntax(why) => return write!(f, "the key set cannot be read: {why}"),
             Error::KeySetKey(kid, why) => {
                 return write!(f, "the key {kid:?} of the key set cannot be used: {why}");
             }
-            Error::KeySetEmpty => {
-                "no key of the key set can be used; it needs one with a kid for ES256, EdDSA or \
-                 RS256"
-            }
-            Error::TokenResponse => {
-                "the answer of the authorization server is not a bearer token's; check its URL"
-            }
+            Error::KeySetEmpty => KEY_SET_EMPTY,
+            Error::TokenResponse => TOKEN_RESPONSE,
             Error::Clients(why) => return write!(f, "the list of clients cannot be read: {why}"),
         };
         f.write_str(sentence)
@@ -180,6 +141,43 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+const NO_CERTIFICATE: &str = "\
+    there is no certificate in it; give a PEM file with a block that begins with \
+    -----BEGIN CERTIFICATE-----";
+const NO_KEY: &str = "\
+    there is no private key in it; give a PEM file with a block that begins with \
+    -----BEGIN PRIVATE KEY-----";
+const NO_REVOCATION_LIST: &str = "\
+    there is no revocation list in it; give a PEM file with a block that begins with \
+    -----BEGIN X509 CRL-----";
+const ENCRYPTED_KEY: &str = "\
+    the private key is encrypted; decrypt it, for example with openssl pkcs8 -topk8 \
+    -nocrypt, and guard the file by its mode";
+const KEY: &str = "\
+    the private key cannot be used; give an ECDSA P-256 or P-384, Ed25519 or RSA key of \
+    2048 bits or more, in PKCS#8";
+const KEY_MISMATCH: &str = "\
+    the private key does not belong to the certificate; give the pair that was made \
+    together";
+const SERVER_CERTIFICATE_NEEDED: &str =
+    "this profile uses TLS; give the server's certificate and key";
+const CLIENT_AUTHORITY_NEEDED: &str = "\
+    this profile uses mutual TLS; give the certificate of the authority that signs client \
+    certificates";
+const CLIENT_CERTIFICATE_NEEDED: &str =
+    "this profile uses mutual TLS; give a client certificate and its key";
+const ROOTS_NEEDED: &str =
+    "this profile uses TLS; give the certificate of the authority that signed the server's";
+const NOT_AN_AUTHORITY: &str =
+    "the certificate is not an authority's; give one with basic constraints CA:TRUE";
+const RSA_NOT_MADE: &str = "\
+    RSA keys are not made here; make one with openssl genpkey -algorithm RSA -pkeyopt \
+    rsa_keygen_bits:2048 and import it";
+const KEY_SET_EMPTY: &str =
+    "no key of the key set can be used; it needs one with a kid for ES256, EdDSA or RS256";
+const TOKEN_RESPONSE: &str =
+    "the answer of the authorization server is not a bearer token's; check its URL";
 
 /// A unix second as a date in words that sort: `2026-11-23T18:00:00Z`.
 struct Date(u64);

@@ -95,86 +95,97 @@ fn another_key_under_the_same_kid_is_refused() {
     }
 }
 
+/// Headers, and why each is refused. KID stands for the key's.
+const HEADERS: &[(&str, Option<TokenError>)] = &[
+    (r#"{"alg":"ES256","typ":"AT+JWT","kid":"KID"}"#, None),
+    (
+        r#"{"alg":"ES256","typ":"application/at+jwt","kid":"KID","jku":"https://x"}"#,
+        None,
+    ),
+    (
+        r#"{"alg":"ES256","typ":"APPLICATION/at+JWT","kid":"KID","jwk":{"kty":"EC"}}"#,
+        None,
+    ),
+    (
+        r#"{"alg":"ES256","typ":"JWT","kid":"KID"}"#,
+        Some(TokenError::Type),
+    ),
+    (
+        r#"{"alg":"ES256","typ":"at+jwt ","kid":"KID"}"#,
+        Some(TokenError::Type),
+    ),
+    (
+        r#"{"alg":"ES256","typ":"xapplication/at+jwt","kid":"KID"}"#,
+        Some(TokenError::Type),
+    ),
+    (r#"{"alg":"ES256","kid":"KID"}"#, Some(TokenError::Type)),
+    (
+        r#"{"alg":"ES256","typ":"at+jwt"}"#,
+        Some(TokenError::KeyIdMissing),
+    ),
+    (
+        r#"{"alg":"ES256","typ":"at+jwt","kid":""}"#,
+        Some(TokenError::UnknownKey),
+    ),
+    (
+        r#"{"alg":"ES256","typ":"at+jwt","kid":"other"}"#,
+        Some(TokenError::UnknownKey),
+    ),
+    (
+        r#"{"alg":"none","typ":"at+jwt","kid":"KID"}"#,
+        Some(TokenError::Algorithm),
+    ),
+    (
+        r#"{"alg":"None","typ":"at+jwt","kid":"other"}"#,
+        Some(TokenError::Algorithm),
+    ),
+    (
+        r#"{"alg":"HS256","typ":"at+jwt","kid":"KID"}"#,
+        Some(TokenError::Algorithm),
+    ),
+    (
+        r#"{"alg":"es256","typ":"at+jwt","kid":"KID"}"#,
+        Some(TokenError::Algorithm),
+    ),
+    (
+        r#"{"alg":"EdDSA","typ":"at+jwt","kid":"KID"}"#,
+        Some(TokenError::Algorithm),
+    ),
+    (
+        r#"{"alg":"RS256","typ":"at+jwt","kid":"KID"}"#,
+        Some(TokenError::Algorithm),
+    ),
+    (
+        r#"{"alg":"ES256","typ":"at+jwt","kid":"KID","crit":["exp"],"exp":1}"#,
+        Some(TokenError::Critical),
+    ),
+    (
+        r#"{"alg":"ES256","typ":"at+jwt","kid":"KID","crit":[]}"#,
+        Some(TokenError::Critical),
+    ),
+    (
+        r#"{"alg":"ES256","typ":"at+jwt","kid":"KID","crit":null}"#,
+        Some(TokenError::Critical),
+    ),
+    (
+        r#"{"alg":"ES256","alg":"ES256","typ":"at+jwt","kid":"KID"}"#,
+        Some(TokenError::Header),
+    ),
+    (r#"{"typ":"at+jwt","kid":"KID"}"#, Some(TokenError::Header)),
+    (
+        r#"["ES256","at+jwt","KID",false]"#,
+        Some(TokenError::Header),
+    ),
+    (r#""ES256""#, Some(TokenError::Header)),
+    (r"null", Some(TokenError::Header)),
+];
+
 #[test]
 fn headers_that_deviate_are_refused() {
     use TokenError as T;
     let signer = signer(Algorithm::Es256);
     let verifier = verifier(&signer);
-    let table = [
-        (r#"{"alg":"ES256","typ":"AT+JWT","kid":"KID"}"#, None),
-        (
-            r#"{"alg":"ES256","typ":"application/at+jwt","kid":"KID","jku":"https://x"}"#,
-            None,
-        ),
-        (
-            r#"{"alg":"ES256","typ":"APPLICATION/at+JWT","kid":"KID","jwk":{"kty":"EC"}}"#,
-            None,
-        ),
-        (r#"{"alg":"ES256","typ":"JWT","kid":"KID"}"#, Some(T::Type)),
-        (
-            r#"{"alg":"ES256","typ":"at+jwt ","kid":"KID"}"#,
-            Some(T::Type),
-        ),
-        (
-            r#"{"alg":"ES256","typ":"xapplication/at+jwt","kid":"KID"}"#,
-            Some(T::Type),
-        ),
-        (r#"{"alg":"ES256","kid":"KID"}"#, Some(T::Type)),
-        (r#"{"alg":"ES256","typ":"at+jwt"}"#, Some(T::KeyIdMissing)),
-        (
-            r#"{"alg":"ES256","typ":"at+jwt","kid":""}"#,
-            Some(T::UnknownKey),
-        ),
-        (
-            r#"{"alg":"ES256","typ":"at+jwt","kid":"other"}"#,
-            Some(T::UnknownKey),
-        ),
-        (
-            r#"{"alg":"none","typ":"at+jwt","kid":"KID"}"#,
-            Some(T::Algorithm),
-        ),
-        (
-            r#"{"alg":"None","typ":"at+jwt","kid":"other"}"#,
-            Some(T::Algorithm),
-        ),
-        (
-            r#"{"alg":"HS256","typ":"at+jwt","kid":"KID"}"#,
-            Some(T::Algorithm),
-        ),
-        (
-            r#"{"alg":"es256","typ":"at+jwt","kid":"KID"}"#,
-            Some(T::Algorithm),
-        ),
-        (
-            r#"{"alg":"EdDSA","typ":"at+jwt","kid":"KID"}"#,
-            Some(T::Algorithm),
-        ),
-        (
-            r#"{"alg":"RS256","typ":"at+jwt","kid":"KID"}"#,
-            Some(T::Algorithm),
-        ),
-        (
-            r#"{"alg":"ES256","typ":"at+jwt","kid":"KID","crit":["exp"],"exp":1}"#,
-            Some(T::Critical),
-        ),
-        (
-            r#"{"alg":"ES256","typ":"at+jwt","kid":"KID","crit":[]}"#,
-            Some(T::Critical),
-        ),
-        (
-            r#"{"alg":"ES256","typ":"at+jwt","kid":"KID","crit":null}"#,
-            Some(T::Critical),
-        ),
-        (
-            r#"{"alg":"ES256","alg":"ES256","typ":"at+jwt","kid":"KID"}"#,
-            Some(T::Header),
-        ),
-        (r#"{"typ":"at+jwt","kid":"KID"}"#, Some(T::Header)),
-        (r#"["ES256","at+jwt","KID",false]"#, Some(T::Header)),
-        (r#""ES256""#, Some(T::Header)),
-        (r"null", Some(T::Header)),
-    ];
-    for (header, refused) in table {
+    for &(header, refused) in HEADERS {
         let token = token(&signer, &header.replace("KID", signer.key_id()), GOOD);
         assert_eq!(
             verifier.verify(token.as_bytes(), NOW).err(),
@@ -190,103 +201,129 @@ fn headers_that_deviate_are_refused() {
     assert_eq!(verifier.verify(token.as_bytes(), NOW), Err(T::Header));
 }
 
+/// Changes of [`GOOD`], and why each is refused.
+const CLAIMS: &[(&str, &str, Option<TokenError>)] = &[
+    (
+        r#""aud":"orders-api""#,
+        r#""aud":["other","orders-api"]"#,
+        None,
+    ),
+    (
+        r#""aud":"orders-api""#,
+        r#""aud":["other"]"#,
+        Some(TokenError::Audience),
+    ),
+    (
+        r#""aud":"orders-api""#,
+        r#""aud":"orders-ap""#,
+        Some(TokenError::Audience),
+    ),
+    (
+        r#""aud":"orders-api""#,
+        r#""aud":"Orders-api""#,
+        Some(TokenError::Audience),
+    ),
+    (
+        r#""aud":"orders-api""#,
+        r#""x":1"#,
+        Some(TokenError::Claims),
+    ),
+    (
+        r#""iss":"https://issuer.example""#,
+        r#""iss":"https://issuer.example/""#,
+        Some(TokenError::Issuer),
+    ),
+    (
+        r#""iss":"https://issuer.example""#,
+        r#""x":1"#,
+        Some(TokenError::Claims),
+    ),
+    (r#""exp":1700000600"#, r#""exp":1699999996"#, None),
+    (
+        r#""exp":1700000600"#,
+        r#""exp":1699999995"#,
+        Some(TokenError::Expired),
+    ),
+    (
+        r#""exp":1700000600"#,
+        r#""exp":1699999995.9"#,
+        Some(TokenError::Expired),
+    ),
+    (r#""exp":1700000600"#, r#""exp":18446744073709551615"#, None),
+    (
+        r#""exp":1700000600"#,
+        r#""exp":0"#,
+        Some(TokenError::Expired),
+    ),
+    (
+        r#""exp":1700000600"#,
+        r#""exp":-1"#,
+        Some(TokenError::Claims),
+    ),
+    (
+        r#""exp":1700000600"#,
+        r#""exp":"1700000600""#,
+        Some(TokenError::Claims),
+    ),
+    (
+        r#""exp":1700000600"#,
+        r#""exp":null"#,
+        Some(TokenError::Claims),
+    ),
+    (r#""exp":1700000600"#, r#""x":1"#, Some(TokenError::Claims)),
+    (
+        r#""exp":1700000600"#,
+        r#""exp":1700000600,"exp":1700000601"#,
+        Some(TokenError::Claims),
+    ),
+    (r#""iat":1700000000"#, r#""iat":1700000005"#, None),
+    (
+        r#""iat":1700000000"#,
+        r#""iat":1700000006"#,
+        Some(TokenError::NotYetValid),
+    ),
+    (r#""iat":1700000000"#, r#""iat":1,"nbf":1700000005"#, None),
+    (
+        r#""iat":1700000000"#,
+        r#""iat":1,"nbf":1700000006"#,
+        Some(TokenError::NotYetValid),
+    ),
+    (
+        r#""iat":1700000000"#,
+        r#""iat":1,"nbf":18446744073709551615"#,
+        Some(TokenError::NotYetValid),
+    ),
+    (r#""iat":1700000000"#, r#""x":1"#, Some(TokenError::Claims)),
+    (
+        r#""sub":"client-1""#,
+        r#""sub":"""#,
+        Some(TokenError::Claims),
+    ),
+    (
+        r#""sub":"client-1""#,
+        r#""sub":"a\nb""#,
+        Some(TokenError::Claims),
+    ),
+    (r#""sub":"client-1""#, r#""x":1"#, Some(TokenError::Claims)),
+    (
+        r#""scope":"orders.read orders.write""#,
+        r#""scope":["orders.read"]"#,
+        Some(TokenError::Claims),
+    ),
+    (
+        r#""scope":"orders.read orders.write""#,
+        r#""iss":"x""#,
+        Some(TokenError::Claims),
+    ),
+    ("{", "[{", Some(TokenError::Claims)),
+];
+
 #[test]
 fn claims_that_deviate_are_refused() {
     use TokenError as T;
     let signer = signer(Algorithm::Es256);
     let verifier = verifier(&signer);
-    let table = [
-        (
-            r#""aud":"orders-api""#,
-            r#""aud":["other","orders-api"]"#,
-            None,
-        ),
-        (
-            r#""aud":"orders-api""#,
-            r#""aud":["other"]"#,
-            Some(T::Audience),
-        ),
-        (
-            r#""aud":"orders-api""#,
-            r#""aud":"orders-ap""#,
-            Some(T::Audience),
-        ),
-        (
-            r#""aud":"orders-api""#,
-            r#""aud":"Orders-api""#,
-            Some(T::Audience),
-        ),
-        (r#""aud":"orders-api""#, r#""x":1"#, Some(T::Claims)),
-        (
-            r#""iss":"https://issuer.example""#,
-            r#""iss":"https://issuer.example/""#,
-            Some(T::Issuer),
-        ),
-        (
-            r#""iss":"https://issuer.example""#,
-            r#""x":1"#,
-            Some(T::Claims),
-        ),
-        (r#""exp":1700000600"#, r#""exp":1699999996"#, None),
-        (
-            r#""exp":1700000600"#,
-            r#""exp":1699999995"#,
-            Some(T::Expired),
-        ),
-        (
-            r#""exp":1700000600"#,
-            r#""exp":1699999995.9"#,
-            Some(T::Expired),
-        ),
-        (r#""exp":1700000600"#, r#""exp":18446744073709551615"#, None),
-        (r#""exp":1700000600"#, r#""exp":0"#, Some(T::Expired)),
-        (r#""exp":1700000600"#, r#""exp":-1"#, Some(T::Claims)),
-        (
-            r#""exp":1700000600"#,
-            r#""exp":"1700000600""#,
-            Some(T::Claims),
-        ),
-        (r#""exp":1700000600"#, r#""exp":null"#, Some(T::Claims)),
-        (r#""exp":1700000600"#, r#""x":1"#, Some(T::Claims)),
-        (
-            r#""exp":1700000600"#,
-            r#""exp":1700000600,"exp":1700000601"#,
-            Some(T::Claims),
-        ),
-        (r#""iat":1700000000"#, r#""iat":1700000005"#, None),
-        (
-            r#""iat":1700000000"#,
-            r#""iat":1700000006"#,
-            Some(T::NotYetValid),
-        ),
-        (r#""iat":1700000000"#, r#""iat":1,"nbf":1700000005"#, None),
-        (
-            r#""iat":1700000000"#,
-            r#""iat":1,"nbf":1700000006"#,
-            Some(T::NotYetValid),
-        ),
-        (
-            r#""iat":1700000000"#,
-            r#""iat":1,"nbf":18446744073709551615"#,
-            Some(T::NotYetValid),
-        ),
-        (r#""iat":1700000000"#, r#""x":1"#, Some(T::Claims)),
-        (r#""sub":"client-1""#, r#""sub":"""#, Some(T::Claims)),
-        (r#""sub":"client-1""#, r#""sub":"a\nb""#, Some(T::Claims)),
-        (r#""sub":"client-1""#, r#""x":1"#, Some(T::Claims)),
-        (
-            r#""scope":"orders.read orders.write""#,
-            r#""scope":["orders.read"]"#,
-            Some(T::Claims),
-        ),
-        (
-            r#""scope":"orders.read orders.write""#,
-            r#""iss":"x""#,
-            Some(T::Claims),
-        ),
-        ("{", "[{", Some(T::Claims)),
-    ];
-    for (from, to, refused) in table {
+    for &(from, to, refused) in CLAIMS {
         assert!(GOOD.contains(from), "{from}");
         let token = token(&signer, &header(&signer), &GOOD.replace(from, to));
         assert_eq!(
