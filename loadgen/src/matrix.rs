@@ -11,6 +11,7 @@ use authn::Profile;
 use indicatif::{ProgressBar, ProgressStyle};
 use metrics_export::date;
 use metrics_export::run::{self, Bounds, Plan, PlannedVariant, Run, Validity};
+use runtime::generator::DriverChoice;
 
 use crate::bench::{LiveBench, Setup};
 use crate::experiment::{Experiment, Failure, Findings, Order, Watcher};
@@ -48,6 +49,8 @@ pub struct Matrix {
     pub label: Option<String>,
     /// How tokens are signed, such as `es256`; a fact of the stack that is stored with the result.
     pub token_algorithm: String,
+    /// What the generator's event loop stands on.
+    pub driver: DriverChoice,
     /// Worker threads of each service; a fact of the stack that is stored with the result.
     pub workers: usize,
 }
@@ -132,7 +135,11 @@ impl Matrix {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         let mut environment = environment::read(self.commit.as_deref());
-        let options = GeneratorOptions::on_cores(&self.cores.generator);
+        let on_cores = GeneratorOptions::on_cores(&self.cores.generator);
+        let options = GeneratorOptions {
+            driver: self.driver,
+            ..on_cores
+        };
         let generator = Generator::start(&options).map_err(|error| Failure(error.to_string()))?;
         let mut bench = LiveBench::new(Setup {
             stack,

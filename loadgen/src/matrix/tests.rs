@@ -24,6 +24,7 @@ fn matrix(protocol: Protocol) -> Matrix {
         commit: None,
         label: None,
         token_algorithm: "es256".into(),
+        driver: DriverChoice::Auto,
         workers: 1,
     }
 }
