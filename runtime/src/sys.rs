@@ -19,6 +19,15 @@ pub(crate) fn shutdown(fd: RawFd, how: Shutdown) {
     unsafe { libc::shutdown(fd, how) };
 }
 
+/// Hands `bytes` to the socket without waiting; returns how many it took.
+pub(crate) fn send_now(socket: &impl AsRawFd, bytes: &[u8]) -> io::Result<usize> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    let fd = socket.as_raw_fd();
+    // SAFETY: the pointer and the length are those of one live slice, which send only reads.
+    let sent = unsafe { libc::send(fd, bytes.as_ptr().cast(), bytes.len(), flags) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
 /// What an idle socket has to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Liveness {
@@ -110,6 +119,22 @@ mod tests {
         assert_eq!(a.read(&mut [0; 1]).unwrap(), 0);
         assert_eq!(b.read(&mut [0; 1]).unwrap(), 0);
         shutdown(-1, Shutdown::Read);
+    }
+
+    #[test]
+    fn send_now_takes_what_fits_and_then_says_it_would_block() {
+        let (a, mut b) = UnixStream::pair().unwrap();
+        assert_eq!(send_now(&a, b"abc").unwrap(), 3);
+        let mut bytes = [0; 3];
+        b.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"abc");
+        let block = vec![0; 65536];
+        let error = loop {
+            if let Err(error) = send_now(&a, &block) {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]

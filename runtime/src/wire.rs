@@ -303,7 +303,7 @@ impl Wire {
             self.pace.saturating_sub(1)
         };
         self.arrived = now;
-        self.local.deadlines.note(now);
+        self.local.has_read(now);
         read
     }
 
