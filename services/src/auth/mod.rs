@@ -3,9 +3,9 @@
 //!
 //! Its routes ask for no token, since one comes here to get one; the transport of the profile
 //! applies. It owns the HTTP side of the grant; who may have which token is decided by
-//! `authn::grant`, and who the clients are is in [`state`].
+//! `authn::grant`, and who the clients are stands in the state directory.
 
-pub mod state;
+mod state;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -21,6 +21,8 @@ use crate::error::ServeError;
 use crate::keys::Expected;
 use crate::problem::{self, NO_STORE, Problem};
 use crate::route::{Param, routes};
+
+pub use self::state::signers;
 
 const JSON: (&str, &[u8]) = ("content-type", b"application/json");
 
