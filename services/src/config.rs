@@ -184,6 +184,8 @@ pub struct ServiceConfig {
     pub token_alg: Algorithm,
     /// auth: how long a token is valid.
     pub token_ttl_s: u64,
+    /// orders: the file with the secret of its own client, `service-order`.
+    pub client_secret: Option<PathBuf>,
     /// orders: how many orders are kept, the newest.
     pub orders_retained: usize,
     /// inventory: stock at the start, over the built-in one.
@@ -237,6 +239,7 @@ impl ServiceConfig {
             results: None,
             token_alg: Algorithm::Es256,
             token_ttl_s: ServiceConfig::TOKEN_TTL_S,
+            client_secret: None,
             orders_retained: ServiceConfig::ORDERS_RETAINED,
             stock: Vec::new(),
         }

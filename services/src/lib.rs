@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+mod all;
 pub mod auth;
 pub mod config;
 pub mod gateway;

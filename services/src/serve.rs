@@ -15,9 +15,11 @@ use runtime::{Core, CorePlan, DrainReport, Driver, Endpoint, Running, ServerLimi
 use serde_json::json;
 
 use crate::admin::{AdminPages, Check};
+use crate::all::All;
 use crate::auth::{Auth, Issuer};
 use crate::config::{LimitOverrides, ServiceConfig, ServiceKind};
 use crate::error::ServeError;
+use crate::gateway::ping::Ping;
 use crate::gateway::{Gateway, Upstreams};
 use crate::guard::Guard;
 use crate::inbound::server_tls;
@@ -26,11 +28,14 @@ use crate::keys::{Expected, KeyRing};
 use crate::orders::handler as orders;
 use crate::orders::stock::Stock;
 use crate::outbound::{Outbound, key_fetcher};
-use crate::results;
+use crate::results::{self, Results};
 use crate::route::App;
 use crate::shell::Shell;
 use crate::telemetry::{CoreCounters, Telemetry};
 use crate::token::TokenKeeper;
+
+/// As whom orders calls inventory, and what for.
+const OWN_CLIENT: (&str, ScopeSet) = ("service-order", ScopeSet::EMPTY.with(Scope::InventoryWrite));
 
 /// A service that listens.
 #[derive(Debug)]
@@ -122,10 +127,8 @@ pub fn start(config: ServiceConfig) -> Result<Started, ServeError> {
         ServiceKind::Gateway => start_gateway(config),
         ServiceKind::Orders => start_orders(config),
         ServiceKind::Inventory => start_inventory(config),
+        ServiceKind::All => start_all(config),
         ServiceKind::Results => Err(results::cannot_serve()),
-        _ => Err(ServeError::Config(
-            "this service is not built yet".to_string(),
-        )),
     }
 }
 
@@ -148,35 +151,55 @@ fn start_gateway(config: ServiceConfig) -> Result<Started, ServeError> {
     })
 }
 
+fn start_orders(config: ServiceConfig) -> Result<Started, ServeError> {
+    let outbound = Outbound::load(&config)?;
+    let Some(address) = config.inventory.as_deref() else {
+        let text = "orders reserves at the inventory service; give --inventory URL";
+        return Err(ServeError::Config(text.to_string()));
+    };
+    let inventory = outbound.upstream("--inventory", address)?;
+    let keys = keys(&config, &outbound)?;
+    let token = own_token(&config, &outbound)?;
+    let mut checks: Vec<Check> = Vec::new();
+    if let Some(keeper) = token.clone() {
+        checks.push(Box::new(move || keeper.missing()));
+    }
+    let shared = orders::Shared::new(config.orders_retained, plan(&config)?.workers());
+    launch(config, keys, checks, move |core, _counters| {
+        let upstream = Upstream::new(core, inventory.clone());
+        shared.app(core.index, Stock::remote(core, upstream, token.clone()))
+    })
+}
+
 fn start_inventory(config: ServiceConfig) -> Result<Started, ServeError> {
-    let stock = inventory::open(&config.stock)?;
     let outbound = Outbound::load(&config)?;
     let keys = keys(&config, &outbound)?;
+    let stock = inventory::open(&config.stock)?;
     launch(config, keys, Vec::new(), move |_core, _counters| {
         InventoryApp::new(Arc::clone(&stock))
     })
 }
 
-fn start_orders(config: ServiceConfig) -> Result<Started, ServeError> {
-    let outbound = Outbound::load(&config)?;
-    let address = config.inventory.as_deref().ok_or_else(|| {
-        ServeError::Config("orders needs --inventory ADDRESS: it reserves there".to_string())
-    })?;
-    let upstream = outbound.upstream("--inventory", address)?;
-    let keys = keys(&config, &outbound)?;
-    let token = own_token(&config, &outbound)?;
-    let mut checks: Vec<Check> = Vec::new();
-    if let Some(token) = token.clone() {
-        checks.push(Box::new(move || token.missing()));
-    }
+fn start_all(config: ServiceConfig) -> Result<Started, ServeError> {
+    let issuer = Arc::new(Issuer::load(&config)?);
+    let keys = match config.profile.token {
+        TokenCheck::Ignore => KeyRing::unused(),
+        TokenCheck::Verify | TokenCheck::VerifyScopes => KeyRing::own(issuer.verifier()),
+    };
+    let stock = inventory::open(&config.stock)?;
     let shared = orders::Shared::new(config.orders_retained, plan(&config)?.workers());
-    launch(config, keys, checks, move |core, _counters| {
-        let upstream = Upstream::new(core, upstream.clone());
-        shared.app(core.index, Stock::remote(core, upstream, token.clone()))
+    launch(config, Arc::new(keys), Vec::new(), move |core, counters| {
+        All {
+            ping: Ping::new(Arc::clone(counters)),
+            orders: shared.app(core.index, Stock::local(Arc::clone(&stock))),
+            inventory: InventoryApp::new(Arc::clone(&stock)),
+            auth: Auth::new(Arc::clone(&issuer)),
+            results: Results,
+        }
     })
 }
 
-/// The token that orders shows to inventory; none where inventory does not look at it.
+/// The token with which orders calls inventory, where inventory looks at tokens.
 fn own_token(
     config: &ServiceConfig,
     outbound: &Outbound,
@@ -184,11 +207,20 @@ fn own_token(
     if config.upstream().token == TokenCheck::Ignore {
         return Ok(None);
     }
-    let scopes = ScopeSet::from_iter([Scope::InventoryWrite]);
-    let secret = config.file(None, "--state", "clients/service-order.secret")?;
-    let base = config.auth_base();
-    let keeper = TokenKeeper::start("service-order", scopes, secret, &base, outbound)?;
+    let (client, scopes) = OWN_CLIENT;
+    let given = config.client_secret.as_deref();
+    let secret = config.file(
+        given,
+        "--client-secret",
+        &format!("clients/{client}.secret"),
+    )?;
+    let keeper = TokenKeeper::start(client, scopes, secret, &config.auth_base(), outbound)?;
     Ok(Some(Arc::new(keeper)))
+}
+
+fn plan(config: &ServiceConfig) -> Result<CorePlan, ServeError> {
+    CorePlan::new(config.workers, config.cores.as_deref(), config.driver)
+        .map_err(|error| ServeError::Start(error.to_string()))
 }
 
 /// The keys that a service verifies tokens with: none where it does not look at them.
@@ -242,12 +274,6 @@ fn launch<A: App>(
     let running = runtime::launch(plan, main, Some(admin), make_shell, |core| pages.on(core))
         .map_err(|error| ServeError::Start(error.to_string()))?;
     Ok(Started { running, service })
-}
-
-/// The workers that a configuration asks for.
-fn plan(config: &ServiceConfig) -> Result<CorePlan, ServeError> {
-    CorePlan::new(config.workers, config.cores.as_deref(), config.driver)
-        .map_err(|error| ServeError::Start(error.to_string()))
 }
 
 /// The cache of verified tokens of each core: how many entries, and what keys its hash so that a

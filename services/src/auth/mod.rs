@@ -69,7 +69,7 @@ impl Issuer {
                     .to_string(),
             )
         })?;
-        let mut signers = state::signers(state, config.token_alg)?;
+        let mut signers = signers(state, config.token_alg)?;
         let clients = state::clients(state)?;
         let keys = KeySet::of(&signers)
             .map_err(|error| ServeError::content(&state.join("auth"), error))?;

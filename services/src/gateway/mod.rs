@@ -10,59 +10,62 @@ pub mod ping;
 
 use std::sync::Arc;
 
-use authn::{Callers, Permit, Route, Scope, Transport};
-use proto_http::Method;
+use authn::{Callers, Permit, Route, Transport};
 use runtime::{Broken, Core, Exchange, Upstream, UpstreamConfig};
 
 use self::forward::Hop;
 use self::ping::Ping;
 use crate::config::ServiceConfig;
 use crate::error::ServeError;
+use crate::inventory::handler as inventory;
+use crate::orders::handler as orders;
 use crate::outbound::Outbound;
 use crate::results;
-use crate::route::{Param, join_routes, routes};
+use crate::route::{Param, Routed, join_routes, routes};
 use crate::telemetry::CoreCounters;
 
 /// Who may use the API from outside.
 const CALLERS: Callers = Callers::Named(&["bench-runner", "bench-ui"]);
 
-routes! {
-    impl Proxy {
-        /// Forwards a new order.
-        OrderCreate = "gateway.orders.create", Method::Post, "/api/orders",
-            (Some(Scope::OrdersWrite), CALLERS) => orders;
-        /// Forwards the reading of an order.
-        OrderRead = "gateway.orders.read", Method::Get, "/api/orders/{id}",
-            (Some(Scope::OrdersRead), CALLERS) => orders;
-        /// Forwards a reservation.
-        Reserve = "gateway.inventory.reserve", Method::Post, "/api/inventory/reservations",
-            (Some(Scope::InventoryWrite), CALLERS) => inventory;
-        /// Forwards the return of a reservation.
-        Release = "gateway.inventory.release", Method::Delete,
-            "/api/inventory/reservations/{orderId}",
-            (Some(Scope::InventoryWrite), CALLERS) => inventory;
-        /// Forwards the reading of a stock.
-        StockRead = "gateway.inventory.read", Method::Get, "/api/inventory/{sku}",
-            (Some(Scope::InventoryRead), CALLERS) => inventory;
-        /// Forwards the setting of a stock.
-        StockSet = "gateway.inventory.set", Method::Put, "/api/inventory/{sku}",
-            (Some(Scope::InventoryWrite), CALLERS) => inventory;
-        /// Forwards a new result.
-        RunCreate = "gateway.runs.create", results::RunCreate::ENTRY.method,
-            results::RunCreate::ENTRY.pattern.text(),
-            (results::RunCreate::ENTRY.scope, CALLERS) => results;
-        /// Forwards the list of results.
-        RunList = "gateway.runs.list", results::RunList::ENTRY.method,
-            results::RunList::ENTRY.pattern.text(),
-            (results::RunList::ENTRY.scope, CALLERS) => results;
-        /// Forwards the reading of a result.
-        RunRead = "gateway.runs.read", results::RunRead::ENTRY.method,
-            results::RunRead::ENTRY.pattern.text(),
-            (results::RunRead::ENTRY.scope, CALLERS) => results;
-    }
+/// A table whose lines are those of upstreams: same method, path and scope, this gateway's callers.
+macro_rules! proxied {
+    ($($(#[$doc:meta])* $marker:ident = $name:expr, $upstream:ty => $handler:path;)+) => {
+        routes! {
+            impl Proxy {
+                $(
+                    $(#[$doc])*
+                    $marker = $name,
+                        <$upstream as Routed>::ENTRY.method,
+                        <$upstream as Routed>::ENTRY.pattern.text(),
+                        (<$upstream as Routed>::ENTRY.scope, CALLERS) => $handler;
+                )+
+            }
+        }
+    };
 }
 
-async fn orders<R: Route>(
+proxied! {
+    /// Forwards a new order.
+    OrderCreate = "gateway.orders.create", orders::OrderCreate => to_orders;
+    /// Forwards the reading of an order.
+    OrderRead = "gateway.orders.read", orders::OrderRead => to_orders;
+    /// Forwards a reservation.
+    Reserve = "gateway.inventory.reserve", inventory::Reserve => to_inventory;
+    /// Forwards the return of a reservation.
+    Release = "gateway.inventory.release", inventory::Release => to_inventory;
+    /// Forwards the reading of a stock.
+    StockRead = "gateway.inventory.read", inventory::StockRead => to_inventory;
+    /// Forwards the setting of a stock.
+    StockSet = "gateway.inventory.set", inventory::StockSet => to_inventory;
+    /// Forwards a new result.
+    RunCreate = "gateway.runs.create", results::RunCreate => to_results;
+    /// Forwards the list of results.
+    RunList = "gateway.runs.list", results::RunList => to_results;
+    /// Forwards the reading of a result.
+    RunRead = "gateway.runs.read", results::RunRead => to_results;
+}
+
+async fn to_orders<R: Route>(
     proxy: &Proxy,
     _permit: Permit<'_, R>,
     _param: Param,
@@ -71,7 +74,7 @@ async fn orders<R: Route>(
     proxy.orders.forward(exchange).await
 }
 
-async fn inventory<R: Route>(
+async fn to_inventory<R: Route>(
     proxy: &Proxy,
     _permit: Permit<'_, R>,
     _param: Param,
@@ -80,7 +83,7 @@ async fn inventory<R: Route>(
     proxy.inventory.forward(exchange).await
 }
 
-async fn results<R: Route>(
+async fn to_results<R: Route>(
     proxy: &Proxy,
     _permit: Permit<'_, R>,
     _param: Param,

@@ -1,0 +1,75 @@
+//! All services in one process behind one listener, calling each other in memory: the single
+//! server, and the way to price the edge alone.
+//!
+//! It owns only the joining. Every route is the one of its service with its own permit; there is no
+//! gateway in between, so a route's callers are its service's. Tokens are verified with the keys
+//! that the process itself signs with.
+
+use crate::auth::Auth;
+use crate::gateway::ping::Ping;
+use crate::inventory::handler::InventoryApp;
+use crate::orders::handler::OrdersApp;
+use crate::results::Results;
+use crate::route::join_routes;
+
+/// Every service on one core.
+pub struct All {
+    /// Ping, which the gateway answers elsewhere.
+    pub ping: Ping,
+    /// Orders, with the stock of this process.
+    pub orders: OrdersApp,
+    /// The stock.
+    pub inventory: InventoryApp,
+    /// The authorization server.
+    pub auth: Auth,
+    /// What says that there are no results yet.
+    pub results: Results,
+}
+
+join_routes! {
+    impl All {
+        ping: Ping,
+        orders: OrdersApp,
+        inventory: InventoryApp,
+        auth: Auth,
+        results: Results,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proto_http::Method;
+
+    use super::*;
+    use crate::route::{App, Found, find};
+
+    #[test]
+    fn every_route_of_every_service_is_found_where_its_table_says() {
+        let mut index = 0;
+        for table in [
+            Ping::ROUTES,
+            OrdersApp::ROUTES,
+            InventoryApp::ROUTES,
+            Auth::ROUTES,
+            Results::ROUTES,
+        ] {
+            for entry in table {
+                let path = entry.pattern.text().replace('{', "x").replace('}', "");
+                match find(All::ROUTES, entry.method, path.as_bytes()) {
+                    Found::Route(found, _) => assert_eq!(found, index, "{path}"),
+                    other => panic!("{path}: {other:?}"),
+                }
+                index += 1;
+            }
+        }
+        assert_eq!(find(All::ROUTES, Method::Get, b"/api"), Found::Missing);
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<&str> = All::ROUTES.iter().map(|entry| entry.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), All::ROUTES.len());
+    }
+}
