@@ -11,7 +11,6 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
-mod all;
 pub mod auth;
 pub mod config;
 pub mod gateway;
@@ -26,10 +25,14 @@ pub mod route;
 pub mod shell;
 pub mod telemetry;
 
+mod all;
+mod assemble;
 mod error;
 mod files;
 mod inbound;
 mod keeper;
+mod kind;
+mod launch;
 mod once_map;
 pub mod outbound;
 pub mod published;
@@ -37,6 +40,7 @@ mod serve;
 mod sync;
 pub mod token;
 
-pub use config::{KeySource, LimitOverrides, ServiceConfig, ServiceKind};
+pub use config::{KeySource, LimitOverrides, ServiceConfig};
 pub use error::ServeError;
+pub use kind::ServiceKind;
 pub use serve::{Started, serve, start};

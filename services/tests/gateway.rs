@@ -375,3 +375,43 @@ fn an_upstream_is_closed_when_its_client_goes() {
     drop(client);
     told.recv_timeout(SOON).unwrap();
 }
+
+#[test]
+fn a_drain_finishes_what_is_in_flight_and_says_so() {
+    for driver in DRIVERS {
+        let lab = Lab::new();
+        let (tell, told) = mpsc::channel();
+        let addr = upstream(move |mut stream| {
+            read_head(&mut stream).unwrap();
+            tell.send(()).unwrap();
+            thread::sleep(Duration::from_millis(300));
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate")
+                .unwrap();
+        });
+        let server = gateway(&lab, driver, Some(addr));
+        let admin = server.admin_url("/readyz");
+        let mut client = TcpStream::connect(server.addr()).unwrap();
+        client.set_read_timeout(Some(SOON)).unwrap();
+        client
+            .write_all(b"GET /api/orders/1 HTTP/1.1\r\nHost: a\r\n\r\n")
+            .unwrap();
+        told.recv_timeout(SOON).unwrap();
+        let probe = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(100));
+            support::Client { tls: None }.get(&admin, &[]).unwrap()
+        });
+        let report = server.drain();
+        assert_eq!(report.cut, 0);
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.ends_with("late"),
+            "{answer}"
+        );
+        assert_eq!(field(&answer, "connection"), Some("close"));
+        let probed = probe.join().unwrap();
+        assert_eq!(probed.status, 503);
+        assert!(String::from_utf8(probed.body).unwrap().contains("draining"));
+    }
+}

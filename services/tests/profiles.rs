@@ -153,3 +153,23 @@ fn every_profile_asks_for_what_it_says() {
 fn the_same_on_epoll() {
     run(DriverChoice::Epoll);
 }
+
+#[test]
+fn a_revoked_certificate_does_not_get_past_the_handshake() {
+    let lab = Lab::new();
+    lab.signer();
+    lab.revoke(&["stranger"]);
+    for profile in Profile::ALL
+        .into_iter()
+        .filter(|p| p.transport == Transport::Mutual)
+    {
+        let mut config = lab.config(ServiceKind::Gateway, profile);
+        config.orders = Some("127.0.0.1:1".to_string());
+        let server = start(config);
+        let url = format!("{}/api/ping", server.url());
+        let revoked = lab.client(profile.transport, Some("stranger"));
+        assert!(revoked.get(&url, &[]).is_err(), "{}", profile.label());
+        let other = lab.client(profile.transport, Some("bench-ui"));
+        assert!(other.get(&url, &[]).is_ok(), "{}", profile.label());
+    }
+}

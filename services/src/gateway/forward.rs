@@ -9,14 +9,12 @@
 //! response was complete. An upstream that breaks in the middle of a response breaks the client's
 //! connection too: a cut answer must not look like a whole one.
 
-use std::cell::RefCell;
-use std::io::Write;
-use std::net::IpAddr;
-
 use proto_http::{AnswerBody, Ask, BodyLength, Method, Version};
 use runtime::{BodyError, Broken, Call, ClientError, Exchange, Request, Upstream};
 
 use super::fields::{Direction, names_us, passes};
+use super::lists::{Field, FieldLists};
+use super::seen::Seen;
 use crate::problem::{self, Problem};
 
 /// Bodies up to here are collected and leave in one write with their head; a TLS record is as
@@ -27,8 +25,6 @@ const WHOLE_BYTES_MAX: usize = 16 * 1024;
 const PSEUDONYM: &[u8] = b"tollgate";
 const VIA_10: &[u8] = b"1.0 tollgate";
 const VIA_11: &[u8] = b"1.1 tollgate";
-
-type Field<'a> = (&'a str, &'a [u8]);
 
 /// One upstream of this gateway on one core.
 #[derive(Debug)]
@@ -328,39 +324,6 @@ fn ask<'a>(request: &Request<'a>, fields: &'a [Field<'a>], body: AnswerBody<'a>)
     }
 }
 
-/// What this gateway itself saw of the client, as the value of `Forwarded` (RFC 7239).
-struct Seen {
-    bytes: [u8; SEEN_BYTES_MAX],
-    length: usize,
-}
-
-/// `for="[` an IPv6 address of at most 45 bytes `]";proto=https`, rounded up.
-const SEEN_BYTES_MAX: usize = 80;
-
-impl Seen {
-    fn new(peer: IpAddr, tls: bool) -> Seen {
-        let mut seen = Seen {
-            bytes: [0; SEEN_BYTES_MAX],
-            length: 0,
-        };
-        let proto = if tls { "https" } else { "http" };
-        let mut rest = seen.bytes.as_mut_slice();
-        // RFC 7239 section 6: an IPv6 address stands in brackets and quotes.
-        let written = match peer {
-            IpAddr::V4(ip) => write!(rest, "for={ip};proto={proto}"),
-            IpAddr::V6(ip) => write!(rest, "for=\"[{ip}]\";proto={proto}"),
-        };
-        written.expect("the longest address fits");
-        let left = rest.len();
-        seen.length = SEEN_BYTES_MAX - left;
-        seen
-    }
-
-    fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
-    }
-}
-
 /// Path and query as sent: a target in absolute form named this gateway, not the upstream.
 fn origin_form<'a>(request: &Request<'a>) -> &'a [u8] {
     let target = request.target();
@@ -386,57 +349,4 @@ fn announced_length(call: &Call) -> Option<u64> {
         .ok()?
         .parse()
         .ok()
-}
-
-/// Emptied lists of fields, kept for the next message so that forwarding allocates nothing.
-#[derive(Debug, Default)]
-struct FieldLists(RefCell<Vec<Vec<Field<'static>>>>);
-
-/// Lists kept; a core has seldom more requests between begin and send.
-const LISTS_MAX: usize = 64;
-
-impl FieldLists {
-    fn take<'a>(&self) -> Vec<Field<'a>> {
-        self.0.borrow_mut().pop().unwrap_or_default()
-    }
-
-    fn give(&self, mut list: Vec<Field<'_>>) {
-        list.clear();
-        // An empty list borrows nothing; collecting it in place is how safe code says so.
-        let list: Vec<Field<'static>> = list.into_iter().map(|_| ("", b"".as_slice())).collect();
-        let mut kept = self.0.borrow_mut();
-        if kept.len() < LISTS_MAX {
-            kept.push(list);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn clients_are_told_as_rfc_7239_says() {
-        let seen = |ip: &str, tls| {
-            String::from_utf8(Seen::new(ip.parse().unwrap(), tls).as_bytes().to_vec()).unwrap()
-        };
-        assert_eq!(seen("192.0.2.43", true), "for=192.0.2.43;proto=https");
-        assert_eq!(seen("::1", false), "for=\"[::1]\";proto=http");
-        let longest = "1111:2222:3333:4444:5555:6666:7777:8888";
-        assert_eq!(
-            seen(longest, true),
-            format!("for=\"[{longest}]\";proto=https")
-        );
-    }
-
-    #[test]
-    fn lists_keep_their_memory() {
-        let lists = FieldLists::default();
-        let text = String::from("x");
-        let mut list: Vec<Field<'_>> = lists.take();
-        list.extend((0..40).map(|_| (text.as_str(), text.as_bytes())));
-        let room = list.capacity();
-        lists.give(list);
-        assert_eq!(lists.take().capacity(), room);
-    }
 }

@@ -6,7 +6,9 @@
 
 mod fields;
 mod forward;
+mod lists;
 pub mod ping;
+mod seen;
 
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! # What is remembered
-//! The newest `reservations_retained` decisions ([`OnceMap`]); one of more than three SKUs takes
+//! The newest `reservations_retained` decisions (`OnceMap`); one of more than three SKUs takes
 //! the room of one more for every six further SKUs. A held reservation that is forgotten is final:
 //! its goods are settled, a release of it finds nothing, and its order id is new again. The books
 //! balance: supplied = available + held + settled, whenever no call is under way.

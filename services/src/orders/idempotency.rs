@@ -9,7 +9,7 @@
 //!                  -> FREE (the claim was dropped: refused, failed, or the request broken off)
 //! ```
 //!
-//! A key belongs to its client. The newest `keys_retained` are remembered ([`OnceMap`]); an older
+//! A key belongs to its client. The newest `keys_retained` are remembered (`OnceMap`); an older
 //! key is new again. Keys and bodies are remembered as 128 bits of two keyed hashes, seeded
 //! anew at each start: nobody outside can make two of them meet.
 

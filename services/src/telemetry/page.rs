@@ -5,14 +5,15 @@
 //! values are rendered even where they are zero, so that a rate is defined from the first scrape
 //! on.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use metrics_export::prometheus::{Durations, Page, REQUEST_DURATION_BOUNDS_NS};
 
 use super::{
-    CacheUse, ConnectionKind, DECISIONS, STATUSES, TOKEN_RESULTS, Telemetry, process, token_label,
+    CacheUse, ConnectionKind, CoreCounters, DECISIONS, STATUSES, TOKEN_RESULTS, Telemetry, process,
+    token_label,
 };
-use crate::route::method_name;
+use crate::route::{Entry, method_name};
 
 /// Adds requests, token verifications, policy decisions and connections.
 pub fn requests(telemetry: &Telemetry, page: &mut Page) {
@@ -21,18 +22,30 @@ pub fn requests(telemetry: &Telemetry, page: &mut Page) {
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
-    let mut durations = page.histogram(
+    durations(telemetry.routes, &cores, page);
+    tokens(&cores, page);
+    decisions(&cores, page);
+    page.counter(
+        "tollgate_ping_body_bytes_total",
+        "Body bytes that ping read.",
+    )
+    .value(
+        &[],
+        cores.iter().map(|core| core.body_bytes.read()).sum::<u64>(),
+    );
+    connections(&cores, page);
+}
+
+fn durations(routes: &[Entry], cores: &[Arc<CoreCounters>], page: &mut Page) {
+    let mut family = page.histogram(
         "http_server_request_duration_seconds",
         "Time from a request's arrival to its answer, by route and status.",
     );
-    for route in 0..=telemetry.routes.len() {
+    for route in 0..=routes.len() {
         // A request that no route took has neither a known method nor a path fit for a label.
-        let (method, path) = telemetry
-            .routes
-            .get(route)
-            .map_or(("_OTHER", "unmatched"), |entry| {
-                (method_name(entry.method), entry.pattern.text())
-            });
+        let (method, path) = routes.get(route).map_or(("_OTHER", "unmatched"), |entry| {
+            (method_name(entry.method), entry.pattern.text())
+        });
         for (slot, status) in STATUSES.iter().enumerate() {
             let mut counts = [0; REQUEST_DURATION_BOUNDS_NS.len() + 1];
             let mut sum_ns = 0u64;
@@ -45,31 +58,34 @@ pub fn requests(telemetry: &Telemetry, page: &mut Page) {
                 }
                 sum_ns = sum_ns.wrapping_add(series.sum_ns.read());
             }
-            if counts.iter().any(|&count| count > 0) {
-                let status = if *status == 0 {
-                    "other".to_string()
-                } else {
-                    status.to_string()
-                };
-                let labels = [
-                    ("http_request_method", method),
-                    ("http_route", path),
-                    ("http_response_status_code", status.as_str()),
-                ];
-                let bounds_ns = &REQUEST_DURATION_BOUNDS_NS;
-                durations.durations(
-                    &labels,
-                    &Durations {
-                        bounds_ns,
-                        counts: &counts,
-                        sum_ns,
-                    },
-                );
+            if counts.iter().all(|&count| count == 0) {
+                continue;
             }
+            let status = if *status == 0 {
+                "other".to_string()
+            } else {
+                status.to_string()
+            };
+            let labels = [
+                ("http_request_method", method),
+                ("http_route", path),
+                ("http_response_status_code", status.as_str()),
+            ];
+            let bounds_ns = &REQUEST_DURATION_BOUNDS_NS;
+            family.durations(
+                &labels,
+                &Durations {
+                    bounds_ns,
+                    counts: &counts,
+                    sum_ns,
+                },
+            );
         }
     }
+}
 
-    let mut tokens = page.counter(
+fn tokens(cores: &[Arc<CoreCounters>], page: &mut Page) {
+    let mut family = page.counter(
         "tollgate_token_verifications_total",
         "Presented tokens by result, and by whether the cache of verified tokens answered.",
     );
@@ -79,45 +95,41 @@ pub fn requests(telemetry: &Telemetry, page: &mut Page) {
             let sum = cores
                 .iter()
                 .map(|core| core.tokens[cache as usize][index].read());
-            tokens.value(&labels, sum.sum::<u64>());
+            family.value(&labels, sum.sum::<u64>());
         }
     }
+}
 
-    let mut decisions = page.counter(
+fn decisions(cores: &[Arc<CoreCounters>], page: &mut Page) {
+    let mut family = page.counter(
         "tollgate_policy_decisions_total",
         "Decisions of the policy: how far a permitted request was checked, or why it was refused.",
     );
     for (index, decision) in DECISIONS.iter().enumerate() {
         let sum = cores.iter().map(|core| core.decisions[index].read());
-        decisions.value(&[("decision", *decision)], sum.sum::<u64>());
+        family.value(&[("decision", *decision)], sum.sum::<u64>());
     }
+}
 
-    page.counter(
-        "tollgate_ping_body_bytes_total",
-        "Body bytes that ping read.",
-    )
-    .value(
-        &[],
-        cores.iter().map(|core| core.body_bytes.read()).sum::<u64>(),
-    );
-
-    let mut connections = page.counter(
+fn connections(cores: &[Arc<CoreCounters>], page: &mut Page) {
+    let mut family = page.counter(
         "tollgate_connections_total",
         "Connections ready for requests, by what they negotiated.",
     );
-    for (kind, count) in merged(cores.iter().map(|core| {
+    let of_core = |core: &Arc<CoreCounters>| {
         core.connections
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
-    })) {
+    };
+    for (kind, count) in merged(cores.iter().map(of_core)) {
         let labels = [
             ("tls_version", kind.version),
             ("cipher_suite", kind.suite),
             ("handshake", kind.handshake),
             ("client_certificate", kind.client_certificate),
         ];
-        connections.value(&labels, count);
+        family.value(&labels, count);
     }
 }
 

@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use authn::material::{CertifiedKey, ClientMaterial, certificates};
-use authn::pki::{Authority, Request};
+use authn::pki::{Authority, Request, Revoked, serial_of};
 use authn::tls::{TlsOptions, client_config};
 use authn::{Algorithm, NewClaims, Profile, ScopeSet, Signer, Transport};
 use metrics_export::prometheus::Scrape;
@@ -73,6 +73,22 @@ impl Lab {
         let issued = self.authority.issue(&request, now_s()).unwrap();
         self.write(&format!("{path}.crt"), issued.cert_pem.as_bytes());
         self.write(&format!("{path}.key"), issued.key_pem.as_bytes());
+    }
+
+    /// Revokes the certificates of these clients.
+    pub fn revoke(&self, clients: &[&str]) {
+        let revoked: Vec<Revoked> = clients
+            .iter()
+            .map(|name| Revoked {
+                serial: serial_of(&self.read(&format!("clients/{name}.crt"))).unwrap(),
+                at_s: now_s(),
+            })
+            .collect();
+        let list = self
+            .authority
+            .revocation_list(&revoked, 1, now_s(), 1)
+            .unwrap();
+        self.write("ca/ca.crl", list.as_bytes());
     }
 
     pub fn path(&self) -> &Path {
@@ -193,9 +209,14 @@ impl Server {
         self.started.addr()
     }
 
+    pub fn admin_url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.started.admin().unwrap())
+    }
+
     pub fn admin_get(&self, path: &str) -> Response {
-        let url = format!("http://{}{path}", self.started.admin().unwrap());
-        Client { tls: None }.get(&url, &[]).unwrap()
+        Client { tls: None }
+            .get(&self.admin_url(path), &[])
+            .unwrap()
     }
 
     /// The sum of a metric over all series with these labels; zero if there is none.

@@ -10,6 +10,9 @@
 //! and is not a dot segment. `%2f`, `//`, `/../` and their kin are therefore nobody's route and are
 //! never sent upstream.
 
+mod macros;
+mod pattern;
+
 use std::future::Future;
 
 use authn::{Callers, Scope};
@@ -17,6 +20,9 @@ use proto_http::Method;
 use runtime::{Broken, Exchange};
 
 use crate::guard::{Guard, Session};
+
+pub(crate) use self::macros::{join_routes, routes};
+pub use self::pattern::{Param, Pattern};
 
 /// One line of a route table.
 #[derive(Debug, Clone, Copy)]
@@ -89,9 +95,9 @@ pub fn find(table: &'static [Entry], method: Method, path: &[u8]) -> Found {
             continue;
         };
         match known {
-            Some(text) if text != entry.pattern.text => break,
+            Some(text) if text != entry.pattern.text() => break,
             _ if entry.method == wanted => return Found::Route(index, param),
-            _ => known = Some(entry.pattern.text),
+            _ => known = Some(entry.pattern.text()),
         }
     }
     known.map_or(Found::Missing, Found::Method)
@@ -102,7 +108,7 @@ pub fn find(table: &'static [Entry], method: Method, path: &[u8]) -> Found {
 #[must_use]
 pub fn allow(table: &[Entry], pattern: &str) -> String {
     let mut value = String::new();
-    for entry in table.iter().filter(|entry| entry.pattern.text == pattern) {
+    for entry in table.iter().filter(|entry| entry.pattern.text() == pattern) {
         if !value.is_empty() {
             value.push_str(", ");
         }
@@ -131,98 +137,6 @@ pub const fn method_name(method: Method) -> &'static str {
     }
 }
 
-/// A path with at most one `{parameter}`, which spans exactly one segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pattern {
-    text: &'static str,
-    /// Where the parameter starts, or the length of the text where there is none.
-    prefix: usize,
-    /// Where the text goes on behind the parameter.
-    rest: usize,
-}
-
-impl Pattern {
-    /// Reads a pattern such as `/api/orders/{id}`. Meant for constants: a bad pattern stops the
-    /// build.
-    #[must_use]
-    pub const fn new(text: &'static str) -> Pattern {
-        let bytes = text.as_bytes();
-        assert!(
-            !bytes.is_empty() && bytes[0] == b'/',
-            "a pattern starts with a slash"
-        );
-        let (mut prefix, mut rest, mut at) = (bytes.len(), bytes.len(), 0);
-        while at < bytes.len() {
-            if bytes[at] == b'{' {
-                assert!(prefix == bytes.len(), "a pattern has one parameter at most");
-                assert!(bytes[at - 1] == b'/', "a parameter is a whole segment");
-                prefix = at;
-            } else if bytes[at] == b'}' {
-                assert!(prefix < at, "a parameter opens before it closes");
-                rest = at + 1;
-                assert!(
-                    rest == bytes.len() || bytes[rest] == b'/',
-                    "a parameter is a whole segment"
-                );
-            }
-            at += 1;
-        }
-        Pattern { text, prefix, rest }
-    }
-
-    /// The pattern as written; the `http_route` of metrics.
-    #[must_use]
-    pub const fn text(&self) -> &'static str {
-        self.text
-    }
-
-    /// The parameter's place in `path` (empty where there is none) if the path fits this pattern.
-    #[must_use]
-    pub fn fits(&self, path: &[u8]) -> Option<Param> {
-        let text = self.text.as_bytes();
-        if self.prefix == text.len() {
-            return (path == text).then_some(Param { start: 0, end: 0 });
-        }
-        let tail = &text[self.rest..];
-        let end = path.len().checked_sub(tail.len())?;
-        if end <= self.prefix || path[..self.prefix] != text[..self.prefix] || &path[end..] != tail
-        {
-            return None;
-        }
-        let value = &path[self.prefix..end];
-        if !value.iter().copied().all(is_unreserved) || value == b"." || value == b".." {
-            return None;
-        }
-        // A head's limit is far below 4 GiB, so the positions fit.
-        Some(Param {
-            start: self.prefix as u32,
-            end: end as u32,
-        })
-    }
-}
-
-/// RFC 3986 section 2.3.
-const fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
-}
-
-/// Where the parameter stands in the request's path. It is a place and not a slice so that it
-/// outlives the reading of the body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Param {
-    start: u32,
-    end: u32,
-}
-
-impl Param {
-    /// The parameter in the same path that was matched; empty for any other.
-    #[must_use]
-    pub fn of<'a>(&self, path: &'a [u8]) -> &'a [u8] {
-        path.get(self.start as usize..self.end as usize)
-            .unwrap_or_default()
-    }
-}
-
 /// Puts tables one behind the other, for a process that serves them all. `N` is the sum of their
 /// lengths.
 #[must_use]
@@ -241,131 +155,6 @@ pub const fn concat<const N: usize>(tables: &[&[Entry]]) -> [Entry; N] {
     assert!(at == N, "the length is the sum of the tables' lengths");
     all
 }
-
-/// Builds a route table: a marker type for each route, the constant table, and the dispatch.
-///
-/// ```text
-/// routes! {
-///     impl Orders {
-///         /// Takes an order.
-///         OrderCreate = "orders.create", Method::Post, "/api/orders",
-///             (Some(Scope::OrdersWrite), Callers::Named(&["gateway", "bench-runner"]))
-///             => handler::create;
-///         /// No token is asked for here under any profile.
-///         Keys = "auth.jwks", Method::Get, "/.well-known/jwks.json", open => handler::keys;
-///     }
-/// }
-/// ```
-/// A handler is `async fn(&Orders, Permit<'_, OrderCreate>, Param, &mut Exchange<'_>)` and returns
-/// `Result<(), Broken>`.
-macro_rules! routes {
-    (@entry $name:expr, $method:expr, $path:expr, open) => {
-        $crate::route::routes!(@line $name, $method, $path, None, authn::Callers::Any, true)
-    };
-    (@entry $name:expr, $method:expr, $path:expr, ($scope:expr, $callers:expr)) => {
-        $crate::route::routes!(@line $name, $method, $path, $scope, $callers, false)
-    };
-    (@line $name:expr, $method:expr, $path:expr, $scope:expr, $callers:expr, $open:expr) => {
-        $crate::route::Entry {
-            name: $name,
-            method: $method,
-            pattern: $crate::route::Pattern::new($path),
-            scope: $scope,
-            callers: $callers,
-            open: $open,
-        }
-    };
-    (impl $app:ty {
-        $($(#[$doc:meta])* $marker:ident = $name:expr, $method:expr, $path:expr, $access:tt
-            => $handler:path;)+
-    }) => {
-        $(
-            $(#[$doc])*
-            #[derive(Debug)]
-            pub enum $marker {}
-
-            impl authn::Route for $marker {
-                const NAME: &'static str = $name;
-                const SCOPE: Option<authn::Scope> = <Self as $crate::route::Routed>::ENTRY.scope;
-                const CALLERS: authn::Callers = <Self as $crate::route::Routed>::ENTRY.callers;
-            }
-
-            impl $crate::route::Routed for $marker {
-                const ENTRY: $crate::route::Entry =
-                    $crate::route::routes!(@entry $name, $method, $path, $access);
-            }
-        )+
-
-        /// The positions of the routes in the table, and behind them its length.
-        #[derive(Clone, Copy)]
-        enum Slot { $($marker,)+ Length }
-
-        impl $crate::route::App for $app {
-            const ROUTES: &'static [$crate::route::Entry] =
-                &[$(<$marker as $crate::route::Routed>::ENTRY),+];
-
-            async fn call(
-                &self,
-                index: usize,
-                param: $crate::route::Param,
-                guard: &$crate::guard::Guard,
-                session: &mut $crate::guard::Session,
-                exchange: &mut runtime::Exchange<'_>,
-            ) -> Result<(), runtime::Broken> {
-                debug_assert!(index < Slot::Length as usize, "an index comes from this table");
-                $(
-                    if index == Slot::$marker as usize {
-                        return match guard.permit::<$marker>(session, exchange) {
-                            Ok(permit) => $handler(self, permit, param, exchange).await,
-                            Err(refusal) => {
-                                refusal.answer(exchange);
-                                Ok(())
-                            }
-                        };
-                    }
-                )+
-                $crate::problem::not_found(exchange);
-                Ok(())
-            }
-        }
-    };
-}
-pub(crate) use routes;
-
-/// Makes one set of routes of several: the tables one behind the other, each with its own state.
-macro_rules! join_routes {
-    (impl $app:ty { $($part:ident: $type:ty),+ $(,)? }) => {
-        impl $crate::route::App for $app {
-            const ROUTES: &'static [$crate::route::Entry] = {
-                const LENGTH: usize = 0 $(+ <$type as $crate::route::App>::ROUTES.len())+;
-                const ALL: [$crate::route::Entry; LENGTH] =
-                    $crate::route::concat(&[$(<$type as $crate::route::App>::ROUTES),+]);
-                &ALL
-            };
-
-            async fn call(
-                &self,
-                mut index: usize,
-                param: $crate::route::Param,
-                guard: &$crate::guard::Guard,
-                session: &mut $crate::guard::Session,
-                exchange: &mut runtime::Exchange<'_>,
-            ) -> Result<(), runtime::Broken> {
-                $(
-                    let length = <$type as $crate::route::App>::ROUTES.len();
-                    if index < length {
-                        return self.$part.call(index, param, guard, session, exchange).await;
-                    }
-                    index -= length;
-                )+
-                let _ = index;
-                $crate::problem::not_found(exchange);
-                Ok(())
-            }
-        }
-    };
-}
-pub(crate) use join_routes;
 
 #[cfg(test)]
 mod tests {

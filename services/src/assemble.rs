@@ -1,0 +1,147 @@
+//! Puts each service together: its store, its keys, its upstreams, its app on each core.
+//!
+//! It owns who needs what. Everything a service needs is read and understood here, before
+//! [`launch`](crate::launch) opens a listener.
+
+use std::sync::Arc;
+
+use authn::{Scope, ScopeSet, TokenCheck};
+use runtime::Upstream;
+
+use crate::admin::Check;
+use crate::all::All;
+use crate::auth::{Auth, Issuer};
+use crate::config::ServiceConfig;
+use crate::error::ServeError;
+use crate::gateway::ping::Ping;
+use crate::gateway::{Gateway, Upstreams};
+use crate::inventory::handler::{self as inventory, InventoryApp};
+use crate::keys::{Expected, KeyRing};
+use crate::kind::ServiceKind;
+use crate::launch::{launch, plan};
+use crate::orders::handler as orders;
+use crate::orders::stock::Stock;
+use crate::outbound::{Outbound, key_fetcher};
+use crate::results::{self, Results};
+use crate::serve::Started;
+use crate::token::TokenKeeper;
+
+/// As whom orders calls inventory, and what for.
+const OWN_CLIENT: (&str, ScopeSet) = ("service-order", ScopeSet::EMPTY.with(Scope::InventoryWrite));
+
+/// Starts the service that the configuration names.
+///
+/// # Errors
+/// The first thing that is missing or cannot be used.
+pub fn assemble(config: ServiceConfig) -> Result<Started, ServeError> {
+    match config.service {
+        ServiceKind::Auth => start_auth(config),
+        ServiceKind::Gateway => start_gateway(config),
+        ServiceKind::Orders => start_orders(config),
+        ServiceKind::Inventory => start_inventory(config),
+        ServiceKind::All => start_all(config),
+        ServiceKind::Results => Err(results::cannot_serve()),
+    }
+}
+
+fn start_auth(config: ServiceConfig) -> Result<Started, ServeError> {
+    let issuer = Arc::new(Issuer::load(&config)?);
+    let keys = Arc::new(KeyRing::unused());
+    launch(config, keys, Vec::new(), move |_core, _counters| {
+        Auth::new(Arc::clone(&issuer))
+    })
+}
+
+fn start_gateway(config: ServiceConfig) -> Result<Started, ServeError> {
+    let outbound = Outbound::load(&config)?;
+    let upstreams = Upstreams::resolve(&config, &outbound)?;
+    let keys = keys(&config, &outbound)?;
+    let of_checks = upstreams.clone();
+    let checks: Vec<Check> = vec![Box::new(move || of_checks.missing())];
+    launch(config, keys, checks, move |core, counters| {
+        Gateway::new(core, &upstreams, Arc::clone(counters))
+    })
+}
+
+fn start_orders(config: ServiceConfig) -> Result<Started, ServeError> {
+    let outbound = Outbound::load(&config)?;
+    let Some(address) = config.inventory.as_deref() else {
+        let text = "orders reserves at the inventory service; give --inventory URL";
+        return Err(ServeError::Config(text.to_string()));
+    };
+    let inventory = outbound.upstream("--inventory", address)?;
+    let keys = keys(&config, &outbound)?;
+    let token = own_token(&config, &outbound)?;
+    let mut checks: Vec<Check> = Vec::new();
+    if let Some(keeper) = token.clone() {
+        checks.push(Box::new(move || keeper.missing()));
+    }
+    let shared = orders::Shared::new(config.orders_retained, plan(&config)?.workers());
+    launch(config, keys, checks, move |core, _counters| {
+        let upstream = Upstream::new(core, inventory.clone());
+        shared.app(core.index, Stock::remote(core, upstream, token.clone()))
+    })
+}
+
+fn start_inventory(config: ServiceConfig) -> Result<Started, ServeError> {
+    let outbound = Outbound::load(&config)?;
+    let keys = keys(&config, &outbound)?;
+    let stock = inventory::open(&config.stock)?;
+    launch(config, keys, Vec::new(), move |_core, _counters| {
+        InventoryApp::new(Arc::clone(&stock))
+    })
+}
+
+fn start_all(config: ServiceConfig) -> Result<Started, ServeError> {
+    let issuer = Arc::new(Issuer::load(&config)?);
+    let keys = match config.profile.token {
+        TokenCheck::Ignore => KeyRing::unused(),
+        TokenCheck::Verify | TokenCheck::VerifyScopes => KeyRing::own(issuer.verifier()),
+    };
+    let stock = inventory::open(&config.stock)?;
+    let shared = orders::Shared::new(config.orders_retained, plan(&config)?.workers());
+    launch(config, Arc::new(keys), Vec::new(), move |core, counters| {
+        All {
+            ping: Ping::new(Arc::clone(counters)),
+            orders: shared.app(core.index, Stock::local(Arc::clone(&stock))),
+            inventory: InventoryApp::new(Arc::clone(&stock)),
+            auth: Auth::new(Arc::clone(&issuer)),
+            results: Results,
+        }
+    })
+}
+
+/// The token with which orders calls inventory, where inventory looks at tokens.
+fn own_token(
+    config: &ServiceConfig,
+    outbound: &Outbound,
+) -> Result<Option<Arc<TokenKeeper>>, ServeError> {
+    if config.upstream().token == TokenCheck::Ignore {
+        return Ok(None);
+    }
+    let (client, scopes) = OWN_CLIENT;
+    let given = config.client_secret.as_deref();
+    let secret = config.file(
+        given,
+        "--client-secret",
+        &format!("clients/{client}.secret"),
+    )?;
+    let keeper = TokenKeeper::start(client, scopes, secret, &config.auth_base(), outbound)?;
+    Ok(Some(Arc::new(keeper)))
+}
+
+/// The keys that a service verifies tokens with: none where it does not look at them.
+fn keys(config: &ServiceConfig, outbound: &Outbound) -> Result<Arc<KeyRing>, ServeError> {
+    let keys = match config.profile.token {
+        TokenCheck::Ignore => KeyRing::unused(),
+        TokenCheck::Verify | TokenCheck::VerifyScopes => {
+            let expected = Expected {
+                issuer: config.issuer(),
+                audience: config.audience.clone(),
+                leeway_s: config.leeway_s,
+            };
+            KeyRing::keep(expected, key_fetcher(config.key_source(), outbound)?)?
+        }
+    };
+    Ok(Arc::new(keys))
+}

@@ -1,0 +1,101 @@
+//! From the parts of a service to its listeners: the core plan, the guard and the shell on each
+//! core, the admin pages, the limits.
+
+use std::sync::Arc;
+
+use authn::{Profile, TokenCache, TokenCheck};
+use runtime::{Core, CorePlan, Endpoint, ServerLimits};
+
+use crate::admin::{AdminPages, Check};
+use crate::config::{LimitOverrides, ServiceConfig};
+use crate::error::ServeError;
+use crate::guard::Guard;
+use crate::inbound::server_tls;
+use crate::keys::KeyRing;
+use crate::route::App;
+use crate::serve::Started;
+use crate::shell::Shell;
+use crate::telemetry::{CoreCounters, Telemetry};
+
+/// Starts the listeners of a service whose parts are ready. `make` builds the app of one core.
+///
+/// # Errors
+/// When a file cannot be used, an address is taken, or the machine lacks what is asked for.
+pub fn launch<A: App>(
+    config: ServiceConfig,
+    keys: Arc<KeyRing>,
+    mut checks: Vec<Check>,
+    make: impl Fn(&Core, &Arc<CoreCounters>) -> A + Send + Sync + 'static,
+) -> Result<Started, ServeError> {
+    let plan = plan(&config)?;
+    let limits = limits(&config.limits);
+    let main = Endpoint {
+        addr: config.listen,
+        tls: server_tls(&config)?,
+        limits,
+    };
+    let admin = Endpoint {
+        addr: config.admin,
+        tls: None,
+        limits: ServerLimits::default(),
+    };
+
+    let own_keys = Arc::clone(&keys);
+    checks.push(Box::new(move || own_keys.missing()));
+    let telemetry = Arc::new(Telemetry::new(A::ROUTES));
+    let pages = AdminPages::new(config.clone(), Arc::clone(&telemetry), checks);
+
+    let (service, profile) = (config.service, config.profile);
+    let cache = cache_plan(&config)?;
+    let make_shell = move |core: &Core| {
+        let counters = telemetry.core();
+        let app = make(core, &counters);
+        Shell::new(app, guard(profile, &keys, cache, counters))
+    };
+    let running = runtime::launch(plan, main, Some(admin), make_shell, |core| pages.on(core))
+        .map_err(|error| ServeError::Start(error.to_string()))?;
+    Ok(Started::new(running, service))
+}
+
+/// The cache of verified tokens of each core: how many entries, and what keys its hash so that a
+/// stranger cannot aim at one place of it. None: no cache.
+fn cache_plan(config: &ServiceConfig) -> Result<Option<(usize, [u64; 2])>, ServeError> {
+    if !config.token_cache || config.profile.token == TokenCheck::Ignore {
+        return Ok(None);
+    }
+    let key = authn::cache::random_key().map_err(|error| ServeError::Start(error.to_string()))?;
+    Ok(Some((config.token_cache_entries, key)))
+}
+
+fn guard(
+    profile: Profile,
+    keys: &Arc<KeyRing>,
+    cache: Option<(usize, [u64; 2])>,
+    counters: Arc<CoreCounters>,
+) -> Guard {
+    let cache = cache.map(|(entries, key)| TokenCache::new(entries, key));
+    Guard::new(profile, Arc::clone(keys), cache, counters)
+}
+
+/// The runtime's limits with what was said otherwise.
+fn limits(given: &LimitOverrides) -> ServerLimits {
+    let mut limits = ServerLimits::default();
+    let set = |limit: &mut u64, given: Option<u64>| *limit = given.unwrap_or(*limit);
+    set(&mut limits.head_ms, given.head_ms);
+    set(&mut limits.body_ms, given.body_ms);
+    set(&mut limits.idle_ms, given.idle_ms);
+    set(&mut limits.handshake_ms, given.handshake_ms);
+    set(&mut limits.write_ms, given.write_ms);
+    set(&mut limits.http.body_bytes_max, given.body_bytes_max);
+    limits.connections_max = given.connections_max.unwrap_or(limits.connections_max);
+    limits
+}
+
+/// Which cores get a worker.
+///
+/// # Errors
+/// When a core is not one of this process's.
+pub fn plan(config: &ServiceConfig) -> Result<CorePlan, ServeError> {
+    CorePlan::new(config.workers, config.cores.as_deref(), config.driver)
+        .map_err(|error| ServeError::Start(error.to_string()))
+}

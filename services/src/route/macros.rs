@@ -1,0 +1,127 @@
+//! The macros that make a route table and its dispatch out of lines of text, so that a handler can
+//! be reached in no other way than with the permit of its own line.
+
+/// Builds a route table: a marker type for each route, the constant table, and the dispatch.
+///
+/// ```text
+/// routes! {
+///     impl Orders {
+///         /// Takes an order.
+///         OrderCreate = "orders.create", Method::Post, "/api/orders",
+///             (Some(Scope::OrdersWrite), Callers::Named(&["gateway", "bench-runner"]))
+///             => handler::create;
+///         /// No token is asked for here under any profile.
+///         Keys = "auth.jwks", Method::Get, "/.well-known/jwks.json", open => handler::keys;
+///     }
+/// }
+/// ```
+/// A handler is `async fn(&Orders, Permit<'_, OrderCreate>, Param, &mut Exchange<'_>)` and returns
+/// `Result<(), Broken>`.
+macro_rules! routes {
+    (@entry $name:expr, $method:expr, $path:expr, open) => {
+        $crate::route::routes!(@line $name, $method, $path, None, authn::Callers::Any, true)
+    };
+    (@entry $name:expr, $method:expr, $path:expr, ($scope:expr, $callers:expr)) => {
+        $crate::route::routes!(@line $name, $method, $path, $scope, $callers, false)
+    };
+    (@line $name:expr, $method:expr, $path:expr, $scope:expr, $callers:expr, $open:expr) => {
+        $crate::route::Entry {
+            name: $name,
+            method: $method,
+            pattern: $crate::route::Pattern::new($path),
+            scope: $scope,
+            callers: $callers,
+            open: $open,
+        }
+    };
+    (impl $app:ty {
+        $($(#[$doc:meta])* $marker:ident = $name:expr, $method:expr, $path:expr, $access:tt
+            => $handler:path;)+
+    }) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug)]
+            pub enum $marker {}
+
+            impl authn::Route for $marker {
+                const NAME: &'static str = $name;
+                const SCOPE: Option<authn::Scope> = <Self as $crate::route::Routed>::ENTRY.scope;
+                const CALLERS: authn::Callers = <Self as $crate::route::Routed>::ENTRY.callers;
+            }
+
+            impl $crate::route::Routed for $marker {
+                const ENTRY: $crate::route::Entry =
+                    $crate::route::routes!(@entry $name, $method, $path, $access);
+            }
+        )+
+
+        /// The positions of the routes in the table, and behind them its length.
+        #[derive(Clone, Copy)]
+        enum Slot { $($marker,)+ Length }
+
+        impl $crate::route::App for $app {
+            const ROUTES: &'static [$crate::route::Entry] =
+                &[$(<$marker as $crate::route::Routed>::ENTRY),+];
+
+            async fn call(
+                &self,
+                index: usize,
+                param: $crate::route::Param,
+                guard: &$crate::guard::Guard,
+                session: &mut $crate::guard::Session,
+                exchange: &mut runtime::Exchange<'_>,
+            ) -> Result<(), runtime::Broken> {
+                debug_assert!(index < Slot::Length as usize, "an index comes from this table");
+                $(
+                    if index == Slot::$marker as usize {
+                        return match guard.permit::<$marker>(session, exchange) {
+                            Ok(permit) => $handler(self, permit, param, exchange).await,
+                            Err(refusal) => {
+                                refusal.answer(exchange);
+                                Ok(())
+                            }
+                        };
+                    }
+                )+
+                $crate::problem::not_found(exchange);
+                Ok(())
+            }
+        }
+    };
+}
+pub(crate) use routes;
+
+/// Makes one set of routes of several: the tables one behind the other, each with its own state.
+macro_rules! join_routes {
+    (impl $app:ty { $($part:ident: $type:ty),+ $(,)? }) => {
+        impl $crate::route::App for $app {
+            const ROUTES: &'static [$crate::route::Entry] = {
+                const LENGTH: usize = 0 $(+ <$type as $crate::route::App>::ROUTES.len())+;
+                const ALL: [$crate::route::Entry; LENGTH] =
+                    $crate::route::concat(&[$(<$type as $crate::route::App>::ROUTES),+]);
+                &ALL
+            };
+
+            async fn call(
+                &self,
+                mut index: usize,
+                param: $crate::route::Param,
+                guard: &$crate::guard::Guard,
+                session: &mut $crate::guard::Session,
+                exchange: &mut runtime::Exchange<'_>,
+            ) -> Result<(), runtime::Broken> {
+                $(
+                    let length = <$type as $crate::route::App>::ROUTES.len();
+                    if index < length {
+                        return self.$part.call(index, param, guard, session, exchange).await;
+                    }
+                    index -= length;
+                )+
+                let _ = index;
+                $crate::problem::not_found(exchange);
+                Ok(())
+            }
+        }
+    };
+}
+pub(crate) use join_routes;
