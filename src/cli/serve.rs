@@ -1,0 +1,202 @@
+//! What can be typed after `tollgate serve`. All services take the same options; one that a service
+//! has no use for is refused by `serve::command`, never ignored.
+
+use argh::FromArgs;
+
+/// Run one service of the stack, or all of them in one process.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "serve")]
+pub(crate) struct Serve {
+    #[argh(subcommand)]
+    pub(crate) service: Service,
+}
+
+macro_rules! services {
+    ($($(#[$doc:meta])* $name:ident = $word:literal, $type:ident;)*) => {
+        /// Which service to run, with its options.
+        #[derive(FromArgs, Debug)]
+        #[argh(subcommand)]
+        pub(crate) enum Service {
+            $($name($type),)*
+        }
+
+        impl Service {
+            /// The word that was typed and the options after it.
+            pub(crate) fn into_options(self) -> (&'static str, ServeOptions) {
+                match self {
+                    $(Service::$name(typed) => ($word, typed.into()),)*
+                }
+            }
+        }
+
+        $(serve_options! { $(#[$doc])* $type = $word })*
+    };
+}
+
+/// argh has no flattening, so that the one list of options is repeated for each word by a macro.
+macro_rules! serve_options {
+    ($(#[$doc:meta])* $type:ident = $word:literal) => {
+        $(#[$doc])*
+        #[derive(FromArgs, Debug)]
+        #[argh(subcommand, name = $word)]
+        pub(crate) struct $type {
+            /// security profile S0 to S5, or TRANSPORT+CHECK (else SEC_PROFILE, else S2)
+            #[argh(option)]
+            profile: Option<String>,
+            /// address and port to serve (default: the port table, on 127.0.0.1)
+            #[argh(option)]
+            listen: Option<String>,
+            /// address and port of /livez, /readyz and /metrics (default: the port + 1000)
+            #[argh(option)]
+            admin: Option<String>,
+            /// state directory with keys and certificates
+            #[argh(option)]
+            state: Option<String>,
+            /// worker threads, one a core (default: 1)
+            #[argh(option)]
+            workers: Option<usize>,
+            /// cores to run on, such as 0 or 0,2-3
+            #[argh(option)]
+            cores: Option<String>,
+            /// the I/O driver: auto or epoll
+            #[argh(option, default = "String::from(\"auto\")")]
+            driver: String,
+            /// refuse to start where io_uring cannot be used
+            #[argh(switch)]
+            require_io_uring: bool,
+            /// serve plain HTTP on an address that is not loopback, all the same
+            #[argh(switch)]
+            allow_insecure: bool,
+            /// longest wait for requests in flight when stopping, in ms
+            #[argh(option)]
+            drain_ms: Option<u64>,
+            /// most connections at a time
+            #[argh(option)]
+            connections_max: Option<usize>,
+            /// PEM file: the server's certificate chain
+            #[argh(option)]
+            server_cert: Option<String>,
+            /// PEM file: the server's private key
+            #[argh(option)]
+            server_key: Option<String>,
+            /// PEM file: the CA whose client certificates are accepted, and whose servers are
+            #[argh(option)]
+            client_ca: Option<String>,
+            /// PEM file: revoked client certificates
+            #[argh(option)]
+            crl: Option<String>,
+            /// token keys: a file or an http(s) URL
+            #[argh(option)]
+            jwks: Option<String>,
+            /// issuer that tokens must name
+            #[argh(option)]
+            issuer: Option<String>,
+            /// audience that tokens must name
+            #[argh(option)]
+            audience: Option<String>,
+            /// keep verified tokens: on or off (default: on)
+            #[argh(option)]
+            token_cache: Option<String>,
+            /// most verified tokens kept a core
+            #[argh(option)]
+            token_cache_entries: Option<usize>,
+            /// allow TLS session resumption (off unless given)
+            #[argh(switch)]
+            resumption: bool,
+            /// auth: signature of tokens: es256, eddsa or rs256
+            #[argh(option)]
+            token_alg: Option<String>,
+            /// auth: life of a token, in seconds
+            #[argh(option)]
+            token_ttl_s: Option<u64>,
+            /// URL of the auth server
+            #[argh(option)]
+            auth: Option<String>,
+            /// gateway: URL of orders
+            #[argh(option)]
+            orders: Option<String>,
+            /// gateway and orders: URL of inventory
+            #[argh(option)]
+            inventory: Option<String>,
+            /// gateway: URL of results
+            #[argh(option)]
+            results: Option<String>,
+            /// gateway and orders: profile towards upstreams (default: the own profile)
+            #[argh(option)]
+            upstream_profile: Option<String>,
+            /// orders: how many orders are kept, newest first (default: 1000000)
+            #[argh(option)]
+            orders_retained: Option<usize>,
+            /// inventory: starting stock as SKU=N; may be repeated
+            #[argh(option)]
+            stock: Vec<String>,
+            /// end when standard input closes, as it does when the parent is gone
+            #[argh(switch)]
+            exit_with_stdin: bool,
+        }
+
+        impl From<$type> for ServeOptions {
+            fn from(typed: $type) -> ServeOptions {
+                serve_options!(@copy typed: profile listen admin state workers cores driver
+                    require_io_uring allow_insecure drain_ms connections_max server_cert server_key
+                    client_ca crl jwks issuer audience token_cache token_cache_entries resumption
+                    token_alg token_ttl_s auth orders inventory results upstream_profile
+                    orders_retained stock exit_with_stdin)
+            }
+        }
+    };
+    (@copy $typed:ident: $($field:ident)*) => {
+        ServeOptions { $($field: $typed.$field),* }
+    };
+}
+
+services! {
+    /// Run the auth server: issues access tokens and publishes their keys.
+    Auth = "auth", ServeAuth;
+    /// Run the gateway: checks every request and passes it on.
+    Gateway = "gateway", ServeGateway;
+    /// Run the order service.
+    Orders = "orders", ServeOrders;
+    /// Run the inventory service.
+    Inventory = "inventory", ServeInventory;
+    /// Run the results service (not built yet; says so and ends).
+    Results = "results", ServeResults;
+    /// Run every service in one process behind one listener.
+    All = "all", ServeAll;
+}
+
+/// The options of `tollgate serve SERVICE`, as typed.
+#[derive(Debug)]
+pub(crate) struct ServeOptions {
+    pub(crate) profile: Option<String>,
+    pub(crate) listen: Option<String>,
+    pub(crate) admin: Option<String>,
+    pub(crate) state: Option<String>,
+    pub(crate) workers: Option<usize>,
+    pub(crate) cores: Option<String>,
+    pub(crate) driver: String,
+    pub(crate) require_io_uring: bool,
+    pub(crate) allow_insecure: bool,
+    pub(crate) drain_ms: Option<u64>,
+    pub(crate) connections_max: Option<usize>,
+    pub(crate) server_cert: Option<String>,
+    pub(crate) server_key: Option<String>,
+    pub(crate) client_ca: Option<String>,
+    pub(crate) crl: Option<String>,
+    pub(crate) jwks: Option<String>,
+    pub(crate) issuer: Option<String>,
+    pub(crate) audience: Option<String>,
+    pub(crate) token_cache: Option<String>,
+    pub(crate) token_cache_entries: Option<usize>,
+    pub(crate) resumption: bool,
+    pub(crate) token_alg: Option<String>,
+    pub(crate) token_ttl_s: Option<u64>,
+    pub(crate) auth: Option<String>,
+    pub(crate) orders: Option<String>,
+    pub(crate) inventory: Option<String>,
+    pub(crate) results: Option<String>,
+    pub(crate) upstream_profile: Option<String>,
+    pub(crate) orders_retained: Option<usize>,
+    pub(crate) stock: Vec<String>,
+    pub(crate) exit_with_stdin: bool,
+}

@@ -1,0 +1,280 @@
+//! `tollgate matrix`: turns what was typed into an experiment, hands it the servers to measure, and
+//! prints the answer.
+
+mod launcher;
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use authn::Profile;
+use loadgen::matrix::{Matrix, Outcome};
+use loadgen::plan::{Cores, Protocol, Topology};
+use loadgen::report::{self, Paint};
+use loadgen::schedule::Pattern;
+use loadgen::workload::Workload;
+use metrics_export::csv;
+use metrics_export::run::Bounds;
+use runtime::process::{Shutdown, allowed_cpus, raise_file_limit};
+
+use crate::cli;
+use crate::state::StateDir;
+use crate::{Failure, pki, serve};
+
+use launcher::Launcher;
+
+/// How the answer is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Text,
+    Json,
+    Csv,
+    Quiet,
+}
+
+/// Carries out `tollgate matrix`.
+pub(crate) fn command(typed: cli::Matrix) -> Result<u8, Failure> {
+    let format = format(&typed.output_format)?;
+    let matrix = matrix(&typed)?;
+    let shutdown = Shutdown::install().map_err(Failure::failed)?;
+    raise_file_limit().map_err(|error| {
+        Failure::failed(format!(
+            "The limit of open files could not be raised: {error}."
+        ))
+    })?;
+    let folder = tempfile::Builder::new()
+        .prefix("tollgate-matrix-")
+        .tempdir()
+        .map_err(|error| {
+            Failure::failed(format!("A temporary directory could not be made: {error}."))
+        })?;
+    let mut launcher = launcher(&typed, &matrix, StateDir::create(folder.path())?)?;
+    if format == Format::Text {
+        eprintln!("{}", matrix.announcement());
+    }
+    let outcome = matrix
+        .run(&mut launcher, &|| shutdown.received().is_some())
+        .map_err(|failure| Failure::failed(format!("{failure}.")))?;
+    print(&outcome, format);
+    Ok(outcome.exit_code())
+}
+
+fn matrix(typed: &cli::Matrix) -> Result<Matrix, Failure> {
+    let profiles: Vec<Profile> = Profile::NAMED.iter().map(|(_, profile)| *profile).collect();
+    let topology = Topology::parse(&typed.topology).ok_or_else(|| {
+        Failure::usage(format!(
+            "--topology takes mesh or single, not {:?}.",
+            typed.topology
+        ))
+    })?;
+    Ok(Matrix {
+        variants: Matrix::variants_of(&profiles),
+        protocol: protocol(typed)?,
+        bounds: Bounds::default(),
+        workload: Workload::orders_create(),
+        topology,
+        cores: cores(typed)?,
+        runs: PathBuf::from(&typed.output),
+        commit: option_env!("TOLLGATE_COMMIT").map(String::from),
+        label: typed.label.clone(),
+        token_algorithm: serve::algorithm(&typed.token_alg)?.as_str().to_owned(),
+        driver: serve::driver(&typed.driver, typed.require_io_uring)?,
+        workers: serve::workers(typed.workers)?,
+    })
+}
+
+fn protocol(typed: &cli::Matrix) -> Result<Protocol, Failure> {
+    let seed = typed.seed.unwrap_or_else(seed_of_now);
+    let mut protocol = if typed.quick {
+        Protocol::quick(seed)
+    } else {
+        Protocol::standard(seed)
+    };
+    protocol.rounds = typed.rounds.unwrap_or(protocol.rounds);
+    protocol.instances = typed.instances.unwrap_or(protocol.instances);
+    protocol.connections = typed.connections;
+    protocol.rate_per_s = typed.rate;
+    if let Some(slice) = &typed.slice {
+        protocol.slice = duration("--slice", slice)?;
+    }
+    protocol.pattern = pattern(&typed.arrivals)?;
+    if protocol.rounds == 0 || protocol.instances == 0 || protocol.instances > protocol.rounds {
+        return Err(Failure::usage(
+            "--rounds must be 1 or more, and --instances between 1 and the number of rounds.",
+        ));
+    }
+    if protocol.connections == 0 {
+        return Err(Failure::usage("--connections takes 1 or more."));
+    }
+    if protocol
+        .rate_per_s
+        .is_some_and(|rate| !(rate.is_finite() && rate > 0.0))
+    {
+        return Err(Failure::usage(
+            "--rate takes a number of requests per second above 0.",
+        ));
+    }
+    Ok(protocol)
+}
+
+/// The cores as typed, and the rest of them from what this process may use.
+fn cores(typed: &cli::Matrix) -> Result<Cores, Failure> {
+    let allowed = allowed_cpus()
+        .map_err(|error| Failure::failed(format!("The usable cores are not known: {error}.")))?;
+    let given = |text: &Option<String>| text.as_deref().map(serve::cores).transpose();
+    let (servers, generator) = (given(&typed.server_cores)?, given(&typed.generator_cores)?);
+    for core in servers.iter().chain(&generator).flatten() {
+        if !allowed.contains(core) {
+            return Err(Failure::usage(format!(
+                "Core {core} is not one that this process may use; those are {allowed:?}."
+            )));
+        }
+    }
+    let taken: Vec<usize> = servers
+        .iter()
+        .chain(&generator)
+        .flatten()
+        .copied()
+        .collect();
+    let mut free = allowed.iter().copied().filter(|core| !taken.contains(core));
+    let mut one = || free.next().map(|core| vec![core]);
+    match (servers.or_else(&mut one), generator.or_else(&mut one)) {
+        (Some(servers), Some(generator)) => Ok(Cores { servers, generator }),
+        _ => Cores::split(&allowed[..allowed.len().min(1)]).map_err(Failure::failed),
+    }
+}
+
+fn launcher(typed: &cli::Matrix, matrix: &Matrix, state: StateDir) -> Result<Launcher, Failure> {
+    let algorithm = serve::algorithm(&typed.token_alg)?;
+    pki::ensure(&state)?;
+    if let Some(key) = &typed.rs256_key {
+        let pem = std::fs::read(key)
+            .map_err(|error| Failure::failed(format!("Could not read {key}: {error}.")))?;
+        state.write_private("auth/rs256.pem", &pem)?;
+    }
+    let cores: Vec<String> = matrix.cores.servers.iter().map(usize::to_string).collect();
+    let workers = matrix.workers.to_string();
+    let mut options: Vec<String> = [
+        "--workers",
+        &workers,
+        "--cores",
+        &cores.join(","),
+        "--driver",
+        &typed.driver,
+    ]
+    .map(String::from)
+    .into();
+    if typed.require_io_uring {
+        options.push("--require-io-uring".into());
+    }
+    Ok(Launcher {
+        state,
+        topology: matrix.topology,
+        options,
+        algorithm,
+    })
+}
+
+fn print(outcome: &Outcome, format: Format) {
+    let stdout = std::io::stdout();
+    let paint = Paint::choose(
+        stdout.is_terminal(),
+        std::env::var("NO_COLOR").ok().as_deref(),
+    );
+    match format {
+        Format::Text => {
+            print!("{}", report::text(&outcome.run, paint));
+            println!("\nKept in {}", outcome.directory.display());
+        }
+        Format::Json => println!("{}", outcome.run.to_json()),
+        Format::Csv => print!("{}", csv::slices(&outcome.run.slices)),
+        Format::Quiet => {}
+    }
+}
+
+fn format(name: &str) -> Result<Format, Failure> {
+    match name {
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        "csv" => Ok(Format::Csv),
+        "quiet" => Ok(Format::Quiet),
+        _ => Err(Failure::usage(format!(
+            "--output-format takes text, json, csv or quiet here, not {name:?}."
+        ))),
+    }
+}
+
+/// How arrivals are spread over time.
+pub(crate) fn pattern(name: &str) -> Result<Pattern, Failure> {
+    [Pattern::Constant, Pattern::Poisson]
+        .into_iter()
+        .find(|pattern| pattern.as_str() == name)
+        .ok_or_else(|| {
+            Failure::usage(format!(
+                "--arrivals takes constant or poisson, not {name:?}."
+            ))
+        })
+}
+
+/// A time as people write it: `250ms`, `1s`, `1.5s`, `2m`.
+pub(crate) fn duration(option: &str, text: &str) -> Result<Duration, Failure> {
+    let digits = text
+        .find(|c: char| c.is_ascii_alphabetic())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let seconds = match unit {
+        "us" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        _ => f64::NAN,
+    };
+    let starts_well = number.starts_with(|c: char| c.is_ascii_digit());
+    number
+        .parse::<f64>()
+        .ok()
+        .filter(|_| starts_well)
+        .and_then(|number| Duration::try_from_secs_f64(number * seconds).ok())
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| {
+            Failure::usage(format!(
+                "{option} takes a time with its unit, such as 250ms, 10s or 2m, not {text:?}."
+            ))
+        })
+}
+
+/// A seed for those who gave none; it is stored with the run.
+pub(crate) fn seed_of_now() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    since.as_nanos() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_need_a_unit() {
+        let good = [
+            ("250ms", 250_000),
+            ("1s", 1_000_000),
+            ("1.5s", 1_500_000),
+            ("2m", 120_000_000),
+        ];
+        for (text, micros) in good {
+            assert_eq!(
+                duration("-d", text).unwrap(),
+                Duration::from_micros(micros),
+                "{text}"
+            );
+        }
+        for text in [
+            "", "10", "s", "-1s", "1d", "0s", "1e400s", "+1s", "1 s", "infs", "soon",
+        ] {
+            assert!(duration("-d", text).is_err(), "{text:?}");
+        }
+    }
+}

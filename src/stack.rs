@@ -1,0 +1,331 @@
+//! Starts and stops servers as processes of this same binary. A child prints one line when it is
+//! ready and ends when its standard input closes, so that no child outlives its parent, even one
+//! that was killed. `tollgate up` and `tollgate matrix` both stand on this.
+
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use authn::{Profile, Transport};
+use serde::Deserialize;
+use services::ServiceKind;
+
+use crate::Failure;
+use crate::state::StateDir;
+
+/// A child that has not said that it is ready after this long is given up.
+const READY_WITHIN: Duration = Duration::from_secs(15);
+
+/// How long a child may take to end beyond its own drain time before it is killed.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// How often a stopping child is looked at.
+const STOP_POLL: Duration = Duration::from_millis(5);
+
+/// What a log shows when a child could not start: its last lines.
+const LOG_TAIL_LINES: usize = 8;
+
+/// What every service of one stack is started with.
+#[derive(Clone, Debug)]
+pub(crate) struct Launch {
+    /// The security profile that all services run under.
+    pub(crate) profile: Profile,
+    /// The services to start, in order; a service comes after those that it calls.
+    pub(crate) services: &'static [&'static str],
+    /// Use any free ports instead of the port table.
+    pub(crate) any_port: bool,
+    /// Who issues tokens, as their `iss` says; all services of the stack agree on it.
+    pub(crate) issuer: String,
+    /// Options that every service gets, such as `--workers 1`.
+    pub(crate) options: Vec<String>,
+    /// Options for one service only.
+    pub(crate) service_options: Vec<(&'static str, Vec<String>)>,
+    /// Put into the log files' names, so that stacks that share a state directory do not mix.
+    pub(crate) log_label: String,
+    /// How long the services may take to finish what is in flight when they are stopped.
+    pub(crate) drain: Duration,
+}
+
+/// The mesh: a process a service, in the order in which they need each other.
+pub(crate) const MESH: [&str; 4] = ["auth", "inventory", "orders", "gateway"];
+
+/// The single server: everything in one process.
+pub(crate) const SINGLE: [&str; 1] = ["all"];
+
+/// Running processes of one stack; dropping it stops them.
+#[derive(Debug)]
+pub(crate) struct Stack {
+    members: Vec<Member>,
+    drain: Duration,
+}
+
+/// One running service.
+#[derive(Debug)]
+pub(crate) struct Member {
+    /// Its name after `tollgate serve`.
+    pub(crate) service: &'static str,
+    /// Where it serves.
+    pub(crate) url: String,
+    /// Where its health and metrics are.
+    pub(crate) admin: SocketAddr,
+    /// The I/O driver that it runs on.
+    pub(crate) driver: String,
+    /// Its process id.
+    pub(crate) pid: u32,
+    child: Child,
+    /// Open for as long as the child shall live.
+    stdin: Option<ChildStdin>,
+    log: PathBuf,
+}
+
+/// The line that a service prints on standard output when it takes requests.
+#[derive(Deserialize)]
+struct ReadyLine {
+    ready: Ready,
+}
+
+#[derive(Deserialize)]
+struct Ready {
+    listen: SocketAddr,
+    admin: SocketAddr,
+    driver: String,
+}
+
+impl Stack {
+    /// Starts the services one after the other. When one fails, those before it are stopped.
+    pub(crate) fn start(state: &StateDir, launch: &Launch) -> Result<Stack, Failure> {
+        let mut stack = Stack {
+            members: Vec::new(),
+            drain: launch.drain,
+        };
+        for service in launch.services {
+            let member = stack.start_member(state, launch, service)?;
+            stack.members.push(member);
+        }
+        Ok(stack)
+    }
+
+    /// The running services, in the order in which they were started.
+    pub(crate) fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// The URL of a service of this stack. The single server serves all of them.
+    pub(crate) fn url(&self, service: &str) -> Option<&str> {
+        let named = self.members.iter().find(|m| m.service == service);
+        named
+            .or_else(|| self.members.iter().find(|m| m.service == "all"))
+            .map(|m| m.url.as_str())
+    }
+
+    /// The first service that ended by itself, with the end of its log.
+    pub(crate) fn fallen(&mut self) -> Option<String> {
+        self.members.iter_mut().find_map(|member| {
+            let status = member.child.try_wait().ok().flatten()?;
+            Some(format!(
+                "{} (process {}) ended: {status}. Its log ends with:\n{}",
+                member.service,
+                member.pid,
+                tail(&member.log)
+            ))
+        })
+    }
+
+    /// Stops all services, those that call first, and waits for them. True when each ended well.
+    pub(crate) fn stop(&mut self) -> bool {
+        let mut clean = true;
+        for member in self.members.iter_mut().rev() {
+            // Closing its standard input asks a child to drain; see `serve --exit-with-stdin`.
+            drop(member.stdin.take());
+            clean &= wait_or_kill(&mut member.child, self.drain + STOP_GRACE);
+        }
+        self.members.clear();
+        clean
+    }
+
+    fn start_member(
+        &self,
+        state: &StateDir,
+        launch: &Launch,
+        service: &'static str,
+    ) -> Result<Member, Failure> {
+        let log = state.path(format!("logs/{}{service}.log", launch.log_label));
+        let log_file = File::create(&log)
+            .map_err(|e| Failure::failed(format!("Could not write {}: {e}.", log.display())))?;
+        let program = std::env::current_exe()
+            .map_err(|e| Failure::failed(format!("Could not find the own program: {e}.")))?;
+        let mut child = Command::new(program)
+            .args(self.words(state, launch, service))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log_file)
+            // Ctrl-C reaches the parent only, which then stops its children in their order.
+            .process_group(0)
+            .spawn()
+            .map_err(|e| Failure::failed(format!("Could not start {service}: {e}.")))?;
+        let stdin = child.stdin.take();
+        match wait_until_ready(&mut child) {
+            Ok(ready) => Ok(Member {
+                service,
+                url: url(launch.profile, ready.listen),
+                admin: ready.admin,
+                driver: ready.driver,
+                pid: child.id(),
+                child,
+                stdin,
+                log,
+            }),
+            Err(reason) => {
+                drop(stdin);
+                wait_or_kill(&mut child, STOP_GRACE);
+                let end = tail(&log);
+                Err(Failure::failed(format!(
+                    "{service} did not start: {reason}\n{end}"
+                )))
+            }
+        }
+    }
+
+    /// The command line of one service.
+    fn words(&self, state: &StateDir, launch: &Launch, service: &'static str) -> Vec<String> {
+        let mut words: Vec<String> = ["serve", service, "--exit-with-stdin"]
+            .map(String::from)
+            .into();
+        let mut option = |name: &str, value: &str| {
+            words.push(name.into());
+            words.push(value.into());
+        };
+        option("--state", &state.root().to_string_lossy());
+        option("--profile", launch.profile.label());
+        option("--issuer", &launch.issuer);
+        let kind = ServiceKind::parse(service).filter(|_| !launch.any_port);
+        let (port, admin) = kind.map_or((0, 0), |kind| (kind.port(), kind.admin_port()));
+        option("--listen", &format!("127.0.0.1:{port}"));
+        option("--admin", &format!("127.0.0.1:{admin}"));
+        for upstream in upstreams(service) {
+            if let Some(url) = self.url(upstream) {
+                option(&format!("--{upstream}"), url);
+            }
+        }
+        words.extend(launch.options.iter().cloned());
+        let own = launch
+            .service_options
+            .iter()
+            .filter(|(name, _)| *name == service);
+        words.extend(own.flat_map(|(_, options)| options.iter().cloned()));
+        words
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Which services a service calls, as the names of the options that tell it where they are.
+fn upstreams(service: &str) -> &'static [&'static str] {
+    match service {
+        "gateway" => &["auth", "orders", "inventory"],
+        "orders" => &["auth", "inventory"],
+        "inventory" => &["auth"],
+        _ => &[],
+    }
+}
+
+/// The services' certificates are made out to loopback addresses too, so that no name is looked up.
+fn url(profile: Profile, listen: SocketAddr) -> String {
+    let scheme = if profile.transport == Transport::Plain {
+        "http"
+    } else {
+        "https"
+    };
+    format!("{scheme}://{listen}")
+}
+
+fn wait_until_ready(child: &mut Child) -> Result<Ready, String> {
+    let Some(stdout) = child.stdout.take() else {
+        return Err("its output could not be read.".into());
+    };
+    let (send, receive) = mpsc::channel();
+    // The thread ends with the child's output. It keeps reading so that the child never blocks.
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let _ = send.send(line);
+        }
+    });
+    let line = receive
+        .recv_timeout(READY_WITHIN)
+        .map_err(|error| match error {
+            mpsc::RecvTimeoutError::Timeout => {
+                format!("it was not ready after {} s.", READY_WITHIN.as_secs())
+            }
+            mpsc::RecvTimeoutError::Disconnected => String::from("it ended. Its log ends with:"),
+        })?;
+    let parsed: ReadyLine = serde_json::from_str(&line)
+        .map_err(|_| format!("it said {line:?} where its ready line was expected."))?;
+    Ok(parsed.ready)
+}
+
+/// Waits for a child's end; true when it ended by itself and without an error.
+fn wait_or_kill(child: &mut Child, within: Duration) -> bool {
+    let deadline = Instant::now() + within;
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return status.success(),
+            Ok(None) if Instant::now() < deadline => thread::sleep(STOP_POLL),
+            _ => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return false;
+            }
+        }
+    }
+}
+
+fn tail(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_started_after_those_that_it_calls() {
+        for (at, service) in MESH.iter().enumerate() {
+            for upstream in upstreams(service) {
+                assert!(
+                    MESH[..at].contains(upstream),
+                    "{service} is started before {upstream}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_child_that_says_nothing_of_use_is_refused() {
+        let spawn = |script: &str| {
+            let mut command = Command::new("sh");
+            command
+                .args(["-c", script])
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap()
+        };
+        let mut odd = spawn("echo hello");
+        assert!(wait_until_ready(&mut odd).err().unwrap().contains("hello"));
+        assert!(wait_or_kill(&mut odd, Duration::from_secs(5)));
+        let mut dead = spawn("exit 3");
+        assert!(wait_until_ready(&mut dead).err().unwrap().contains("ended"));
+        assert!(!wait_or_kill(&mut dead, Duration::from_secs(5)));
+    }
+}

@@ -1,0 +1,208 @@
+//! `tollgate up`: the whole stack, running until Ctrl-C. It makes what is missing, starts the
+//! services, writes down where they are, and keeps the header file of the printed curl line fresh.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use authn::{Profile, ScopeSet, TokenCheck, Transport};
+use runtime::process::Shutdown;
+use services::ServiceKind;
+use zeroize::Zeroizing;
+
+use crate::cli::Up;
+use crate::stack::{Launch, MESH, Stack};
+use crate::state::{StackClient, StackFile, StackService, StateDir};
+use crate::{Failure, pki, serve, token};
+
+/// How often a running stack is looked at: has a service ended, is a token near its end.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// The share of a token's life after which the header file gets a new one.
+const REFRESH_AFTER: f64 = 0.5;
+
+/// Carries out `tollgate up`.
+pub(crate) fn command(typed: &Up) -> Result<u8, Failure> {
+    let profile = serve::profile(typed.profile.as_deref())?;
+    let launch = launch(typed, profile)?;
+    let shutdown = Shutdown::install().map_err(Failure::failed)?;
+    let state = StateDir::create(Path::new(&typed.state))?;
+    let _lock = state.lock()?;
+    pki::ensure(&state)?;
+    let mut stack = Stack::start(&state, &launch)?;
+    let file = describe(&state, &stack, profile);
+    let json = serde_json::to_vec_pretty(&file).map_err(Failure::failed)?;
+    state.write_private("stack.json", &json)?;
+    let outcome = run(&state, &mut stack, &file, profile, &shutdown);
+    let _ = fs::remove_file(state.path("stack.json"));
+    outcome?;
+    match stack.stop() {
+        true => Ok(0),
+        false => Err(Failure::failed(format!(
+            "A service had to be killed or ended with an error; see {}.",
+            state.path("logs").display()
+        ))),
+    }
+}
+
+fn launch(typed: &Up, profile: Profile) -> Result<Launch, Failure> {
+    // What cannot be understood is said here, before a child says it into its log.
+    serve::driver(&typed.driver, typed.require_io_uring)?;
+    serve::workers(typed.workers)?;
+    serve::algorithm(&typed.token_alg)?;
+    typed.cores.as_deref().map(serve::cores).transpose()?;
+    typed
+        .stock
+        .iter()
+        .try_for_each(|text| serve::stock(text).map(drop))?;
+    let mut options = vec!["--driver".into(), typed.driver.clone()];
+    let mut option = |name: &str, value: Option<String>| {
+        options.extend(value.into_iter().flat_map(|value| [name.to_owned(), value]));
+    };
+    option("--workers", typed.workers.map(|n| n.to_string()));
+    option("--cores", typed.cores.clone());
+    option("--drain-ms", typed.drain_ms.map(|n| n.to_string()));
+    if typed.require_io_uring {
+        options.push("--require-io-uring".into());
+    }
+    let stock = typed
+        .stock
+        .iter()
+        .flat_map(|s| ["--stock".to_owned(), s.clone()])
+        .collect();
+    let retained = typed.orders_retained.iter();
+    let retained = retained
+        .flat_map(|n| ["--orders-retained".to_owned(), n.to_string()])
+        .collect();
+    let scheme = if profile.transport == Transport::Plain {
+        "http"
+    } else {
+        "https"
+    };
+    Ok(Launch {
+        profile,
+        services: &MESH,
+        any_port: typed.any_port,
+        issuer: format!("{scheme}://localhost:{}", ServiceKind::Auth.port()),
+        options,
+        service_options: vec![
+            ("auth", vec!["--token-alg".into(), typed.token_alg.clone()]),
+            ("inventory", stock),
+            ("orders", retained),
+        ],
+        log_label: String::new(),
+        drain: typed.drain_ms.map_or(serve::DRAIN, Duration::from_millis),
+    })
+}
+
+fn describe(state: &StateDir, stack: &Stack, profile: Profile) -> StackFile {
+    let services = stack.members().iter().map(|member| StackService {
+        name: member.service.into(),
+        url: member.url.clone(),
+        admin_url: format!("http://{}", member.admin),
+        pid: member.pid,
+    });
+    let clients = pki::CLIENTS.iter().map(|name| {
+        let secret = state.client(name, "secret");
+        StackClient {
+            name: (*name).into(),
+            cert: state.client(name, "crt"),
+            key: state.client(name, "key"),
+            secret: secret.exists().then_some(secret),
+        }
+    });
+    StackFile {
+        profile: profile.label().into(),
+        pid: std::process::id(),
+        services: services.collect(),
+        ca: state.ca_cert(),
+        clients: clients.collect(),
+    }
+}
+
+/// Prints how to use the stack and watches over it until a signal comes or a service ends.
+fn run(
+    state: &StateDir,
+    stack: &mut Stack,
+    file: &StackFile,
+    profile: Profile,
+    shutdown: &Shutdown,
+) -> Result<(), Failure> {
+    let mut fresh_until = write_header(state, file, profile)?;
+    print(state, stack, file, profile);
+    loop {
+        if shutdown.received().is_some() {
+            eprintln!("Stopping: requests in flight are finished first.");
+            return Ok(());
+        }
+        if let Some(fallen) = stack.fallen() {
+            return Err(Failure::failed(fallen));
+        }
+        if fresh_until.is_some_and(|until| Instant::now() >= until) {
+            fresh_until = write_header(state, file, profile)?;
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Writes the file that curl takes the token from; secrets never stand in a command line. Returns
+/// when it wants to be written again, none where tokens are ignored.
+fn write_header(
+    state: &StateDir,
+    file: &StackFile,
+    profile: Profile,
+) -> Result<Option<Instant>, Failure> {
+    if profile.token == TokenCheck::Ignore {
+        return Ok(None);
+    }
+    let token = token::fetch(file, pki::CLIENTS[0], ScopeSet::EMPTY)?;
+    let header = Zeroizing::new(format!("Authorization: Bearer {}\n", *token.value));
+    state.write_private(
+        &format!("clients/{}.header", pki::CLIENTS[0]),
+        header.as_bytes(),
+    )?;
+    Ok(Some(Instant::now() + token.life.mul_f64(REFRESH_AFTER)))
+}
+
+fn print(state: &StateDir, stack: &Stack, file: &StackFile, profile: Profile) {
+    println!(
+        "Profile {}. State, keys and logs: {}",
+        file.profile,
+        state.root().display()
+    );
+    for member in stack.members() {
+        println!(
+            "  {:<10} {}   metrics http://{}/metrics   {}   process {}",
+            member.service, member.url, member.admin, member.driver, member.pid
+        );
+    }
+    println!("\nCreate an order:\n  {}", curl_line(state, file, profile));
+    println!("\nCtrl-C stops the stack.");
+}
+
+/// A curl line that works as it is, with every secret in a file.
+fn curl_line(state: &StateDir, file: &StackFile, profile: Profile) -> String {
+    let client = pki::CLIENTS[0];
+    let quoted = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
+    let mut line = String::from("curl -sS");
+    if profile.transport != Transport::Plain {
+        line += &format!(" --cacert {}", quoted(&file.ca));
+    }
+    if profile.transport == Transport::Mutual {
+        line += &format!(" --cert {}", quoted(&state.client(client, "crt")));
+        line += &format!(" --key {}", quoted(&state.client(client, "key")));
+    }
+    if profile.token != TokenCheck::Ignore {
+        let header = state.client(client, "header");
+        line += &format!(" -H @{}", quoted(&header));
+    }
+    let gateway = file
+        .services
+        .iter()
+        .find(|s| s.name == "gateway")
+        .map_or("", |s| &s.url);
+    line += " -H 'Content-Type: application/json'";
+    line += r#" -d '{"customerId":"c-1","itemSkus":["SKU-1000"],"totalAmount":19.99}'"#;
+    line + &format!(" {gateway}/api/orders")
+}
