@@ -47,12 +47,15 @@ mod model {
         }
 
         pub(crate) fn get(&self) -> Option<&T> {
-            // Acquire: pairs with the Release in `set`.
-            if self.full.load(Ordering::Acquire) {
-                self.value.get()
-            } else {
-                None
-            }
+            // Acquire: pairs with the Release in `set`. An exchange where a load would do: of a
+            // thread that loads and then stores, loom forgets who loaded before it, and would not
+            // try the other order.
+            let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
+            let full = self
+                .full
+                .compare_exchange(true, true, acquire, relaxed)
+                .is_ok();
+            full.then(|| self.value.get())?
         }
 
         pub(crate) fn set(&self, value: T) -> Result<(), T> {

@@ -277,7 +277,7 @@ mod loom_tests {
     #[test]
     fn loom_of_two_duplicates_one_is_done() {
         let mut builder = Builder::new();
-        builder.preemption_bound = Some(3);
+        builder.preemption_bound = Some(2);
         builder.check(|| {
             let keys = Arc::new(Idempotency::new(2));
             let order = OrderId::new(
