@@ -211,3 +211,161 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Replies, whether they are good, and whether another request may follow.
+    const REPLIES: [(&str, &str, Result<(), ErrorKind>, bool); 7] = [
+        (
+            "GET",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+            Ok(()),
+            true,
+        ),
+        (
+            "GET",
+            "HTTP/1.1 204 No Content\r\n\r\n",
+            Err(ErrorKind::ShortBody),
+            true,
+        ),
+        (
+            "HEAD",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+            Err(ErrorKind::ShortBody),
+            true,
+        ),
+        (
+            "GET",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+             2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\n\r\n",
+            Ok(()),
+            true,
+        ),
+        (
+            "POST",
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 1\r\n\r\nx",
+            Ok(()),
+            true,
+        ),
+        (
+            "POST",
+            "HTTP/1.1 409 Conflict\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx",
+            Err(ErrorKind::Status),
+            false,
+        ),
+        (
+            "GET",
+            "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx",
+            Ok(()),
+            false,
+        ),
+    ];
+
+    fn method(name: &str) -> Method {
+        match name {
+            "HEAD" => Method::Head,
+            "POST" => Method::Post,
+            _ => Method::Get,
+        }
+    }
+
+    fn expect() -> Expect {
+        Expect {
+            body_bytes_min: 1,
+            ..Expect::success()
+        }
+    }
+
+    /// Hands a reply in piece by piece, each time with what was not spent before.
+    fn feed(session: &mut Session, reply: &[u8], cuts: &[usize]) -> Option<Progress> {
+        let mut start = 0;
+        let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % reply.len()).collect();
+        ends.sort_unstable();
+        ends.push(reply.len());
+        for end in ends {
+            let (spent, progress) = session
+                .received(&reply[start..end.max(start)], &expect())
+                .expect("it is sound");
+            start += spent;
+            if progress.is_some() {
+                assert_eq!((start, end), (reply.len(), reply.len()));
+                return progress;
+            }
+        }
+        None
+    }
+
+    proptest! {
+        /// However the bytes arrive, they are the same reply.
+        #[test]
+        fn any_split_is_the_same_reply(
+            which in 0..REPLIES.len(),
+            cuts in prop::collection::vec(any::<usize>(), 0..12),
+        ) {
+            let (name, reply, verdict, reusable) = REPLIES[which];
+            let mut session = Session::new();
+            session.sent(method(name), 10, 20);
+            let progress = feed(&mut session, reply.as_bytes(), &cuts).expect("it is whole");
+            prop_assert_eq!((progress.verdict, progress.reusable), (verdict, reusable));
+            prop_assert_eq!(session.times(50), (40, 30));
+            prop_assert!(!session.is_busy());
+        }
+
+        /// No garbage makes it panic, and after a fault nothing is a reply.
+        #[test]
+        fn garbage_is_harmless(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut session = Session::new();
+            session.sent(Method::Get, 0, 0);
+            let _ = session.received(&bytes, &expect());
+            let _ = session.ended(&expect());
+        }
+    }
+
+    #[test]
+    fn a_connection_is_used_again_and_again() {
+        let mut session = Session::new();
+        for (name, reply, verdict, reusable) in REPLIES.into_iter().filter(|reply| reply.3) {
+            session.sent(method(name), 0, 0);
+            let progress = feed(&mut session, reply.as_bytes(), &[]).expect("it is whole");
+            assert_eq!((progress.verdict, progress.reusable), (verdict, reusable));
+        }
+    }
+
+    #[test]
+    fn bytes_that_nobody_asked_for_are_a_fault() {
+        let mut session = Session::new();
+        assert_eq!(session.received(b"", &expect()), Ok((0, None)));
+        assert_eq!(
+            session.received(b"HTTP/1.1 408", &expect()),
+            Err(Fault::Unasked)
+        );
+        session.sent(Method::Get, 0, 0);
+        let two = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxHTTP/1.1 200 OK\r\n";
+        assert_eq!(session.received(two, &expect()), Err(Fault::Unasked));
+    }
+
+    #[test]
+    fn the_end_completes_only_a_body_that_lasts_until_then() {
+        for (reply, kind) in [
+            ("HTTP/1.1 200 OK\r\n\r\nx", Ok(())),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nx",
+                Err(Fault::Closed),
+            ),
+            ("HTTP/1.1 200 OK\r\n", Err(Fault::Closed)),
+        ] {
+            let mut session = Session::new();
+            session.sent(Method::Get, 0, 0);
+            assert_eq!(feed(&mut session, reply.as_bytes(), &[]), None);
+            let ended = session.ended(&expect());
+            assert_eq!(
+                ended.map(|progress| assert!(!progress.expect("whole").reusable)),
+                kind
+            );
+        }
+    }
+}

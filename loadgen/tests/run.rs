@@ -227,7 +227,7 @@ fn token_endpoint(asked: Arc<AtomicU64>) -> String {
                 "{{\"access_token\":\"token-{nth}\",\"token_type\":\"Bearer\",\"expires_in\":1}}"
             );
             let reply = format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
                 body.len()
             );
             stream.write_all(reply.as_bytes()).unwrap();

@@ -1,5 +1,6 @@
-//! The result of `tollgate run` as JSON: integers in ns or bytes with the unit in the key, asked and
-//! achieved rates always, validity first. It refuses to carry a secret: the URL has lost its query.
+//! The result of `tollgate run` as JSON: integers in ns or bytes with the unit in the key, asked
+//! and achieved rates always, validity first. It refuses to carry a secret: the URL has lost its
+//! query.
 
 use std::time::UNIX_EPOCH;
 
