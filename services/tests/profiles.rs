@@ -36,58 +36,23 @@ fn callers(signer: &authn::Signer) -> Vec<Caller> {
     let forged = stranger.sign(&good).unwrap();
     let mut broken = sign(&good).unwrap();
     broken.pop();
-    let certificate = Some("bench-runner");
+    let runner = Some("bench-runner");
+    let caller = |name, certificate, token| Caller {
+        name,
+        certificate,
+        token,
+    };
     vec![
-        Caller {
-            name: "nothing",
-            certificate: None,
-            token: None,
-        },
-        Caller {
-            name: "certificate only",
-            certificate,
-            token: None,
-        },
-        Caller {
-            name: "token only",
-            certificate: None,
-            token: sign(&good),
-        },
-        Caller {
-            name: "expired token",
-            certificate,
-            token: sign(&expired),
-        },
-        Caller {
-            name: "token for another service",
-            certificate,
-            token: sign(&elsewhere),
-        },
-        Caller {
-            name: "unknown key",
-            certificate,
-            token: Some(forged),
-        },
-        Caller {
-            name: "broken token",
-            certificate,
-            token: Some(broken),
-        },
-        Caller {
-            name: "not a token",
-            certificate,
-            token: Some("x".to_string()),
-        },
-        Caller {
-            name: "token without scope",
-            certificate,
-            token: sign(&unscoped),
-        },
-        Caller {
-            name: "all that is asked",
-            certificate,
-            token: sign(&good),
-        },
+        caller("nothing", None, None),
+        caller("certificate only", runner, None),
+        caller("token only", None, sign(&good)),
+        caller("expired token", runner, sign(&expired)),
+        caller("token for another service", runner, sign(&elsewhere)),
+        caller("unknown key", runner, Some(forged)),
+        caller("broken token", runner, Some(broken)),
+        caller("not a token", runner, Some("x".to_string())),
+        caller("token without scope", runner, sign(&unscoped)),
+        caller("all that is asked", runner, sign(&good)),
     ]
 }
 

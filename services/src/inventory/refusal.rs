@@ -1,7 +1,7 @@
 //! Why a reservation was not made, in the words of an answer.
 //!
-//! Owns the kinds of problem that inventory names. Orders reads them back from an answer of a remote
-//! inventory, or takes them as they are from one in memory.
+//! Owns the kinds of problem that inventory names. Orders reads them back from an answer of a
+//! remote inventory, or takes them as they are from one in memory.
 
 use crate::{inventory::store::Reserved, problem::Problem};
 
