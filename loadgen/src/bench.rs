@@ -135,7 +135,8 @@ impl<'a> LiveBench<'a> {
         };
         let (connections, duration) = match order.kind {
             SliceKind::Open => (protocol.connections, protocol.slice),
-            SliceKind::Closed => (protocol.connections, protocol.warmup),
+            SliceKind::Closed if order.warmup => (protocol.connections, protocol.warmup),
+            SliceKind::Closed => (protocol.connections, protocol.closed_slice),
             SliceKind::Connect => (CONNECTING_AT_ONCE, protocol.handshake_slice),
         };
         let each = (order.kind == SliceKind::Connect).then_some(NonZeroU32::MIN);
@@ -177,7 +178,10 @@ impl Bench for LiveBench<'_> {
         }
         let generator = &mut self.setup.generator;
         let failed = |error| Failure(format!("{}: {error}", variant.label));
-        generator.prepare(target, &spec).map_err(failed)?;
+        // Connections that are the slice's own subject must not be opened ahead of it.
+        if !connecting {
+            generator.prepare(target, &spec).map_err(failed)?;
+        }
         let pages_before = running.shop.scrape()?;
         thread::sleep(SETTLE);
         let unread = |error| Failure(format!("{}: {error}", variant.label));
@@ -234,7 +238,11 @@ fn row(
         counts: true,
         disturbances: Vec::new(),
         start_unix_ns: start.as_nanos() as u64,
-        duration_ns: record.window_ns,
+        // A closed loop has requests under way at its end, whose answers belong to its time.
+        duration_ns: match order.kind {
+            SliceKind::Open => record.window_ns,
+            SliceKind::Closed | SliceKind::Connect => record.wall_ns,
+        },
         requests_asked: if order.kind == SliceKind::Open {
             record.intended
         } else {

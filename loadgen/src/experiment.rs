@@ -25,6 +25,9 @@ use crate::{record, validity};
 pub use findings::{Findings, Kept};
 pub use order::shuffled;
 
+/// One in so many slices may be repeated.
+const REPEATS_PER_PLANNED: u64 = 5;
+
 /// What runs slices: real servers and a generator, or a simulation of both.
 pub trait Bench {
     /// Stops all servers and starts every variant's anew.
@@ -169,6 +172,7 @@ impl Experiment<'_> {
             findings: Findings::of(self.variants),
             planned: self.slices_planned(),
             done: 0,
+            repeats: 0,
         };
         let complete = course.instances()?;
         course.findings.complete = complete;
@@ -205,6 +209,7 @@ struct Course<'a, 'e> {
     findings: Findings,
     planned: u64,
     done: u64,
+    repeats: u64,
 }
 
 impl Course<'_, '_> {
@@ -314,13 +319,17 @@ impl Course<'_, '_> {
     }
 
     /// Takes a slice, and takes it once more if it was disturbed; the second one counts, whatever
-    /// became of it.
+    /// became of it. On a machine that disturbs every slice, repeating helps nobody, and the run
+    /// must end within its time: then the first one counts, with its disturbances.
     fn slice(&mut self, order: Order) -> Result<(), Failure> {
         let mut measured = self.measure(&order)?;
-        let again = !measured.slice.disturbances.is_empty() && !self.bench.interrupted();
+        let again = !measured.slice.disturbances.is_empty()
+            && self.repeats < self.planned / REPEATS_PER_PLANNED
+            && !self.bench.interrupted();
         measured.slice.counts = !again;
         self.findings.keep(order.variant, measured)?;
         if again {
+            self.repeats += 1;
             self.done -= 1;
             let mut measured = self.measure(&Order {
                 attempt: 1,

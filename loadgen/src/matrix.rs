@@ -265,6 +265,7 @@ impl Matrix {
             instances: protocol.instances,
             slice_ns: protocol.slice.as_nanos() as u64,
             warmup_ns: protocol.warmup.as_nanos() as u64,
+            closed_slice_ns: protocol.closed_slice.as_nanos() as u64,
             handshake_slice_ns: protocol.handshake_slice.as_nanos() as u64,
             operating_share_milli: (share * 1000.0).round() as u32,
             rate_milli_per_s: (findings.rate_per_s.unwrap_or(0.0) * 1000.0).round() as u64,

@@ -6,7 +6,9 @@
 
 use std::fmt::Write;
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{
+    Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets,
+};
 use metrics_export::run::{Cost, Run, VariantResult, Verdict};
 
 /// The widest line.
@@ -96,7 +98,11 @@ fn section(out: &mut String, paint: Paint, title: &str, table: &Table) {
 fn heading(run: &Run, paint: Paint) -> String {
     let plan = &run.plan;
     let environment = &run.environment;
-    let title = format!("tollgate {} of {}", run.command, plan.workload);
+    let label = plan
+        .label
+        .as_ref()
+        .map_or(String::new(), |label| format!("{label}: "));
+    let title = format!("{label}tollgate {} of {}", run.command, plan.workload);
     format!(
         "{}, {} through the {}, {} topology\n\
          open loop at {}/s ({}), {} connections, client {}s\n\
@@ -134,14 +140,14 @@ fn drivers(run: &Run) -> String {
 }
 
 fn cpu_table(run: &Run) -> Table {
-    let mut services: Vec<&str> = Vec::new();
-    for service in run.results.iter().flat_map(|result| &result.services) {
-        if !services.contains(&service.service.as_str()) {
-            services.push(&service.service);
-        }
-    }
-    let head = ["variant"].into_iter().chain(services.iter().copied());
-    let mut table = table(head.chain(["all", "cores busy", "in kernel", "client"]));
+    let services = services(run);
+    // A spinning client is busy all the time: its CPU says nothing about a request.
+    let client_sleeps = run.plan.client_wait == "sleep";
+    let mut head = vec!["variant"];
+    head.extend(&services);
+    head.extend(["all", "cores busy", "in kernel"]);
+    head.extend(client_sleeps.then_some("client"));
+    let mut table = table(head.into_iter(), 2);
     for result in &run.results {
         let mut row = vec![run.label(&result.variant).to_owned()];
         row.extend(services.iter().map(|name| {
@@ -150,15 +156,25 @@ fn cpu_table(run: &Run) -> Table {
         }));
         row.push(us(result.cpu_ns_per_request));
         row.push(us_or_dash(result.busy_ns_per_request));
-        row.push(
-            result
-                .system_share_milli
-                .map_or("-".into(), |milli| format!("{}%", (milli + 5) / 10)),
-        );
-        row.push(us_or_dash(result.client_cpu_ns_per_request));
+        let in_kernel = result.system_share_milli;
+        row.push(in_kernel.map_or("-".into(), |milli| format!("{}%", (milli + 5) / 10)));
+        row.extend(client_sleeps.then(|| us_or_dash(result.client_cpu_ns_per_request)));
         table.add_row(cells(row));
     }
     table
+}
+
+/// The services in the order in which a request meets them.
+fn services(run: &Run) -> Vec<&str> {
+    let mut services: Vec<&str> = Vec::new();
+    for service in run.results.iter().flat_map(|result| &result.services) {
+        if !services.contains(&service.service.as_str()) {
+            services.push(&service.service);
+        }
+    }
+    let order = ["gateway", "orders", "inventory", "results", "auth"];
+    services.sort_by_key(|name| order.iter().position(|known| known == name));
+    services
 }
 
 fn times_table(run: &Run) -> Table {
@@ -173,7 +189,11 @@ fn times_table(run: &Run) -> Table {
         "p99.9",
         "max",
     ];
-    let mut table = table(head.into_iter());
+    let mut table = table(head.into_iter(), 1);
+    // Room for seconds, so that columns do not crowd where all are short.
+    for column in table.column_iter_mut().skip(1) {
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(9)));
+    }
     for result in &run.results {
         let mut row = vec![run.label(&result.variant).to_owned()];
         for points in [&result.response, &result.service] {
@@ -197,6 +217,7 @@ fn rest_table(run: &Run) -> Table {
             "errors",
         ]
         .into_iter(),
+        2,
     );
     for result in &run.results {
         let closed = result.closed_loop;
@@ -224,7 +245,7 @@ fn errors(result: &VariantResult) -> String {
 }
 
 fn cost_table(run: &Run) -> Table {
-    let mut table = table(["layer", "", "us", "95% interval", ""].into_iter());
+    let mut table = table(["layer", "", "us", "95% interval", ""].into_iter(), 2);
     let layers = run
         .costs
         .iter()
@@ -388,7 +409,8 @@ fn wrapped(sentence: &str, indent: &str) -> Vec<String> {
         .collect()
 }
 
-fn table<'a>(head: impl Iterator<Item = &'a str>) -> Table {
+/// An empty table with `gap` blanks between its columns.
+fn table<'a>(head: impl Iterator<Item = &'a str>, gap: u16) -> Table {
     let mut table = Table::new();
     table
         .load_preset(presets::NOTHING)
@@ -397,7 +419,7 @@ fn table<'a>(head: impl Iterator<Item = &'a str>) -> Table {
     let head = head.enumerate().map(|(at, name)| aligned(at, name));
     table.set_header(head);
     for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+        column.set_padding((0, gap));
     }
     table
 }

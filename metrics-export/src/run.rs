@@ -86,6 +86,8 @@ pub struct Plan {
     pub slice_ns: u64,
     /// Length of the warm-up of an instance.
     pub warmup_ns: u64,
+    /// Length of a closed-loop slice.
+    pub closed_slice_ns: u64,
     /// Length of a slice of new connections.
     pub handshake_slice_ns: u64,
     /// The share of the slowest variant's capacity that is the operating point, in thousandths.

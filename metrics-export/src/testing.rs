@@ -87,6 +87,7 @@ fn plan() -> Plan {
         instances: 1,
         slice_ns: 1_000_000_000,
         warmup_ns: 0,
+        closed_slice_ns: 0,
         handshake_slice_ns: 0,
         operating_share_milli: 400,
         rate_milli_per_s: 1_600_000,
