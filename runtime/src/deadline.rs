@@ -17,6 +17,8 @@ use std::os::fd::RawFd;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
+use monoio::io::{CancelHandle, Canceller};
+
 use crate::sys;
 
 /// What a socket waits for when its deadline strikes.
@@ -89,6 +91,13 @@ const BYTES_PER_MS: u64 = 64;
 /// Shortest and longest time between two sweeps, in milliseconds.
 const PERIOD_MS: (u64, u64) = (2, 1000);
 
+/// How long a busy connection that turned idle keeps its buffer, in milliseconds.
+const HOLD_MS: u64 = 1000;
+
+/// When so many connections turned idle between two sweeps, the memory they had is given back to
+/// the system. That takes about a millisecond, which many requests must not have to wait for.
+const TRIM_AFTER: usize = 256;
+
 /// Something that wants to look after itself whenever the sweep runs.
 pub(crate) trait Housekeeping {
     /// `now_ms` is the core's coarse clock.
@@ -101,6 +110,7 @@ pub(crate) struct Deadlines {
     now_ms: Cell<u64>,
     period_ms: Cell<u64>,
     sweeping: Cell<bool>,
+    trim: Cell<bool>,
     slots: RefCell<Vec<Rc<Slot>>>,
     keepers: RefCell<Vec<Weak<dyn Housekeeping>>>,
     struck: Box<dyn Fn(Kind)>,
@@ -112,6 +122,17 @@ struct Slot {
     at_ms: Cell<u64>,
     kind: Cell<Kind>,
     fired: Cell<Option<Kind>>,
+    /// Since when a read has held a buffer for nothing, and how to call it back.
+    held_since_ms: Cell<u64>,
+    canceller: RefCell<Option<Canceller>>,
+}
+
+impl Slot {
+    fn call_back(&self) {
+        self.held_since_ms.set(NEVER);
+        let mut canceller = self.canceller.borrow_mut();
+        *canceller = canceller.take().map(Canceller::cancel);
+    }
 }
 
 impl Deadlines {
@@ -122,6 +143,7 @@ impl Deadlines {
             now_ms: Cell::new(0),
             period_ms: Cell::new(PERIOD_MS.1),
             sweeping: Cell::new(false),
+            trim: Cell::new(false),
             slots: RefCell::default(),
             keepers: RefCell::default(),
             struck: Box::new(struck),
@@ -161,6 +183,8 @@ impl Deadlines {
             at_ms: Cell::new(NEVER),
             kind: Cell::new(Kind::Idle),
             fired: Cell::new(None),
+            held_since_ms: Cell::new(NEVER),
+            canceller: RefCell::new(None),
         });
         slots.push(slot.clone());
         if !self.sweeping.replace(true) {
@@ -177,10 +201,18 @@ impl Deadlines {
     pub(crate) fn sweep(&self, now: Instant) {
         self.note(now);
         let now_ms = self.now_ms();
+        let mut called_back = 0;
         for slot in self.slots.borrow().iter() {
             if slot.at_ms.get() < now_ms {
                 self.strike(slot);
+            } else if slot.held_since_ms.get().saturating_add(HOLD_MS) < now_ms {
+                slot.call_back();
+                called_back += 1;
             }
+        }
+        // Those called back the last time have given their buffers to the allocator by now.
+        if self.trim.replace(called_back >= TRIM_AFTER) {
+            sys::trim_heap();
         }
         self.keepers
             .borrow_mut()
@@ -282,6 +314,26 @@ impl Watch {
     #[inline]
     pub(crate) fn clear(&self) {
         self.slot.at_ms.set(NEVER);
+    }
+
+    /// Announces a read that holds a buffer and may take long. Given the handle, it is called
+    /// back (ECANCELED, nothing read) when it has waited for a while; see [`Watch::release`].
+    #[inline]
+    pub(crate) fn hold(&self) -> CancelHandle {
+        self.slot.held_since_ms.set(self.registry.now_ms());
+        let mut canceller = self.slot.canceller.borrow_mut();
+        canceller.get_or_insert_default().handle()
+    }
+
+    /// The read has ended.
+    #[inline]
+    pub(crate) fn release(&self) {
+        self.slot.held_since_ms.set(NEVER);
+    }
+
+    /// There will be no [`Watch::hold`] for some time.
+    pub(crate) fn forget_hold(&self) {
+        self.slot.canceller.take();
     }
 
     /// The coarse clock in milliseconds.

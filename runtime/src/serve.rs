@@ -137,7 +137,8 @@ impl<S: Service> Door<S> {
             return;
         };
         self.stats.connections_accepted.add(1);
-        monoio::spawn(async move { attend(&guest.0, stream, addr).await });
+        let idle = Idle::new(stream, addr);
+        monoio::spawn(attend(guest, idle));
     }
 
     fn take(&self, tcp: std::net::TcpStream) -> Result<Stream, Broken> {
@@ -182,20 +183,20 @@ impl<S: Service> Drop for Guest<S> {
     }
 }
 
-async fn attend<S: Service>(door: &Door<S>, mut stream: Stream, addr: SocketAddr) {
+/// A connection from the handshake on. This future is what an idle connection costs, so whatever
+/// lasts only while there is something to do is boxed.
+async fn attend<S: Service>(guest: Guest<S>, mut idle: Idle) {
+    let door = &*guest.0;
     let mut early = Vec::new();
-    if door.tls.is_some() && !greet(door, &mut stream, &mut early).await {
+    if door.tls.is_some() && !Box::pin(greet(door, &mut idle.stream, &mut early)).await {
         return;
     }
-    let peer = Peer {
-        addr,
-        tls: stream.facts(),
-    };
-    let mut session = door.service.open(&peer);
-    let mut idle = Idle::new(stream, addr);
+    let mut session = door.service.open(&Peer {
+        addr: idle.peer,
+        tls: idle.stream.facts(),
+    });
     loop {
-        let parked = early.is_empty();
-        if parked {
+        if early.is_empty() {
             let limit_ms = door.limits.idle_now(&door.core.local);
             idle.stream.watch().set(Kind::Idle, limit_ms);
             if idle.stream.readable().await.is_err() {
@@ -203,8 +204,7 @@ async fn attend<S: Service>(door: &Door<S>, mut stream: Stream, addr: SocketAddr
             }
         }
         let early = std::mem::take(&mut early);
-        let busy = Box::pin(work(door, &mut session, idle, early));
-        match busy.await {
+        match Box::pin(work(door, &mut session, idle, early)).await {
             Some(parked) => idle = parked,
             None => return,
         }

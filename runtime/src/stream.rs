@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use monoio::buf::{IoBuf, SliceMut};
-use monoio::io::{AsyncReadRent, AsyncWriteRent};
+use monoio::io::{AsyncReadRent, AsyncWriteRent, CancelableAsyncReadRent};
 use monoio::net::TcpStream;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
@@ -44,6 +44,7 @@ pub struct Stream {
     local: Rc<Local>,
     counted: Option<StatsRef>,
     written: u64,
+    holds: bool,
 }
 
 impl Stream {
@@ -101,6 +102,7 @@ impl Stream {
             local,
             counted,
             written: 0,
+            holds: false,
         }
     }
 
@@ -173,10 +175,8 @@ impl Stream {
             }
             return Ok(buffer.len() - before);
         }
-        let bytes = std::mem::take(buffer);
-        let (start, end) = (bytes.len(), bytes.capacity());
-        let (result, slice) = self.tcp.read(SliceMut::new(bytes, start, end)).await;
-        *buffer = slice.into_inner();
+        let (result, bytes) = self.receive(std::mem::take(buffer)).await;
+        *buffer = bytes;
         match result {
             Ok(0) => self.end(),
             Ok(n) => {
@@ -184,6 +184,21 @@ impl Stream {
                 Ok(n)
             }
             Err(error) => Err(self.reason(error.into())),
+        }
+    }
+
+    /// As [`Stream::fill`], but gives up, and its buffers free, when it has waited for a while:
+    /// `None` then.
+    pub(crate) async fn fill_soon(
+        &mut self,
+        buffer: &mut Vec<u8>,
+    ) -> Option<Result<usize, StreamError>> {
+        self.holds = true;
+        let result = self.fill(buffer).await;
+        self.holds = false;
+        match result {
+            Err(StreamError::Io(error)) if error.raw_os_error() == Some(libc::ECANCELED) => None,
+            result => Some(result),
         }
     }
 
@@ -251,6 +266,21 @@ impl Stream {
         self.tls.as_ref().is_some_and(|pump| pump.peer_closed())
     }
 
+    /// Reads once behind what `bytes` holds.
+    async fn receive(&mut self, bytes: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
+        let (start, end) = (bytes.len(), bytes.capacity());
+        let slice = SliceMut::new(bytes, start, end);
+        let (result, slice) = if self.holds {
+            let handle = self.watch.hold();
+            let read = self.tcp.cancelable_read(slice, handle).await;
+            self.watch.release();
+            read
+        } else {
+            self.tcp.read(slice).await
+        };
+        (result, slice.into_inner())
+    }
+
     /// Reads once from the socket and feeds TLS; returns how many wire bytes came.
     async fn read_cipher(&mut self, plain: &mut Vec<u8>) -> Result<usize, StreamError> {
         let spare = plain.capacity() - plain.len();
@@ -260,7 +290,7 @@ impl Stream {
         } else {
             self.local.buffers.take()
         };
-        let (result, cipher) = self.tcp.read(cipher).await;
+        let (result, cipher) = self.receive(cipher).await;
         let fed = match (&result, &mut self.tls) {
             (Ok(1..), Some(pump)) => pump.feed(&cipher, plain),
             _ => Ok(()),

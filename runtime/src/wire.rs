@@ -132,6 +132,7 @@ impl Wire {
 
     /// Gives the buffers back and the connection out.
     pub(crate) fn into_idle(self) -> Idle {
+        self.stream.watch().forget_hold();
         self.local.buffers.give(self.inbox.bytes);
         self.local.buffers.give(self.out);
         Idle {
@@ -171,17 +172,22 @@ impl Wire {
                 self.stream.watch().set(Kind::Head, self.limits.head_ms);
             }
             match self.read().await {
-                Ok(0) => return Step::End,
-                Ok(_) => {}
-                Err(StreamError::Deadline(Kind::Head)) => return Step::Refuse(Refusal::TooSlow),
-                Err(_) => return Step::End,
+                Some(Ok(1..)) => {}
+                Some(Err(StreamError::Deadline(Kind::Head))) => {
+                    return Step::Refuse(Refusal::TooSlow);
+                }
+                Some(_) => return Step::End,
+                None => {
+                    self.pace = 0;
+                    return Step::Park;
+                }
             }
         }
     }
 
     /// Reads what woke a parked connection; false if that was its end.
     pub(crate) async fn wake(&mut self) -> bool {
-        matches!(self.read().await, Ok(1..))
+        matches!(self.read().await, Some(Ok(1..)))
     }
 
     /// Collects the whole body, contiguous.
@@ -294,8 +300,13 @@ impl Wire {
         self.body_bytes = 0;
     }
 
-    async fn read(&mut self) -> Result<usize, StreamError> {
-        let read = self.stream.fill(&mut self.inbox.bytes).await;
+    /// Reads more of a head; `None` if none began for a while.
+    async fn read(&mut self) -> Option<Result<usize, StreamError>> {
+        let read = if self.inbox.bytes.is_empty() {
+            self.stream.fill_soon(&mut self.inbox.bytes).await
+        } else {
+            Some(self.stream.fill(&mut self.inbox.bytes).await)
+        };
         let now = Instant::now();
         self.pace = if now.saturating_duration_since(self.arrived) < BUSY_GAP {
             PACE_MAX.min(self.pace + 1)
