@@ -150,7 +150,8 @@ fn floor(run: &Run) -> String {
         .find(|cost| cost.id == crate::stats::CONTROL);
     match (control, run.noise_floor_share) {
         (Some(control), Some(share)) => format!(
-            "A/A control, S0 against itself: {} {}; noise floor {:.1}% of a request ({} us of S0)\n",
+            "A/A control, S0 against itself: {} {}; noise floor {:.1}% of a request \
+             ({} us of S0)\n",
             signed(control.estimate_ns),
             interval(control),
             share * 100.0,

@@ -118,8 +118,8 @@ fn variant_breaches(slices: &[Slice], judged: &Judged<'_>, bounds: &Bounds) -> V
         breach(
             "achieved_share_min",
             format!(
-                "{label}: {} of the asked requests were answered (bound {}). The servers do not keep \
-             up: lower --rate.",
+                "{label}: {} of the asked requests were answered (bound {}). The servers \
+                 do not keep up: lower --rate.",
                 percent(achieved),
                 percent(bounds.achieved_share_min),
             ),
@@ -141,8 +141,8 @@ fn variant_breaches(slices: &[Slice], judged: &Judged<'_>, bounds: &Bounds) -> V
         breach(
             "errors_max",
             format!(
-                "{label}: {errors} requests failed ({}). A wrong reply is no sample: see the logs of \
-             the servers.",
+                "{label}: {errors} requests failed ({}). A wrong reply is no sample: see \
+                 the logs of the servers.",
                 kinds(own()),
             ),
         );
@@ -169,8 +169,8 @@ fn machine_breaches(slices: &[Slice], bounds: &Bounds, measured_cores: usize) ->
         breach(
             "steal_share_max",
             format!(
-                "The hypervisor took {} of the measured cores (bound {}). Use a machine with cores of \
-             its own, or measure when its neighbours are quiet.",
+                "The hypervisor took {} of the measured cores (bound {}). Use a machine \
+                 with cores of its own, or measure when its neighbours are quiet.",
                 percent(steal),
                 percent(bounds.steal_share_max),
             ),
@@ -182,8 +182,8 @@ fn machine_breaches(slices: &[Slice], bounds: &Bounds, measured_cores: usize) ->
         breach(
             "foreign_share_max",
             format!(
-                "Other programs used {} of the measured cores (bound {}). Stop them, or keep them off \
-             these cores.",
+                "Other programs used {} of the measured cores (bound {}). Stop them, or \
+                 keep them off these cores.",
                 percent(foreign),
                 percent(bounds.foreign_share_max),
             ),
