@@ -20,7 +20,8 @@ use rustls::{RootCertStore, ServerConfig};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-const BODY: &[u8] = br#"{"id":"o-1234567890","status":"accepted","items":3,"total":1999,"currency":"EUR","customer":"client-1"}"#;
+const BODY: &[u8] = b"{\"id\":\"o-1234567890\",\"status\":\"accepted\",\"items\":3,\
+    \"total\":1999,\"currency\":\"EUR\",\"customer\":\"client-1\"}";
 const JSON: [(&str, &[u8]); 1] = [("Content-Type", b"application/json")];
 const BODY_BYTES_MAX: usize = 1024 * 1024;
 

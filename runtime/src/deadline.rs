@@ -3,7 +3,7 @@
 //! A timer for every read would cost 2 to 4% of a small request. Instead every socket has one
 //! slot that says by when its current wait must end and what it waits for; setting it is two
 //! plain stores. One task per core looks at all slots every `period` and shuts the sockets whose
-//! time is up, so that the read or write that waits there completes and finds [`Watch::fired`].
+//! time is up, so that the read or write that waits there completes and finds out why.
 //! The task exists only while there are slots: an idle process does not tick.
 //!
 //! A deadline strikes never early and at most two periods late; the period is an eighth of the
@@ -225,13 +225,13 @@ impl Deadlines {
             });
     }
 
-    /// Lets every wait for a next request end in at most `grace_ms` from now.
-    pub(crate) fn hasten_idle(&self, grace_ms: u64) {
+    /// Lets every wait of this kind end in at most `grace_ms` from now.
+    pub(crate) fn hasten(&self, kind: Kind, grace_ms: u64) {
         // From now on the sweep is frequent, so little slack is needed.
         self.period_ms.set(PERIOD_MS.0);
         let at = self.now_ms() + grace_ms;
         for slot in self.slots.borrow().iter() {
-            if slot.kind.get() == Kind::Idle && slot.at_ms.get() != NEVER {
+            if slot.kind.get() == kind && slot.at_ms.get() != NEVER {
                 slot.at_ms.set(slot.at_ms.get().min(at));
             }
         }

@@ -3,7 +3,7 @@
 //! The only crate that names monoio or io-uring, and the only one with `unsafe`. It knows neither
 //! policy nor identity: it is handed rustls configurations, or none.
 //!
-//! A server is a [`Service`] per core and a call of [`launch`]; a client is an [`Upstream`] per
+//! A server is a [`Service`] per core and a call of [`launch()`]; a client is an [`Upstream`] per
 //! core. [`Core`] is what both are given to live on.
 
 pub mod blocking;

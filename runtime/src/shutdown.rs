@@ -22,8 +22,9 @@ use std::time::{Duration, Instant};
 use monoio::io::{AsyncReadRentExt, AsyncWriteRentExt};
 
 use crate::cores::{Core, Driver};
+use crate::deadline::Kind;
 use crate::launch::Opened;
-use crate::serve::DRAIN_GRACE_MS;
+use crate::serve::{DRAIN_HANDSHAKE_MS, DRAIN_IDLE_MS};
 use crate::service::Service;
 use crate::stats::CoreStats;
 
@@ -132,7 +133,8 @@ async fn drain<S: Service>(core: &Core, main: &Opened<S>, limit: Duration) -> Dr
     local.draining.set(true);
     main.listener.close(&main.door);
     local.deadlines.note(start);
-    local.deadlines.hasten_idle(DRAIN_GRACE_MS);
+    local.deadlines.hasten(Kind::Idle, DRAIN_IDLE_MS);
+    local.deadlines.hasten(Kind::Handshake, DRAIN_HANDSHAKE_MS);
     while main.door.open.get() > 0 && start.elapsed() < limit {
         monoio::time::sleep(LOOK).await;
         local.deadlines.sweep(Instant::now());

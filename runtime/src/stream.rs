@@ -9,8 +9,7 @@
 //! more. But the ring submits only when no task is left to run, so where requests are work, the
 //! first answer would wait for the last: with 16 handshakes at a time, client and server worked
 //! by turns and the handshake cost a quarter more. Then, and when there is no crowd at all, a
-//! write is handed to the socket at once (see [`Local::prompt`]), and waits only for what the
-//! socket does not take.
+//! write is handed to the socket at once, and waits only for what the socket does not take.
 //!
 //! Reads and writes own the buffer while they are in flight: a future that is dropped half way
 //! loses the bytes, so these are to be awaited, not raced. A deadline ends them instead.

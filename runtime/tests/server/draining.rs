@@ -11,6 +11,7 @@ use runtime::DrainReport;
 
 use crate::peer::{PATIENCE, Peer};
 use crate::shop::on_each_driver;
+use crate::support::Pki;
 
 #[test]
 fn a_request_in_flight_is_answered_and_told_to_close() {
@@ -91,6 +92,28 @@ fn idle_connections_are_closed_and_may_say_a_last_word() {
                 report,
                 DrainReport {
                     finished: 3,
+                    cut: 0
+                }
+            );
+        },
+    );
+}
+
+#[test]
+fn a_handshake_that_does_not_come_does_not_hold_the_drain_up() {
+    let config = Pki::new().server(false);
+    on_each_driver(
+        |endpoint| endpoint.tls = Some(config.clone()),
+        |up| {
+            let _silent = Peer::connect(up.addr);
+            up.eventually("open", 1, |stats| stats.connections_open.value());
+            let start = Instant::now();
+            let report = up.drain(PATIENCE);
+            assert!(start.elapsed() < PATIENCE / 2, "{:?}", start.elapsed());
+            assert_eq!(
+                report,
+                DrainReport {
+                    finished: 1,
                     cut: 0
                 }
             );
