@@ -3,7 +3,9 @@
 
 mod launcher;
 
+use std::fs::Permissions;
 use std::io::IsTerminal as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -44,6 +46,7 @@ pub(crate) fn command(typed: cli::Matrix) -> Result<u8, Failure> {
     })?;
     let folder = tempfile::Builder::new()
         .prefix("tollgate-matrix-")
+        .permissions(Permissions::from_mode(0o700))
         .tempdir()
         .map_err(|error| {
             Failure::failed(format!("A temporary directory could not be made: {error}."))

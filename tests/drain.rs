@@ -79,7 +79,7 @@ fn no_request_in_flight_is_lost() {
         );
         // The shelf tells how many orders were carried out; each of them was answered.
         let shelf = Curl::new(&format!("{inventory_url}/api/inventory/SKU-BIG")).run();
-        let sold = 1_000_000 - shelf.json()["available"].as_u64().unwrap();
+        let sold = 1_000_000 - shelf.json()["quantity"].as_u64().unwrap();
         assert_eq!(sold, seen.answered.load(Ordering::Relaxed), "on {driver}");
     }
 }

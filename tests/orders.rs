@@ -33,7 +33,7 @@ impl Shop {
     fn available(&self, sku: &str) -> u64 {
         let got = self.curl(&format!("/api/inventory/{sku}")).run();
         assert_eq!(got.status, 200, "{got:?}");
-        got.json()["available"].as_u64().unwrap()
+        got.json()["quantity"].as_u64().unwrap()
     }
 }
 

@@ -67,7 +67,7 @@ fn exactly_the_stock_is_reserved() {
 
 fn available(up: &Up) -> u64 {
     let got = Curl::new(&format!("{}/api/inventory/SKU-HOT", up.url("inventory"))).run();
-    got.json()["available"].as_u64().unwrap()
+    got.json()["quantity"].as_u64().unwrap()
 }
 
 /// Asks for one piece many times. Each third id is asked for twice, each fifth request is cut off
