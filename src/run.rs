@@ -1,5 +1,5 @@
-//! `tollgate run URL`: turns what was typed into a run, reads the files it names, and prints what came
-//! of it.
+//! `tollgate run URL`: turns what was typed into a run, reads the files it names, and prints what
+//! came of it.
 
 use std::fs;
 use std::io::{IsTerminal as _, Read as _, Write as _};

@@ -1,5 +1,5 @@
-//! `tollgate serve`: turns the options of a service into what they mean. An option that a service has
-//! no use for is refused, because a setting that is ignored in silence is a trap.
+//! `tollgate serve`: turns the options of a service into what they mean. An option that a service
+//! has no use for is refused, because a setting that is ignored in silence is a trap.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -133,7 +133,8 @@ impl StateDir {
         let path = self.root.join("stack.json");
         let bytes = fs::read(&path).map_err(|_| {
             Failure::failed(format!(
-                "No stack runs on {} (there is no stack.json). Start one with: tollgate up --state {}",
+                "No stack runs on {} (there is no stack.json). \
+                 Start one with: tollgate up --state {}",
                 show(&self.root),
                 show(&self.root)
             ))

@@ -90,7 +90,7 @@ fn what_is_wrong_with_an_order_is_said() {
         (
             r#"{"customerId":"c","itemSkus":["SKU-NONE"],"totalAmount":1}"#,
             409,
-            "SKU-NONE",
+            "unknown-sku",
         ),
     ];
     for (body, status, word) in cases {

@@ -1,6 +1,6 @@
 //! More demand than stock, from two sides at once, through sockets, with requests repeated and cut
-//! off. Exactly the stock is sold and the books balance: what was accepted plus what is left is what
-//! was there.
+//! off. Exactly the stock is sold and the books balance: what was accepted plus what is left is
+//! what was there.
 
 mod common;
 

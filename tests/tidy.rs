@@ -1,5 +1,6 @@
-//! Style that can be executed: headers, sizes, crate arrows, leftovers. It reads the sources as text,
-//! so that it needs nothing but the tree; what it cannot see by text is left to clippy and rustc.
+//! Style that can be executed: headers, sizes, crate arrows, leftovers. It reads the sources as
+//! text, so that it needs nothing but the tree; what it cannot see by text is left to clippy and
+//! rustc.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -174,14 +174,17 @@ pub fn wait_for_shutdown() -> io::Result<Signal> {
     Ok(Shutdown::install()?.wait())
 }
 
-/// Ends this process with status 1 as soon as its standard input ends. A parent that keeps the
-/// other end of that pipe open takes its children with it, even when it is killed: the kernel
-/// closes the pipe.
+/// Sends this process SIGTERM as soon as its standard input ends, so that it stops in order, as if
+/// it had been asked to. A parent that keeps the other end of that pipe open takes its children
+/// with it, even when it is killed: the kernel closes the pipe.
 ///
 /// # Errors
 /// When no thread can be started.
-pub fn exit_when_stdin_closes() -> io::Result<()> {
-    when_stdin_closes(|| std::process::exit(1))
+pub fn terminate_when_stdin_closes() -> io::Result<()> {
+    when_stdin_closes(|| {
+        // It cannot fail for a signal that exists.
+        let _ = signal_hook::low_level::raise(SIGTERM);
+    })
 }
 
 /// Calls `closed` on a thread of its own as soon as standard input ends.

@@ -243,7 +243,7 @@ async fn greet<S: Service>(door: &Door<S>, stream: &mut Stream, early: &mut Vec<
 }
 
 /// Serves requests for as long as they come quickly; gives the connection back when they do not,
-/// and nothing when it is over.
+/// and nothing when the connection is over.
 async fn work<S: Service>(
     door: &Door<S>,
     session: &mut S::Session,

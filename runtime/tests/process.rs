@@ -6,9 +6,12 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use runtime::process::{Shutdown, exit_when_stdin_closes, raise_file_limit};
+use runtime::process::{Shutdown, raise_file_limit, terminate_when_stdin_closes};
 
 const ROLE: &str = "TOLLGATE_TEST_ROLE";
+
+/// What a child that was asked to stop ends with.
+const IN_ORDER: i32 = 7;
 
 /// What the child does; as a test of its own it does nothing.
 #[test]
@@ -25,9 +28,11 @@ fn child() {
             std::thread::sleep(Duration::from_secs(60));
         }
         Ok("stdin") => {
-            exit_when_stdin_closes().unwrap();
+            let mut shutdown = Shutdown::install().unwrap();
+            terminate_when_stdin_closes().unwrap();
             println!("ready");
-            std::thread::sleep(Duration::from_secs(60));
+            shutdown.wait();
+            std::process::exit(IN_ORDER);
         }
         _ => {}
     }
@@ -97,7 +102,7 @@ fn a_child_ends_when_its_standard_input_does() {
     let (mut child, _lines) = start("stdin");
     assert!(child.try_wait().unwrap().is_none());
     drop(child.stdin.take());
-    expect_exit(child, 1);
+    expect_exit(child, IN_ORDER);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use runtime::process::{Shutdown, exit_when_stdin_closes, raise_file_limit};
+use runtime::process::{Shutdown, raise_file_limit, terminate_when_stdin_closes};
 use runtime::{DrainReport, Driver, Running};
 use serde_json::json;
 
@@ -75,7 +75,7 @@ pub fn serve(config: ServiceConfig) -> Result<(), ServeError> {
     let mut shutdown = Shutdown::install()
         .map_err(|error| ServeError::Start(format!("signals cannot be taken over: {error}")))?;
     if exit_with_stdin {
-        exit_when_stdin_closes().map_err(|error| ServeError::Start(error.to_string()))?;
+        terminate_when_stdin_closes().map_err(|error| ServeError::Start(error.to_string()))?;
     }
     if let Err(error) = raise_file_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is");

@@ -1,5 +1,5 @@
-//! What can be typed after `tollgate run` and `tollgate matrix`. Names follow wrk, oha and curl where
-//! those agree.
+//! What can be typed after `tollgate run` and `tollgate matrix`. Names follow wrk, oha and curl
+//! where those agree.
 
 use argh::FromArgs;
 

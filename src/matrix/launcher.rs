@@ -1,6 +1,6 @@
 //! Starts the servers of a variant for the experiment: every variant is a stack of its own on free
-//! ports, and all of them share one temporary state directory, so that keys and certificates are the
-//! same everywhere.
+//! ports, and all of them share one temporary state directory, so that keys and certificates are
+//! the same everywhere.
 
 use std::path::Path;
 use std::thread;
@@ -18,8 +18,8 @@ use crate::stack::{Launch, MESH, SINGLE, Stack};
 use crate::state::StateDir;
 use crate::{Failure, pki};
 
-/// Who issues the tokens of the experiment. It is a name only: keys come from the variant's own auth
-/// server, whose port differs from start to start.
+/// Who issues the tokens of the experiment. It is a name only: keys come from the variant's own
+/// auth server, whose port differs from start to start.
 const ISSUER: &str = "https://auth.tollgate.invalid";
 
 /// Life of a token, longer than any experiment.
@@ -31,8 +31,8 @@ const READY_WITHIN: Duration = Duration::from_secs(15);
 /// How often a service is asked whether it is ready.
 const READY_POLL: Duration = Duration::from_millis(5);
 
-/// The generator has closed its connections before the servers are stopped, so that little is left to
-/// finish.
+/// The generator has closed its connections before the servers are stopped, so that little is left
+/// to finish.
 const DRAIN: Duration = Duration::from_millis(200);
 
 /// The client that the generator is.
@@ -119,8 +119,8 @@ impl Launcher {
         }
     }
 
-    /// Tokens as the auth server would issue them, signed here with its own key: asking for thousands
-    /// of them would take longer than the experiment.
+    /// Tokens as the auth server would issue them, signed here with its own key: asking for
+    /// thousands of them would take longer than the experiment.
     fn tokens(&self, tokens: Tokens) -> Result<Vec<String>, Failure> {
         let count = match tokens {
             Tokens::None => return Ok(Vec::new()),

@@ -37,7 +37,8 @@ pub enum Wait {
 /// What happened to one connection.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// TCP and, where asked for, TLS are done: [`EventLoop::send`](super::EventLoop::send) may be called.
+    /// TCP and, where asked for, TLS are done: [`EventLoop::send`](super::EventLoop::send) may be
+    /// called.
     Connected(Token),
     /// More bytes than before are in [`EventLoop::received`](super::EventLoop::received).
     Received(Token),
