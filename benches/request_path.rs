@@ -47,17 +47,10 @@ fn http(criterion: &mut Criterion) {
 /// One whole exchange without a body: what every request pays before anybody looks at a token.
 fn exchange(server: &mut Server, input: &[u8], out: &mut Vec<u8>) {
     out.clear();
-    server
-        .head(input)
-        .expect("a good head")
-        .expect("a whole head");
+    server.head(input).expect("a good head").expect("a whole head");
     server.body(&[]).expect("no body");
     let fields: &[(&str, &[u8])] = &[("content-type", b"application/json")];
-    let answer = Answer {
-        status: 200,
-        fields,
-        body: AnswerBody::Bytes(BODY),
-    };
+    let answer = Answer { status: 200, fields, body: AnswerBody::Bytes(BODY) };
     server.respond(out, DATE, &answer);
     black_box(server.next());
 }
@@ -67,11 +60,7 @@ fn tokens(criterion: &mut Criterion) {
         let (token, verifier) = token(algorithm);
         let name = format!("jwt/{} first sight", algorithm.as_str());
         criterion.bench_function(&name, |bencher| {
-            bencher.iter(|| {
-                verifier
-                    .verify(black_box(token.as_bytes()), NOW_S)
-                    .expect("good")
-            });
+            bencher.iter(|| verifier.verify(black_box(token.as_bytes()), NOW_S).expect("good"));
         });
     }
     let (token, verifier) = token(Algorithm::Es256);
@@ -79,21 +68,14 @@ fn tokens(criterion: &mut Criterion) {
     let access = Arc::new(verifier.verify(token.as_bytes(), NOW_S).expect("good"));
     cache.insert(token.as_bytes(), access);
     criterion.bench_function("jwt/repeat", |bencher| {
-        bencher.iter(|| {
-            cache
-                .get(black_box(token.as_bytes()), NOW_S)
-                .expect("a hit")
-        });
+        bencher.iter(|| cache.get(black_box(token.as_bytes()), NOW_S).expect("a hit"));
     });
 }
 
 fn policy(criterion: &mut Criterion) {
     let (token, verifier) = token(Algorithm::Es256);
     let access = Arc::new(verifier.verify(token.as_bytes(), NOW_S).expect("good"));
-    let credentials = Credentials {
-        identity: None,
-        access: Some(access),
-    };
+    let credentials = Credentials { identity: None, access: Some(access) };
     for (name, check) in [
         ("policy/ignore", TokenCheck::Ignore),
         ("policy/verify", TokenCheck::Verify),
@@ -120,10 +102,7 @@ fn path(criterion: &mut Criterion) {
     criterion.bench_function("request_path/repeat, scopes", |bencher| {
         bencher.iter(|| {
             let access = cache.get(black_box(token.as_bytes()), NOW_S);
-            let credentials = Credentials {
-                identity: None,
-                access,
-            };
+            let credentials = Credentials { identity: None, access };
             let permit =
                 authorize::<Measured>(TokenCheck::VerifyScopes, Transport::Tls, &credentials);
             black_box(permit.expect("permitted").client());
@@ -146,10 +125,7 @@ fn token(algorithm: Algorithm) -> (String, Verifier) {
     };
     let token = signer.sign(&claims).expect("a token");
     let keys = KeySet::of([&signer]).expect("a key set");
-    (
-        token,
-        Verifier::new(keys, "https://localhost:8444", "tollgate", 5),
-    )
+    (token, Verifier::new(keys, "https://localhost:8444", "tollgate", 5))
 }
 
 criterion_group!(benches, http, tokens, policy, path);

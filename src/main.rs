@@ -70,18 +70,12 @@ pub(crate) struct Failure {
 impl Failure {
     /// The command was understood but could not be carried out.
     pub(crate) fn failed(message: impl std::fmt::Display) -> Failure {
-        Failure {
-            message: message.to_string(),
-            code: exit::FAILED,
-        }
+        Failure { message: message.to_string(), code: exit::FAILED }
     }
 
     /// The command was not understood.
     pub(crate) fn usage(message: impl std::fmt::Display) -> Failure {
-        Failure {
-            message: message.to_string(),
-            code: exit::USAGE,
-        }
+        Failure { message: message.to_string(), code: exit::USAGE }
     }
 }
 

@@ -40,9 +40,7 @@ pub(crate) fn command(typed: cli::Matrix) -> Result<u8, Failure> {
     let matrix = matrix(&typed)?;
     let shutdown = Shutdown::install().map_err(Failure::failed)?;
     raise_file_limit().map_err(|error| {
-        Failure::failed(format!(
-            "The limit of open files could not be raised: {error}."
-        ))
+        Failure::failed(format!("The limit of open files could not be raised: {error}."))
     })?;
     let folder = tempfile::Builder::new()
         .prefix("tollgate-matrix-")
@@ -65,10 +63,7 @@ pub(crate) fn command(typed: cli::Matrix) -> Result<u8, Failure> {
 fn matrix(typed: &cli::Matrix) -> Result<Matrix, Failure> {
     let profiles: Vec<Profile> = Profile::NAMED.iter().map(|(_, profile)| *profile).collect();
     let topology = Topology::parse(&typed.topology).ok_or_else(|| {
-        Failure::usage(format!(
-            "--topology takes mesh or single, not {:?}.",
-            typed.topology
-        ))
+        Failure::usage(format!("--topology takes mesh or single, not {:?}.", typed.topology))
     })?;
     Ok(Matrix {
         variants: Matrix::variants_of(&profiles),
@@ -88,11 +83,7 @@ fn matrix(typed: &cli::Matrix) -> Result<Matrix, Failure> {
 
 fn protocol(typed: &cli::Matrix) -> Result<Protocol, Failure> {
     let seed = typed.seed.unwrap_or_else(seed_of_now);
-    let mut protocol = if typed.quick {
-        Protocol::quick(seed)
-    } else {
-        Protocol::standard(seed)
-    };
+    let mut protocol = if typed.quick { Protocol::quick(seed) } else { Protocol::standard(seed) };
     protocol.rounds = typed.rounds.unwrap_or(protocol.rounds);
     protocol.instances = typed.instances.unwrap_or(protocol.instances);
     protocol.connections = typed.connections;
@@ -109,13 +100,8 @@ fn protocol(typed: &cli::Matrix) -> Result<Protocol, Failure> {
     if protocol.connections == 0 {
         return Err(Failure::usage("--connections takes 1 or more."));
     }
-    if protocol
-        .rate_per_s
-        .is_some_and(|rate| !(rate.is_finite() && rate > 0.0))
-    {
-        return Err(Failure::usage(
-            "--rate takes a number of requests per second above 0.",
-        ));
+    if protocol.rate_per_s.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
+        return Err(Failure::usage("--rate takes a number of requests per second above 0."));
     }
     Ok(protocol)
 }
@@ -133,12 +119,7 @@ fn cores(typed: &cli::Matrix) -> Result<Cores, Failure> {
             )));
         }
     }
-    let taken: Vec<usize> = servers
-        .iter()
-        .chain(&generator)
-        .flatten()
-        .copied()
-        .collect();
+    let taken: Vec<usize> = servers.iter().chain(&generator).flatten().copied().collect();
     let mut free = allowed.iter().copied().filter(|core| !taken.contains(core));
     let mut one = || free.next().map(|core| vec![core]);
     match (servers.or_else(&mut one), generator.or_else(&mut one)) {
@@ -157,33 +138,19 @@ fn launcher(typed: &cli::Matrix, matrix: &Matrix, state: StateDir) -> Result<Lau
     }
     let cores: Vec<String> = matrix.cores.servers.iter().map(usize::to_string).collect();
     let workers = matrix.workers.to_string();
-    let mut options: Vec<String> = [
-        "--workers",
-        &workers,
-        "--cores",
-        &cores.join(","),
-        "--driver",
-        &typed.driver,
-    ]
-    .map(String::from)
-    .into();
+    let mut options: Vec<String> =
+        ["--workers", &workers, "--cores", &cores.join(","), "--driver", &typed.driver]
+            .map(String::from)
+            .into();
     if typed.require_io_uring {
         options.push("--require-io-uring".into());
     }
-    Ok(Launcher {
-        state,
-        topology: matrix.topology,
-        options,
-        algorithm,
-    })
+    Ok(Launcher { state, topology: matrix.topology, options, algorithm })
 }
 
 fn print(outcome: &Outcome, format: Format) {
     let stdout = std::io::stdout();
-    let paint = Paint::choose(
-        stdout.is_terminal(),
-        std::env::var("NO_COLOR").ok().as_deref(),
-    );
+    let paint = Paint::choose(stdout.is_terminal(), std::env::var("NO_COLOR").ok().as_deref());
     match format {
         Format::Text => {
             print!("{}", report::text(&outcome.run, paint));
@@ -213,17 +180,13 @@ pub(crate) fn pattern(name: &str) -> Result<Pattern, Failure> {
         .into_iter()
         .find(|pattern| pattern.as_str() == name)
         .ok_or_else(|| {
-            Failure::usage(format!(
-                "--arrivals takes constant or poisson, not {name:?}."
-            ))
+            Failure::usage(format!("--arrivals takes constant or poisson, not {name:?}."))
         })
 }
 
 /// A time as people write it: `250ms`, `1s`, `1.5s`, `2m`.
 pub(crate) fn duration(option: &str, text: &str) -> Result<Duration, Failure> {
-    let digits = text
-        .find(|c: char| c.is_ascii_alphabetic())
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let seconds = match unit {
         "us" => 1e-6,
@@ -249,9 +212,7 @@ pub(crate) fn duration(option: &str, text: &str) -> Result<Duration, Failure> {
 
 /// A seed for those who gave none; it is stored with the run.
 pub(crate) fn seed_of_now() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_nanos() as u64
 }
 
@@ -261,22 +222,12 @@ mod tests {
 
     #[test]
     fn times_need_a_unit() {
-        let good = [
-            ("250ms", 250_000),
-            ("1s", 1_000_000),
-            ("1.5s", 1_500_000),
-            ("2m", 120_000_000),
-        ];
+        let good =
+            [("250ms", 250_000), ("1s", 1_000_000), ("1.5s", 1_500_000), ("2m", 120_000_000)];
         for (text, micros) in good {
-            assert_eq!(
-                duration("-d", text).unwrap(),
-                Duration::from_micros(micros),
-                "{text}"
-            );
+            assert_eq!(duration("-d", text).unwrap(), Duration::from_micros(micros), "{text}");
         }
-        for text in [
-            "", "10", "s", "-1s", "1d", "0s", "1e400s", "+1s", "1 s", "infs", "soon",
-        ] {
+        for text in ["", "10", "s", "-1s", "1d", "0s", "1e400s", "+1s", "1 s", "infs", "soon"] {
             assert!(duration("-d", text).is_err(), "{text:?}");
         }
     }

@@ -37,11 +37,7 @@ pub(crate) fn command(typed: Pki) -> Result<u8, Failure> {
         PkiCommand::Issue(issue) => {
             let state = StateDir::open(Path::new(&issue.state))?;
             let paths = issue_one(&state, &issue)?;
-            println!(
-                "certificate: {}\nkey: {}",
-                paths[0].display(),
-                paths[1].display()
-            );
+            println!("certificate: {}\nkey: {}", paths[0].display(), paths[1].display());
         }
     }
     Ok(0)
@@ -50,10 +46,7 @@ pub(crate) fn command(typed: Pki) -> Result<u8, Failure> {
 /// Makes whatever is missing of a stack's CA and certificates.
 pub(crate) fn ensure(state: &StateDir) -> Result<(), Failure> {
     let authority = ensure_authority(state)?;
-    let loopback = [
-        IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(Ipv6Addr::LOCALHOST),
-    ];
+    let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
     for (_, service, _) in ServiceKind::TABLE {
         let request = Request {
             name: service,
@@ -125,10 +118,7 @@ fn is_good(folder: &Path, name: &str) -> bool {
 fn issue_one(state: &StateDir, typed: &PkiIssue) -> Result<[PathBuf; 2], Failure> {
     let name_is_good = !typed.name.is_empty()
         && typed.name.len() <= NAME_BYTES_MAX
-        && typed
-            .name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        && typed.name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
         && !typed.name.starts_with('.');
     if !name_is_good {
         return Err(Failure::usage(format!(
@@ -137,15 +127,8 @@ fn issue_one(state: &StateDir, typed: &PkiIssue) -> Result<[PathBuf; 2], Failure
             typed.name
         )));
     }
-    let ips: Vec<IpAddr> = typed
-        .san
-        .iter()
-        .filter_map(|san| san.parse().ok())
-        .collect();
-    let names = typed
-        .san
-        .iter()
-        .filter(|san| san.parse::<IpAddr>().is_err());
+    let ips: Vec<IpAddr> = typed.san.iter().filter_map(|san| san.parse().ok()).collect();
+    let names = typed.san.iter().filter(|san| san.parse::<IpAddr>().is_err());
     let dns: Vec<&str> = names.map(String::as_str).collect();
     if typed.server && typed.san.is_empty() {
         return Err(Failure::usage(
@@ -162,9 +145,7 @@ fn issue_one(state: &StateDir, typed: &PkiIssue) -> Result<[PathBuf; 2], Failure
         client: !typed.server,
         days: typed.days,
     };
-    let issued = load_authority(state)?
-        .issue(&request, now_s())
-        .map_err(Failure::failed)?;
+    let issued = load_authority(state)?.issue(&request, now_s()).map_err(Failure::failed)?;
     let folder = match &typed.out {
         Some(out) => PathBuf::from(out),
         None => state.path(if typed.server { "certs" } else { "clients" }),
@@ -174,10 +155,7 @@ fn issue_one(state: &StateDir, typed: &PkiIssue) -> Result<[PathBuf; 2], Failure
 
 /// The key goes first: a certificate that is there always has its key.
 fn write_issued(folder: &Path, name: &str, issued: &Issued) -> Result<[PathBuf; 2], Failure> {
-    let (cert, key) = (
-        folder.join(format!("{name}.crt")),
-        folder.join(format!("{name}.key")),
-    );
+    let (cert, key) = (folder.join(format!("{name}.crt")), folder.join(format!("{name}.key")));
     write_atomically(&key, issued.key_pem.as_bytes(), 0o600)?;
     write_atomically(&cert, issued.cert_pem.as_bytes(), 0o644)?;
     Ok([cert, key])
@@ -190,9 +168,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 
 /// Seconds since 1970, as certificates and tokens count.
 pub(crate) fn now_s() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]
@@ -207,10 +183,7 @@ mod tests {
         let gateway = state.path("certs/gateway.crt");
         let (ca, first) = (read(&state.ca_cert()).unwrap(), read(&gateway).unwrap());
         ensure(&state).unwrap();
-        assert_eq!(
-            (read(&state.ca_cert()).unwrap(), read(&gateway).unwrap()),
-            (ca, first.clone())
-        );
+        assert_eq!((read(&state.ca_cert()).unwrap(), read(&gateway).unwrap()), (ca, first.clone()));
         fs::write(&gateway, "not a certificate").unwrap();
         ensure(&state).unwrap();
         assert_ne!(read(&gateway).unwrap(), first);

@@ -34,15 +34,11 @@ pub(crate) fn command(typed: cli::Run) -> Result<u8, Failure> {
     let options = options(&typed)?;
     let shutdown = Shutdown::install().map_err(Failure::failed)?.watch();
     raise_file_limit().map_err(|error| {
-        Failure::failed(format!(
-            "The limit of open files could not be raised: {error}."
-        ))
+        Failure::failed(format!("The limit of open files could not be raised: {error}."))
     })?;
     let interrupted = || shutdown.received().is_some();
-    let outcome = run_url(&options, &interrupted).map_err(|error| Failure {
-        code: error.exit_code(),
-        message: format!("{error}."),
-    })?;
+    let outcome = run_url(&options, &interrupted)
+        .map_err(|error| Failure { code: error.exit_code(), message: format!("{error}.") })?;
     deliver(&typed, &outcome, format)?;
     Ok(outcome.exit_code())
 }
@@ -82,9 +78,7 @@ fn slice(typed: &cli::Run) -> Result<SliceSpec, Failure> {
         None => Arrivals::Closed,
         Some(rate) => Arrivals::Open {
             rate: Rate::per_second(rate).ok_or_else(|| {
-                Failure::usage(format!(
-                    "--rate takes requests per second above 0, not {rate}."
-                ))
+                Failure::usage(format!("--rate takes requests per second above 0, not {rate}."))
             })?,
             pattern,
         },
@@ -96,11 +90,8 @@ fn slice(typed: &cli::Run) -> Result<SliceSpec, Failure> {
                 .ok_or_else(|| Failure::usage("--requests-per-connection takes 1 or more."))?,
         ),
     };
-    let mut spec = SliceSpec::new(
-        arrivals,
-        typed.connections,
-        duration("--duration", &typed.duration)?,
-    );
+    let mut spec =
+        SliceSpec::new(arrivals, typed.connections, duration("--duration", &typed.duration)?);
     spec.requests_max = typed.requests;
     spec.requests_per_connection = each;
     spec.timeout = duration("--timeout", &typed.timeout)?;
@@ -109,9 +100,7 @@ fn slice(typed: &cli::Run) -> Result<SliceSpec, Failure> {
         "spin" => Wait::Spin,
         "sleep" => Wait::Sleep,
         other => {
-            return Err(Failure::usage(format!(
-                "--wait takes spin or sleep, not {other:?}."
-            )));
+            return Err(Failure::usage(format!("--wait takes spin or sleep, not {other:?}.")));
         }
     };
     Ok(spec)
@@ -142,15 +131,9 @@ fn trust(typed: &cli::Run) -> Result<Trust, Failure> {
 }
 
 fn credentials(typed: &cli::Run) -> Result<Credentials, Failure> {
-    let client = [
-        &typed.token_url,
-        &typed.client_id,
-        &typed.client_secret_file,
-    ];
+    let client = [&typed.token_url, &typed.client_id, &typed.client_secret_file];
     if typed.token_file.is_some() && client.iter().any(|given| given.is_some()) {
-        return Err(Failure::usage(
-            "--token-file and --token-url exclude each other.",
-        ));
+        return Err(Failure::usage("--token-file and --token-url exclude each other."));
     }
     if let Some(file) = &typed.token_file {
         return Ok(Credentials::Token(secret(file)?));
@@ -193,9 +176,7 @@ fn field(header: &str) -> Result<(String, Vec<u8>), Failure> {
         Some((name, value)) if !name.is_empty() => {
             Ok((name.to_owned(), value.trim().as_bytes().to_vec()))
         }
-        _ => Err(Failure::usage(
-            "A header is given as 'Name: value', or as @FILE.",
-        )),
+        _ => Err(Failure::usage("A header is given as 'Name: value', or as @FILE.")),
     }
 }
 
@@ -214,16 +195,9 @@ fn secret(file: &str) -> Result<Zeroizing<String>, Failure> {
     });
     let text = std::str::from_utf8(&bytes)
         .map_err(|_| Failure::failed(format!("{file} does not hold a secret as text.")))?;
-    match text
-        .lines()
-        .next()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-    {
+    match text.lines().next().map(str::trim).filter(|line| !line.is_empty()) {
         Some(line) => Ok(Zeroizing::new(line.to_owned())),
-        None => Err(Failure::failed(format!(
-            "{file} is empty; a secret was expected in it."
-        ))),
+        None => Err(Failure::failed(format!("{file} is empty; a secret was expected in it."))),
     }
 }
 
@@ -232,10 +206,7 @@ fn read(file: &str) -> Result<Vec<u8>, Failure> {
         |error: std::io::Error| Failure::failed(format!("Could not read {file}: {error}."));
     let mut bytes = Vec::new();
     let opened = fs::File::open(file).map_err(unreadable)?;
-    opened
-        .take(FILE_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+    opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(Failure::failed(format!("{file} is larger than 64 MiB.")));
     }

@@ -75,10 +75,7 @@ fn config(service: &str, typed: ServeOptions) -> Result<ServiceConfig, Failure> 
     config.auth = typed.auth;
     set(
         &mut config.token_cache,
-        typed
-            .token_cache
-            .map(|t| switch("--token-cache", &t))
-            .transpose()?,
+        typed.token_cache.map(|t| switch("--token-cache", &t)).transpose()?,
     );
     set(&mut config.token_cache_entries, typed.token_cache_entries);
     set(&mut config.drain_ms, typed.drain_ms);
@@ -86,22 +83,12 @@ fn config(service: &str, typed: ServeOptions) -> Result<ServiceConfig, Failure> 
     config.orders = typed.orders;
     config.inventory = typed.inventory;
     config.results = typed.results;
-    config.upstream_profile = typed
-        .upstream_profile
-        .as_deref()
-        .map(|name| profile(Some(name)))
-        .transpose()?;
-    set(
-        &mut config.token_alg,
-        typed.token_alg.as_deref().map(algorithm).transpose()?,
-    );
+    config.upstream_profile =
+        typed.upstream_profile.as_deref().map(|name| profile(Some(name))).transpose()?;
+    set(&mut config.token_alg, typed.token_alg.as_deref().map(algorithm).transpose()?);
     set(&mut config.token_ttl_s, typed.token_ttl_s);
     set(&mut config.orders_retained, typed.orders_retained);
-    config.stock = typed
-        .stock
-        .iter()
-        .map(|text| stock(text))
-        .collect::<Result<_, _>>()?;
+    config.stock = typed.stock.iter().map(|text| stock(text)).collect::<Result<_, _>>()?;
     config.check().map_err(Failure::usage)?;
     Ok(config)
 }
@@ -125,10 +112,7 @@ fn refuse_useless(kind: ServiceKind, typed: &ServeOptions) -> Result<(), Failure
         "--stock" => !typed.stock.is_empty(),
         _ => false,
     };
-    match SPECIAL
-        .iter()
-        .find(|(option, services)| given(option) && !services.contains(&kind))
-    {
+    match SPECIAL.iter().find(|(option, services)| given(option) && !services.contains(&kind)) {
         None => Ok(()),
         Some((option, services)) => {
             let names: Vec<&str> = services.iter().map(|kind| kind.name()).collect();
@@ -153,12 +137,10 @@ pub(crate) fn driver(name: &str, require_io_uring: bool) -> Result<DriverChoice,
         ("auto", false) => Ok(DriverChoice::Auto),
         ("auto", true) => Ok(DriverChoice::RequireIoUring),
         ("epoll", false) => Ok(DriverChoice::Epoll),
-        ("epoll", true) => Err(Failure::usage(
-            "--driver epoll and --require-io-uring exclude each other.",
-        )),
-        _ => Err(Failure::usage(format!(
-            "--driver takes auto or epoll, not {name:?}."
-        ))),
+        ("epoll", true) => {
+            Err(Failure::usage("--driver epoll and --require-io-uring exclude each other."))
+        }
+        _ => Err(Failure::usage(format!("--driver takes auto or epoll, not {name:?}."))),
     }
 }
 
@@ -176,10 +158,7 @@ pub(crate) fn cores(text: &str) -> Result<Vec<usize>, Failure> {
     let mut cores = Vec::new();
     for part in text.split(',') {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last) = (
-            number(first).ok_or_else(wrong)?,
-            number(last).ok_or_else(wrong)?,
-        );
+        let (first, last) = (number(first).ok_or_else(wrong)?, number(last).ok_or_else(wrong)?);
         if first > last || last > CORE_NUMBER_MAX {
             return Err(wrong());
         }
@@ -199,9 +178,7 @@ pub(crate) fn algorithm(name: &str) -> Result<Algorithm, Failure> {
         "es256" => Ok(Algorithm::Es256),
         "eddsa" => Ok(Algorithm::EdDsa),
         "rs256" => Ok(Algorithm::Rs256),
-        _ => Err(Failure::usage(format!(
-            "--token-alg takes es256, eddsa or rs256, not {name:?}."
-        ))),
+        _ => Err(Failure::usage(format!("--token-alg takes es256, eddsa or rs256, not {name:?}."))),
     }
 }
 
@@ -209,9 +186,7 @@ fn switch(option: &str, text: &str) -> Result<bool, Failure> {
     match text {
         "on" => Ok(true),
         "off" => Ok(false),
-        _ => Err(Failure::usage(format!(
-            "{option} takes on or off, not {text:?}."
-        ))),
+        _ => Err(Failure::usage(format!("{option} takes on or off, not {text:?}."))),
     }
 }
 
@@ -228,11 +203,8 @@ fn address(option: &str, text: Option<String>) -> Result<Option<SocketAddr>, Fai
 
 /// Starting stock as `SKU=N`.
 pub(crate) fn stock(text: &str) -> Result<(String, u64), Failure> {
-    let wrong = || {
-        Failure::usage(format!(
-            "--stock takes SKU=N such as SKU-1000=500, not {text:?}."
-        ))
-    };
+    let wrong =
+        || Failure::usage(format!("--stock takes SKU=N such as SKU-1000=500, not {text:?}."));
     let (sku, quantity) = text.split_once('=').ok_or_else(wrong)?;
     let quantity = number(quantity).ok_or_else(wrong)?;
     Ok((sku.to_owned(), quantity as u64))
@@ -240,10 +212,7 @@ pub(crate) fn stock(text: &str) -> Result<(String, u64), Failure> {
 
 /// Digits only: no sign, no space.
 fn number(text: &str) -> Option<usize> {
-    text.bytes()
-        .all(|b| b.is_ascii_digit())
-        .then(|| text.parse().ok())
-        .flatten()
+    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 #[cfg(test)]

@@ -100,10 +100,7 @@ struct Ready {
 impl Stack {
     /// Starts the services one after the other. When one fails, those before it are stopped.
     pub(crate) fn start(state: &StateDir, launch: &Launch) -> Result<Stack, Failure> {
-        let mut stack = Stack {
-            members: Vec::new(),
-            drain: launch.drain,
-        };
+        let mut stack = Stack { members: Vec::new(), drain: launch.drain };
         for service in launch.services {
             let member = stack.start_member(state, launch, service)?;
             stack.members.push(member);
@@ -119,9 +116,7 @@ impl Stack {
     /// The URL of a service of this stack. The single server serves all of them.
     pub(crate) fn url(&self, service: &str) -> Option<&str> {
         let named = self.members.iter().find(|m| m.service == service);
-        named
-            .or_else(|| self.members.iter().find(|m| m.service == "all"))
-            .map(|m| m.url.as_str())
+        named.or_else(|| self.members.iter().find(|m| m.service == "all")).map(|m| m.url.as_str())
     }
 
     /// The first service that ended by itself, with the end of its log.
@@ -185,18 +180,15 @@ impl Stack {
                 drop(stdin);
                 wait_or_kill(&mut child, STOP_GRACE);
                 let end = tail(&log);
-                Err(Failure::failed(format!(
-                    "{service} did not start: {reason}\n{end}"
-                )))
+                Err(Failure::failed(format!("{service} did not start: {reason}\n{end}")))
             }
         }
     }
 
     /// The command line of one service.
     fn words(&self, state: &StateDir, launch: &Launch, service: &'static str) -> Vec<String> {
-        let mut words: Vec<String> = ["serve", service, "--exit-with-stdin"]
-            .map(String::from)
-            .into();
+        let mut words: Vec<String> =
+            ["serve", service, "--exit-with-stdin"].map(String::from).into();
         let mut option = |name: &str, value: &str| {
             words.push(name.into());
             words.push(value.into());
@@ -214,10 +206,7 @@ impl Stack {
             }
         }
         words.extend(launch.options.iter().cloned());
-        let own = launch
-            .service_options
-            .iter()
-            .filter(|(name, _)| *name == service);
+        let own = launch.service_options.iter().filter(|(name, _)| *name == service);
         words.extend(own.flat_map(|(_, options)| options.iter().cloned()));
         words
     }
@@ -241,11 +230,7 @@ fn upstreams(service: &str) -> &'static [&'static str] {
 
 /// The services' certificates are made out to loopback addresses too, so that no name is looked up.
 fn url(profile: Profile, listen: SocketAddr) -> String {
-    let scheme = if profile.transport == Transport::Plain {
-        "http"
-    } else {
-        "https"
-    };
+    let scheme = if profile.transport == Transport::Plain { "http" } else { "https" };
     format!("{scheme}://{listen}")
 }
 
@@ -260,14 +245,12 @@ fn wait_until_ready(child: &mut Child) -> Result<Ready, String> {
             let _ = send.send(line);
         }
     });
-    let line = receive
-        .recv_timeout(READY_WITHIN)
-        .map_err(|error| match error {
-            mpsc::RecvTimeoutError::Timeout => {
-                format!("it was not ready after {} s.", READY_WITHIN.as_secs())
-            }
-            mpsc::RecvTimeoutError::Disconnected => String::from("it ended. Its log ends with:"),
-        })?;
+    let line = receive.recv_timeout(READY_WITHIN).map_err(|error| match error {
+        mpsc::RecvTimeoutError::Timeout => {
+            format!("it was not ready after {} s.", READY_WITHIN.as_secs())
+        }
+        mpsc::RecvTimeoutError::Disconnected => String::from("it ended. Its log ends with:"),
+    })?;
     let parsed: ReadyLine = serde_json::from_str(&line)
         .map_err(|_| format!("it said {line:?} where its ready line was expected."))?;
     Ok(parsed.ready)
@@ -303,10 +286,7 @@ mod tests {
     fn a_service_is_started_after_those_that_it_calls() {
         for (at, service) in MESH.iter().enumerate() {
             for upstream in upstreams(service) {
-                assert!(
-                    MESH[..at].contains(upstream),
-                    "{service} is started before {upstream}"
-                );
+                assert!(MESH[..at].contains(upstream), "{service} is started before {upstream}");
             }
         }
     }
@@ -315,11 +295,7 @@ mod tests {
     fn a_child_that_says_nothing_of_use_is_refused() {
         let spawn = |script: &str| {
             let mut command = Command::new("sh");
-            command
-                .args(["-c", script])
-                .stdout(Stdio::piped())
-                .spawn()
-                .unwrap()
+            command.args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap()
         };
         let mut odd = spawn("echo hello");
         assert!(wait_until_ready(&mut odd).err().unwrap().contains("hello"));

@@ -26,23 +26,13 @@ impl StateDir {
     /// Makes the directory where it is missing and refuses one that others may read.
     pub(crate) fn create(root: &Path) -> Result<StateDir, Failure> {
         for folder in [root.to_path_buf(), root.join("logs"), root.join("auth")] {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&folder)
-                .map_err(|error| {
-                    Failure::failed(format!(
-                        "Could not make the directory {}: {error}.",
-                        show(&folder)
-                    ))
-                })?;
+            DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|error| {
+                Failure::failed(format!("Could not make the directory {}: {error}.", show(&folder)))
+            })?;
         }
         let root = fs::canonicalize(root)
             .map_err(|error| Failure::failed(format!("Could not open {}: {error}.", show(root))))?;
-        let mode = fs::metadata(&root)
-            .map_err(Failure::failed)?
-            .permissions()
-            .mode();
+        let mode = fs::metadata(&root).map_err(Failure::failed)?.permissions().mode();
         if mode & 0o077 != 0 {
             return Err(Failure::failed(format!(
                 "The state directory {} can be read by others (mode {:o}). \
@@ -95,11 +85,9 @@ impl StateDir {
             }
             Err(TryLockError::Error(error)) => return Err(Failure::failed(error)),
         }
-        file.set_len(0)
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
-            .map_err(|error| {
-                Failure::failed(format!("Could not write {}: {error}.", show(&path)))
-            })?;
+        file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(
+            |error| Failure::failed(format!("Could not write {}: {error}.", show(&path))),
+        )?;
         Ok(StateLock { _file: file })
     }
 
@@ -140,10 +128,7 @@ impl StateDir {
             ))
         })?;
         serde_json::from_slice(&bytes).map_err(|error| {
-            Failure::failed(format!(
-                "{} is not a stack file of tollgate: {error}.",
-                show(&path)
-            ))
+            Failure::failed(format!("{} is not a stack file of tollgate: {error}.", show(&path)))
         })
     }
 }
@@ -193,19 +178,12 @@ pub(crate) struct StackClient {
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> Result<PathBuf, Failure> {
     let written = || -> io::Result<()> {
         let folder = path.parent().unwrap_or(Path::new("."));
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let mut name = path.file_name().unwrap_or_default().to_os_string();
         name.push(format!(".{}.part", std::process::id()));
         let part = folder.join(name);
-        let mut file = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(true)
-            .mode(mode)
-            .open(&part)?;
+        let mut file =
+            OpenOptions::new().create(true).write(true).truncate(true).mode(mode).open(&part)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&part, path)
@@ -229,10 +207,7 @@ mod tests {
         let state = StateDir::create(&folder.path().join("s")).unwrap();
         let held = state.lock().unwrap();
         let refused = state.lock().unwrap_err();
-        assert!(
-            refused.message.contains(&std::process::id().to_string()),
-            "{refused}"
-        );
+        assert!(refused.message.contains(&std::process::id().to_string()), "{refused}");
         drop(held);
         state.lock().unwrap();
     }
@@ -243,12 +218,7 @@ mod tests {
         let root = folder.path().join("s");
         StateDir::create(&root).unwrap();
         fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
-        assert!(
-            StateDir::create(&root)
-                .unwrap_err()
-                .message
-                .contains("chmod 700")
-        );
+        assert!(StateDir::create(&root).unwrap_err().message.contains("chmod 700"));
     }
 
     #[test]
@@ -256,9 +226,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = StateDir::create(&folder.path().join("s")).unwrap();
         let path = state.write_private("clients/a.secret", b"x").unwrap();
-        assert_eq!(
-            fs::metadata(path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

@@ -48,21 +48,10 @@ fn scopes(text: &str) -> Result<ScopeSet, Failure> {
 
 /// Asks the auth server of a running stack for a token.
 pub(crate) fn fetch(stack: &StackFile, client: &str, scopes: ScopeSet) -> Result<Fetched, Failure> {
-    let known = stack
-        .clients
-        .iter()
-        .find(|known| known.name == client)
-        .ok_or_else(|| {
-            let names: Vec<&str> = stack
-                .clients
-                .iter()
-                .map(|known| known.name.as_str())
-                .collect();
-            Failure::usage(format!(
-                "There is no client {client:?}; there are: {}.",
-                names.join(", ")
-            ))
-        })?;
+    let known = stack.clients.iter().find(|known| known.name == client).ok_or_else(|| {
+        let names: Vec<&str> = stack.clients.iter().map(|known| known.name.as_str()).collect();
+        Failure::usage(format!("There is no client {client:?}; there are: {}.", names.join(", ")))
+    })?;
     let secret = known.secret.as_deref().ok_or_else(|| {
         Failure::failed(format!(
             "{client} is a public client: it has no secret and cannot ask for a token by itself."
@@ -71,10 +60,7 @@ pub(crate) fn fetch(stack: &StackFile, client: &str, scopes: ScopeSet) -> Result
     let secret = Zeroizing::new(read(secret)?);
     let secret = std::str::from_utf8(&secret)
         .map_err(|_| Failure::failed(format!("The secret of {client} is not text.")))?;
-    let base = stack
-        .services
-        .iter()
-        .find(|s| matches!(s.name.as_str(), "auth" | "all"));
+    let base = stack.services.iter().find(|s| matches!(s.name.as_str(), "auth" | "all"));
     let base = base.ok_or_else(|| Failure::failed("The running stack has no auth server."))?;
     let url = Url::parse(&format!("{}/oauth2/token", base.url)).map_err(Failure::failed)?;
     let basic = basic_authorization(client, secret.trim());
@@ -84,16 +70,11 @@ pub(crate) fn fetch(stack: &StackFile, client: &str, scopes: ScopeSet) -> Result
     ];
     let tls = tls(stack, known)?;
     let form = request_form(scopes);
-    let answer = blocking::request(
-        &url,
-        tls,
-        "POST",
-        &fields,
-        form.as_bytes(),
-        WITHIN,
-        RESPONSE_BYTES_MAX,
-    )
-    .map_err(|error| Failure::failed(format!("Could not ask {} for a token: {error}", base.url)))?;
+    let answer =
+        blocking::request(&url, tls, "POST", &fields, form.as_bytes(), WITHIN, RESPONSE_BYTES_MAX)
+            .map_err(|error| {
+                Failure::failed(format!("Could not ask {} for a token: {error}", base.url))
+            })?;
     if answer.status != 200 {
         return Err(Failure::failed(format!(
             "The auth server refused (status {}): {}",
@@ -102,10 +83,7 @@ pub(crate) fn fetch(stack: &StackFile, client: &str, scopes: ScopeSet) -> Result
         )));
     }
     let token = TokenResponse::parse(&answer.body).map_err(Failure::failed)?;
-    Ok(Fetched {
-        value: token.token,
-        life: Duration::from_secs(token.ttl_s),
-    })
+    Ok(Fetched { value: token.token, life: Duration::from_secs(token.ttl_s) })
 }
 
 fn tls(

@@ -52,10 +52,7 @@ fn launch(typed: &Up, profile: Profile) -> Result<Launch, Failure> {
     serve::workers(typed.workers)?;
     serve::algorithm(&typed.token_alg)?;
     typed.cores.as_deref().map(serve::cores).transpose()?;
-    typed
-        .stock
-        .iter()
-        .try_for_each(|text| serve::stock(text).map(drop))?;
+    typed.stock.iter().try_for_each(|text| serve::stock(text).map(drop))?;
     let mut options = vec!["--driver".into(), typed.driver.clone()];
     let mut option = |name: &str, value: Option<String>| {
         options.extend(value.into_iter().flat_map(|value| [name.to_owned(), value]));
@@ -66,20 +63,10 @@ fn launch(typed: &Up, profile: Profile) -> Result<Launch, Failure> {
     if typed.require_io_uring {
         options.push("--require-io-uring".into());
     }
-    let stock = typed
-        .stock
-        .iter()
-        .flat_map(|s| ["--stock".to_owned(), s.clone()])
-        .collect();
+    let stock = typed.stock.iter().flat_map(|s| ["--stock".to_owned(), s.clone()]).collect();
     let retained = typed.orders_retained.iter();
-    let retained = retained
-        .flat_map(|n| ["--orders-retained".to_owned(), n.to_string()])
-        .collect();
-    let scheme = if profile.transport == Transport::Plain {
-        "http"
-    } else {
-        "https"
-    };
+    let retained = retained.flat_map(|n| ["--orders-retained".to_owned(), n.to_string()]).collect();
+    let scheme = if profile.transport == Transport::Plain { "http" } else { "https" };
     Ok(Launch {
         profile,
         services: &MESH,
@@ -158,19 +145,12 @@ fn write_header(
     }
     let token = token::fetch(file, pki::CLIENTS[0], ScopeSet::EMPTY)?;
     let header = Zeroizing::new(format!("Authorization: Bearer {}\n", *token.value));
-    state.write_private(
-        &format!("clients/{}.header", pki::CLIENTS[0]),
-        header.as_bytes(),
-    )?;
+    state.write_private(&format!("clients/{}.header", pki::CLIENTS[0]), header.as_bytes())?;
     Ok(Some(Instant::now() + token.life.mul_f64(REFRESH_AFTER)))
 }
 
 fn print(state: &StateDir, stack: &Stack, file: &StackFile, profile: Profile) {
-    println!(
-        "Profile {}. State, keys and logs: {}",
-        file.profile,
-        state.root().display()
-    );
+    println!("Profile {}. State, keys and logs: {}", file.profile, state.root().display());
     for member in stack.members() {
         println!(
             "  {:<10} {}   metrics http://{}/metrics   {}   process {}",
@@ -197,11 +177,7 @@ fn curl_line(state: &StateDir, file: &StackFile, profile: Profile) -> String {
         let header = state.client(client, "header");
         line += &format!(" -H @{}", quoted(&header));
     }
-    let gateway = file
-        .services
-        .iter()
-        .find(|s| s.name == "gateway")
-        .map_or("", |s| &s.url);
+    let gateway = file.services.iter().find(|s| s.name == "gateway").map_or("", |s| &s.url);
     line += " -H 'Content-Type: application/json'";
     line += r#" -d '{"customerId":"c-1","itemSkus":["SKU-1000"],"totalAmount":19.99}'"#;
     line + &format!(" {gateway}/api/orders")

@@ -15,16 +15,10 @@ const MISTAKES: [(&[&str], &str); 10] = [
     (&["up", "--profile=s5x"], "s5x"),
     (&["serve", "gateway", "--listen", "nowhere"], "nowhere"),
     (&["serve", "gateway", "--stock", "SKU-1=2"], "--stock"),
-    (
-        &["run", "http://127.0.0.1:1/", "--duration", "soon"],
-        "soon",
-    ),
+    (&["run", "http://127.0.0.1:1/", "--duration", "soon"], "soon"),
     (&["run", "ftp://127.0.0.1/"], "ftp"),
     (&["matrix", "--topology", "ring"], "ring"),
-    (
-        &["run", "http://127.0.0.1:1/", "--output-format", "xml"],
-        "xml",
-    ),
+    (&["run", "http://127.0.0.1:1/", "--output-format", "xml"], "xml"),
 ];
 
 #[test]
@@ -34,21 +28,14 @@ fn mistakes_are_usage_errors_that_name_the_word() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{words:?}: {said}");
         assert!(said.contains(named), "{words:?}: {said}");
-        assert!(
-            output.stdout.is_empty(),
-            "{words:?} printed on standard output"
-        );
+        assert!(output.stdout.is_empty(), "{words:?} printed on standard output");
     }
 }
 
 #[test]
 fn an_unknown_profile_in_the_environment_is_refused_too() {
     let mut command = std::process::Command::new(TOLLGATE);
-    let output = command
-        .args(["up"])
-        .env("SEC_PROFILE", "S7")
-        .output()
-        .unwrap();
+    let output = command.args(["up"]).env("SEC_PROFILE", "S7").output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("S7"));
 }
@@ -66,10 +53,7 @@ fn every_command_has_help() {
     ] {
         let output = tollgate(words);
         assert_eq!(output.status.code(), Some(0), "{words:?}");
-        assert!(
-            String::from_utf8_lossy(&output.stdout).contains("Usage:"),
-            "{words:?}"
-        );
+        assert!(String::from_utf8_lossy(&output.stdout).contains("Usage:"), "{words:?}");
     }
 }
 
@@ -77,14 +61,8 @@ fn every_command_has_help() {
 fn a_second_stack_on_the_same_state_is_refused_with_the_first_ones_pid() {
     let up = Up::start("S0", &[]);
     let state = up.state();
-    let second = tollgate(&[
-        "up",
-        "--any-port",
-        "--profile",
-        "S0",
-        "--state",
-        state.to_str().unwrap(),
-    ]);
+    let second =
+        tollgate(&["up", "--any-port", "--profile", "S0", "--state", state.to_str().unwrap()]);
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert_eq!(second.status.code(), Some(1), "{said}");
     assert!(said.contains(&up.child.id().to_string()), "{said}");
@@ -94,19 +72,9 @@ fn a_second_stack_on_the_same_state_is_refused_with_the_first_ones_pid() {
 fn the_printed_curl_line_creates_an_order() {
     for profile in ["S2", "S5"] {
         let up = Up::start(profile, &[]);
-        let line = up
-            .printed
-            .lines()
-            .find(|l| l.trim_start().starts_with("curl "))
-            .unwrap();
-        assert!(
-            !line.contains("Bearer"),
-            "a secret stands in the command line: {line}"
-        );
-        let output = std::process::Command::new("sh")
-            .args(["-c", line])
-            .output()
-            .unwrap();
+        let line = up.printed.lines().find(|l| l.trim_start().starts_with("curl ")).unwrap();
+        assert!(!line.contains("Bearer"), "a secret stands in the command line: {line}");
+        let output = std::process::Command::new("sh").args(["-c", line]).output().unwrap();
         let body = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(body.contains("\"accepted\":true"), "{line}\n{output:?}");
     }
@@ -119,10 +87,7 @@ fn secrets_and_keys_are_private() {
     for entry in walk(&up.state()) {
         let mode = entry.metadata().unwrap().permissions().mode() & 0o777;
         let name = entry.to_string_lossy().into_owned();
-        if [".key", ".secret", ".header"]
-            .iter()
-            .any(|end| name.ends_with(end))
-        {
+        if [".key", ".secret", ".header"].iter().any(|end| name.ends_with(end)) {
             assert_eq!(mode, 0o600, "{name}");
             secret += 1;
         }
@@ -133,20 +98,12 @@ fn secrets_and_keys_are_private() {
 #[test]
 fn children_end_when_their_parent_is_killed() {
     let mut up = Up::start("S0", &[]);
-    let pids: Vec<u32> = ["auth", "inventory", "orders", "gateway"]
-        .map(|s| up.pid(s))
-        .into();
+    let pids: Vec<u32> = ["auth", "inventory", "orders", "gateway"].map(|s| up.pid(s)).into();
     send_signal(up.child.id(), "KILL");
     up.child.wait().unwrap();
     let deadline = std::time::Instant::now() + Duration::from_secs(15);
-    while pids
-        .iter()
-        .any(|pid| std::path::Path::new(&format!("/proc/{pid}")).exists())
-    {
-        assert!(
-            std::time::Instant::now() < deadline,
-            "a child outlived its parent"
-        );
+    while pids.iter().any(|pid| std::path::Path::new(&format!("/proc/{pid}")).exists()) {
+        assert!(std::time::Instant::now() < deadline, "a child outlived its parent");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -157,10 +114,7 @@ fn stopping_is_a_clean_end() {
         let mut up = Up::start("S2", &[]);
         let status = up.stop(signal, Duration::from_secs(15));
         assert_eq!(status.code(), Some(0), "SIG{signal}");
-        assert!(
-            !up.state().join("stack.json").exists(),
-            "stack.json still says that a stack runs"
-        );
+        assert!(!up.state().join("stack.json").exists(), "stack.json still says that a stack runs");
     }
 }
 
@@ -168,15 +122,7 @@ fn stopping_is_a_clean_end() {
 fn plain_http_stays_on_loopback_unless_forced() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("s");
-    let words = [
-        "serve",
-        "inventory",
-        "--profile",
-        "S0",
-        "--listen",
-        "0.0.0.0:0",
-        "--state",
-    ];
+    let words = ["serve", "inventory", "--profile", "S0", "--listen", "0.0.0.0:0", "--state"];
     let output = tollgate(&[&words[..], &[state.to_str().unwrap()]].concat());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_ne!(output.status.code(), Some(0), "{said}");
@@ -206,11 +152,7 @@ fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(walk(&path))
-        } else {
-            files.push(path)
-        }
+        if path.is_dir() { files.extend(walk(&path)) } else { files.push(path) }
     }
     files
 }

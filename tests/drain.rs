@@ -30,10 +30,7 @@ struct Seen {
 fn no_request_in_flight_is_lost() {
     for driver in DRIVERS {
         let start = |service: &str, option: &str, value: &str| {
-            Served::start(
-                service,
-                &["--driver", driver, "--workers", "2", option, value],
-            )
+            Served::start(service, &["--driver", driver, "--workers", "2", option, value])
         };
         let inventory = start("inventory", "--stock", "SKU-BIG=1000000");
         let inventory_url = format!("http://{}", inventory.listen);
@@ -60,23 +57,10 @@ fn no_request_in_flight_is_lost() {
             client.join().unwrap();
         }
         assert_eq!(status.code(), Some(0), "on {driver}");
-        assert!(
-            took < Duration::from_secs(8),
-            "stopping took {took:?} on {driver}"
-        );
-        assert!(
-            before > 200,
-            "only {before} requests were answered before the stop"
-        );
-        assert_eq!(
-            seen.broken.load(Ordering::Relaxed),
-            0,
-            "answers were cut off on {driver}"
-        );
-        assert!(
-            seen.told.load(Ordering::Relaxed) > 0,
-            "nobody was told on {driver}"
-        );
+        assert!(took < Duration::from_secs(8), "stopping took {took:?} on {driver}");
+        assert!(before > 200, "only {before} requests were answered before the stop");
+        assert_eq!(seen.broken.load(Ordering::Relaxed), 0, "answers were cut off on {driver}");
+        assert!(seen.told.load(Ordering::Relaxed) > 0, "nobody was told on {driver}");
         // The shelf tells how many orders were carried out; each of them was answered.
         let shelf = Curl::new(&format!("{inventory_url}/api/inventory/SKU-BIG")).run();
         let sold = 1_000_000 - shelf.json()["quantity"].as_u64().unwrap();
@@ -91,9 +75,7 @@ fn client(address: &str, seen: &Seen, over: &AtomicBool) {
         let Ok(mut stream) = TcpStream::connect(address) else {
             return;
         };
-        stream
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         while let Ok(closes) = exchange(&mut stream, seen) {
             seen.answered.fetch_add(1, Ordering::Relaxed);
             if closes {
@@ -113,9 +95,8 @@ fn exchange(stream: &mut TcpStream, seen: &Seen) -> io::Result<bool> {
         body.len()
     );
     let mut answer = Vec::new();
-    let result = stream
-        .write_all(request.as_bytes())
-        .and_then(|()| read_answer(stream, &mut answer));
+    let result =
+        stream.write_all(request.as_bytes()).and_then(|()| read_answer(stream, &mut answer));
     match result {
         Ok(()) if answer.starts_with(b"HTTP/1.1 201") => {
             let head = String::from_utf8_lossy(&answer).to_lowercase();
@@ -139,11 +120,7 @@ fn read_answer(stream: &mut TcpStream, answer: &mut Vec<u8>) -> io::Result<()> {
         if let Some(at) = answer.windows(4).position(|w| w == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&answer[..at]).to_lowercase();
             let length = head.split("content-length: ").nth(1).map_or(0, |rest| {
-                rest.split("\r\n")
-                    .next()
-                    .unwrap_or_default()
-                    .parse::<usize>()
-                    .unwrap_or(0)
+                rest.split("\r\n").next().unwrap_or_default().parse::<usize>().unwrap_or(0)
             });
             if answer.len() >= at + 4 + length {
                 return Ok(());

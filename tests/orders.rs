@@ -18,9 +18,7 @@ impl Shop {
     }
 
     fn curl(&self, path: &str) -> Curl {
-        self.up
-            .with_certificate(self.up.curl("gateway", path), "bench-runner")
-            .bearer(&self.token)
+        self.up.with_certificate(self.up.curl("gateway", path), "bench-runner").bearer(&self.token)
     }
 
     fn order(&self, skus: &[&str]) -> Fetched {
@@ -46,19 +44,13 @@ fn an_order_is_kept_and_its_stock_is_taken() {
         assert_eq!(made.status, 201, "{made:?}");
         let id = made.json()["orderId"].as_str().unwrap().to_owned();
         assert_eq!(made.json()["accepted"], true);
-        assert_eq!(
-            made.field("location"),
-            Some(format!("/api/orders/{id}").as_str())
-        );
+        assert_eq!(made.field("location"), Some(format!("/api/orders/{id}").as_str()));
         assert_eq!(shop.available("SKU-2000"), before - 2);
 
         let read = shop.curl(&format!("/api/orders/{id}")).run();
         assert_eq!(read.status, 200, "{read:?}");
         assert_eq!(read.json()["customerId"], "c-1");
-        assert_eq!(
-            read.json()["itemSkus"],
-            serde_json::json!(["SKU-2000", "sku-2000"])
-        );
+        assert_eq!(read.json()["itemSkus"], serde_json::json!(["SKU-2000", "sku-2000"]));
     }
 }
 
@@ -66,41 +58,17 @@ fn an_order_is_kept_and_its_stock_is_taken() {
 fn what_is_wrong_with_an_order_is_said() {
     let shop = Shop::open("auto", &["--stock", "SKU-LOW=1"]);
     let cases = [
-        (
-            r#"{"itemSkus":["SKU-1000"],"totalAmount":1}"#,
-            400,
-            "customerId",
-        ),
-        (
-            r#"{"customerId":"c","itemSkus":[],"totalAmount":1}"#,
-            400,
-            "itemSkus",
-        ),
-        (
-            r#"{"customerId":"c","itemSkus":["SKU-1000"],"totalAmount":-1}"#,
-            400,
-            "totalAmount",
-        ),
+        (r#"{"itemSkus":["SKU-1000"],"totalAmount":1}"#, 400, "customerId"),
+        (r#"{"customerId":"c","itemSkus":[],"totalAmount":1}"#, 400, "itemSkus"),
+        (r#"{"customerId":"c","itemSkus":["SKU-1000"],"totalAmount":-1}"#, 400, "totalAmount"),
         ("{", 400, "JSON"),
-        (
-            r#"{"customerId":"c","itemSkus":["SKU-LOW","SKU-LOW"],"totalAmount":1}"#,
-            409,
-            "stock",
-        ),
-        (
-            r#"{"customerId":"c","itemSkus":["SKU-NONE"],"totalAmount":1}"#,
-            409,
-            "unknown-sku",
-        ),
+        (r#"{"customerId":"c","itemSkus":["SKU-LOW","SKU-LOW"],"totalAmount":1}"#, 409, "stock"),
+        (r#"{"customerId":"c","itemSkus":["SKU-NONE"],"totalAmount":1}"#, 409, "unknown-sku"),
     ];
     for (body, status, word) in cases {
         let got = shop.curl("/api/orders").json(body).run();
         assert_eq!(got.status, status, "{body}: {got:?}");
-        assert_eq!(
-            got.field("content-type"),
-            Some("application/problem+json"),
-            "{got:?}"
-        );
+        assert_eq!(got.field("content-type"), Some("application/problem+json"), "{got:?}");
         assert!(got.body.contains(word), "{body}: {got:?}");
     }
     assert_eq!(shop.available("SKU-LOW"), 1, "a refused order took stock");
@@ -112,36 +80,23 @@ fn what_is_wrong_with_an_order_is_said() {
 fn a_repeat_under_one_key_is_answered_as_the_first() {
     let shop = Shop::open("auto", &[]);
     let post = |key: &str, body: &str| {
-        shop.curl("/api/orders")
-            .json(body)
-            .header(&format!("Idempotency-Key: {key}"))
-            .run()
+        shop.curl("/api/orders").json(body).header(&format!("Idempotency-Key: {key}")).run()
     };
     let body = r#"{"customerId":"c","itemSkus":["SKU-3000"],"totalAmount":1}"#;
     let before = shop.available("SKU-3000");
     let first = post("k-1", body);
     let again = post("k-1", body);
-    assert_eq!(
-        (first.status, again.status),
-        (201, 201),
-        "{first:?} {again:?}"
-    );
+    assert_eq!((first.status, again.status), (201, 201), "{first:?} {again:?}");
     assert_eq!(first.json()["orderId"], again.json()["orderId"]);
     assert_eq!(shop.available("SKU-3000"), before - 1);
-    let other = post(
-        "k-1",
-        r#"{"customerId":"d","itemSkus":["SKU-3000"],"totalAmount":1}"#,
-    );
+    let other = post("k-1", r#"{"customerId":"d","itemSkus":["SKU-3000"],"totalAmount":1}"#);
     assert_eq!(other.status, 422, "{other:?}");
 }
 
 #[test]
 fn orders_that_are_not_there_are_told_apart() {
     let shop = Shop::open("auto", &["--orders-retained", "8"]);
-    let first = shop.order(&["SKU-1000"]).json()["orderId"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let first = shop.order(&["SKU-1000"]).json()["orderId"].as_str().unwrap().to_owned();
     for _ in 0..64 {
         assert_eq!(shop.order(&["SKU-1000"]).status, 201);
     }
@@ -157,11 +112,7 @@ fn methods_and_paths_that_are_not_there_are_refused() {
     let shop = Shop::open("auto", &[]);
     let got = shop.curl("/api/ping").method("DELETE").run();
     assert_eq!(got.status, 405, "{got:?}");
-    assert!(
-        got.field("allow")
-            .is_some_and(|allow| allow.contains("GET")),
-        "{got:?}"
-    );
+    assert!(got.field("allow").is_some_and(|allow| allow.contains("GET")), "{got:?}");
     assert_eq!(shop.curl("/api/nothing").run().status, 404);
     let runs = shop.curl("/api/runs").run();
     assert_eq!(runs.status, 502, "no results upstream was given: {runs:?}");

@@ -20,10 +20,7 @@ const ASKED_BY_EACH_SIDE: u64 = 600;
 fn exactly_the_stock_is_reserved() {
     for driver in DRIVERS {
         let stock = format!("SKU-HOT={STOCK}");
-        let up = Up::start(
-            "S0",
-            &["--driver", driver, "--workers", "2", "--stock", &stock],
-        );
+        let up = Up::start("S0", &["--driver", driver, "--workers", "2", "--stock", &stock]);
         let address = up.url("inventory").trim_start_matches("http://").to_owned();
         let sides: Vec<_> = (0..SIDES)
             .map(|side| {
@@ -56,10 +53,7 @@ fn exactly_the_stock_is_reserved() {
         }
         for (id, _) in answers.iter().filter(|(_, accepted)| **accepted).take(50) {
             let repeated = connection.release(id);
-            assert!(
-                matches!(repeated, 204 | 404 | 410),
-                "{id} on {driver}: {repeated}"
-            );
+            assert!(matches!(repeated, 204 | 404 | 410), "{id} on {driver}: {repeated}");
         }
         assert_eq!(available(&up), STOCK, "on {driver}");
     }
@@ -85,11 +79,7 @@ fn hammer(side: u64, address: &str) -> (Vec<(String, bool)>, Vec<String>) {
         }
         let accepted = connection.reserve(&id);
         if n % 3 == 0 {
-            assert_eq!(
-                connection.reserve(&id),
-                accepted,
-                "{id} was answered in two ways"
-            );
+            assert_eq!(connection.reserve(&id), accepted, "{id} was answered in two ways");
         }
         known.push((id, accepted));
     }
@@ -104,9 +94,7 @@ struct Connection {
 impl Connection {
     fn open(address: &str) -> Connection {
         let stream = TcpStream::connect(address).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         stream.set_nodelay(true).unwrap();
         Connection { stream }
     }
@@ -145,15 +133,9 @@ impl Connection {
         let mut piece = [0; 4096];
         loop {
             if let Some(at) = answer.windows(4).position(|w| w == b"\r\n\r\n") {
-                let head = String::from_utf8(answer[..at].to_vec())
-                    .unwrap()
-                    .to_lowercase();
+                let head = String::from_utf8(answer[..at].to_vec()).unwrap().to_lowercase();
                 let length = head.split("content-length: ").nth(1).map_or(0, |rest| {
-                    rest.split("\r\n")
-                        .next()
-                        .unwrap_or_default()
-                        .parse::<usize>()
-                        .unwrap()
+                    rest.split("\r\n").next().unwrap_or_default().parse::<usize>().unwrap()
                 });
                 if answer.len() >= at + 4 + length {
                     return head.split(' ').nth(1).unwrap().parse().unwrap();

@@ -46,14 +46,8 @@ const TABLE: [(Comes, [Gets; 6]); 8] = {
     [
         (Bare, [OK, OK, NO, NoHandshake, NoHandshake, NoHandshake]),
         (CertificateOnly, [OK, OK, NO, OK, NO, NO]),
-        (
-            TokenOnly,
-            [OK, OK, OK, NoHandshake, NoHandshake, NoHandshake],
-        ),
-        (
-            StrangeCertificate,
-            [OK, OK, OK, NoHandshake, NoHandshake, NoHandshake],
-        ),
+        (TokenOnly, [OK, OK, OK, NoHandshake, NoHandshake, NoHandshake]),
+        (StrangeCertificate, [OK, OK, OK, NoHandshake, NoHandshake, NoHandshake]),
         (BrokenToken, [OK, OK, NO, OK, NO, NO]),
         (WrongScope, [OK, OK, OK, OK, OK, BAN]),
         (WrongCaller, [OK, OK, OK, OK, OK, BAN]),
@@ -88,11 +82,7 @@ fn check_refusal(got: &Fetched, said: &str) {
     if !matches!(got.status, 401 | 403) {
         return;
     }
-    assert_eq!(
-        got.field("content-type"),
-        Some("application/problem+json"),
-        "{said}"
-    );
+    assert_eq!(got.field("content-type"), Some("application/problem+json"), "{said}");
     assert_eq!(got.json()["status"], got.status, "{said}");
     let challenge = got.field("www-authenticate");
     if got.status == 401 {
@@ -117,10 +107,8 @@ fn send(up: &Up, stranger: &Stranger, comes: Comes) -> Fetched {
         StrangeCertificate => stranger.present(curl),
         WrongCaller => {
             let mut curl = curl;
-            curl.arg("--cert")
-                .arg(up.state().join("certs/inventory.crt"));
-            curl.arg("--key")
-                .arg(up.state().join("certs/inventory.key"));
+            curl.arg("--cert").arg(up.state().join("certs/inventory.crt"));
+            curl.arg("--key").arg(up.state().join("certs/inventory.key"));
             curl
         }
         _ => up.with_certificate(curl, "bench-runner"),
@@ -137,11 +125,7 @@ fn send(up: &Up, stranger: &Stranger, comes: Comes) -> Fetched {
 /// The token with one character of its payload changed.
 fn broken(token: &str) -> String {
     let middle = token.find('.').unwrap() + 10;
-    let other = if token.as_bytes()[middle] == b'A' {
-        "B"
-    } else {
-        "A"
-    };
+    let other = if token.as_bytes()[middle] == b'A' { "B" } else { "A" };
     format!("{}{other}{}", &token[..middle], &token[middle + 1..])
 }
 
@@ -155,20 +139,10 @@ impl Stranger {
         let folder = tempfile::tempdir().unwrap();
         let output = std::process::Command::new("openssl")
             .current_dir(folder.path())
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-            ])
+            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"])
             .args(["-nodes", "-days", "2", "-subj", "/CN=stranger"])
             .args(["-addext", "extendedKeyUsage=clientAuth"])
-            .args([
-                "-addext",
-                "subjectAltName=URI:spiffe://tollgate/bench-runner",
-            ])
+            .args(["-addext", "subjectAltName=URI:spiffe://tollgate/bench-runner"])
             .args(["-keyout", "stranger.key", "-out", "stranger.crt"])
             .output()
             .unwrap();
@@ -177,10 +151,8 @@ impl Stranger {
     }
 
     fn present(&self, mut curl: Curl) -> Curl {
-        curl.arg("--cert")
-            .arg(self.folder.path().join("stranger.crt"));
-        curl.arg("--key")
-            .arg(self.folder.path().join("stranger.key"));
+        curl.arg("--cert").arg(self.folder.path().join("stranger.crt"));
+        curl.arg("--key").arg(self.folder.path().join("stranger.key"));
         curl
     }
 }

@@ -50,17 +50,8 @@ impl TokenCache {
     /// keeps nothing. `key` makes the hash unpredictable: see [`random_key`].
     pub fn new(capacity: usize, key: [u64; 2]) -> TokenCache {
         let ways = capacity.min(WAYS);
-        let sets = if capacity == 0 {
-            0
-        } else {
-            (capacity / WAYS).max(1)
-        };
-        TokenCache {
-            key,
-            ways,
-            sets: (0..sets).map(|_| Set::default()).collect(),
-            clock: 0,
-        }
+        let sets = if capacity == 0 { 0 } else { (capacity / WAYS).max(1) };
+        TokenCache { key, ways, sets: (0..sets).map(|_| Set::default()).collect(), clock: 0 }
     }
 
     /// What the token says, if it was verified before and has not reached its `exp` at `now_s`
@@ -87,16 +78,11 @@ impl TokenCache {
         let Some((set, clock)) = self.set_of(tag) else {
             return;
         };
-        let way = set
-            .find(tag, token)
-            .or_else(|| set.free(ways))
-            .unwrap_or_else(|| set.oldest(ways));
+        let way =
+            set.find(tag, token).or_else(|| set.free(ways)).unwrap_or_else(|| set.oldest(ways));
         set.tags[way] = tag;
         set.used[way] = clock;
-        set.entries[way] = Some(Entry {
-            token: token.into(),
-            access,
-        });
+        set.entries[way] = Some(Entry { token: token.into(), access });
     }
 
     /// Forgets every token: after a change of keys, issuer or audience.
@@ -106,10 +92,7 @@ impl TokenCache {
 
     /// How many tokens are kept, the expired ones that were not asked for again included.
     pub fn len(&self) -> usize {
-        self.sets
-            .iter()
-            .map(|set| set.entries.iter().flatten().count())
-            .sum()
+        self.sets.iter().map(|set| set.entries.iter().flatten().count()).sum()
     }
 
     /// Whether no token is kept.
@@ -127,9 +110,7 @@ impl TokenCache {
         self.clock += 1;
         // Scales the hash to the number of sets without a division.
         let index = (u128::from(tag) * self.sets.len() as u128) >> 64;
-        self.sets
-            .get_mut(index as usize)
-            .map(|set| (set, self.clock))
+        self.sets.get_mut(index as usize).map(|set| (set, self.clock))
     }
 }
 
@@ -137,9 +118,7 @@ impl Set {
     fn find(&self, tag: u64, token: &[u8]) -> Option<usize> {
         (0..WAYS).find(|&way| {
             self.tags[way] == tag
-                && self.entries[way]
-                    .as_ref()
-                    .is_some_and(|entry| *entry.token == *token)
+                && self.entries[way].as_ref().is_some_and(|entry| *entry.token == *token)
         })
     }
 
@@ -148,9 +127,7 @@ impl Set {
     }
 
     fn oldest(&self, ways: usize) -> usize {
-        (0..ways)
-            .min_by_key(|&way| self.used[way])
-            .expect("a set that exists has a way")
+        (0..ways).min_by_key(|&way| self.used[way]).expect("a set that exists has a way")
     }
 }
 
@@ -166,9 +143,7 @@ impl fmt::Debug for TokenCache {
 /// [`Error::Random`].
 pub fn random_key() -> Result<[u64; 2], Error> {
     let mut bytes = [0; 16];
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .map_err(|_| Error::Random)?;
+    SystemRandom::new().fill(&mut bytes).map_err(|_| Error::Random)?;
     let (first, second) = bytes.split_at(8);
     Ok([word(first), word(second)])
 }

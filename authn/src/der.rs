@@ -121,9 +121,7 @@ impl<'a> Reader<'a> {
             // One to three bytes of length: up to 16 MiB. 0x80 is the indefinite form of BER.
             0x81..=0x83 => {
                 let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-                let length = bytes
-                    .iter()
-                    .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+                let length = bytes.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte));
                 // DER wants the shortest form.
                 if bytes[0] == 0 || length < 0x80 {
                     return None;
@@ -139,18 +137,12 @@ impl<'a> Reader<'a> {
 
     /// The next element, which must have this tag.
     pub fn expect(&mut self, tag: u8) -> Option<&'a [u8]> {
-        self.next()
-            .filter(|(found, _)| *found == tag)
-            .map(|(_, contents)| contents)
+        self.next().filter(|(found, _)| *found == tag).map(|(_, contents)| contents)
     }
 
     /// The next element if it has this tag; otherwise it stays.
     pub fn accept(&mut self, tag: u8) -> Option<&'a [u8]> {
-        if self.0.first() == Some(&tag) {
-            self.expect(tag)
-        } else {
-            None
-        }
+        if self.0.first() == Some(&tag) { self.expect(tag) } else { None }
     }
 
     /// A time (RFC 5280 section 4.1.2.5), in unix seconds.
@@ -165,10 +157,7 @@ impl<'a> Reader<'a> {
         };
         let (year, at) = match (tag, digits.len()) {
             // Two digits: 1950 to 2049.
-            (UTC_TIME, 12) => (
-                two(0).map(|year| if year < 50 { 2000 } else { 1900 } + year)?,
-                2,
-            ),
+            (UTC_TIME, 12) => (two(0).map(|year| if year < 50 { 2000 } else { 1900 } + year)?, 2),
             (GENERALIZED_TIME, 14) => (two(0)? * 100 + two(2)?, 4),
             _ => return None,
         };
@@ -225,17 +214,9 @@ mod tests {
     #[test]
     fn only_the_shortest_form_of_a_length_is_der() {
         let long = [&[4, 0x81, 0x80][..], &[7; 0x80]].concat();
-        assert_eq!(
-            Reader::new(&long).expect(OCTET_STRING),
-            Some(&[7; 0x80][..])
-        );
-        for wrong in [
-            &[4, 0x81, 1, 7][..],
-            &[4, 0x80, 0, 0],
-            &[4, 0x82, 0, 1, 7],
-            &[4, 2, 7],
-            &[4],
-        ] {
+        assert_eq!(Reader::new(&long).expect(OCTET_STRING), Some(&[7; 0x80][..]));
+        for wrong in [&[4, 0x81, 1, 7][..], &[4, 0x80, 0, 0], &[4, 0x82, 0, 1, 7], &[4, 2, 7], &[4]]
+        {
             assert_eq!(Reader::new(wrong).next(), None);
         }
     }

@@ -54,9 +54,9 @@ pub fn of_peer(
         // A certificate that the profile did not ask for was not verified either.
         (Transport::Plain | Transport::Tls, _) => Ok(None),
         (Transport::Mutual, None) => Err(Denied::CertificateMissing),
-        (Transport::Mutual, Some(certificate)) => from_certificate(certificate)
-            .map(Some)
-            .map_err(|_| Denied::CertificateMissing),
+        (Transport::Mutual, Some(certificate)) => {
+            from_certificate(certificate).map(Some).map_err(|_| Denied::CertificateMissing)
+        }
     }
 }
 
@@ -76,18 +76,13 @@ pub fn uri_of(name: &str) -> Result<String, Error> {
 pub fn is_name(name: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&name.len())
         && !name.starts_with('.')
-        && name
-            .bytes()
-            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_'))
+        && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_'))
 }
 
 /// The name in a SPIFFE URI of our trust domain. No decoding and no case folding: one name, one
 /// spelling.
 fn name_in_uri(uri: &str) -> Option<&str> {
-    let name = uri
-        .strip_prefix("spiffe://")?
-        .strip_prefix(TRUST_DOMAIN)?
-        .strip_prefix('/')?;
+    let name = uri.strip_prefix("spiffe://")?.strip_prefix(TRUST_DOMAIN)?.strip_prefix('/')?;
     is_name(name).then_some(name)
 }
 
@@ -129,18 +124,12 @@ mod tests {
     #[test]
     fn a_mutual_connection_without_a_certificate_is_refused() {
         for none in [None, Some(&[][..])] {
-            assert_eq!(
-                of_peer(Transport::Mutual, none),
-                Err(Denied::CertificateMissing)
-            );
+            assert_eq!(of_peer(Transport::Mutual, none), Err(Denied::CertificateMissing));
             assert_eq!(of_peer(Transport::Tls, none), Ok(None));
             assert_eq!(of_peer(Transport::Plain, none), Ok(None));
         }
         let garbage = [CertificateDer::from(&b"not a certificate"[..])];
-        assert_eq!(
-            of_peer(Transport::Mutual, Some(&garbage)),
-            Err(Denied::CertificateMissing)
-        );
+        assert_eq!(of_peer(Transport::Mutual, Some(&garbage)), Err(Denied::CertificateMissing));
         assert_eq!(from_certificate(&garbage[0]), Err(Error::Certificate));
     }
 }

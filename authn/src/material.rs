@@ -110,10 +110,7 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
     if certificates.is_empty() {
         return Err(Error::NoCertificate);
     }
-    match certificates
-        .iter()
-        .all(|certificate| der::Certificate::read(certificate).is_some())
-    {
+    match certificates.iter().all(|certificate| der::Certificate::read(certificate).is_some()) {
         true => Ok(certificates),
         false => Err(Error::Certificate),
     }
@@ -124,17 +121,12 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
 /// # Errors
 /// [`Error::NoKey`], [`Error::ManyKeys`], [`Error::EncryptedKey`], [`Error::Pem`].
 pub fn private_key(pem: &[u8]) -> Result<PrivateKey, Error> {
-    let mut keys = sections::<PrivateKeyDer<'_>>(pem)?
-        .into_iter()
-        .map(|key| PrivateKey(Zeroizing::new(key)));
+    let mut keys =
+        sections::<PrivateKeyDer<'_>>(pem)?.into_iter().map(|key| PrivateKey(Zeroizing::new(key)));
     match (keys.next(), keys.next()) {
         (Some(key), None) => {
             // The old form of an encrypted key has the label of a plain one.
-            if has(pem, b"Proc-Type: 4,ENCRYPTED") {
-                Err(Error::EncryptedKey)
-            } else {
-                Ok(key)
-            }
+            if has(pem, b"Proc-Type: 4,ENCRYPTED") { Err(Error::EncryptedKey) } else { Ok(key) }
         }
         (Some(_), Some(_)) => Err(Error::ManyKeys),
         (None, _) if has(pem, b"-----BEGIN ENCRYPTED PRIVATE KEY-----") => Err(Error::EncryptedKey),
@@ -149,11 +141,7 @@ pub fn private_key(pem: &[u8]) -> Result<PrivateKey, Error> {
 /// configuration is made.
 pub fn revocation_lists(pem: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, Error> {
     let lists = sections::<CertificateRevocationListDer<'_>>(pem)?;
-    if lists.is_empty() {
-        Err(Error::NoRevocationList)
-    } else {
-        Ok(lists)
-    }
+    if lists.is_empty() { Err(Error::NoRevocationList) } else { Ok(lists) }
 }
 
 /// Checks that all these certificates are valid at `now_s` (unix seconds).

@@ -146,11 +146,7 @@ impl<'r, R: Route> Permit<'r, R> {
         access
             .as_ref()
             .map(|access| &*access.client_id)
-            .or_else(|| {
-                identity
-                    .as_ref()
-                    .and_then(|identity| identity.name.as_deref())
-            })
+            .or_else(|| identity.as_ref().and_then(|identity| identity.name.as_deref()))
             .unwrap_or("anonymous")
     }
 
@@ -224,11 +220,7 @@ pub fn authorize<R: Route>(
             Decision::Enforced
         }
     };
-    Ok(Permit {
-        credentials,
-        decision,
-        route: PhantomData,
-    })
+    Ok(Permit { credentials, decision, route: PhantomData })
 }
 
 /// The token in the value of an `Authorization` field (RFC 6750 section 2.1). `Ok(None)` when there
@@ -263,10 +255,9 @@ fn is_caller<R: Route>(transport: Transport, credentials: &Credentials, access: 
         return true;
     };
     let caller = match transport {
-        Transport::Mutual => credentials
-            .identity
-            .as_ref()
-            .and_then(|identity| identity.name.as_deref()),
+        Transport::Mutual => {
+            credentials.identity.as_ref().and_then(|identity| identity.name.as_deref())
+        }
         Transport::Plain | Transport::Tls => Some(&*access.client_id),
     };
     caller.is_some_and(|caller| names.contains(&caller))

@@ -46,22 +46,10 @@ const TABLE: [(&str, Profile); 9] = [
     ("S2", Profile::new(Transport::Tls, TokenCheck::Verify)),
     ("S3", Profile::new(Transport::Mutual, TokenCheck::Ignore)),
     ("S4", Profile::new(Transport::Mutual, TokenCheck::Verify)),
-    (
-        "S5",
-        Profile::new(Transport::Mutual, TokenCheck::VerifyScopes),
-    ),
-    (
-        "plain+token",
-        Profile::new(Transport::Plain, TokenCheck::Verify),
-    ),
-    (
-        "plain+scopes",
-        Profile::new(Transport::Plain, TokenCheck::VerifyScopes),
-    ),
-    (
-        "tls+scopes",
-        Profile::new(Transport::Tls, TokenCheck::VerifyScopes),
-    ),
+    ("S5", Profile::new(Transport::Mutual, TokenCheck::VerifyScopes)),
+    ("plain+token", Profile::new(Transport::Plain, TokenCheck::Verify)),
+    ("plain+scopes", Profile::new(Transport::Plain, TokenCheck::VerifyScopes)),
+    ("tls+scopes", Profile::new(Transport::Tls, TokenCheck::VerifyScopes)),
 ];
 
 impl Profile {
@@ -167,19 +155,9 @@ mod tests {
     #[test]
     fn the_table_holds_each_combination_once() {
         for transport in [Transport::Plain, Transport::Tls, Transport::Mutual] {
-            for token in [
-                TokenCheck::Ignore,
-                TokenCheck::Verify,
-                TokenCheck::VerifyScopes,
-            ] {
+            for token in [TokenCheck::Ignore, TokenCheck::Verify, TokenCheck::VerifyScopes] {
                 let profile = Profile::new(transport, token);
-                assert_eq!(
-                    Profile::ALL
-                        .iter()
-                        .filter(|other| **other == profile)
-                        .count(),
-                    1
-                );
+                assert_eq!(Profile::ALL.iter().filter(|other| **other == profile).count(), 1);
                 assert_eq!(Profile::parse(profile.label()), Ok(profile));
             }
         }
@@ -196,10 +174,7 @@ mod tests {
             ("S5", Transport::Mutual, TokenCheck::VerifyScopes),
         ];
         for ((label, profile), (name, transport, token)) in Profile::NAMED.iter().zip(expected) {
-            assert_eq!(
-                (*label, profile.transport, profile.token),
-                (name, transport, token)
-            );
+            assert_eq!((*label, profile.transport, profile.token), (name, transport, token));
         }
     }
 
@@ -210,10 +185,7 @@ mod tests {
         assert_eq!(choose(None, Some("S0")), Ok("S0"));
         assert_eq!(choose(None, None), Ok("S2"));
         for wrong in ["", " S2", "S6", "S", "tls", "S02", "\u{ff33}2"] {
-            assert_eq!(
-                choose(Some(wrong), Some("S2")),
-                Err(UnknownProfile(wrong.into()))
-            );
+            assert_eq!(choose(Some(wrong), Some("S2")), Err(UnknownProfile(wrong.into())));
             assert_eq!(choose(None, Some(wrong)), Err(UnknownProfile(wrong.into())));
         }
         assert_eq!(

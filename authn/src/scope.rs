@@ -72,11 +72,10 @@ impl ScopeSet {
         if list.is_empty() {
             return Ok(ScopeSet::EMPTY);
         }
-        list.split(' ')
-            .try_fold(ScopeSet::EMPTY, |set, name| match Scope::parse(name) {
-                Some(scope) => Ok(set.with(scope)),
-                None => Err(UnknownScope),
-            })
+        list.split(' ').try_fold(ScopeSet::EMPTY, |set, name| match Scope::parse(name) {
+            Some(scope) => Ok(set.with(scope)),
+            None => Err(UnknownScope),
+        })
     }
 
     /// Reads a token's list and keeps the scopes that are known here.
@@ -107,9 +106,7 @@ impl ScopeSet {
 
     /// The scopes of the set, in the order of [`Scope::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Scope> {
-        Scope::ALL
-            .into_iter()
-            .filter(move |scope| self.contains(*scope))
+        Scope::ALL.into_iter().filter(move |scope| self.contains(*scope))
     }
 }
 
@@ -139,9 +136,7 @@ pub struct UnknownScope;
 impl fmt::Display for UnknownScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("use scopes separated by single spaces, out of")?;
-        Scope::ALL
-            .iter()
-            .try_for_each(|scope| write!(f, " {scope}"))
+        Scope::ALL.iter().try_for_each(|scope| write!(f, " {scope}"))
     }
 }
 
@@ -159,34 +154,18 @@ mod tests {
         assert_eq!(set.to_string(), "orders.read orders.write");
         assert!(set.contains(Scope::OrdersRead) && !set.contains(Scope::InventoryRead));
         assert_eq!(ScopeSet::parse(""), Ok(ScopeSet::EMPTY));
-        for wrong in [
-            " ",
-            "orders.read ",
-            " orders.read",
-            "orders.read  orders.write",
-            "admin",
-        ] {
+        for wrong in [" ", "orders.read ", " orders.read", "orders.read  orders.write", "admin"] {
             assert_eq!(ScopeSet::parse(wrong), Err(UnknownScope), "{wrong:?}");
         }
-        for wrong in [
-            "Orders.Read",
-            "orders.read,orders.write",
-            "orders.read\torders.write",
-        ] {
+        for wrong in ["Orders.Read", "orders.read,orders.write", "orders.read\torders.write"] {
             assert_eq!(ScopeSet::parse(wrong), Err(UnknownScope), "{wrong:?}");
         }
     }
 
     #[test]
     fn a_token_keeps_only_what_is_known() {
-        assert_eq!(
-            ScopeSet::known_in("openid orders.read  x").to_string(),
-            "orders.read"
-        );
-        assert_eq!(
-            ScopeSet::known_in("ORDERS.READ orders.reader"),
-            ScopeSet::EMPTY
-        );
+        assert_eq!(ScopeSet::known_in("openid orders.read  x").to_string(), "orders.read");
+        assert_eq!(ScopeSet::known_in("ORDERS.READ orders.reader"), ScopeSet::EMPTY);
     }
 
     proptest! {

@@ -128,9 +128,7 @@ pub fn client_config(
         .with_protocol_versions(VERSIONS)
         .map_err(refused)?;
     let builder = if insecure {
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
     } else {
         builder.with_root_certificates(roots(&material.roots, Error::RootsNeeded)?)
     };
@@ -184,15 +182,9 @@ fn roots(
 ) -> Result<Arc<RootCertStore>, Error> {
     let mut store = RootCertStore::empty();
     for certificate in certificates {
-        store
-            .add(certificate.clone())
-            .map_err(|_| Error::Certificate)?;
+        store.add(certificate.clone()).map_err(|_| Error::Certificate)?;
     }
-    if store.is_empty() {
-        Err(none)
-    } else {
-        Ok(Arc::new(store))
-    }
+    if store.is_empty() { Err(none) } else { Ok(Arc::new(store)) }
 }
 
 fn refused(error: rustls::Error) -> Error {

@@ -63,15 +63,7 @@ fn every_byte_of_the_token_counts() {
 
 #[test]
 fn room_is_bounded_and_the_least_recently_used_goes() {
-    for (asked, had) in [
-        (0, 0),
-        (1, 1),
-        (7, 7),
-        (8, 8),
-        (9, 8),
-        (64, 64),
-        (1000, 1000),
-    ] {
+    for (asked, had) in [(0, 0), (1, 1), (7, 7), (8, 8), (9, 8), (64, 64), (1000, 1000)] {
         let mut cache = cache(asked);
         assert_eq!(cache.capacity(), had);
         for at in 0..4 * asked.max(1) {
@@ -95,9 +87,8 @@ fn tokens_spread_over_the_sets() {
     for at in 0..512 {
         cache.insert(format!("{at:0300}").as_bytes(), access("a", 100));
     }
-    let kept = (0..512)
-        .filter(|at| cache.get(format!("{at:0300}").as_bytes(), 0).is_some())
-        .count();
+    let kept =
+        (0..512).filter(|at| cache.get(format!("{at:0300}").as_bytes(), 0).is_some()).count();
     // 512 in 128 sets of eight: some 11 are expected to find their set full.
     assert!(kept > 470, "{kept}");
 }
@@ -105,10 +96,7 @@ fn tokens_spread_over_the_sets() {
 #[test]
 fn tokens_too_long_to_verify_are_not_kept() {
     let mut cache = cache(8);
-    cache.insert(
-        &vec![b'a'; authn::jwt::TOKEN_BYTES_MAX + 1],
-        access("a", 100),
-    );
+    cache.insert(&vec![b'a'; authn::jwt::TOKEN_BYTES_MAX + 1], access("a", 100));
     assert!(cache.is_empty());
 }
 

@@ -20,10 +20,7 @@ const RSA_KEY: &[u8] = include_bytes!("data/test_rsa.key");
 fn certificates_name_their_bearer() {
     let authority = authority();
     let request = client_request("bench-runner");
-    let unnamed = Request {
-        spiffe: false,
-        ..request.clone()
-    };
+    let unnamed = Request { spiffe: false, ..request.clone() };
     for (request, name) in [(request, Some("bench-runner")), (unnamed, None)] {
         let issued = authority.issue(&request, now_s()).unwrap();
         let chain = material::certificates(issued.cert_pem.as_bytes()).unwrap();
@@ -39,58 +36,31 @@ fn validity_is_back_dated_and_ends_with_the_authority() {
     let day = 86_400;
     let authority = Authority::create("test", now).unwrap();
     let certificate = |days, at| {
-        let issued = authority
-            .issue(
-                &Request {
-                    days,
-                    ..server_request()
-                },
-                at,
-            )
-            .unwrap();
+        let issued = authority.issue(&Request { days, ..server_request() }, at).unwrap();
         certified(&issued)
     };
     let one_day = certificate(1, now);
-    assert_eq!(
-        one_day.check_validity(now - 3601),
-        Err(Error::NotYetValid(now - 3600))
-    );
+    assert_eq!(one_day.check_validity(now - 3601), Err(Error::NotYetValid(now - 3600)));
     assert_eq!(one_day.check_validity(now - 3600), Ok(()));
     assert_eq!(one_day.check_validity(now + day), Ok(()));
-    assert_eq!(
-        one_day.check_validity(now + day + 1),
-        Err(Error::Expired(now + day))
-    );
+    assert_eq!(one_day.check_validity(now + day + 1), Err(Error::Expired(now + day)));
     let end = now + 3650 * day;
-    assert_eq!(
-        certificate(36_500, now).check_validity(end + 1),
-        Err(Error::Expired(end))
-    );
+    assert_eq!(certificate(36_500, now).check_validity(end + 1), Err(Error::Expired(end)));
     let late = authority.issue(&server_request(), end + 1).err();
     assert_eq!(late, Some(Error::Expired(end)));
-    assert!(
-        Error::Expired(end)
-            .to_string()
-            .contains("2033-11-11T22:13:20Z")
-    );
+    assert!(Error::Expired(end).to_string().contains("2033-11-11T22:13:20Z"));
 }
 
 /// A change that makes a request for a certificate unusable, and a part of what is said.
 type Change = (fn(&mut Request<'static>), &'static str);
 
 const CHANGES: [Change; 9] = [
-    (
-        |request| (request.dns, request.ips) = (&[], &[]),
-        "a DNS name or an IP address",
-    ),
+    (|request| (request.dns, request.ips) = (&[], &[]), "a DNS name or an IP address"),
     (|request| request.dns = &["no host"], "not a DNS name"),
     (|request| request.dns = &["a.*.b"], "not a DNS name"),
     (|request| request.name = "", "cannot be a name"),
     (|request| request.name = "Not A Name", "cannot be a name"),
-    (
-        |request| (request.name, request.spiffe) = ("a\nb", false),
-        "cannot be a name",
-    ),
+    (|request| (request.name, request.spiffe) = ("a\nb", false), "cannot be a name"),
     (|request| request.days = 0, "days"),
     (|request| request.days = 36_501, "days"),
     (|request| request.server = false, "server's or a client's"),
@@ -102,17 +72,10 @@ fn what_could_not_be_used_is_not_issued() {
     for (change, sentence) in CHANGES {
         let mut request = server_request();
         change(&mut request);
-        let error = authority
-            .issue(&request, now_s())
-            .err()
-            .unwrap()
-            .to_string();
+        let error = authority.issue(&request, now_s()).err().unwrap().to_string();
         assert!(error.contains(sentence), "{request:?}: {error}");
     }
-    let wild = Request {
-        dns: &["*.example.com"],
-        ..server_request()
-    };
+    let wild = Request { dns: &["*.example.com"], ..server_request() };
     assert!(authority.issue(&wild, now_s()).is_ok());
     assert_eq!(Authority::create("test", u64::MAX).err(), Some(Error::Days));
 }
@@ -133,14 +96,8 @@ fn an_authority_survives_its_files() {
 
     let other = authority();
     let load = |cert: &str, key: &str| Authority::load(cert.as_bytes(), key.as_bytes()).err();
-    assert_eq!(
-        load(made.cert_pem(), &other.key_pem()),
-        Some(Error::KeyMismatch)
-    );
-    assert_eq!(
-        load(&issued.cert_pem, &issued.key_pem),
-        Some(Error::NotAnAuthority)
-    );
+    assert_eq!(load(made.cert_pem(), &other.key_pem()), Some(Error::KeyMismatch));
+    assert_eq!(load(&issued.cert_pem, &issued.key_pem), Some(Error::NotAnAuthority));
     assert_eq!(load("", &made.key_pem()), Some(Error::NoCertificate));
     assert_eq!(load(made.cert_pem(), ""), Some(Error::NoKey));
 }
@@ -172,21 +129,12 @@ fn mistakes_in_files_are_told_apart() {
     assert_eq!(load(cert, cert), Some(Error::NoKey));
     assert_eq!(load(cert, &two_keys), Some(Error::ManyKeys));
     assert_eq!(load(cert, encrypted), Some(Error::EncryptedKey));
-    assert!(matches!(
-        load(cert, old_encrypted),
-        Some(Error::EncryptedKey | Error::Pem(_))
-    ));
+    assert!(matches!(load(cert, old_encrypted), Some(Error::EncryptedKey | Error::Pem(_))));
     assert_eq!(load(not_der, key), Some(Error::Certificate));
     assert_eq!(load(cert, not_key), Some(Error::Key));
     assert!(matches!(load(cut, key), Some(Error::Pem(_))));
-    assert_eq!(
-        material::revocation_lists(cert).err(),
-        Some(Error::NoRevocationList)
-    );
-    assert!(
-        !format!("{:?}", certified(&one)).contains("48, "),
-        "a key was printed"
-    );
+    assert_eq!(material::revocation_lists(cert).err(), Some(Error::NoRevocationList));
+    assert!(!format!("{:?}", certified(&one)).contains("48, "), "a key was printed");
 }
 
 #[test]
@@ -206,18 +154,11 @@ fn openssl_agrees() {
     fs::create_dir_all(&folder).unwrap();
     let run = |arguments: &str| {
         let output = Command::new("openssl")
-            .args(
-                arguments
-                    .split(' ')
-                    .map(|argument| argument.replace('~', " ")),
-            )
+            .args(arguments.split(' ').map(|argument| argument.replace('~', " ")))
             .current_dir(&folder)
             .output()
             .expect("these tests need the openssl program; install the package openssl");
-        (
-            output.status.success(),
-            String::from_utf8_lossy(&output.stdout).into_owned(),
-        )
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
     let read = |name: &str| fs::read(folder.join(name)).unwrap();
     assert!(
@@ -238,9 +179,7 @@ fn openssl_agrees() {
 fn check_with_openssl(authority: &Authority, folder: &Path, run: &dyn Fn(&str) -> (bool, String)) {
     let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
     let server = authority.issue(&server_request(), now_s()).unwrap();
-    let client = authority
-        .issue(&client_request("gateway"), now_s())
-        .unwrap();
+    let client = authority.issue(&client_request("gateway"), now_s()).unwrap();
     write("root.crt", authority.cert_pem());
     write("server.crt", &server.cert_pem);
     write("client.crt", &client.cert_pem);
@@ -253,20 +192,11 @@ fn check_with_openssl(authority: &Authority, folder: &Path, run: &dyn Fn(&str) -
     assert!(run(&format!("{verify} -verify_ip 127.0.0.1 server.crt")).0);
     let (_, text) = run("x509 -in client.crt -noout -ext subjectAltName,keyUsage,basicConstraints");
     assert!(text.contains("URI:spiffe://tollgate/gateway"), "{text}");
-    assert!(
-        text.contains("CA:FALSE") && text.contains("Digital Signature"),
-        "{text}"
-    );
+    assert!(text.contains("CA:FALSE") && text.contains("Digital Signature"), "{text}");
 
     let serial = serial_of(client.cert_pem.as_bytes()).unwrap();
-    let revoked = [Revoked {
-        serial,
-        at_s: now_s(),
-    }];
-    write(
-        "root.crl",
-        &authority.revocation_list(&revoked, 7, now_s(), 30).unwrap(),
-    );
+    let revoked = [Revoked { serial, at_s: now_s() }];
+    write("root.crl", &authority.revocation_list(&revoked, 7, now_s(), 30).unwrap());
     assert!(run("crl -in root.crl -CAfile root.crt -noout -verify").0);
     let verify = "verify -CAfile root.crt -CRLfile root.crl -crl_check";
     assert!(run(&format!("{verify} server.crt")).0);

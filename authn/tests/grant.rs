@@ -21,19 +21,8 @@ struct Shop {
 
 fn shop() -> Shop {
     let (registry, secrets) = ClientRegistry::of_the_shop().unwrap();
-    let find = |id| {
-        secrets
-            .iter()
-            .find(|(other, _)| *other == id)
-            .unwrap()
-            .1
-            .to_string()
-    };
-    Shop {
-        runner: find("bench-runner"),
-        order: find("service-order"),
-        registry,
-    }
+    let find = |id| secrets.iter().find(|(other, _)| *other == id).unwrap().1.to_string();
+    Shop { runner: find("bench-runner"), order: find("service-order"), registry }
 }
 
 fn ask(shop: &Shop, id: &str, secret: &str, body: &str) -> Result<String, OAuthError> {
@@ -51,28 +40,15 @@ fn clients_get_what_they_ask_for_within_what_they_were_given() {
         (GOOD.to_owned(), all),
         (format!("{GOOD}&scope="), all),
         (format!("{GOOD}&scope=orders.read"), "orders.read"),
-        (
-            format!("scope=orders.write+orders.read&{GOOD}"),
-            "orders.read orders.write",
-        ),
-        (
-            format!("{GOOD}&scope=orders%2Eread%20orders.write"),
-            "orders.read orders.write",
-        ),
+        (format!("scope=orders.write+orders.read&{GOOD}"), "orders.read orders.write"),
+        (format!("{GOOD}&scope=orders%2Eread%20orders.write"), "orders.read orders.write"),
         (format!("{GOOD}&client_id=bench-runner&resource=x"), all),
-        (
-            request_form(ScopeSet::parse("orders.read").unwrap()),
-            "orders.read",
-        ),
+        (request_form(ScopeSet::parse("orders.read").unwrap()), "orders.read"),
         (request_form(ScopeSet::EMPTY), all),
     ];
     for (body, scopes) in table {
         let expected = format!("bench-runner 600 {scopes}");
-        assert_eq!(
-            ask(&shop, "bench-runner", &shop.runner, &body),
-            Ok(expected),
-            "{body}"
-        );
+        assert_eq!(ask(&shop, "bench-runner", &shop.runner, &body), Ok(expected), "{body}");
     }
     let granted = ask(&shop, "service-order", &shop.order, GOOD);
     assert_eq!(granted, Ok("service-order 600 inventory.write".into()));
@@ -86,39 +62,15 @@ fn each_way_to_be_refused() {
         (400, "invalid_request", "scope=orders.read".into()),
         (400, "invalid_request", "grant_type=".into()),
         (400, "invalid_request", format!("{GOOD}&{GOOD}")),
-        (
-            400,
-            "invalid_request",
-            format!("{GOOD}&scope=orders.read&scope=orders.read"),
-        ),
+        (400, "invalid_request", format!("{GOOD}&scope=orders.read&scope=orders.read")),
         (400, "invalid_request", format!("{GOOD}&scope=%zz")),
-        (
-            400,
-            "invalid_request",
-            format!("{GOOD}&client_secret={}", shop.runner),
-        ),
-        (
-            400,
-            "invalid_request",
-            format!("{GOOD}&client_id=service-order"),
-        ),
-        (
-            400,
-            "invalid_request",
-            format!("{GOOD}&pad={}", "x".repeat(5000)),
-        ),
+        (400, "invalid_request", format!("{GOOD}&client_secret={}", shop.runner)),
+        (400, "invalid_request", format!("{GOOD}&client_id=service-order")),
+        (400, "invalid_request", format!("{GOOD}&pad={}", "x".repeat(5000))),
         (400, "unsupported_grant_type", "grant_type=password".into()),
-        (
-            400,
-            "unsupported_grant_type",
-            "grant_type=Client_Credentials".into(),
-        ),
+        (400, "unsupported_grant_type", "grant_type=Client_Credentials".into()),
         (400, "invalid_scope", format!("{GOOD}&scope=admin")),
-        (
-            400,
-            "invalid_scope",
-            format!("{GOOD}&scope=orders.read++orders.write"),
-        ),
+        (400, "invalid_scope", format!("{GOOD}&scope=orders.read++orders.write")),
     ];
     for (status, code, body) in table {
         let refused = ask(&shop, "bench-runner", &shop.runner, &body).unwrap_err();
@@ -159,15 +111,8 @@ fn clients_that_do_not_prove_themselves_are_not_told_why() {
         Some(format!("Basic {}", STANDARD.encode("bench-runner:%")).into_bytes()),
     ]);
     for field in fields {
-        let refused = shop
-            .registry
-            .token_request(field.as_deref(), GOOD.as_bytes())
-            .unwrap_err();
-        assert_eq!(
-            (refused.status, refused.code),
-            (401, "invalid_client"),
-            "{field:?}"
-        );
+        let refused = shop.registry.token_request(field.as_deref(), GOOD.as_bytes()).unwrap_err();
+        assert_eq!((refused.status, refused.code), (401, "invalid_client"), "{field:?}");
         let challenge = refused.challenge("shop").unwrap();
         assert_eq!(challenge, r#"Basic realm="shop", charset="UTF-8""#);
         assert_eq!(
@@ -182,16 +127,9 @@ fn clients_that_do_not_prove_themselves_are_not_told_why() {
 #[test]
 fn plain_basic_credentials_work_too() {
     let shop = shop();
-    let plain = format!(
-        "Basic {}",
-        STANDARD.encode(format!("bench-runner:{}", shop.runner))
-    );
+    let plain = format!("Basic {}", STANDARD.encode(format!("bench-runner:{}", shop.runner)));
     assert_eq!(plain, *basic_authorization("bench-runner", &shop.runner));
-    assert!(
-        shop.registry
-            .token_request(Some(plain.as_bytes()), GOOD.as_bytes())
-            .is_ok()
-    );
+    assert!(shop.registry.token_request(Some(plain.as_bytes()), GOOD.as_bytes()).is_ok());
 }
 
 #[test]
@@ -202,37 +140,18 @@ fn a_registry_survives_its_file_and_keeps_no_secret() {
     let read = ClientRegistry::parse(json.as_bytes()).unwrap();
     assert_eq!(read.clients(), shop.registry.clients());
     assert_eq!(read.to_json(), json);
-    let again = Shop {
-        registry: read,
-        ..shop
-    };
+    let again = Shop { registry: read, ..shop };
     assert!(ask(&again, "service-order", &again.order, GOOD).is_ok());
     assert!(!format!("{:?}", again.registry).contains("digest"));
 }
 
 #[test]
 fn registries_that_are_wrong_are_errors() {
-    let client = |id: &str| Client {
-        id: id.into(),
-        secret: None,
-        scopes: ScopeSet::EMPTY,
-    };
-    let new = |clients, ttl| {
-        ClientRegistry::new(clients, ttl)
-            .err()
-            .map(|e| e.to_string())
-    };
+    let client = |id: &str| Client { id: id.into(), secret: None, scopes: ScopeSet::EMPTY };
+    let new = |clients, ttl| ClientRegistry::new(clients, ttl).err().map(|e| e.to_string());
     assert_eq!(new(vec![], 600), None);
-    assert!(
-        new(vec![client("a"), client("a")], 600)
-            .unwrap()
-            .contains("twice")
-    );
-    assert!(
-        new(vec![client("A b")], 600)
-            .unwrap()
-            .contains("cannot be a name")
-    );
+    assert!(new(vec![client("a"), client("a")], 600).unwrap().contains("twice"));
+    assert!(new(vec![client("A b")], 600).unwrap().contains("cannot be a name"));
     for ttl in [0, 86_401] {
         assert!(new(vec![], ttl).unwrap().contains("token_ttl_s"));
     }
@@ -248,10 +167,7 @@ fn registries_that_are_wrong_are_errors() {
     ];
     for json in table {
         let error = ClientRegistry::parse(json.as_bytes()).err();
-        assert!(
-            matches!(error, Some(Error::Clients(_))),
-            "{json}: {error:?}"
-        );
+        assert!(matches!(error, Some(Error::Clients(_))), "{json}: {error:?}");
     }
 }
 
@@ -259,13 +175,8 @@ fn registries_that_are_wrong_are_errors() {
 #[test]
 fn errors_do_not_quote_the_file() {
     let json = r#"{"token_ttl_s":600,"clients":[{"id":"a","scope":"","secret":"hunter2"}]}"#;
-    let sentence = ClientRegistry::parse(json.as_bytes())
-        .unwrap_err()
-        .to_string();
-    assert!(
-        sentence.contains("line 1") && !sentence.contains("hunter2"),
-        "{sentence}"
-    );
+    let sentence = ClientRegistry::parse(json.as_bytes()).unwrap_err().to_string();
+    assert!(sentence.contains("line 1") && !sentence.contains("hunter2"), "{sentence}");
 }
 
 #[test]
@@ -280,10 +191,8 @@ fn secrets_are_long_random_and_compared_whole() {
 fn answers_are_read_as_they_are_written() {
     let shop = shop();
     let authorization = basic_authorization("service-order", &shop.order);
-    let grant = shop
-        .registry
-        .token_request(Some(authorization.as_bytes()), GOOD.as_bytes())
-        .unwrap();
+    let grant =
+        shop.registry.token_request(Some(authorization.as_bytes()), GOOD.as_bytes()).unwrap();
     let json = grant.response_json("a.b.c");
     assert_eq!(
         json,
@@ -305,10 +214,7 @@ fn answers_are_read_as_they_are_written() {
         r#"{"access_token":"a","token_type":"Bearer","expires_in":-1}"#,
         r#"{"error":"invalid_client"}"#,
     ] {
-        assert_eq!(
-            TokenResponse::parse(wrong.as_bytes()).err(),
-            Some(Error::TokenResponse)
-        );
+        assert_eq!(TokenResponse::parse(wrong.as_bytes()).err(), Some(Error::TokenResponse));
     }
 }
 

@@ -23,18 +23,14 @@ fn server(
     transport: Transport,
     options: &TlsOptions,
 ) -> Arc<ServerConfig> {
-    server_config(Some(material), transport, options)
-        .unwrap()
-        .unwrap()
+    server_config(Some(material), transport, options).unwrap().unwrap()
 }
 
 #[test]
 fn every_profile_gets_what_it_says() {
     let authority = authority();
     let material = server_material(&authority, None);
-    let issued = authority
-        .issue(&client_request("gateway"), now_s())
-        .unwrap();
+    let issued = authority.issue(&client_request("gateway"), now_s()).unwrap();
     let client = client_material(&authority, Some(&issued));
     for profile in Profile::ALL {
         let server = server_config(Some(&material), profile.transport, &ONCE).unwrap();
@@ -44,10 +40,7 @@ fn every_profile_gets_what_it_says() {
             continue;
         };
         let (server, client) = handshake(&server, &client).unwrap();
-        assert_eq!(
-            server.protocol_version(),
-            Some(rustls::ProtocolVersion::TLSv1_3)
-        );
+        assert_eq!(server.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_3));
         assert_eq!(server.alpn_protocol(), Some(&b"http/1.1"[..]));
         assert_eq!(server.handshake_kind(), Some(HandshakeKind::Full));
         let suite = client.negotiated_cipher_suite().unwrap().suite();
@@ -66,13 +59,8 @@ fn without_a_certificate_there_is_no_mutual_connection() {
     let authority = authority();
     let server = server(&server_material(&authority, None), Transport::Mutual, &ONCE);
     let without = client_material(&authority, None);
-    let client = client_config(&without, Transport::Tls, &ONCE, false)
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        handshake(&server, &client).err(),
-        Some(rustls::Error::NoCertificatesPresented)
-    );
+    let client = client_config(&without, Transport::Tls, &ONCE, false).unwrap().unwrap();
+    assert_eq!(handshake(&server, &client).err(), Some(rustls::Error::NoCertificatesPresented));
 }
 
 #[test]
@@ -82,56 +70,28 @@ fn certificates_of_the_wrong_kind_are_refused() {
     let server = server(&server_material(&authority, None), Transport::Mutual, &ONCE);
     let past = now_s() - 40 * 86_400;
     let table = [
-        (
-            "a server's",
-            authority.issue(&server_request(), now_s()).unwrap(),
-        ),
-        (
-            "a stranger's",
-            stranger.issue(&client_request("gateway"), now_s()).unwrap(),
-        ),
-        (
-            "an ended one",
-            authority.issue(&client_request("gateway"), past).unwrap(),
-        ),
-        (
-            "one to come",
-            authority
-                .issue(&client_request("gateway"), now_s() + 86_400)
-                .unwrap(),
-        ),
+        ("a server's", authority.issue(&server_request(), now_s()).unwrap()),
+        ("a stranger's", stranger.issue(&client_request("gateway"), now_s()).unwrap()),
+        ("an ended one", authority.issue(&client_request("gateway"), past).unwrap()),
+        ("one to come", authority.issue(&client_request("gateway"), now_s() + 86_400).unwrap()),
     ];
     for (what, issued) in table {
         let client = client_material(&authority, Some(&issued));
-        let client = client_config(&client, Transport::Mutual, &ONCE, false)
-            .unwrap()
-            .unwrap();
+        let client = client_config(&client, Transport::Mutual, &ONCE, false).unwrap().unwrap();
         let error = handshake(&server, &client).expect_err(what);
-        assert!(
-            matches!(error, rustls::Error::InvalidCertificate(_)),
-            "{what}: {error}"
-        );
+        assert!(matches!(error, rustls::Error::InvalidCertificate(_)), "{what}: {error}");
     }
 }
 
 #[test]
 fn revoked_certificates_are_refused_and_an_expired_list_refuses_all() {
     let authority = authority();
-    let good = authority
-        .issue(&client_request("gateway"), now_s())
-        .unwrap();
-    let bad = authority
-        .issue(&client_request("gateway"), now_s())
-        .unwrap();
+    let good = authority.issue(&client_request("gateway"), now_s()).unwrap();
+    let bad = authority.issue(&client_request("gateway"), now_s()).unwrap();
     let serial = serial_of(bad.cert_pem.as_bytes()).unwrap();
-    let revoked = [Revoked {
-        serial,
-        at_s: now_s(),
-    }];
+    let revoked = [Revoked { serial, at_s: now_s() }];
     let fresh = authority.revocation_list(&revoked, 1, now_s(), 30).unwrap();
-    let stale = authority
-        .revocation_list(&[], 1, now_s() - 40 * 86_400, 30)
-        .unwrap();
+    let stale = authority.revocation_list(&[], 1, now_s() - 40 * 86_400, 30).unwrap();
     let stranger = Authority::create("another", now_s()).unwrap();
     let foreign = stranger.revocation_list(&[], 1, now_s(), 30).unwrap();
     let table = [
@@ -139,26 +99,17 @@ fn revoked_certificates_are_refused_and_an_expired_list_refuses_all() {
         (&good, Some(&fresh), None),
         (&bad, None, None),
         (&bad, Some(&fresh), Some(CertificateError::Revoked)),
-        (
-            &good,
-            Some(&foreign),
-            Some(CertificateError::UnknownRevocationStatus),
-        ),
+        (&good, Some(&foreign), Some(CertificateError::UnknownRevocationStatus)),
     ];
     let connect = |issued, list: Option<&String>| {
         let material = server_material(&authority, list.map(String::as_str));
         let server = server(&material, Transport::Mutual, &ONCE);
         let client = client_material(&authority, Some(issued));
-        let client = client_config(&client, Transport::Mutual, &ONCE, false)
-            .unwrap()
-            .unwrap();
+        let client = client_config(&client, Transport::Mutual, &ONCE, false).unwrap().unwrap();
         handshake(&server, &client).err()
     };
     for (issued, list, refused) in table {
-        assert_eq!(
-            connect(issued, list),
-            refused.map(rustls::Error::InvalidCertificate)
-        );
+        assert_eq!(connect(issued, list), refused.map(rustls::Error::InvalidCertificate));
     }
     let error = connect(&good, Some(&stale)).expect("a stale list");
     assert!(error.to_string().contains("xpired"), "{error}");
@@ -169,45 +120,24 @@ fn a_client_refuses_servers_it_cannot_verify_unless_told_not_to() {
     let authority = authority();
     let server = server(&server_material(&authority, None), Transport::Tls, &ONCE);
     let stranger = client_material(&Authority::create("another", now_s()).unwrap(), None);
-    let client = client_config(&stranger, Transport::Tls, &ONCE, false)
-        .unwrap()
-        .unwrap();
+    let client = client_config(&stranger, Transport::Tls, &ONCE, false).unwrap().unwrap();
     let error = handshake(&server, &client).err().unwrap();
-    assert!(
-        matches!(error, rustls::Error::InvalidCertificate(_)),
-        "{error}"
-    );
+    assert!(matches!(error, rustls::Error::InvalidCertificate(_)), "{error}");
     // The same with a certificate for clients, and with another name.
     for request in [
-        Request {
-            server: false,
-            client: true,
-            ..server_request()
-        },
-        Request {
-            dns: &["orders.example"],
-            ..server_request()
-        },
+        Request { server: false, client: true, ..server_request() },
+        Request { dns: &["orders.example"], ..server_request() },
     ] {
         let mut material = server_material(&authority, None);
         material.identity = certified(&authority.issue(&request, now_s()).unwrap());
-        let server = server_config(Some(&material), Transport::Tls, &ONCE)
-            .unwrap()
-            .unwrap();
+        let server = server_config(Some(&material), Transport::Tls, &ONCE).unwrap().unwrap();
         let trusting = client_material(&authority, None);
-        let client = client_config(&trusting, Transport::Tls, &ONCE, false)
-            .unwrap()
-            .unwrap();
+        let client = client_config(&trusting, Transport::Tls, &ONCE, false).unwrap().unwrap();
         let error = handshake(&server, &client).err().unwrap();
-        assert!(
-            matches!(error, rustls::Error::InvalidCertificate(_)),
-            "{error}"
-        );
+        assert!(matches!(error, rustls::Error::InvalidCertificate(_)), "{error}");
     }
     let nothing = ClientMaterial::default();
-    let client = client_config(&nothing, Transport::Tls, &ONCE, true)
-        .unwrap()
-        .unwrap();
+    let client = client_config(&nothing, Transport::Tls, &ONCE, true).unwrap().unwrap();
     handshake(&server, &client).unwrap();
 }
 
@@ -216,32 +146,19 @@ fn a_client_refuses_servers_it_cannot_verify_unless_told_not_to() {
 fn sessions_are_resumed_only_when_both_sides_were_asked() {
     let authority = authority();
     let material = server_material(&authority, None);
-    let issued = authority
-        .issue(&client_request("gateway"), now_s())
-        .unwrap();
+    let issued = authority.issue(&client_request("gateway"), now_s()).unwrap();
     let identity = client_material(&authority, Some(&issued));
     for transport in [Transport::Tls, Transport::Mutual] {
-        for (ours, theirs) in [
-            (ONCE, ONCE),
-            (ONCE, RESUMED),
-            (RESUMED, ONCE),
-            (RESUMED, RESUMED),
-        ] {
+        for (ours, theirs) in [(ONCE, ONCE), (ONCE, RESUMED), (RESUMED, ONCE), (RESUMED, RESUMED)] {
             let server = server(&material, transport, &ours);
-            let client = client_config(&identity, transport, &theirs, false)
-                .unwrap()
-                .unwrap();
+            let client = client_config(&identity, transport, &theirs, false).unwrap().unwrap();
             let (first, peer) = handshake(&server, &client).unwrap();
             // A ticket that nobody can use is not even made.
             assert_eq!(peer.tls13_tickets_received(), u32::from(ours.resumption));
             assert_eq!(first.handshake_kind(), Some(HandshakeKind::Full));
             let (second, _) = handshake(&server, &client).unwrap();
             let resumed = ours.resumption && theirs.resumption;
-            let expected = if resumed {
-                HandshakeKind::Resumed
-            } else {
-                HandshakeKind::Full
-            };
+            let expected = if resumed { HandshakeKind::Resumed } else { HandshakeKind::Full };
             assert_eq!(second.handshake_kind(), Some(expected), "{transport:?}");
             // The identity survives resumption.
             let peer = identity::of_peer(transport, second.peer_certificates()).unwrap();
@@ -256,9 +173,7 @@ fn one_profile_never_resumes_the_session_of_another() {
     let authority = authority();
     let material = server_material(&authority, None);
     let client = client_material(&authority, None);
-    let client = client_config(&client, Transport::Tls, &RESUMED, false)
-        .unwrap()
-        .unwrap();
+    let client = client_config(&client, Transport::Tls, &RESUMED, false).unwrap().unwrap();
     for _ in 0..3 {
         // The client offers the ticket of the server before it.
         let server = server(&material, Transport::Tls, &RESUMED);
@@ -271,9 +186,7 @@ fn one_profile_never_resumes_the_session_of_another() {
 #[test]
 fn tls_1_2_is_spoken_and_not_resumed() {
     let authority = authority();
-    let issued = authority
-        .issue(&client_request("gateway"), now_s())
-        .unwrap();
+    let issued = authority.issue(&client_request("gateway"), now_s()).unwrap();
     let server = server(&server_material(&authority, None), Transport::Mutual, &ONCE);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = rustls::RootCertStore::empty();
@@ -285,16 +198,12 @@ fn tls_1_2_is_spoken_and_not_resumed() {
             .with_root_certificates(roots.clone())
     };
     let key = certified(&issued);
-    let client = builder()
-        .with_client_auth_cert(key.chain().to_vec(), key.key().der().clone_key())
-        .unwrap();
+    let client =
+        builder().with_client_auth_cert(key.chain().to_vec(), key.key().der().clone_key()).unwrap();
     let client = Arc::new(client);
     for _ in 0..2 {
         let (connection, _) = handshake(&server, &client).unwrap();
-        assert_eq!(
-            connection.protocol_version(),
-            Some(rustls::ProtocolVersion::TLSv1_2)
-        );
+        assert_eq!(connection.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_2));
         assert_eq!(connection.handshake_kind(), Some(HandshakeKind::Full));
         let peer = identity::of_peer(Transport::Mutual, connection.peer_certificates());
         assert_eq!(peer.unwrap().unwrap().name.as_deref(), Some("gateway"));
@@ -313,41 +222,23 @@ fn missing_material_is_said() {
         server_config(material, transport, &ONCE).err()
     };
     assert_eq!(server(None, Transport::Plain), None);
-    assert_eq!(
-        server(None, Transport::Tls),
-        Some(Error::ServerCertificateNeeded)
-    );
+    assert_eq!(server(None, Transport::Tls), Some(Error::ServerCertificateNeeded));
     assert_eq!(server(Some(&material), Transport::Tls), None);
-    assert_eq!(
-        server(Some(&material), Transport::Mutual),
-        Some(Error::ClientAuthorityNeeded)
-    );
+    assert_eq!(server(Some(&material), Transport::Mutual), Some(Error::ClientAuthorityNeeded));
     material.client_ca = vec![authority.certificate().clone()];
     material.crls = vec![b"no list".to_vec().into()];
     let refused = server(Some(&material), Transport::Mutual);
-    assert!(
-        matches!(refused, Some(Error::RevocationList(_))),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Some(Error::RevocationList(_))), "{refused:?}");
 
     let client = |material: &ClientMaterial, transport, insecure| {
         client_config(material, transport, &ONCE, insecure).err()
     };
     let nothing = ClientMaterial::default();
     assert_eq!(client(&nothing, Transport::Plain, false), None);
-    assert_eq!(
-        client(&nothing, Transport::Tls, false),
-        Some(Error::RootsNeeded)
-    );
-    assert_eq!(
-        client(&nothing, Transport::Mutual, true),
-        Some(Error::ClientCertificateNeeded)
-    );
+    assert_eq!(client(&nothing, Transport::Tls, false), Some(Error::RootsNeeded));
+    assert_eq!(client(&nothing, Transport::Mutual, true), Some(Error::ClientCertificateNeeded));
     let rooted = client_material(&authority, None);
-    assert_eq!(
-        client(&rooted, Transport::Mutual, false),
-        Some(Error::ClientCertificateNeeded)
-    );
+    assert_eq!(client(&rooted, Transport::Mutual, false), Some(Error::ClientCertificateNeeded));
 }
 
 /// The second lock: a connection that got past TLS without a certificate is refused all the same.
@@ -356,9 +247,7 @@ fn a_mutual_peer_without_certificates_is_refused() {
     let authority = authority();
     let server = server(&server_material(&authority, None), Transport::Tls, &ONCE);
     let client = client_material(&authority, None);
-    let client = client_config(&client, Transport::Tls, &ONCE, false)
-        .unwrap()
-        .unwrap();
+    let client = client_config(&client, Transport::Tls, &ONCE, false).unwrap().unwrap();
     let (connection, _) = handshake(&server, &client).unwrap();
     let peer = identity::of_peer(Transport::Mutual, connection.peer_certificates());
     assert_eq!(peer, Err(Denied::CertificateMissing));

@@ -50,14 +50,8 @@ fn the_published_examples_verify() {
         assert_eq!(key.verify(b"else", &signature), Err(TokenError::Signature));
     }
     let thumbprint = |kid| keys.find(kid).unwrap().thumbprint();
-    assert_eq!(
-        thumbprint("rsa"),
-        "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
-    );
-    assert_eq!(
-        thumbprint("ed"),
-        "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
-    );
+    assert_eq!(thumbprint("rsa"), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+    assert_eq!(thumbprint("ed"), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
 }
 
 #[test]
@@ -101,10 +95,8 @@ fn keys_that_are_not_for_us_are_skipped() {
 
 #[test]
 fn keys_that_are_wrong_are_errors() {
-    let private = ED25519.replace(
-        r#""kid""#,
-        r#""d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","kid""#,
-    );
+    let private =
+        ED25519.replace(r#""kid""#, r#""d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","kid""#);
     let table = [
         (private, "private"),
         (P256.replace("f83O", "f83P"), "not on P-256"),
@@ -123,10 +115,7 @@ fn keys_that_are_wrong_are_errors() {
     ];
     for (key, sentence) in table {
         let error = parse(&[&key, ED25519]).err().map(|error| error.to_string());
-        assert!(
-            error.as_ref().is_some_and(|error| error.contains(sentence)),
-            "{key}: {error:?}"
-        );
+        assert!(error.as_ref().is_some_and(|error| error.contains(sentence)), "{key}: {error:?}");
     }
     let twice = parse(&[ED25519, P256, &P256.replace(r#""ec""#, r#""ed""#)]);
     assert!(matches!(twice, Err(Error::KeySetKey(kid, _)) if kid == "ed"));
@@ -134,36 +123,19 @@ fn keys_that_are_wrong_are_errors() {
 
 #[test]
 fn documents_that_are_wrong_are_errors() {
-    let syntax = [
-        "",
-        "[]",
-        "{}",
-        r#"{"keys":{}}"#,
-        r#"{"keys":[["EC"]]}"#,
-        r#"{"keys":[{}]}"#,
-    ];
+    let syntax = ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[["EC"]]}"#, r#"{"keys":[{}]}"#];
     for json in syntax {
-        assert!(
-            matches!(KeySet::parse(json.as_bytes()), Err(Error::KeySetSyntax(_))),
-            "{json}"
-        );
+        assert!(matches!(KeySet::parse(json.as_bytes()), Err(Error::KeySetSyntax(_))), "{json}");
     }
     let twice = r#"{"keys":[],"keys":[]}"#;
-    assert!(matches!(
-        KeySet::parse(twice.as_bytes()),
-        Err(Error::KeySetSyntax(_))
-    ));
-    let many: Vec<String> = (0..=KEYS_MAX)
-        .map(|at| ED25519.replace(r#""ed""#, &format!("\"{at}\"")))
-        .collect();
+    assert!(matches!(KeySet::parse(twice.as_bytes()), Err(Error::KeySetSyntax(_))));
+    let many: Vec<String> =
+        (0..=KEYS_MAX).map(|at| ED25519.replace(r#""ed""#, &format!("\"{at}\""))).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     assert_eq!(parse(&many).err(), Some(Error::KeySetTooLarge));
     assert_eq!(parse(&many[..KEYS_MAX]).unwrap().len(), KEYS_MAX);
     let long = set(&[ED25519]) + &" ".repeat(KEY_SET_BYTES_MAX);
-    assert_eq!(
-        KeySet::parse(long.as_bytes()).err(),
-        Some(Error::KeySetTooLarge)
-    );
+    assert_eq!(KeySet::parse(long.as_bytes()).err(), Some(Error::KeySetTooLarge));
     assert_eq!(KeySet::of([]).err(), Some(Error::KeySetEmpty));
 }
 

@@ -36,9 +36,7 @@ fn access(client_id: &str, scopes: &str) -> Option<Arc<Access>> {
 }
 
 fn certificate(name: Option<&str>) -> Option<Identity> {
-    Some(Identity {
-        name: name.map(Box::from),
-    })
+    Some(Identity { name: name.map(Box::from) })
 }
 
 fn decide<R: Route>(profile: Profile, credentials: &Credentials) -> Result<Decision, Denied> {
@@ -82,31 +80,18 @@ fn s4_looks_at_neither_scope_nor_caller_and_s5_at_both() {
         (Some("gateway"), "orders.write", Ok(Decision::Enforced)),
         (Some("gateway"), "orders.read", Err(missing)),
         (Some("gateway"), "", Err(missing)),
-        (
-            Some("inventory"),
-            "orders.write",
-            Err(Denied::CallerRefused),
-        ),
+        (Some("inventory"), "orders.write", Err(Denied::CallerRefused)),
         (Some("Gateway"), "orders.write", Err(Denied::CallerRefused)),
         (None, "orders.write", Err(Denied::CallerRefused)),
         (Some("inventory"), "orders.read", Err(missing)),
     ];
     for (name, scopes, expected) in table {
         // The token's client is a caller of the route: under mutual TLS that does not count.
-        let credentials = Credentials {
-            identity: certificate(name),
-            access: access("bench-runner", scopes),
-        };
-        assert_eq!(
-            decide::<Write>(s5, &credentials),
-            expected,
-            "{name:?} {scopes}"
-        );
+        let credentials =
+            Credentials { identity: certificate(name), access: access("bench-runner", scopes) };
+        assert_eq!(decide::<Write>(s5, &credentials), expected, "{name:?} {scopes}");
         assert_eq!(decide::<Open>(s5, &credentials), Ok(Decision::Enforced));
-        assert_eq!(
-            decide::<Write>(s4, &credentials),
-            Ok(Decision::TokenVerified)
-        );
+        assert_eq!(decide::<Write>(s4, &credentials), Ok(Decision::TokenVerified));
     }
 }
 
@@ -114,20 +99,12 @@ fn s4_looks_at_neither_scope_nor_caller_and_s5_at_both() {
 fn without_mutual_tls_the_caller_is_the_tokens_client() {
     for label in ["plain+scopes", "tls+scopes"] {
         let profile = Profile::parse(label).unwrap();
-        let table = [
-            ("bench-runner", Ok(Decision::Enforced)),
-            ("stranger", Err(Denied::CallerRefused)),
-        ];
+        let table =
+            [("bench-runner", Ok(Decision::Enforced)), ("stranger", Err(Denied::CallerRefused))];
         for (client_id, expected) in table {
-            let credentials = Credentials {
-                identity: None,
-                access: access(client_id, "orders.write"),
-            };
-            assert_eq!(
-                decide::<Write>(profile, &credentials),
-                expected,
-                "{label} {client_id}"
-            );
+            let credentials =
+                Credentials { identity: None, access: access(client_id, "orders.write") };
+            assert_eq!(decide::<Write>(profile, &credentials), expected, "{label} {client_id}");
         }
     }
 }
@@ -144,10 +121,7 @@ fn a_permit_tells_whose_request_it_is() {
     assert_eq!(client(None, None), "anonymous");
     assert_eq!(client(certificate(None), None), "anonymous");
     assert_eq!(client(certificate(Some("gateway")), None), "gateway");
-    assert_eq!(
-        client(certificate(Some("gateway")), access("bench-ui", "")),
-        "bench-ui"
-    );
+    assert_eq!(client(certificate(Some("gateway")), access("bench-ui", "")), "bench-ui");
 }
 
 #[test]
@@ -168,10 +142,6 @@ fn the_token_is_found_in_the_field() {
     ];
     for (field, expected) in table {
         let found = bearer(field.map(str::as_bytes));
-        assert_eq!(
-            found,
-            expected.map(|token| token.map(str::as_bytes)),
-            "{field:?}"
-        );
+        assert_eq!(found, expected.map(|token| token.map(str::as_bytes)), "{field:?}");
     }
 }

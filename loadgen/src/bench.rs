@@ -90,20 +90,13 @@ impl<'a> LiveBench<'a> {
     fn start(&mut self, variant: &Variant, instance: u32) -> Result<Running, Failure> {
         let setup = &mut self.setup;
         let started = setup.stack.start(variant, instance).map_err(|error| {
-            Failure(format!(
-                "the servers of {} could not be started: {error}",
-                variant.label
-            ))
+            Failure(format!("the servers of {} could not be started: {error}", variant.label))
         })?;
         let shop = Shop::open(variant, started)?;
         self.server_drivers.extend(shop.drivers()?);
         let refused = |error| Failure(format!("{}: {error}", variant.label));
-        let mut attach = |workload: &Workload| {
-            setup
-                .generator
-                .attach(shop.target(), workload)
-                .map_err(refused)
-        };
+        let mut attach =
+            |workload: &Workload| setup.generator.attach(shop.target(), workload).map_err(refused);
         let requests = attach(setup.workload)?;
         let pings = attach(&Workload::ping())?;
         let cores = setup.cores;
@@ -121,15 +114,9 @@ impl<'a> LiveBench<'a> {
         let arrivals = match order.kind {
             SliceKind::Open => {
                 let rate = Rate::per_second(order.rate_per_s).ok_or_else(|| {
-                    Failure(format!(
-                        "{} requests per second cannot be sent",
-                        order.rate_per_s
-                    ))
+                    Failure(format!("{} requests per second cannot be sent", order.rate_per_s))
                 })?;
-                Arrivals::Open {
-                    rate,
-                    pattern: protocol.pattern,
-                }
+                Arrivals::Open { rate, pattern: protocol.pattern }
             }
             SliceKind::Closed | SliceKind::Connect => Arrivals::Closed,
         };
@@ -186,9 +173,7 @@ impl Bench for LiveBench<'_> {
         thread::sleep(SETTLE);
         let unread = |error| Failure(format!("{}: {error}", variant.label));
         let before = running.meter.read().map_err(unread)?;
-        let start = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let record = generator.run_slice(target, &spec).map_err(failed)?;
         thread::sleep(SETTLE);
         let after = running.meter.read().map_err(unread)?;
@@ -196,12 +181,7 @@ impl Bench for LiveBench<'_> {
         let pages = running.shop.pages(pages_before)?;
 
         let path = running.shop.path(workload);
-        let sent = Sent {
-            variant,
-            kind: order.kind,
-            record: &record,
-            path: &path,
-        };
+        let sent = Sent { variant, kind: order.kind, record: &record, path: &path };
         let checks: Vec<Check> = proof::checks(&sent, &pages);
         self.client_driver = record.driver.into();
         Ok(Measured {
@@ -243,17 +223,11 @@ fn row(
             SliceKind::Open => record.window_ns,
             SliceKind::Closed | SliceKind::Connect => record.wall_ns,
         },
-        requests_asked: if order.kind == SliceKind::Open {
-            record.intended
-        } else {
-            0
-        },
+        requests_asked: if order.kind == SliceKind::Open { record.intended } else { 0 },
         requests_sent: record.sent,
         requests_answered: record.ok,
         dropped: record.dropped,
-        errors: errors
-            .map(|(kind, count)| (kind.as_str().to_owned(), count))
-            .collect(),
+        errors: errors.map(|(kind, count)| (kind.as_str().to_owned(), count)).collect(),
         bytes_sent: record.wire.sent,
         bytes_received: record.wire.received,
         connections_opened: record.connections.opened_in_slice,

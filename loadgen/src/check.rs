@@ -19,21 +19,13 @@ pub struct Expect {
 impl Expect {
     /// Any 2xx status with any body. Redirects are not followed, so a 3xx is a wrong reply.
     pub fn success() -> Expect {
-        Expect {
-            statuses: Statuses::range(200, 299),
-            body_bytes_min: 0,
-        }
+        Expect { statuses: Statuses::range(200, 299), body_bytes_min: 0 }
     }
 
     /// One of these statuses, and a body of at least so many bytes.
     pub fn one_of(statuses: &[u16], body_bytes_min: u64) -> Expect {
-        let statuses = statuses
-            .iter()
-            .fold(Statuses::none(), |set, status| set.with(*status));
-        Expect {
-            statuses,
-            body_bytes_min,
-        }
+        let statuses = statuses.iter().fold(Statuses::none(), |set, status| set.with(*status));
+        Expect { statuses, body_bytes_min }
     }
 
     /// Tells what is wrong with a reply that arrived whole.
@@ -205,9 +197,7 @@ impl Errors {
 
     /// The first sentence that was heard of a kind.
     pub fn example(&self, kind: ErrorKind) -> Option<&str> {
-        self.examples[kind as usize]
-            .as_deref()
-            .filter(|text| !text.is_empty())
+        self.examples[kind as usize].as_deref().filter(|text| !text.is_empty())
     }
 
     /// All errors.
@@ -222,10 +212,7 @@ impl Errors {
 
     /// The kinds that happened, with their counts.
     pub fn iter(&self) -> impl Iterator<Item = (ErrorKind, u64)> + '_ {
-        ErrorKind::ALL
-            .into_iter()
-            .map(|kind| (kind, self.of(kind)))
-            .filter(|(_, n)| *n > 0)
+        ErrorKind::ALL.into_iter().map(|kind| (kind, self.of(kind))).filter(|(_, n)| *n > 0)
     }
 
     /// Adds those of another worker or slice; the earlier sentences stay.
@@ -289,9 +276,7 @@ mod tests {
     fn errors_keep_the_first_sentence_and_add_up() {
         let mut errors = Errors::default();
         errors.add(ErrorKind::Status, || "409 Conflict".into());
-        errors.add(ErrorKind::Status, || {
-            unreachable!("only the first is written out")
-        });
+        errors.add(ErrorKind::Status, || unreachable!("only the first is written out"));
         errors.add_many(ErrorKind::Reconnect, 3);
         let mut all = Errors::default();
         all.merge(&errors);

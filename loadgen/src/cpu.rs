@@ -75,9 +75,7 @@ impl Meter {
         let mut measured_cores = [server_cores, generator_cores].concat();
         measured_cores.sort_unstable();
         measured_cores.dedup();
-        let services = processes
-            .iter()
-            .map(|process| (process.service.clone(), process.pid));
+        let services = processes.iter().map(|process| (process.service.clone(), process.pid));
         Meter {
             services: services.collect(),
             server_cores: server_cores.to_vec(),
@@ -95,11 +93,8 @@ impl Meter {
         // by its own duration; its own CPU is the generator's and is not counted.
         let known: Vec<u32> = self.services.iter().map(|(_, pid)| *pid).collect();
         let foreign = foreign::read(&known);
-        let services: io::Result<Vec<Books>> = self
-            .services
-            .iter()
-            .map(|(service, pid)| books(service, *pid))
-            .collect();
+        let services: io::Result<Vec<Books>> =
+            self.services.iter().map(|(service, pid)| books(service, *pid)).collect();
         Ok(Reading {
             services: services?,
             cores: parse::core_ticks(&fs::read_to_string("/proc/stat")?),
@@ -121,11 +116,8 @@ impl Meter {
             _ => None,
         };
         let books = before.services.iter().zip(&after.services);
-        let services = self
-            .services
-            .iter()
-            .zip(books)
-            .map(|((service, _), (before, after))| ServiceCpu {
+        let services =
+            self.services.iter().zip(books).map(|((service, _), (before, after))| ServiceCpu {
                 service: service.clone(),
                 cpu_ns: after.run_ns.saturating_sub(before.run_ns),
                 user_ns: after.user_ticks.saturating_sub(before.user_ticks) * TICK_NS,
@@ -143,10 +135,7 @@ impl Meter {
     }
 
     fn throttled(&self) -> u64 {
-        let text = self
-            .cgroup_stat
-            .as_ref()
-            .and_then(|path| fs::read_to_string(path).ok());
+        let text = self.cgroup_stat.as_ref().and_then(|path| fs::read_to_string(path).ok());
         text.as_deref().and_then(parse::throttled).unwrap_or(0)
     }
 }
@@ -168,38 +157,24 @@ fn books(service: &str, pid: u32) -> io::Result<Books> {
     }
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).map_err(gone)?;
     let (user, system) = parse::process_ticks(&stat).unwrap_or((0, 0));
-    Ok(Books {
-        user_ticks: user,
-        system_ticks: system,
-        ..books
-    })
+    Ok(Books { user_ticks: user, system_ticks: system, ..books })
 }
 
 /// The ticks of these cores between two readings, added up.
 fn ticks_of(cores: &[usize], before: &Reading, after: &Reading) -> parse::CoreTicks {
     let of = |reading: &Reading, core: usize| {
-        reading
-            .cores
-            .iter()
-            .find(|ticks| ticks.core == core)
-            .copied()
-            .unwrap_or_default()
+        reading.cores.iter().find(|ticks| ticks.core == core).copied().unwrap_or_default()
     };
-    cores
-        .iter()
-        .fold(parse::CoreTicks::default(), |sum, &core| {
-            sum.plus_difference(&of(before, core), &of(after, core))
-        })
+    cores.iter().fold(parse::CoreTicks::default(), |sum, &core| {
+        sum.plus_difference(&of(before, core), &of(after, core))
+    })
 }
 
 /// The `cpu.stat` of our control group, version 2 first, where there is one.
 fn cgroup_stat() -> Option<PathBuf> {
     let own = fs::read_to_string("/proc/self/cgroup").ok()?;
     let paths = parse::cgroup_paths(&own);
-    paths
-        .into_iter()
-        .map(PathBuf::from)
-        .find(|path| path.exists())
+    paths.into_iter().map(PathBuf::from).find(|path| path.exists())
 }
 
 #[cfg(test)]
@@ -221,34 +196,21 @@ mod tests {
         let before = meter.read().unwrap();
         let began = Instant::now();
         let mut usage = Usage::default();
-        while usage
-            .services
-            .iter()
-            .all(|service| service.cpu_ns < 30_000_000)
-        {
-            assert!(
-                began.elapsed() < Duration::from_secs(30),
-                "nothing was billed: {usage:?}"
-            );
+        while usage.services.iter().all(|service| service.cpu_ns < 30_000_000) {
+            assert!(began.elapsed() < Duration::from_secs(30), "nothing was billed: {usage:?}");
             let round = Instant::now();
             while round.elapsed() < Duration::from_millis(10) {
                 std::hint::spin_loop();
             }
             usage = meter.between(&before, &meter.read().unwrap());
         }
-        assert!(
-            usage.wall_ns > 10_000_000 && usage.busy_ns <= usage.wall_ns,
-            "{usage:?}"
-        );
+        assert!(usage.wall_ns > 10_000_000 && usage.busy_ns <= usage.wall_ns, "{usage:?}");
     }
 
     #[test]
     fn a_process_that_ended_is_named() {
-        let gone = Process {
-            service: "orders".into(),
-            pid: u32::MAX,
-            admin: ([127, 0, 0, 1], 0).into(),
-        };
+        let gone =
+            Process { service: "orders".into(), pid: u32::MAX, admin: ([127, 0, 0, 1], 0).into() };
         let error = Meter::new(&[gone], &[0], &[1]).read().unwrap_err();
         assert!(error.to_string().contains("the orders process"), "{error}");
     }

@@ -39,10 +39,7 @@ pub fn write(runs: &Path, run: &Run, logs: &[(&str, &[u8])]) -> Result<PathBuf, 
 
 fn fill(draft: &Path, run: &Run, logs: &[(&str, &[u8])]) -> io::Result<()> {
     fs::create_dir(draft)?;
-    file(
-        &draft.join("slices.csv"),
-        csv::slices(&run.slices).as_bytes(),
-    )?;
+    file(&draft.join("slices.csv"), csv::slices(&run.slices).as_bytes())?;
     for (variant, bytes) in logs {
         file(&draft.join(format!("{variant}.hlog")), bytes)?;
     }

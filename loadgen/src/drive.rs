@@ -104,10 +104,9 @@ impl<'w> Drive<'w> {
                 let asked = most.map_or(f64::MAX, |most| most as f64 * 1e9 / rate.as_f64());
                 (Flow::Open(schedule), duration_ns.min(asked as u64))
             }
-            Arrivals::Closed => (
-                Flow::Closed(spec.requests_max.map_or(u64::MAX, |n| share.of(n))),
-                duration_ns,
-            ),
+            Arrivals::Closed => {
+                (Flow::Closed(spec.requests_max.map_or(u64::MAX, |n| share.of(n))), duration_ns)
+            }
         };
         let queue_room = spec.queue_room(share.count);
         let part = share.index as u64;
@@ -278,17 +277,13 @@ impl<'w> Drive<'w> {
     #[inline]
     fn send(&mut self, place: u32, token: Token, intended_ns: Option<u64>) {
         let slot = &mut self.pool.places[place as usize];
-        let last = self
-            .per_connection
-            .is_some_and(|most| slot.used + 1 >= most.get());
+        let last = self.per_connection.is_some_and(|most| slot.used + 1 >= most.get());
         let bytes: &[u8] = match &self.rendered {
             Some(rendered) => &rendered[usize::from(last)],
             None => {
                 self.scratch.clear();
                 let token = self.tokens.next();
-                self.attached
-                    .template
-                    .render(&mut self.scratch, token, last, &mut self.filling);
+                self.attached.template.render(&mut self.scratch, token, last, &mut self.filling);
                 &self.scratch
             }
         };
@@ -300,8 +295,7 @@ impl<'w> Drive<'w> {
         }
         slot.used += 1;
         slot.stage = Stage::Busy;
-        slot.session
-            .sent(self.attached.template.method, intended_ns, sent_ns);
+        slot.session.sent(self.attached.template.method, intended_ns, sent_ns);
         let slice = &mut self.worker.recorder.slice;
         slice.sent += 1;
         slice.sent_in_window += u64::from(sent_ns <= self.window_ns);

@@ -18,9 +18,7 @@ pub fn read(commit: Option<&str>) -> Environment {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let kernel = line_of("/proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".into());
     Environment {
-        cpu_model: cpu_field(&cpuinfo, "model name")
-            .unwrap_or("unknown")
-            .to_owned(),
+        cpu_model: cpu_field(&cpuinfo, "model name").unwrap_or("unknown").to_owned(),
         cpus: std::thread::available_parallelism().map_or(0, |cpus| cpus.get() as u64),
         virtual_machine: cpu_field(&cpuinfo, "flags")
             .is_some_and(|flags| flags.split(' ').any(|flag| flag == "hypervisor")),
@@ -37,9 +35,7 @@ pub fn read(commit: Option<&str>) -> Environment {
 }
 
 fn line_of(path: &str) -> Option<String> {
-    fs::read_to_string(path)
-        .ok()
-        .map(|text| text.trim().to_owned())
+    fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
 }
 
 fn cpu_field<'a>(cpuinfo: &'a str, name: &str) -> Option<&'a str> {
@@ -51,14 +47,8 @@ fn cpu_field<'a>(cpuinfo: &'a str, name: &str) -> Option<&'a str> {
 
 /// The kernel's configuration, where it is kept: beside the kernel, or within it, packed.
 fn kernel_config(release: &str) -> Option<String> {
-    let plain = [
-        format!("/boot/config-{release}"),
-        format!("/lib/modules/{release}/config"),
-    ];
-    plain
-        .iter()
-        .find_map(|path| fs::read_to_string(path).ok())
-        .or_else(unpacked_config)
+    let plain = [format!("/boot/config-{release}"), format!("/lib/modules/{release}/config")];
+    plain.iter().find_map(|path| fs::read_to_string(path).ok()).or_else(unpacked_config)
 }
 
 /// `/proc/config.gz` through gzip, which every distribution has; None without it.
@@ -72,19 +62,15 @@ fn unpacked_config() -> Option<String> {
         .spawn()
         .ok()?;
     let mut text = String::new();
-    let read = child
-        .stdout
-        .take()
-        .map(|out| out.take(KERNEL_CONFIG_BYTES_MAX).read_to_string(&mut text));
+    let read =
+        child.stdout.take().map(|out| out.take(KERNEL_CONFIG_BYTES_MAX).read_to_string(&mut text));
     // Whatever was not read is of no use; the child ends when its pipe is closed.
     let ended = child.wait();
     (matches!(read, Some(Ok(1..))) && ended.is_ok()).then_some(text)
 }
 
 fn has_option(config: &str, option: &str) -> bool {
-    config
-        .lines()
-        .any(|line| line.strip_prefix(option) == Some("=y"))
+    config.lines().any(|line| line.strip_prefix(option) == Some("=y"))
 }
 
 #[cfg(test)]
@@ -96,10 +82,7 @@ mod tests {
         let config = "# CONFIG_IRQ_TIME_ACCOUNTING is not set\nCONFIG_IRQ_TIME_ACCOUNTING_X=y\n\
                       CONFIG_HZ=250\n";
         assert!(!has_option(config, "CONFIG_IRQ_TIME_ACCOUNTING"));
-        assert!(has_option(
-            "CONFIG_IRQ_TIME_ACCOUNTING=y\n",
-            "CONFIG_IRQ_TIME_ACCOUNTING"
-        ));
+        assert!(has_option("CONFIG_IRQ_TIME_ACCOUNTING=y\n", "CONFIG_IRQ_TIME_ACCOUNTING"));
     }
 
     #[test]

@@ -94,11 +94,7 @@ impl Times {
     #[must_use]
     pub fn empty() -> Times {
         let empty = record::histogram;
-        Times {
-            response: empty(),
-            service: empty(),
-            lateness: empty(),
-        }
+        Times { response: empty(), service: empty(), lateness: empty() }
     }
 
     /// Adds those of another slice.
@@ -183,11 +179,7 @@ impl Experiment<'_> {
     #[must_use]
     pub fn slices_planned(&self) -> u64 {
         let variants = self.variants.len() as u64;
-        let connecting = self
-            .variants
-            .iter()
-            .filter(|variant| variant.connects())
-            .count() as u64;
+        let connecting = self.variants.iter().filter(|variant| variant.connects()).count() as u64;
         let (rounds, instances) = (self.protocol.rounds, self.protocol.instances);
         u64::from(instances) * variants * 2 + u64::from(rounds) * (variants + connecting)
     }
@@ -236,11 +228,7 @@ impl Course<'_, '_> {
     /// Warms every variant up, then takes its closed-loop slice. The slowest variant of the first
     /// instance decides the rate, unless the plan names one.
     fn warm_up(&mut self, instance: u32, round: u32) -> Result<bool, Failure> {
-        for (position, variant) in self
-            .order(u64::from(instance) << 32)
-            .into_iter()
-            .enumerate()
-        {
+        for (position, variant) in self.order(u64::from(instance) << 32).into_iter().enumerate() {
             for warmup in [true, false] {
                 if self.bench.interrupted() {
                     return Ok(false);
@@ -271,12 +259,10 @@ impl Course<'_, '_> {
         if let Some(rate) = protocol.rate_per_s {
             return Ok(rate);
         }
-        let capacities = self
-            .findings
-            .slices
-            .iter()
-            .filter(|slice| slice.counts)
-            .map(|slice| slice.requests_answered as f64 * 1e9 / slice.duration_ns.max(1) as f64);
+        let capacities =
+            self.findings.slices.iter().filter(|slice| slice.counts).map(|slice| {
+                slice.requests_answered as f64 * 1e9 / slice.duration_ns.max(1) as f64
+            });
         let slowest = capacities.fold(f64::INFINITY, f64::min);
         if slowest.is_finite() && slowest > 0.0 {
             // A round number reads better, and a thousandth of the capacity decides nothing.
@@ -293,10 +279,7 @@ impl Course<'_, '_> {
         let rate_per_s = self.findings.rate_per_s.unwrap_or_default();
         for (position, variant) in self.order(u64::from(round) + 1).into_iter().enumerate() {
             let connects = self.experiment.variants[variant].connects();
-            for kind in [
-                Some(SliceKind::Open),
-                connects.then_some(SliceKind::Connect),
-            ] {
+            for kind in [Some(SliceKind::Open), connects.then_some(SliceKind::Connect)] {
                 let Some(kind) = kind else { continue };
                 if self.bench.interrupted() {
                     return Ok(false);
@@ -331,10 +314,7 @@ impl Course<'_, '_> {
         if again {
             self.repeats += 1;
             self.done -= 1;
-            let mut measured = self.measure(&Order {
-                attempt: 1,
-                ..order
-            })?;
+            let mut measured = self.measure(&Order { attempt: 1, ..order })?;
             measured.slice.counts = true;
             self.findings.keep(order.variant, measured)?;
         }
@@ -351,10 +331,6 @@ impl Course<'_, '_> {
     }
 
     fn order(&self, part: u64) -> Vec<usize> {
-        shuffled(
-            self.experiment.variants.len(),
-            self.experiment.protocol.seed,
-            part,
-        )
+        shuffled(self.experiment.variants.len(), self.experiment.protocol.seed, part)
     }
 }

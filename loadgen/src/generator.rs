@@ -48,10 +48,7 @@ impl GeneratorOptions {
 
     /// So many workers that the kernel places.
     pub fn unpinned(workers: usize) -> GeneratorOptions {
-        GeneratorOptions {
-            workers: vec![None; workers],
-            driver: DriverChoice::Auto,
-        }
+        GeneratorOptions { workers: vec![None; workers], driver: DriverChoice::Auto }
     }
 }
 
@@ -121,13 +118,7 @@ impl Generator {
             workers.push(Link::start(setup, *cpu)?);
         }
         let unique = Random::new(nonce());
-        Ok(Generator {
-            workers,
-            targets: Vec::new(),
-            stop,
-            live,
-            unique,
-        })
+        Ok(Generator { workers, targets: Vec::new(), stop, live, unique })
     }
 
     /// Makes a target known. No connection is opened yet.
@@ -228,8 +219,7 @@ impl Generator {
     fn check(&self, target: TargetId, spec: &SliceSpec) -> Result<Arc<Attached>, GeneratorError> {
         let attached = self.targets.get(target.0).and_then(Option::as_ref);
         let attached = attached.ok_or(GeneratorError::UnknownTarget)?;
-        spec.check(self.workers.len())
-            .map_err(GeneratorError::Spec)?;
+        spec.check(self.workers.len()).map_err(GeneratorError::Spec)?;
         Ok(Arc::clone(attached))
     }
 }
@@ -261,11 +251,7 @@ impl Link {
             .name(name)
             .spawn(body)
             .map_err(|error| GeneratorError::Start(format!("no thread: {error}")))?;
-        let link = Link {
-            commands,
-            answers,
-            thread: Some(thread),
-        };
+        let link = Link { commands, answers, thread: Some(thread) };
         match link.answer()? {
             Answer::Failed(error) => Err(error),
             _ => Ok(link),
@@ -303,8 +289,6 @@ fn pin(cpu: usize) -> Result<(), GeneratorError> {
 
 /// A number that no other run has, for ids that must not repeat.
 fn nonce() -> u64 {
-    let since_1970 = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     (since_1970.as_nanos() as u64) ^ (u64::from(std::process::id()) << 40)
 }

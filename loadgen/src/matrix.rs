@@ -86,9 +86,7 @@ impl Matrix {
     pub fn variants_of(profiles: &[Profile]) -> Vec<Variant> {
         let baseline = Variant::baseline(false);
         let mut variants = vec![Variant::baseline(true)];
-        let others = profiles
-            .iter()
-            .filter(|profile| **profile != baseline.profile);
+        let others = profiles.iter().filter(|profile| **profile != baseline.profile);
         variants.extend(others.flat_map(|profile| Variant::of(*profile, TOKEN_POOL)));
         variants.insert(0, baseline);
         variants
@@ -98,11 +96,7 @@ impl Matrix {
     #[must_use]
     pub fn announcement(&self) -> String {
         let protocol = &self.protocol;
-        let names: Vec<&str> = self
-            .variants
-            .iter()
-            .map(|variant| variant.label.as_str())
-            .collect();
+        let names: Vec<&str> = self.variants.iter().map(|variant| variant.label.as_str()).collect();
         let mut out = String::new();
         let _ = write!(
             out,
@@ -131,15 +125,10 @@ impl Matrix {
     ) -> Result<Outcome, Failure> {
         self.protocol.check().map_err(Failure)?;
         let began = Instant::now();
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut environment = environment::read(self.commit.as_deref());
         let on_cores = GeneratorOptions::on_cores(&self.cores.generator);
-        let options = GeneratorOptions {
-            driver: self.driver,
-            ..on_cores
-        };
+        let options = GeneratorOptions { driver: self.driver, ..on_cores };
         let generator = Generator::start(&options).map_err(|error| Failure(error.to_string()))?;
         let mut bench = LiveBench::new(Setup {
             stack,
@@ -292,24 +281,14 @@ impl Bar {
         if let Ok(style) = style {
             bar.set_style(style);
         }
-        Bar {
-            bar,
-            labels: variants
-                .iter()
-                .map(|variant| variant.label.clone())
-                .collect(),
-        }
+        Bar { bar, labels: variants.iter().map(|variant| variant.label.clone()).collect() }
     }
 }
 
 impl Watcher for Bar {
     fn taken(&mut self, done: u64, planned: u64, order: &Order) {
         self.bar.set_length(planned);
-        self.bar.set_message(format!(
-            "{} {}",
-            self.labels[order.variant],
-            order.kind.as_str()
-        ));
+        self.bar.set_message(format!("{} {}", self.labels[order.variant], order.kind.as_str()));
         self.bar.set_position(done);
     }
 }

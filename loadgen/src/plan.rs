@@ -43,11 +43,7 @@ impl Variant {
     #[must_use]
     pub fn baseline(again: bool) -> Variant {
         let profile = Profile::parse("S0").expect("S0 is in the profile table");
-        let (id, label) = if again {
-            ("s0-again", "S0 again")
-        } else {
-            ("s0", "S0")
-        };
+        let (id, label) = if again { ("s0-again", "S0 again") } else { ("s0", "S0") };
         Variant {
             id: id.into(),
             label: label.into(),
@@ -63,9 +59,7 @@ impl Variant {
     pub fn of(profile: Profile, pool: u32) -> Vec<Variant> {
         let name = profile.label();
         let variant = |suffix: &str, tokens, token_cache| Variant {
-            id: format!("{name}{suffix}")
-                .to_ascii_lowercase()
-                .replace([' ', '+'], "-"),
+            id: format!("{name}{suffix}").to_ascii_lowercase().replace([' ', '+'], "-"),
             label: format!("{name}{suffix}"),
             profile,
             tokens,
@@ -164,10 +158,7 @@ impl Protocol {
             "--connections must be at least 1"
         } else if !(self.operating_share > 0.0 && self.operating_share <= 1.0) {
             "the operating point must be a share of the capacity above 0 and up to 1"
-        } else if self
-            .rate_per_s
-            .is_some_and(|rate| Rate::per_second(rate).is_none())
-        {
+        } else if self.rate_per_s.is_some_and(|rate| Rate::per_second(rate).is_none()) {
             "--rate must be above 0 and at most 100 million requests per second"
         } else {
             return Ok(());
@@ -198,9 +189,7 @@ impl Topology {
     /// Reads a name; None for an unknown one.
     #[must_use]
     pub fn parse(name: &str) -> Option<Topology> {
-        [Topology::Mesh, Topology::Single]
-            .into_iter()
-            .find(|known| known.as_str() == name)
+        [Topology::Mesh, Topology::Single].into_iter().find(|known| known.as_str() == name)
     }
 }
 
@@ -221,10 +210,9 @@ impl Cores {
     /// A sentence when fewer than two cores are allowed.
     pub fn split(allowed: &[usize]) -> Result<Cores, String> {
         match allowed {
-            [servers, .., generator] => Ok(Cores {
-                servers: vec![*servers],
-                generator: vec![*generator],
-            }),
+            [servers, .., generator] => {
+                Ok(Cores { servers: vec![*servers], generator: vec![*generator] })
+            }
             _ => Err(format!(
                 "this process may use {} core(s), and servers and generator need one each: allow \
                  it two (taskset, the container's CPU set)",
@@ -251,19 +239,11 @@ mod tests {
     fn profiles_with_tokens_have_two_forms() {
         let names = |profile: &str| -> Vec<String> {
             let variants = Variant::of(Profile::parse(profile).unwrap(), 4).into_iter();
-            variants
-                .map(|variant| format!("{} = {}", variant.id, variant.label))
-                .collect()
+            variants.map(|variant| format!("{} = {}", variant.id, variant.label)).collect()
         };
         assert_eq!(names("S1"), ["s1 = S1"]);
-        assert_eq!(
-            names("S5"),
-            ["s5-first-sight = S5 first sight", "s5-repeat = S5 repeat"]
-        );
-        assert_eq!(
-            names("tls+scopes")[1],
-            "tls-scopes-repeat = tls+scopes repeat"
-        );
+        assert_eq!(names("S5"), ["s5-first-sight = S5 first sight", "s5-repeat = S5 repeat"]);
+        assert_eq!(names("tls+scopes")[1], "tls-scopes-repeat = tls+scopes repeat");
     }
 
     #[test]
@@ -272,41 +252,11 @@ mod tests {
         assert_eq!(standard.check(), Ok(()));
         assert_eq!(Protocol::quick(1).check(), Ok(()));
         for (protocol, flag) in [
-            (
-                Protocol {
-                    rounds: 0,
-                    ..standard.clone()
-                },
-                "--rounds",
-            ),
-            (
-                Protocol {
-                    instances: 13,
-                    ..standard.clone()
-                },
-                "--instances",
-            ),
-            (
-                Protocol {
-                    slice: Duration::ZERO,
-                    ..standard.clone()
-                },
-                "--slice",
-            ),
-            (
-                Protocol {
-                    connections: 0,
-                    ..standard.clone()
-                },
-                "--connections",
-            ),
-            (
-                Protocol {
-                    rate_per_s: Some(f64::NAN),
-                    ..standard.clone()
-                },
-                "--rate",
-            ),
+            (Protocol { rounds: 0, ..standard.clone() }, "--rounds"),
+            (Protocol { instances: 13, ..standard.clone() }, "--instances"),
+            (Protocol { slice: Duration::ZERO, ..standard.clone() }, "--slice"),
+            (Protocol { connections: 0, ..standard.clone() }, "--connections"),
+            (Protocol { rate_per_s: Some(f64::NAN), ..standard.clone() }, "--rate"),
         ] {
             assert!(protocol.check().unwrap_err().contains(flag), "{flag}");
         }
@@ -315,10 +265,7 @@ mod tests {
     #[test]
     fn cores_are_split_and_never_shared() {
         let cores = Cores::split(&[2, 5, 7]).unwrap();
-        assert_eq!(
-            (cores.servers.as_slice(), cores.generator.as_slice()),
-            (&[2][..], &[7][..])
-        );
+        assert_eq!((cores.servers.as_slice(), cores.generator.as_slice()), (&[2][..], &[7][..]));
         assert_eq!(cores.measured(), 2);
         assert!(Cores::split(&[0]).unwrap_err().contains("1 core(s)"));
     }

@@ -43,11 +43,7 @@ impl Attached {
             config.client_auth_cert_resolver = Arc::new(Presenting { inner, count });
             tls.config = Arc::new(config);
         }
-        Ok(Attached {
-            target,
-            template,
-            presented,
-        })
+        Ok(Attached { target, template, presented })
     }
 
     /// How often a client certificate was presented since the last call.
@@ -70,10 +66,7 @@ pub(crate) enum Stage {
     Empty,
     /// Its connection is being made; so long after the slice's begin, in ns, it is too late. A
     /// request may wait for it, with its intended time.
-    Opening {
-        deadline_ns: u64,
-        waiting: Option<u64>,
-    },
+    Opening { deadline_ns: u64, waiting: Option<u64> },
     /// Nothing is asked.
     Idle,
     /// A reply is awaited.
@@ -119,10 +112,7 @@ impl Place {
 
     /// Bytes since the last call.
     pub(crate) fn fresh_bytes(&mut self, counters: &Counters) -> Wire {
-        let now = Wire {
-            sent: counters.bytes_out,
-            received: counters.bytes_in,
-        };
+        let now = Wire { sent: counters.bytes_out, received: counters.bytes_in };
         let fresh = Wire {
             sent: now.sent.saturating_sub(self.counted.sent),
             received: now.received.saturating_sub(self.counted.received),
@@ -155,11 +145,7 @@ impl Pool {
             places: Vec::new(),
             prepare_failed: 0,
             address: 0,
-            dial: Dial {
-                addr,
-                source: None,
-                tls,
-            },
+            dial: Dial { addr, source: None, tls },
         }
     }
 
@@ -194,25 +180,13 @@ impl Pool {
         opening: Opening,
     ) -> io::Result<()> {
         self.dial.source =
-            self.attached
-                .target
-                .source
-                .address(self.dial.addr, opening.rotate, opening.nth);
+            self.attached.target.source.address(self.dial.addr, opening.rotate, opening.nth);
         let token = io.open(&self.dial)?;
-        owners.set(
-            token,
-            Owner {
-                pool: self.index,
-                place,
-            },
-        );
+        owners.set(token, Owner { pool: self.index, place });
         let slot = &mut self.places[place as usize];
         slot.vacate();
         slot.token = Some(token);
-        slot.stage = Stage::Opening {
-            deadline_ns: opening.deadline_ns,
-            waiting: opening.waiting,
-        };
+        slot.stage = Stage::Opening { deadline_ns: opening.deadline_ns, waiting: opening.waiting };
         Ok(())
     }
 }

@@ -74,27 +74,16 @@ fn replies(sent: &Sent<'_>) -> Check {
         .iter()
         .map(|(status, count)| format!("{count} of status {status}"))
         .collect();
-    let found = format!(
-        "{}; errors: {}",
-        statuses.join(", "),
-        sent.record.errors.total()
-    );
+    let found = format!("{}; errors: {}", statuses.join(", "), sent.record.errors.total());
     let holds = sent.record.accounted() && !sent.record.statuses.contains_key(&409);
-    Check {
-        claim: "no order was refused for want of stock",
-        holds,
-        found,
-    }
+    Check { claim: "no order was refused for want of stock", holds, found }
 }
 
 /// Each request had a connection of its own, and each of those a full handshake.
 fn new_connections(sent: &Sent<'_>, pages: &[Pages]) -> Check {
     let record = sent.record;
     let opened = record.connections.opened as f64;
-    let arrived = sent
-        .path
-        .first()
-        .and_then(|first| between(pages, first, CONNECTIONS, &[]));
+    let arrived = sent.path.first().and_then(|first| between(pages, first, CONNECTIONS, &[]));
     let full = record.connections.handshakes_full;
     let is_plain = sent.variant.profile.transport == Transport::Plain;
     let holds = record.connections.opened >= record.ok
@@ -105,11 +94,7 @@ fn new_connections(sent: &Sent<'_>, pages: &[Pages]) -> Check {
         record.ok,
         shown(arrived)
     );
-    Check {
-        claim: "every request had a new connection",
-        holds,
-        found,
-    }
+    Check { claim: "every request had a new connection", holds, found }
 }
 
 /// As the generator's own connections tell it.
@@ -120,32 +105,19 @@ fn client_transport(sent: &Sent<'_>) -> Check {
         .map(|proof| {
             let resumed = if proof.resumed { " resumed" } else { "" };
             let (version, suite) = (&proof.version, &proof.suite);
-            format!(
-                "{} connections {version} {suite}{resumed}",
-                proof.connections
-            )
+            format!("{} connections {version} {suite}{resumed}", proof.connections)
         })
         .collect();
     let holds = match sent.variant.profile.transport {
         Transport::Plain => tls.is_empty() && sent.record.connections.handshakes_full == 0,
         Transport::Tls | Transport::Mutual => {
             !tls.is_empty()
-                && tls
-                    .iter()
-                    .all(|proof| proof.version == TLS_VERSION && !proof.resumed)
+                && tls.iter().all(|proof| proof.version == TLS_VERSION && !proof.resumed)
                 && sent.record.connections.handshakes_resumed == 0
         }
     };
-    let found = if found.is_empty() {
-        "connections without TLS".into()
-    } else {
-        found.join(", ")
-    };
-    Check {
-        claim: "the generator's connections are the profile's",
-        holds,
-        found,
-    }
+    let found = if found.is_empty() { "connections without TLS".into() } else { found.join(", ") };
+    Check { claim: "the generator's connections are the profile's", holds, found }
 }
 
 /// As every service tells it, of all connections since it was started.
@@ -154,12 +126,7 @@ fn server_transport(sent: &Sent<'_>, pages: &[Pages]) -> Vec<Check> {
     let mut wrong = Vec::new();
     let mut connections = 0.0;
     for page in pages {
-        for sample in page
-            .after
-            .samples
-            .iter()
-            .filter(|sample| sample.name == CONNECTIONS)
-        {
+        for sample in page.after.samples.iter().filter(|sample| sample.name == CONNECTIONS) {
             let label = |key: &str| {
                 let found = sample.labels.iter().find(|(name, _)| name == key);
                 found.map_or("", |(_, value)| value.as_str())
@@ -177,23 +144,15 @@ fn server_transport(sent: &Sent<'_>, pages: &[Pages]) -> Vec<Check> {
             }
         }
     }
-    let first = pages
-        .iter()
-        .find(|page| sent.path.first() == Some(&page.service.as_str()));
-    let arrived = first
-        .and_then(|page| page.after.sum(CONNECTIONS, &[]))
-        .unwrap_or(0.0);
+    let first = pages.iter().find(|page| sent.path.first() == Some(&page.service.as_str()));
+    let arrived = first.and_then(|page| page.after.sum(CONNECTIONS, &[])).unwrap_or(0.0);
     let holds = wrong.is_empty() && arrived > 0.0;
     let found = match (wrong.is_empty(), arrived > 0.0) {
         (false, _) => wrong.join("; "),
         (true, true) => format!("{connections} connections at all services, all as they must be"),
         (true, false) => "no connection was counted by the service that was measured".into(),
     };
-    vec![Check {
-        claim: "every service's connections are the profile's",
-        holds,
-        found,
-    }]
+    vec![Check { claim: "every service's connections are the profile's", holds, found }]
 }
 
 fn fits<'a>(profile: Profile, label: &impl Fn(&str) -> &'a str) -> bool {
@@ -218,11 +177,7 @@ fn requests(sent: &Sent<'_>, pages: &[Pages]) -> Check {
         holds &= arrived.is_some_and(|arrived| enough(sent, arrived));
     }
     let claim = "as many requests arrived as were sent";
-    Check {
-        claim,
-        holds,
-        found: format!("sent {}, {}", sent.record.sent, found.join(", ")),
-    }
+    Check { claim, holds, found: format!("sent {}, {}", sent.record.sent, found.join(", ")) }
 }
 
 /// How each token was looked at.
@@ -239,9 +194,7 @@ fn tokens(sent: &Sent<'_>, pages: &[Pages]) -> Check {
             continue;
         };
         let refused = all - hit - miss - off;
-        found.push(format!(
-            "{service} {hit} hits, {miss} misses, {off} without a cache"
-        ));
+        found.push(format!("{service} {hit} hits, {miss} misses, {off} without a cache"));
         holds &= refused == 0.0
             && match (sent.variant.tokens, sent.variant.token_cache) {
                 (Tokens::None, _) => all == 0.0,
@@ -254,11 +207,7 @@ fn tokens(sent: &Sent<'_>, pages: &[Pages]) -> Check {
         (_, false) => "every token was verified, none from a cache",
         (_, true) => "every token was verified before and found in the cache",
     };
-    Check {
-        claim,
-        holds,
-        found: found.join(", "),
-    }
+    Check { claim, holds, found: found.join(", ") }
 }
 
 /// How far the policy went.
@@ -277,17 +226,9 @@ fn policy(sent: &Sent<'_>, pages: &[Pages]) -> Check {
             (Some(all), Some(right)) => enough(sent, right) && all == right,
             _ => false,
         };
-        found.push(format!(
-            "{service} {} {decision} of {}",
-            shown(right),
-            shown(all)
-        ));
+        found.push(format!("{service} {} {decision} of {}", shown(right), shown(all)));
     }
-    Check {
-        claim,
-        holds,
-        found: found.join(", "),
-    }
+    Check { claim, holds, found: found.join(", ") }
 }
 
 /// Whether a count at a service matches what was sent. A single server that serves all routes

@@ -55,10 +55,6 @@ mod tests {
             assert!(unit > 0.0 && unit < 1.0);
             sum += unit;
         }
-        assert!(
-            (sum / 100_000.0 - 0.5).abs() < 0.005,
-            "mean {}",
-            sum / 100_000.0
-        );
+        assert!((sum / 100_000.0 - 0.5).abs() < 0.005, "mean {}", sum / 100_000.0);
     }
 }

@@ -105,11 +105,7 @@ impl SliceRecord {
             std::mem::replace(histogram, none.clone())
         });
         let (driver, workers) = (self.driver, self.workers);
-        *self = SliceRecord {
-            driver,
-            workers,
-            ..SliceRecord::over(kept)
-        };
+        *self = SliceRecord { driver, workers, ..SliceRecord::over(kept) };
     }
 
     /// A record of nothing over these histograms, which are empty.
@@ -169,8 +165,7 @@ impl SliceRecord {
             (&mut self.connect, &other.connect),
             (&mut self.handshake, &other.handshake),
         ] {
-            mine.add(theirs)
-                .expect("all histograms have the same bounds");
+            mine.add(theirs).expect("all histograms have the same bounds");
         }
         self.saturated += other.saturated;
         self.intended += other.intended;
@@ -196,11 +191,7 @@ impl SliceRecord {
             add_proof(&mut self.tls, proof);
         }
         self.generator_cpu_ns += other.generator_cpu_ns;
-        self.driver = if self.driver.is_empty() {
-            other.driver
-        } else {
-            self.driver
-        };
+        self.driver = if self.driver.is_empty() { other.driver } else { self.driver };
         self.interrupted |= other.interrupted;
     }
 
@@ -208,11 +199,7 @@ impl SliceRecord {
     /// against the rate that was asked for (the last replies are due after that time, and a short
     /// slice must not be blamed for them). Closed loop: good replies within the slice's time.
     pub fn achieved_per_second(&self) -> f64 {
-        let count = if self.open_loop {
-            self.sent_in_window
-        } else {
-            self.ok_in_window
-        };
+        let count = if self.open_loop { self.sent_in_window } else { self.ok_in_window };
         per_second(count, self.window_ns)
     }
 
@@ -239,11 +226,7 @@ impl SliceRecord {
 }
 
 fn per_second(count: u64, ns: u64) -> f64 {
-    if ns == 0 {
-        0.0
-    } else {
-        count as f64 * 1e9 / ns as f64
-    }
+    if ns == 0 { 0.0 } else { count as f64 * 1e9 / ns as f64 }
 }
 
 /// A mean that can be added to another.
@@ -359,10 +342,7 @@ mod tests {
         let mut all = SliceRecord::empty();
         all.merge_worker(&worker);
         all.merge_worker(&worker);
-        assert_eq!(
-            (all.intended, all.workers, all.window_ns),
-            (20, 2, 1_000_000_000)
-        );
+        assert_eq!((all.intended, all.workers, all.window_ns), (20, 2, 1_000_000_000));
         assert_eq!(all.achieved_per_second(), 18.0);
         assert_eq!(all.statuses[&200], 20);
         assert_eq!(all.response.len(), 2);
@@ -393,13 +373,7 @@ mod tests {
         let mut proofs = Vec::new();
         add_proof(&mut proofs, &proof);
         add_proof(&mut proofs, &proof);
-        add_proof(
-            &mut proofs,
-            &TlsProof {
-                resumed: true,
-                ..proof
-            },
-        );
+        add_proof(&mut proofs, &TlsProof { resumed: true, ..proof });
         assert_eq!(proofs.len(), 2);
         assert_eq!(proofs[0].connections, 2);
     }

@@ -29,10 +29,7 @@ impl Recorder {
         let mut slice = SliceRecord::empty();
         slice.driver = driver;
         slice.workers = 1;
-        Recorder {
-            slice,
-            statuses: vec![0; STATUS_SLOTS].into(),
-        }
+        Recorder { slice, statuses: vec![0; STATUS_SLOTS].into() }
     }
 
     /// A reply arrived whole: response and service time in ns, and whether it is a good one.
@@ -69,10 +66,8 @@ impl Recorder {
     pub(crate) fn opened(&mut self, counters: &Counters, facts: Option<&TlsFacts<'_>>) {
         let slice = &mut self.slice;
         slice.connections.opened += 1;
-        let times = [
-            (&mut slice.connect, counters.connect),
-            (&mut slice.handshake, counters.handshake),
-        ];
+        let times =
+            [(&mut slice.connect, counters.connect), (&mut slice.handshake, counters.handshake)];
         for (histogram, time) in times {
             if let Some(time) = time {
                 note(histogram, nanoseconds(time), &mut slice.saturated);
@@ -149,10 +144,7 @@ mod tests {
         let slice = recorder.take();
         assert_eq!((slice.ok, slice.ok_in_window, slice.saturated), (2, 1, 1));
         assert_eq!((slice.response.len(), slice.service.max()), (2, 30));
-        assert_eq!(
-            slice.statuses.into_iter().collect::<Vec<_>>(),
-            [(200, 2), (302, 1)]
-        );
+        assert_eq!(slice.statuses.into_iter().collect::<Vec<_>>(), [(200, 2), (302, 1)]);
         let example = slice.errors.example(ErrorKind::Status);
         assert_eq!(example, Some("status 302; redirects are not followed"));
     }
@@ -164,10 +156,7 @@ mod tests {
         recorder.late(5);
         recorder.take();
         let slice = recorder.take();
-        assert_eq!(
-            (slice.ok, slice.response.len(), slice.lateness.len()),
-            (0, 0, 0)
-        );
+        assert_eq!((slice.ok, slice.response.len(), slice.lateness.len()), (0, 0, 0));
         assert!(slice.statuses.is_empty());
         assert_eq!((slice.driver, slice.workers), ("epoll", 1));
     }

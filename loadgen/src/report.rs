@@ -33,11 +33,7 @@ impl Paint {
     #[must_use]
     pub fn choose(is_terminal: bool, no_color: Option<&str>) -> Paint {
         let refused = no_color.is_some_and(|value| !value.is_empty());
-        if is_terminal && !refused {
-            Paint::Colour
-        } else {
-            Paint::Plain
-        }
+        if is_terminal && !refused { Paint::Colour } else { Paint::Plain }
     }
 
     fn wrap(self, code: &str, text: &str) -> String {
@@ -57,24 +53,14 @@ pub fn text(run: &Run, paint: Paint) -> String {
         out.push('\n');
     }
     out.push_str(&heading(run, paint));
-    section(
-        &mut out,
-        paint,
-        "Server CPU in us per request",
-        &cpu_table(run),
-    );
+    section(&mut out, paint, "Server CPU in us per request", &cpu_table(run));
     section(
         &mut out,
         paint,
         "Response time (from the intended send) and service time, us",
         &times_table(run),
     );
-    section(
-        &mut out,
-        paint,
-        "Closed loop, connections, bytes, errors",
-        &rest_table(run),
-    );
+    section(&mut out, paint, "Closed loop, connections, bytes, errors", &rest_table(run));
     section(
         &mut out,
         paint,
@@ -102,10 +88,7 @@ fn section(out: &mut String, paint: Paint, title: &str, table: &Table) {
 fn heading(run: &Run, paint: Paint) -> String {
     let plan = &run.plan;
     let environment = &run.environment;
-    let label = plan
-        .label
-        .as_ref()
-        .map_or(String::new(), |label| format!("{label}: "));
+    let label = plan.label.as_ref().map_or(String::new(), |label| format!("{label}: "));
     let title = format!("{label}tollgate {} of {}", run.command, plan.workload);
     format!(
         "{}, {} through the {}, {} topology\n\
@@ -135,19 +118,12 @@ fn heading(run: &Run, paint: Paint) -> String {
 
 fn drivers(run: &Run) -> String {
     let servers = run.environment.server_drivers.join(" and ");
-    let servers = if servers.is_empty() {
-        "unknown driver".to_owned()
-    } else {
-        servers
-    };
+    let servers = if servers.is_empty() { "unknown driver".to_owned() } else { servers };
     format!("{servers} (client {})", run.environment.client_driver)
 }
 
 fn floor(run: &Run) -> String {
-    let control = run
-        .costs
-        .iter()
-        .find(|cost| cost.id == crate::stats::CONTROL);
+    let control = run.costs.iter().find(|cost| cost.id == crate::stats::CONTROL);
     match (control, run.noise_floor_share) {
         (Some(control), Some(share)) => format!(
             "A/A control, S0 against itself: {} {}; noise floor {:.1}% of a request \
@@ -158,10 +134,7 @@ fn floor(run: &Run) -> String {
             us((share * control.reference_ns as f64) as u64),
         ),
         (Some(control), None) => {
-            format!(
-                "A/A control, S0 against itself: {}; no noise floor\n",
-                control.words
-            )
+            format!("A/A control, S0 against itself: {}; no noise floor\n", control.words)
         }
         (None, _) => "No A/A control was run: there is no noise floor.\n".into(),
     }
@@ -181,19 +154,9 @@ fn verdict(run: &Run, paint: Paint) -> String {
         writeln!(out, "{head}: every bound held; {}", proofs(run))
     } else {
         let head = paint.wrap("1;31", "INVALID");
-        let sentences = run
-            .validity
-            .breaches
-            .iter()
-            .map(|breach| breach.sentence.as_str());
-        let sentences: String = sentences
-            .flat_map(|sentence| wrapped(sentence, "  "))
-            .collect();
-        write!(
-            out,
-            "{head}: do not use these figures.\n{sentences}{}\n",
-            proofs(run)
-        )
+        let sentences = run.validity.breaches.iter().map(|breach| breach.sentence.as_str());
+        let sentences: String = sentences.flat_map(|sentence| wrapped(sentence, "  ")).collect();
+        write!(out, "{head}: do not use these figures.\n{sentences}{}\n", proofs(run))
     }
     .expect("writing to a String does not fail");
     let failed = run.proofs.iter().filter(|proof| !proof.holds);
@@ -208,12 +171,7 @@ fn verdict(run: &Run, paint: Paint) -> String {
 }
 
 fn proofs(run: &Run) -> String {
-    let slices: u64 = run
-        .proofs
-        .iter()
-        .map(|proof| proof.slices)
-        .max()
-        .unwrap_or(0);
+    let slices: u64 = run.proofs.iter().map(|proof| proof.slices).max().unwrap_or(0);
     let held = run.proofs.iter().filter(|proof| proof.holds).count();
     let all = run.proofs.len();
     format!("{held} of {all} proofs held, each over up to {slices} slices.")
@@ -287,17 +245,11 @@ fn duration(ns: u64) -> String {
 fn cores(cores: &[usize]) -> String {
     let list: Vec<String> = cores.iter().map(ToString::to_string).collect();
     let noun = if cores.len() == 1 { "core" } else { "cores" };
-    if cores.is_empty() {
-        "any core".into()
-    } else {
-        format!("{noun} {}", list.join(","))
-    }
+    if cores.is_empty() { "any core".into() } else { format!("{noun} {}", list.join(",")) }
 }
 
 /// Whether any layer has a price that can be told from noise.
 #[must_use]
 pub fn any_resolved(run: &Run) -> bool {
-    run.costs
-        .iter()
-        .any(|cost| cost.verdict == Verdict::Resolved)
+    run.costs.iter().any(|cost| cost.verdict == Verdict::Resolved)
 }

@@ -34,8 +34,7 @@ pub fn percentiles(histogram: &Histogram<u64>) -> Percentiles {
 #[must_use]
 pub fn variants(findings: &Findings, variants: &[Variant]) -> Vec<VariantResult> {
     let kept = variants.iter().zip(&findings.variants);
-    kept.filter_map(|(variant, kept)| result(findings, variant, kept))
-        .collect()
+    kept.filter_map(|(variant, kept)| result(findings, variant, kept)).collect()
 }
 
 /// What each layer costs, and the noise floor as a share of the baseline.
@@ -44,18 +43,14 @@ pub fn costs(findings: &Findings, variants: &[Variant], seed: u64) -> (Vec<Cost>
     let floor_share = stats::noise_floor_share(findings, seed);
     let ids: Vec<&str> = variants.iter().map(|variant| variant.id.as_str()).collect();
     let price = |layer| stats::price(layer, findings, floor_share, seed);
-    let costs = stats::layers(&ids)
-        .map(price)
-        .filter(|cost| cost.rounds > 0);
+    let costs = stats::layers(&ids).map(price).filter(|cost| cost.rounds > 0);
     (costs.collect(), floor_share)
 }
 
 /// Whether the A/A control called a difference.
 #[must_use]
 pub fn control_failed(costs: &[Cost]) -> bool {
-    costs
-        .iter()
-        .any(|cost| cost.id == stats::CONTROL && cost.verdict == Verdict::Resolved)
+    costs.iter().any(|cost| cost.id == stats::CONTROL && cost.verdict == Verdict::Resolved)
 }
 
 fn result(findings: &Findings, variant: &Variant, kept: &Kept) -> Option<VariantResult> {
@@ -88,10 +83,7 @@ fn result(findings: &Findings, variant: &Variant, kept: &Kept) -> Option<Variant
 
 fn errors(findings: &Findings, variant: &Variant) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::new();
-    let own = findings
-        .slices
-        .iter()
-        .filter(|slice| slice.variant == variant.id);
+    let own = findings.slices.iter().filter(|slice| slice.variant == variant.id);
     for (kind, count) in own.flat_map(|slice| &slice.errors) {
         *sums.entry(kind.clone()).or_default() += count;
     }
@@ -109,10 +101,7 @@ fn services(open: &[&Slice]) -> Vec<ServiceCost> {
     };
     let names = names.iter().map(|cpu| cpu.service.clone());
     names
-        .map(|service| ServiceCost {
-            cpu_ns_per_request: cost(&service).unwrap_or(0),
-            service,
-        })
+        .map(|service| ServiceCost { cpu_ns_per_request: cost(&service).unwrap_or(0), service })
         .collect()
 }
 
@@ -144,9 +133,8 @@ fn connecting(findings: &Findings, variant: &Variant) -> Option<Connecting> {
         Some(own - findings.figure("s0", Per::Connection, round)?)
     };
     let handshakes_full = sum(|slice| slice.handshakes_full);
-    let handshake = (handshakes_full > 0)
-        .then(|| median_of(&slices, |slice| in_round(slice.round)))
-        .flatten();
+    let handshake =
+        (handshakes_full > 0).then(|| median_of(&slices, |slice| in_round(slice.round))).flatten();
     let answered = sum(|slice| slice.requests_answered);
     Some(Connecting {
         connections: sum(|slice| slice.connections_opened),

@@ -112,20 +112,11 @@ impl RunOptions {
         };
         let tls = match self.url.is_tls() {
             false => None,
-            true => Some(TlsTarget {
-                config: self.trust.config()?,
-                name: self.url.server_name()?,
-            }),
+            true => Some(TlsTarget { config: self.trust.config()?, name: self.url.server_name()? }),
         };
         let host = self.url.host_field();
         let name = format!("{}://{host}", self.url.scheme.as_str());
-        Ok(Target {
-            name,
-            addresses,
-            host,
-            tls,
-            source: self.source,
-        })
+        Ok(Target { name, addresses, host, tls, source: self.source })
     }
 }
 
@@ -193,18 +184,9 @@ pub fn run(
     let source = TokenSource::open(&options.credentials, &options.trust)?;
     let mut generator = Generator::start(&options.generator)?;
     let id = generator.attach(target, &options.workload())?;
-    let spec = SliceSpec {
-        tokens: source.tokens(),
-        ..options.slice.clone()
-    };
-    let progress = options
-        .progress
-        .then(|| Progress::new(options, generator.live()));
-    let watch = Watch {
-        stop: generator.stopper(),
-        interrupted,
-        progress,
-    };
+    let spec = SliceSpec { tokens: source.tokens(), ..options.slice.clone() };
+    let progress = options.progress.then(|| Progress::new(options, generator.live()));
+    let watch = Watch { stop: generator.stopper(), interrupted, progress };
     thread::scope(|scope| {
         // Both threads end when their sender is dropped, however this scope is left.
         let (over, ended) = channel::<()>();
@@ -229,13 +211,7 @@ pub fn run(
         drop((over, unneeded));
         // The bar is gone before anything is printed.
         let _ = watching.join();
-        Ok(Outcome::new(
-            options,
-            &spec,
-            record,
-            began,
-            source.warnings(),
-        ))
+        Ok(Outcome::new(options, &spec, record, began, source.warnings()))
     })
 }
 

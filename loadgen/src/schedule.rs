@@ -99,18 +99,9 @@ pub struct Schedule {
 #[derive(Clone, Debug)]
 enum Gaps {
     /// `whole` ns plus `part`/`per` ns each time; `carry` is what of a ns has been saved up.
-    Constant {
-        whole: u64,
-        part: u64,
-        per: u64,
-        carry: u64,
-    },
+    Constant { whole: u64, part: u64, per: u64, carry: u64 },
     /// The exact position of the next arrival, the slice's end, and what draws the one after.
-    Poisson {
-        at_ns: f64,
-        end_ns: f64,
-        random: Random,
-    },
+    Poisson { at_ns: f64, end_ns: f64, random: Random },
 }
 
 impl Schedule {
@@ -124,9 +115,7 @@ impl Schedule {
         seed: u64,
         share: Share,
     ) -> Schedule {
-        let total = rate
-            .requests_in(duration)
-            .min(requests_max.unwrap_or(u64::MAX));
+        let total = rate.requests_in(duration).min(requests_max.unwrap_or(u64::MAX));
         let left = share.of(total);
         match pattern {
             Pattern::Constant => Schedule::constant(rate, left, share),
@@ -138,11 +127,7 @@ impl Schedule {
                 let mut schedule = Schedule {
                     left,
                     next_ns: 0,
-                    gaps: Gaps::Poisson {
-                        at_ns: 0.0,
-                        end_ns,
-                        random,
-                    },
+                    gaps: Gaps::Poisson { at_ns: 0.0, end_ns, random },
                 };
                 schedule.step();
                 schedule
@@ -163,11 +148,7 @@ impl Schedule {
             per,
             carry: part_of(first),
         };
-        Schedule {
-            left,
-            next_ns: whole_of(first),
-            gaps,
-        }
+        Schedule { left, next_ns: whole_of(first), gaps }
     }
 
     /// How many requests are still to be sent.
@@ -201,22 +182,13 @@ impl Schedule {
     #[inline]
     fn step(&mut self) {
         match &mut self.gaps {
-            Gaps::Constant {
-                whole,
-                part,
-                per,
-                carry,
-            } => {
+            Gaps::Constant { whole, part, per, carry } => {
                 *carry += *part;
                 let full = *carry >= *per;
                 *carry -= if full { *per } else { 0 };
                 self.next_ns = self.next_ns.saturating_add(*whole + u64::from(full));
             }
-            Gaps::Poisson {
-                at_ns,
-                end_ns,
-                random,
-            } => {
+            Gaps::Poisson { at_ns, end_ns, random } => {
                 if self.left > 0 {
                     // The smallest of `left` even draws on what remains is 1 - U^(1/left) of it.
                     let power = random.next_open_unit().ln() / self.left as f64;
@@ -241,14 +213,7 @@ mod tests {
     }
 
     fn plan(pattern: Pattern, rate: f64, duration: Duration, share: Share) -> Schedule {
-        Schedule::new(
-            pattern,
-            Rate::per_second(rate).unwrap(),
-            duration,
-            None,
-            42,
-            share,
-        )
+        Schedule::new(pattern, Rate::per_second(rate).unwrap(), duration, None, 42, share)
     }
 
     #[test]
@@ -256,15 +221,8 @@ mod tests {
         let minute = Duration::from_secs(60);
         for rate in [0.5, 3.0, 7.001, 999.999, 20_000.0, 33_333.333] {
             let milli = (rate * 1000.0_f64).round() as u128;
-            for (k, at) in times(plan(Pattern::Constant, rate, minute, ALONE))
-                .iter()
-                .enumerate()
-            {
-                assert_eq!(
-                    u128::from(*at),
-                    k as u128 * 1_000_000_000_000 / milli,
-                    "{rate} {k}"
-                );
+            for (k, at) in times(plan(Pattern::Constant, rate, minute, ALONE)).iter().enumerate() {
+                assert_eq!(u128::from(*at), k as u128 * 1_000_000_000_000 / milli, "{rate} {k}");
             }
         }
     }
@@ -285,21 +243,12 @@ mod tests {
     fn a_limit_on_requests_ends_the_schedule() {
         for pattern in [Pattern::Constant, Pattern::Poisson] {
             let rate = Rate::per_second(1000.0).unwrap();
-            let schedule = Schedule::new(
-                pattern,
-                rate,
-                Duration::from_secs(3600),
-                Some(500),
-                1,
-                ALONE,
-            );
+            let schedule =
+                Schedule::new(pattern, rate, Duration::from_secs(3600), Some(500), 1, ALONE);
             let times = times(schedule);
             assert_eq!(times.len(), 500);
             let last = *times.last().unwrap();
-            assert!(
-                (450_000_000..500_000_000).contains(&last),
-                "{pattern:?} {last}"
-            );
+            assert!((450_000_000..500_000_000).contains(&last), "{pattern:?} {last}");
         }
     }
 
@@ -307,17 +256,10 @@ mod tests {
     /// chance in one of 1,000 tests; the seed is fixed, so this one does not change.
     #[test]
     fn poisson_gaps_are_exponential() {
-        let times = times(plan(
-            Pattern::Poisson,
-            20_000.0,
-            Duration::from_secs(2),
-            ALONE,
-        ));
+        let times = times(plan(Pattern::Poisson, 20_000.0, Duration::from_secs(2), ALONE));
         assert_eq!(times.len(), 40_000);
-        let mut gaps: Vec<f64> = times
-            .windows(2)
-            .map(|pair| (pair[1] - pair[0]) as f64 / 50_000.0)
-            .collect();
+        let mut gaps: Vec<f64> =
+            times.windows(2).map(|pair| (pair[1] - pair[0]) as f64 / 50_000.0).collect();
         gaps.sort_by(f64::total_cmp);
         let count = gaps.len() as f64;
         let worst = gaps.iter().enumerate().fold(0.0_f64, |worst, (k, gap)| {
@@ -326,23 +268,13 @@ mod tests {
                 .max((expected - k as f64 / count).abs())
                 .max((expected - (k + 1) as f64 / count).abs())
         });
-        assert!(
-            worst * count.sqrt() < 1.95,
-            "statistic {}",
-            worst * count.sqrt()
-        );
+        assert!(worst * count.sqrt() < 1.95, "statistic {}", worst * count.sqrt());
         // Neighbouring gaps know nothing of each other.
-        let gaps: Vec<f64> = times
-            .windows(2)
-            .map(|pair| (pair[1] - pair[0]) as f64 / 50_000.0 - 1.0)
-            .collect();
+        let gaps: Vec<f64> =
+            times.windows(2).map(|pair| (pair[1] - pair[0]) as f64 / 50_000.0 - 1.0).collect();
         let lagged: f64 = gaps.windows(2).map(|pair| pair[0] * pair[1]).sum();
         let spread: f64 = gaps.iter().map(|gap| gap * gap).sum();
-        assert!(
-            (lagged / spread).abs() < 0.02,
-            "correlation {}",
-            lagged / spread
-        );
+        assert!((lagged / spread).abs() < 0.02, "correlation {}", lagged / spread);
     }
 
     proptest! {

@@ -98,10 +98,7 @@ impl Default for Session {
 impl Session {
     /// A connection on which nothing has been sent.
     pub fn new() -> Session {
-        let limits = Limits {
-            body_bytes_max: BODY_BYTES_MAX,
-            ..Limits::default()
-        };
+        let limits = Limits { body_bytes_max: BODY_BYTES_MAX, ..Limits::default() };
         Session {
             client: Client::new(limits),
             phase: Phase::Idle,
@@ -137,10 +134,7 @@ impl Session {
     /// a reply that was whole at `now_ns`.
     #[inline]
     pub fn times(&self, now_ns: u64) -> (u64, u64) {
-        (
-            now_ns.saturating_sub(self.intended_ns),
-            now_ns.saturating_sub(self.sent_ns),
-        )
+        (now_ns.saturating_sub(self.intended_ns), now_ns.saturating_sub(self.sent_ns))
     }
 
     /// Reads what has arrived. Returns how many bytes are spent, and the reply once it is whole;
@@ -153,11 +147,7 @@ impl Session {
     ) -> Result<(usize, Option<Progress>), Fault> {
         let mut spent = 0;
         if self.phase == Phase::Idle {
-            return if input.is_empty() {
-                Ok((0, None))
-            } else {
-                Err(Fault::Unasked)
-            };
+            return if input.is_empty() { Ok((0, None)) } else { Err(Fault::Unasked) };
         }
         if self.phase == Phase::Head {
             match self.client.head(input).map_err(Fault::Malformed)? {
@@ -192,10 +182,7 @@ impl Session {
             Phase::Idle => Ok(None),
             Phase::Head => Err(Fault::Closed),
             Phase::Body => match self.client.eof() {
-                Ok(()) => Ok(Some(Progress {
-                    reusable: false,
-                    ..self.finish(expect)
-                })),
+                Ok(()) => Ok(Some(Progress { reusable: false, ..self.finish(expect) })),
                 Err(_) => Err(Fault::Closed),
             },
         }
@@ -220,24 +207,9 @@ mod tests {
 
     /// Replies, whether they are good, and whether another request may follow.
     const REPLIES: [(&str, &str, Result<(), ErrorKind>, bool); 7] = [
-        (
-            "GET",
-            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
-            Ok(()),
-            true,
-        ),
-        (
-            "GET",
-            "HTTP/1.1 204 No Content\r\n\r\n",
-            Err(ErrorKind::ShortBody),
-            true,
-        ),
-        (
-            "HEAD",
-            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
-            Err(ErrorKind::ShortBody),
-            true,
-        ),
+        ("GET", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", Ok(()), true),
+        ("GET", "HTTP/1.1 204 No Content\r\n\r\n", Err(ErrorKind::ShortBody), true),
+        ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", Err(ErrorKind::ShortBody), true),
         (
             "GET",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
@@ -257,12 +229,7 @@ mod tests {
             Err(ErrorKind::Status),
             false,
         ),
-        (
-            "GET",
-            "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx",
-            Ok(()),
-            false,
-        ),
+        ("GET", "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx", Ok(()), false),
     ];
 
     fn method(name: &str) -> Method {
@@ -274,10 +241,7 @@ mod tests {
     }
 
     fn expect() -> Expect {
-        Expect {
-            body_bytes_min: 1,
-            ..Expect::success()
-        }
+        Expect { body_bytes_min: 1, ..Expect::success() }
     }
 
     /// Hands a reply in piece by piece, each time with what was not spent before.
@@ -287,9 +251,8 @@ mod tests {
         ends.sort_unstable();
         ends.push(reply.len());
         for end in ends {
-            let (spent, progress) = session
-                .received(&reply[start..end.max(start)], &expect())
-                .expect("it is sound");
+            let (spent, progress) =
+                session.received(&reply[start..end.max(start)], &expect()).expect("it is sound");
             start += spent;
             if progress.is_some() {
                 assert_eq!((start, end), (reply.len(), reply.len()));
@@ -339,10 +302,7 @@ mod tests {
     fn bytes_that_nobody_asked_for_are_a_fault() {
         let mut session = Session::new();
         assert_eq!(session.received(b"", &expect()), Ok((0, None)));
-        assert_eq!(
-            session.received(b"HTTP/1.1 408", &expect()),
-            Err(Fault::Unasked)
-        );
+        assert_eq!(session.received(b"HTTP/1.1 408", &expect()), Err(Fault::Unasked));
         session.sent(Method::Get, 0, 0);
         let two = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxHTTP/1.1 200 OK\r\n";
         assert_eq!(session.received(two, &expect()), Err(Fault::Unasked));
@@ -352,20 +312,14 @@ mod tests {
     fn the_end_completes_only_a_body_that_lasts_until_then() {
         for (reply, kind) in [
             ("HTTP/1.1 200 OK\r\n\r\nx", Ok(())),
-            (
-                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nx",
-                Err(Fault::Closed),
-            ),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nx", Err(Fault::Closed)),
             ("HTTP/1.1 200 OK\r\n", Err(Fault::Closed)),
         ] {
             let mut session = Session::new();
             session.sent(Method::Get, 0, 0);
             assert_eq!(feed(&mut session, reply.as_bytes(), &[]), None);
             let ended = session.ended(&expect());
-            assert_eq!(
-                ended.map(|progress| assert!(!progress.expect("whole").reusable)),
-                kind
-            );
+            assert_eq!(ended.map(|progress| assert!(!progress.expect("whole").reusable)), kind);
         }
     }
 }

@@ -128,8 +128,7 @@ impl SliceSpec {
             return 0;
         };
         let second = rate.requests_in(Duration::from_secs(1)) / workers.max(1) as u64;
-        self.queue_max
-            .unwrap_or(second.clamp(QUEUE_MIN, QUEUE_MAX) as usize)
+        self.queue_max.unwrap_or(second.clamp(QUEUE_MIN, QUEUE_MAX) as usize)
     }
 }
 

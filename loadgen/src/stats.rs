@@ -74,10 +74,7 @@ impl Method {
 /// Estimates the centre of the observations; None when there are none. `seed` drives resampling.
 #[must_use]
 pub fn estimate(observations: &[Observation], seed: u64) -> Option<Estimate> {
-    let values: Vec<f64> = observations
-        .iter()
-        .map(|observation| observation.value)
-        .collect();
+    let values: Vec<f64> = observations.iter().map(|observation| observation.value).collect();
     let centre = rank::hodges_lehmann(&values)?;
     let interval = match values.len() {
         0..ROUNDS_MIN => None,

@@ -92,14 +92,7 @@ mod tests {
             .collect();
         assert_eq!(
             sources,
-            [
-                "127.0.0.2",
-                "127.0.0.3",
-                "127.0.0.4",
-                "127.0.0.201",
-                "127.0.0.2",
-                "127.0.0.3"
-            ]
+            ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.201", "127.0.0.2", "127.0.0.3"]
         );
         assert_eq!(Source::Auto.address(loopback, false, 0), None);
         assert_eq!(Source::Auto.address(elsewhere, true, 0), None);

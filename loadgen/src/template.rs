@@ -49,11 +49,7 @@ impl Filling {
         let mut prefix = *b"00000000-0000-4000-";
         let places = (0..8).chain(9..13).chain(15..18);
         fill_hex(&mut prefix, places, names.next_u64());
-        Filling {
-            prefix,
-            count: 0,
-            random: Random::new(seed),
-        }
+        Filling { prefix, count: 0, random: Random::new(seed) }
     }
 
     fn unique(&mut self, out: &mut Vec<u8>) {
@@ -77,12 +73,8 @@ impl Template {
     /// Checks a workload and lays its request out. `host` is the Host field of the target.
     pub(crate) fn new(workload: &Workload, host: &str) -> Result<Template, WorkloadError> {
         check(workload)?;
-        let given = |name: &str| {
-            workload
-                .fields
-                .iter()
-                .any(|(field, _)| field.eq_ignore_ascii_case(name))
-        };
+        let given =
+            |name: &str| workload.fields.iter().any(|(field, _)| field.eq_ignore_ascii_case(name));
         let mut template = Template {
             parts: Vec::new(),
             expect: workload.expect,
@@ -216,9 +208,7 @@ mod tests {
              Authorization: Bearer t0k\r\nConnection: close\r\n\r\n"
         );
         workload.fields.push(("host".into(), b"other".to_vec()));
-        workload
-            .fields
-            .push(("authorization".into(), b"Basic eA==".to_vec()));
+        workload.fields.push(("authorization".into(), b"Basic eA==".to_vec()));
         assert_eq!(
             rendered(&workload, Some("t0k"), false),
             "GET /api/ping HTTP/1.1\r\nAccept: */*\r\nhost: other\r\n\
@@ -236,17 +226,10 @@ mod tests {
         }
         let request = rendered(&Workload::orders_create(), None, false);
         let (_, length) = body_of(&request);
-        assert!(
-            (900..1100).contains(&length),
-            "{length} bytes are not about 1 KB"
-        );
+        assert!((900..1100).contains(&length), "{length} bytes are not about 1 KB");
         let order: serde_json::Value = serde_json::from_str(body_of(&request).0).unwrap();
         assert_eq!(order["itemSkus"].as_array().unwrap().len(), ORDER_ITEMS);
-        let taken: u64 = Workload::orders_create()
-            .stock
-            .iter()
-            .map(|(_, units)| units)
-            .sum();
+        let taken: u64 = Workload::orders_create().stock.iter().map(|(_, units)| units).sum();
         assert_eq!(taken as usize, ORDER_ITEMS);
         let empty = Workload::custom("u", "POST", "/", Vec::new(), Vec::new());
         assert!(rendered(&empty, None, false).contains("Content-Length: 0\r\n"));
@@ -261,9 +244,8 @@ mod tests {
                 let mut id = Vec::new();
                 filling.unique(&mut id);
                 assert_eq!(id.len(), UNIQUE_BYTES);
-                let dashes: Vec<usize> = (0..36)
-                    .filter(|place| !id[*place].is_ascii_hexdigit())
-                    .collect();
+                let dashes: Vec<usize> =
+                    (0..36).filter(|place| !id[*place].is_ascii_hexdigit()).collect();
                 assert_eq!(dashes, [8, 13, 18, 23]);
                 assert!(seen.insert(id));
             }
@@ -282,41 +264,22 @@ mod tests {
             template.render(&mut out, None, false, &mut filling);
             counts[usize::from(out["GET /api/orders/".len()] - b'a')] += 1;
         }
-        assert!(
-            counts.iter().all(|count| (900..1100).contains(count)),
-            "{counts:?}"
-        );
+        assert!(counts.iter().all(|count| (900..1100).contains(count)), "{counts:?}");
     }
 
     #[test]
     fn what_would_break_a_request_is_refused() {
         let with = |method: &str, path: &str, name: &str, value: &str| {
             let fields = vec![(name.to_owned(), value.as_bytes().to_vec())];
-            Template::new(
-                &Workload::custom("u", method, path, fields, Vec::new()),
-                "h",
-            )
-            .err()
+            Template::new(&Workload::custom("u", method, path, fields, Vec::new()), "h").err()
         };
         assert_eq!(with("GET", "/a?b=c", "X-A", "\u{e9} b"), None);
-        assert_eq!(
-            with("GE T", "/", "a", "b"),
-            Some(WorkloadError::Method("GE T".into()))
-        );
-        assert_eq!(
-            with("CONNECT", "/", "a", "b"),
-            Some(WorkloadError::Method("CONNECT".into()))
-        );
+        assert_eq!(with("GE T", "/", "a", "b"), Some(WorkloadError::Method("GE T".into())));
+        assert_eq!(with("CONNECT", "/", "a", "b"), Some(WorkloadError::Method("CONNECT".into())));
         assert_eq!(with("GET", "a", "a", "b"), Some(WorkloadError::Path));
         assert_eq!(with("GET", "/a b", "a", "b"), Some(WorkloadError::Path));
-        assert_eq!(
-            with("GET", "/", "a:", "b"),
-            Some(WorkloadError::Field("a:".into()))
-        );
-        assert_eq!(
-            with("GET", "/", "a", "b\r\nc: d"),
-            Some(WorkloadError::Field("a".into()))
-        );
+        assert_eq!(with("GET", "/", "a:", "b"), Some(WorkloadError::Field("a:".into())));
+        assert_eq!(with("GET", "/", "a", "b\r\nc: d"), Some(WorkloadError::Field("a".into())));
         for reserved in ["Content-Length", "connection", "Transfer-Encoding"] {
             let error = Some(WorkloadError::Reserved(reserved.into()));
             assert_eq!(with("GET", "/", reserved, "1"), error);

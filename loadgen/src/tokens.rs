@@ -42,12 +42,7 @@ impl Tokens {
     /// stretch of its own, so that no two send the same one before all were used.
     pub fn pool(tokens: impl IntoIterator<Item = Box<str>>) -> Tokens {
         let pool: Pool = tokens.into_iter().collect();
-        Tokens {
-            shared: Arc::new(Shared {
-                version: AtomicU64::new(0),
-                pool: Mutex::new(pool),
-            }),
-        }
+        Tokens { shared: Arc::new(Shared { version: AtomicU64::new(0), pool: Mutex::new(pool) }) }
     }
 
     /// Puts new tokens in place of the old ones, for every clone of this handle.
@@ -69,10 +64,7 @@ impl Tokens {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Pool> {
-        self.shared
-            .pool
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,12 +87,7 @@ impl View {
         let version = tokens.shared.version.load(Ordering::Acquire);
         let pool = Arc::clone(&tokens.lock());
         let next = pool.len() * share.index / share.count;
-        View {
-            tokens: tokens.clone(),
-            version,
-            pool,
-            next,
-        }
+        View { tokens: tokens.clone(), version, pool, next }
     }
 
     /// Takes replaced tokens over; true if there were any.
@@ -112,11 +99,7 @@ impl View {
         }
         self.version = version;
         self.pool = Arc::clone(&self.tokens.lock());
-        self.next = if self.pool.is_empty() {
-            0
-        } else {
-            self.next % self.pool.len()
-        };
+        self.next = if self.pool.is_empty() { 0 } else { self.next % self.pool.len() };
         true
     }
 
@@ -129,11 +112,7 @@ impl View {
     #[inline]
     pub(crate) fn next(&mut self) -> Option<&str> {
         let token = self.pool.get(self.next)?;
-        self.next = if self.next + 1 == self.pool.len() {
-            0
-        } else {
-            self.next + 1
-        };
+        self.next = if self.next + 1 == self.pool.len() { 0 } else { self.next + 1 };
         Some(token)
     }
 }
@@ -150,9 +129,8 @@ mod tests {
     fn a_pool_is_gone_round_from_each_workers_own_place() {
         let tokens = Tokens::pool(["a".into(), "b".into(), "c".into(), "d".into()]);
         let mut second = view(&tokens, 1, 2);
-        let seen: Vec<String> = (0..5)
-            .map(|_| second.next().unwrap_or_default().to_owned())
-            .collect();
+        let seen: Vec<String> =
+            (0..5).map(|_| second.next().unwrap_or_default().to_owned()).collect();
         assert_eq!(seen, ["c", "d", "a", "b", "c"]);
         assert!(!second.is_constant());
         assert_eq!(view(&Tokens::none(), 0, 1).next(), None);
@@ -171,9 +149,6 @@ mod tests {
 
     #[test]
     fn debug_keeps_the_secret() {
-        assert_eq!(
-            format!("{:?}", Tokens::one("hush")),
-            "Tokens(1 kept secret)"
-        );
+        assert_eq!(format!("{:?}", Tokens::one("hush")), "Tokens(1 kept secret)");
     }
 }

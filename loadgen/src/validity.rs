@@ -22,10 +22,7 @@ pub fn disturbances(slice: &Slice, bounds: &Bounds, measured_cores: usize) -> Ve
         if slice.dropped > bounds.dropped_max {
             found.push(format!("{} requests found the queue full", slice.dropped));
         }
-        let share = share(
-            slice.requests_answered + slice.errors_total(),
-            slice.requests_asked,
-        );
+        let share = share(slice.requests_answered + slice.errors_total(), slice.requests_asked);
         if share < bounds.achieved_share_min {
             found.push(format!("answered {} of what was asked", percent(share)));
         }
@@ -37,10 +34,7 @@ pub fn disturbances(slice: &Slice, bounds: &Bounds, measured_cores: usize) -> Ve
     }
     let foreign_ns = slice.foreign_ns.unwrap_or(0) as f64;
     if foreign_ns > bounds.foreign_share_max * core_time_ns {
-        found.push(format!(
-            "other programs used {}",
-            percent(foreign_ns / core_time_ns)
-        ));
+        found.push(format!("other programs used {}", percent(foreign_ns / core_time_ns)));
     }
     if slice.throttled > bounds.throttled_max {
         found.push(format!("throttled {} times", slice.throttled));
@@ -82,20 +76,12 @@ pub fn judge(
 }
 
 fn variant_breaches(slices: &[Slice], judged: &Judged<'_>, bounds: &Bounds) -> Vec<Breach> {
-    let own = || {
-        slices
-            .iter()
-            .filter(|slice| slice.variant == judged.variant)
-    };
+    let own = || slices.iter().filter(|slice| slice.variant == judged.variant);
     let counted = || own().filter(|slice| slice.counts && slice.kind == SliceKind::Open);
     let mut breaches = Vec::new();
     let mut breach = |bound: &str, sentence: String| {
         let variant = Some(judged.variant.to_owned());
-        breaches.push(Breach {
-            bound: bound.into(),
-            variant,
-            sentence,
-        });
+        breaches.push(Breach { bound: bound.into(), variant, sentence });
     };
     let label = judged.label;
 
@@ -158,11 +144,7 @@ fn machine_breaches(slices: &[Slice], bounds: &Bounds, measured_cores: usize) ->
         .max(1.0);
     let mut breaches = Vec::new();
     let mut breach = |bound: &str, sentence: String| {
-        breaches.push(Breach {
-            bound: bound.into(),
-            variant: None,
-            sentence,
-        });
+        breaches.push(Breach { bound: bound.into(), variant: None, sentence });
     };
     let steal = counted().map(|slice| slice.steal_ns).sum::<u64>() as f64 / core_time_ns;
     if steal > bounds.steal_share_max {
@@ -213,20 +195,13 @@ fn kinds<'a>(slices: impl Iterator<Item = &'a Slice>) -> String {
     for (kind, count) in slices.flat_map(|slice| &slice.errors) {
         *sums.entry(kind).or_default() += count;
     }
-    let texts: Vec<String> = sums
-        .iter()
-        .map(|(kind, count)| format!("{count} {kind}"))
-        .collect();
+    let texts: Vec<String> = sums.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     texts.join(", ")
 }
 
 /// A part of a whole; a whole of nothing is all there.
 fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 {
-        1.0
-    } else {
-        part as f64 / whole as f64
-    }
+    if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
 }
 
 fn percent(share: f64) -> String {

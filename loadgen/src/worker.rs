@@ -176,12 +176,7 @@ impl Worker {
                 return;
             }
             let (rotate, nth) = (ready.rotate, self.opened);
-            let opening = Opening {
-                deadline_ns: 0,
-                waiting: None,
-                rotate,
-                nth,
-            };
+            let opening = Opening { deadline_ns: 0, waiting: None, rotate, nth };
             self.opened = self.opened.wrapping_add(1);
             match pool.open(ready.next as u32, &mut self.io, &mut self.owners, opening) {
                 Ok(()) => {
@@ -254,15 +249,9 @@ impl Worker {
         if pool.places.iter().any(|place| place.stage == Stage::Idle) {
             return Ok(());
         }
-        let reason = ready
-            .reason
-            .clone()
-            .unwrap_or_else(|| "it did not answer in time".into());
+        let reason = ready.reason.clone().unwrap_or_else(|| "it did not answer in time".into());
         pool.prepare_failed = 0;
-        Err(GeneratorError::Connect {
-            target: pool.attached.target.name.clone(),
-            reason,
-        })
+        Err(GeneratorError::Connect { target: pool.attached.target.name.clone(), reason })
     }
 }
 
@@ -305,15 +294,7 @@ struct Readiness {
 
 impl Readiness {
     fn new(pool: usize, wanted: usize, rotate: bool) -> Readiness {
-        Readiness {
-            pool,
-            wanted,
-            rotate,
-            next: 0,
-            opening: 0,
-            idle: 0,
-            reason: None,
-        }
+        Readiness { pool, wanted, rotate, next: 0, opening: 0, idle: 0, reason: None }
     }
 
     /// The connection of a place could not be opened: while there is none yet, another address is

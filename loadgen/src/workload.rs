@@ -58,9 +58,7 @@ impl Piece {
             Piece::Unique => Some(UNIQUE_BYTES),
             Piece::Choice(list) => {
                 let width = list.first()?.len();
-                list.iter()
-                    .all(|choice| choice.len() == width)
-                    .then_some(width)
+                list.iter().all(|choice| choice.len() == width).then_some(width)
             }
         }
     }
@@ -69,31 +67,20 @@ impl Piece {
 impl Workload {
     /// `POST /api/orders` with a body of about 1 KB; every order is a customer's own.
     pub fn orders_create() -> Workload {
-        let items: Vec<String> = (0..ORDER_ITEMS)
-            .map(|item| format!("\"{}\"", SKUS[item % SKUS.len()]))
-            .collect();
+        let items: Vec<String> =
+            (0..ORDER_ITEMS).map(|item| format!("\"{}\"", SKUS[item % SKUS.len()])).collect();
         let stock = SKUS.iter().enumerate().map(|(index, sku)| {
-            let taken = (0..ORDER_ITEMS)
-                .filter(|item| item % SKUS.len() == index)
-                .count();
+            let taken = (0..ORDER_ITEMS).filter(|item| item % SKUS.len() == index).count();
             (*sku, taken as u64)
         });
         let body = vec![
             Piece::text("{\"customerId\":\"customer-"),
             Piece::Unique,
-            Piece::text(format!(
-                "\",\"itemSkus\":[{}],\"totalAmount\":1234.56}}",
-                items.join(",")
-            )),
+            Piece::text(format!("\",\"itemSkus\":[{}],\"totalAmount\":1234.56}}", items.join(","))),
         ];
         Workload {
             stock: stock.collect(),
-            ..Workload::post(
-                "orders-create",
-                "/api/orders",
-                body,
-                Expect::one_of(&[201], 2),
-            )
+            ..Workload::post("orders-create", "/api/orders", body, Expect::one_of(&[201], 2))
         }
     }
 
@@ -115,20 +102,12 @@ impl Workload {
         let body = vec![
             Piece::text("{\"orderId\":\""),
             Piece::Unique,
-            Piece::text(format!(
-                "\",\"items\":[{{\"sku\":\"{}\",\"quantity\":1}}]}}",
-                SKUS[0]
-            )),
+            Piece::text(format!("\",\"items\":[{{\"sku\":\"{}\",\"quantity\":1}}]}}", SKUS[0])),
         ];
         let expect = Expect::one_of(&[200, 201], 2);
         Workload {
             stock: vec![(SKUS[0], 1)],
-            ..Workload::post(
-                "inventory-reserve",
-                "/api/inventory/reservations",
-                body,
-                expect,
-            )
+            ..Workload::post("inventory-reserve", "/api/inventory/reservations", body, expect)
         }
     }
 
@@ -153,11 +132,7 @@ impl Workload {
             method: method.into(),
             path: vec![Piece::text(path)],
             fields,
-            body: if body.is_empty() {
-                Vec::new()
-            } else {
-                vec![Piece::Text(body)]
-            },
+            body: if body.is_empty() { Vec::new() } else { vec![Piece::Text(body)] },
             expect: Expect::success(),
             stock: Vec::new(),
         }
@@ -195,10 +170,7 @@ impl fmt::Display for WorkloadError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             WorkloadError::Method(method) => {
-                write!(
-                    out,
-                    "the method {method:?} cannot be used: give one like GET or POST"
-                )
+                write!(out, "the method {method:?} cannot be used: give one like GET or POST")
             }
             WorkloadError::Path => out.write_str(
                 "the path must begin with / and must not hold spaces or control characters: \
@@ -251,9 +223,7 @@ pub(crate) fn check(workload: &Workload) -> Result<(), WorkloadError> {
         }
     }
     let lists = workload.path.iter().chain(&workload.body);
-    let empty = lists
-        .into_iter()
-        .any(|piece| matches!(piece, Piece::Choice(l) if l.is_empty()));
+    let empty = lists.into_iter().any(|piece| matches!(piece, Piece::Choice(l) if l.is_empty()));
     if empty || workload.body.iter().any(|piece| piece.width().is_none()) {
         return Err(WorkloadError::Choice);
     }

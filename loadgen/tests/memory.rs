@@ -31,17 +31,11 @@ fn ten_times_the_requests_need_no_more_memory() {
     let before = resident_kib();
     slice(20_000);
     let after = resident_kib();
-    assert!(
-        after <= before + SLACK_KIB,
-        "from {before} KiB to {after} KiB"
-    );
+    assert!(after <= before + SLACK_KIB, "from {before} KiB to {after} KiB");
 }
 
 fn resident_kib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }

@@ -51,12 +51,7 @@ fn a_good_run_is_told_in_every_format() {
     assert_eq!(outcome.record.connections.kept, 4, "those of the warm-up");
 
     let text = outcome.render(Format::Text);
-    for part in [
-        "open loop at 1000/s (constant)",
-        "response time",
-        "service time",
-        "300 x 200",
-    ] {
+    for part in ["open loop at 1000/s (constant)", "response time", "service time", "300 x 200"] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
     let json: serde_json::Value = serde_json::from_str(&outcome.render(Format::Json)).unwrap();
@@ -68,19 +63,12 @@ fn a_good_run_is_told_in_every_format() {
     let lines: Vec<&str> = csv.lines().collect();
     assert!(lines[1].starts_with("\"a, \"\"b\"\"\","), "{csv}");
     assert_eq!(lines.len(), 2);
-    assert!(
-        outcome
-            .render(Format::Markdown)
-            .contains("| response time |")
-    );
+    assert!(outcome.render(Format::Markdown).contains("| response time |"));
     assert_eq!(outcome.render(Format::Quiet), "");
     let hlog = String::from_utf8(outcome.hlog().unwrap()).unwrap();
     assert!(hlog.contains("Tag=response,"), "{hlog}");
     for written in [text, csv, json.to_string(), hlog] {
-        assert!(
-            !written.contains("secret"),
-            "a query may hold a secret:\n{written}"
-        );
+        assert!(!written.contains("secret"), "a query may hold a secret:\n{written}");
     }
 }
 
@@ -89,17 +77,8 @@ fn a_closed_loop_says_what_it_hides() {
     let server = Server::start();
     let outcome = done(&options(&server, "/ok", None));
     assert_eq!(outcome.exit_code(), 0, "{:?}", outcome.breaches);
-    assert!(
-        outcome
-            .notes
-            .iter()
-            .any(|note| note.contains("closed loop"))
-    );
-    assert!(
-        outcome
-            .render(Format::Json)
-            .contains("\"loop\": \"closed\"")
-    );
+    assert!(outcome.notes.iter().any(|note| note.contains("closed loop")));
+    assert!(outcome.render(Format::Json).contains("\"loop\": \"closed\""));
 }
 
 #[test]
@@ -108,10 +87,7 @@ fn errors_and_overload_come_first() {
     let outcome = done(&options(&server, "/third-503", Some(900.0)));
     assert_eq!(outcome.exit_code(), 3);
     let text = outcome.render(Format::Text);
-    assert!(
-        text.starts_with("INVALID: 90 of 270 requests have no good reply"),
-        "{text}"
-    );
+    assert!(text.starts_with("INVALID: 90 of 270 requests have no good reply"), "{text}");
     assert!(outcome.render(Format::Quiet).starts_with("INVALID"));
 
     // Four connections of 20 ms each answer 200 a second.
@@ -152,12 +128,7 @@ fn what_cannot_be_run_is_a_sentence() {
     refused.url = Url::parse("http://127.0.0.1:1/").unwrap();
     let error = run(&refused, &|| false).unwrap_err();
     assert_eq!(error.exit_code(), 1);
-    assert!(
-        error
-            .to_string()
-            .contains("no connection to http://127.0.0.1:1"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("no connection to http://127.0.0.1:1"), "{error}");
 
     let mut method = options(&server, "/ok", None);
     method.method = Some("GE T".into());
@@ -187,11 +158,7 @@ fn a_token_is_fetched_before_and_renewed_while_it_runs() {
         let field = format!("Authorization: Bearer {token}\r\n");
         heads.iter().filter(|head| head.contains(&field)).count()
     };
-    assert!(
-        carry("token-0") > 10 && carry("token-1") > 5,
-        "{:?}",
-        heads.last()
-    );
+    assert!(carry("token-0") > 10 && carry("token-1") > 5, "{:?}", heads.last());
     assert!(!format!("{:?}", options).contains("s3cret"));
 }
 
@@ -207,10 +174,7 @@ fn a_refused_client_is_told() {
     });
     let error = run(&options, &|| false).unwrap_err();
     assert_eq!(error.exit_code(), 1);
-    assert!(
-        error.to_string().starts_with("no token from http://"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("no token from http://"), "{error}");
 }
 
 /// Answers every request with another token of one second's life.
@@ -226,10 +190,7 @@ fn token_endpoint(asked: Arc<AtomicU64>) -> String {
             let body = format!(
                 "{{\"access_token\":\"token-{nth}\",\"token_type\":\"Bearer\",\"expires_in\":1}}"
             );
-            let reply = format!(
-                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
-                body.len()
-            );
+            let reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
             stream.write_all(reply.as_bytes()).unwrap();
         }
     });

@@ -24,10 +24,7 @@ use loadgen::{
 
 fn open(rate: f64, connections: usize, ms: u64) -> SliceSpec {
     let rate = Rate::per_second(rate).unwrap();
-    let arrivals = Arrivals::Open {
-        rate,
-        pattern: Pattern::Constant,
-    };
+    let arrivals = Arrivals::Open { rate, pattern: Pattern::Constant };
     SliceSpec::new(arrivals, connections, Duration::from_millis(ms))
 }
 
@@ -38,17 +35,8 @@ fn closed(connections: usize, ms: u64) -> SliceSpec {
 fn run(server: &Server, path: &str, spec: &SliceSpec) -> SliceRecord {
     let (mut generator, target) = attached(server, path);
     let record = generator.run_slice(target, spec).unwrap();
-    assert!(
-        record.accounted(),
-        "{path}: {:?} of {}",
-        record.errors,
-        record.intended
-    );
-    assert_eq!(
-        record.response.len(),
-        record.ok,
-        "{path}: only good replies are samples"
-    );
+    assert!(record.accounted(), "{path}: {:?} of {}", record.errors, record.intended);
+    assert_eq!(record.response.len(), record.ok, "{path}: only good replies are samples");
     assert_eq!(record.service.len(), record.ok, "{path}");
     record
 }
@@ -61,10 +49,7 @@ fn an_open_loop_sends_what_was_asked() {
         let arrivals = Arrivals::Open { rate, pattern };
         let spec = SliceSpec::new(arrivals, 8, Duration::from_secs(1));
         let record = run(&server, "/ok", &spec);
-        assert_eq!(
-            (record.intended, record.ok, record.dropped),
-            (2000, 2000, 0)
-        );
+        assert_eq!((record.intended, record.ok, record.dropped), (2000, 2000, 0));
         assert_eq!(record.errors.total(), 0, "{}", record.errors);
         assert_eq!(record.lateness.len(), 2000);
         assert_eq!(record.window_ns, 1_000_000_000);
@@ -80,17 +65,10 @@ fn the_rate_comes_about_within_a_thousandth() {
     let server = Server::start();
     for pattern in [Pattern::Constant, Pattern::Poisson] {
         let rate = Rate::per_second(2000.0).unwrap();
-        let spec = SliceSpec::new(
-            Arrivals::Open { rate, pattern },
-            8,
-            Duration::from_millis(500),
-        );
-        let achieved: Vec<f64> = (0..5)
-            .map(|_| run(&server, "/ok", &spec).achieved_per_second())
-            .collect();
-        let best = achieved
-            .iter()
-            .any(|achieved| (achieved / 2000.0 - 1.0).abs() < 0.001);
+        let spec = SliceSpec::new(Arrivals::Open { rate, pattern }, 8, Duration::from_millis(500));
+        let achieved: Vec<f64> =
+            (0..5).map(|_| run(&server, "/ok", &spec).achieved_per_second()).collect();
+        let best = achieved.iter().any(|achieved| (achieved / 2000.0 - 1.0).abs() < 0.001);
         assert!(best, "{pattern:?}: {achieved:?}");
     }
 }
@@ -121,10 +99,7 @@ fn connections_are_kept_between_slices() {
             let record = generator.run_slice(id, &open(500.0, 4, 100)).unwrap();
             assert_eq!(record.ok, 50);
             let expected = if round == 0 { (0, 4) } else { (4, 0) };
-            assert_eq!(
-                (record.connections.kept, record.connections.opened),
-                expected
-            );
+            assert_eq!((record.connections.kept, record.connections.opened), expected);
             assert_eq!(record.connections.opened_in_slice, 0);
         }
     }
@@ -145,16 +120,10 @@ fn a_stall_is_in_the_response_time_and_not_in_the_service_time() {
     // connection meanwhile, the others wait in the queue.
     let ms = |ns: u64| ns as f64 / 1e6;
     let response = ms(record.response.value_at_quantile(0.99));
-    assert!(
-        (80.0..130.0).contains(&response),
-        "response p99 {response} ms"
-    );
+    assert!((80.0..130.0).contains(&response), "response p99 {response} ms");
     let service = ms(record.service.value_at_quantile(0.99));
     assert!(service < 30.0, "service p99 {service} ms");
-    assert!(
-        ms(record.service.max()) > 80.0,
-        "somebody was on a connection"
-    );
+    assert!(ms(record.service.max()) > 80.0, "somebody was on a connection");
     assert!(record.queue_high_water > 100, "{}", record.queue_high_water);
     // The generator was not to blame, and says so.
     assert!(ms(record.lateness.value_at_quantile(0.9)) < 10.0);
@@ -185,25 +154,14 @@ fn wrong_replies_are_counted_exactly_and_never_timed() {
 #[test]
 fn cut_replies_and_resets_are_errors_and_connections_are_made_again() {
     let server = Server::start();
-    for (path, kind) in [
-        ("/third-cut", ErrorKind::Closed),
-        ("/third-reset", ErrorKind::Reset),
-    ] {
+    for (path, kind) in [("/third-cut", ErrorKind::Closed), ("/third-reset", ErrorKind::Reset)] {
         let mut spec = closed(1, 2000);
         spec.requests_max = Some(300);
         let record = run(&server, path, &spec);
-        assert_eq!(
-            (record.intended, record.ok),
-            (300, 200),
-            "{path}: {}",
-            record.errors
-        );
+        assert_eq!((record.intended, record.ok), (300, 200), "{path}: {}", record.errors);
         assert_eq!(record.errors.of(kind), 100, "{path}: {}", record.errors);
         assert_eq!(record.connections.closed_by_target, 100);
-        assert!(
-            record.wall_ns < 1_900_000_000,
-            "it ends with its last request"
-        );
+        assert!(record.wall_ns < 1_900_000_000, "it ends with its last request");
     }
 }
 
@@ -213,12 +171,7 @@ fn garbage_is_malformed() {
     let mut spec = closed(2, 1000);
     spec.requests_max = Some(20);
     let record = run(&server, "/garbage", &spec);
-    assert_eq!(
-        record.errors.of(ErrorKind::Malformed),
-        20,
-        "{}",
-        record.errors
-    );
+    assert_eq!(record.errors.of(ErrorKind::Malformed), 20, "{}", record.errors);
 }
 
 #[test]
@@ -228,17 +181,9 @@ fn a_target_that_never_answers_costs_no_more_than_the_time_out() {
     spec.timeout = Duration::from_millis(300);
     let begun = Instant::now();
     let record = run(&server, "/hang", &spec);
-    assert!(
-        begun.elapsed() < Duration::from_millis(900),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
     assert_eq!((record.intended, record.ok), (20, 0));
-    assert!(
-        record.errors.of(ErrorKind::Timeout) >= 4,
-        "{}",
-        record.errors
-    );
+    assert!(record.errors.of(ErrorKind::Timeout) >= 4, "{}", record.errors);
 }
 
 #[test]
@@ -248,12 +193,7 @@ fn every_kind_of_body_is_read_to_its_end() {
         let mut spec = closed(3, 5000);
         spec.requests_max = Some(24);
         let record = run(&server, path, &spec);
-        assert_eq!(
-            (record.ok, record.errors.total()),
-            (24, 0),
-            "{path}: {}",
-            record.errors
-        );
+        assert_eq!((record.ok, record.errors.total()), (24, 0), "{path}: {}", record.errors);
         if path == "/until-close" {
             assert_eq!(record.connections.opened, 24);
         }
@@ -264,17 +204,8 @@ fn every_kind_of_body_is_read_to_its_end() {
 fn a_server_that_closes_in_an_open_loop_gets_new_connections() {
     let server = Server::start();
     let record = run(&server, "/last-of-four", &open(1000.0, 3, 400));
-    assert_eq!(
-        (record.ok, record.errors.total()),
-        (400, 0),
-        "{}",
-        record.errors
-    );
-    assert!(
-        record.connections.opened >= 100,
-        "{}",
-        record.connections.opened
-    );
+    assert_eq!((record.ok, record.errors.total()), (400, 0), "{}", record.errors);
+    assert!(record.connections.opened >= 100, "{}", record.connections.opened);
 }
 
 #[test]
@@ -286,12 +217,7 @@ fn connections_are_used_up_and_come_from_many_addresses() {
         spec.requests_max = Some(120);
         spec.requests_per_connection = NonZeroU32::new(per_connection);
         let record = run(&server, "/ok", &spec);
-        assert_eq!(
-            (record.ok, record.errors.total()),
-            (120, 0),
-            "{}",
-            record.errors
-        );
+        assert_eq!((record.ok, record.errors.total()), (120, 0), "{}", record.errors);
         let opened = server.seen.connections.load(Ordering::Relaxed) - before;
         assert_eq!(opened, record.connections.opened);
         let least = 120 / u64::from(per_connection);
@@ -302,18 +228,9 @@ fn connections_are_used_up_and_come_from_many_addresses() {
         assert!(record.response.mean() > record.service.mean());
     }
     let heads = server.seen.heads.lock().unwrap();
-    assert!(
-        heads[0].contains("Connection: close\r\n"),
-        "the only request is the last"
-    );
-    let mut peers: Vec<_> = server
-        .seen
-        .peers
-        .lock()
-        .unwrap()
-        .iter()
-        .map(|peer| peer.ip())
-        .collect();
+    assert!(heads[0].contains("Connection: close\r\n"), "the only request is the last");
+    let mut peers: Vec<_> =
+        server.seen.peers.lock().unwrap().iter().map(|peer| peer.ip()).collect();
     peers.sort_unstable();
     peers.dedup();
     assert!(peers.len() > 50, "only {} addresses", peers.len());
@@ -327,18 +244,11 @@ fn workers_share_one_schedule() {
     let mut spec = open(1001.0, 5, 500);
     spec.tokens = Tokens::pool((0..600).map(|n| format!("token-{n}").into_boxed_str()));
     let record = generator.run_slice(target, &spec).unwrap();
-    assert_eq!(
-        (record.intended, record.ok, record.workers),
-        (501, 501, 2),
-        "{}",
-        record.errors
-    );
+    assert_eq!((record.intended, record.ok, record.workers), (501, 501, 2), "{}", record.errors);
     assert_eq!(record.connections.opened, 5);
     let heads = server.seen.heads.lock().unwrap();
-    let mut tokens: Vec<_> = heads
-        .iter()
-        .filter_map(|head| head.split("Authorization: Bearer ").nth(1))
-        .collect();
+    let mut tokens: Vec<_> =
+        heads.iter().filter_map(|head| head.split("Authorization: Bearer ").nth(1)).collect();
     assert_eq!(tokens.len(), heads.len());
     tokens.sort_unstable();
     tokens.dedup();
@@ -371,10 +281,7 @@ fn nobody_there_is_told_at_once() {
     let (mut generator, _) = attached(&Server::start(), "/ok");
     let mut nobody = Server::start().target();
     // A port that was just given back: nobody listens there.
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     nobody.addresses = vec![port];
     let target = generator.attach(nobody, &Workload::ping()).unwrap();
     let error = generator.run_slice(target, &closed(4, 100)).unwrap_err();
@@ -385,10 +292,7 @@ fn nobody_there_is_told_at_once() {
 fn the_first_address_that_answers_is_used() {
     let server = Server::start();
     let mut target = server.target();
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     target.addresses.insert(0, port);
     let (mut generator, _) = attached(&server, "/ok");
     let workload = Workload::custom("test", "GET", "/ok", Vec::new(), Vec::new());
@@ -402,13 +306,7 @@ fn the_first_address_that_answers_is_used() {
 fn senseless_slices_are_refused() {
     let (mut generator, target) = attached(&Server::start(), "/ok");
     let mut wrong = closed(0, 100);
-    assert!(matches!(
-        generator.run_slice(target, &wrong),
-        Err(GeneratorError::Spec(_))
-    ));
+    assert!(matches!(generator.run_slice(target, &wrong), Err(GeneratorError::Spec(_))));
     wrong = closed(1, 0);
-    assert!(matches!(
-        generator.run_slice(target, &wrong),
-        Err(GeneratorError::Spec(_))
-    ));
+    assert!(matches!(generator.run_slice(target, &wrong), Err(GeneratorError::Spec(_))));
 }

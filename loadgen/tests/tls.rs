@@ -35,14 +35,8 @@ struct Shop {
 
 impl Shop {
     fn new() -> Shop {
-        let now_s = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .as_secs();
-        Shop {
-            authority: Authority::create("test CA", now_s).unwrap(),
-            now_s,
-        }
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        Shop { authority: Authority::create("test CA", now_s).unwrap(), now_s }
     }
 
     fn key(&self, name: &str, server: bool) -> CertifiedKey {
@@ -70,9 +64,7 @@ impl Shop {
             crls: Vec::new(),
         };
         let options = TlsOptions { resumption };
-        let config = server_config(Some(&material), transport, &options)
-            .unwrap()
-            .unwrap();
+        let config = server_config(Some(&material), transport, &options).unwrap().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         thread::spawn(move || {
@@ -90,27 +82,15 @@ impl Shop {
         identity: Option<CertifiedKey>,
         resumption: bool,
     ) -> (Generator, TargetId) {
-        let transport = if identity.is_some() {
-            Transport::Mutual
-        } else {
-            Transport::Tls
-        };
-        let material = ClientMaterial {
-            roots: self.roots(),
-            identity,
-        };
+        let transport = if identity.is_some() { Transport::Mutual } else { Transport::Tls };
+        let material = ClientMaterial { roots: self.roots(), identity };
         let options = TlsOptions { resumption };
-        let config = client_config(&material, transport, &options, false)
-            .unwrap()
-            .unwrap();
+        let config = client_config(&material, transport, &options, false).unwrap().unwrap();
         let target = Target {
             name: format!("https://{addr}"),
             addresses: vec![addr],
             host: addr.to_string(),
-            tls: Some(TlsTarget {
-                config,
-                name: ServerName::try_from("localhost").unwrap(),
-            }),
+            tls: Some(TlsTarget { config, name: ServerName::try_from("localhost").unwrap() }),
             source: Source::Auto,
         };
         let mut generator = Generator::start(&GeneratorOptions::unpinned(2)).unwrap();
@@ -154,18 +134,9 @@ fn spec(requests: u64, per_connection: Option<u32>) -> SliceSpec {
 }
 
 fn sound(record: &SliceRecord, requests: u64) {
-    assert_eq!(
-        (record.ok, record.errors.total()),
-        (requests, 0),
-        "{}",
-        record.errors
-    );
+    assert_eq!((record.ok, record.errors.total()), (requests, 0), "{}", record.errors);
     assert!(record.accounted());
-    assert!(
-        record.tls.iter().all(|proof| proof.version == "TLSv1.3"),
-        "{:?}",
-        record.tls
-    );
+    assert!(record.tls.iter().all(|proof| proof.version == "TLSv1.3"), "{:?}", record.tls);
 }
 
 #[test]
@@ -177,10 +148,7 @@ fn kept_connections_are_proved_in_every_slice() {
         let record = generator.run_slice(target, &spec(100, None)).unwrap();
         sound(&record, 100);
         assert_eq!(record.tls.len(), 1);
-        assert_eq!(
-            (record.tls[0].connections, record.tls[0].resumed),
-            (4, false)
-        );
+        assert_eq!((record.tls[0].connections, record.tls[0].resumed), (4, false));
         let fresh = if round == 0 { 4 } else { 0 };
         assert_eq!(record.connections.handshakes_full, fresh);
         assert_eq!(record.handshake.len(), fresh);
@@ -223,15 +191,8 @@ fn sessions_are_resumed_only_when_both_sides_were_asked_to() {
         sound(&record, 60);
         let resumed = record.connections.handshakes_resumed;
         assert_eq!(resumed > 0, server && client, "{:?}", record.connections);
-        assert_eq!(
-            record.connections.handshakes_full + resumed,
-            record.connections.opened
-        );
-        let proved = record
-            .tls
-            .iter()
-            .filter(|proof| proof.resumed)
-            .map(|p| p.connections);
+        assert_eq!(record.connections.handshakes_full + resumed, record.connections.opened);
+        let proved = record.tls.iter().filter(|proof| proof.resumed).map(|p| p.connections);
         assert_eq!(proved.sum::<u64>(), resumed);
     }
 }
@@ -242,10 +203,7 @@ fn a_stranger_is_refused_before_anything_is_sent() {
     let addr = stranger.serve(Transport::Tls, false);
     let (mut generator, target) = shop.generator(addr, None, false);
     let error = generator.run_slice(target, &spec(10, None)).unwrap_err();
-    assert!(
-        error.to_string().to_lowercase().contains("certificate"),
-        "{error}"
-    );
+    assert!(error.to_string().to_lowercase().contains("certificate"), "{error}");
 }
 
 #[test]
@@ -256,12 +214,7 @@ fn a_server_that_wants_a_certificate_names_its_alert() {
     // Under TLS 1.3 the client believes in its connection until it hears the alert.
     match generator.run_slice(target, &spec(20, None)) {
         Ok(record) => {
-            assert_eq!(
-                (record.ok, record.errors.requests()),
-                (0, 20),
-                "{}",
-                record.errors
-            );
+            assert_eq!((record.ok, record.errors.requests()), (0, 20), "{}", record.errors);
             let example = record.errors.example(ErrorKind::Tls).unwrap_or_default();
             assert!(example.contains("certificate"), "{}", record.errors);
         }

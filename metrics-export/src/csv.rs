@@ -49,21 +49,14 @@ fn header(services: &[String]) -> String {
     for points in ["response", "service", "lateness"] {
         columns.extend(["p50", "p90", "p99", "p999", "max"].map(|at| format!("{points}_{at}_ns")));
     }
-    columns.extend(
-        services
-            .iter()
-            .map(|service| quote(&format!("{service}_cpu_ns"))),
-    );
+    columns.extend(services.iter().map(|service| quote(&format!("{service}_cpu_ns"))));
     columns.push(TRAILING.to_owned());
     columns.join(",") + "\r\n"
 }
 
 fn leading_cells(slice: &Slice) -> Vec<String> {
-    let errors: Vec<String> = slice
-        .errors
-        .iter()
-        .map(|(kind, count)| format!("{kind}={count}"))
-        .collect();
+    let errors: Vec<String> =
+        slice.errors.iter().map(|(kind, count)| format!("{kind}={count}")).collect();
     vec![
         slice.variant.clone(),
         slice.kind.as_str().to_owned(),
@@ -88,14 +81,8 @@ fn leading_cells(slice: &Slice) -> Vec<String> {
 }
 
 fn percentile_cells(points: &Percentiles) -> [String; 5] {
-    [
-        points.p50_ns,
-        points.p90_ns,
-        points.p99_ns,
-        points.p999_ns,
-        points.max_ns,
-    ]
-    .map(|ns| ns.to_string())
+    [points.p50_ns, points.p90_ns, points.p99_ns, points.p999_ns, points.max_ns]
+        .map(|ns| ns.to_string())
 }
 
 fn trailing_cells(slice: &Slice) -> [String; 7] {
@@ -104,9 +91,7 @@ fn trailing_cells(slice: &Slice) -> [String; 7] {
         slice.busy_ns.to_string(),
         slice.softirq_ns.to_string(),
         slice.steal_ns.to_string(),
-        slice
-            .foreign_ns
-            .map_or_else(String::new, |ns| ns.to_string()),
+        slice.foreign_ns.map_or_else(String::new, |ns| ns.to_string()),
         slice.throttled.to_string(),
         slice.disturbances.join("; "),
     ]
@@ -143,10 +128,7 @@ mod tests {
                 (other, _) => cell.push(other),
             }
         }
-        assert!(
-            cell.is_empty() && row.is_empty() && !quoted,
-            "the text ends in a full row"
-        );
+        assert!(cell.is_empty() && row.is_empty() && !quoted, "the text ends in a full row");
         rows
     }
 
@@ -159,18 +141,9 @@ mod tests {
         for (row, slice) in rows[1..].iter().zip(&run.slices) {
             assert_eq!(row.len(), rows[0].len());
             assert_eq!(row[column("variant")], slice.variant);
-            assert_eq!(
-                row[column("requests_answered")],
-                slice.requests_answered.to_string()
-            );
-            assert_eq!(
-                row[column("response_p99_ns")],
-                slice.response.p99_ns.to_string()
-            );
-            assert_eq!(
-                row[column("gateway_cpu_ns")],
-                slice.services[0].cpu_ns.to_string()
-            );
+            assert_eq!(row[column("requests_answered")], slice.requests_answered.to_string());
+            assert_eq!(row[column("response_p99_ns")], slice.response.p99_ns.to_string());
+            assert_eq!(row[column("gateway_cpu_ns")], slice.services[0].cpu_ns.to_string());
             assert_eq!(row[column("disturbances")], slice.disturbances.join("; "));
         }
     }

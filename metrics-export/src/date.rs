@@ -26,21 +26,10 @@ fn civil(unix_s: u64) -> [u64; 6] {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     let second_of_day = unix_s % 86_400;
-    [
-        year,
-        month,
-        day,
-        second_of_day / 3_600,
-        second_of_day / 60 % 60,
-        second_of_day % 60,
-    ]
+    [year, month, day, second_of_day / 3_600, second_of_day / 60 % 60, second_of_day % 60]
 }
 
 #[cfg(test)]

@@ -53,11 +53,7 @@ impl Log {
              #[StartTime: {began_s:.3} (seconds since epoch)]\n\
              #[BaseTime: {began_s:.3} (seconds since epoch)]\n{LEGEND}\n"
         );
-        Log {
-            text: head.into_bytes(),
-            serializer: V2DeflateSerializer::new(),
-            packed: Vec::new(),
-        }
+        Log { text: head.into_bytes(), serializer: V2DeflateSerializer::new(), packed: Vec::new() }
     }
 
     /// Adds an interval.
@@ -95,11 +91,7 @@ impl Clone for Log {
     fn clone(&self) -> Log {
         // The serializer keeps nothing but scratch space between calls.
         let serializer = V2DeflateSerializer::new();
-        Log {
-            text: self.text.clone(),
-            serializer,
-            packed: Vec::new(),
-        }
+        Log { text: self.text.clone(), serializer, packed: Vec::new() }
     }
 }
 
@@ -137,10 +129,7 @@ mod tests {
         }
 
         let text = std::str::from_utf8(log.as_bytes()).unwrap();
-        assert!(
-            text.starts_with("#[Histogram log format version 1.3]\n#S2 repeat\n"),
-            "{text}"
-        );
+        assert!(text.starts_with("#[Histogram log format version 1.3]\n#S2 repeat\n"), "{text}");
         let mut read = Vec::new();
         for entry in IntervalLogIterator::new(log.as_bytes()) {
             match entry.unwrap() {
@@ -148,9 +137,8 @@ mod tests {
                 LogEntry::BaseTime(at) => assert_eq!(at.as_secs(), 1_700_000_000),
                 LogEntry::Interval(interval) => {
                     let raw = STANDARD.decode(interval.encoded_histogram()).unwrap();
-                    let histogram: Histogram<u64> = Deserializer::new()
-                        .deserialize(&mut raw.as_slice())
-                        .unwrap();
+                    let histogram: Histogram<u64> =
+                        Deserializer::new().deserialize(&mut raw.as_slice()).unwrap();
                     let tag = interval.tag().unwrap().as_str().to_owned();
                     assert_eq!(interval.duration(), Duration::from_millis(250));
                     read.push((tag, interval.start_timestamp(), histogram));
@@ -170,15 +158,7 @@ mod tests {
         let mut log = Log::new(Duration::ZERO, "");
         for tag in ["a,b", "", "a b", "a\nb"] {
             let (start, length) = (Duration::ZERO, Duration::ZERO);
-            assert!(
-                log.push(&Interval {
-                    tag,
-                    start,
-                    length,
-                    histogram: &histogram
-                })
-                .is_err()
-            );
+            assert!(log.push(&Interval { tag, start, length, histogram: &histogram }).is_err());
         }
     }
 }

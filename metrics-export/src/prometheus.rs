@@ -90,10 +90,7 @@ impl Page {
 
     /// A counter family. `name` is the name as scraped, so it ends in `_total`.
     pub fn counter(&mut self, name: &'static str, help: &'static str) -> Values<'_> {
-        debug_assert!(
-            name.ends_with("_total"),
-            "a counter's name ends in _total: {name}"
-        );
+        debug_assert!(name.ends_with("_total"), "a counter's name ends in _total: {name}");
         Values(self.add(Kind::Counter, name.trim_end_matches("_total"), help))
     }
 
@@ -104,10 +101,7 @@ impl Page {
 
     /// A histogram family of durations. `name` ends in `_seconds`.
     pub fn histogram(&mut self, name: &'static str, help: &'static str) -> Distributions<'_> {
-        debug_assert!(
-            name.ends_with("_seconds"),
-            "a duration's name ends in _seconds: {name}"
-        );
+        debug_assert!(name.ends_with("_seconds"), "a duration's name ends in _seconds: {name}");
         Distributions(self.add(Kind::Histogram, name, help))
     }
 
@@ -118,10 +112,7 @@ impl Page {
         help: &'static str,
         labels: &[(&'static str, &str)],
     ) {
-        debug_assert!(
-            name.ends_with("_info"),
-            "an info's name ends in _info: {name}"
-        );
+        debug_assert!(name.ends_with("_info"), "an info's name ends in _info: {name}");
         let family = self.add(Kind::Info, name.trim_end_matches("_info"), help);
         family.points.push((own(labels), Point::Info));
     }
@@ -133,15 +124,8 @@ impl Page {
     }
 
     fn add(&mut self, kind: Kind, base: &'static str, help: &'static str) -> &mut Family {
-        self.families.push(Family {
-            kind,
-            base,
-            help,
-            points: Vec::new(),
-        });
-        self.families
-            .last_mut()
-            .expect("a family was pushed just above")
+        self.families.push(Family { kind, base, help, points: Vec::new() });
+        self.families.last_mut().expect("a family was pushed just above")
     }
 }
 
@@ -152,9 +136,7 @@ impl Values<'_> {
         labels: &[(&'static str, &str)],
         value: impl Into<Number>,
     ) -> &mut Self {
-        self.0
-            .points
-            .push((own(labels), Point::Value(value.into())));
+        self.0.points.push((own(labels), Point::Value(value.into())));
         self
     }
 }
@@ -168,15 +150,11 @@ impl Distributions<'_> {
     ) -> &mut Self {
         let count_at = |cell: usize| durations.counts.get(cell).copied().unwrap_or(0);
         let bounded = durations.bounds_ns.iter().enumerate();
-        let mut cells: Vec<(f64, u64)> = bounded
-            .map(|(cell, &bound)| (bound as f64 / 1e9, count_at(cell)))
-            .collect();
+        let mut cells: Vec<(f64, u64)> =
+            bounded.map(|(cell, &bound)| (bound as f64 / 1e9, count_at(cell))).collect();
         // The encoder writes the largest float as "+Inf".
         cells.push((f64::MAX, count_at(durations.bounds_ns.len())));
-        let point = Point::Distribution {
-            sum_s: durations.sum_ns as f64 / 1e9,
-            cells,
-        };
+        let point = Point::Distribution { sum_s: durations.sum_ns as f64 / 1e9, cells };
         self.0.points.push((own(labels), point));
         self
     }
@@ -221,14 +199,6 @@ enum Point {
 /// Escapes label values, which the encoder writes as they are: OpenMetrics reserves the
 /// backslash, the quote and the line feed.
 fn own(labels: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
-    let escape = |value: &str| {
-        value
-            .replace('\\', r"\\")
-            .replace('"', "\\\"")
-            .replace('\n', r"\n")
-    };
-    labels
-        .iter()
-        .map(|&(key, value)| (key, escape(value)))
-        .collect()
+    let escape = |value: &str| value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
+    labels.iter().map(|&(key, value)| (key, escape(value))).collect()
 }

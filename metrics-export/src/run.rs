@@ -265,11 +265,7 @@ impl Run {
     /// The name of a variant for people.
     #[must_use]
     pub fn label<'a>(&'a self, variant: &'a str) -> &'a str {
-        let planned = self
-            .plan
-            .variants
-            .iter()
-            .find(|planned| planned.id == variant);
+        let planned = self.plan.variants.iter().find(|planned| planned.id == variant);
         planned.map_or(variant, |planned| &planned.label)
     }
 }

@@ -25,11 +25,7 @@ pub fn run() -> Run {
         connections_opened: 0,
         handshakes_full: 0,
         handshakes_resumed: 0,
-        response: Percentiles {
-            count: 1600,
-            p99_ns: 251_000,
-            ..Percentiles::default()
-        },
+        response: Percentiles { count: 1600, p99_ns: 251_000, ..Percentiles::default() },
         service: Percentiles::default(),
         lateness: Percentiles::default(),
         services: vec![ServiceCpu {
@@ -62,11 +58,7 @@ pub fn run() -> Run {
         noise_floor_share: Some(0.004),
         slices: vec![
             slice("s0", 30_000_000, vec![]),
-            slice(
-                "s1",
-                40_000_000,
-                vec!["steal was 3%, \"much\"".into(), "late".into()],
-            ),
+            slice("s1", 40_000_000, vec!["steal was 3%, \"much\"".into(), "late".into()]),
         ],
     }
 }

@@ -47,10 +47,7 @@ impl Decoder {
 
     pub(crate) fn piece(&mut self, input: &[u8], limits: &Limits) -> Result<Body, Error> {
         match self {
-            Self::Done => Ok(Body {
-                done: true,
-                ..Body::default()
-            }),
+            Self::Done => Ok(Body { done: true, ..Body::default() }),
             Self::Exact(left) => {
                 let length = (*left).min(input.len() as u64);
                 *left -= length;
@@ -97,9 +94,5 @@ impl Decoder {
 }
 
 fn plain(length: usize, done: bool) -> Body {
-    Body {
-        consumed: length,
-        data: 0..length,
-        done,
-    }
+    Body { consumed: length, data: 0..length, done }
 }

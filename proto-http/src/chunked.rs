@@ -95,11 +95,7 @@ impl Chunked {
             // Data before the mistake is handed out first: that is what would have happened had the
             // mistake arrived later.
             State::Failed(error) if data.is_empty() => Err(error),
-            _ => Ok(Body {
-                consumed: at,
-                data,
-                done: self.is_done(),
-            }),
+            _ => Ok(Body { consumed: at, data, done: self.is_done() }),
         }
     }
 
@@ -118,11 +114,7 @@ impl Chunked {
             State::Extension if byte == b'\r' => Ok(State::SizeLf),
             State::Extension => {
                 self.count_extension(limits)?;
-                if is_text(byte) {
-                    Ok(State::Extension)
-                } else {
-                    Err(Error::ChunkSize)
-                }
+                if is_text(byte) { Ok(State::Extension) } else { Err(Error::ChunkSize) }
             }
             State::SizeLf if byte == b'\n' => self.begin_data(limits),
             State::SizeLf => Err(Error::ChunkSize),
@@ -141,11 +133,7 @@ impl Chunked {
             b'\r' if self.digits > 0 => return Ok(State::SizeLf),
             b';' | b' ' | b'\t' if self.digits > 0 => {
                 self.count_extension(limits)?;
-                return Ok(if byte == b';' {
-                    State::Extension
-                } else {
-                    State::SizeSpace
-                });
+                return Ok(if byte == b';' { State::Extension } else { State::SizeSpace });
             }
             _ => return Err(Error::ChunkSize),
         };
@@ -230,23 +218,13 @@ mod tests {
     #[test]
     fn one_chunk_takes_one_call() {
         let body = Chunked::new().piece(b"5\r\nhello\r\n0\r\n\r\nGET", &Limits::default());
-        assert_eq!(
-            body,
-            Ok(Body {
-                consumed: 15,
-                data: 3..8,
-                done: true
-            })
-        );
+        assert_eq!(body, Ok(Body { consumed: 15, data: 3..8, done: true }));
     }
 
     #[test]
     fn sizes_are_hexadecimal_in_either_case() {
         let input = b"00A\r\n0123456789\r\nb\r\n0123456789a\r\n0\r\n\r\n";
-        assert_eq!(
-            read(input, &Limits::default()).map(|(data, _)| data.len()),
-            Ok(21)
-        );
+        assert_eq!(read(input, &Limits::default()).map(|(data, _)| data.len()), Ok(21));
     }
 
     #[test]
@@ -259,10 +237,7 @@ mod tests {
 
     #[test]
     fn the_body_limit_counts_all_chunks() {
-        let limits = Limits {
-            body_bytes_max: 4,
-            ..Limits::default()
-        };
+        let limits = Limits { body_bytes_max: 4, ..Limits::default() };
         assert!(read(b"2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n", &limits).is_ok());
         let error = read(b"2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n", &limits);
         assert_eq!(error, Err(Error::BodyTooLarge));
@@ -270,46 +245,21 @@ mod tests {
 
     #[test]
     fn extensions_and_trailers_have_limits() {
-        let limits = Limits {
-            chunk_extension_bytes_max: 4,
-            trailer_bytes_max: 8,
-            ..Limits::default()
-        };
+        let limits =
+            Limits { chunk_extension_bytes_max: 4, trailer_bytes_max: 8, ..Limits::default() };
         assert!(read(b"1;abc\r\na\r\n0\r\n\r\n", &limits).is_ok());
         let error = read(b"1;ab\r\na\r\n1;b\r\na\r\n0\r\n\r\n", &limits);
-        assert_eq!(
-            error,
-            Err(Error::ChunkExtensionTooLong),
-            "counted over all chunks"
-        );
+        assert_eq!(error, Err(Error::ChunkExtensionTooLong), "counted over all chunks");
         assert!(read(b"0\r\na:bc\r\n\r\n", &limits).is_ok());
-        assert_eq!(
-            read(b"0\r\na:bcd\r\n\r\n", &limits),
-            Err(Error::TrailerTooLarge)
-        );
+        assert_eq!(read(b"0\r\na:bcd\r\n\r\n", &limits), Err(Error::TrailerTooLarge));
     }
 
     #[test]
     fn data_before_a_mistake_is_handed_out_first() {
         let mut machine = Chunked::new();
-        let body = machine
-            .piece(b"2\r\nabX", &Limits::default())
-            .expect("the data is good");
-        assert_eq!(
-            body,
-            Body {
-                consumed: 5,
-                data: 3..5,
-                done: false
-            }
-        );
-        assert_eq!(
-            machine.piece(b"X", &Limits::default()),
-            Err(Error::ChunkEnd)
-        );
-        assert_eq!(
-            machine.piece(b"\r\n", &Limits::default()),
-            Err(Error::ChunkEnd)
-        );
+        let body = machine.piece(b"2\r\nabX", &Limits::default()).expect("the data is good");
+        assert_eq!(body, Body { consumed: 5, data: 3..5, done: false });
+        assert_eq!(machine.piece(b"X", &Limits::default()), Err(Error::ChunkEnd));
+        assert_eq!(machine.piece(b"\r\n", &Limits::default()), Err(Error::ChunkEnd));
     }
 }

@@ -146,11 +146,7 @@ impl Client {
     /// In debug builds, if it is not.
     #[inline]
     pub fn requested(&mut self, method: Method) {
-        debug_assert!(
-            self.reusable(),
-            "the last exchange left the connection {:?}",
-            self.state
-        );
+        debug_assert!(self.reusable(), "the last exchange left the connection {:?}", self.state);
         self.method = method;
         self.sending = Sending::Done;
         self.state = State::Waiting;
@@ -163,10 +159,7 @@ impl Client {
     pub fn request_piece(&mut self, out: &mut Vec<u8>, piece: &[u8]) {
         match self.sending {
             Sending::Exact(left) => {
-                debug_assert!(
-                    piece.len() as u64 <= left,
-                    "a request is longer than it said"
-                );
+                debug_assert!(piece.len() as u64 <= left, "a request is longer than it said");
                 let length = left.min(piece.len() as u64);
                 out.extend_from_slice(&piece[..length as usize]);
                 self.sending = match left - length {

@@ -49,10 +49,7 @@ pub(crate) fn response_head(
 ) {
     out.reserve(FIXED_BYTES + own_fields.iter().map(field_bytes).sum::<usize>());
     status_line(out, status);
-    if !own_fields
-        .iter()
-        .any(|(name, _)| name.eq_ignore_ascii_case("date"))
-    {
+    if !own_fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("date")) {
         out.extend_from_slice(b"Date: ");
         out.extend_from_slice(date);
         out.extend_from_slice(b"\r\n");
@@ -164,20 +161,14 @@ fn framing(out: &mut Vec<u8>, length: Length) {
 fn text(out: &mut Vec<u8>, text: &[u8]) {
     let start = out.len();
     out.extend_from_slice(text);
-    if text
-        .iter()
-        .fold(false, |suspect, byte| suspect | (*byte < b' '))
-    {
+    if text.iter().fold(false, |suspect, byte| suspect | (*byte < b' ')) {
         keep_on_line(&mut out[start..]);
     }
 }
 
 #[cold]
 fn keep_on_line(text: &mut [u8]) {
-    for byte in text
-        .iter_mut()
-        .filter(|byte| matches!(**byte, b'\r' | b'\n' | 0))
-    {
+    for byte in text.iter_mut().filter(|byte| matches!(**byte, b'\r' | b'\n' | 0)) {
         *byte = b' ';
     }
 }
@@ -305,11 +296,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 {
-        march_month + 3
-    } else {
-        march_month - 9
-    };
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     (year, month, day)
 }
@@ -336,12 +323,7 @@ mod tests {
 
     #[test]
     fn chunks() {
-        for (length, line) in [
-            (1, "1\r\n"),
-            (15, "f\r\n"),
-            (16, "10\r\n"),
-            (4660, "1234\r\n"),
-        ] {
+        for (length, line) in [(1, "1\r\n"), (15, "f\r\n"), (16, "10\r\n"), (4660, "1234\r\n")] {
             let mut out = Vec::new();
             chunk(&mut out, &vec![b'x'; length]);
             assert!(out.starts_with(line.as_bytes()));

@@ -110,10 +110,7 @@ impl Framing {
 /// (400); section 7.1: `chunked` must not be applied twice.
 #[cold]
 fn other_coding(value: &[u8]) -> Result<Coding, Error> {
-    let mut codings = value
-        .split(|byte| *byte == b',')
-        .map(<[u8]>::trim_ascii)
-        .rev();
+    let mut codings = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).rev();
     let last = codings.next().unwrap_or_default();
     let is_chunked = |coding: &[u8]| coding.eq_ignore_ascii_case(b"chunked");
     if !is_chunked(last) || codings.any(|coding| coding.is_empty() || is_chunked(coding)) {
@@ -139,20 +136,12 @@ mod tests {
 
     #[test]
     fn requests() {
-        type Row = (
-            &'static [&'static str],
-            &'static [&'static str],
-            Result<BodyLength, Error>,
-        );
+        type Row = (&'static [&'static str], &'static [&'static str], Result<BodyLength, Error>);
         let table: &[Row] = &[
             (&[], &[], Ok(BodyLength::Empty)),
             (&[], &["0"], Ok(BodyLength::Exact(0))),
             (&[], &["0042"], Ok(BodyLength::Exact(42))),
-            (
-                &[],
-                &["18446744073709551615"],
-                Ok(BodyLength::Exact(u64::MAX)),
-            ),
+            (&[], &["18446744073709551615"], Ok(BodyLength::Exact(u64::MAX))),
             (&[], &["18446744073709551616"], Err(Error::BodyTooLarge)),
             (&[], &[""], Err(Error::ContentLengthInvalid)),
             (&[], &["+5"], Err(Error::ContentLengthInvalid)),
@@ -169,21 +158,9 @@ mod tests {
             (&["gzip"], &[], Err(Error::TransferEncodingInvalid)),
             (&["identity"], &[], Err(Error::TransferEncodingInvalid)),
             (&["chunked, gzip"], &[], Err(Error::TransferEncodingInvalid)),
-            (
-                &["chunked, chunked"],
-                &[],
-                Err(Error::TransferEncodingInvalid),
-            ),
-            (
-                &["chunked", "chunked"],
-                &[],
-                Err(Error::TransferEncodingInvalid),
-            ),
-            (
-                &["gzip", "chunked"],
-                &[],
-                Err(Error::TransferEncodingInvalid),
-            ),
+            (&["chunked, chunked"], &[], Err(Error::TransferEncodingInvalid)),
+            (&["chunked", "chunked"], &[], Err(Error::TransferEncodingInvalid)),
+            (&["gzip", "chunked"], &[], Err(Error::TransferEncodingInvalid)),
             (&[", chunked"], &[], Err(Error::TransferEncodingInvalid)),
             (&["chunked,"], &[], Err(Error::TransferEncodingInvalid)),
             (&["chunked;a=b"], &[], Err(Error::TransferEncodingInvalid)),
@@ -219,9 +196,7 @@ mod tests {
     #[test]
     fn http_1_0_has_no_transfer_encoding() {
         let mut framing = Framing::default();
-        framing
-            .transfer_encoding(b"chunked")
-            .expect("it is well formed");
+        framing.transfer_encoding(b"chunked").expect("it is well formed");
         for message in [Message::Request, Message::Response(Method::Get, 200)] {
             let actual = framing.body_length(Version::Http10, message);
             assert_eq!(actual, Err(Error::TransferEncodingVersion));

@@ -21,9 +21,7 @@ impl Span {
     /// to be that.
     #[inline]
     pub fn of(self, bytes: &[u8]) -> &[u8] {
-        bytes
-            .get(self.start as usize..self.end as usize)
-            .unwrap_or_default()
+        bytes.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 
     /// Number of bytes.
@@ -197,10 +195,7 @@ impl RequestHead {
     }
 
     fn path_and_query<'b>(&self, bytes: &'b [u8]) -> &'b [u8] {
-        self.target
-            .of(bytes)
-            .get(self.path_start as usize..)
-            .unwrap_or_default()
+        self.target.of(bytes).get(self.path_start as usize..).unwrap_or_default()
     }
 
     /// An error (411) if the request says nothing about a body, for routes that need one.
@@ -243,10 +238,7 @@ fn find<'b>(fields: &[Field], bytes: &'b [u8], lower_name: &str) -> Option<&'b [
         .iter()
         .find(|field| {
             field.name.len() == lower_name.len()
-                && field
-                    .name
-                    .of(bytes)
-                    .eq_ignore_ascii_case(lower_name.as_bytes())
+                && field.name.of(bytes).eq_ignore_ascii_case(lower_name.as_bytes())
         })
         .map(|field| field.value.of(bytes))
 }

@@ -37,11 +37,7 @@ pub(crate) fn request(
     match taken {
         Ok(None) if window.len() == limits.head_bytes_max => {
             let first_line_ends = memchr(b'\n', window).is_some();
-            Err(if first_line_ends {
-                Error::HeadTooLarge
-            } else {
-                Error::TargetTooLong
-            })
+            Err(if first_line_ends { Error::HeadTooLarge } else { Error::TargetTooLong })
         }
         taken => taken.map(|taken| taken.map(|taken| taken + start)),
     }
@@ -116,9 +112,7 @@ fn parse_request(
     if head.host.is_none() && head.version == Version::Http11 {
         return Err(Error::HostMissing);
     }
-    head.length = meaning
-        .framing
-        .body_length(head.version, Message::Request)?;
+    head.length = meaning.framing.body_length(head.version, Message::Request)?;
     head.keep_alive = meaning.keep_alive(head.version);
     // RFC 9110 section 10.1.1: an expectation of HTTP/1.0 is ignored, as is one without a body.
     head.expect_continue &= head.version == Version::Http11 && !head.length.is_empty();
@@ -204,11 +198,7 @@ fn parse_response(
 }
 
 fn version(minor: Option<u8>) -> Version {
-    if minor == Some(0) {
-        Version::Http10
-    } else {
-        Version::Http11
-    }
+    if minor == Some(0) { Version::Http10 } else { Version::Http11 }
 }
 
 impl RequestHead {
@@ -216,10 +206,7 @@ impl RequestHead {
     pub(crate) fn clear(&mut self) {
         let mut fields = std::mem::take(&mut self.fields);
         fields.clear();
-        *self = Self {
-            fields,
-            ..Self::default()
-        };
+        *self = Self { fields, ..Self::default() };
     }
 }
 
@@ -227,10 +214,7 @@ impl ResponseHead {
     fn clear(&mut self) {
         let mut fields = std::mem::take(&mut self.fields);
         fields.clear();
-        *self = Self {
-            fields,
-            ..Self::default()
-        };
+        *self = Self { fields, ..Self::default() };
     }
 }
 
@@ -267,10 +251,7 @@ impl Known {
 #[inline]
 fn is<const N: usize>(token: &[u8], lower: &[u8; N]) -> bool {
     <&[u8; N]>::try_from(token).is_ok_and(|token| {
-        let differing = token
-            .iter()
-            .zip(lower)
-            .fold(0, |bits, (a, b)| bits | ((a | 0x20) ^ b));
+        let differing = token.iter().zip(lower).fold(0, |bits, (a, b)| bits | ((a | 0x20) ^ b));
         differing == 0
     })
 }

@@ -103,19 +103,12 @@ impl Responder {
                 self.last = true;
             }
             state => {
-                debug_assert!(
-                    false,
-                    "one request has one answer, and this one is {state:?}"
-                );
+                debug_assert!(false, "one request has one answer, and this one is {state:?}");
                 return;
             }
         }
         self.last |= !self.is_drainable();
-        let status = if matches!(answer.status, 200..=999) {
-            answer.status
-        } else {
-            500
-        };
+        let status = if matches!(answer.status, 200..=999) { answer.status } else { 500 };
         let (length, next, bytes) = self.plan(status, answer.body);
         self.state = next;
         let connection = match (self.last, self.version) {
@@ -132,10 +125,7 @@ impl Responder {
     pub fn respond_piece(&mut self, out: &mut Vec<u8>, piece: &[u8]) {
         match self.state {
             State::Exact(left) => {
-                debug_assert!(
-                    piece.len() as u64 <= left,
-                    "an answer is longer than it said"
-                );
+                debug_assert!(piece.len() as u64 <= left, "an answer is longer than it said");
                 let length = left.min(piece.len() as u64);
                 out.extend_from_slice(&piece[..length as usize]);
                 self.state = match left - length {
@@ -200,25 +190,11 @@ impl Responder {
             // RFC 9112 section 6.1: a client of HTTP/1.0 is sent no transfer coding.
             AnswerBody::Chunked if self.version == Version::Http10 => {
                 self.last |= !is_head;
-                (
-                    Length::None,
-                    if is_head {
-                        State::Answered
-                    } else {
-                        State::UntilClose
-                    },
-                    &[],
-                )
+                (Length::None, if is_head { State::Answered } else { State::UntilClose }, &[])
             }
-            AnswerBody::Chunked => (
-                Length::Chunked,
-                if is_head {
-                    State::Answered
-                } else {
-                    State::Chunked
-                },
-                &[],
-            ),
+            AnswerBody::Chunked => {
+                (Length::Chunked, if is_head { State::Answered } else { State::Chunked }, &[])
+            }
         }
     }
 

@@ -54,10 +54,7 @@ impl Progress {
     }
 
     fn scan(&mut self, window: &[u8]) -> Ending {
-        while let Some(length) = window
-            .get(self.scanned..)
-            .and_then(|rest| memchr(b'\n', rest))
-        {
+        while let Some(length) = window.get(self.scanned..).and_then(|rest| memchr(b'\n', rest)) {
             let at = self.scanned + length;
             if at == 0 || window[at - 1] != b'\r' {
                 return Ending::BareLineFeed(at);

@@ -145,10 +145,8 @@ impl Server {
         let body = self.responder.body.piece(input, &self.limits);
         match &body {
             Ok(piece) if self.responder.state == State::Answered => {
-                self.responder.drained_bytes = self
-                    .responder
-                    .drained_bytes
-                    .saturating_add(piece.consumed as u64);
+                self.responder.drained_bytes =
+                    self.responder.drained_bytes.saturating_add(piece.consumed as u64);
             }
             Ok(_) => {}
             Err(error) => self.fail(*error),
@@ -202,10 +200,7 @@ impl Server {
 
     /// What to do now that the answer is written.
     #[inline]
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "it is the word for this step, and no item"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "it is the word for this step, and no item")]
     pub fn next(&mut self) -> Next {
         let responder = &mut self.responder;
         match responder.state {

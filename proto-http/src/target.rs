@@ -12,10 +12,7 @@ pub(crate) fn check(method: Method, target: &[u8]) -> Result<usize, Error> {
     if method == Method::Connect {
         return Err(Error::ConnectUnsupported);
     }
-    if !target
-        .iter()
-        .fold(true, |fits, byte| fits & TARGET[*byte as usize])
-    {
+    if !target.iter().fold(true, |fits, byte| fits & TARGET[*byte as usize]) {
         return Err(Error::Target);
     }
     match target {
@@ -31,36 +28,19 @@ pub(crate) fn check(method: Method, target: &[u8]) -> Result<usize, Error> {
 #[cold]
 fn absolute(target: &[u8]) -> Result<usize, Error> {
     let is_scheme = |scheme: &&[u8]| {
-        target
-            .get(..scheme.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+        target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
     };
     let schemes: [&[u8]; 2] = [b"http://", b"https://"];
-    let start = schemes
-        .iter()
-        .copied()
-        .find(|s| is_scheme(s))
-        .ok_or(Error::Target)?
-        .len();
+    let start = schemes.iter().copied().find(|s| is_scheme(s)).ok_or(Error::Target)?.len();
     let rest = &target[start..];
-    let length = rest
-        .iter()
-        .position(|byte| matches!(byte, b'/' | b'?'))
-        .unwrap_or(rest.len());
-    if is_authority(&rest[..length]) {
-        Ok(start + length)
-    } else {
-        Err(Error::Target)
-    }
+    let length = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+    if is_authority(&rest[..length]) { Ok(start + length) } else { Err(Error::Target) }
 }
 
 /// RFC 9110 section 7.2: `uri-host [ ":" port ]`, the host not empty (section 4.2.1).
 #[inline]
 pub(crate) fn is_authority(value: &[u8]) -> bool {
-    let host = value
-        .iter()
-        .position(|byte| !HOST[*byte as usize])
-        .unwrap_or(value.len());
+    let host = value.iter().position(|byte| !HOST[*byte as usize]).unwrap_or(value.len());
     match &value[host..] {
         [] => host > 0,
         [b':', port @ ..] => host > 0 && is_port(port),
@@ -211,11 +191,7 @@ mod tests {
             (Method::Connect, "a:80", Err(Error::ConnectUnsupported)),
         ];
         for (method, target, expected) in table {
-            assert_eq!(
-                check(*method, target.as_bytes()),
-                *expected,
-                "{method:?} {target}"
-            );
+            assert_eq!(check(*method, target.as_bytes()), *expected, "{method:?} {target}");
         }
     }
 }

@@ -33,11 +33,7 @@ pub(crate) fn cut_request<'h, 'b>(
         Ok(httparse::Status::Complete(taken)) => Ok((taken, request)),
         Ok(httparse::Status::Partial) => Ok((0, request)),
         Err(httparse::Error::Version) => {
-            let version_start = window
-                .iter()
-                .enumerate()
-                .filter(|(_, byte)| **byte == b' ')
-                .nth(1);
+            let version_start = window.iter().enumerate().filter(|(_, byte)| **byte == b' ').nth(1);
             let version = version_start.map_or(&[][..], |(space, _)| &window[space + 1..]);
             version_error(version, Error::RequestLine).map(|()| (0, request))
         }
@@ -104,19 +100,13 @@ pub(crate) struct Origin {
 impl Origin {
     /// `window` begins at `start` of the caller's buffer.
     pub(crate) fn new(window: &[u8], start: u32) -> Self {
-        Self {
-            address: window.as_ptr() as usize,
-            start,
-        }
+        Self { address: window.as_ptr() as usize, start }
     }
 
     #[inline]
     pub(crate) fn span(self, part: &[u8]) -> Span {
         let start = self.start + (part.as_ptr() as usize - self.address) as u32;
-        Span {
-            start,
-            end: start + part.len() as u32,
-        }
+        Span { start, end: start + part.len() as u32 }
     }
 
     /// The spans of a field, and whether the line before it ends with CR LF: httparse takes LF
@@ -126,12 +116,6 @@ impl Origin {
         let name = self.span(token.name.as_bytes());
         let at = (name.start - self.start) as usize;
         let line_ended = at > 1 && window[at - 2] == b'\r';
-        (
-            Field {
-                name,
-                value: self.span(token.value),
-            },
-            line_ended,
-        )
+        (Field { name, value: self.span(token.value) }, line_ended)
     }
 }

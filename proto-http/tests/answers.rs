@@ -8,11 +8,7 @@ use proto_http::{Answer, AnswerBody, Ask, Client, Error, Limits, Next, Server, i
 
 const ANSWERS: &str = include_str!("data/answers.txt");
 const DATE: [u8; 29] = *b"Thu, 01 Jan 1970 00:00:00 GMT";
-const OK: Answer<'_> = Answer {
-    status: 200,
-    fields: &[],
-    body: AnswerBody::None,
-};
+const OK: Answer<'_> = Answer { status: 200, fields: &[], body: AnswerBody::None };
 
 #[test]
 fn answers() {
@@ -25,10 +21,7 @@ fn answers() {
         let _ = server.head(&vector.bytes);
         let out = respond(&mut server, answer);
         let expected: Vec<u8> = lines.iter().flat_map(|line| unescape(line)).collect();
-        let (out, expected) = (
-            out.escape_ascii().to_string(),
-            expected.escape_ascii().to_string(),
-        );
+        let (out, expected) = (out.escape_ascii().to_string(), expected.escape_ascii().to_string());
         assert_eq!(out, expected, "{}", vector.name);
         assert_eq!(format!("{:?}", server.next()), *next, "{}", vector.name);
     }
@@ -37,10 +30,7 @@ fn answers() {
 /// Answers as a vector says: `status kind pieces`.
 fn respond(server: &mut Server, answer: &str) -> Vec<u8> {
     let mut words = answer.splitn(3, ' ');
-    let status = words
-        .next()
-        .and_then(|word| word.parse().ok())
-        .expect("a status comes first");
+    let status = words.next().and_then(|word| word.parse().ok()).expect("a status comes first");
     let kind = words.next().expect("a kind comes second");
     let text = words.next().unwrap_or_default();
     let (fields, body): (&[(&str, &[u8])], _) = match kind {
@@ -48,10 +38,9 @@ fn respond(server: &mut Server, answer: &str) -> Vec<u8> {
         "bytes" => (&[], AnswerBody::Bytes(text.as_bytes())),
         "exact5" => (&[], AnswerBody::Exact(5)),
         "chunked" => (&[], AnswerBody::Chunked),
-        "dated" => (
-            &[("date", b"Sun, 06 Nov 1994 08:49:37 GMT")],
-            AnswerBody::Bytes(text.as_bytes()),
-        ),
+        "dated" => {
+            (&[("date", b"Sun, 06 Nov 1994 08:49:37 GMT")], AnswerBody::Bytes(text.as_bytes()))
+        }
         "fields" => (
             &[
                 ("Location", b"/a\r\nSet-Cookie: b"),
@@ -65,18 +54,9 @@ fn respond(server: &mut Server, answer: &str) -> Vec<u8> {
         other => panic!("no such kind: {other}"),
     };
     let mut out = Vec::new();
-    server.respond(
-        &mut out,
-        &imf_fixdate(0),
-        &Answer {
-            status,
-            fields,
-            body,
-        },
-    );
+    server.respond(&mut out, &imf_fixdate(0), &Answer { status, fields, body });
     if matches!(body, AnswerBody::Exact(_) | AnswerBody::Chunked) {
-        text.split('|')
-            .for_each(|piece| server.respond_piece(&mut out, piece.as_bytes()));
+        text.split('|').for_each(|piece| server.respond_piece(&mut out, piece.as_bytes()));
         server.respond_end(&mut out);
     }
     out
@@ -88,10 +68,7 @@ fn continue_is_written_once_and_only_to_who_waits() {
     let mut server = Server::new(Limits::default());
     let mut out = Vec::new();
     assert!(!server.continue_100(&mut out), "nobody asked");
-    server
-        .head(head)
-        .expect("the head is good")
-        .expect("and complete");
+    server.head(head).expect("the head is good").expect("and complete");
     assert!(server.continue_100(&mut out));
     assert!(!server.continue_100(&mut out));
     assert_eq!(out, b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -99,10 +76,7 @@ fn continue_is_written_once_and_only_to_who_waits() {
     server.respond(&mut out, &DATE, &OK);
     assert_eq!(server.next(), Next::Continue);
 
-    server
-        .head(head)
-        .expect("the head is good")
-        .expect("and complete");
+    server.head(head).expect("the head is good").expect("and complete");
     server.body(b"h").expect("the body has begun");
     assert!(!server.continue_100(&mut out), "the client did not wait");
 }
@@ -112,10 +86,7 @@ fn an_unread_body_is_read_off_up_to_a_limit() {
     let head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     for (chunks, expected) in [(1, Next::Continue), (3, Next::Close)] {
         let mut server = Server::new(small_limits());
-        server
-            .head(head)
-            .expect("the head is good")
-            .expect("and complete");
+        server.head(head).expect("the head is good").expect("and complete");
         server.respond(&mut Vec::new(), &DATE, &OK);
         assert_eq!(server.next(), Next::Drain);
         let rest = [b"5\r\nhello\r\n".repeat(chunks), b"0\r\n\r\nGET".to_vec()].concat();
@@ -137,10 +108,7 @@ fn a_malformed_body_ends_the_connection_whenever_it_is_found() {
     let head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     for answered_first in [false, true] {
         let mut server = Server::new(Limits::default());
-        server
-            .head(head)
-            .expect("the head is good")
-            .expect("and complete");
+        server.head(head).expect("the head is good").expect("and complete");
         let mut out = Vec::new();
         if answered_first {
             server.respond(&mut out, &DATE, &OK);
@@ -153,11 +121,7 @@ fn a_malformed_body_ends_the_connection_whenever_it_is_found() {
             assert!(out.windows(17).any(|window| window == b"Connection: close"));
         }
         assert_eq!(server.next(), Next::Close);
-        assert_eq!(
-            server.head(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
-            Ok(None),
-            "closed"
-        );
+        assert_eq!(server.head(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"), Ok(None), "closed");
     }
 }
 
@@ -170,10 +134,7 @@ fn close_after_says_so_in_the_answer() {
         if before_head {
             server.close_after();
         }
-        server
-            .head(head)
-            .expect("the head is good")
-            .expect("and complete");
+        server.head(head).expect("the head is good").expect("and complete");
         server.close_after();
         server.respond(&mut out, &DATE, &OK);
         assert!(out.ends_with(b"\r\nConnection: close\r\n\r\n"));
@@ -189,17 +150,11 @@ fn close_after_says_so_in_the_answer() {
 fn the_head_can_be_read_while_it_is_answered() {
     let head = b"GET /a HTTP/1.1\r\nHost: a\r\nX-Y: z\r\n\r\n";
     let mut server = Server::new(Limits::default());
-    server
-        .head(head)
-        .expect("the head is good")
-        .expect("and complete");
+    server.head(head).expect("the head is good").expect("and complete");
     let (request, responder) = server.parts();
     let value = request.field(head, "x-y").expect("the field is there");
     let mut out = Vec::new();
-    let answer = Answer {
-        body: AnswerBody::Bytes(value),
-        ..OK
-    };
+    let answer = Answer { body: AnswerBody::Bytes(value), ..OK };
     responder.respond(&mut out, &DATE, &answer);
     assert!(out.ends_with(b"\r\n\r\nz"));
     assert_eq!(request.require_length().map_err(Error::status), Err(411));
@@ -208,11 +163,7 @@ fn the_head_can_be_read_while_it_is_answered() {
 #[test]
 fn requests() {
     let table: &[(&str, AnswerBody<'_>, &str)] = &[
-        (
-            "GET",
-            AnswerBody::None,
-            "GET /a HTTP/1.1\r\nHost: b\r\nX: y\r\n\r\n",
-        ),
+        ("GET", AnswerBody::None, "GET /a HTTP/1.1\r\nHost: b\r\nX: y\r\n\r\n"),
         (
             "POST",
             AnswerBody::None,
@@ -239,13 +190,7 @@ fn requests() {
         let mut client = Client::new(Limits::default());
         let mut out = Vec::new();
         let fields: &[(&str, &[u8])] = &[("X", b"y"), ("Connection", b"close")];
-        let ask = Ask {
-            method,
-            target: b"/a",
-            host: b"b",
-            fields,
-            body: *body,
-        };
+        let ask = Ask { method, target: b"/a", host: b"b", fields, body: *body };
         client.request(&mut out, &ask);
         client.request_piece(&mut out, b"hi");
         client.request_end(&mut out);
@@ -257,25 +202,13 @@ fn requests() {
 fn a_request_cut_short_spends_the_connection() {
     let mut client = Client::new(Limits::default());
     let body = AnswerBody::Exact(5);
-    let ask = Ask {
-        method: "PUT",
-        target: b"/",
-        host: b"a",
-        fields: &[],
-        body,
-    };
+    let ask = Ask { method: "PUT", target: b"/", host: b"a", fields: &[], body };
     let mut out = Vec::new();
     client.request(&mut out, &ask);
     client.request_piece(&mut out, b"he");
     let early = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n";
-    client
-        .head(early)
-        .expect("the head is good")
-        .expect("and complete");
-    assert!(
-        client.body_done() && !client.reusable(),
-        "the request is not complete"
-    );
+    client.head(early).expect("the head is good").expect("and complete");
+    assert!(client.body_done() && !client.reusable(), "the request is not complete");
     client.request_end(&mut out);
     assert!(!client.reusable(), "and never will be");
 }

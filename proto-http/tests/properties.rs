@@ -74,16 +74,10 @@ fn parts(parts: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
 
 /// Cuts bytes at the given places, which may lie anywhere.
 fn cut<'b>(bytes: &'b [u8], places: &[prop::sample::Index]) -> Vec<&'b [u8]> {
-    let mut places: Vec<usize> = places
-        .iter()
-        .map(|place| place.index(bytes.len() + 1))
-        .collect();
+    let mut places: Vec<usize> = places.iter().map(|place| place.index(bytes.len() + 1)).collect();
     places.extend([0, bytes.len()]);
     places.sort_unstable();
-    places
-        .windows(2)
-        .map(|pair| &bytes[pair[0]..pair[1]])
-        .collect()
+    places.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect()
 }
 
 fn places() -> impl Strategy<Value = Vec<prop::sample::Index>> {
@@ -95,30 +89,20 @@ const END: &[u8] = b"\r\n\r\n";
 
 fn serve(pieces: &[&[u8]]) -> Vec<String> {
     let mut run = ServerRun::new(small_limits());
-    pieces
-        .iter()
-        .chain([&END])
-        .for_each(|piece| run.feed(piece));
+    pieces.iter().chain([&END]).for_each(|piece| run.feed(piece));
     run.lines
 }
 
 fn receive(pieces: &[&[u8]], method: Method) -> Vec<String> {
     let mut run = ClientRun::new(small_limits(), method);
-    pieces
-        .iter()
-        .chain([&END])
-        .for_each(|piece| run.feed(piece));
+    pieces.iter().chain([&END]).for_each(|piece| run.feed(piece));
     run.eof();
     run.lines
 }
 
 fn cases(cases: u32) -> ProptestConfig {
     // A failing case becomes a vector, in sight, rather than a seed.
-    ProptestConfig {
-        cases,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 proptest! {
@@ -210,24 +194,16 @@ fn exchange() -> impl Strategy<Value = Exchange> {
     let methods = &["GET", "HEAD", "POST", "PUT", "DELETE", "BREW"][..];
     let statuses = &[200, 201, 204, 304, 404, 500][..];
     let value = "[!-~]([ !-~]{0,20}[!-~])?";
-    (
-        select(methods),
-        sent(),
-        select(statuses),
-        sent(),
-        value,
-        any::<bool>(),
+    (select(methods), sent(), select(statuses), sent(), value, any::<bool>()).prop_map(
+        |(method, request, status, response, value, hasty)| Exchange {
+            method,
+            request,
+            status,
+            response,
+            value,
+            hasty,
+        },
     )
-        .prop_map(
-            |(method, request, status, response, value, hasty)| Exchange {
-                method,
-                request,
-                status,
-                response,
-                value,
-                hasty,
-            },
-        )
 }
 
 /// Both halves, joined by two buffers.
@@ -243,34 +219,18 @@ impl Pair {
     fn ask(&mut self, exchange: &Exchange) {
         let fields: &[(&str, &[u8])] = &[("X-Value", exchange.value.as_bytes())];
         let (method, body) = (exchange.method, exchange.request.body());
-        let ask = Ask {
-            method,
-            target: b"/p?q",
-            host: b"a:1",
-            fields,
-            body,
-        };
+        let ask = Ask { method, target: b"/p?q", host: b"a:1", fields, body };
         self.client.request(&mut self.to_server, &ask);
         for piece in exchange.request.pieces() {
             self.client.request_piece(&mut self.to_server, piece);
         }
         self.client.request_end(&mut self.to_server);
 
-        let taken = self
-            .server
-            .head(&self.to_server)
-            .expect("good")
-            .expect("complete");
+        let taken = self.server.head(&self.to_server).expect("good").expect("complete");
         let (request, bytes) = (self.server.request(), &self.to_server[..]);
         assert_eq!(request.method_name.of(bytes), method.as_bytes());
-        assert_eq!(
-            (request.path(bytes), request.query(bytes)),
-            (&b"/p"[..], Some(&b"q"[..]))
-        );
-        assert_eq!(
-            request.field(bytes, "x-value"),
-            Some(exchange.value.as_bytes())
-        );
+        assert_eq!((request.path(bytes), request.query(bytes)), (&b"/p"[..], Some(&b"q"[..])));
+        assert_eq!(request.field(bytes, "x-value"), Some(exchange.value.as_bytes()));
         assert_eq!(request.field(bytes, "host"), Some(&b"a:1"[..]));
         self.to_server.drain(..taken);
     }
@@ -288,13 +248,8 @@ impl Pair {
 
     fn answer(&mut self, exchange: &Exchange) -> Next {
         let fields: &[(&str, &[u8])] = &[("X-Value", exchange.value.as_bytes())];
-        let answer = Answer {
-            status: exchange.status,
-            fields,
-            body: exchange.response.body(),
-        };
-        self.server
-            .respond(&mut self.to_client, &imf_fixdate(0), &answer);
+        let answer = Answer { status: exchange.status, fields, body: exchange.response.body() };
+        self.server.respond(&mut self.to_client, &imf_fixdate(0), &answer);
         for piece in exchange.response.pieces() {
             self.server.respond_piece(&mut self.to_client, piece);
         }
@@ -303,17 +258,10 @@ impl Pair {
     }
 
     fn read_response(&mut self, exchange: &Exchange) -> Vec<u8> {
-        let taken = self
-            .client
-            .head(&self.to_client)
-            .expect("good")
-            .expect("complete");
+        let taken = self.client.head(&self.to_client).expect("good").expect("complete");
         let (response, bytes) = (self.client.response(), &self.to_client[..]);
         assert_eq!(response.status, exchange.status);
-        assert_eq!(
-            response.field(bytes, "x-value"),
-            Some(exchange.value.as_bytes())
-        );
+        assert_eq!(response.field(bytes, "x-value"), Some(exchange.value.as_bytes()));
         assert!(response.length != BodyLength::UntilClose);
         self.to_client.drain(..taken);
         let mut body = Vec::new();

@@ -21,12 +21,7 @@ fn requests() {
             let mut run = ServerRun::new(small_limits());
             cut.iter().for_each(|part| run.feed(part));
             let lengths: Vec<_> = cut.iter().map(|part| part.len()).collect();
-            assert_eq!(
-                run.lines,
-                expected(&vector),
-                "{}, cut {lengths:?}",
-                vector.name
-            );
+            assert_eq!(run.lines, expected(&vector), "{}, cut {lengths:?}", vector.name);
         }
     }
 }
@@ -34,21 +29,13 @@ fn requests() {
 #[test]
 fn responses() {
     for vector in vectors(RESPONSES) {
-        let (method, _) = vector
-            .name
-            .split_once(": ")
-            .expect("a response has a method");
+        let (method, _) = vector.name.split_once(": ").expect("a response has a method");
         for cut in cuts(&vector.bytes) {
             let mut run = ClientRun::new(small_limits(), Method::from_bytes(method.as_bytes()));
             cut.iter().for_each(|part| run.feed(part));
             run.eof();
             let lengths: Vec<_> = cut.iter().map(|part| part.len()).collect();
-            assert_eq!(
-                run.lines,
-                expected(&vector),
-                "{}, cut {lengths:?}",
-                vector.name
-            );
+            assert_eq!(run.lines, expected(&vector), "{}, cut {lengths:?}", vector.name);
         }
     }
 }
@@ -56,11 +43,7 @@ fn responses() {
 /// No error is without a vector that provokes it, and no status without an error.
 #[test]
 fn every_error_has_a_vector() {
-    let lines = |file| {
-        vectors(file)
-            .into_iter()
-            .flat_map(|vector| expected(&vector).to_vec())
-    };
+    let lines = |file| vectors(file).into_iter().flat_map(|vector| expected(&vector).to_vec());
     let errors: BTreeSet<String> = lines(REQUESTS)
         .chain(lines(RESPONSES))
         .filter_map(|line| Some(line.strip_prefix("error ")?.rsplit(' ').next()?.to_owned()))

@@ -29,11 +29,7 @@ fn main() {
         "epoll" => DriverChoice::Epoll,
         _ => DriverChoice::RequireIoUring,
     };
-    let wait = if wait == "spin" {
-        Wait::Spin
-    } else {
-        Wait::Sleep
-    };
+    let wait = if wait == "spin" { Wait::Spin } else { Wait::Sleep };
     let name = ServerName::try_from("localhost").unwrap();
     let dial = Dial {
         addr: (Ipv4Addr::LOCALHOST, port.parse().unwrap()).into(),
@@ -84,12 +80,8 @@ fn drive(event_loop: &mut EventLoop, wait: Wait, length: Duration) -> u64 {
 fn answer_length(bytes: &[u8]) -> Option<usize> {
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let name = b"content-length:";
-    let at = bytes[..head]
-        .windows(name.len())
-        .position(|w| w.eq_ignore_ascii_case(name))?;
-    let digits = bytes[at + name.len()..]
-        .iter()
-        .skip_while(|byte| **byte == b' ');
+    let at = bytes[..head].windows(name.len()).position(|w| w.eq_ignore_ascii_case(name))?;
+    let digits = bytes[at + name.len()..].iter().skip_while(|byte| **byte == b' ');
     let digits = digits.take_while(|byte| byte.is_ascii_digit());
     let body = digits.fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0'));
     (bytes.len() >= head + body).then_some(head + body)
@@ -146,9 +138,6 @@ impl ServerCertVerifier for Unchecked {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![
-            SignatureScheme::ECDSA_NISTP256_SHA256,
-            SignatureScheme::RSA_PSS_SHA256,
-        ]
+        vec![SignatureScheme::ECDSA_NISTP256_SHA256, SignatureScheme::RSA_PSS_SHA256]
     }
 }

@@ -40,10 +40,7 @@ impl Response {
     /// The value of the first field of this name, in any case.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&[u8]> {
-        let found = self
-            .fields
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name));
+        let found = self.fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_slice())
     }
 }
@@ -63,9 +60,7 @@ pub fn request(
     deadline: Duration,
     body_max: usize,
 ) -> Result<Response, Error> {
-    let clock = Clock {
-        end: Instant::now() + deadline,
-    };
+    let clock = Clock { end: Instant::now() + deadline };
     let pump = match (url.is_tls(), tls) {
         (true, None) => return Err(Error::NoTls),
         (true, Some(config)) => {
@@ -75,19 +70,10 @@ pub fn request(
         (false, _) => None,
     };
     let stream = connect(&resolve(url, clock)?, clock)?;
-    let mut wire = Wire {
-        stream,
-        pump,
-        clock,
-        plain: Vec::new(),
-        cipher: Vec::new(),
-    };
+    let mut wire = Wire { stream, pump, clock, plain: Vec::new(), cipher: Vec::new() };
     wire.handshake()?;
 
-    let limits = Limits {
-        body_bytes_max: body_max as u64,
-        ..Limits::default()
-    };
+    let limits = Limits { body_bytes_max: body_max as u64, ..Limits::default() };
     let mut client = Client::new(limits);
     let host = url.host_field();
     let mut out = Vec::new();
@@ -99,11 +85,7 @@ pub fn request(
             target: url.target.as_bytes(),
             host: host.as_bytes(),
             fields,
-            body: if bodiless {
-                AnswerBody::None
-            } else {
-                AnswerBody::Bytes(body)
-            },
+            body: if bodiless { AnswerBody::None } else { AnswerBody::Bytes(body) },
         },
     );
     wire.send(&out)?;
@@ -154,11 +136,7 @@ fn receive(wire: &mut Wire, client: &mut Client) -> Result<Response, Error> {
             client.eof().map_err(|_| Error::Closed)?;
             // RFC 9112 section 9.8: without close_notify the end may be a stranger's doing.
             let whole = wire.pump.as_ref().is_none_or(Pump::peer_closed);
-            return if until_close && whole {
-                Ok(response)
-            } else {
-                Err(Error::Closed)
-            };
+            return if until_close && whole { Ok(response) } else { Err(Error::Closed) };
         }
     }
 }
@@ -180,11 +158,7 @@ impl Clock {
     /// What is left; an error once it is nothing.
     fn left(self, doing: &'static str) -> Result<Duration, Error> {
         let left = self.end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            Err(Error::Timeout(doing))
-        } else {
-            Ok(left)
-        }
+        if left.is_zero() { Err(Error::Timeout(doing)) } else { Ok(left) }
     }
 }
 
@@ -197,17 +171,13 @@ fn resolve(url: &Url, clock: Clock) -> Result<Vec<SocketAddr>, Error> {
     }
     let (found, answer) = mpsc::channel();
     let question = url.clone();
-    let started = thread::Builder::new()
-        .name("resolve".to_owned())
-        .spawn(move || {
-            // The asker may have given up.
-            let _ = found.send(question.resolve());
-        });
+    let started = thread::Builder::new().name("resolve".to_owned()).spawn(move || {
+        // The asker may have given up.
+        let _ = found.send(question.resolve());
+    });
     started.map_err(|error| Error::Io(error.kind()))?;
     let answer = answer.recv_timeout(clock.left(DOING)?);
-    answer
-        .map_err(|_| Error::Timeout(DOING))?
-        .map_err(Error::Url)
+    answer.map_err(|_| Error::Timeout(DOING))?.map_err(Error::Url)
 }
 
 /// Tries each address with an equal share of the time that is left, so that one which swallows
@@ -219,9 +189,7 @@ fn connect(addresses: &[SocketAddr], clock: Clock) -> Result<TcpStream, Error> {
         let share = clock.left(DOING)? / (addresses.len() - tried) as u32;
         match TcpStream::connect_timeout(address, share) {
             Ok(stream) => {
-                stream
-                    .set_nodelay(true)
-                    .map_err(|error| Error::Io(error.kind()))?;
+                stream.set_nodelay(true).map_err(|error| Error::Io(error.kind()))?;
                 return Ok(stream);
             }
             Err(error) => {

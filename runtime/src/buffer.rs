@@ -31,10 +31,7 @@ pub(crate) struct Buffers {
 impl Buffers {
     /// An empty pool, which counts what it has to allocate.
     pub(crate) fn new(stats: StatsRef) -> Buffers {
-        Buffers {
-            spare: RefCell::default(),
-            stats,
-        }
+        Buffers { spare: RefCell::default(), stats }
     }
 
     /// An empty buffer with room for [`BUFFER_BYTES`] at least.
@@ -70,10 +67,7 @@ mod tests {
     use crate::stats::CoreStats;
 
     fn pool() -> Buffers {
-        Buffers::new(StatsRef {
-            all: Arc::new([CoreStats::default()]),
-            index: 0,
-        })
+        Buffers::new(StatsRef { all: Arc::new([CoreStats::default()]), index: 0 })
     }
 
     #[test]

@@ -84,9 +84,7 @@ impl Upstream {
     /// Nothing is connected before the first call.
     #[must_use]
     pub fn new(core: &Core, config: UpstreamConfig) -> Upstream {
-        Upstream {
-            pool: Pool::new(core, config),
-        }
+        Upstream { pool: Pool::new(core, config) }
     }
 
     /// Sends a whole request (`ask.body` is `None` or `Bytes`) and waits for the response's
@@ -150,9 +148,7 @@ impl Upstream {
 
 impl fmt::Debug for Upstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upstream")
-            .field("addrs", &self.pool.config.addrs)
-            .finish_non_exhaustive()
+        f.debug_struct("Upstream").field("addrs", &self.pool.config.addrs).finish_non_exhaustive()
     }
 }
 
@@ -324,10 +320,7 @@ impl Call {
 
     /// Whether the failed request can be sent again without harm.
     fn may_be_repeated(&self, method: &str) -> bool {
-        let idempotent = matches!(
-            method,
-            "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE"
-        );
+        let idempotent = matches!(method, "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE");
         let stream = &self.link().stream;
         let unsent = stream.written() == self.written_before;
         let unanswered = self.inbox.bytes.is_empty() && stream.watch().fired().is_none();
@@ -402,9 +395,7 @@ impl Drop for Call {
 
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call")
-            .field("responded", &self.responded)
-            .finish_non_exhaustive()
+        f.debug_struct("Call").field("responded", &self.responded).finish_non_exhaustive()
     }
 }
 

@@ -133,16 +133,8 @@ impl Core {
         driver: Driver,
         stats: &Arc<[CoreStats]>,
     ) -> Core {
-        let stats = StatsRef {
-            all: stats.clone(),
-            index,
-        };
-        Core {
-            index,
-            cpu,
-            driver,
-            local: Rc::new(Local::new(stats)),
-        }
+        let stats = StatsRef { all: stats.clone(), index };
+        Core { index, cpu, driver, local: Rc::new(Local::new(stats)) }
     }
 
     /// This core's counters.
@@ -256,9 +248,7 @@ pub(crate) struct Date {
 
 impl Date {
     fn read(now: Instant) -> Date {
-        let since_1970 = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let rest = Duration::from_nanos(1_000_000_000 - u64::from(since_1970.subsec_nanos()));
         Date {
             unix_s: since_1970.as_secs(),
@@ -377,36 +367,28 @@ impl std::error::Error for StartError {}
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            StartError::AddressInUse(addr) => write!(
-                f,
-                "{addr} is taken by another process; stop it or listen on another port"
-            ),
+            StartError::AddressInUse(addr) => {
+                write!(f, "{addr} is taken by another process; stop it or listen on another port")
+            }
             StartError::Bind(addr, error) => write!(f, "cannot listen on {addr}: {error}"),
             StartError::Affinity(error) => {
-                write!(
-                    f,
-                    "the kernel does not tell which processors may be used: {error}"
-                )
+                write!(f, "the kernel does not tell which processors may be used: {error}")
             }
             StartError::CoreNotAllowed { cpu, allowed } => write!(
                 f,
                 "processor {cpu} is not one this process may use; choose from {allowed:?}"
             ),
             StartError::Workers(workers) => {
-                write!(
-                    f,
-                    "{workers} workers cannot be had; give 1 to {WORKERS_MAX}"
-                )
+                write!(f, "{workers} workers cannot be had; give 1 to {WORKERS_MAX}")
             }
             StartError::IoUring(error) => write!(
                 f,
                 "io_uring is required and cannot be used: {error}; it needs Linux 6.0, \
                  sysctl kernel.io_uring_disabled=0, and a container that does not block it"
             ),
-            StartError::Epoll(error) => write!(
-                f,
-                "no event queue can be had: {error}; raise the limit of open files"
-            ),
+            StartError::Epoll(error) => {
+                write!(f, "no event queue can be had: {error}; raise the limit of open files")
+            }
             StartError::Thread(error) => write!(f, "cannot start a worker thread: {error}"),
         }
     }

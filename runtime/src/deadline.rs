@@ -191,10 +191,7 @@ impl Deadlines {
             self.note(Instant::now());
             monoio::spawn(sweep_while_watched(self.clone()));
         }
-        Watch {
-            slot,
-            registry: self.clone(),
-        }
+        Watch { slot, registry: self.clone() }
     }
 
     /// Shuts every socket whose time is up.
@@ -214,15 +211,13 @@ impl Deadlines {
         if self.trim.replace(called_back >= TRIM_AFTER) {
             sys::trim_heap();
         }
-        self.keepers
-            .borrow_mut()
-            .retain(|keeper| match keeper.upgrade() {
-                Some(keeper) => {
-                    keeper.sweep(now_ms);
-                    true
-                }
-                None => false,
-            });
+        self.keepers.borrow_mut().retain(|keeper| match keeper.upgrade() {
+            Some(keeper) => {
+                keeper.sweep(now_ms);
+                true
+            }
+            None => false,
+        });
     }
 
     /// Lets every wait of this kind end in at most `grace_ms` from now.

@@ -31,10 +31,7 @@ impl<'a> Exchange<'a> {
     #[inline]
     #[must_use]
     pub fn request(&self) -> Request<'_> {
-        Request {
-            head: self.wire.http.request(),
-            bytes: self.wire.inbox.message(),
-        }
+        Request { head: self.wire.http.request(), bytes: self.wire.inbox.message() }
     }
 
     /// Waits for the whole body and keeps it, contiguous, for [`Exchange::parts`]; at most `max`
@@ -57,10 +54,7 @@ impl<'a> Exchange<'a> {
 
     pub(crate) fn parts_of(wire: &mut Wire) -> (Request<'_>, &[u8], Reply<'_>) {
         let (head, responder) = wire.http.parts();
-        let request = Request {
-            head,
-            bytes: wire.inbox.message(),
-        };
+        let request = Request { head, bytes: wire.inbox.message() };
         let reply = Reply {
             responder,
             out: &mut wire.out,
@@ -80,11 +74,7 @@ impl<'a> Exchange<'a> {
     /// As [`Exchange::body`]. What was streamed on from earlier pieces is then incomplete.
     pub async fn piece(&mut self) -> Result<Option<&[u8]>, BodyError> {
         let result = self.wire.piece().await;
-        if self.note(result)? {
-            Ok(Some(self.wire.inbox.body()))
-        } else {
-            Ok(None)
-        }
+        if self.note(result)? { Ok(Some(self.wire.inbox.body())) } else { Ok(None) }
     }
 
     /// The whole body, if it has arrived already, without any wait; `None` if some of it is
@@ -167,9 +157,7 @@ impl<'a> Exchange<'a> {
 
 impl fmt::Debug for Exchange<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exchange")
-            .field("method", &self.request().method())
-            .finish_non_exhaustive()
+        f.debug_struct("Exchange").field("method", &self.request().method()).finish_non_exhaustive()
     }
 }
 
@@ -261,9 +249,7 @@ impl<'a> Request<'a> {
 impl fmt::Debug for Request<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The target may carry secrets in its query; field values do.
-        f.debug_struct("Request")
-            .field("method", &self.method())
-            .finish_non_exhaustive()
+        f.debug_struct("Request").field("method", &self.method()).finish_non_exhaustive()
     }
 }
 
@@ -288,11 +274,7 @@ impl Reply<'_> {
     #[inline]
     pub fn send(self, status: u16, fields: &[(&str, &[u8])], body: &[u8]) {
         let body = AnswerBody::Bytes(body);
-        self.answer(&Answer {
-            status,
-            fields,
-            body,
-        });
+        self.answer(&Answer { status, fields, body });
     }
 
     /// An answer that is streamed, if `body` is `Exact` or `Chunked`: its head. Pieces follow by
@@ -301,11 +283,7 @@ impl Reply<'_> {
     /// # Panics
     /// When this request was answered already.
     pub fn head(self, status: u16, fields: &[(&str, &[u8])], body: AnswerBody<'_>) {
-        self.answer(&Answer {
-            status,
-            fields,
-            body,
-        });
+        self.answer(&Answer { status, fields, body });
     }
 
     /// The next bytes of a streamed answer.

@@ -67,10 +67,7 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     pub(crate) fn new(bytes: Vec<u8>) -> Inbox {
-        Inbox {
-            bytes,
-            ..Inbox::default()
-        }
+        Inbox { bytes, ..Inbox::default() }
     }
 
     /// What has not been decoded yet, from the head of the message on.
@@ -193,16 +190,10 @@ mod tests {
         fn body(&mut self, input: &[u8]) -> Result<Body, Error> {
             let framing = input.iter().take_while(|&&byte| byte == b'-').count();
             let letters = input[framing..].iter();
-            let letters = letters
-                .take_while(|byte| byte.is_ascii_alphabetic())
-                .count();
+            let letters = letters.take_while(|byte| byte.is_ascii_alphabetic()).count();
             let end = framing + letters;
             self.0 = input.get(end) == Some(&b'.');
-            Ok(Body {
-                consumed: end + usize::from(self.0),
-                data: framing..end,
-                done: self.0,
-            })
+            Ok(Body { consumed: end + usize::from(self.0), data: framing..end, done: self.0 })
         }
 
         fn body_done(&self) -> bool {

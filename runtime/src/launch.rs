@@ -41,9 +41,7 @@ pub fn launch<S: Service, A: Service>(
     if let Some(endpoint) = admin {
         let (mut sockets, addr) = listener::listen(endpoint.addr, 1)?;
         admin_addr = Some(addr);
-        admin_share = sockets
-            .pop()
-            .map(|socket| (Share::new(endpoint, socket), make_admin));
+        admin_share = sockets.pop().map(|socket| (Share::new(endpoint, socket), make_admin));
     }
     let stats: Arc<[CoreStats]> = (0..workers).map(|_| CoreStats::default()).collect();
     let make = Arc::new(make);
@@ -62,10 +60,8 @@ pub fn launch<S: Service, A: Service>(
             control: control_of_core,
             ready: ready.clone(),
         };
-        let share = Share {
-            open_everywhere: open_everywhere.clone(),
-            ..Share::new(main.clone(), socket)
-        };
+        let share =
+            Share { open_everywhere: open_everywhere.clone(), ..Share::new(main.clone(), socket) };
         let make = make.clone();
         let admin = admin_share.take();
         let body = move || worker.run(share, move |core| make(core), admin);
@@ -78,14 +74,7 @@ pub fn launch<S: Service, A: Service>(
         let gone = |_| StartError::Thread(io::ErrorKind::BrokenPipe.into());
         driver = weaker(driver, started.recv().map_err(gone)??);
     }
-    Ok(Running {
-        addr,
-        admin: admin_addr,
-        driver,
-        stats,
-        controls,
-        threads,
-    })
+    Ok(Running { addr, admin: admin_addr, driver, stats, controls, threads })
 }
 
 /// What a result must say if the cores differ.
@@ -107,11 +96,7 @@ struct Share {
 
 impl Share {
     fn new(endpoint: Endpoint, socket: TcpListener) -> Share {
-        Share {
-            endpoint,
-            socket,
-            open_everywhere: Arc::default(),
-        }
+        Share { endpoint, socket, open_everywhere: Arc::default() }
     }
 
     fn open<S: Service>(self, service: S, core: &Core, stats: StatsRef) -> Opened<S> {
@@ -172,10 +157,7 @@ impl Worker {
             let main = main.open(make(&core), &core, core.local.stats.clone());
             let admin = admin.map(|(share, make)| {
                 // Scrapes and probes are not traffic: they are counted where nobody looks.
-                let apart = StatsRef {
-                    all: Arc::from([CoreStats::default()]),
-                    index: 0,
-                };
+                let apart = StatsRef { all: Arc::from([CoreStats::default()]), index: 0 };
                 share.open(make(&core), &core, apart)
             });
             let _ = self.ready.send(Ok(driver));

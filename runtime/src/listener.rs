@@ -79,11 +79,7 @@ pub(crate) struct Listener {
 
 impl Listener {
     pub(crate) fn new(socket: TcpListener) -> Rc<Listener> {
-        Rc::new(Listener {
-            socket,
-            closed: Cell::new(false),
-            stopped: Cell::new(false),
-        })
+        Rc::new(Listener { socket, closed: Cell::new(false), stopped: Cell::new(false) })
     }
 
     /// Accepts until [`Listener::close`].

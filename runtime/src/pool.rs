@@ -53,10 +53,7 @@ impl Place {
         pool.open.set(open + 1);
         let stats = pool.core.local.stats.clone();
         stats.upstream_open.add(1);
-        Ok(Place {
-            open: pool.open.clone(),
-            stats,
-        })
+        Ok(Place { open: pool.open.clone(), stats })
     }
 }
 
@@ -70,12 +67,7 @@ impl Drop for Place {
 impl Pool {
     pub(crate) fn new(core: &Core, config: UpstreamConfig) -> Rc<Pool> {
         let deadlines = &core.local.deadlines;
-        deadlines.expect(
-            config
-                .response_ms
-                .min(config.idle_ms)
-                .min(config.connect_ms),
-        );
+        deadlines.expect(config.response_ms.min(config.idle_ms).min(config.connect_ms));
         let pool = Rc::new(Pool {
             core: core.clone(),
             config,

@@ -21,10 +21,7 @@ compile_error!("tollgate needs Linux: it stands on epoll, io_uring and the accou
 /// # Errors
 /// When the kernel refuses to tell or to change it.
 pub fn raise_file_limit() -> io::Result<u64> {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the pointer is to one live limit, which the kernel fills.
     if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
         return Err(io::Error::last_os_error());
@@ -80,9 +77,7 @@ impl Signal {
     }
 
     fn from_number(number: usize) -> Option<Signal> {
-        [Signal::Interrupt, Signal::Terminate]
-            .into_iter()
-            .find(|s| s.number() as usize == number)
+        [Signal::Interrupt, Signal::Terminate].into_iter().find(|s| s.number() as usize == number)
     }
 }
 
@@ -145,9 +140,7 @@ impl Shutdown {
     /// A handle to ask [`Shutdown::received`] of on other threads, at the price of one load.
     #[must_use]
     pub fn watch(&self) -> ShutdownWatch {
-        ShutdownWatch {
-            first: Arc::clone(&self.first),
-        }
+        ShutdownWatch { first: Arc::clone(&self.first) }
     }
 }
 

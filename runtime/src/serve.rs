@@ -46,11 +46,7 @@ impl Endpoint {
     /// An endpoint with the default limits.
     #[must_use]
     pub fn new(addr: SocketAddr, tls: Option<Arc<ServerConfig>>) -> Endpoint {
-        Endpoint {
-            addr,
-            tls,
-            limits: ServerLimits::default(),
-        }
+        Endpoint { addr, tls, limits: ServerLimits::default() }
     }
 }
 
@@ -105,11 +101,7 @@ impl ServerLimits {
 
     /// How long to wait for a next request now.
     pub(crate) fn idle_now(&self, local: &Local) -> u64 {
-        if local.draining.get() {
-            self.idle_ms.min(DRAIN_IDLE_MS)
-        } else {
-            self.idle_ms
-        }
+        if local.draining.get() { self.idle_ms.min(DRAIN_GRACE_MS) } else { self.idle_ms }
     }
 
     /// How long to wait for a handshake now.
@@ -203,10 +195,7 @@ async fn attend<S: Service>(guest: Guest<S>, mut idle: Idle) {
     if door.tls.is_some() && !Box::pin(greet(door, &mut idle.stream, &mut early)).await {
         return;
     }
-    let mut session = door.service.open(&Peer {
-        addr: idle.peer,
-        tls: idle.stream.facts(),
-    });
+    let mut session = door.service.open(&Peer { addr: idle.peer, tls: idle.stream.facts() });
     loop {
         if early.is_empty() {
             let limit_ms = door.limits.idle_now(&door.core.local);

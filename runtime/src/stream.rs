@@ -323,19 +323,14 @@ impl Stream {
 
     /// Writes all of `bytes` under a deadline.
     async fn drain(&mut self, bytes: &mut Vec<u8>, limit_ms: u64) -> Result<(), StreamError> {
-        let sent = if self.local.prompt.get() {
-            self.send_now(bytes)?
-        } else {
-            0
-        };
+        let sent = if self.local.prompt.get() { self.send_now(bytes)? } else { 0 };
         if sent == bytes.len() {
             bytes.clear();
             return Ok(());
         }
         let start_ms = self.watch.now_ms();
         let length = bytes.len() as u64;
-        self.watch
-            .set_after(Kind::Write, start_ms, limit_ms, length);
+        self.watch.set_after(Kind::Write, start_ms, limit_ms, length);
         let result = self.drain_rest(bytes, sent).await;
         self.watch.clear();
         result
@@ -446,11 +441,7 @@ impl fmt::Display for StreamError {
         match self {
             StreamError::Closed => f.write_str("the peer closed the connection"),
             StreamError::Deadline(kind) => {
-                write!(
-                    f,
-                    "the connection was shut by its {} deadline",
-                    kind.as_str()
-                )
+                write!(f, "the connection was shut by its {} deadline", kind.as_str())
             }
             StreamError::Tls(error) => error.fmt(f),
             StreamError::Io(error) => write!(f, "the connection broke: {error}"),

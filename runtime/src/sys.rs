@@ -65,9 +65,7 @@ pub(crate) fn allowed_cpus() -> io::Result<Vec<usize>> {
     }
     let bits = 8 * size_of::<libc::cpu_set_t>();
     // SAFETY: CPU_ISSET reads one bit of the set, and `cpu` is below the number of its bits.
-    Ok((0..bits)
-        .filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) })
-        .collect())
+    Ok((0..bits).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect())
 }
 
 /// Binds the calling thread to one processor.
@@ -84,11 +82,7 @@ pub(crate) fn pin_to(cpu: usize) -> io::Result<()> {
     unsafe { libc::CPU_SET(cpu, &mut set) };
     // SAFETY: the kernel only reads the set, whose size it is told.
     let result = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set) };
-    if result == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Asks the allocator to give unused pages back to the system.

@@ -167,9 +167,7 @@ impl Pump {
         Some(TlsFacts {
             version: version_name(self.connection.protocol_version()?),
             suite: suite_name(self.connection.negotiated_cipher_suite()?.suite()),
-            group: group
-                .and_then(|group| group.name().as_str())
-                .unwrap_or("none"),
+            group: group.and_then(|group| group.name().as_str()).unwrap_or("none"),
             handshake: match self.connection.handshake_kind()? {
                 HandshakeKind::Resumed => Handshake::Resumed,
                 HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest => Handshake::Full,
@@ -182,12 +180,7 @@ impl Pump {
 
     fn new(mut connection: Connection) -> Pump {
         connection.set_buffer_limit(Some(BUFFER_BYTES_MAX));
-        Pump {
-            connection,
-            peer_closed: false,
-            cipher_bytes_in: 0,
-            cipher_bytes_out: 0,
-        }
+        Pump { connection, peer_closed: false, cipher_bytes_in: 0, cipher_bytes_out: 0 }
     }
 
     fn drain(&mut self, plain: &mut Vec<u8>) {
@@ -208,9 +201,7 @@ const FULL: &str = "a TLS record or message is larger than the protocol allows";
 
 impl fmt::Debug for Pump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pump")
-            .field("facts", &self.facts())
-            .finish_non_exhaustive()
+        f.debug_struct("Pump").field("facts", &self.facts()).finish_non_exhaustive()
     }
 }
 

@@ -91,12 +91,7 @@ impl Url {
             query if query.starts_with('?') => format!("/{query}"),
             path => path.to_owned(),
         };
-        Ok(Url {
-            scheme,
-            host,
-            port,
-            target,
-        })
+        Ok(Url { scheme, host, port, target })
     }
 
     /// The same server, another path and query.
@@ -110,10 +105,7 @@ impl Url {
         if !target.starts_with('/') {
             return Err(UrlError::Target);
         }
-        Ok(Url {
-            target: target.to_owned(),
-            ..self.clone()
-        })
+        Ok(Url { target: target.to_owned(), ..self.clone() })
     }
 
     /// Whether TLS is spoken.
@@ -155,10 +147,7 @@ impl Url {
             reason: error.to_string(),
         };
         let mut addresses = Vec::new();
-        for address in (self.host.as_str(), self.port)
-            .to_socket_addrs()
-            .map_err(unknown)?
-        {
+        for address in (self.host.as_str(), self.port).to_socket_addrs().map_err(unknown)? {
             if !addresses.contains(&address) {
                 addresses.push(address);
             }
@@ -170,11 +159,7 @@ impl Url {
     }
 
     fn bracketed_host(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]", self.host)
-        } else {
-            self.host.clone()
-        }
+        if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }
     }
 }
 
@@ -182,9 +167,8 @@ impl Url {
 fn split_port(authority: &str) -> Result<(String, Option<&str>), UrlError> {
     if let Some(rest) = authority.strip_prefix('[') {
         let (literal, rest) = rest.split_once(']').ok_or(UrlError::Bracket)?;
-        let address: Ipv6Addr = literal
-            .parse()
-            .map_err(|_| UrlError::Host(format!("[{literal}]")))?;
+        let address: Ipv6Addr =
+            literal.parse().map_err(|_| UrlError::Host(format!("[{literal}]")))?;
         return match rest.strip_prefix(':') {
             None if rest.is_empty() => Ok((address.to_string(), None)),
             Some(port) => Ok((address.to_string(), Some(port))),
@@ -202,9 +186,7 @@ fn split_port(authority: &str) -> Result<(String, Option<&str>), UrlError> {
 
 fn check_name(host: &str) -> Result<(), UrlError> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    let numeric = host
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let numeric = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     match host {
         "" => Err(UrlError::NoHost),
         _ if host.len() > HOST_BYTES_MAX || !host.bytes().all(allowed) => {
@@ -232,13 +214,7 @@ impl FromStr for Url {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}://{}{}",
-            self.scheme.as_str(),
-            self.host_field(),
-            self.target
-        )
+        write!(f, "{}://{}{}", self.scheme.as_str(), self.host_field(), self.target)
     }
 }
 
@@ -285,10 +261,7 @@ impl fmt::Display for UrlError {
             }
             UrlError::NoScheme => write!(f, "the URL must begin with http:// or https://"),
             UrlError::Scheme(scheme) => {
-                write!(
-                    f,
-                    "the URL scheme {scheme:?} is not supported; use http or https"
-                )
+                write!(f, "the URL scheme {scheme:?} is not supported; use http or https")
             }
             UrlError::Userinfo => write!(
                 f,
@@ -298,18 +271,12 @@ impl fmt::Display for UrlError {
             UrlError::NoHost => write!(f, "the URL names no host"),
             UrlError::Host(host) => write!(f, "{host:?} is neither a host name nor an address"),
             UrlError::Bracket => {
-                write!(
-                    f,
-                    "an IPv6 address in a URL stands in brackets, as in http://[::1]:8080/"
-                )
+                write!(f, "an IPv6 address in a URL stands in brackets, as in http://[::1]:8080/")
             }
             UrlError::Port(port) => write!(f, "{port:?} is no port; use a number from 1 to 65535"),
             UrlError::Target => write!(f, "a path must begin with a slash"),
             UrlError::Unresolved { host, reason } => {
-                write!(
-                    f,
-                    "the host {host} has no address that the resolver knows: {reason}"
-                )
+                write!(f, "the host {host} has no address that the resolver knows: {reason}")
             }
         }
     }
@@ -323,52 +290,21 @@ mod tests {
     fn urls_are_taken_apart() {
         for (text, host, port, target, host_field) in [
             ("http://localhost", "localhost", 80, "/", "localhost"),
-            (
-                "HTTPS://Example.COM/",
-                "example.com",
-                443,
-                "/",
-                "example.com",
-            ),
-            (
-                "https://h:8443/a/b?c=d&e",
-                "h",
-                8443,
-                "/a/b?c=d&e",
-                "h:8443",
-            ),
+            ("HTTPS://Example.COM/", "example.com", 443, "/", "example.com"),
+            ("https://h:8443/a/b?c=d&e", "h", 8443, "/a/b?c=d&e", "h:8443"),
             ("http://h?q=1", "h", 80, "/?q=1", "h"),
             ("http://h:/x", "h", 80, "/x", "h"),
             ("http://127.0.0.1:80/", "127.0.0.1", 80, "/", "127.0.0.1"),
             ("http://[::1]:8080/x", "::1", 8080, "/x", "[::1]:8080"),
-            (
-                "https://[2001:DB8::0]",
-                "2001:db8::",
-                443,
-                "/",
-                "[2001:db8::]",
-            ),
+            ("https://[2001:DB8::0]", "2001:db8::", 443, "/", "[2001:db8::]"),
             ("http://h/p#fragment", "h", 80, "/p", "h"),
-            (
-                "http://h/p?u=http://x:1/@",
-                "h",
-                80,
-                "/p?u=http://x:1/@",
-                "h",
-            ),
+            ("http://h/p?u=http://x:1/@", "h", 80, "/p?u=http://x:1/@", "h"),
             ("http://my_service:9/", "my_service", 9, "/", "my_service:9"),
         ] {
             let url = Url::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-            assert_eq!(
-                (url.host.as_str(), url.port, url.target.as_str()),
-                (host, port, target)
-            );
+            assert_eq!((url.host.as_str(), url.port, url.target.as_str()), (host, port, target));
             assert_eq!(url.host_field(), host_field, "{text}");
-            assert_eq!(
-                Url::parse(&url.to_string()),
-                Ok(url),
-                "{text} is printed as it is read"
-            );
+            assert_eq!(Url::parse(&url.to_string()), Ok(url), "{text} is printed as it is read");
         }
     }
 
@@ -407,10 +343,7 @@ mod tests {
     #[test]
     fn another_target_keeps_the_server() {
         let url = Url::parse("https://[::1]:9/a").unwrap();
-        assert_eq!(
-            url.with_target("/b?c").unwrap().to_string(),
-            "https://[::1]:9/b?c"
-        );
+        assert_eq!(url.with_target("/b?c").unwrap().to_string(), "https://[::1]:9/b?c");
         assert_eq!(url.with_target("b"), Err(UrlError::Target));
         assert_eq!(url.with_target("/ x"), Err(UrlError::Character(' ')));
     }
@@ -419,26 +352,12 @@ mod tests {
     fn addresses_and_server_names() {
         let url = Url::parse("https://[::1]:9/").unwrap();
         assert_eq!(url.resolve().unwrap(), ["[::1]:9".parse().unwrap()]);
-        assert!(matches!(
-            url.server_name().unwrap(),
-            ServerName::IpAddress(_)
-        ));
+        assert!(matches!(url.server_name().unwrap(), ServerName::IpAddress(_)));
         let url = Url::parse("https://localhost:9/").unwrap();
-        assert!(
-            url.resolve()
-                .unwrap()
-                .iter()
-                .all(|addr| addr.ip().is_loopback())
-        );
+        assert!(url.resolve().unwrap().iter().all(|addr| addr.ip().is_loopback()));
         assert!(matches!(url.server_name().unwrap(), ServerName::DnsName(_)));
         // RFC 6761 keeps this name unresolvable.
-        let error = Url::parse("http://nowhere.invalid/")
-            .unwrap()
-            .resolve()
-            .unwrap_err();
-        assert!(
-            error.to_string().contains("nowhere.invalid has no address"),
-            "{error}"
-        );
+        let error = Url::parse("http://nowhere.invalid/").unwrap().resolve().unwrap_err();
+        assert!(error.to_string().contains("nowhere.invalid has no address"), "{error}");
     }
 }

@@ -68,12 +68,7 @@ pub(crate) struct Idle {
 
 impl Idle {
     pub(crate) fn new(stream: Stream, peer: SocketAddr) -> Idle {
-        Idle {
-            stream,
-            peer,
-            arrived: Instant::now(),
-            pace: 0,
-        }
+        Idle { stream, peer, arrived: Instant::now(), pace: 0 }
     }
 }
 
@@ -106,11 +101,7 @@ impl Wire {
         limits: Rc<ServerLimits>,
         bytes: Vec<u8>,
     ) -> Wire {
-        let bytes = if bytes.capacity() == 0 {
-            local.buffers.take()
-        } else {
-            bytes
-        };
+        let bytes = if bytes.capacity() == 0 { local.buffers.take() } else { bytes };
         Wire {
             stream: idle.stream,
             http: Server::new(limits.http),
@@ -135,12 +126,7 @@ impl Wire {
         self.stream.watch().forget_hold();
         self.local.buffers.give(self.inbox.bytes);
         self.local.buffers.give(self.out);
-        Idle {
-            stream: self.stream,
-            peer: self.peer,
-            arrived: self.arrived,
-            pace: self.pace,
-        }
+        Idle { stream: self.stream, peer: self.peer, arrived: self.arrived, pace: self.pace }
     }
 
     /// Finds the next request's head, reading as needed.
@@ -328,10 +314,7 @@ impl Wire {
         watch.set_after(Kind::Body, since_ms, self.limits.body_ms, self.body_bytes);
         match self.http.request().length {
             BodyLength::Exact(length) => {
-                make_room(
-                    &mut self.inbox.bytes,
-                    length.saturating_sub(self.body_bytes),
-                );
+                make_room(&mut self.inbox.bytes, length.saturating_sub(self.body_bytes));
             }
             // A long body of unknown length deserves more than a page at a time.
             _ if self.body_bytes > BUFFER_BYTES_LARGE as u64 => {

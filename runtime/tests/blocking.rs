@@ -31,11 +31,7 @@ fn serve(answer: &'static [u8]) -> SocketAddr {
 fn serve_with(handle: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        listener
-            .incoming()
-            .for_each(|stream| handle(stream.unwrap()))
-    });
+    thread::spawn(move || listener.incoming().for_each(|stream| handle(stream.unwrap())));
     addr
 }
 
@@ -71,30 +67,14 @@ fn get(addr: SocketAddr) -> Result<Response, Error> {
 
 fn get_within(addr: SocketAddr, deadline: Duration) -> Result<Response, Error> {
     let url = Url::parse(&format!("http://{addr}/metrics?a=b")).unwrap();
-    request(
-        &url,
-        None,
-        "GET",
-        &[("Accept", b"*/*")],
-        b"",
-        deadline,
-        1000,
-    )
+    request(&url, None, "GET", &[("Accept", b"*/*")], b"", deadline, 1000)
 }
 
 #[test]
 fn answers_of_every_framing_are_read() {
     for (answer, status, body) in [
-        (
-            &b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"[..],
-            200,
-            &b"hello"[..],
-        ),
-        (
-            b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
-            404,
-            b"",
-        ),
+        (&b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"[..], 200, &b"hello"[..]),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", 404, b""),
         (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
         (b"HTTP/1.1 200 OK\r\n\r\nto the end", 200, b"to the end"),
         (
@@ -127,18 +107,13 @@ fn the_request_is_sent_as_asked() {
         stream.read_exact(&mut body).unwrap();
         request.extend_from_slice(&body);
         told.send(String::from_utf8(request).unwrap()).unwrap();
-        stream
-            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-            .unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
     });
     let url = Url::parse(&format!("http://{addr}/oauth2/token")).unwrap();
     let fields: &[(&str, &[u8])] = &[("Authorization", b"Basic eA==")];
     request(&url, None, "POST", fields, b"grant=one", DEADLINE, 0).unwrap();
     let sent = tell.recv().unwrap();
-    assert!(
-        sent.starts_with("POST /oauth2/token HTTP/1.1\r\n"),
-        "{sent}"
-    );
+    assert!(sent.starts_with("POST /oauth2/token HTTP/1.1\r\n"), "{sent}");
     assert!(sent.contains(&format!("\r\nHost: {addr}\r\n")), "{sent}");
     assert!(sent.contains("\r\nAuthorization: Basic eA==\r\n"), "{sent}");
     assert!(sent.contains("\r\nContent-Length: 9\r\n"), "{sent}");
@@ -150,26 +125,16 @@ fn answers_that_are_cut_off_or_wrong_are_errors() {
     for (answer, needle) in [
         (&b""[..], "before its answer ended"),
         (b"HTTP/1.1 200 OK\r\n", "before its answer ended"),
-        (
-            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel",
-            "before its answer ended",
-        ),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", "before its answer ended"),
         (
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
             "before its answer ended",
         ),
         (b"SSH-2.0-OpenSSH\r\n\r\n", "no valid HTTP/1.1"),
-        (
-            b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n",
-            "larger than was allowed",
-        ),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n", "larger than was allowed"),
     ] {
         let error = get(serve(answer)).unwrap_err().to_string();
-        assert!(
-            error.contains(needle),
-            "{}: {error}",
-            String::from_utf8_lossy(answer)
-        );
+        assert!(error.contains(needle), "{}: {error}", String::from_utf8_lossy(answer));
     }
 }
 
@@ -185,10 +150,7 @@ fn an_endless_body_stops_at_its_bound() {
 
 #[test]
 fn a_refusal_names_the_address() {
-    let addr = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     assert_eq!(get(addr), Err(Error::Refused(addr)));
 }
 
@@ -197,12 +159,7 @@ fn every_address_of_a_name_is_tried() {
     // `localhost` is ::1 as well on many machines; the server listens on one of them only.
     let addr = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let url = Url::parse(&format!("http://localhost:{}/", addr.port())).unwrap();
-    assert_eq!(
-        request(&url, None, "GET", &[], b"", DEADLINE, 10)
-            .unwrap()
-            .body,
-        b"ok"
-    );
+    assert_eq!(request(&url, None, "GET", &[], b"", DEADLINE, 10).unwrap().body, b"ok");
 }
 
 #[test]
@@ -224,10 +181,7 @@ fn one_deadline_bounds_a_server_that_dawdles() {
         assert!(known, "{error}");
         assert!(took < Duration::from_secs(5), "{took:?}");
     }
-    assert!(matches!(
-        get_within(silent, Duration::ZERO),
-        Err(Error::Timeout(_))
-    ));
+    assert!(matches!(get_within(silent, Duration::ZERO), Err(Error::Timeout(_))));
 }
 
 #[test]
@@ -240,11 +194,7 @@ fn tls_is_spoken_where_the_url_says_so() {
         assert_eq!(url.server_name(), Ok(localhost()));
         let tls = Some(pki.client(false, false));
         let answer = request(&url, tls, "GET", &[], b"", DEADLINE, 100);
-        assert_eq!(
-            answer.map(|answer| answer.status),
-            expected,
-            "close_notify: {goodbye}"
-        );
+        assert_eq!(answer.map(|answer| answer.status), expected, "close_notify: {goodbye}");
         let without = request(&url, None, "GET", &[], b"", DEADLINE, 100);
         assert_eq!(without, Err(Error::NoTls));
     }

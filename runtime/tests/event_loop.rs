@@ -29,11 +29,7 @@ fn everywhere(case: impl Fn(&mut Harness)) {
     for choice in [DriverChoice::Epoll, DriverChoice::RequireIoUring] {
         for wait in [Wait::Sleep, Wait::Spin] {
             match EventLoop::new(choice) {
-                Ok(inner) => case(&mut Harness {
-                    inner,
-                    wait,
-                    events: Vec::new(),
-                }),
+                Ok(inner) => case(&mut Harness { inner, wait, events: Vec::new() }),
                 Err(error) => eprintln!("{choice:?} is not to be had here: {error}"),
             }
         }
@@ -48,13 +44,7 @@ struct Harness {
 
 impl Harness {
     fn open(&mut self, addr: SocketAddr) -> Token {
-        self.inner
-            .open(&Dial {
-                addr,
-                source: None,
-                tls: None,
-            })
-            .unwrap()
+        self.inner.open(&Dial { addr, source: None, tls: None }).unwrap()
     }
 
     /// The next events; panics when none come.
@@ -62,9 +52,7 @@ impl Harness {
         let until = Instant::now() + PATIENCE;
         while self.events.is_empty() {
             assert!(Instant::now() < until, "no event came");
-            self.inner
-                .poll(self.wait, Some(until), &mut self.events)
-                .unwrap();
+            self.inner.poll(self.wait, Some(until), &mut self.events).unwrap();
         }
         std::mem::take(&mut self.events)
     }
@@ -105,9 +93,7 @@ impl Harness {
     /// One poll of a few milliseconds, in which nothing may be told.
     fn expect_quiet(&mut self) {
         let until = Instant::now() + Duration::from_millis(20);
-        self.inner
-            .poll(self.wait, Some(until), &mut self.events)
-            .unwrap();
+        self.inner.poll(self.wait, Some(until), &mut self.events).unwrap();
         assert_eq!(self.events, []);
         assert!(Instant::now() >= until, "it came back too early");
     }
@@ -236,11 +222,7 @@ fn the_end_comes_after_the_last_bytes() {
         let (received, reason) = l.receive_to_end(token);
         assert_eq!((received.len(), reason), (300_000, CloseReason::Eof));
         assert!(!l.inner.send(token, b"late"));
-        assert_eq!(
-            l.inner.counters(token).bytes_in,
-            300_000,
-            "known until the next poll"
-        );
+        assert_eq!(l.inner.counters(token).bytes_in, 300_000, "known until the next poll");
         l.expect_quiet();
         assert_eq!(l.inner.counters(token), Counters::default());
         assert_eq!(l.inner.connections(), 0);
@@ -249,10 +231,7 @@ fn the_end_comes_after_the_last_bytes() {
 
 #[test]
 fn a_refusal_and_a_reset_are_told_apart() {
-    let refusing = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let refusing = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let resetting = serve(|mut stream| {
         let _ = stream.read(&mut [0; 1]);
         let socket = socket2::Socket::from(stream);
@@ -291,10 +270,7 @@ fn an_answer_before_a_reset_is_not_lost() {
         l.inner.send(token, b"a request");
         l.inner.send(token, b"another");
         let (received, reason) = l.receive_to_end(token);
-        assert_eq!(
-            (&received[..], reason),
-            (&b"too large"[..], CloseReason::Reset)
-        );
+        assert_eq!((&received[..], reason), (&b"too large"[..], CloseReason::Reset));
     });
 }
 
@@ -302,9 +278,7 @@ fn an_answer_before_a_reset_is_not_lost() {
 fn a_peer_that_never_stops_is_paused_and_resumed() {
     let (count, counted) = mpsc::channel();
     let addr = serve(move |mut stream| {
-        stream
-            .set_write_timeout(Some(Duration::from_millis(200)))
-            .unwrap();
+        stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
         let mut total = 0_usize;
         while let Ok(sent @ 1..) = stream.write(&[1; 65536]) {
             total += sent;
@@ -325,10 +299,7 @@ fn a_peer_that_never_stops_is_paused_and_resumed() {
         assert!(sent < 64 << 20, "the peer was held back");
         let kept = l.inner.received(token).len();
         // What the drivers had in hand when the bound was reached comes on top.
-        assert!(
-            (RECEIVED_BYTES_MAX..RECEIVED_BYTES_MAX + (5 << 20)).contains(&kept),
-            "{kept}"
-        );
+        assert!((RECEIVED_BYTES_MAX..RECEIVED_BYTES_MAX + (5 << 20)).contains(&kept), "{kept}");
         l.inner.consume(token, kept);
         let (rest, reason) = l.receive_to_end(token);
         assert_eq!(kept + rest.len(), sent, "nothing was lost");
@@ -341,9 +312,7 @@ fn a_large_send_waits_for_a_slow_reader() {
     let (count, counted) = mpsc::channel();
     let addr = serve(move |mut stream| {
         thread::sleep(Duration::from_millis(50));
-        count
-            .send(stream.read_to_end(&mut Vec::new()).unwrap())
-            .unwrap();
+        count.send(stream.read_to_end(&mut Vec::new()).unwrap()).unwrap();
     });
     everywhere(|l| {
         let token = l.open(addr);
@@ -409,27 +378,12 @@ fn a_connection_starts_from_the_address_it_is_told_to() {
     let addr = serve(move |stream| peer.send(stream.peer_addr().unwrap().ip()).unwrap());
     everywhere(|l| {
         let source: IpAddr = [127, 0, 0, 9].into();
-        let token = l
-            .inner
-            .open(&Dial {
-                addr,
-                source: Some(source),
-                tls: None,
-            })
-            .unwrap();
+        let token = l.inner.open(&Dial { addr, source: Some(source), tls: None }).unwrap();
         assert_eq!(peers.recv_timeout(PATIENCE).unwrap(), source);
         l.receive_to_end(token);
         l.expect_quiet();
         let foreign = Some([192, 0, 2, 1].into());
-        assert!(
-            l.inner
-                .open(&Dial {
-                    addr,
-                    source: foreign,
-                    tls: None
-                })
-                .is_err()
-        );
+        assert!(l.inner.open(&Dial { addr, source: foreign, tls: None }).is_err());
         assert_eq!(l.inner.connections(), 0);
     });
 }
@@ -442,20 +396,10 @@ fn tls_connections_tell_what_was_agreed() {
         let config = pki.client(mutual, false);
         everywhere(|l| {
             let tls = Some((config.clone(), localhost()));
-            let token = l
-                .inner
-                .open(&Dial {
-                    addr,
-                    source: None,
-                    tls,
-                })
-                .unwrap();
+            let token = l.inner.open(&Dial { addr, source: None, tls }).unwrap();
             l.expect_connected(token);
             let facts = l.inner.facts(token).unwrap();
-            assert_eq!(
-                (facts.version, facts.handshake),
-                ("TLSv1.3", Handshake::Full)
-            );
+            assert_eq!((facts.version, facts.handshake), ("TLSv1.3", Handshake::Full));
             let hello = l.inner.counters(token).bytes_out;
             l.inner.send(token, b"request");
             let (received, reason) = l.receive_to_end(token);
@@ -474,21 +418,11 @@ fn an_end_without_close_notify_is_a_truncation() {
     let addr = serve_tls(pki.server(false), false, b"answer");
     everywhere(|l| {
         let tls = Some((pki.client(false, false), localhost()));
-        let token = l
-            .inner
-            .open(&Dial {
-                addr,
-                source: None,
-                tls,
-            })
-            .unwrap();
+        let token = l.inner.open(&Dial { addr, source: None, tls }).unwrap();
         l.expect_connected(token);
         l.inner.send(token, b"request");
         let (received, reason) = l.receive_to_end(token);
-        assert_eq!(
-            (&received[..], reason),
-            (&b"answer"[..], CloseReason::Truncated)
-        );
+        assert_eq!((&received[..], reason), (&b"answer"[..], CloseReason::Truncated));
     });
 }
 
@@ -508,14 +442,7 @@ fn tls_failures_name_the_side_and_the_reason() {
     ] {
         everywhere(|l| {
             let tls = Some((pki.client(false, false), localhost()));
-            let token = l
-                .inner
-                .open(&Dial {
-                    addr,
-                    source: None,
-                    tls,
-                })
-                .unwrap();
+            let token = l.inner.open(&Dial { addr, source: None, tls }).unwrap();
             let (_, reason) = l.receive_to_end(token);
             assert!(matches!(reason, CloseReason::Tls(_)), "{reason:?}");
             assert!(reason.to_string().contains(needle), "{reason}");
@@ -530,14 +457,7 @@ fn a_large_tls_answer_arrives_whole() {
     let addr = serve_tls(pki.server(false), true, ANSWER);
     everywhere(|l| {
         let tls = Some((pki.client(false, false), localhost()));
-        let token = l
-            .inner
-            .open(&Dial {
-                addr,
-                source: None,
-                tls,
-            })
-            .unwrap();
+        let token = l.inner.open(&Dial { addr, source: None, tls }).unwrap();
         l.expect_connected(token);
         l.inner.send(token, b"request");
         let (received, reason) = l.receive_to_end(token);
@@ -553,11 +473,7 @@ fn sleeping_ends_on_time() {
         for _ in 0..50 {
             let until = Instant::now() + Duration::from_micros(300);
             l.inner.poll(l.wait, Some(until), &mut l.events).unwrap();
-            late.push(
-                Instant::now()
-                    .checked_duration_since(until)
-                    .expect("not early"),
-            );
+            late.push(Instant::now().checked_duration_since(until).expect("not early"));
         }
         late.sort_unstable();
         // A millisecond timer would be late by half a millisecond and more, every time.

@@ -28,10 +28,7 @@ impl Service for Ping {
 
 /// Sets the soft limit; the hard one stays.
 fn limit_files(count: u64) {
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the pointer is to one live struct, which the call fills in.
     let got = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
     limit.rlim_cur = count;
@@ -42,12 +39,8 @@ fn limit_files(count: u64) {
 
 fn ping(addr: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(addr).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        .unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
     stream
 }
 
@@ -72,18 +65,12 @@ fn without_descriptors_the_backlog_waits() {
         let waiting: Vec<TcpStream> = (0..2).map(|_| ping(running.addr)).collect();
         let start = Instant::now();
         while running.stats[0].accept_errors.value() < 2 {
-            assert!(
-                start.elapsed() < Duration::from_secs(20),
-                "no accept has failed"
-            );
+            assert!(start.elapsed() < Duration::from_secs(20), "no accept has failed");
             std::thread::sleep(Duration::from_millis(1));
         }
         std::thread::sleep(Duration::from_millis(300));
         let errors = running.stats[0].accept_errors.value();
-        assert!(
-            errors < 100,
-            "{errors} attempts in a third of a second are a busy loop"
-        );
+        assert!(errors < 100, "{errors} attempts in a third of a second are a busy loop");
         limit_files(free + 100);
         for stream in &waiting {
             pong(stream);

@@ -55,10 +55,7 @@ fn start(role: &str) -> (Child, BufReader<ChildStdout>) {
 fn expect_line(lines: &mut BufReader<ChildStdout>, end: &str) {
     loop {
         let mut line = String::new();
-        assert!(
-            lines.read_line(&mut line).unwrap() > 0,
-            "the child ended before {end:?}"
-        );
+        assert!(lines.read_line(&mut line).unwrap() > 0, "the child ended before {end:?}");
         if line.trim_end().ends_with(end) {
             return;
         }
@@ -66,9 +63,7 @@ fn expect_line(lines: &mut BufReader<ChildStdout>, end: &str) {
 }
 
 fn signal(child: &Child, name: &str) {
-    let sent = Command::new("sh")
-        .args(["-c", &format!("kill -{name} {}", child.id())])
-        .status();
+    let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", child.id())]).status();
     assert!(sent.unwrap().success());
 }
 
@@ -109,9 +104,5 @@ fn a_child_ends_when_its_standard_input_does() {
 fn the_file_limit_is_raised_to_its_bound() {
     let limit = raise_file_limit().unwrap();
     assert!(limit > 0);
-    assert_eq!(
-        raise_file_limit().unwrap(),
-        limit,
-        "a second time changes nothing"
-    );
+    assert_eq!(raise_file_limit().unwrap(), limit, "a second time changes nothing");
 }

@@ -82,11 +82,7 @@ fn facts_agree_at_both_ends() {
         assert_eq!(client.group, "X25519");
         assert_eq!(client.handshake, Handshake::Full);
         assert_eq!((client.suite, client.group), (server.suite, server.group));
-        assert_eq!(
-            client.certificates.unwrap().len(),
-            1,
-            "the server's certificate"
-        );
+        assert_eq!(client.certificates.unwrap().len(), 1, "the server's certificate");
         assert_eq!(server.certificates.is_some(), mutual);
         assert_eq!(client.cipher_bytes_out, server.cipher_bytes_in);
         assert_eq!(server.cipher_bytes_out, client.cipher_bytes_in);
@@ -97,18 +93,11 @@ fn facts_agree_at_both_ends() {
 fn tls_1_2_is_named_as_such() {
     let pki = Pki::new();
     let server = Pump::server(pki.server_with(true, &[&rustls::version::TLS12])).unwrap();
-    let mut pair = Pair::new(
-        Pump::client(pki.client(true, false), localhost()).unwrap(),
-        server,
-    );
+    let mut pair = Pair::new(Pump::client(pki.client(true, false), localhost()).unwrap(), server);
     pair.settle().unwrap();
     let facts = pair.server.facts().unwrap();
     assert_eq!(facts.version, "TLSv1.2");
-    assert!(
-        facts.suite.starts_with("TLS_ECDHE_ECDSA_WITH_"),
-        "{}",
-        facts.suite
-    );
+    assert!(facts.suite.starts_with("TLS_ECDHE_ECDSA_WITH_"), "{}", facts.suite);
     assert!(facts.certificates.is_some());
 }
 
@@ -127,11 +116,7 @@ fn a_second_connection_resumes_only_where_allowed() {
             assert_eq!(client.handshake, server.handshake);
             kinds.push(client.handshake);
         }
-        let second = if resumption {
-            Handshake::Resumed
-        } else {
-            Handshake::Full
-        };
+        let second = if resumption { Handshake::Resumed } else { Handshake::Full };
         assert_eq!(kinds, [Handshake::Full, second]);
     }
 }
@@ -180,10 +165,7 @@ fn a_missing_client_certificate_is_an_alert_with_a_name() {
     let mut pair = pair(&Pki::new(), true, false);
     let (side, error) = pair.settle().unwrap_err();
     assert_eq!((side, error.alert()), ("server", None));
-    assert!(
-        error.to_string().contains("presented no certificate"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("presented no certificate"), "{error}");
     // The alert was taken and carried in the same round: the client, which was ready before the
     // server judged it, learns why.
     assert!(pair.client.ready());
@@ -208,22 +190,14 @@ fn a_foreign_ca_and_a_wrong_name_are_told_apart() {
         assert!(error.to_string().contains(needle), "{error}");
         let mut alert = Vec::new();
         assert!(pair.client.take(&mut alert) > 0, "the server is told");
-        assert!(
-            pair.server
-                .feed(&alert, &mut Vec::new())
-                .unwrap_err()
-                .alert()
-                .is_some()
-        );
+        assert!(pair.server.feed(&alert, &mut Vec::new()).unwrap_err().alert().is_some());
     }
 }
 
 #[test]
 fn plain_http_on_a_tls_port_is_refused_with_an_alert() {
     let mut server = Pump::server(Pki::new().server(false)).unwrap();
-    let error = server
-        .feed(b"GET / HTTP/1.1\r\n\r\n", &mut Vec::new())
-        .unwrap_err();
+    let error = server.feed(b"GET / HTTP/1.1\r\n\r\n", &mut Vec::new()).unwrap_err();
     assert!(error.to_string().contains("does not speak TLS"), "{error}");
     let mut alert = Vec::new();
     server.take(&mut alert);

@@ -32,28 +32,19 @@ impl AdminPages {
     /// Pages about a service with these counters and these conditions of being ready.
     #[must_use]
     pub fn new(config: ServiceConfig, telemetry: Arc<Telemetry>, checks: Vec<Check>) -> AdminPages {
-        AdminPages {
-            config,
-            telemetry,
-            checks,
-        }
+        AdminPages { config, telemetry, checks }
     }
 
     /// The service on the core that serves the pages.
     #[must_use]
     pub fn on(self, core: &Core) -> Admin {
-        Admin {
-            pages: self,
-            core: core.clone(),
-        }
+        Admin { pages: self, core: core.clone() }
     }
 }
 
 impl fmt::Debug for AdminPages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AdminPages")
-            .field("checks", &self.checks.len())
-            .finish_non_exhaustive()
+        f.debug_struct("AdminPages").field("checks", &self.checks.len()).finish_non_exhaustive()
     }
 }
 
@@ -80,18 +71,11 @@ impl Service for Admin {
             (Some(1), Method::Get | Method::Head) => self.ready(exchange),
             (Some(2), Method::Get | Method::Head) => {
                 let fields = [("content-type", CONTENT_TYPE.as_bytes()), NO_STORE];
-                exchange
-                    .reply()
-                    .send(200, &fields, self.metrics().as_bytes());
+                exchange.reply().send(200, &fields, self.metrics().as_bytes());
             }
             (Some(_), _) => {
                 let (title, detail) = ("Method Not Allowed", "this path answers GET, HEAD");
-                let problem = Problem {
-                    status: 405,
-                    kind: None,
-                    title,
-                    detail,
-                };
+                let problem = Problem { status: 405, kind: None, title, detail };
                 problem.answer_with(exchange, &[("allow", b"GET, HEAD")]);
             }
             (None, _) => problem::not_found(exchange),
@@ -103,12 +87,8 @@ impl Service for Admin {
 impl Admin {
     /// Answers 200, or 503 with every reason why not.
     fn ready(&self, exchange: &mut Exchange<'_>) {
-        let mut reasons: Vec<String> = self
-            .pages
-            .checks
-            .iter()
-            .filter_map(|check| check())
-            .collect();
+        let mut reasons: Vec<String> =
+            self.pages.checks.iter().filter_map(|check| check()).collect();
         if self.core.draining() {
             reasons.push("the service is draining: it finishes what it has and ends".to_string());
         }
@@ -136,14 +116,7 @@ impl Admin {
             "The program.",
             &[
                 ("version", env!("CARGO_PKG_VERSION")),
-                (
-                    "build",
-                    if cfg!(debug_assertions) {
-                        "debug"
-                    } else {
-                        "release"
-                    },
-                ),
+                ("build", if cfg!(debug_assertions) { "debug" } else { "release" }),
                 ("tls", "rustls with ring"),
             ],
         );

@@ -46,13 +46,9 @@ mod tests {
     #[test]
     fn every_route_of_every_service_is_found_where_its_table_says() {
         let mut index = 0;
-        for table in [
-            Ping::ROUTES,
-            OrdersApp::ROUTES,
-            InventoryApp::ROUTES,
-            Auth::ROUTES,
-            Results::ROUTES,
-        ] {
+        for table in
+            [Ping::ROUTES, OrdersApp::ROUTES, InventoryApp::ROUTES, Auth::ROUTES, Results::ROUTES]
+        {
             for entry in table {
                 let path = entry.pattern.text().replace('{', "x").replace('}', "");
                 match find(All::ROUTES, entry.method, path.as_bytes()) {

@@ -47,9 +47,7 @@ pub fn assemble(config: ServiceConfig) -> Result<Started, ServeError> {
 fn start_auth(config: ServiceConfig) -> Result<Started, ServeError> {
     let issuer = Arc::new(Issuer::load(&config)?);
     let keys = Arc::new(KeyRing::unused());
-    launch(config, keys, Vec::new(), move |_core, _counters| {
-        Auth::new(Arc::clone(&issuer))
-    })
+    launch(config, keys, Vec::new(), move |_core, _counters| Auth::new(Arc::clone(&issuer)))
 }
 
 fn start_gateway(config: ServiceConfig) -> Result<Started, ServeError> {
@@ -87,9 +85,7 @@ fn start_inventory(config: ServiceConfig) -> Result<Started, ServeError> {
     let outbound = Outbound::load(&config)?;
     let keys = keys(&config, &outbound)?;
     let stock = inventory::open(&config.stock)?;
-    launch(config, keys, Vec::new(), move |_core, _counters| {
-        InventoryApp::new(Arc::clone(&stock))
-    })
+    launch(config, keys, Vec::new(), move |_core, _counters| InventoryApp::new(Arc::clone(&stock)))
 }
 
 fn start_all(config: ServiceConfig) -> Result<Started, ServeError> {
@@ -100,14 +96,12 @@ fn start_all(config: ServiceConfig) -> Result<Started, ServeError> {
     };
     let stock = inventory::open(&config.stock)?;
     let shared = orders::Shared::new(config.orders_retained, plan(&config)?.workers());
-    launch(config, Arc::new(keys), Vec::new(), move |core, counters| {
-        All {
-            ping: Ping::new(Arc::clone(counters)),
-            orders: shared.app(core.index, Stock::local(Arc::clone(&stock))),
-            inventory: InventoryApp::new(Arc::clone(&stock)),
-            auth: Auth::new(Arc::clone(&issuer)),
-            results: Results,
-        }
+    launch(config, Arc::new(keys), Vec::new(), move |core, counters| All {
+        ping: Ping::new(Arc::clone(counters)),
+        orders: shared.app(core.index, Stock::local(Arc::clone(&stock))),
+        inventory: InventoryApp::new(Arc::clone(&stock)),
+        auth: Auth::new(Arc::clone(&issuer)),
+        results: Results,
     })
 }
 
@@ -121,11 +115,7 @@ fn own_token(
     }
     let (client, scopes) = OWN_CLIENT;
     let given = config.client_secret.as_deref();
-    let secret = config.file(
-        given,
-        "--client-secret",
-        &format!("clients/{client}.secret"),
-    )?;
+    let secret = config.file(given, "--client-secret", &format!("clients/{client}.secret"))?;
     let keeper = TokenKeeper::start(client, scopes, secret, &config.auth_base(), outbound)?;
     Ok(Some(Arc::new(keeper)))
 }

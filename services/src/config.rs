@@ -191,20 +191,14 @@ impl ServiceConfig {
     /// The issuer tokens must name: as given, else the default authorization server's address.
     #[must_use]
     pub fn issuer(&self) -> String {
-        let scheme = if self.profile.transport == Transport::Plain {
-            "http"
-        } else {
-            "https"
-        };
+        let scheme = if self.profile.transport == Transport::Plain { "http" } else { "https" };
         let port = match self.service {
             // The process that is the issuer knows its own port.
             ServiceKind::Auth | ServiceKind::All if self.listen.port() != 0 => self.listen.port(),
             ServiceKind::All => ServiceKind::All.port(),
             _ => ServiceKind::Auth.port(),
         };
-        self.issuer
-            .clone()
-            .unwrap_or_else(|| format!("{scheme}://localhost:{port}"))
+        self.issuer.clone().unwrap_or_else(|| format!("{scheme}://localhost:{port}"))
     }
 
     /// Whether keys or tokens are fetched from the authorization server at all.

@@ -32,19 +32,13 @@ impl ServeError {
             io::ErrorKind::PermissionDenied => "this user may not read or write it".to_string(),
             _ => error.to_string(),
         };
-        ServeError::File {
-            path: path.to_path_buf(),
-            problem,
-        }
+        ServeError::File { path: path.to_path_buf(), problem }
     }
 
     /// A fault in the content of `path`.
     #[must_use]
     pub fn content(path: &Path, problem: impl fmt::Display) -> ServeError {
-        ServeError::File {
-            path: path.to_path_buf(),
-            problem: problem.to_string(),
-        }
+        ServeError::File { path: path.to_path_buf(), problem: problem.to_string() }
     }
 }
 

@@ -19,14 +19,9 @@ const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// # Errors
 /// A sentence that names the file.
 pub fn read(path: &Path) -> Result<Vec<u8>, ServeError> {
-    let size = fs::metadata(path)
-        .map_err(|error| ServeError::io(path, &error))?
-        .len();
+    let size = fs::metadata(path).map_err(|error| ServeError::io(path, &error))?.len();
     if size > FILE_BYTES_MAX {
-        return Err(ServeError::content(
-            path,
-            "it is larger than 4 MiB; is it the right file?",
-        ));
+        return Err(ServeError::content(path, "it is larger than 4 MiB; is it the right file?"));
     }
     fs::read(path).map_err(|error| ServeError::io(path, &error))
 }
@@ -83,11 +78,7 @@ fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
     let beside = PathBuf::from(name);
     // Of an earlier process with this id that was killed here.
     let _ = fs::remove_file(&beside);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&beside)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     Ok(beside)
@@ -106,10 +97,7 @@ mod tests {
         create_dir(path.parent().unwrap()).unwrap();
         assert_eq!(create_once(&path, b"first").unwrap(), b"first");
         assert_eq!(create_once(&path, b"second").unwrap(), b"first");
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         write_private(&path, b"third").unwrap();
         assert_eq!(read(&path).unwrap(), b"third");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
@@ -118,14 +106,7 @@ mod tests {
     #[test]
     fn a_missing_file_is_named() {
         let error = read(Path::new("/nowhere/ca.crt")).unwrap_err().to_string();
-        assert!(
-            error.starts_with("cannot use /nowhere/ca.crt: it does not exist"),
-            "{error}"
-        );
-        assert!(
-            read_if_there(Path::new("/nowhere/ca.crt"))
-                .unwrap()
-                .is_none()
-        );
+        assert!(error.starts_with("cannot use /nowhere/ca.crt: it does not exist"), "{error}");
+        assert!(read_if_there(Path::new("/nowhere/ca.crt")).unwrap().is_none());
     }
 }

@@ -50,13 +50,7 @@ impl Guard {
         counters: Arc<CoreCounters>,
     ) -> Guard {
         let verifier = Reader::new(keys.verifier());
-        Guard {
-            profile,
-            keys,
-            verifier,
-            cache: cache.map(RefCell::new),
-            counters,
-        }
+        Guard { profile, keys, verifier, cache: cache.map(RefCell::new), counters }
     }
 
     /// The counters of this core.
@@ -72,14 +66,8 @@ impl Guard {
         let certificates = peer.tls.as_ref().and_then(|tls| tls.certificates);
         let identity =
             authn::identity::of_peer(self.profile.transport, certificates).unwrap_or_default();
-        self.counters
-            .connected(connection_kind(peer, identity.as_ref()));
-        Session {
-            credentials: Credentials {
-                identity,
-                access: None,
-            },
-        }
+        self.counters.connected(connection_kind(peer, identity.as_ref()));
+        Session { credentials: Credentials { identity, access: None } }
     }
 
     /// Checks the request for route `R` and issues the permit its handler takes.
@@ -91,16 +79,8 @@ impl Guard {
         session: &'s mut Session,
         exchange: &Exchange<'_>,
     ) -> Result<Permit<'s, R>, Refusal> {
-        let check = if R::ENTRY.open {
-            TokenCheck::Ignore
-        } else {
-            self.profile.token
-        };
-        let access = if check == TokenCheck::Ignore {
-            Ok(None)
-        } else {
-            self.access(exchange)
-        };
+        let check = if R::ENTRY.open { TokenCheck::Ignore } else { self.profile.token };
+        let access = if check == TokenCheck::Ignore { Ok(None) } else { self.access(exchange) };
         let decided = match access {
             Ok(access) => {
                 session.credentials.access = access;
@@ -109,12 +89,7 @@ impl Guard {
             Err(Refusal::Denied(denied)) => Err(denied),
             Err(refusal) => return Err(refusal),
         };
-        self.counters.decided(
-            decided
-                .as_ref()
-                .map(Permit::decision)
-                .map_err(|denied| *denied),
-        );
+        self.counters.decided(decided.as_ref().map(Permit::decision).map_err(|denied| *denied));
         decided.map_err(Refusal::Denied)
     }
 
@@ -140,12 +115,8 @@ impl Guard {
                 CacheUse::Miss
             }
         };
-        let verified = self
-            .verifier
-            .with(|verifier| verifier.map(|v| v.verify(token, now_s)));
-        let result = verified
-            .as_ref()
-            .map(|result| result.as_ref().map(|_| ()).map_err(|e| *e));
+        let verified = self.verifier.with(|verifier| verifier.map(|v| v.verify(token, now_s)));
+        let result = verified.as_ref().map(|result| result.as_ref().map(|_| ()).map_err(|e| *e));
         self.counters.token(result, cache_use);
         match verified {
             None => Err(Refusal::NoKeys),
@@ -217,22 +188,11 @@ impl Refusal {
             Some(scope) => format!("{} ({scope})", denied.reason()),
             None => denied.reason().to_string(),
         };
-        let (status, title) = if denied.status() == 401 {
-            (401, "Unauthorized")
-        } else {
-            (403, "Forbidden")
-        };
-        let problem = Problem {
-            status,
-            kind: Some(kind(denied)),
-            title,
-            detail: &detail,
-        };
+        let (status, title) =
+            if denied.status() == 401 { (401, "Unauthorized") } else { (403, "Forbidden") };
+        let problem = Problem { status, kind: Some(kind(denied)), title, detail: &detail };
         // RFC 6750 section 3: the challenge stands with 401 and with insufficient_scope.
-        problem.answer_with(
-            exchange,
-            &[("www-authenticate", denied.challenge(REALM).as_bytes())],
-        );
+        problem.answer_with(exchange, &[("www-authenticate", denied.challenge(REALM).as_bytes())]);
     }
 }
 

@@ -29,20 +29,10 @@ pub fn server_tls(config: &ServiceConfig) -> Result<Option<Arc<rustls::ServerCon
     let mutual = transport == Transport::Mutual;
     let material = ServerMaterial {
         identity: own_certificate(config)?,
-        client_ca: if mutual {
-            authorities(config)?
-        } else {
-            Vec::new()
-        },
-        crls: if mutual {
-            revocation_lists(config)?
-        } else {
-            Vec::new()
-        },
+        client_ca: if mutual { authorities(config)? } else { Vec::new() },
+        crls: if mutual { revocation_lists(config)? } else { Vec::new() },
     };
-    let options = TlsOptions {
-        resumption: config.resumption,
-    };
+    let options = TlsOptions { resumption: config.resumption };
     server_config(Some(&material), transport, &options)
         .map_err(|error| ServeError::Config(format!("the listener's TLS: {error}")))
 }
@@ -58,20 +48,13 @@ pub fn own_certificate(config: &ServiceConfig) -> Result<CertifiedKey, ServeErro
         "--server-cert",
         &format!("certs/{name}.crt"),
     )?;
-    let key_path = config.file(
-        config.server_key.as_deref(),
-        "--server-key",
-        &format!("certs/{name}.key"),
-    )?;
+    let key_path =
+        config.file(config.server_key.as_deref(), "--server-key", &format!("certs/{name}.key"))?;
     let (chain, key) = (files::read(&chain_path)?, files::read(&key_path)?);
     let identity = CertifiedKey::from_pem(&chain, &key)
         .map_err(|error| at_fault(&error, &chain_path, &key_path))?;
-    let now_s = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    identity
-        .check_validity(now_s)
-        .map_err(|error| ServeError::content(&chain_path, error))?;
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    identity.check_validity(now_s).map_err(|error| ServeError::content(&chain_path, error))?;
     Ok(identity)
 }
 

@@ -21,9 +21,7 @@ impl Invalid {
 
     /// The body is not the JSON that was expected at all.
     pub(crate) fn syntax(error: &serde_json::Error) -> Invalid {
-        Invalid(format!(
-            "the body is not the JSON object that is expected here: {error}"
-        ))
+        Invalid(format!("the body is not the JSON object that is expected here: {error}"))
     }
 
     /// The sentence.
@@ -61,8 +59,7 @@ pub(crate) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
 /// The digits of a number, as given; `None` for a value of another type.
 pub(crate) fn number(value: &RawValue) -> Option<&str> {
     let text = value.get();
-    text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
-        .then_some(text)
+    text.starts_with(|first: char| first == '-' || first.is_ascii_digit()).then_some(text)
 }
 
 /// Appends a string with its quotes (RFC 8259 section 7). Bytes that are not ASCII stay as they
@@ -70,10 +67,7 @@ pub(crate) fn number(value: &RawValue) -> Option<&str> {
 pub(crate) fn push_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     let mut rest = text;
-    while let Some(at) = rest
-        .iter()
-        .position(|&b| b < 0x20 || b == b'"' || b == b'\\')
-    {
+    while let Some(at) = rest.iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\') {
         out.extend_from_slice(&rest[..at]);
         match rest[at] {
             quoted @ (b'"' | b'\\') => out.extend_from_slice(&[b'\\', quoted]),
@@ -128,11 +122,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let day = day - (365 * year + year / 4 - year / 100);
     let month = (5 * day + 2) / 153;
     let day = day - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 {
-        (month + 3, 0)
-    } else {
-        (month - 9, 1)
-    };
+    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
     (era * 400 + year + carry, month, day)
 }
 

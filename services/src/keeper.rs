@@ -51,30 +51,28 @@ impl Keeper {
     ) -> io::Result<Keeper> {
         let shared = Arc::new(Shared::default());
         let own = Arc::clone(&shared);
-        thread::Builder::new()
-            .name(name.to_string())
-            .spawn(move || {
-                let mut retry = RETRY_FIRST;
-                loop {
-                    let started = Instant::now();
-                    let result = attempt();
-                    let wait = match &result {
-                        Ok(good_for) => {
-                            retry = RETRY_FIRST;
-                            *good_for
-                        }
-                        Err(_) => {
-                            let wait = retry;
-                            retry = (retry * 2).min(RETRY_MAX);
-                            wait
-                        }
-                    };
-                    note(name, &own, result.err());
-                    if !rest(&own, started, wait) {
-                        return;
+        thread::Builder::new().name(name.to_string()).spawn(move || {
+            let mut retry = RETRY_FIRST;
+            loop {
+                let started = Instant::now();
+                let result = attempt();
+                let wait = match &result {
+                    Ok(good_for) => {
+                        retry = RETRY_FIRST;
+                        *good_for
                     }
+                    Err(_) => {
+                        let wait = retry;
+                        retry = (retry * 2).min(RETRY_MAX);
+                        wait
+                    }
+                };
+                note(name, &own, result.err());
+                if !rest(&own, started, wait) {
+                    return;
                 }
-            })?;
+            }
+        })?;
         Ok(Keeper { shared })
     }
 
@@ -120,11 +118,7 @@ fn rest(shared: &Shared, started: Instant, wait: Duration) -> bool {
     let mut state = shared.lock();
     loop {
         let now = Instant::now();
-        let due = if state.asked {
-            until.min(started + ASKED_GAP)
-        } else {
-            until
-        };
+        let due = if state.asked { until.min(started + ASKED_GAP) } else { until };
         if state.stopped || now >= due {
             state.asked = false;
             return !state.stopped;
@@ -149,11 +143,7 @@ mod tests {
         let keeper = Keeper::start("test", move || {
             tries += 1;
             tell.send(tries).unwrap();
-            if tries < 3 {
-                Err(format!("try {tries}"))
-            } else {
-                Ok(Duration::from_secs(60))
-            }
+            if tries < 3 { Err(format!("try {tries}")) } else { Ok(Duration::from_secs(60)) }
         })
         .unwrap();
         for expected in 1..=3 {
@@ -161,10 +151,7 @@ mod tests {
         }
         let deadline = Instant::now() + SOON;
         while keeper.fault().is_some() {
-            assert!(
-                Instant::now() < deadline,
-                "the fault is forgotten once it works"
-            );
+            assert!(Instant::now() < deadline, "the fault is forgotten once it works");
             thread::sleep(Duration::from_millis(1));
         }
     }
@@ -182,9 +169,6 @@ mod tests {
         let second = told.recv_timeout(SOON).unwrap();
         assert!(second - first >= Duration::from_millis(990));
         drop(keeper);
-        assert_eq!(
-            told.recv_timeout(SOON),
-            Err(mpsc::RecvTimeoutError::Disconnected)
-        );
+        assert_eq!(told.recv_timeout(SOON), Err(mpsc::RecvTimeoutError::Disconnected));
     }
 }

@@ -48,11 +48,7 @@ impl KeyRing {
     /// No keys: no token is looked at.
     #[must_use]
     pub fn unused() -> KeyRing {
-        KeyRing {
-            verifier: Arc::default(),
-            keeper: None,
-            needed: false,
-        }
+        KeyRing { verifier: Arc::default(), keeper: None, needed: false }
     }
 
     /// Keys that do not change: those the process signs with itself.
@@ -60,11 +56,7 @@ impl KeyRing {
     pub fn own(verifier: Verifier) -> KeyRing {
         let published = Published::default();
         published.publish(Arc::new(verifier));
-        KeyRing {
-            verifier: Arc::new(published),
-            keeper: None,
-            needed: true,
-        }
+        KeyRing { verifier: Arc::new(published), keeper: None, needed: true }
     }
 
     /// Keys kept fresh by `fetch`, which reads a JWK set. They arrive later; `/readyz` tells when.
@@ -90,11 +82,7 @@ impl KeyRing {
         };
         let keeper = Keeper::start("keys", attempt)
             .map_err(|error| ServeError::Start(format!("no thread to keep keys: {error}")))?;
-        Ok(KeyRing {
-            verifier,
-            keeper: Some(keeper),
-            needed: true,
-        })
+        Ok(KeyRing { verifier, keeper: Some(keeper), needed: true })
     }
 
     /// Where cores read the verifier.

@@ -34,10 +34,7 @@ impl ServiceKind {
     /// The service of that name.
     #[must_use]
     pub fn parse(name: &str) -> Option<ServiceKind> {
-        ServiceKind::TABLE
-            .iter()
-            .find(|line| line.1 == name)
-            .map(|line| line.0)
+        ServiceKind::TABLE.iter().find(|line| line.1 == name).map(|line| line.0)
     }
 
     /// The service's name, which is also the name in its certificate.

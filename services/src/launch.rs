@@ -29,16 +29,8 @@ pub fn launch<A: App>(
 ) -> Result<Started, ServeError> {
     let plan = plan(&config)?;
     let limits = limits(&config.limits);
-    let main = Endpoint {
-        addr: config.listen,
-        tls: server_tls(&config)?,
-        limits,
-    };
-    let admin = Endpoint {
-        addr: config.admin,
-        tls: None,
-        limits: ServerLimits::default(),
-    };
+    let main = Endpoint { addr: config.listen, tls: server_tls(&config)?, limits };
+    let admin = Endpoint { addr: config.admin, tls: None, limits: ServerLimits::default() };
 
     let own_keys = Arc::clone(&keys);
     checks.push(Box::new(move || own_keys.missing()));

@@ -111,16 +111,10 @@ impl OnceMap {
     /// A map of the newest `capacity` entries (at least 1).
     pub(crate) fn new(capacity: usize) -> OnceMap {
         let capacity = capacity.max(1);
-        let buckets = if cfg!(loom) {
-            1
-        } else {
-            capacity.next_power_of_two()
-        };
+        let buckets = if cfg!(loom) { 1 } else { capacity.next_power_of_two() };
         OnceMap {
             heads: (0..buckets).map(|_| AtomicU64::new(0)).collect(),
-            segments: (0..capacity.div_ceil(SEGMENT_SLOTS))
-                .map(|_| OnceLock::new())
-                .collect(),
+            segments: (0..capacity.div_ceil(SEGMENT_SLOTS)).map(|_| OnceLock::new()).collect(),
             // The first ticket is not 0, which stands for "none".
             tickets: CachePadded::new(AtomicU64::new(capacity as u64)),
             capacity: capacity as u64,
@@ -152,8 +146,7 @@ impl OnceMap {
                 // Acquire as above. Release is not needed for the state itself: readers learn of
                 // the new tenant through the Release stores of the words that follow.
                 let taken =
-                    slot.state
-                        .compare_exchange(state, mine, Ordering::Acquire, Ordering::Acquire);
+                    slot.state.compare_exchange(state, mine, Ordering::Acquire, Ordering::Acquire);
                 match taken {
                     Ok(_) => {
                         if tag_of(state) != Tag::FREE {
@@ -229,16 +222,12 @@ impl OnceMap {
     /// Sets the state of a slot that only this thread may change now.
     pub(crate) fn store(&self, ticket: u64, tag: Tag) {
         // Release: pairs with the Acquire of `Slot::read` and `take`.
-        self.slot(ticket)
-            .state
-            .store(pack(ticket, tag), Ordering::Release);
+        self.slot(ticket).state.store(pack(ticket, tag), Ordering::Release);
     }
 
     /// A copy of a slot that was taken for more words, not linked; `None` when it was evicted.
     pub(crate) fn words(&self, ticket: u64) -> Option<(Tag, [u64; WORDS])> {
-        self.slot(ticket)
-            .read(ticket)
-            .map(|(tag, _, words)| (tag, words))
+        self.slot(ticket).read(ticket).map(|(tag, _, words)| (tag, words))
     }
 
     /// Looks for `key` from the entry `from` back to, and without, the entry `until`.
@@ -249,11 +238,7 @@ impl OnceMap {
             let (tag, next, words) = self.slot(ticket).read(ticket)?;
             let [low, high, payload @ ..] = words;
             if tag != Tag::FREE && low == key as u64 && high == (key >> 64) as u64 {
-                return Some(Entry {
-                    ticket,
-                    tag,
-                    payload,
-                });
+                return Some(Entry { ticket, tag, payload });
             }
             ticket = next;
         }
@@ -365,11 +350,7 @@ mod tests {
         map.link(second, 2, KEPT).expect("new");
         let third = map.take(|tag, _| assert_eq!(tag, KEPT)).expect("a slot");
         assert_eq!((third - second) % 2, 0, "the same slot");
-        assert_eq!(
-            map.change(second, KEPT, Tag::FREE),
-            Err(None),
-            "it was evicted"
-        );
+        assert_eq!(map.change(second, KEPT, Tag::FREE), Err(None), "it was evicted");
         map.link(first, 1, KEPT).expect("new");
         assert!(map.find(1).is_some());
     }
@@ -378,16 +359,9 @@ mod tests {
     fn threads_that_insert_the_same_keys_insert_each_once() {
         let map = OnceMap::new(1 << 17);
         let inserted: usize = std::thread::scope(|scope| {
-            let run = || {
-                (0..20_000)
-                    .filter(|&key| insert(&map, key, 0).is_ok())
-                    .count()
-            };
+            let run = || (0..20_000).filter(|&key| insert(&map, key, 0).is_ok()).count();
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(run)).collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().expect("no panic"))
-                .sum()
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
         });
         assert_eq!(inserted, 20_000);
     }

@@ -42,16 +42,8 @@ impl Outbound {
     /// The first file that cannot be used.
     pub fn load(config: &ServiceConfig) -> Result<Outbound, ServeError> {
         let transport = config.upstream().transport;
-        let tls = if config.calls_others() {
-            tls(config)?
-        } else {
-            None
-        };
-        Ok(Outbound {
-            transport,
-            tls,
-            limits: config.limits,
-        })
+        let tls = if config.calls_others() { tls(config)? } else { None };
+        Ok(Outbound { transport, tls, limits: config.limits })
     }
 
     /// A caller for background threads. Its address may be of either scheme.
@@ -60,10 +52,7 @@ impl Outbound {
     /// When the address is not one.
     pub fn caller(&self, address: &str) -> Result<Caller, ServeError> {
         let url = parse(address)?;
-        Ok(Caller {
-            url,
-            tls: self.tls.clone(),
-        })
+        Ok(Caller { url, tls: self.tls.clone() })
     }
 
     /// What an upstream at `address` is reached with. An address without a scheme gets the
@@ -90,21 +79,16 @@ impl Outbound {
             )));
         }
         if url.target != "/" {
-            return Err(fault(
-                "paths go on as they are; give only scheme, host and port".into(),
-            ));
+            return Err(fault("paths go on as they are; give only scheme, host and port".into()));
         }
         let addrs = url.resolve().map_err(|error| fault(error.to_string()))?;
         let mut upstream = UpstreamConfig::new(addrs, url.host_field());
         let limits = &self.limits;
-        upstream.connections_max = limits
-            .upstream_connections_max
-            .unwrap_or(upstream.connections_max);
+        upstream.connections_max =
+            limits.upstream_connections_max.unwrap_or(upstream.connections_max);
         upstream.response_ms = limits.upstream_response_ms.unwrap_or(upstream.response_ms);
         if tls && let Some(config) = &self.tls {
-            let name = url
-                .server_name()
-                .map_err(|error| fault(error.to_string()))?;
+            let name = url.server_name().map_err(|error| fault(error.to_string()))?;
             upstream.tls = Some((Arc::clone(config), name));
         }
         Ok(upstream)
@@ -125,13 +109,8 @@ fn tls(config: &ServiceConfig) -> Result<Option<Arc<ClientConfig>>, ServeError> 
         Transport::Mutual => Some(own_certificate(config)?),
         Transport::Plain | Transport::Tls => None,
     };
-    let material = ClientMaterial {
-        roots: authorities(config)?,
-        identity,
-    };
-    let options = TlsOptions {
-        resumption: config.resumption,
-    };
+    let material = ClientMaterial { roots: authorities(config)?, identity };
+    let options = TlsOptions { resumption: config.resumption };
     client_config(&material, transport, &options, false)
         .map_err(|error| ServeError::Config(format!("TLS towards other services: {error}")))
 }
@@ -160,12 +139,7 @@ impl Caller {
     /// # Errors
     /// A sentence; the deadline is five seconds in all.
     pub fn get(&self, body_bytes_max: usize) -> Result<Response, String> {
-        self.request(
-            "GET",
-            &[("accept", b"application/json")],
-            &[],
-            body_bytes_max,
-        )
+        self.request("GET", &[("accept", b"application/json")], &[], body_bytes_max)
     }
 
     /// A `POST` of a form.
@@ -194,16 +168,8 @@ impl Caller {
         body_bytes_max: usize,
     ) -> Result<Response, String> {
         let tls = self.tls.clone();
-        blocking::request(
-            &self.url,
-            tls,
-            method,
-            fields,
-            body,
-            CALL_DEADLINE,
-            body_bytes_max,
-        )
-        .map_err(|error| format!("{} cannot be called: {error}", self.url))
+        blocking::request(&self.url, tls, method, fields, body, CALL_DEADLINE, body_bytes_max)
+            .map_err(|error| format!("{} cannot be called: {error}", self.url))
     }
 }
 

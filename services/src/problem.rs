@@ -37,9 +37,7 @@ impl Problem<'_> {
     pub fn answer_with(&self, exchange: &mut Exchange<'_>, further: &[(&str, &[u8])]) {
         let mut fields = vec![CONTENT_TYPE, NO_STORE];
         fields.extend_from_slice(further);
-        exchange
-            .reply()
-            .send(self.status, &fields, self.to_json().as_bytes());
+        exchange.reply().send(self.status, &fields, self.to_json().as_bytes());
     }
 
     /// The body.
@@ -62,25 +60,14 @@ impl Problem<'_> {
 /// 404 for a path that is no route.
 pub fn not_found(exchange: &mut Exchange<'_>) {
     let detail = "there is nothing at this path; paths are compared as sent, without decoding";
-    Problem {
-        status: 404,
-        kind: None,
-        title: "Not Found",
-        detail,
-    }
-    .answer(exchange);
+    Problem { status: 404, kind: None, title: "Not Found", detail }.answer(exchange);
 }
 
 /// 405 for a known path with another method (RFC 9110 section 15.5.6).
 pub fn method_not_allowed(exchange: &mut Exchange<'_>, table: &[Entry], pattern: &str) {
     let allow = allow(table, pattern);
     let detail = format!("this path answers {allow}");
-    let problem = Problem {
-        status: 405,
-        kind: None,
-        title: "Method Not Allowed",
-        detail: &detail,
-    };
+    let problem = Problem { status: 405, kind: None, title: "Method Not Allowed", detail: &detail };
     problem.answer_with(exchange, &[("allow", allow.as_bytes())]);
 }
 
@@ -92,12 +79,7 @@ pub fn body_refused(exchange: &mut Exchange<'_>, error: BodyError) {
         413 => "Content Too Large",
         _ => "Bad Request",
     };
-    let problem = Problem {
-        status: error.status(),
-        kind: None,
-        title,
-        detail: error.as_str(),
-    };
+    let problem = Problem { status: error.status(), kind: None, title, detail: error.as_str() };
     problem.answer(exchange);
 }
 
@@ -108,13 +90,7 @@ mod tests {
     #[test]
     fn words_of_a_peer_cannot_leave_their_quotes() {
         let detail = "no \"sku\"\n\u{7}";
-        let json = Problem {
-            status: 400,
-            kind: Some("bad-order"),
-            title: "Bad",
-            detail,
-        }
-        .to_json();
+        let json = Problem { status: 400, kind: Some("bad-order"), title: "Bad", detail }.to_json();
         let value: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(value["detail"], detail);
         assert_eq!(value["type"], "urn:tollgate:problem:bad-order");

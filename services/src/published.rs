@@ -19,10 +19,7 @@ pub struct Published<T> {
 
 impl<T> Default for Published<T> {
     fn default() -> Published<T> {
-        Published {
-            version: AtomicU64::new(0),
-            value: Mutex::new(None),
-        }
+        Published { version: AtomicU64::new(0), value: Mutex::new(None) }
     }
 }
 
@@ -43,10 +40,7 @@ impl<T> Published<T> {
     /// What was published last.
     #[must_use]
     pub fn latest(&self) -> Option<Arc<T>> {
-        self.value
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.value.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -62,11 +56,7 @@ impl<T> Reader<T> {
     /// A view that has seen nothing yet.
     #[must_use]
     pub fn new(shared: Arc<Published<T>>) -> Reader<T> {
-        Reader {
-            shared,
-            seen: Cell::new(0),
-            value: RefCell::new(None),
-        }
+        Reader { shared, seen: Cell::new(0), value: RefCell::new(None) }
     }
 
     /// Takes over a newer value if there is one; true if there was.

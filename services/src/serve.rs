@@ -87,12 +87,7 @@ pub fn serve(config: ServiceConfig) -> Result<(), ServeError> {
     let signal = shutdown.wait();
     tracing::info!(service, %signal, "draining");
     let report = started.drain(drain);
-    tracing::info!(
-        service,
-        finished = report.finished,
-        cut = report.cut,
-        "drained"
-    );
+    tracing::info!(service, finished = report.finished, cut = report.cut, "drained");
     Ok(())
 }
 

@@ -35,12 +35,9 @@ impl<A: App> Service for Shell<A> {
     async fn call(&self, session: &mut Session, exchange: &mut Exchange<'_>) -> Result<(), Broken> {
         let request = exchange.request();
         let (index, result) = match find(A::ROUTES, request.method(), request.path()) {
-            Found::Route(index, param) => (
-                index,
-                self.app
-                    .call(index, param, &self.guard, session, exchange)
-                    .await,
-            ),
+            Found::Route(index, param) => {
+                (index, self.app.call(index, param, &self.guard, session, exchange).await)
+            }
             Found::Method(pattern) => {
                 problem::method_not_allowed(exchange, A::ROUTES, pattern);
                 (A::ROUTES.len(), Ok(()))
@@ -51,9 +48,7 @@ impl<A: App> Service for Shell<A> {
             }
         };
         if let Some(status) = exchange.status() {
-            self.guard
-                .counters()
-                .answered(index, status, exchange.now().elapsed());
+            self.guard.counters().answered(index, status, exchange.now().elapsed());
         }
         result
     }

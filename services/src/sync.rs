@@ -40,10 +40,7 @@ mod model {
 
     impl<T> OnceLock<T> {
         pub(crate) fn new() -> Self {
-            OnceLock {
-                full: AtomicBool::new(false),
-                value: std::sync::OnceLock::new(),
-            }
+            OnceLock { full: AtomicBool::new(false), value: std::sync::OnceLock::new() }
         }
 
         pub(crate) fn get(&self) -> Option<&T> {
@@ -51,10 +48,7 @@ mod model {
             // thread that loads and then stores, loom forgets who loaded before it, and would not
             // try the other order.
             let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
-            let full = self
-                .full
-                .compare_exchange(true, true, acquire, relaxed)
-                .is_ok();
+            let full = self.full.compare_exchange(true, true, acquire, relaxed).is_ok();
             full.then(|| self.value.get())?
         }
 

@@ -118,8 +118,5 @@ fn fetch(
     let answer = TokenResponse::parse(&response.body)
         .map_err(|error| format!("no token for {client}: {}: {error}", caller.address()))?;
     let authorization = format!("Bearer {}", *answer.token).into_boxed_str();
-    Ok((
-        OwnToken { authorization },
-        Duration::from_secs(answer.ttl_s),
-    ))
+    Ok((OwnToken { authorization }, Duration::from_secs(answer.ttl_s)))
 }

@@ -25,9 +25,7 @@ fn ask(client: &Client, server: &Server, secret: &str, form: &str) -> Response {
     let authorization = basic_authorization("bench-runner", secret);
     let fields = [FORM, ("authorization", authorization.as_bytes())];
     let url = format!("{}/oauth2/token", server.url());
-    client
-        .request("POST", &url, &fields, form.as_bytes())
-        .unwrap()
+    client.request("POST", &url, &fields, form.as_bytes()).unwrap()
 }
 
 fn secret(lab: &Lab, client: &str) -> String {
@@ -48,9 +46,7 @@ fn tokens_are_issued_to_those_who_know_the_secret() {
     let token = TokenResponse::parse(&answer.body).unwrap();
     assert_eq!(token.ttl_s, ServiceConfig::TOKEN_TTL_S);
 
-    let jwks = client
-        .get(&format!("{}/.well-known/jwks.json", server.url()), &[])
-        .unwrap();
+    let jwks = client.get(&format!("{}/.well-known/jwks.json", server.url()), &[]).unwrap();
     let keys = KeySet::parse(&jwks.body).unwrap();
     assert_eq!(keys.len(), 2, "both kinds of key are published");
     let verifier = Verifier::new(keys, ISSUER, ServiceConfig::AUDIENCE, 0);
@@ -60,35 +56,17 @@ fn tokens_are_issued_to_those_who_know_the_secret() {
 
     let wrong = ask(&client, &server, "wrong", form);
     assert_eq!(wrong.status, 401);
-    assert!(
-        wrong
-            .field("www-authenticate")
-            .unwrap()
-            .starts_with(b"Basic")
-    );
+    assert!(wrong.field("www-authenticate").unwrap().starts_with(b"Basic"));
     assert!(wrong.body.starts_with(br#"{"error":"invalid_client""#));
-    let scope = ask(
-        &client,
-        &server,
-        &secret,
-        "grant_type=client_credentials&scope=root",
-    );
+    let scope = ask(&client, &server, &secret, "grant_type=client_credentials&scope=root");
     assert_eq!((scope.status, scope.field("www-authenticate")), (400, None));
     assert!(scope.body.starts_with(br#"{"error":"invalid_scope""#));
 
     let url = format!("{}/oauth2/token", server.url());
-    let json = client.request(
-        "POST",
-        &url,
-        &[("content-type", b"application/json")],
-        b"{}",
-    );
+    let json = client.request("POST", &url, &[("content-type", b"application/json")], b"{}");
     assert_eq!(json.unwrap().status, 415);
     let get = client.get(&url, &[]).unwrap();
-    assert_eq!(
-        (get.status, get.field("allow")),
-        (405, Some(b"POST".as_slice()))
-    );
+    assert_eq!((get.status, get.field("allow")), (405, Some(b"POST".as_slice())));
     let large = client.request("POST", &url, &[FORM], &[b'a'; 64 * 1024]);
     assert_eq!(large.unwrap().status, 413);
 }
@@ -98,33 +76,16 @@ fn files_are_private_and_survive_a_restart() {
     let lab = Lab::new();
     let first = start(lab.config(ServiceKind::Auth, profile("S1")));
     let files = ["auth/es256.key", "auth/eddsa.key", "auth/clients.json"];
-    let secrets = [
-        "clients/bench-runner.secret",
-        "clients/service-order.secret",
-    ];
-    let before: Vec<Vec<u8>> = files
-        .iter()
-        .chain(&secrets)
-        .map(|path| lab.read(path))
-        .collect();
+    let secrets = ["clients/bench-runner.secret", "clients/service-order.secret"];
+    let before: Vec<Vec<u8>> = files.iter().chain(&secrets).map(|path| lab.read(path)).collect();
     for path in files.iter().chain(&secrets) {
-        let mode = std::fs::metadata(lab.path().join(path))
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = std::fs::metadata(lab.path().join(path)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{path}");
     }
-    assert!(
-        !lab.path().join("clients/bench-ui.secret").exists(),
-        "a public client has none"
-    );
+    assert!(!lab.path().join("clients/bench-ui.secret").exists(), "a public client has none");
     assert_eq!(first.drain().cut, 0);
     let _second = start(lab.config(ServiceKind::Auth, profile("S1")));
-    let after: Vec<Vec<u8>> = files
-        .iter()
-        .chain(&secrets)
-        .map(|path| lab.read(path))
-        .collect();
+    let after: Vec<Vec<u8>> = files.iter().chain(&secrets).map(|path| lab.read(path)).collect();
     assert_eq!(before, after);
 }
 
@@ -141,20 +102,9 @@ fn documents_name_the_issuer_and_its_places() {
     let document: serde_json::Value = serde_json::from_slice(&metadata.body).unwrap();
     assert_eq!(document["issuer"], ISSUER);
     assert_eq!(document["token_endpoint"], format!("{ISSUER}/oauth2/token"));
-    assert_eq!(
-        document["jwks_uri"],
-        format!("{ISSUER}/.well-known/jwks.json")
-    );
-    assert_eq!(
-        document["id_token_signing_alg_values_supported"][0],
-        "EdDSA"
-    );
-    let head = client.request(
-        "HEAD",
-        &format!("{}/.well-known/jwks.json", server.url()),
-        &[],
-        b"",
-    );
+    assert_eq!(document["jwks_uri"], format!("{ISSUER}/.well-known/jwks.json"));
+    assert_eq!(document["id_token_signing_alg_values_supported"][0], "EdDSA");
+    let head = client.request("HEAD", &format!("{}/.well-known/jwks.json", server.url()), &[], b"");
     let head = head.unwrap();
     assert_eq!((head.status, head.body.len()), (200, 0));
 }
@@ -165,10 +115,7 @@ fn rs256_wants_an_imported_key() {
     let mut config = lab.config(ServiceKind::Auth, profile("S1"));
     config.token_alg = Algorithm::Rs256;
     let error = services::start(config).unwrap_err().to_string();
-    assert!(
-        error.contains("auth/rs256.pem") && error.contains("import"),
-        "{error}"
-    );
+    assert!(error.contains("auth/rs256.pem") && error.contains("import"), "{error}");
 }
 
 #[test]
@@ -178,10 +125,7 @@ fn a_gateway_verifies_what_the_server_issued() {
         let auth = start(lab.config(ServiceKind::Auth, profile(label)));
         let mut config = lab.config(ServiceKind::Gateway, profile(label));
         config.orders = Some("127.0.0.1:1".to_string());
-        config.jwks = Some(KeySource::Url(format!(
-            "{}/.well-known/jwks.json",
-            auth.url()
-        )));
+        config.jwks = Some(KeySource::Url(format!("{}/.well-known/jwks.json", auth.url())));
         let gateway = start(config);
         let client = lab.client(profile(label).transport, Some("bench-runner"));
         let form = "grant_type=client_credentials";
@@ -228,15 +172,10 @@ fn without_keys_a_service_is_not_ready_and_says_why() {
     let ready = gateway.admin_get("/readyz");
     let reasons = String::from_utf8(ready.body.clone()).unwrap();
     assert_eq!(ready.status, 503);
-    assert!(
-        reasons.contains("jwks.json") || reasons.contains("not loaded"),
-        "{reasons}"
-    );
+    assert!(reasons.contains("jwks.json") || reasons.contains("not loaded"), "{reasons}");
     let client = lab.client(profile("S2").transport, None);
     let fields: [(&str, &[u8]); 1] = [("authorization", b"Bearer a.b.c")];
-    let answer = client
-        .get(&format!("{}/api/ping", gateway.url()), &fields)
-        .unwrap();
+    let answer = client.get(&format!("{}/api/ping", gateway.url()), &fields).unwrap();
     assert_eq!(answer.status, 503);
     assert_eq!(gateway.admin_get("/livez").status, 200);
 }

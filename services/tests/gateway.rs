@@ -117,28 +117,15 @@ fn fields_of_one_connection_end_at_the_gateway() {
             until_closed,
         );
         let request = told.recv_timeout(SOON).unwrap();
-        assert!(
-            request.starts_with("POST /api/orders?q=1%2f2 HTTP/1.1\r\n"),
-            "{request}"
-        );
+        assert!(request.starts_with("POST /api/orders?q=1%2f2 HTTP/1.1\r\n"), "{request}");
         assert!(request.ends_with("\r\n\r\nhello"), "{request}");
         assert_eq!(field(&request, "host"), Some(addr.to_string().as_str()));
         assert_eq!(field(&request, "authorization"), Some("Bearer abc"));
         assert_eq!(field(&request, "idempotency-key"), Some("k"));
         assert_eq!(field(&request, "content-length"), Some("5"));
-        assert_eq!(
-            field(&request, "forwarded"),
-            Some("for=127.0.0.1;proto=http")
-        );
+        assert_eq!(field(&request, "forwarded"), Some("for=127.0.0.1;proto=http"));
         assert!(request.contains("1.1 elsewhere") && request.contains("1.1 tollgate"));
-        for gone in [
-            "secret",
-            "6.6.6.6",
-            "h2c",
-            "Basic",
-            "trailers",
-            "100-continue",
-        ] {
+        for gone in ["secret", "6.6.6.6", "h2c", "Basic", "trailers", "100-continue"] {
             assert!(!request.contains(gone), "{gone} in {request}");
         }
         assert!(answer.contains("HTTP/1.1 201 Created\r\n"), "{answer}");
@@ -181,10 +168,7 @@ fn what_is_no_route_never_reaches_an_upstream() {
                      Connection: close\r\n\r\n";
     assert!(raw(&server, absolute, until_closed).starts_with("HTTP/1.1 200"));
     let request = told.recv_timeout(SOON).unwrap();
-    assert!(
-        request.starts_with("GET /api/orders/7?a=b HTTP/1.1\r\n"),
-        "{request}"
-    );
+    assert!(request.starts_with("GET /api/orders/7?a=b HTTP/1.1\r\n"), "{request}");
 }
 
 #[test]
@@ -195,13 +179,8 @@ fn large_bodies_are_streamed_both_ways() {
         // Echoes what comes, chunked: it must see the first byte before it gets the last.
         let addr = upstream(|mut stream| {
             let head = read_head(&mut stream).unwrap();
-            assert_eq!(
-                field(&head, "content-length"),
-                Some(SIZE.to_string().as_str())
-            );
-            stream
-                .write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-                .unwrap();
+            assert_eq!(field(&head, "content-length"), Some(SIZE.to_string().as_str()));
+            stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
             let (mut left, mut buffer) = (SIZE, vec![0; 40_000]);
             while left > 0 {
                 let count = stream.read(&mut buffer).unwrap();
@@ -234,11 +213,7 @@ fn large_bodies_are_streamed_both_ways() {
             answer.extend_from_slice(&buffer[..count]);
         }
         sending.join().unwrap();
-        let start = answer
-            .windows(4)
-            .position(|part| part == b"\r\n\r\n")
-            .unwrap()
-            + 4;
+        let start = answer.windows(4).position(|part| part == b"\r\n\r\n").unwrap() + 4;
         assert_eq!(unchunk(&answer[start..]), body);
     }
 }
@@ -266,19 +241,8 @@ fn heads_keep_their_length_and_have_no_body() {
                   HEAD /api/orders/2 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     let answer = raw(&server, twice, until_closed);
     assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 2, "{answer}");
-    assert_eq!(
-        answer
-            .to_lowercase()
-            .matches("content-length: 1234")
-            .count(),
-        2,
-        "{answer}"
-    );
-    assert!(
-        told.recv_timeout(SOON)
-            .unwrap()
-            .starts_with("HEAD /api/orders/1 ")
-    );
+    assert_eq!(answer.to_lowercase().matches("content-length: 1234").count(), 2, "{answer}");
+    assert!(told.recv_timeout(SOON).unwrap().starts_with("HEAD /api/orders/1 "));
 }
 
 #[test]
@@ -292,10 +256,7 @@ fn failures_of_upstreams_are_told_apart() {
         let none = gateway(&lab, driver, None);
         let answer = get(&none, "/api/orders/1");
         assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
-        assert!(
-            answer.contains("started without the orders service"),
-            "{answer}"
-        );
+        assert!(answer.contains("started without the orders service"), "{answer}");
         let answer = get(&none, "/api/runs");
         assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
         // Port 1 is nobody's.
@@ -321,10 +282,7 @@ fn failures_of_upstreams_are_told_apart() {
         let (cut, _told) =
             canned(b"HTTP/1.1 200 OK\r\nconnection: close\r\nContent-Length: 100000\r\n\r\nabc");
         let answer = get(&gateway(&lab, driver, Some(cut)), "/api/orders/1");
-        assert!(
-            answer.ends_with("\r\n\r\nabc") || answer.is_empty(),
-            "cut, not made up: {answer}"
-        );
+        assert!(answer.ends_with("\r\n\r\nabc") || answer.is_empty(), "cut, not made up: {answer}");
     }
 }
 
@@ -339,9 +297,7 @@ fn a_busy_upstream_is_503_and_circles_are_508() {
     config.limits.upstream_connections_max = Some(1);
     let server = start(config);
     let mut first = TcpStream::connect(server.addr()).unwrap();
-    first
-        .write_all(b"GET /api/orders/1 HTTP/1.1\r\nHost: a\r\n\r\n")
-        .unwrap();
+    first.write_all(b"GET /api/orders/1 HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
     while server.metric("tollgate_upstream_connections_open", &[]) == 0 {
         thread::sleep(Duration::from_millis(1));
     }
@@ -368,9 +324,7 @@ fn an_upstream_is_closed_when_its_client_goes() {
     });
     let server = gateway(&lab, DriverChoice::Auto, Some(addr));
     let mut client = TcpStream::connect(server.addr()).unwrap();
-    client
-        .write_all(b"GET /api/orders/1 HTTP/1.1\r\nHost: a\r\n\r\n")
-        .unwrap();
+    client.write_all(b"GET /api/orders/1 HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
     client.read_exact(&mut [0; 10_000]).unwrap();
     drop(client);
     told.recv_timeout(SOON).unwrap();
@@ -385,17 +339,13 @@ fn a_drain_finishes_what_is_in_flight_and_says_so() {
             read_head(&mut stream).unwrap();
             tell.send(()).unwrap();
             thread::sleep(Duration::from_millis(300));
-            stream
-                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate")
-                .unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate").unwrap();
         });
         let server = gateway(&lab, driver, Some(addr));
         let admin = server.admin_url("/readyz");
         let mut client = TcpStream::connect(server.addr()).unwrap();
         client.set_read_timeout(Some(SOON)).unwrap();
-        client
-            .write_all(b"GET /api/orders/1 HTTP/1.1\r\nHost: a\r\n\r\n")
-            .unwrap();
+        client.write_all(b"GET /api/orders/1 HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
         told.recv_timeout(SOON).unwrap();
         let probe = thread::spawn(move || {
             thread::sleep(Duration::from_millis(100));
@@ -405,10 +355,7 @@ fn a_drain_finishes_what_is_in_flight_and_says_so() {
         assert_eq!(report.cut, 0);
         let mut answer = String::new();
         client.read_to_string(&mut answer).unwrap();
-        assert!(
-            answer.starts_with("HTTP/1.1 200") && answer.ends_with("late"),
-            "{answer}"
-        );
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("late"), "{answer}");
         assert_eq!(field(&answer, "connection"), Some("close"));
         let probed = probe.join().unwrap();
         assert_eq!(probed.status, 503);

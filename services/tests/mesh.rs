@@ -35,10 +35,7 @@ impl Shop {
         let behind = |service| {
             let mut config = config(service);
             config.auth = Some(auth.url());
-            config.jwks = Some(KeySource::Url(format!(
-                "{}/.well-known/jwks.json",
-                auth.url()
-            )));
+            config.jwks = Some(KeySource::Url(format!("{}/.well-known/jwks.json", auth.url())));
             config
         };
         let inventory = start(behind(ServiceKind::Inventory));
@@ -49,25 +46,13 @@ impl Shop {
         config.orders = Some(orders.url());
         config.inventory = Some(inventory.url());
         let edge = Some(start(config));
-        Shop {
-            profile,
-            auth,
-            edge,
-            behind: vec![orders, inventory],
-            lab,
-        }
+        Shop { profile, auth, edge, behind: vec![orders, inventory], lab }
     }
 
     fn single(profile: Profile) -> Shop {
         let lab = Lab::new();
         let auth = start(lab.config(ServiceKind::All, profile));
-        Shop {
-            profile,
-            auth,
-            edge: None,
-            behind: Vec::new(),
-            lab,
-        }
+        Shop { profile, auth, edge: None, behind: Vec::new(), lab }
     }
 
     fn edge(&self) -> &Server {
@@ -75,8 +60,7 @@ impl Shop {
     }
 
     fn client(&self) -> Client {
-        self.lab
-            .client(self.profile.transport, Some("bench-runner"))
+        self.lab.client(self.profile.transport, Some("bench-runner"))
     }
 
     fn token(&self) -> Vec<u8> {
@@ -112,31 +96,16 @@ fn order_and_read(shop: &Shop, context: &str) {
     assert_eq!(created.status, 201, "{context}: {}", json(&created));
     let id = json(&created)["orderId"].as_str().unwrap().to_string();
     let place = format!("/api/orders/{id}");
-    assert_eq!(
-        created.field("location"),
-        Some(place.as_bytes()),
-        "{context}"
-    );
+    assert_eq!(created.field("location"), Some(place.as_bytes()), "{context}");
     let read = shop.call("GET", &place, &token, b"");
-    assert_eq!(
-        (read.status, json(&read)["customerId"].as_str()),
-        (200, Some("c")),
-        "{context}"
-    );
+    assert_eq!((read.status, json(&read)["customerId"].as_str()), (200, Some("c")), "{context}");
     let stock = shop.call("GET", "/api/inventory/SKU-1000", &token, b"");
     assert_eq!(stock.status, 200, "{context}");
-    assert!(
-        json(&stock).to_string().contains("99998"),
-        "{context}: {}",
-        json(&stock)
-    );
+    assert!(json(&stock).to_string().contains("99998"), "{context}: {}", json(&stock));
     let short = br#"{"customerId":"c","itemSkus":["NONE"],"totalAmount":1}"#;
     let refused = shop.call("POST", "/api/orders", &token, short);
     assert_eq!(refused.status, 409, "{context}");
-    assert_eq!(
-        refused.field("content-type"),
-        Some(b"application/problem+json".as_slice())
-    );
+    assert_eq!(refused.field("content-type"), Some(b"application/problem+json".as_slice()));
     let bad = shop.call("POST", "/api/orders", &token, b"{}");
     assert_eq!(bad.status, 400, "{context}");
 }
@@ -198,11 +167,7 @@ fn upstreams_check_again_for_themselves() {
     assert_eq!(stranger.get(&url, &fields).unwrap().status, 403);
     let before = orders.metric("tollgate_requests_total", &[]);
     assert_eq!(stranger.get(&url, &fields).unwrap().status, 403);
-    assert_eq!(
-        orders.metric("tollgate_requests_total", &[]),
-        before,
-        "nothing was forwarded"
-    );
+    assert_eq!(orders.metric("tollgate_requests_total", &[]), before, "nothing was forwarded");
 }
 
 #[test]
@@ -210,19 +175,13 @@ fn another_transport_towards_upstreams() {
     let s2 = Profile::parse("S2").unwrap();
     let lab = Lab::new();
     let signer = lab.signer();
-    let inventory = start(lab.config(
-        ServiceKind::Inventory,
-        Profile::parse("plain+token").unwrap(),
-    ));
+    let inventory =
+        start(lab.config(ServiceKind::Inventory, Profile::parse("plain+token").unwrap()));
     let mut config = lab.config(ServiceKind::Gateway, s2);
     config.upstream_profile = Some(Profile::parse("plain+token").unwrap());
     config.inventory = Some(inventory.url());
     let gateway = start(config);
-    let token = bearer(
-        &signer
-            .sign(&support::claims("bench-runner", "inventory.read"))
-            .unwrap(),
-    );
+    let token = bearer(&signer.sign(&support::claims("bench-runner", "inventory.read")).unwrap());
     let fields: [(&str, &[u8]); 1] = [("authorization", &token)];
     let url = format!("{}/api/inventory/SKU-1000", gateway.url());
     let client = lab.client(s2.transport, None);

@@ -25,20 +25,12 @@ fn ping(lab: &Lab, server: &Server, label: &str, certificate: Option<&str>, toke
     let client = lab.client(Profile::parse(label).unwrap().transport, certificate);
     let authorization = bearer(token);
     let fields: [(&str, &[u8]); 1] = [("authorization", &authorization)];
-    client
-        .get(&format!("{}/api/ping", server.url()), &fields)
-        .unwrap()
-        .status
+    client.get(&format!("{}/api/ping", server.url()), &fields).unwrap().status
 }
 
 fn token(signer: &Signer, id: &str, scope: &str) -> String {
     let claims = claims("bench-runner", scope);
-    signer
-        .sign(&authn::NewClaims {
-            token_id: id,
-            ..claims
-        })
-        .unwrap()
+    signer.sign(&authn::NewClaims { token_id: id, ..claims }).unwrap()
 }
 
 #[test]
@@ -68,14 +60,8 @@ fn tokens_are_told_apart_by_cache_and_result() {
     assert_eq!(count(&without, "ok", "off"), 5);
     assert_eq!(without.metric(TOKENS, &[("cache", "off")]), 6);
     assert_eq!(without.metric(TOKENS, &[("cache", "hit")]), 0);
-    assert_eq!(
-        with_cache.metric(DECISIONS, &[("decision", "token_verified")]),
-        5
-    );
-    assert_eq!(
-        with_cache.metric(DECISIONS, &[("decision", "token_refused")]),
-        1
-    );
+    assert_eq!(with_cache.metric(DECISIONS, &[("decision", "token_verified")]), 5);
+    assert_eq!(with_cache.metric(DECISIONS, &[("decision", "token_refused")]), 1);
 }
 
 #[test]
@@ -84,10 +70,8 @@ fn scopes_certificates_and_tls_are_counted() {
     let signer = lab.signer();
     let server = gateway(&lab, "S5", true);
     let runner = Some("bench-runner");
-    let (good, unscoped) = (
-        token(&signer, "a", "orders.read"),
-        token(&signer, "b", "inventory.read"),
-    );
+    let (good, unscoped) =
+        (token(&signer, "a", "orders.read"), token(&signer, "b", "inventory.read"));
     for _ in 0..4 {
         assert_eq!(ping(&lab, &server, "S5", runner, &good), 200);
     }
@@ -95,25 +79,15 @@ fn scopes_certificates_and_tls_are_counted() {
     // A certificate of the authority is caller enough for ping, but not for orders.
     assert_eq!(ping(&lab, &server, "S5", Some("stranger"), &good), 200);
     assert_eq!(server.metric(DECISIONS, &[("decision", "enforced")]), 5);
-    assert_eq!(
-        server.metric(DECISIONS, &[("decision", "scope_missing")]),
-        1
-    );
+    assert_eq!(server.metric(DECISIONS, &[("decision", "scope_missing")]), 1);
     let ok = [("kind", "full"), ("result", "ok")];
     assert_eq!(server.metric("tollgate_tls_handshakes_total", &ok), 6);
-    assert_eq!(
-        server.metric("tollgate_tls_client_certificates_total", &[]),
-        6
-    );
+    assert_eq!(server.metric("tollgate_tls_client_certificates_total", &[]), 6);
     let kind = [("tls_version", "TLSv1.3"), ("client_certificate", "named")];
     assert_eq!(server.metric("tollgate_connections_total", &kind), 6);
 
     let plain = lab.client(Profile::parse("S1").unwrap().transport, None);
-    assert!(
-        plain
-            .get(&format!("{}/api/ping", server.url()), &[])
-            .is_err()
-    );
+    assert!(plain.get(&format!("{}/api/ping", server.url()), &[]).is_err());
     let failed = [("result", "failed")];
     assert_eq!(server.metric("tollgate_tls_handshakes_total", &failed), 1);
 }
@@ -124,9 +98,7 @@ fn answers_are_counted_by_route_and_never_by_path() {
     let server = gateway(&lab, "S0", true);
     let client = lab.client(Profile::parse("S0").unwrap().transport, None);
     let call = |method: &str, path: &str, body: &[u8]| {
-        client
-            .request(method, &format!("{}{path}", server.url()), &[], body)
-            .unwrap()
+        client.request(method, &format!("{}{path}", server.url()), &[], body).unwrap()
     };
     for body in [b"".as_slice(), b"0123456789", &[7; 100_000]] {
         let answer = call("POST", "/api/ping", body);
@@ -143,19 +115,12 @@ fn answers_are_counted_by_route_and_never_by_path() {
     assert_eq!(server.metric(REQUESTS, &ping("POST")), 3);
     assert_eq!(server.metric(REQUESTS, &ping("GET")), 2);
     assert_eq!(server.metric(REQUESTS, &[("http_route", "unmatched")]), 3);
-    assert_eq!(
-        server.metric("tollgate_ping_body_bytes_total", &[]),
-        100_010
-    );
+    assert_eq!(server.metric("tollgate_ping_body_bytes_total", &[]), 100_010);
     assert_eq!(server.metric("tollgate_requests_total", &[]), 8);
     let page = server.admin_get("/metrics");
     let text = String::from_utf8(page.body).unwrap();
     assert!(!text.contains("secret-path"));
-    for name in [
-        "tollgate_build_info",
-        "process_cpu_seconds_total",
-        "tollgate_runtime_info",
-    ] {
+    for name in ["tollgate_build_info", "process_cpu_seconds_total", "tollgate_runtime_info"] {
         assert!(text.contains(name), "{name}");
     }
     assert!(text.contains(r#"profile="S0""#));

@@ -22,26 +22,15 @@ struct Caller {
 fn callers(signer: &authn::Signer) -> Vec<Caller> {
     let sign = |claims: &authn::NewClaims<'_>| Some(signer.sign(claims).unwrap());
     let good = claims("bench-runner", "orders.read");
-    let expired = authn::NewClaims {
-        issued_at: 1_000,
-        expires_at: 2_000,
-        ..good
-    };
-    let elsewhere = authn::NewClaims {
-        audience: "another",
-        ..good
-    };
+    let expired = authn::NewClaims { issued_at: 1_000, expires_at: 2_000, ..good };
+    let elsewhere = authn::NewClaims { audience: "another", ..good };
     let unscoped = claims("bench-runner", "inventory.read");
     let (_, stranger) = authn::Signer::generate(authn::Algorithm::Es256).unwrap();
     let forged = stranger.sign(&good).unwrap();
     let mut broken = sign(&good).unwrap();
     broken.pop();
     let runner = Some("bench-runner");
-    let caller = |name, certificate, token| Caller {
-        name,
-        certificate,
-        token,
-    };
+    let caller = |name, certificate, token| Caller { name, certificate, token };
     vec![
         caller("nothing", None, None),
         caller("certificate only", runner, None),
@@ -73,13 +62,9 @@ fn expected(profile: Profile, caller: &Caller) -> Option<u16> {
 fn call(lab: &Lab, profile: Profile, server: &Server, caller: &Caller) -> Option<Response> {
     let client: Client = lab.client(profile.transport, caller.certificate);
     let authorization = caller.token.as_deref().map(bearer);
-    let fields: Vec<(&str, &[u8])> = authorization
-        .iter()
-        .map(|value| ("authorization", value.as_slice()))
-        .collect();
-    client
-        .get(&format!("{}/api/ping", server.url()), &fields)
-        .ok()
+    let fields: Vec<(&str, &[u8])> =
+        authorization.iter().map(|value| ("authorization", value.as_slice())).collect();
+    client.get(&format!("{}/api/ping", server.url()), &fields).ok()
 }
 
 fn run(driver: DriverChoice) {
@@ -99,11 +84,7 @@ fn run(driver: DriverChoice) {
             let problem = answer.field("content-type") == Some(b"application/problem+json");
             assert_eq!(problem, answer.status != 200, "{context}");
             let challenge = answer.field("www-authenticate").unwrap_or_default();
-            assert_eq!(
-                challenge.starts_with(b"Bearer realm="),
-                answer.status != 200,
-                "{context}"
-            );
+            assert_eq!(challenge.starts_with(b"Bearer realm="), answer.status != 200, "{context}");
         }
         assert_eq!(server.drain().cut, 0);
     }
@@ -124,10 +105,7 @@ fn a_revoked_certificate_does_not_get_past_the_handshake() {
     let lab = Lab::new();
     lab.signer();
     lab.revoke(&["stranger"]);
-    for profile in Profile::ALL
-        .into_iter()
-        .filter(|p| p.transport == Transport::Mutual)
-    {
+    for profile in Profile::ALL.into_iter().filter(|p| p.transport == Transport::Mutual) {
         let mut config = lab.config(ServiceKind::Gateway, profile);
         config.orders = Some("127.0.0.1:1".to_string());
         let server = start(config);

@@ -33,9 +33,7 @@ fn says(sentence: &str, parts: &[&str]) {
 #[test]
 fn plain_http_stays_on_loopback_unless_forced() {
     for label in ["S0", "plain+token", "plain+scopes"] {
-        let error = refusal(label, |_, config| {
-            config.listen = "0.0.0.0:0".parse().unwrap()
-        });
+        let error = refusal(label, |_, config| config.listen = "0.0.0.0:0".parse().unwrap());
         says(&error, &["plain HTTP", "0.0.0.0", "--allow-insecure"]);
     }
     let lab = Lab::new();
@@ -84,18 +82,9 @@ fn upstream_addresses_must_fit_the_profile() {
     let set = |address: &'static str| {
         move |_: &Lab, config: &mut ServiceConfig| config.orders = Some(address.to_string())
     };
-    says(
-        &refusal("S3", set("http://127.0.0.1:1")),
-        &["--orders", "https", "--upstream-profile"],
-    );
-    says(
-        &refusal("S0", set("https://127.0.0.1:1")),
-        &["--orders", "speaks http"],
-    );
-    says(
-        &refusal("S1", set("https://127.0.0.1:1/base")),
-        &["scheme, host and port"],
-    );
+    says(&refusal("S3", set("http://127.0.0.1:1")), &["--orders", "https", "--upstream-profile"]);
+    says(&refusal("S0", set("https://127.0.0.1:1")), &["--orders", "speaks http"]);
+    says(&refusal("S1", set("https://127.0.0.1:1/base")), &["scheme, host and port"]);
     says(&refusal("S1", set("https://127.0.0.1:x")), &["--orders"]);
 }
 
@@ -103,16 +92,7 @@ fn upstream_addresses_must_fit_the_profile() {
 fn a_taken_port_and_a_missing_service_are_said() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = holder.local_addr().unwrap();
-    says(
-        &refusal("S0", |_, config| config.listen = addr),
-        &[&addr.to_string(), "taken"],
-    );
-    says(
-        &refusal("S0", |_, config| config.service = ServiceKind::Results),
-        &["not built"],
-    );
-    says(
-        &refusal("S0", |_, config| config.cores = Some(vec![999])),
-        &["999"],
-    );
+    says(&refusal("S0", |_, config| config.listen = addr), &[&addr.to_string(), "taken"]);
+    says(&refusal("S0", |_, config| config.service = ServiceKind::Results), &["not built"]);
+    says(&refusal("S0", |_, config| config.cores = Some(vec![999])), &["999"]);
 }

@@ -27,10 +27,7 @@ fn config(service: ServiceKind) -> ServiceConfig {
 
 fn inventory(stock: &[(&str, u64)]) -> Started {
     let mut config = config(ServiceKind::Inventory);
-    config.stock = stock
-        .iter()
-        .map(|&(name, n)| (name.to_string(), n))
-        .collect();
+    config.stock = stock.iter().map(|&(name, n)| (name.to_string(), n)).collect();
     start(config).expect("inventory starts")
 }
 
@@ -53,16 +50,8 @@ fn call_with(
     body: &str,
 ) -> Response {
     let url = Url::parse(&format!("http://{addr}{path}")).expect("a URL");
-    blocking::request(
-        &url,
-        None,
-        method,
-        fields,
-        body.as_bytes(),
-        DEADLINE,
-        1 << 16,
-    )
-    .expect("an answer")
+    blocking::request(&url, None, method, fields, body.as_bytes(), DEADLINE, 1 << 16)
+        .expect("an answer")
 }
 
 fn json_of(response: &Response) -> Value {
@@ -80,34 +69,21 @@ fn reservation(id: &str, sku: &str, quantity: u32) -> String {
 /// Available and held of a SKU.
 fn stock(addr: SocketAddr, sku: &str) -> (u64, u64) {
     let body = json_of(&call(addr, "GET", &format!("/api/inventory/{sku}"), ""));
-    (
-        body["quantity"].as_u64().expect("a number"),
-        body["held"].as_u64().expect("a number"),
-    )
+    (body["quantity"].as_u64().expect("a number"), body["held"].as_u64().expect("a number"))
 }
 
 /// Waits until a SKU's books are as expected: what is given back goes on its way in the background.
 fn assert_comes_to(addr: SocketAddr, sku: &str, expected: (u64, u64)) {
     let until = Instant::now() + DEADLINE;
     while stock(addr, sku) != expected {
-        assert!(
-            Instant::now() < until,
-            "{sku}: {:?}, not {expected:?}",
-            stock(addr, sku)
-        );
+        assert!(Instant::now() < until, "{sku}: {:?}, not {expected:?}", stock(addr, sku));
         thread::sleep(Duration::from_millis(20));
     }
 }
 
 fn kind(response: &Response) -> String {
-    assert_eq!(
-        response.field("content-type"),
-        Some(&b"application/problem+json"[..])
-    );
-    let kind = json_of(response)["type"]
-        .as_str()
-        .expect("a type")
-        .to_string();
+    assert_eq!(response.field("content-type"), Some(&b"application/problem+json"[..]));
+    let kind = json_of(response)["type"].as_str().expect("a type").to_string();
     kind.trim_start_matches("urn:tollgate:problem:").to_string()
 }
 
@@ -116,17 +92,9 @@ fn an_order_is_taken_read_and_its_goods_are_held() {
     let inventory = inventory(&[]);
     let orders = orders(inventory.addr(), 10);
     let at = orders.addr();
-    let created = call(
-        at,
-        "POST",
-        "/api/orders",
-        &order(&["SKU-1000", "sku-1000", "SKU-2000"]),
-    );
+    let created = call(at, "POST", "/api/orders", &order(&["SKU-1000", "sku-1000", "SKU-2000"]));
     assert_eq!(created.status, 201);
-    let id = json_of(&created)["orderId"]
-        .as_str()
-        .expect("an id")
-        .to_string();
+    let id = json_of(&created)["orderId"].as_str().expect("an id").to_string();
     assert_eq!(json_of(&created)["accepted"], true);
     let location = format!("/api/orders/{id}");
     assert_eq!(created.field("location"), Some(location.as_bytes()));
@@ -138,22 +106,13 @@ fn an_order_is_taken_read_and_its_goods_are_held() {
     let body = json_of(&read);
     assert_eq!(body["orderId"], id.as_str());
     assert_eq!(body["customerId"], "c-1");
-    assert_eq!(
-        body["itemSkus"],
-        json!(["SKU-1000", "sku-1000", "SKU-2000"])
-    );
+    assert_eq!(body["itemSkus"], json!(["SKU-1000", "sku-1000", "SKU-2000"]));
     assert_eq!(body["totalAmount"], 19.9);
     assert_eq!(body["client"], "anonymous");
 
     let reservation = format!("/api/inventory/reservations/{id}");
-    assert_eq!(
-        call(inventory.addr(), "DELETE", &reservation, "").status,
-        204
-    );
-    assert_eq!(
-        call(inventory.addr(), "DELETE", &reservation, "").status,
-        204
-    );
+    assert_eq!(call(inventory.addr(), "DELETE", &reservation, "").status, 204);
+    assert_eq!(call(inventory.addr(), "DELETE", &reservation, "").status, 204);
     assert_eq!(stock(inventory.addr(), "SKU-1000"), (100_000, 0));
 }
 
@@ -165,21 +124,13 @@ fn what_cannot_be_ordered_is_refused_with_its_reason() {
     let large = format!("{{\"pad\":\"{}\"}}", "x".repeat(70_000));
     for (body, status, expected) in [
         ("{", 400, "bad-order"),
-        (
-            "{\"customerId\":\"c\",\"itemSkus\":[],\"totalAmount\":1}",
-            400,
-            "bad-order",
-        ),
+        ("{\"customerId\":\"c\",\"itemSkus\":[],\"totalAmount\":1}", 400, "bad-order"),
         (&order(&["few", "few"]), 409, "out-of-stock"),
         (&order(&["none"]), 409, "unknown-sku"),
         (&large, 413, "about:blank"),
     ] {
         let answer = call(at, "POST", "/api/orders", body);
-        assert_eq!(
-            (answer.status, kind(&answer).as_str()),
-            (status, expected),
-            "{body:.60}"
-        );
+        assert_eq!((answer.status, kind(&answer).as_str()), (status, expected), "{body:.60}");
     }
     assert_eq!(stock(inventory.addr(), "few"), (1, 0));
     for id in ["x", "00000000-0000-8000-8000-000000000000"] {
@@ -201,10 +152,7 @@ fn only_the_newest_orders_are_kept() {
     // Those that are refused push nothing out.
     (0..9).for_each(|_| assert_eq!(create().status, 409));
     let status = |path: &String| call(at, "GET", path, "").status;
-    assert_eq!(
-        paths.iter().map(status).collect::<Vec<_>>(),
-        [410, 410, 410, 200, 200, 200]
-    );
+    assert_eq!(paths.iter().map(status).collect::<Vec<_>>(), [410, 410, 410, 200, 200, 200]);
 }
 
 #[test]
@@ -213,13 +161,7 @@ fn an_idempotency_key_makes_one_order_of_many_requests() {
     let orders = orders(inventory.addr(), 100);
     let at = orders.addr();
     let post = |key: &str, body: &str| {
-        call_with(
-            at,
-            "POST",
-            "/api/orders",
-            &[("Idempotency-Key", key.as_bytes())],
-            body,
-        )
+        call_with(at, "POST", "/api/orders", &[("Idempotency-Key", key.as_bytes())], body)
     };
     let first = post("k", &order(&["few"]));
     let again = post("k", &order(&["few"]));
@@ -227,27 +169,12 @@ fn an_idempotency_key_makes_one_order_of_many_requests() {
     assert_eq!(first.body, again.body);
     assert_eq!(first.field("location"), again.field("location"));
     let other = post("k", &order(&["few", "few"]));
-    assert_eq!(
-        (other.status, kind(&other).as_str()),
-        (422, "idempotency-key-reused")
-    );
+    assert_eq!((other.status, kind(&other).as_str()), (422, "idempotency-key-reused"));
     let bad = post(&"k".repeat(256), &order(&["few"]));
-    assert_eq!(
-        (bad.status, kind(&bad).as_str()),
-        (400, "bad-idempotency-key")
-    );
+    assert_eq!((bad.status, kind(&bad).as_str()), (400, "bad-idempotency-key"));
     // A refusal gives the key free.
     assert_eq!(post("l", &order(&["few", "few"])).status, 409);
-    assert_eq!(
-        call(
-            inventory.addr(),
-            "PUT",
-            "/api/inventory/few",
-            "{\"quantity\":9}"
-        )
-        .status,
-        200
-    );
+    assert_eq!(call(inventory.addr(), "PUT", "/api/inventory/few", "{\"quantity\":9}").status, 200);
     assert_eq!(post("l", &order(&["few", "few"])).status, 201);
     assert_eq!(stock(inventory.addr(), "few"), (7, 3));
 }
@@ -267,10 +194,7 @@ fn more_demand_than_stock_accepts_exactly_the_stock() {
             (0..100).map(one).filter(|&accepted| accepted).count()
         };
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(run)).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().expect("no panic"))
-            .sum()
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
     });
     assert_eq!(accepted, 150);
     assert_eq!(stock(inventory.addr(), "hot"), (0, 150));
@@ -307,13 +231,8 @@ fn reservations_that_are_repeated_cut_off_and_given_back_balance() {
             }
             held
         };
-        let threads: Vec<_> = (0..2)
-            .map(|worker| scope.spawn(move || run(worker)))
-            .collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().expect("no panic"))
-            .sum()
+        let threads: Vec<_> = (0..2).map(|worker| scope.spawn(move || run(worker))).collect();
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
     });
     let held = held as u64;
     assert_eq!(stock(at, "hot"), (100 - held, held));
@@ -325,10 +244,7 @@ fn a_release_that_comes_first_bars_its_reservation() {
     let inventory = inventory(&[]);
     let at = inventory.addr();
     let path = "/api/inventory/reservations";
-    assert_eq!(
-        call(at, "DELETE", "/api/inventory/reservations/late", "").status,
-        404
-    );
+    assert_eq!(call(at, "DELETE", "/api/inventory/reservations/late", "").status, 404);
     let answer = call(at, "POST", path, &reservation("late", "SKU-1000", 1));
     assert_eq!((answer.status, kind(&answer).as_str()), (409, "given-back"));
     assert_eq!(stock(at, "SKU-1000"), (100_000, 0));
@@ -341,10 +257,7 @@ fn without_inventory_orders_answers_502() {
     drop(gone);
     let orders = orders(addr, 10);
     let answer = call(orders.addr(), "POST", "/api/orders", &order(&["SKU-1000"]));
-    assert_eq!(
-        (answer.status, kind(&answer).as_str()),
-        (502, "bad-inventory")
-    );
+    assert_eq!((answer.status, kind(&answer).as_str()), (502, "bad-inventory"));
 }
 
 /// A stand-in between orders and inventory passes requests on and swallows the answers: orders must
@@ -365,23 +278,10 @@ fn an_answer_that_is_lost_is_given_back() {
         }
     });
     let orders = orders(addr, 10);
-    let answer = call(
-        orders.addr(),
-        "POST",
-        "/api/orders",
-        &order(&["few", "few"]),
-    );
-    assert_eq!(
-        (answer.status, kind(&answer).as_str()),
-        (502, "bad-inventory")
-    );
+    let answer = call(orders.addr(), "POST", "/api/orders", &order(&["few", "few"]));
+    assert_eq!((answer.status, kind(&answer).as_str()), (502, "bad-inventory"));
     assert_comes_to(at, "few", (5, 0));
-    let again = call(
-        orders.addr(),
-        "POST",
-        "/api/orders",
-        &order(&["few", "few"]),
-    );
+    let again = call(orders.addr(), "POST", "/api/orders", &order(&["few", "few"]));
     assert_eq!(again.status, 201);
     assert_eq!(stock(at, "few"), (3, 2));
 }

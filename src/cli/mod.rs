@@ -159,10 +159,7 @@ pub(crate) fn parse(words: Vec<String>) -> Parsed {
         Ok(Top { version: true, .. }) => {
             Parsed::Help(format!("tollgate {}", env!("CARGO_PKG_VERSION")))
         }
-        Ok(Top {
-            command: Some(command),
-            ..
-        }) => Parsed::Command(command),
+        Ok(Top { command: Some(command), .. }) => Parsed::Command(command),
         Ok(Top { command: None, .. }) => {
             Parsed::Usage("No command was given. See: tollgate --help".into())
         }
@@ -179,10 +176,7 @@ fn split_equals(words: Vec<String>) -> Vec<String> {
     for word in words {
         let after_short = split.last().is_some_and(|w: &String| is_short_option(w));
         verbatim |= word == "--";
-        match word
-            .strip_prefix("--")
-            .and_then(|rest| rest.split_once('='))
-        {
+        match word.strip_prefix("--").and_then(|rest| rest.split_once('=')) {
             Some((key, value)) if !verbatim && !after_short && is_key(key) => {
                 split.push(format!("--{key}"));
                 split.push(value.to_owned());
@@ -200,9 +194,7 @@ fn is_short_option(word: &str) -> bool {
 
 fn is_key(key: &str) -> bool {
     !key.is_empty()
-        && key
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 #[cfg(test)]
@@ -210,10 +202,7 @@ mod tests {
     use super::*;
 
     fn words(line: &[&str]) -> Vec<String> {
-        std::iter::once("tollgate")
-            .chain(line.iter().copied())
-            .map(String::from)
-            .collect()
+        std::iter::once("tollgate").chain(line.iter().copied()).map(String::from).collect()
     }
 
     #[test]
@@ -228,42 +217,21 @@ mod tests {
 
     #[test]
     fn a_value_may_hold_an_equals_sign() {
-        let split = split_equals(words(&[
-            "run",
-            "--header=X-A: b=c",
-            "-H",
-            "--odd=1",
-            "--",
-            "--a=b",
-        ]));
-        assert_eq!(
-            split[2..],
-            ["--header", "X-A: b=c", "-H", "--odd=1", "--", "--a=b"]
-        );
+        let split =
+            split_equals(words(&["run", "--header=X-A: b=c", "-H", "--odd=1", "--", "--a=b"]));
+        assert_eq!(split[2..], ["--header", "X-A: b=c", "-H", "--odd=1", "--", "--a=b"]);
     }
 
     #[test]
     fn unknown_flags_and_missing_commands_are_usage_errors() {
-        for line in [
-            &["up", "--nonsense"][..],
-            &[],
-            &["serve"],
-            &["dance"],
-            &["up", "--state"],
-        ] {
+        for line in [&["up", "--nonsense"][..], &[], &["serve"], &["dance"], &["up", "--state"]] {
             assert!(matches!(parse(words(line)), Parsed::Usage(_)), "{line:?}");
         }
     }
 
     #[test]
     fn help_and_version_are_not_errors() {
-        for line in [
-            &["--help"][..],
-            &["-h"],
-            &["up", "--help"],
-            &["--version"],
-            &["-V"],
-        ] {
+        for line in [&["--help"][..], &["-h"], &["up", "--help"], &["--version"], &["-V"]] {
             assert!(matches!(parse(words(line)), Parsed::Help(_)), "{line:?}");
         }
     }

@@ -55,8 +55,7 @@ pub(crate) struct Launcher {
 
 impl loadgen::stack::Stack for Launcher {
     fn start(&mut self, variant: &Variant, instance: u32) -> Result<Started, StackError> {
-        self.start_stack(variant, instance)
-            .map_err(|failure| StackError(failure.message))
+        self.start_stack(variant, instance).map_err(|failure| StackError(failure.message))
     }
 }
 
@@ -96,14 +95,10 @@ impl Launcher {
         let cache = if variant.token_cache { "on" } else { "off" };
         options.extend(["--token-cache", cache, "--drain-ms"].map(String::from));
         options.push(DRAIN.as_millis().to_string());
-        let signing: Vec<String> = [
-            "--token-alg",
-            self.algorithm.as_str(),
-            "--token-ttl-s",
-            &TOKEN_TTL_S.to_string(),
-        ]
-        .map(String::from)
-        .into();
+        let signing: Vec<String> =
+            ["--token-alg", self.algorithm.as_str(), "--token-ttl-s", &TOKEN_TTL_S.to_string()]
+                .map(String::from)
+                .into();
         Launch {
             profile: variant.profile,
             services: match self.topology {

@@ -70,21 +70,13 @@ impl Up {
                 Err(error) => {
                     let _ = child.kill();
                     let stderr = std::io::read_to_string(child.stderr.take().unwrap());
-                    panic!(
-                        "`up` was not ready ({error}):\n{printed}\n{}",
-                        stderr.unwrap()
-                    );
+                    panic!("`up` was not ready ({error}):\n{printed}\n{}", stderr.unwrap());
                 }
             }
         }
         let stack = fs::read(state.join("stack.json")).unwrap();
         let stack = serde_json::from_slice(&stack).unwrap();
-        Up {
-            child,
-            folder,
-            stack,
-            printed,
-        }
+        Up { child, folder, stack, printed }
     }
 
     /// The state directory.
@@ -94,10 +86,7 @@ impl Up {
 
     fn service(&self, name: &str) -> &Value {
         let services = self.stack["services"].as_array().unwrap();
-        services
-            .iter()
-            .find(|s| s["name"] == name)
-            .unwrap_or_else(|| panic!("no service {name}"))
+        services.iter().find(|s| s["name"] == name).unwrap_or_else(|| panic!("no service {name}"))
     }
 
     /// Where a service serves.
@@ -107,10 +96,7 @@ impl Up {
 
     /// Where a service's metrics are.
     pub fn admin_url(&self, service: &str) -> String {
-        self.service(service)["admin_url"]
-            .as_str()
-            .unwrap()
-            .to_owned()
+        self.service(service)["admin_url"].as_str().unwrap().to_owned()
     }
 
     /// A service's process.
@@ -124,10 +110,7 @@ impl Up {
         assert_eq!(page.status, 200, "{page:?}");
         page.body
             .lines()
-            .filter(|line| {
-                line.strip_prefix(name)
-                    .is_some_and(|l| l.starts_with(['{', ' ']))
-            })
+            .filter(|line| line.strip_prefix(name).is_some_and(|l| l.starts_with(['{', ' '])))
             .filter(|line| words.iter().all(|word| line.contains(word)))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum()
@@ -154,10 +137,8 @@ impl Up {
 
     /// Adds the certificate of a client to a curl call.
     pub fn with_certificate(&self, mut curl: Curl, client: &str) -> Curl {
-        curl.arg("--cert")
-            .arg(self.state().join(format!("clients/{client}.crt")));
-        curl.arg("--key")
-            .arg(self.state().join(format!("clients/{client}.key")));
+        curl.arg("--cert").arg(self.state().join(format!("clients/{client}.crt")));
+        curl.arg("--key").arg(self.state().join(format!("clients/{client}.key")));
         curl
     }
 
@@ -182,13 +163,8 @@ impl Drop for Up {
 
 /// Sends a signal to a process that this test started.
 pub fn send_signal(pid: u32, signal: &str) {
-    let status = Command::new("kill")
-        .args([&format!("-{signal}"), &pid.to_string()])
-        .status();
-    assert!(
-        status.unwrap().success(),
-        "process {pid} was not there for SIG{signal}"
-    );
+    let status = Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status();
+    assert!(status.unwrap().success(), "process {pid} was not there for SIG{signal}");
 }
 
 /// Waits for a process's end.
@@ -205,11 +181,7 @@ pub fn wait(child: &mut Child, within: Duration) -> Option<std::process::ExitSta
 
 /// Runs the built command to its end.
 pub fn tollgate(words: &[&str]) -> Output {
-    Command::new(TOLLGATE)
-        .args(words)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+    Command::new(TOLLGATE).args(words).stdin(Stdio::null()).output().unwrap()
 }
 
 /// One call of curl.
@@ -236,14 +208,7 @@ impl Curl {
     /// A call of this URL with a deadline.
     pub fn new(url: &str) -> Curl {
         let mut command = Command::new("curl");
-        command.args([
-            "--silent",
-            "--show-error",
-            "--include",
-            "--max-time",
-            "20",
-            url,
-        ]);
+        command.args(["--silent", "--show-error", "--include", "--max-time", "20", url]);
         Curl { command }
     }
 
@@ -289,11 +254,7 @@ impl Curl {
             }
             (head, rest) = (front, behind);
         }
-        let status = head
-            .split(' ')
-            .nth(1)
-            .and_then(|s| s.parse().ok())
-            .unwrap_or(0);
+        let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
         Fetched {
             exit: output.status.code().unwrap_or(-1),
             status,
@@ -330,14 +291,7 @@ impl Served {
     /// Starts a service under S0 and waits until it serves.
     pub fn start(service: &str, options: &[&str]) -> Served {
         let mut child = Command::new(TOLLGATE)
-            .args([
-                "serve",
-                service,
-                "--profile",
-                "S0",
-                "--listen",
-                "127.0.0.1:0",
-            ])
+            .args(["serve", service, "--profile", "S0", "--listen", "127.0.0.1:0"])
             .args(["--admin", "127.0.0.1:0"])
             .args(options)
             .stdin(Stdio::null())
@@ -346,16 +300,10 @@ impl Served {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line:?}"));
         let text = |name: &str| ready["ready"][name].as_str().unwrap().to_owned();
-        Served {
-            listen: text("listen"),
-            admin: text("admin"),
-            child,
-        }
+        Served { listen: text("listen"), admin: text("admin"), child }
     }
 }
 

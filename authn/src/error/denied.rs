@@ -66,11 +66,7 @@ impl Denied {
     pub fn challenge(self, realm: &str) -> String {
         let mut value = String::with_capacity(128);
         value.push_str("Bearer realm=\"");
-        value.extend(
-            realm
-                .chars()
-                .filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\')),
-        );
+        value.extend(realm.chars().filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\')));
         value.push('"');
         match self {
             // A request without credentials gets no error code (RFC 6750 section 3.1). Nor does a
@@ -107,9 +103,7 @@ impl From<TokenError> for Denied {
 
 /// What of a text can stand in a quoted string as it is (RFC 9110 section 5.6.4).
 pub(crate) fn quotable(text: &str) -> String {
-    text.chars()
-        .filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\'))
-        .collect()
+    text.chars().filter(|c| matches!(c, ' '..='~') && !matches!(c, '"' | '\\')).collect()
 }
 
 #[cfg(test)]
@@ -135,10 +129,7 @@ mod tests {
             (Denied::CertificateMissing, 403, r#"Bearer realm="shop""#),
         ];
         for (denied, status, challenge) in table {
-            assert_eq!(
-                (denied.status(), denied.challenge("shop").as_str()),
-                (status, challenge)
-            );
+            assert_eq!((denied.status(), denied.challenge("shop").as_str()), (status, challenge));
         }
         assert_eq!(
             Denied::TokenMissing.challenge("a\"\\\r\nX-Evil: b"),

@@ -109,10 +109,7 @@ impl fmt::Display for Error {
             Error::ClientCertificateNeeded => CLIENT_CERTIFICATE_NEEDED,
             Error::RootsNeeded => ROOTS_NEEDED,
             Error::RevocationList(why) => {
-                return write!(
-                    f,
-                    "the revocation list cannot be used: {why}; make a new one"
-                );
+                return write!(f, "the revocation list cannot be used: {why}; make a new one");
             }
             Error::Tls(why) => return write!(f, "TLS cannot be set up: {why}"),
             Error::Name(name) => {
@@ -192,18 +189,11 @@ impl fmt::Display for Date {
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let shifted_month = (5 * day_of_year + 2) / 153;
         let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-        let month = if shifted_month < 10 {
-            shifted_month + 3
-        } else {
-            shifted_month - 9
-        };
+        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
         let year = year_of_era + era * 400 + u64::from(month <= 2);
         let second = self.0 % 86_400;
         let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
-        )
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
     }
 }
 

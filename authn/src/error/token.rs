@@ -116,10 +116,7 @@ mod tests {
     fn descriptions_fit_a_quoted_string() {
         for error in TokenError::ALL {
             assert!(
-                error
-                    .as_str()
-                    .bytes()
-                    .all(|b| matches!(b, 0x20..=0x7e) && b != b'"' && b != b'\\')
+                error.as_str().bytes().all(|b| matches!(b, 0x20..=0x7e) && b != b'"' && b != b'\\')
             );
         }
     }

@@ -72,15 +72,9 @@ pub fn generate_secret() -> Result<NewSecret, Error> {
     let random = SystemRandom::new();
     let mut bits = Zeroizing::new([0; 32]);
     let mut salt = [0; 16];
-    random
-        .fill(&mut *bits)
-        .and_then(|()| random.fill(&mut salt))
-        .map_err(|_| Error::Random)?;
+    random.fill(&mut *bits).and_then(|()| random.fill(&mut salt)).map_err(|_| Error::Random)?;
     let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(*bits));
-    let hash = SecretHash {
-        salt,
-        digest: SecretHash::digest(&salt, secret.as_bytes()),
-    };
+    let hash = SecretHash { salt, digest: SecretHash::digest(&salt, secret.as_bytes()) };
     Ok(NewSecret { secret, hash })
 }
 
@@ -94,20 +88,14 @@ pub struct SecretHash {
 impl SecretHash {
     /// Whether this is the secret, in time that does not depend on how much of it is right.
     pub fn matches(&self, secret: &[u8]) -> bool {
-        SecretHash::digest(&self.salt, secret)
-            .ct_eq(&self.digest)
-            .into()
+        SecretHash::digest(&self.salt, secret).ct_eq(&self.digest).into()
     }
 
     fn digest(salt: &[u8; 16], secret: &[u8]) -> [u8; 32] {
         let mut context = digest::Context::new(&digest::SHA256);
         context.update(salt);
         context.update(secret);
-        context
-            .finish()
-            .as_ref()
-            .try_into()
-            .expect("SHA-256 has 32 bytes")
+        context.finish().as_ref().try_into().expect("SHA-256 has 32 bytes")
     }
 }
 
@@ -141,17 +129,10 @@ impl ClientRegistry {
                 return Err(Error::Name(client.id.to_string()));
             }
             if clients[..at].iter().any(|other| other.id == client.id) {
-                return Err(Error::Clients(format!(
-                    "{:?} stands in it twice",
-                    client.id
-                )));
+                return Err(Error::Clients(format!("{:?} stands in it twice", client.id)));
             }
         }
-        Ok(ClientRegistry {
-            clients,
-            token_ttl_s,
-            decoy: generate_secret()?.hash,
-        })
+        Ok(ClientRegistry { clients, token_ttl_s, decoy: generate_secret()?.hash })
     }
 
     /// A registry of [`SHOP_CLIENTS`] with new secrets, which are given along by client id.
@@ -189,24 +170,14 @@ impl ClientRegistry {
             let (line, column) = (error.line(), error.column());
             Error::Clients(format!("a member at line {line}, column {column} is wrong"))
         })?;
-        let clients = file
-            .clients
-            .into_iter()
-            .map(|Object(client)| client.into_client());
+        let clients = file.clients.into_iter().map(|Object(client)| client.into_client());
         ClientRegistry::new(clients.collect::<Result<_, Error>>()?, file.token_ttl_s)
     }
 
     /// The JSON form; it holds hashes, never secrets.
     pub fn to_json(&self) -> String {
-        let clients = self
-            .clients
-            .iter()
-            .map(|client| Object(FileClient::of(client)))
-            .collect();
-        let file = File {
-            token_ttl_s: self.token_ttl_s,
-            clients,
-        };
+        let clients = self.clients.iter().map(|client| Object(FileClient::of(client))).collect();
+        let file = File { token_ttl_s: self.token_ttl_s, clients };
         serde_json::to_string_pretty(&file).expect("a registry is strings and a number")
     }
 
@@ -261,11 +232,7 @@ impl FileClient {
                 sha256: URL_SAFE_NO_PAD.encode(hash.digest),
             })
         });
-        FileClient {
-            id: client.id.clone(),
-            scope: client.scopes.to_string(),
-            secret,
-        }
+        FileClient { id: client.id.clone(), scope: client.scopes.to_string(), secret }
     }
 
     fn into_client(self) -> Result<Client, Error> {
@@ -279,11 +246,7 @@ impl FileClient {
             }),
             None => None,
         };
-        Ok(Client {
-            id: self.id,
-            secret,
-            scopes,
-        })
+        Ok(Client { id: self.id, secret, scopes })
     }
 }
 

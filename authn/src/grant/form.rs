@@ -24,33 +24,21 @@ pub(super) struct Form(Vec<(Zeroizing<String>, Zeroizing<String>)>);
 impl Form {
     pub fn parse(body: &[u8]) -> Result<Form, OAuthError> {
         if body.len() > FORM_BYTES_MAX {
-            return Err(OAuthError::invalid_request(
-                "the body is longer than 4096 bytes",
-            ));
+            return Err(OAuthError::invalid_request("the body is longer than 4096 bytes"));
         }
         let mut form = Form(Vec::new());
-        for pair in body
-            .split(|byte| *byte == b'&')
-            .filter(|pair| !pair.is_empty())
-        {
+        for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
             if form.0.len() == FORM_PARAMETERS_MAX {
-                return Err(OAuthError::invalid_request(
-                    "there are more than 16 parameters",
-                ));
+                return Err(OAuthError::invalid_request("there are more than 16 parameters"));
             }
-            let equals = pair
-                .iter()
-                .position(|byte| *byte == b'=')
-                .unwrap_or(pair.len());
+            let equals = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
             let (name, value) = (&pair[..equals], pair.get(equals + 1..).unwrap_or_default());
             let broken = || OAuthError::invalid_request("the body is not form-urlencoded UTF-8");
             let name = decode(name).ok_or_else(broken)?;
             let value = decode(value).ok_or_else(broken)?;
             // RFC 6749 section 3.2: parameters must not be included more than once.
             if form.0.iter().any(|(other, _)| *other == name) {
-                return Err(OAuthError::invalid_request(
-                    "a parameter comes more than once",
-                ));
+                return Err(OAuthError::invalid_request("a parameter comes more than once"));
             }
             form.0.push((name, value));
         }
@@ -60,9 +48,7 @@ impl Form {
     /// A parameter; one without a value counts as omitted (RFC 6749 section 3.2).
     pub fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(other, _)| other.as_str() == name);
-        found
-            .map(|(_, value)| value.as_str())
-            .filter(|value| !value.is_empty())
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 }
 
@@ -83,10 +69,7 @@ pub(super) fn basic_credentials(authorization: Option<&[u8]>) -> Option<BasicCre
     let encoded = &encoded[encoded.iter().position(|byte| *byte != b' ')?..];
     let pair = Zeroizing::new(STANDARD.decode(encoded).ok()?);
     let colon = pair.iter().position(|byte| *byte == b':')?;
-    Some(BasicCredentials {
-        id: decode(&pair[..colon])?,
-        secret: decode(&pair[colon + 1..])?,
-    })
+    Some(BasicCredentials { id: decode(&pair[..colon])?, secret: decode(&pair[colon + 1..])? })
 }
 
 /// Decodes one name or value: `+` is a space, `%` has two hex digits behind it.
@@ -139,10 +122,7 @@ mod tests {
     use super::*;
 
     fn get(body: &str, name: &str) -> Option<String> {
-        Form::parse(body.as_bytes())
-            .unwrap()
-            .get(name)
-            .map(String::from)
+        Form::parse(body.as_bytes()).unwrap().get(name).map(String::from)
     }
 
     #[test]
@@ -160,23 +140,9 @@ mod tests {
     fn what_can_be_read_in_two_ways_is_refused() {
         let many: String = (0..17).map(|at| format!("p{at}=1&")).collect();
         let long = format!("a={}", "x".repeat(FORM_BYTES_MAX));
-        for body in [
-            "a=1&a=1",
-            "a=1&%61=2",
-            "a&a",
-            "a=%",
-            "a=%4",
-            "a=%4g",
-            "a=%ff",
-            &many,
-            &long,
-        ] {
+        for body in ["a=1&a=1", "a=1&%61=2", "a&a", "a=%", "a=%4", "a=%4g", "a=%ff", &many, &long] {
             let error = Form::parse(body.as_bytes()).err().unwrap();
-            assert_eq!(
-                (error.status, error.code),
-                (400, "invalid_request"),
-                "{body}"
-            );
+            assert_eq!((error.status, error.code), (400, "invalid_request"), "{body}");
         }
     }
 
@@ -188,10 +154,7 @@ mod tests {
         };
         let pair = |id: &str, secret: &str| Some((id.into(), secret.into()));
         // The example of RFC 7617 section 2, and of its section 2 with a colon in the password.
-        assert_eq!(
-            read("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
-            pair("Aladdin", "open sesame")
-        );
+        assert_eq!(read("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="), pair("Aladdin", "open sesame"));
         assert_eq!(read("bAsIc   YTpiOmM="), pair("a", "b:c"));
         assert_eq!(read("Basic YSUzQWI6Yw=="), pair("a:b", "c"));
         for wrong in [

@@ -77,16 +77,10 @@ impl TokenResponse {
         // RFC 6749 section 7.1: a client must not use a token whose type it does not know.
         let usable = response.token_type.eq_ignore_ascii_case("Bearer")
             && !response.access_token.is_empty()
-            && response
-                .access_token
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic());
+            && response.access_token.bytes().all(|byte| byte.is_ascii_graphic());
         let token = Zeroizing::new(response.access_token);
         if usable {
-            Ok(TokenResponse {
-                token,
-                ttl_s: response.expires_in,
-            })
+            Ok(TokenResponse { token, ttl_s: response.expires_in })
         } else {
             Err(Error::TokenResponse)
         }
@@ -126,10 +120,7 @@ impl OAuthError {
             error: &'static str,
             error_description: &'static str,
         }
-        let body = Body {
-            error: self.code,
-            error_description: self.description,
-        };
+        let body = Body { error: self.code, error_description: self.description };
         serde_json::to_string(&body).expect("an error is strings")
     }
 
@@ -141,11 +132,7 @@ impl OAuthError {
     }
 
     pub(crate) const fn invalid_request(description: &'static str) -> OAuthError {
-        OAuthError {
-            status: 400,
-            code: "invalid_request",
-            description,
-        }
+        OAuthError { status: 400, code: "invalid_request", description }
     }
 
     /// One text for every way to fail: who is known and who is not is nobody's business.
@@ -197,9 +184,7 @@ impl ClientRegistry {
         // RFC 6749 section 2.3: at most one way to authenticate; a client_id that says the same
         // does no harm.
         if form.get("client_id").is_some_and(|id| *id != *client.id) {
-            return Err(OAuthError::invalid_request(
-                "client_id is not the authenticated client",
-            ));
+            return Err(OAuthError::invalid_request("client_id is not the authenticated client"));
         }
         match form.get("grant_type") {
             Some("client_credentials") => {}
@@ -214,11 +199,7 @@ impl ClientRegistry {
         if !client.scopes.contains_all(scopes) {
             return Err(OAuthError::INVALID_SCOPE);
         }
-        Ok(Grant {
-            client_id: client.id.clone(),
-            scopes,
-            ttl_s: self.token_ttl_s(),
-        })
+        Ok(Grant { client_id: client.id.clone(), scopes, ttl_s: self.token_ttl_s() })
     }
 
     /// Finds the client behind an `Authorization` field. What an unknown client costs is what a
@@ -234,9 +215,7 @@ impl ClientRegistry {
 /// The value of `Authorization` with which a client asks for tokens: `Basic ..`, id and secret
 /// form-encoded (RFC 6749 section 2.3.1).
 pub fn basic_authorization(client_id: &str, secret: &str) -> Zeroizing<String> {
-    let mut pair = Zeroizing::new(String::with_capacity(
-        (client_id.len() + secret.len()) * 3 + 1,
-    ));
+    let mut pair = Zeroizing::new(String::with_capacity((client_id.len() + secret.len()) * 3 + 1));
     form::encode(client_id, &mut pair);
     pair.push(':');
     form::encode(secret, &mut pair);

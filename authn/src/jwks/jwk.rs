@@ -54,29 +54,19 @@ impl PublicKey {
             ("RSA", _) => Algorithm::Rs256,
             _ => return Ok(None),
         };
-        let for_tokens = jwk
-            .alg
-            .as_deref()
-            .is_none_or(|alg| alg == algorithm.as_str())
+        let for_tokens = jwk.alg.as_deref().is_none_or(|alg| alg == algorithm.as_str())
             && jwk.usage.as_deref().is_none_or(|usage| usage == "sig")
-            && jwk
-                .key_ops
-                .as_ref()
-                .is_none_or(|ops| ops.iter().any(|op| op == "verify"));
+            && jwk.key_ops.as_ref().is_none_or(|ops| ops.iter().any(|op| op == "verify"));
         // A token must name its key, so a key without a name is never found.
         let Some(kid) = kid.filter(|_| for_tokens) else {
             return Ok(None);
         };
         if kid.is_empty() || kid.len() > KEY_ID_BYTES_MAX {
-            return Err(unusable(
-                Some(kid),
-                "its kid is empty or longer than 256 bytes",
-            ));
+            return Err(unusable(Some(kid), "its kid is empty or longer than 256 bytes"));
         }
         let member = |value: &Option<String>| {
-            let text = value
-                .as_deref()
-                .ok_or_else(|| unusable(Some(kid), "a member is missing"))?;
+            let text =
+                value.as_deref().ok_or_else(|| unusable(Some(kid), "a member is missing"))?;
             URL_SAFE_NO_PAD
                 .decode(text)
                 .map_err(|_| unusable(Some(kid), "a member is not unpadded base64url"))
@@ -106,29 +96,13 @@ impl PublicKey {
         match &self.key {
             Key::P256(key) => {
                 let (x, y) = key.as_ref()[1..].split_at(32);
-                Jwk {
-                    kty: "EC".into(),
-                    crv: Some("P-256".into()),
-                    x: text(x),
-                    y: text(y),
-                    ..base
-                }
+                Jwk { kty: "EC".into(), crv: Some("P-256".into()), x: text(x), y: text(y), ..base }
             }
             Key::Ed25519(key) => {
                 let x = text(key.as_ref());
-                Jwk {
-                    kty: "OKP".into(),
-                    crv: Some("Ed25519".into()),
-                    x,
-                    ..base
-                }
+                Jwk { kty: "OKP".into(), crv: Some("Ed25519".into()), x, ..base }
             }
-            Key::Rsa(key) => Jwk {
-                kty: "RSA".into(),
-                n: text(&key.n),
-                e: text(&key.e),
-                ..base
-            },
+            Key::Rsa(key) => Jwk { kty: "RSA".into(), n: text(&key.n), e: text(&key.e), ..base },
         }
     }
 }

@@ -55,9 +55,7 @@ impl PublicKey {
     /// # Errors
     /// [`Error::KeySetKey`] when it is not 32 bytes.
     pub fn from_ed25519(key_id: Option<&str>, bytes: &[u8]) -> Result<PublicKey, Error> {
-        let bytes = bytes
-            .try_into()
-            .map_err(|_| unusable(key_id, "it is not 32 bytes"))?;
+        let bytes = bytes.try_into().map_err(|_| unusable(key_id, "it is not 32 bytes"))?;
         let key = UnparsedPublicKey::new(&signature::ED25519, bytes);
         Ok(PublicKey::named(key_id, Key::Ed25519(key)))
     }
@@ -77,23 +75,11 @@ impl PublicKey {
             return Err(unusable(key_id, "its modulus is not of 2048 to 8192 bits"));
         }
         let odd = |number: &[u8]| number.last().is_some_and(|byte| byte & 1 == 1);
-        let exponent = e
-            .iter()
-            .take(5)
-            .fold(0u64, |value, byte| value << 8 | u64::from(*byte));
+        let exponent = e.iter().take(5).fold(0u64, |value, byte| value << 8 | u64::from(*byte));
         if !odd(n) || !odd(e) || e.len() > 5 || !(3..1 << 33).contains(&exponent) {
-            return Err(unusable(
-                key_id,
-                "its modulus or exponent is not an RSA key's",
-            ));
+            return Err(unusable(key_id, "its modulus or exponent is not an RSA key's"));
         }
-        Ok(PublicKey::named(
-            key_id,
-            Key::Rsa(RsaPublicKeyComponents {
-                n: n.into(),
-                e: e.into(),
-            }),
-        ))
+        Ok(PublicKey::named(key_id, Key::Rsa(RsaPublicKeyComponents { n: n.into(), e: e.into() })))
     }
 
     /// The one algorithm that this key verifies.
@@ -147,24 +133,13 @@ impl Key {
         let canonical = match self {
             Key::P256(key) => {
                 let (x, y) = key.as_ref()[1..].split_at(32);
-                format!(
-                    r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#,
-                    text(x),
-                    text(y)
-                )
+                format!(r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#, text(x), text(y))
             }
             Key::Ed25519(key) => {
-                format!(
-                    r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#,
-                    text(key.as_ref())
-                )
+                format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, text(key.as_ref()))
             }
             Key::Rsa(key) => {
-                format!(
-                    r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#,
-                    text(&key.e),
-                    text(&key.n)
-                )
+                format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, text(&key.e), text(&key.n))
             }
         };
         text(digest::digest(&digest::SHA256, canonical.as_bytes()).as_ref())

@@ -67,10 +67,7 @@ impl KeySet {
             return Err(Error::KeySetTooLarge);
         }
         for (at, key) in keys.iter().enumerate() {
-            if keys[..at]
-                .iter()
-                .any(|other| other.key_id() == key.key_id())
-            {
+            if keys[..at].iter().any(|other| other.key_id() == key.key_id()) {
                 return Err(unusable(Some(key.key_id()), "another key has the same kid"));
             }
         }
@@ -82,19 +79,12 @@ impl KeySet {
     /// # Errors
     /// As [`KeySet::from_keys`].
     pub fn of<'a>(signers: impl IntoIterator<Item = &'a Signer>) -> Result<KeySet, Error> {
-        KeySet::from_keys(
-            signers
-                .into_iter()
-                .map(|signer| signer.public_key().clone())
-                .collect(),
-        )
+        KeySet::from_keys(signers.into_iter().map(|signer| signer.public_key().clone()).collect())
     }
 
     /// The JWKS document of the set.
     pub fn to_json(&self) -> String {
-        let set = JwkSet {
-            keys: self.0.iter().map(|key| Object(key.to_jwk())).collect(),
-        };
+        let set = JwkSet { keys: self.0.iter().map(|key| Object(key.to_jwk())).collect() };
         serde_json::to_string(&set).expect("a key set is plain strings")
     }
 

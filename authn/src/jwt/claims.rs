@@ -171,23 +171,16 @@ impl<'de: 'a, 'a> Deserialize<'de> for Audience<'a> {
             }
 
             fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Audience {
-                    first: Text(Cow::Borrowed(text)),
-                    rest: Vec::new(),
-                })
+                Ok(Audience { first: Text(Cow::Borrowed(text)), rest: Vec::new() })
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Audience {
-                    first: Text(Cow::Owned(text.into())),
-                    rest: Vec::new(),
-                })
+                Ok(Audience { first: Text(Cow::Owned(text.into())), rest: Vec::new() })
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-                let first = list
-                    .next_element()?
-                    .ok_or_else(|| A::Error::invalid_length(0, &self))?;
+                let first =
+                    list.next_element()?.ok_or_else(|| A::Error::invalid_length(0, &self))?;
                 let mut rest = Vec::new();
                 while let Some(next) = list.next_element()? {
                     rest.push(next);
@@ -242,18 +235,11 @@ mod tests {
             ("", false),
         ];
         for (json, good) in table {
-            assert_eq!(
-                object::<Header<'_>>(json.as_bytes()).is_ok(),
-                good,
-                "{json}"
-            );
+            assert_eq!(object::<Header<'_>>(json.as_bytes()).is_ok(), good, "{json}");
         }
         for crit in ["null", "[]", "[\"exp\"]", "false"] {
             let json = format!(r#"{{"alg":"ES256","crit":{crit}}}"#);
-            assert!(
-                object::<Header<'_>>(json.as_bytes()).unwrap().crit,
-                "{json}"
-            );
+            assert!(object::<Header<'_>>(json.as_bytes()).unwrap().crit, "{json}");
         }
         assert!(object::<Header<'_>>(b"{\"alg\":\"\xff\"}").is_err());
     }
@@ -263,10 +249,7 @@ mod tests {
         let table = [
             (r#""aud":"a""#, true),
             (r#""aud":["b","a"]"#, true),
-            (
-                r#""aud":"a","scope":"x","nbf":1.5,"client_id":"c","azp":"z","jti":{}"#,
-                true,
-            ),
+            (r#""aud":"a","scope":"x","nbf":1.5,"client_id":"c","azp":"z","jti":{}"#, true),
             (r#""aud":[]"#, false),
             (r#""aud":["a",7]"#, false),
             (r#""aud":{"a":1}"#, false),
@@ -285,11 +268,7 @@ mod tests {
         ];
         for (members, good) in table {
             let json = format!("{{{CLAIMS},{members}}}");
-            assert_eq!(
-                object::<Claims<'_>>(json.as_bytes()).is_ok(),
-                good,
-                "{json}"
-            );
+            assert_eq!(object::<Claims<'_>>(json.as_bytes()).is_ok(), good, "{json}");
         }
         let json = format!(r#"{{{CLAIMS},"aud":["x","\u0061"],"nbf":2.9}}"#);
         let claims = object::<Claims<'_>>(json.as_bytes()).unwrap();

@@ -53,9 +53,7 @@ impl Algorithm {
 
     /// Reads a name of `alg`; names are case-sensitive (RFC 7515 section 4.1.1).
     pub fn parse(name: &str) -> Option<Algorithm> {
-        Algorithm::ALL
-            .into_iter()
-            .find(|algorithm| algorithm.as_str() == name)
+        Algorithm::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
     }
 }
 

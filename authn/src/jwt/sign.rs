@@ -103,9 +103,9 @@ impl Signer {
                     key.map_err(|_| Error::SigningKey("EdDSA needs an Ed25519 key in PKCS#8"))?,
                 )
             }
-            Algorithm::Rs256 => PrivateKey::Rs256(Box::new(
-                RsaKeyPair::from_pkcs8(der).map_err(|_| RSA_NEEDED)?,
-            )),
+            Algorithm::Rs256 => {
+                PrivateKey::Rs256(Box::new(RsaKeyPair::from_pkcs8(der).map_err(|_| RSA_NEEDED)?))
+            }
         };
         Signer::from_key(key, key_id)
     }
@@ -191,13 +191,8 @@ impl Signer {
             PrivateKey::EdDsa(key) => Ok(key.sign(message).as_ref().to_vec()),
             PrivateKey::Rs256(key) => {
                 let mut signature = vec![0; key.public().modulus_len()];
-                key.sign(
-                    &signature::RSA_PKCS1_SHA256,
-                    &self.random,
-                    message,
-                    &mut signature,
-                )
-                .map_err(|_| Error::Random)?;
+                key.sign(&signature::RSA_PKCS1_SHA256, &self.random, message, &mut signature)
+                    .map_err(|_| Error::Random)?;
                 Ok(signature)
             }
         }
@@ -215,19 +210,11 @@ impl Signer {
                 PublicKey::from_rsa(key_id, &parts.n, &parts.e)
             }
         }?;
-        let header = NewHeader {
-            alg: public.algorithm().as_str(),
-            typ: "at+jwt",
-            kid: public.key_id(),
-        };
+        let header =
+            NewHeader { alg: public.algorithm().as_str(), typ: "at+jwt", kid: public.key_id() };
         let header = serde_json::to_vec(&header).expect("a header is strings");
         let prefix = URL_SAFE_NO_PAD.encode(header) + ".";
-        Ok(Signer {
-            key,
-            public,
-            prefix: prefix.into(),
-            random: SystemRandom::new(),
-        })
+        Ok(Signer { key, public, prefix: prefix.into(), random: SystemRandom::new() })
     }
 }
 
@@ -243,9 +230,7 @@ impl fmt::Debug for Signer {
 /// [`Error::Random`].
 pub fn new_token_id() -> Result<String, Error> {
     let mut bytes = [0; 16];
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .map_err(|_| Error::Random)?;
+    SystemRandom::new().fill(&mut bytes).map_err(|_| Error::Random)?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 

@@ -48,12 +48,7 @@ impl Verifier {
     /// A verifier. `leeway_s` is the skew of clocks, in seconds, that is forgiven at both ends of
     /// the validity; [`super::LEEWAY_S_DEFAULT`] is a sensible one.
     pub fn new(keys: KeySet, issuer: &str, audience: &str, leeway_s: u64) -> Verifier {
-        Verifier {
-            keys,
-            issuer: issuer.into(),
-            audience: audience.into(),
-            leeway_s,
-        }
+        Verifier { keys, issuer: issuer.into(), audience: audience.into(), leeway_s }
     }
 
     /// Takes another key set, after a rotation. Caches of verified tokens must be cleared then.
@@ -137,10 +132,7 @@ impl Verifier {
         Ok(Access {
             client_id: principal(client_id.unwrap_or(&claims.sub))?,
             subject: principal(&claims.sub)?,
-            scopes: claims
-                .scope
-                .as_deref()
-                .map_or(ScopeSet::EMPTY, ScopeSet::known_in),
+            scopes: claims.scope.as_deref().map_or(ScopeSet::EMPTY, ScopeSet::known_in),
             expires_at: claims.exp.0,
             algorithm: key.algorithm(),
             key_id: Arc::clone(key.key_id()),
@@ -160,12 +152,7 @@ impl<'a> Segments<'a> {
     /// Splits at exactly two dots. A third is refused with the signature's base64url, and an empty
     /// signature here, before anything asks which algorithm it is of.
     fn split(token: &'a [u8]) -> Result<Segments<'a>, TokenError> {
-        let dot = |bytes: &[u8]| {
-            bytes
-                .iter()
-                .position(|b| *b == b'.')
-                .ok_or(TokenError::Malformed)
-        };
+        let dot = |bytes: &[u8]| bytes.iter().position(|b| *b == b'.').ok_or(TokenError::Malformed);
         let first = dot(token)?;
         let second = first + 1 + dot(&token[first + 1..])?;
         let (header, payload) = (&token[..first], &token[first + 1..second]);
@@ -173,12 +160,7 @@ impl<'a> Segments<'a> {
         if header.is_empty() || payload.is_empty() || signature.is_empty() {
             return Err(TokenError::Malformed);
         }
-        Ok(Segments {
-            header,
-            payload,
-            signature,
-            signed: &token[..second],
-        })
+        Ok(Segments { header, payload, signature, signed: &token[..second] })
     }
 }
 
@@ -193,9 +175,7 @@ fn check_signature(key: &PublicKey, segments: &Segments<'_>) -> Result<(), Token
 /// Decodes base64url without padding; trailing bits must be zero (the engine's default), so that a
 /// segment has one spelling.
 fn decode<'b>(text: &[u8], buffer: &'b mut [u8]) -> Result<&'b [u8], TokenError> {
-    let length = URL_SAFE_NO_PAD
-        .decode_slice(text, buffer)
-        .map_err(|_| TokenError::Malformed)?;
+    let length = URL_SAFE_NO_PAD.decode_slice(text, buffer).map_err(|_| TokenError::Malformed)?;
     Ok(&buffer[..length])
 }
 
@@ -212,9 +192,5 @@ fn is_access_token_type(typ: &str) -> bool {
 /// A name that can stand in a log line: not empty, bounded, without control characters.
 fn principal(name: &str) -> Result<Box<str>, TokenError> {
     let fit = (1..=PRINCIPAL_BYTES_MAX).contains(&name.len()) && !name.contains(char::is_control);
-    if fit {
-        Ok(name.into())
-    } else {
-        Err(TokenError::Claims)
-    }
+    if fit { Ok(name.into()) } else { Err(TokenError::Claims) }
 }

@@ -190,9 +190,7 @@ impl Authority {
             params.extended_key_usages.push(purpose);
         }
         if params.extended_key_usages.is_empty() {
-            return Err(Error::Issue(
-                "ask for a server's or a client's certificate".into(),
-            ));
+            return Err(Error::Issue("ask for a server's or a client's certificate".into()));
         }
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(failed)?;
         let certificate = params.signed_by(&key, &self.issuer).map_err(failed)?;
@@ -200,10 +198,7 @@ impl Authority {
         if self.is_intermediate {
             cert_pem.push_str(&self.cert_pem);
         }
-        Ok(Issued {
-            cert_pem,
-            key_pem: Zeroizing::new(key.serialize_pem()),
-        })
+        Ok(Issued { cert_pem, key_pem: Zeroizing::new(key.serialize_pem()) })
     }
 
     /// Signs the list of all certificates that were revoked, in PEM, valid for `days`. A server
@@ -219,9 +214,7 @@ impl Authority {
         now_s: u64,
         days: u32,
     ) -> Result<String, Error> {
-        self.sign_list(revoked, number, now_s, days)?
-            .pem()
-            .map_err(failed)
+        self.sign_list(revoked, number, now_s, days)?.pem().map_err(failed)
     }
 
     fn sign_list(
@@ -259,9 +252,7 @@ impl Authority {
     fn key_id_method(&self) -> KeyIdMethod {
         der::Certificate::read(&self.certificate)
             .and_then(|certificate| certificate.subject_key_id)
-            .map_or(KeyIdMethod::Sha256, |id| {
-                KeyIdMethod::PreSpecified(id.to_vec())
-            })
+            .map_or(KeyIdMethod::Sha256, |id| KeyIdMethod::PreSpecified(id.to_vec()))
     }
 }
 
@@ -274,11 +265,7 @@ pub fn serial_of(cert_pem: &[u8]) -> Result<Vec<u8>, Error> {
     let fields = der::Certificate::read(&certificate).ok_or(Error::Certificate)?;
     // The encoding puts a zero before a number whose first bit is set.
     let serial = fields.serial;
-    Ok(serial
-        .strip_prefix(&[0])
-        .filter(|rest| !rest.is_empty())
-        .unwrap_or(serial)
-        .to_vec())
+    Ok(serial.strip_prefix(&[0]).filter(|rest| !rest.is_empty()).unwrap_or(serial).to_vec())
 }
 
 /// Sets the validity and gives its last second.
@@ -295,18 +282,13 @@ fn span(now_s: u64, days: u32) -> Result<(u64, u64), Error> {
     if !(1..=DAYS_MAX).contains(&days) || now_s > NOW_S_MAX {
         return Err(Error::Days);
     }
-    Ok((
-        now_s.saturating_sub(BACKDATE_S),
-        now_s + u64::from(days) * DAY_S,
-    ))
+    Ok((now_s.saturating_sub(BACKDATE_S), now_s + u64::from(days) * DAY_S))
 }
 
 /// 127 random bits: positive, and not a function of anything (RFC 5280 section 4.1.2.2).
 fn random_serial() -> Result<SerialNumber, Error> {
     let mut bytes = [0; 16];
-    SystemRandom::new()
-        .fill(&mut bytes)
-        .map_err(|_| Error::Random)?;
+    SystemRandom::new().fill(&mut bytes).map_err(|_| Error::Random)?;
     bytes[0] = bytes[0] & 0x7f | 0x40;
     Ok(SerialNumber::from_slice(&bytes))
 }

@@ -29,9 +29,7 @@ pub(super) fn named(name: &str) -> Result<CertificateParams, Error> {
 
 pub(super) fn alternative_names(request: &Request<'_>) -> Result<Vec<SanType>, Error> {
     if request.server && request.dns.is_empty() && request.ips.is_empty() {
-        return Err(Error::Issue(
-            "a server needs a DNS name or an IP address".into(),
-        ));
+        return Err(Error::Issue("a server needs a DNS name or an IP address".into()));
     }
     let mut names = Vec::new();
     for dns in request.dns {
@@ -42,9 +40,7 @@ pub(super) fn alternative_names(request: &Request<'_>) -> Result<Vec<SanType>, E
     }
     names.extend(request.ips.iter().copied().map(SanType::IpAddress));
     if request.spiffe {
-        names.push(SanType::URI(
-            identity::uri_of(request.name)?.try_into().map_err(failed)?,
-        ));
+        names.push(SanType::URI(identity::uri_of(request.name)?.try_into().map_err(failed)?));
     }
     Ok(names)
 }
@@ -56,9 +52,7 @@ pub(super) fn distinguished_name(subject: &[u8]) -> Option<DistinguishedName> {
     while let Some(part) = parts.accept(der::SET) {
         let mut attributes = Reader::new(part);
         let mut attribute = Reader::new(attributes.expect(der::SEQUENCE)?);
-        let kind = DnType::from_oid(&object_identifier(
-            attribute.expect(der::OBJECT_IDENTIFIER)?,
-        )?);
+        let kind = DnType::from_oid(&object_identifier(attribute.expect(der::OBJECT_IDENTIFIER)?)?);
         let (tag, text) = attribute.next()?;
         let text = str::from_utf8(text).ok()?;
         let value = match tag {
@@ -88,8 +82,5 @@ fn object_identifier(contents: &[u8]) -> Option<Vec<u64>> {
             number = 0;
         }
     }
-    contents
-        .last()
-        .is_some_and(|byte| byte & 0x80 == 0)
-        .then_some(numbers)
+    contents.last().is_some_and(|byte| byte & 0x80 == 0).then_some(numbers)
 }

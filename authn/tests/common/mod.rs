@@ -10,10 +10,7 @@ use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
 
 /// The clock, because rustls reads it too.
 pub fn now_s() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs()
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
 pub fn authority() -> Authority {
@@ -33,15 +30,7 @@ pub fn server_request() -> Request<'static> {
 }
 
 pub fn client_request(name: &str) -> Request<'_> {
-    Request {
-        name,
-        dns: &[],
-        ips: &[],
-        spiffe: true,
-        server: false,
-        client: true,
-        days: 1,
-    }
+    Request { name, dns: &[], ips: &[], spiffe: true, server: false, client: true, days: 1 }
 }
 
 pub fn certified(issued: &Issued) -> CertifiedKey {
@@ -52,9 +41,7 @@ pub fn server_material(authority: &Authority, crl_pem: Option<&str>) -> ServerMa
     ServerMaterial {
         identity: certified(&authority.issue(&server_request(), now_s()).unwrap()),
         client_ca: vec![authority.certificate().clone()],
-        crls: crl_pem.map_or(Vec::new(), |pem| {
-            material::revocation_lists(pem.as_bytes()).unwrap()
-        }),
+        crls: crl_pem.map_or(Vec::new(), |pem| material::revocation_lists(pem.as_bytes()).unwrap()),
     }
 }
 

@@ -53,15 +53,9 @@ impl Shop {
         let config = |()| client_config(&material, transport, &TlsOptions::default(), false);
         let tls = config(()).map_err(|error| failed("TLS", &error))?;
         let addresses = url.resolve().map_err(|error| failed("address", &error))?;
-        let name = || {
-            url.server_name()
-                .map_err(|error| failed("server name", &error))
-        };
+        let name = || url.server_name().map_err(|error| failed("server name", &error));
         let tls_target = match &tls {
-            Some(config) => Some(TlsTarget {
-                config: Arc::clone(config),
-                name: name()?,
-            }),
+            Some(config) => Some(TlsTarget { config: Arc::clone(config), name: name()? }),
             None => None,
         };
         let target = Target {
@@ -71,13 +65,7 @@ impl Shop {
             tls: tls_target,
             source: Source::Auto,
         };
-        Ok(Shop {
-            label,
-            url,
-            tls,
-            target,
-            started,
-        })
+        Ok(Shop { label, url, tls, target, started })
     }
 
     pub(super) fn target(&self) -> Target {
@@ -94,12 +82,8 @@ impl Shop {
 
     /// The services that a request of a workload passes once, the first being the one addressed.
     pub(super) fn path(&self, workload: &str) -> Vec<&'static str> {
-        let services: HashSet<&str> = self
-            .started
-            .processes
-            .iter()
-            .map(|process| process.service.as_str())
-            .collect();
+        let services: HashSet<&str> =
+            self.started.processes.iter().map(|process| process.service.as_str()).collect();
         if services.contains("all") {
             return vec!["all"];
         }
@@ -143,17 +127,12 @@ impl Shop {
 
     fn refused(&self, sku: &str, why: &str) -> Failure {
         let label = &self.label;
-        Failure(format!(
-            "{label}: the stock of {sku} could not be refilled: {why}; see the logs"
-        ))
+        Failure(format!("{label}: the stock of {sku} could not be refilled: {why}; see the logs"))
     }
 
     /// Reads every process's metrics page.
     pub(super) fn scrape(&self) -> Result<Vec<Scrape>, Failure> {
-        self.processes()
-            .iter()
-            .map(|process| self.page(process))
-            .collect()
+        self.processes().iter().map(|process| self.page(process)).collect()
     }
 
     /// Reads them again and puts both readings together.
@@ -171,10 +150,8 @@ impl Shop {
 
     /// The drivers that the processes run on, as their metrics name them.
     pub(super) fn drivers(&self) -> Result<Vec<String>, Failure> {
-        let driver = |page: &Scrape| {
-            page.label("tollgate_runtime_info", "driver")
-                .map(str::to_owned)
-        };
+        let driver =
+            |page: &Scrape| page.label("tollgate_runtime_info", "driver").map(str::to_owned);
         Ok(self.scrape()?.iter().filter_map(driver).collect())
     }
 

@@ -24,11 +24,7 @@ pub(super) fn read(known: &[u32]) -> Option<Threads> {
     let own = std::process::id();
     let mut threads = Threads::default();
     for entry in fs::read_dir("/proc").ok()?.flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse::<u32>().ok())
-        else {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
         if pid == own || known.contains(&pid) {
@@ -84,9 +80,7 @@ mod tests {
 
     #[test]
     fn threads_that_ran_are_counted_from_their_last_reading() {
-        let at = |pairs: &[((u32, u32), u64)]| Threads {
-            run_ns: pairs.iter().copied().collect(),
-        };
+        let at = |pairs: &[((u32, u32), u64)]| Threads { run_ns: pairs.iter().copied().collect() };
         // Ids beyond any real one: they cannot say where they ran, and count.
         let (old, new, idle) = ((u32::MAX, 1), (u32::MAX, 2), (u32::MAX, 3));
         let before = at(&[(old, 100), (idle, 7)]);

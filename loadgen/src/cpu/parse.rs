@@ -32,19 +32,10 @@ pub(super) fn core_ticks(stat: &str) -> Vec<CoreTicks> {
         let core = words.next()?.parse().ok()?;
         let ticks: Vec<u64> = words.map_while(|word| word.parse().ok()).collect();
         let at = |index: usize| ticks.get(index).copied().unwrap_or(0);
-        Some(CoreTicks {
-            core,
-            idle: at(3),
-            iowait: at(4),
-            softirq: at(6),
-            steal: at(7),
-        })
+        Some(CoreTicks { core, idle: at(3), iowait: at(4), softirq: at(6), steal: at(7) })
     };
     // The line of all cores together is `cpu  ..`: its first word is no core number but a count.
-    stat.lines()
-        .filter(|text| !text.starts_with("cpu "))
-        .filter_map(line)
-        .collect()
+    stat.lines().filter(|text| !text.starts_with("cpu ")).filter_map(line).collect()
 }
 
 /// Run time of a thread: the first of the three figures of `schedstat`.
@@ -64,8 +55,7 @@ pub(super) fn last_core(stat: &str) -> Option<usize> {
 
 /// Whether a `stat` is that of a softirq thread of the kernel, which works for whoever sends.
 pub(super) fn is_softirq_thread(stat: &str) -> bool {
-    stat.split_once(" (")
-        .is_some_and(|(_, rest)| rest.starts_with("ksoftirqd/"))
+    stat.split_once(" (").is_some_and(|(_, rest)| rest.starts_with("ksoftirqd/"))
 }
 
 /// A field by its number in proc(5), from 3 on. The second field, the name, may hold spaces and
@@ -77,9 +67,7 @@ fn stat_field(stat: &str, number: usize) -> Option<u64> {
 
 /// How often a control group was throttled, from `cpu.stat`.
 pub(super) fn throttled(cpu_stat: &str) -> Option<u64> {
-    cpu_stat
-        .lines()
-        .find_map(|line| line.strip_prefix("nr_throttled ")?.trim().parse().ok())
+    cpu_stat.lines().find_map(|line| line.strip_prefix("nr_throttled ")?.trim().parse().ok())
 }
 
 /// Where the `cpu.stat` of a process may be, from its `/proc/PID/cgroup`.
@@ -114,20 +102,9 @@ mod tests {
     fn cores_are_read_and_their_sum_is_not_taken_for_one() {
         let cores = core_ticks(STAT);
         assert_eq!(cores.len(), 2);
-        let first = CoreTicks {
-            core: 0,
-            idle: 122_896,
-            iowait: 360,
-            softirq: 7,
-            steal: 149,
-        };
+        let first = CoreTicks { core: 0, idle: 122_896, iowait: 360, softirq: 7, steal: 149 };
         assert_eq!(cores[0], first);
-        let later = CoreTicks {
-            idle: 122_900,
-            iowait: 1,
-            steal: 150,
-            ..first
-        };
+        let later = CoreTicks { idle: 122_900, iowait: 1, steal: 150, ..first };
         let passed = CoreTicks::default().plus_difference(&first, &later);
         assert_eq!((passed.idle, passed.iowait, passed.steal), (4, 0, 1));
     }
@@ -147,10 +124,7 @@ mod tests {
     fn small_files_are_read() {
         assert_eq!(run_ns("180969 86919 2\n"), Some(180_969));
         assert_eq!(run_ns(""), None);
-        assert_eq!(
-            throttled("nr_periods 5\nnr_throttled 2\nthrottled_usec 9\n"),
-            Some(2)
-        );
+        assert_eq!(throttled("nr_periods 5\nnr_throttled 2\nthrottled_usec 9\n"), Some(2));
         assert_eq!(throttled("usage_usec 5\n"), None);
         assert_eq!(
             cgroup_paths("4:memory:/x\n1:cpu,cpuacct:/y\n0::/z\n"),

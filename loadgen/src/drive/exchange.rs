@@ -48,11 +48,7 @@ impl Drive<'_> {
     ) {
         let slice = &mut self.worker.recorder.slice;
         slice.connections.failed += 1;
-        let kind = if waiting.is_some() {
-            kind
-        } else {
-            ErrorKind::Reconnect
-        };
+        let kind = if waiting.is_some() { kind } else { ErrorKind::Reconnect };
         slice.errors.add(kind, sentence);
         self.outstanding -= u64::from(waiting.is_some());
         self.drop_connection(place);
@@ -69,13 +65,7 @@ impl Drive<'_> {
             return idle_event(io, pools, owner, &event);
         }
         let place = owner.place;
-        if self
-            .pool
-            .places
-            .get(place as usize)
-            .and_then(|slot| slot.token)
-            != Some(token)
-        {
+        if self.pool.places.get(place as usize).and_then(|slot| slot.token) != Some(token) {
             return;
         }
         match event {
@@ -114,13 +104,9 @@ impl Drive<'_> {
         let slot = &mut self.pool.places[place as usize];
         let times = slot.session.times(now_ns);
         let in_window = now_ns <= self.window_ns;
-        self.worker
-            .recorder
-            .reply(progress.status, progress.verdict, times, in_window);
+        self.worker.recorder.reply(progress.status, progress.verdict, times, in_window);
         self.outstanding -= 1;
-        let used_up = self
-            .per_connection
-            .is_some_and(|most| slot.used >= most.get());
+        let used_up = self.per_connection.is_some_and(|most| slot.used >= most.get());
         if progress.reusable && !used_up {
             slot.stage = Stage::Idle;
         } else {

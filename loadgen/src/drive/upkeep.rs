@@ -24,10 +24,7 @@ impl Drive<'_> {
                     let sentence = || format!("no reply within {:?}", self.spec.timeout);
                     self.fail(place, ErrorKind::Timeout, sentence, now_ns);
                 }
-                Stage::Opening {
-                    deadline_ns,
-                    waiting,
-                } if now_ns >= deadline_ns => {
+                Stage::Opening { deadline_ns, waiting } if now_ns >= deadline_ns => {
                     let sentence = || format!("not open within {:?}", self.spec.timeout);
                     self.not_opened(place, waiting, ErrorKind::ConnectTimeout, sentence);
                 }
@@ -39,21 +36,12 @@ impl Drive<'_> {
         {
             self.queue.pop_front();
             let sentence = || "no connection became free in time".to_owned();
-            self.worker
-                .recorder
-                .slice
-                .errors
-                .add(ErrorKind::Timeout, sentence);
+            self.worker.recorder.slice.errors.add(ErrorKind::Timeout, sentence);
         }
         for place in std::mem::take(&mut self.resting) {
             self.turn(place, now_ns);
         }
-        self.next_sweep_ns = now_ns
-            + if self.resting.is_empty() {
-                self.sweep_ns
-            } else {
-                REST_NS
-            };
+        self.next_sweep_ns = now_ns + if self.resting.is_empty() { self.sweep_ns } else { REST_NS };
         self.publish();
         if self.worker.setup.stop.is_stopped() && !self.worker.recorder.slice.interrupted {
             self.stop(now_ns);
@@ -133,10 +121,7 @@ impl Drive<'_> {
         for place in 0..self.pool.places.len() {
             let stage = self.pool.places[place].stage;
             unfinished += match stage {
-                Stage::Busy
-                | Stage::Opening {
-                    waiting: Some(_), ..
-                } => 1,
+                Stage::Busy | Stage::Opening { waiting: Some(_), .. } => 1,
                 _ => 0,
             };
             if stage == Stage::Idle && self.per_connection.is_none() {
@@ -148,11 +133,7 @@ impl Drive<'_> {
         let slice = &mut self.worker.recorder.slice;
         slice.errors.add_many(ErrorKind::Unfinished, unfinished);
         let by_count = matches!(self.flow, Flow::Closed(0));
-        slice.window_ns = if by_count {
-            self.window_ns.min(slice.wall_ns)
-        } else {
-            self.window_ns
-        };
+        slice.window_ns = if by_count { self.window_ns.min(slice.wall_ns) } else { self.window_ns };
         self.publish();
     }
 
@@ -162,8 +143,7 @@ impl Drive<'_> {
         let (ok, errors) = (slice.ok, slice.errors.total());
         if let Some(live) = self.worker.setup.live.get(self.worker.setup.share.index) {
             live.ok.fetch_add(ok - self.live.0, Ordering::Relaxed);
-            live.errors
-                .fetch_add(errors - self.live.1, Ordering::Relaxed);
+            live.errors.fetch_add(errors - self.live.1, Ordering::Relaxed);
         }
         self.live = (ok, errors);
     }

@@ -44,19 +44,12 @@ impl Findings {
             label: variant.label.clone(),
             began: Duration::ZERO,
         };
-        Findings {
-            variants: variants.iter().map(kept).collect(),
-            ..Findings::default()
-        }
+        Findings { variants: variants.iter().map(kept).collect(), ..Findings::default() }
     }
 
     /// Keeps a slice and adds its checks to the proofs.
     pub(super) fn keep(&mut self, variant: usize, measured: Measured) -> Result<(), Failure> {
-        let Measured {
-            slice,
-            times,
-            checks,
-        } = measured;
+        let Measured { slice, times, checks } = measured;
         for check in checks {
             let proofs = &mut self.proofs;
             let known = proofs
@@ -81,9 +74,7 @@ impl Findings {
             }
         }
         if slice.counts && slice.kind == SliceKind::Open {
-            self.variants[variant]
-                .add(&slice, &times)
-                .map_err(Failure)?;
+            self.variants[variant].add(&slice, &times).map_err(Failure)?;
         }
         self.slices.push(slice);
         Ok(())
@@ -135,16 +126,11 @@ impl LayerInput for Findings {
             Per::Connection => SliceKind::Connect,
         };
         let mut counted = self.counted(variant, kind);
-        counted
-            .find(|slice| slice.round == round)?
-            .cpu_ns_per_request()
+        counted.find(|slice| slice.round == round)?.cpu_ns_per_request()
     }
 
     fn rounds(&self) -> Vec<(u32, u32)> {
-        let open = self
-            .slices
-            .iter()
-            .filter(|slice| slice.counts && slice.kind == SliceKind::Open);
+        let open = self.slices.iter().filter(|slice| slice.counts && slice.kind == SliceKind::Open);
         let mut rounds: Vec<(u32, u32)> = open.map(|slice| (slice.round, slice.instance)).collect();
         rounds.sort_unstable();
         rounds.dedup();

@@ -25,10 +25,7 @@ mod tests {
             *counts.entry(shuffled(3, 9, part)).or_default() += 1;
         }
         assert_eq!(counts.len(), 6);
-        assert!(
-            counts.values().all(|count| (850..1150).contains(count)),
-            "{counts:?}"
-        );
+        assert!(counts.values().all(|count| (850..1150).contains(count)), "{counts:?}");
         assert_eq!(shuffled(10, 1, 2), shuffled(10, 1, 2));
         assert!(shuffled(0, 1, 2).is_empty());
     }

@@ -78,10 +78,7 @@ impl Bench for Simulation {
         let variant = self.variants[order.variant].id.clone();
         let lateness_ns = if disturbed { 900_000 } else { 5_000 };
         let slice = Slice {
-            lateness: Percentiles {
-                p99_ns: lateness_ns,
-                ..Percentiles::default()
-            },
+            lateness: Percentiles { p99_ns: lateness_ns, ..Percentiles::default() },
             errors: if self.errors > 0 && variant == "s1" && order.kind == SliceKind::Open {
                 [("status".to_owned(), self.errors)].into()
             } else {
@@ -95,16 +92,8 @@ impl Bench for Simulation {
             },
             ..blank_slice(&variant, order, answered)
         };
-        let check = Check {
-            claim: "it is simulated",
-            holds: !disturbed,
-            found: "so".into(),
-        };
-        Ok(Measured {
-            slice,
-            times: self.times(cost_ns),
-            checks: vec![check],
-        })
+        let check = Check { claim: "it is simulated", holds: !disturbed, found: "so".into() };
+        Ok(Measured { slice, times: self.times(cost_ns), checks: vec![check] })
     }
 
     fn interrupted(&self) -> bool {
@@ -119,11 +108,7 @@ fn services(total_ns: f64) -> Vec<ServiceCpu> {
         user_ns: (total_ns * share * 0.25) as u64,
         system_ns: (total_ns * share * 0.75) as u64,
     };
-    vec![
-        service("gateway", 0.5),
-        service("orders", 0.3),
-        service("inventory", 0.2),
-    ]
+    vec![service("gateway", 0.5), service("orders", 0.3), service("inventory", 0.2)]
 }
 
 fn blank_slice(variant: &str, order: &Order, answered: u64) -> Slice {
@@ -178,23 +163,15 @@ fn variants() -> Vec<Variant> {
 
 fn run(simulation: &mut Simulation, protocol: &Protocol) -> Findings {
     let variants = simulation.variants.clone();
-    let experiment = Experiment {
-        variants: &variants,
-        protocol,
-        bounds: &Bounds::default(),
-        measured_cores: 2,
-    };
+    let experiment =
+        Experiment { variants: &variants, protocol, bounds: &Bounds::default(), measured_cores: 2 };
     experiment.run(simulation, &mut Silent).unwrap()
 }
 
 #[test]
 fn every_round_has_every_variant_once_in_a_new_order() {
     let variants = variants();
-    let protocol = Protocol {
-        rounds: 12,
-        instances: 5,
-        ..Protocol::standard(7)
-    };
+    let protocol = Protocol { rounds: 12, instances: 5, ..Protocol::standard(7) };
     let mut simulation = Simulation::new(&variants);
     let findings = run(&mut simulation, &protocol);
     assert!(findings.complete);
@@ -212,10 +189,7 @@ fn every_round_has_every_variant_once_in_a_new_order() {
     }
     assert!(orders.len() > 8, "{orders:?}");
     // S0, S1 and S2 repeat open new connections; first sight and the control do not.
-    let connecting = simulation
-        .orders
-        .iter()
-        .filter(|order| order.kind == SliceKind::Connect);
+    let connecting = simulation.orders.iter().filter(|order| order.kind == SliceKind::Connect);
     assert_eq!(connecting.count(), 12 * 3);
     let experiment = Experiment {
         variants: &variants,
@@ -231,18 +205,9 @@ fn the_operating_point_is_a_share_of_the_slowest() {
     let mut simulation = Simulation::new(&variants());
     let findings = run(&mut simulation, &Protocol::quick(7));
     let rate = findings.rate_per_s.unwrap();
-    assert!(
-        (2_600.0..2_720.0).contains(&rate),
-        "{rate}: 40% of 1 s / 150 us"
-    );
-    let named = Protocol {
-        rate_per_s: Some(123.0),
-        ..Protocol::quick(7)
-    };
-    assert_eq!(
-        run(&mut Simulation::new(&variants()), &named).rate_per_s,
-        Some(123.0)
-    );
+    assert!((2_600.0..2_720.0).contains(&rate), "{rate}: 40% of 1 s / 150 us");
+    let named = Protocol { rate_per_s: Some(123.0), ..Protocol::quick(7) };
+    assert_eq!(run(&mut Simulation::new(&variants()), &named).rate_per_s, Some(123.0));
 }
 
 #[test]
@@ -251,18 +216,11 @@ fn the_known_cost_is_found() {
     let findings = run(&mut simulation, &Protocol::standard(7));
     assert_eq!(findings.rounds().len(), 12);
     assert!(findings.figure("s1", Per::Connection, 0).is_some());
-    let ids: Vec<&str> = simulation
-        .variants
-        .iter()
-        .map(|variant| variant.id.as_str())
-        .collect();
+    let ids: Vec<&str> = simulation.variants.iter().map(|variant| variant.id.as_str()).collect();
     let tls = stats::layers(&ids).find(|layer| layer.id == "tls").unwrap();
     let cost = stats::price(tls, &findings, stats::noise_floor_share(&findings, 1), 1);
     let (low, high) = (cost.low_ns.unwrap(), cost.high_ns.unwrap());
-    assert!(
-        low <= 6_000 && 6_000 <= high && high - low < 400,
-        "{cost:?}"
-    );
+    assert!(low <= 6_000 && 6_000 <= high && high - low < 400, "{cost:?}");
 }
 
 #[test]
@@ -272,21 +230,10 @@ fn a_disturbed_slice_is_repeated_once_and_said_so() {
     simulation.disturbed = Some(10);
     let findings = run(&mut simulation, &Protocol::quick(7));
     let rows: Vec<&Slice> = findings.slices.iter().collect();
-    assert_eq!(
-        (
-            rows[10].counts,
-            rows[10].attempt,
-            rows[10].disturbances.len()
-        ),
-        (false, 0, 1)
-    );
+    assert_eq!((rows[10].counts, rows[10].attempt, rows[10].disturbances.len()), (false, 0, 1));
     assert_eq!((rows[11].counts, rows[11].attempt), (true, 1));
     assert_eq!(rows[11].variant, rows[10].variant);
-    let proof = findings
-        .proofs
-        .iter()
-        .find(|proof| proof.variant == rows[10].variant)
-        .unwrap();
+    let proof = findings.proofs.iter().find(|proof| proof.variant == rows[10].variant).unwrap();
     assert!(!proof.holds, "a failed check is not forgotten");
 }
 

@@ -16,10 +16,7 @@ fn matrix(protocol: Protocol) -> Matrix {
         bounds: Bounds::default(),
         workload: Workload::orders_create(),
         topology: Topology::Mesh,
-        cores: Cores {
-            servers: vec![0],
-            generator: vec![1],
-        },
+        cores: Cores { servers: vec![0], generator: vec![1] },
         runs: PathBuf::new(),
         commit: None,
         label: None,
@@ -69,11 +66,7 @@ fn golden(name: &str, found: &str) {
 #[test]
 fn the_matrix_is_the_baseline_twice_and_tokens_in_two_forms() {
     let matrix = matrix(Protocol::standard(1));
-    let names: Vec<&str> = matrix
-        .variants
-        .iter()
-        .map(|variant| variant.label.as_str())
-        .collect();
+    let names: Vec<&str> = matrix.variants.iter().map(|variant| variant.label.as_str()).collect();
     assert_eq!(
         names,
         [
@@ -97,41 +90,26 @@ fn a_valid_run_reads_as_expected() {
     assert!(run.validity.valid && run.complete);
     assert_eq!(Run::from_json(&run.to_json()), Ok(run.clone()));
     let text = report::text(&run, Paint::Plain);
-    assert!(
-        text.lines().all(|line| line.chars().count() <= 100),
-        "{text}"
-    );
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     golden("valid.txt", &text);
     // The simulated truth, in the words of the record.
     let cost = |id: &str| run.costs.iter().find(|cost| cost.id == id).unwrap();
     assert_eq!(cost("tls").verdict, Verdict::Resolved);
-    assert!(
-        (cost("tls").estimate_ns.unwrap() - 6_000).abs() < 150,
-        "{:?}",
-        cost("tls")
-    );
+    assert!((cost("tls").estimate_ns.unwrap() - 6_000).abs() < 150, "{:?}", cost("tls"));
     assert!((cost("jwt-first").estimate_ns.unwrap() - 114_000).abs() < 600);
     assert!(cost("certificate").rounds == 12 && cost("certificate-connection").rounds == 12);
 }
 
 #[test]
 fn a_disturbed_run_says_so_first_and_exits_3() {
-    let run = simulated(&matrix(Protocol::quick(42)), |simulation| {
-        simulation.errors = 3
-    });
+    let run = simulated(&matrix(Protocol::quick(42)), |simulation| simulation.errors = 3);
     assert!(!run.validity.valid);
     let text = report::text(&run, Paint::Plain);
     assert!(text.starts_with("INVALID"), "{text}");
-    assert!(
-        text.lines().all(|line| line.chars().count() <= 100),
-        "{text}"
-    );
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     golden("invalid.txt", &text);
     assert!(report::text(&run, Paint::Colour).starts_with("\x1b[1;31mINVALID"));
-    let outcome = Outcome {
-        run,
-        directory: PathBuf::new(),
-    };
+    let outcome = Outcome { run, directory: PathBuf::new() };
     assert_eq!(outcome.exit_code(), 3);
 }
 
@@ -140,28 +118,14 @@ fn exit_codes_rank_interruption_before_proof_before_validity() {
     let run = simulated(&matrix(Protocol::quick(42)), |simulation| {
         simulation.disturbed = Some(25);
     });
-    let failed = Outcome {
-        run,
-        directory: PathBuf::new(),
-    };
-    assert_eq!(
-        failed.exit_code(),
-        1,
-        "a check that failed is not forgotten"
-    );
+    let failed = Outcome { run, directory: PathBuf::new() };
+    assert_eq!(failed.exit_code(), 1, "a check that failed is not forgotten");
     let run = simulated(&matrix(Protocol::quick(42)), |simulation| {
         simulation.interrupt_after = 30;
     });
     assert!(!run.results.is_empty() && run.costs.iter().all(|cost| cost.low_ns.is_none()));
     assert!(report::text(&run, Paint::Plain).contains("interrupted"));
-    assert_eq!(
-        Outcome {
-            run,
-            directory: PathBuf::new()
-        }
-        .exit_code(),
-        130
-    );
+    assert_eq!(Outcome { run, directory: PathBuf::new() }.exit_code(), 130);
 }
 
 #[test]
@@ -177,10 +141,6 @@ fn a_directory_appears_whole_and_is_never_overwritten() {
     assert_eq!(fs::read(place.join("s0.hlog")).unwrap(), b"log");
     let again = directory::write(&runs, &run, &logs).unwrap_err();
     assert!(again.contains("--output"), "{again}");
-    assert_eq!(
-        fs::read_dir(&runs).unwrap().count(),
-        1,
-        "no draft is left behind"
-    );
+    assert_eq!(fs::read_dir(&runs).unwrap().count(), 1, "no draft is left behind");
     fs::remove_dir_all(&runs).unwrap();
 }

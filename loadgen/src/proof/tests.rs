@@ -13,14 +13,7 @@ struct Case {
 }
 
 fn page(case: &Case, times: u64) -> Scrape {
-    let Case {
-        version,
-        handshake,
-        certificate,
-        cache,
-        decision,
-        count,
-    } = case;
+    let Case { version, handshake, certificate, cache, decision, count } = case;
     let count = count * times;
     let tokens = if cache.is_empty() { 0 } else { count };
     let of = |kind: &str| if *cache == kind { tokens } else { 0 };
@@ -49,22 +42,11 @@ fn failures(variant: &Variant, case: &Case) -> Vec<&'static str> {
             connections: 64,
         });
     }
-    let pages = vec![Pages {
-        service: "gateway".into(),
-        before: page(case, 1),
-        after: page(case, 2),
-    }];
-    let sent = Sent {
-        variant,
-        kind: SliceKind::Open,
-        record: &record,
-        path: &["gateway"],
-    };
+    let pages =
+        vec![Pages { service: "gateway".into(), before: page(case, 1), after: page(case, 2) }];
+    let sent = Sent { variant, kind: SliceKind::Open, record: &record, path: &["gateway"] };
     let checks = checks(&sent, &pages).into_iter();
-    checks
-        .filter(|check| !check.holds)
-        .map(|check| check.claim)
-        .collect()
+    checks.filter(|check| !check.holds).map(|check| check.claim).collect()
 }
 
 fn variant(profile: &str, place: usize) -> Variant {
@@ -84,16 +66,7 @@ const GOOD: Case = Case {
 fn slices_that_are_what_they_say_are_proved() {
     let none = failures(&variant("S5", 1), &GOOD);
     assert_eq!(none, [""; 0]);
-    assert_eq!(
-        failures(
-            &variant("S5", 0),
-            &Case {
-                cache: "off",
-                ..GOOD
-            }
-        ),
-        [""; 0]
-    );
+    assert_eq!(failures(&variant("S5", 0), &Case { cache: "off", ..GOOD }), [""; 0]);
     let plain = Case {
         version: "none",
         handshake: "none",
@@ -113,49 +86,13 @@ fn every_kind_of_impostor_is_found() {
     let cached = "every token was verified before and found in the cache";
     let enforced = "token, scope and caller were checked";
     for (case, claims) in [
-        (
-            Case {
-                version: "TLSv1.2",
-                ..GOOD
-            },
-            vec![transport],
-        ),
-        (
-            Case {
-                handshake: "resumed",
-                ..GOOD
-            },
-            vec![transport],
-        ),
-        (
-            Case {
-                certificate: "none",
-                ..GOOD
-            },
-            vec![transport],
-        ),
-        (
-            Case {
-                cache: "miss",
-                ..GOOD
-            },
-            vec![cached],
-        ),
-        (
-            Case {
-                cache: "off",
-                ..GOOD
-            },
-            vec![cached],
-        ),
+        (Case { version: "TLSv1.2", ..GOOD }, vec![transport]),
+        (Case { handshake: "resumed", ..GOOD }, vec![transport]),
+        (Case { certificate: "none", ..GOOD }, vec![transport]),
+        (Case { cache: "miss", ..GOOD }, vec![cached]),
+        (Case { cache: "off", ..GOOD }, vec![cached]),
         (Case { cache: "", ..GOOD }, vec![cached]),
-        (
-            Case {
-                decision: "token_verified",
-                ..GOOD
-            },
-            vec![enforced],
-        ),
+        (Case { decision: "token_verified", ..GOOD }, vec![enforced]),
         (
             Case { count: 60, ..GOOD },
             vec!["as many requests arrived as were sent", cached, enforced],
@@ -172,20 +109,10 @@ fn every_kind_of_impostor_is_found() {
 fn a_page_without_counters_proves_nothing() {
     let record = SliceRecord::empty();
     let variant = Variant::baseline(false);
-    let empty = Pages {
-        service: "gateway".into(),
-        before: Scrape::default(),
-        after: Scrape::default(),
-    };
-    let sent = Sent {
-        variant: &variant,
-        kind: SliceKind::Open,
-        record: &record,
-        path: &["gateway"],
-    };
-    let failed = checks(&sent, &[empty])
-        .iter()
-        .filter(|check| !check.holds)
-        .count();
+    let empty =
+        Pages { service: "gateway".into(), before: Scrape::default(), after: Scrape::default() };
+    let sent =
+        Sent { variant: &variant, kind: SliceKind::Open, record: &record, path: &["gateway"] };
+    let failed = checks(&sent, &[empty]).iter().filter(|check| !check.holds).count();
     assert_eq!(failed, 4);
 }

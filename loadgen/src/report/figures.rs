@@ -20,11 +20,7 @@ pub(super) fn signed(ns: Option<i64>) -> String {
     ns.map_or("-".into(), |ns| {
         // Two places below 10 us: a layer may cost a tenth of a microsecond.
         let us = ns as f64 / 1000.0;
-        if us.abs() < 10.0 {
-            format!("{us:+.2}")
-        } else {
-            format!("{us:+.1}")
-        }
+        if us.abs() < 10.0 { format!("{us:+.2}") } else { format!("{us:+.1}") }
     })
 }
 

@@ -47,17 +47,7 @@ fn services(run: &Run) -> Vec<&str> {
 }
 
 pub(super) fn times_table(run: &Run) -> Table {
-    let head = [
-        "variant",
-        "resp. p50",
-        "p99",
-        "p99.9",
-        "max",
-        "serv. p50",
-        "p99",
-        "p99.9",
-        "max",
-    ];
+    let head = ["variant", "resp. p50", "p99", "p99.9", "max", "serv. p50", "p99", "p99.9", "max"];
     let mut table = table(head.into_iter(), 1);
     // Room for seconds, so that columns do not crowd where all are short.
     for column in table.column_iter_mut().skip(1) {
@@ -93,16 +83,11 @@ pub(super) fn rest_table(run: &Run) -> Table {
         let connecting = result.connecting;
         table.add_row(cells(vec![
             run.label(&result.variant).to_owned(),
-            closed.map_or("-".into(), |closed| {
-                thousands(closed.requests_milli_per_s / 1000)
-            }),
+            closed.map_or("-".into(), |closed| thousands(closed.requests_milli_per_s / 1000)),
             us_or_dash(closed.map(|closed| closed.cpu_ns_per_request)),
             us_or_dash(connecting.map(|found| found.cpu_ns_per_connection)),
             us_or_dash(connecting.and_then(|found| found.cpu_ns_per_handshake)),
-            format!(
-                "{}, {}",
-                result.bytes_sent_per_request, result.bytes_received_per_request
-            ),
+            format!("{}, {}", result.bytes_sent_per_request, result.bytes_received_per_request),
             errors(result),
         ]));
     }
@@ -115,16 +100,9 @@ fn errors(result: &VariantResult) -> String {
 
 pub(super) fn cost_table(run: &Run) -> Table {
     let mut table = table(["layer", "", "us", "95% interval", ""].into_iter(), 2);
-    let layers = run
-        .costs
-        .iter()
-        .filter(|cost| cost.id != crate::stats::CONTROL);
+    let layers = run.costs.iter().filter(|cost| cost.id != crate::stats::CONTROL);
     for cost in layers {
-        let per = if cost.per == "request" {
-            ""
-        } else {
-            " per conn."
-        };
+        let per = if cost.per == "request" { "" } else { " per conn." };
         table.add_row(vec![
             Cell::new(format!("{}{per}", cost.label)),
             Cell::new(cost.formula.replace(' ', "")),
@@ -161,17 +139,11 @@ fn table<'a>(head: impl Iterator<Item = &'a str>, gap: u16) -> Table {
 }
 
 fn cells(row: Vec<String>) -> impl Iterator<Item = Cell> {
-    row.into_iter()
-        .enumerate()
-        .map(|(at, text)| aligned(at, &text))
+    row.into_iter().enumerate().map(|(at, text)| aligned(at, &text))
 }
 
 /// Names to the left, figures to the right.
 fn aligned(column: usize, text: &str) -> Cell {
-    let alignment = if column == 0 {
-        CellAlignment::Left
-    } else {
-        CellAlignment::Right
-    };
+    let alignment = if column == 0 { CellAlignment::Left } else { CellAlignment::Right };
     Cell::new(text).set_alignment(alignment)
 }

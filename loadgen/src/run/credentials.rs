@@ -57,11 +57,7 @@ impl fmt::Debug for Credentials {
             Credentials::None => out.write_str("None"),
             Credentials::Token(_) => out.write_str("Token(..)"),
             Credentials::Client(client) => {
-                write!(
-                    out,
-                    "Client({} at {})",
-                    client.client_id, client.token_url.host
-                )
+                write!(out, "Client({} at {})", client.client_id, client.token_url.host)
             }
         }
     }
@@ -90,25 +86,13 @@ impl<'a> Source<'a> {
             Credentials::None => (Tokens::none(), None),
             Credentials::Token(token) => (Tokens::one(checked(token)?), None),
             Credentials::Client(client) => {
-                let tls = client
-                    .token_url
-                    .is_tls()
-                    .then(|| trust.config())
-                    .transpose()?;
+                let tls = client.token_url.is_tls().then(|| trust.config()).transpose()?;
                 let (token, first_life) = fetch(client, tls.clone()).map_err(RunError::Token)?;
-                let renewal = Renewal {
-                    credentials: client,
-                    tls,
-                    first_life,
-                };
+                let renewal = Renewal { credentials: client, tls, first_life };
                 (Tokens::one(token.as_str()), Some(renewal))
             }
         };
-        Ok(Source {
-            tokens,
-            client,
-            warnings: Mutex::new(Vec::new()),
-        })
+        Ok(Source { tokens, client, warnings: Mutex::new(Vec::new()) })
     }
 
     /// The handle that requests are filled in from.
@@ -118,10 +102,7 @@ impl<'a> Source<'a> {
 
     /// What went wrong with renewing, as sentences.
     pub(super) fn warnings(&self) -> Vec<String> {
-        self.warnings
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Renews the token until the other end of `over` is gone.
@@ -168,11 +149,7 @@ fn fetch(
     tls: Option<Arc<ClientConfig>>,
 ) -> Result<(Zeroizing<String>, Duration), String> {
     let url = &client.token_url;
-    let from = format!(
-        "no token from {}://{}",
-        url.scheme.as_str(),
-        url.host_field()
-    );
+    let from = format!("no token from {}://{}", url.scheme.as_str(), url.host_field());
     let basic = basic_authorization(&client.client_id, &client.secret);
     let fields: [(&str, &[u8]); 3] = [
         ("Authorization", basic.as_bytes()),
@@ -180,22 +157,11 @@ fn fetch(
         ("Accept", b"application/json"),
     ];
     let form = form(client.scope.as_deref());
-    let answer = blocking::request(
-        url,
-        tls,
-        "POST",
-        &fields,
-        form.as_bytes(),
-        WITHIN,
-        RESPONSE_BYTES_MAX,
-    )
-    .map_err(|error| format!("{from}: {error}"))?;
+    let answer =
+        blocking::request(url, tls, "POST", &fields, form.as_bytes(), WITHIN, RESPONSE_BYTES_MAX)
+            .map_err(|error| format!("{from}: {error}"))?;
     if answer.status != 200 {
-        return Err(format!(
-            "{from}: status {}{}",
-            answer.status,
-            reason(&answer.body)
-        ));
+        return Err(format!("{from}: status {}{}", answer.status, reason(&answer.body)));
     }
     let body = Zeroizing::new(answer.body);
     let response = TokenResponse::parse(&body).map_err(|error| format!("{from}: {error}"))?;
@@ -265,10 +231,7 @@ mod tests {
 
     #[test]
     fn a_token_is_renewed_before_it_ends() {
-        assert_eq!(
-            before_the_end(Duration::from_secs(300)),
-            Duration::from_secs(240)
-        );
+        assert_eq!(before_the_end(Duration::from_secs(300)), Duration::from_secs(240));
         assert_eq!(before_the_end(Duration::ZERO), RENEW_MIN);
     }
 }

@@ -16,20 +16,13 @@ use crate::{
 pub(super) fn to_json(outcome: &Outcome) -> Value {
     let record = &outcome.record;
     let spec = &outcome.spec;
-    let (open, pattern) = match spec.arrivals {
-        Arrivals::Open { pattern, .. } => (true, Some(pattern.as_str())),
-        Arrivals::Closed => (false, None),
-    };
     let began = outcome.began.duration_since(UNIX_EPOCH).unwrap_or_default();
     let errors: serde_json::Map<String, Value> = record
         .errors
         .iter()
         .map(|(kind, count)| {
             let example = record.errors.example(kind);
-            (
-                kind.as_str().to_owned(),
-                json!({ "count": count, "example": example }),
-            )
+            (kind.as_str().to_owned(), json!({ "count": count, "example": example }))
         })
         .collect();
     let times: serde_json::Map<String, Value> = outcome
@@ -46,21 +39,7 @@ pub(super) fn to_json(outcome: &Outcome) -> Value {
         "interrupted": record.interrupted,
         "label": outcome.label,
         "began_unix_ms": began.as_millis() as u64,
-        "plan": {
-            "url": outcome.url,
-            "method": outcome.method,
-            "loop": if open { "open" } else { "closed" },
-            "arrivals": pattern,
-            "asked_per_s": outcome.asked_per_second(),
-            "connections": spec.connections,
-            "duration_ns": spec.duration.as_nanos() as u64,
-            "warmup_ns": outcome.warmup.as_nanos() as u64,
-            "requests_max": spec.requests_max,
-            "requests_per_connection": spec.requests_per_connection,
-            "timeout_ns": spec.timeout.as_nanos() as u64,
-            "client_wait": spec.wait.as_str(),
-            "seed": spec.seed,
-        },
+        "plan": plan_json(outcome),
         "achieved_per_s": record.achieved_per_second(),
         "window_ns": record.window_ns,
         "wall_ns": record.wall_ns,
@@ -84,6 +63,29 @@ pub(super) fn to_json(outcome: &Outcome) -> Value {
             "driver": record.driver,
             "busy": spec.wait == Wait::Spin,
         },
+    })
+}
+
+fn plan_json(outcome: &Outcome) -> Value {
+    let spec = &outcome.spec;
+    let (open, pattern) = match spec.arrivals {
+        Arrivals::Open { pattern, .. } => (true, Some(pattern.as_str())),
+        Arrivals::Closed => (false, None),
+    };
+    json!({
+        "url": outcome.url,
+        "method": outcome.method,
+        "loop": if open { "open" } else { "closed" },
+        "arrivals": pattern,
+        "asked_per_s": outcome.asked_per_second(),
+        "connections": spec.connections,
+        "duration_ns": spec.duration.as_nanos() as u64,
+        "warmup_ns": outcome.warmup.as_nanos() as u64,
+        "requests_max": spec.requests_max,
+        "requests_per_connection": spec.requests_per_connection,
+        "timeout_ns": spec.timeout.as_nanos() as u64,
+        "client_wait": spec.wait.as_str(),
+        "seed": spec.seed,
     })
 }
 

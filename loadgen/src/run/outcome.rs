@@ -100,12 +100,7 @@ impl Outcome {
             ("lateness", &self.record.lateness),
         ];
         for (tag, histogram) in histograms {
-            log.push(&Interval {
-                tag,
-                start: Duration::ZERO,
-                length,
-                histogram,
-            })?;
+            log.push(&Interval { tag, start: Duration::ZERO, length, histogram })?;
         }
         Ok(log.as_bytes().to_vec())
     }
@@ -118,11 +113,7 @@ impl Outcome {
 
 fn generator_share(record: &SliceRecord) -> f64 {
     let available = record.wall_ns as f64 * record.workers.max(1) as f64;
-    if available == 0.0 {
-        0.0
-    } else {
-        record.generator_cpu_ns as f64 / available
-    }
+    if available == 0.0 { 0.0 } else { record.generator_cpu_ns as f64 / available }
 }
 
 fn breaches(spec: &SliceSpec, record: &SliceRecord, bounds: &Bounds) -> Vec<String> {
@@ -197,16 +188,10 @@ fn remarks(spec: &SliceSpec, record: &SliceRecord) -> Vec<String> {
         ));
     }
     if record.saturated > 0 {
-        notes.push(format!(
-            "{} times were longer than an hour",
-            record.saturated
-        ));
+        notes.push(format!("{} times were longer than an hour", record.saturated));
     }
     if record.connections.failed > 0 {
-        notes.push(format!(
-            "{} connections could not be opened",
-            record.connections.failed
-        ));
+        notes.push(format!("{} connections could not be opened", record.connections.failed));
     }
     notes
 }

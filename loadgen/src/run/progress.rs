@@ -28,13 +28,7 @@ impl Progress {
             bar.set_style(style.progress_chars("=> "));
         }
         let now = Instant::now();
-        Progress {
-            bar,
-            live,
-            begun: now,
-            warmup: options.warmup,
-            seen: (now, 0),
-        }
+        Progress { bar, live, begun: now, warmup: options.warmup, seen: (now, 0) }
     }
 
     pub(super) fn draw(&mut self) {
@@ -45,17 +39,12 @@ impl Progress {
         let now = Instant::now();
         let rate = (ok - seen) as f64 / (now - before).as_secs_f64().max(0.001);
         self.seen = (now, ok);
-        let doing = if self.begun.elapsed() < self.warmup {
-            "warming up"
-        } else {
-            "measuring"
-        };
+        let doing = if self.begun.elapsed() < self.warmup { "warming up" } else { "measuring" };
         self.bar.set_message(match errors {
             0 => format!("{doing}, {rate:.0} requests/s"),
             _ => format!("{doing}, {rate:.0} requests/s, {errors} errors"),
         });
-        self.bar
-            .set_position(self.begun.elapsed().as_millis() as u64);
+        self.bar.set_position(self.begun.elapsed().as_millis() as u64);
     }
 }
 

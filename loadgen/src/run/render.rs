@@ -70,9 +70,7 @@ impl Outcome {
             ("TCP connect", "connect", &record.connect),
             ("TLS handshake", "handshake", &record.handshake),
         ];
-        all.into_iter()
-            .filter(|(.., times)| !times.is_empty())
-            .collect()
+        all.into_iter().filter(|(.., times)| !times.is_empty()).collect()
     }
 
     fn load(&self) -> String {
@@ -95,11 +93,8 @@ impl Outcome {
 /// What must be read before any figure.
 fn verdict(outcome: &Outcome) -> String {
     let mut out = String::new();
-    let interrupted = if outcome.record.interrupted {
-        "Interrupted: a part of the run.\n"
-    } else {
-        ""
-    };
+    let interrupted =
+        if outcome.record.interrupted { "Interrupted: a part of the run.\n" } else { "" };
     out.push_str(interrupted);
     for breach in &outcome.breaches {
         writeln!(out, "INVALID: {breach}").expect("writing to a String does not fail");
@@ -123,19 +118,12 @@ fn text(outcome: &Outcome) -> String {
             write!(line, "{:>10}", us(times.value_at_quantile(quantile)))
                 .expect("writing to a String does not fail");
         }
-        lines.push(format!(
-            "{line}{:>10}{:>10}",
-            us(times.max()),
-            us(times.mean() as u64)
-        ));
+        lines.push(format!("{line}{:>10}{:>10}", us(times.max()), us(times.mean() as u64)));
     }
     lines.push(String::new());
     let asked = outcome.asked_per_second();
     let asked = asked.map_or(String::new(), |rate| format!(" of {rate}/s asked"));
-    lines.push(format!(
-        "rate        {:.1}/s{asked}",
-        record.achieved_per_second()
-    ));
+    lines.push(format!("rate        {:.1}/s{asked}", record.achieved_per_second()));
     lines.push(format!(
         "requests    {} sent, {} good replies, {} errors, {} dropped",
         record.sent,
@@ -143,11 +131,8 @@ fn text(outcome: &Outcome) -> String {
         record.errors.total(),
         record.dropped
     ));
-    let statuses: Vec<String> = record
-        .statuses
-        .iter()
-        .map(|(status, count)| format!("{count} x {status}"))
-        .collect();
+    let statuses: Vec<String> =
+        record.statuses.iter().map(|(status, count)| format!("{count} x {status}")).collect();
     lines.push(format!("statuses    {}", or_none(&statuses.join(", "))));
     if record.errors.total() > 0 {
         lines.push(format!("errors      {}", record.errors));
@@ -157,11 +142,7 @@ fn text(outcome: &Outcome) -> String {
         "generator   {:.2} us CPU a request, {:.0}% of {} ({}, {}s)",
         per_request(record.generator_cpu_ns, outcome) / 1e3,
         outcome.generator_share() * 100.0,
-        if record.workers == 1 {
-            "one core".into()
-        } else {
-            format!("{} cores", record.workers)
-        },
+        if record.workers == 1 { "one core".into() } else { format!("{} cores", record.workers) },
         record.driver,
         outcome.spec.wait.as_str(),
     ));
@@ -173,10 +154,7 @@ fn text(outcome: &Outcome) -> String {
 }
 
 fn heading(outcome: &Outcome) -> String {
-    let label = outcome
-        .label
-        .as_ref()
-        .map_or(String::new(), |label| format!("{label}: "));
+    let label = outcome.label.as_ref().map_or(String::new(), |label| format!("{label}: "));
     let spec = &outcome.spec;
     let kept = match spec.requests_per_connection {
         Some(most) => format!(", {most} requests each"),
@@ -210,9 +188,7 @@ fn connection_lines(outcome: &Outcome) -> Vec<String> {
     }
     if connections.certificates_presented > 0 {
         let times = connections.certificates_presented;
-        lines.push(format!(
-            "certificate presented {times} times since the run began"
-        ));
+        lines.push(format!("certificate presented {times} times since the run began"));
     }
     lines.push(format!(
         "wire        {:.1} bytes out, {:.1} bytes in a request",
@@ -241,13 +217,8 @@ fn markdown(outcome: &Outcome) -> String {
     .expect("writing to a String does not fail");
     for (name, _, times) in outcome.times() {
         let cells = PERCENTILES.map(|(quantile, ..)| us(times.value_at_quantile(quantile)));
-        writeln!(
-            out,
-            "| {name} | {} | {} |",
-            cells.join(" | "),
-            us(times.max())
-        )
-        .expect("writing to a String does not fail");
+        writeln!(out, "| {name} | {} | {} |", cells.join(" | "), us(times.max()))
+            .expect("writing to a String does not fail");
     }
     for note in &outcome.notes {
         write!(out, "\nNote: {note}\n").expect("writing to a String does not fail");
@@ -258,22 +229,11 @@ fn markdown(outcome: &Outcome) -> String {
 fn csv(outcome: &Outcome) -> String {
     let record = &outcome.record;
     let mut columns: Vec<(String, String)> = vec![
-        (
-            "label".into(),
-            quoted(outcome.label.as_deref().unwrap_or_default()),
-        ),
+        ("label".into(), quoted(outcome.label.as_deref().unwrap_or_default())),
         ("url".into(), quoted(&outcome.url)),
         ("valid".into(), outcome.valid().to_string()),
-        (
-            "asked_per_s".into(),
-            outcome
-                .asked_per_second()
-                .map_or("".into(), |r| r.to_string()),
-        ),
-        (
-            "achieved_per_s".into(),
-            format!("{:.3}", record.achieved_per_second()),
-        ),
+        ("asked_per_s".into(), outcome.asked_per_second().map_or("".into(), |r| r.to_string())),
+        ("achieved_per_s".into(), format!("{:.3}", record.achieved_per_second())),
         ("connections".into(), outcome.spec.connections.to_string()),
         ("window_ns".into(), record.window_ns.to_string()),
         ("intended".into(), record.intended.to_string()),
@@ -293,10 +253,7 @@ fn csv(outcome: &Outcome) -> String {
         }
         columns.push((format!("{name}_max_ns"), times.max().to_string()));
     }
-    columns.push((
-        "generator_cpu_ns".into(),
-        record.generator_cpu_ns.to_string(),
-    ));
+    columns.push(("generator_cpu_ns".into(), record.generator_cpu_ns.to_string()));
     let (names, values): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
     format!("{}\n{}\n", names.join(","), values.join(","))
 }
@@ -304,11 +261,7 @@ fn csv(outcome: &Outcome) -> String {
 /// RFC 4180 section 2; a leading sign of a formula is defused for spreadsheets.
 fn quoted(text: &str) -> String {
     let formula = text.starts_with(['=', '+', '-', '@']);
-    let text = if formula {
-        format!("'{text}")
-    } else {
-        text.to_owned()
-    };
+    let text = if formula { format!("'{text}") } else { text.to_owned() };
     match text.contains([',', '"', '\n', '\r']) {
         true => format!("\"{}\"", text.replace('"', "\"\"")),
         false => text,

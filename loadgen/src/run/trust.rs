@@ -57,15 +57,9 @@ impl Trust {
             RunError::Trust(format!("the server's authorities cannot be read: {error}"))
         })?;
         let identity = self.identity()?;
-        let transport = if identity.is_some() {
-            Transport::Mutual
-        } else {
-            Transport::Tls
-        };
+        let transport = if identity.is_some() { Transport::Mutual } else { Transport::Tls };
         let material = ClientMaterial { roots, identity };
-        let options = TlsOptions {
-            resumption: self.resumption,
-        };
+        let options = TlsOptions { resumption: self.resumption };
         client_config(&material, transport, &options, self.insecure)
             .map_err(|error| RunError::Trust(format!("TLS cannot be set up: {error}")))?
             .ok_or_else(|| RunError::Trust("TLS cannot be set up without a transport".into()))
@@ -81,9 +75,7 @@ impl Trust {
             ))
         };
         let identity = CertifiedKey::from_pem(chain, key).map_err(wrong)?;
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         identity.check_validity(now.as_secs()).map_err(wrong)?;
         Ok(Some(identity))
     }

@@ -30,10 +30,7 @@ pub(super) fn interval(observations: &[Observation], level: f64, seed: u64) -> I
 fn by_instance(observations: &[Observation]) -> Vec<Vec<f64>> {
     let mut instances: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
     for observation in observations {
-        instances
-            .entry(observation.instance)
-            .or_default()
-            .push(observation.value);
+        instances.entry(observation.instance).or_default().push(observation.value);
     }
     instances.into_values().collect()
 }

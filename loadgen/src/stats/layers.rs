@@ -70,14 +70,7 @@ const fn difference(
     per: Per,
     terms: &'static [Term; 2],
 ) -> Layer {
-    Layer {
-        id,
-        label,
-        formula,
-        per,
-        reference: terms[1].variant,
-        terms,
-    }
+    Layer { id, label, formula, per, reference: terms[1].variant, terms }
 }
 
 /// The key of the A/A control among the layers.
@@ -91,13 +84,7 @@ const LAYERS: [Layer; 11] = [
         Per::Request,
         &[plus("s0-again"), minus("s0")],
     ),
-    difference(
-        "tls",
-        "TLS",
-        "S1 - S0",
-        Per::Request,
-        &[plus("s1"), minus("s0")],
-    ),
+    difference("tls", "TLS", "S1 - S0", Per::Request, &[plus("s1"), minus("s0")]),
     difference(
         "jwt-first",
         "JWT, first sight",
@@ -138,12 +125,7 @@ const LAYERS: [Layer; 11] = [
         label: "interaction, first sight",
         formula: "S4 - S2 - S3 + S1",
         per: Per::Request,
-        terms: &[
-            plus("s4-first-sight"),
-            minus("s2-first-sight"),
-            minus("s3"),
-            plus("s1"),
-        ],
+        terms: &[plus("s4-first-sight"), minus("s2-first-sight"), minus("s3"), plus("s1")],
         reference: "s1",
     },
     Layer {
@@ -151,21 +133,10 @@ const LAYERS: [Layer; 11] = [
         label: "interaction, repeat",
         formula: "S4 - S2 - S3 + S1",
         per: Per::Request,
-        terms: &[
-            plus("s4-repeat"),
-            minus("s2-repeat"),
-            minus("s3"),
-            plus("s1"),
-        ],
+        terms: &[plus("s4-repeat"), minus("s2-repeat"), minus("s3"), plus("s1")],
         reference: "s1",
     },
-    difference(
-        "tls-connection",
-        "TLS",
-        "S1 - S0",
-        Per::Connection,
-        &[plus("s1"), minus("s0")],
-    ),
+    difference("tls-connection", "TLS", "S1 - S0", Per::Connection, &[plus("s1"), minus("s0")]),
     difference(
         "certificate-connection",
         "client certificate",
@@ -178,9 +149,7 @@ const LAYERS: [Layer; 11] = [
 /// The layers that can be priced when these variants were run.
 pub fn layers(variants: &[&str]) -> impl Iterator<Item = &'static Layer> {
     let has = |term: &Term| variants.contains(&term.variant);
-    LAYERS
-        .iter()
-        .filter(move |layer| layer.terms.iter().all(has))
+    LAYERS.iter().filter(move |layer| layer.terms.iter().all(has))
 }
 
 /// The figures that a layer is priced from.
@@ -218,9 +187,7 @@ pub fn price(layer: &Layer, input: &impl LayerInput, floor_share: Option<f64>, s
         low_ns: interval.map(|interval| in_ns(interval.low)),
         high_ns: interval.map(|interval| in_ns(interval.high)),
         level: LEVEL,
-        method: interval
-            .map_or("none", |interval| interval.method.as_str())
-            .into(),
+        method: interval.map_or("none", |interval| interval.method.as_str()).into(),
         reference_ns: reference.round() as u64,
         verdict,
         words: words(verdict, is_control, observations.len()),
@@ -232,13 +199,7 @@ pub fn price(layer: &Layer, input: &impl LayerInput, floor_share: Option<f64>, s
 pub fn noise_floor_share(input: &impl LayerInput, seed: u64) -> Option<f64> {
     let control = LAYERS.iter().find(|layer| layer.id == CONTROL)?;
     let interval = estimate(&shares(control, input), seed)?.interval?;
-    Some(
-        interval
-            .low
-            .exp_m1()
-            .abs()
-            .max(interval.high.exp_m1().abs()),
-    )
+    Some(interval.low.exp_m1().abs().max(interval.high.exp_m1().abs()))
 }
 
 /// The layer's sum in each whole round, relative to the reference: for a difference of two the
@@ -251,21 +212,12 @@ pub(super) fn shares(layer: &Layer, input: &impl LayerInput) -> Vec<Observation>
             sum += f64::from(term.sign) * input.figure(term.variant, layer.per, round)?;
         }
         let share = sum / reference;
-        let value = if layer.terms.len() == 2 {
-            share.ln_1p()
-        } else {
-            share
-        };
+        let value = if layer.terms.len() == 2 { share.ln_1p() } else { share };
         value.is_finite().then_some(value)
     };
     let rounds = input.rounds().into_iter();
     rounds
-        .filter_map(|(round, instance)| {
-            Some(Observation {
-                instance,
-                value: share(round)?,
-            })
-        })
+        .filter_map(|(round, instance)| Some(Observation { instance, value: share(round)? }))
         .collect()
 }
 
@@ -274,20 +226,12 @@ fn verdict(
     share: impl Fn(f64) -> f64,
     floor_share: Option<f64>,
 ) -> Verdict {
-    let Some(Estimate {
-        centre,
-        interval: Some(interval),
-    }) = found
-    else {
+    let Some(Estimate { centre, interval: Some(interval) }) = found else {
         return Verdict::TooFewRounds;
     };
     let includes_zero = interval.low <= 0.0 && interval.high >= 0.0;
     let below_floor = floor_share.is_some_and(|floor| share(centre).abs() <= floor);
-    if includes_zero || below_floor {
-        Verdict::WithinNoise
-    } else {
-        Verdict::Resolved
-    }
+    if includes_zero || below_floor { Verdict::WithinNoise } else { Verdict::Resolved }
 }
 
 fn words(verdict: Verdict, is_control: bool, rounds: usize) -> String {

@@ -24,9 +24,7 @@ pub(super) fn interval(values: &[f64], level: f64) -> Option<Interval> {
 
 fn walsh_averages(values: &[f64]) -> Vec<f64> {
     let pairs = values.iter().enumerate();
-    pairs
-        .flat_map(|(at, a)| values[at..].iter().map(move |b| f64::midpoint(*a, *b)))
-        .collect()
+    pairs.flat_map(|(at, a)| values[at..].iter().map(move |b| f64::midpoint(*a, *b))).collect()
 }
 
 /// How many averages lie outside on each side: the largest k with P(W < k) <= `tail` under the

@@ -29,22 +29,14 @@ fn simulate(
     let instance_of = |round: usize| round * instances / rounds;
     let drift: Vec<f64> = (0..rounds).map(|_| 0.2 * normal(random)).collect();
     let figures = truth.iter().map(|&(variant, truth)| {
-        let luck: Vec<f64> = (0..instances)
-            .map(|_| instance_sd * normal(random))
-            .collect();
+        let luck: Vec<f64> = (0..instances).map(|_| instance_sd * normal(random)).collect();
         let figure = |round: usize, random: &mut Random| {
             truth * (drift[round] + luck[instance_of(round)] + slice_sd * normal(random)).exp()
         };
-        (
-            variant,
-            (0..rounds).map(|round| figure(round, random)).collect(),
-        )
+        (variant, (0..rounds).map(|round| figure(round, random)).collect())
     });
     let figures = figures.collect();
-    Simulated {
-        figures,
-        instances: (0..rounds).map(|round| instance_of(round) as u32).collect(),
-    }
+    Simulated { figures, instances: (0..rounds).map(|round| instance_of(round) as u32).collect() }
 }
 
 impl LayerInput for Simulated {
@@ -55,9 +47,7 @@ impl LayerInput for Simulated {
 
     fn rounds(&self) -> Vec<(u32, u32)> {
         let instances = self.instances.iter().enumerate();
-        instances
-            .map(|(round, instance)| (round as u32, *instance))
-            .collect()
+        instances.map(|(round, instance)| (round as u32, *instance)).collect()
     }
 }
 
@@ -65,19 +55,14 @@ const EXPERIMENTS: u64 = 1_000;
 
 /// How many of the experiments had the truth in the interval of a difference.
 fn covered(experiments: u64, rounds: usize, instances: usize, instance_sd: f64) -> u64 {
-    let layer = layers(&["s0", "s1"])
-        .find(|layer| layer.id == "tls")
-        .unwrap();
+    let layer = layers(&["s0", "s1"]).find(|layer| layer.id == "tls").unwrap();
     (0..experiments)
         .filter(|&experiment| {
             let mut random = Random::stream(11, experiment);
             let truth = [("s0", 30_000.0), ("s1", 36_000.0)];
             let run = simulate(&truth, rounds, instances, instance_sd, 0.02, &mut random);
             let observations: Vec<Observation> = layers::shares(layer, &run);
-            let found = estimate(&observations, experiment)
-                .unwrap()
-                .interval
-                .unwrap();
+            let found = estimate(&observations, experiment).unwrap().interval.unwrap();
             let truth = 1.2_f64.ln();
             found.low <= truth && truth <= found.high
         })
@@ -89,10 +74,7 @@ fn covered(experiments: u64, rounds: usize, instances: usize, instance_sd: f64) 
 fn exact_intervals_cover_the_truth() {
     for rounds in [8, 12, 20] {
         let covered = covered(EXPERIMENTS, rounds, rounds, 0.0);
-        assert!(
-            (935..=995).contains(&covered),
-            "{rounds} rounds: {covered} of {EXPERIMENTS}"
-        );
+        assert!((935..=995).contains(&covered), "{rounds} rounds: {covered} of {EXPERIMENTS}");
     }
 }
 
@@ -111,10 +93,7 @@ fn the_bootstrap_is_seeded_and_feels_instances() {
         let value = |round: u32| 0.05 * f64::from(round / 6) + 0.001 * f64::from(round % 3);
         let rounds = 0..24;
         rounds
-            .map(|round| Observation {
-                instance: instance_of(round),
-                value: value(round),
-            })
+            .map(|round| Observation { instance: instance_of(round), value: value(round) })
             .collect()
     };
     let (lucky, same) = (observe(|round| round / 6), observe(|round| round));
@@ -164,19 +143,13 @@ fn layers_are_priced_in_ns_of_their_reference() {
         (share, cost.verdict)
     };
     let near = |found: (f64, Verdict), share: f64, verdict| {
-        assert!(
-            (found.0 - share).abs() < 0.002 && found.1 == verdict,
-            "{found:?} {share}"
-        );
+        assert!((found.0 - share).abs() < 0.002 && found.1 == verdict, "{found:?} {share}");
     };
     near(cost("tls"), 0.2, Verdict::Resolved);
     near(cost("jwt-repeat"), 1.0 / 36.0, Verdict::Resolved);
     near(cost("certificate"), 0.0, Verdict::WithinNoise);
     near(cost("interaction-repeat"), 2.0 / 36.0, Verdict::Resolved);
-    assert!(
-        layers(&names).all(|layer| !layer.id.contains("first")),
-        "first sight was not run"
-    );
+    assert!(layers(&names).all(|layer| !layer.id.contains("first")), "first sight was not run");
 }
 
 /// Seven rounds, or rounds in which a variant is missing, give no interval.
@@ -185,15 +158,10 @@ fn too_few_rounds_give_no_interval() {
     let truth = [("s0", 30_000.0), ("s1", 36_000.0)];
     let mut run = simulate(&truth, 8, 2, 0.0, 0.01, &mut Random::new(6));
     run.figures[1].1.pop();
-    let layer = layers(&["s0", "s1"])
-        .find(|layer| layer.id == "tls")
-        .unwrap();
+    let layer = layers(&["s0", "s1"]).find(|layer| layer.id == "tls").unwrap();
     let cost = price(layer, &run, None, 1);
     assert_eq!((cost.rounds, cost.low_ns, cost.high_ns), (7, None, None));
-    assert_eq!(
-        (cost.verdict, cost.method.as_str()),
-        (Verdict::TooFewRounds, "none")
-    );
+    assert_eq!((cost.verdict, cost.method.as_str()), (Verdict::TooFewRounds, "none"));
     assert!(cost.estimate_ns.is_some());
     assert_eq!(estimate(&[], 1), None);
 }

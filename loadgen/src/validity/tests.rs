@@ -29,10 +29,7 @@ fn quiet() -> Slice {
         handshakes_resumed: 0,
         response: Percentiles::default(),
         service: Percentiles::default(),
-        lateness: Percentiles {
-            p99_ns: 20_000,
-            ..Percentiles::default()
-        },
+        lateness: Percentiles { p99_ns: 20_000, ..Percentiles::default() },
         services: Vec::new(),
         client_cpu_ns: 0,
         busy_ns: 0,
@@ -47,46 +44,18 @@ fn quiet() -> Slice {
 type Case = (fn(&mut Slice), &'static str, &'static str);
 
 const CASES: [Case; 6] = [
-    (
-        |slice| slice.dropped = 1,
-        "found the queue full",
-        "dropped_max",
-    ),
-    (
-        |slice| slice.requests_answered = 980,
-        "of what was asked",
-        "achieved_share_min",
-    ),
-    (
-        |slice| slice.steal_ns = 30_000_000,
-        "the hypervisor took 30000 us",
-        "steal_share_max",
-    ),
-    (
-        |slice| slice.foreign_ns = Some(50_000_000),
-        "programs used 2.5%",
-        "foreign_share_max",
-    ),
-    (
-        |slice| slice.throttled = 2,
-        "throttled 2 times",
-        "throttled_max",
-    ),
-    (
-        |slice| slice.lateness.p99_ns = 150_000,
-        "sent 150 us late",
-        "lateness_p99_ns_max",
-    ),
+    (|slice| slice.dropped = 1, "found the queue full", "dropped_max"),
+    (|slice| slice.requests_answered = 980, "of what was asked", "achieved_share_min"),
+    (|slice| slice.steal_ns = 30_000_000, "the hypervisor took 30000 us", "steal_share_max"),
+    (|slice| slice.foreign_ns = Some(50_000_000), "programs used 2.5%", "foreign_share_max"),
+    (|slice| slice.throttled = 2, "throttled 2 times", "throttled_max"),
+    (|slice| slice.lateness.p99_ns = 150_000, "sent 150 us late", "lateness_p99_ns_max"),
 ];
 
 fn judged(slices: &[Slice], late_ns: u64) -> Validity {
     let mut lateness = record::histogram();
     lateness.saturating_record(late_ns);
-    let judged = Judged {
-        variant: "s1",
-        label: "S1",
-        lateness: &lateness,
-    };
+    let judged = Judged { variant: "s1", label: "S1", lateness: &lateness };
     judge(slices, &[judged], &Bounds::default(), 2)
 }
 
@@ -103,25 +72,16 @@ fn each_disturbance_breaks_its_own_bound() {
         let mut slice = quiet();
         disturb(&mut slice);
         let found = disturbances(&slice, &Bounds::default(), 2);
-        assert!(
-            found.len() == 1 && found[0].contains(words),
-            "{bound}: {found:?}"
-        );
+        assert!(found.len() == 1 && found[0].contains(words), "{bound}: {found:?}");
         let validity = judged(&[slice.clone()], slice.lateness.p99_ns);
         let bounds: Vec<&str> = validity.breaches.iter().map(|b| b.bound.as_str()).collect();
         assert_eq!(bounds, [bound]);
         let sentence = &validity.breaches[0].sentence;
-        assert!(
-            sentence.ends_with('.') && sentence.matches('.').count() >= 2,
-            "{sentence}"
-        );
+        assert!(sentence.ends_with('.') && sentence.matches('.').count() >= 2, "{sentence}");
 
         // Taken once more, without it: the run is valid and says that it was repeated.
         slice.counts = false;
-        let again = Slice {
-            attempt: 1,
-            ..quiet()
-        };
+        let again = Slice { attempt: 1, ..quiet() };
         let validity = judged(&[slice, again], 20_000);
         assert!(validity.valid && validity.slices_repeated == 1, "{bound}");
     }
@@ -130,11 +90,7 @@ fn each_disturbance_breaks_its_own_bound() {
 /// A tick of steal is within what ticks can tell of a quarter second.
 #[test]
 fn coarse_ticks_do_not_disturb_short_slices() {
-    let slice = Slice {
-        duration_ns: 250_000_000,
-        steal_ns: 20_000_000,
-        ..quiet()
-    };
+    let slice = Slice { duration_ns: 250_000_000, steal_ns: 20_000_000, ..quiet() };
     assert_eq!(disturbances(&slice, &Bounds::default(), 2), [""; 0]);
 }
 
@@ -152,9 +108,6 @@ fn errors_count_in_every_slice() {
 
 #[test]
 fn unreadable_foreign_cpu_is_noted() {
-    let slice = Slice {
-        foreign_ns: None,
-        ..quiet()
-    };
+    let slice = Slice { foreign_ns: None, ..quiet() };
     assert_eq!(judged(&[slice], 0).notes.len(), 1);
 }

@@ -1,10 +1,6 @@
 //! A plain HTTP server of a few lines for the tests of the slice engine: blocking, one thread per
 //! connection, and as ill-behaved as its path says. It shares no code with what it tests.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "each test program uses a part of it"
-)]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test program uses a part of it")]
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -69,11 +65,7 @@ impl Server {
 
 /// One worker with one target: this server under `path`.
 pub fn attached(server: &Server, path: &str) -> (Generator, TargetId) {
-    attach_with(
-        server,
-        &Workload::custom("test", "GET", path, Vec::new(), Vec::new()),
-        1,
-    )
+    attach_with(server, &Workload::custom("test", "GET", path, Vec::new(), Vec::new()), 1)
 }
 
 pub fn attach_with(server: &Server, workload: &Workload, workers: usize) -> (Generator, TargetId) {
@@ -153,9 +145,7 @@ fn answer(
             output.write_all(reply).ok()
         }
         "/third-cut" if nth % 3 == 0 => {
-            output
-                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok")
-                .ok()?;
+            output.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok").ok()?;
             None
         }
         "/third-reset" if nth % 3 == 0 => {

@@ -82,15 +82,8 @@ impl Scrape {
     /// The value of a label on the first sample of `name`, as an info metric carries it.
     #[must_use]
     pub fn label(&self, name: &str, key: &str) -> Option<&str> {
-        let labels = &self
-            .samples
-            .iter()
-            .find(|sample| sample.name == name)?
-            .labels;
-        labels
-            .iter()
-            .find(|(k, _)| k == key)
-            .map(|(_, value)| value.as_str())
+        let labels = &self.samples.iter().find(|sample| sample.name == name)?.labels;
+        labels.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
     }
 }
 
@@ -105,11 +98,7 @@ fn sample(line: &str) -> Option<Sample> {
         None => (Vec::new(), rest),
     };
     let value = rest.split_ascii_whitespace().next()?.parse().ok()?;
-    Some(Sample {
-        name: name.to_owned(),
-        labels,
-        value,
-    })
+    Some(Sample { name: name.to_owned(), labels, value })
 }
 
 /// Reads `key="value",...}` and returns what follows the brace.
@@ -156,46 +145,26 @@ mod tests {
         page.counter("tollgate_token_verifications_total", "Tokens checked.")
             .value(&[("result", "ok")], 7u64)
             .value(&[("result", "expired")], 2u64);
-        page.counter("process_cpu_seconds_total", "CPU time.")
-            .value(&[], 1.5);
-        page.gauge("process_resident_memory_bytes", "Memory.")
-            .value(&[], 4096u64);
-        page.histogram("http_server_request_duration_seconds", "Durations.")
-            .durations(
-                &[("http_route", "/api/ping")],
-                &Durations {
-                    bounds_ns: &[10_000, 1_000_000],
-                    counts: &[3, 4, 1],
-                    sum_ns: 5_000_000,
-                },
-            );
-        page.info(
-            "tollgate_runtime_info",
-            "Driver.",
-            &[("driver", "io_uring")],
+        page.counter("process_cpu_seconds_total", "CPU time.").value(&[], 1.5);
+        page.gauge("process_resident_memory_bytes", "Memory.").value(&[], 4096u64);
+        page.histogram("http_server_request_duration_seconds", "Durations.").durations(
+            &[("http_route", "/api/ping")],
+            &Durations { bounds_ns: &[10_000, 1_000_000], counts: &[3, 4, 1], sum_ns: 5_000_000 },
         );
+        page.info("tollgate_runtime_info", "Driver.", &[("driver", "io_uring")]);
         let text = page.render();
         let expected = include_str!("../../tests/data/page.txt");
         assert_eq!(text, expected);
 
         let scrape = Scrape::parse(&text).unwrap();
         let sum = |name, labels: &[(&str, &str)]| scrape.sum(name, labels);
-        assert_eq!(
-            sum("tollgate_token_verifications_total", &[("result", "ok")]),
-            Some(7.0)
-        );
+        assert_eq!(sum("tollgate_token_verifications_total", &[("result", "ok")]), Some(7.0));
         assert_eq!(sum("tollgate_token_verifications_total", &[]), Some(9.0));
-        assert_eq!(
-            sum("tollgate_token_verifications_total", &[("result", "no")]),
-            None
-        );
+        assert_eq!(sum("tollgate_token_verifications_total", &[("result", "no")]), None);
         assert_eq!(sum("process_cpu_seconds_total", &[]), Some(1.5));
         let bucket = "http_server_request_duration_seconds_bucket";
         assert_eq!(sum(bucket, &[("le", "+Inf")]), Some(8.0));
-        assert_eq!(
-            scrape.label("tollgate_runtime_info", "driver"),
-            Some("io_uring")
-        );
+        assert_eq!(scrape.label("tollgate_runtime_info", "driver"), Some("io_uring"));
     }
 
     #[test]
@@ -210,12 +179,7 @@ mod tests {
 
     #[test]
     fn garbage_is_an_error_that_names_its_line() {
-        for (text, line) in [
-            ("<html>", 1),
-            ("a 1\nb{c=\"d} 1", 2),
-            ("a", 1),
-            ("{x=\"y\"} 1", 1),
-        ] {
+        for (text, line) in [("<html>", 1), ("a 1\nb{c=\"d} 1", 2), ("a", 1), ("{x=\"y\"} 1", 1)] {
             assert_eq!(Scrape::parse(text), Err(ParseError { line }), "{text}");
         }
     }

@@ -1,11 +1,7 @@
 //! What the tests share: vectors read from files, and both halves driven with bytes that arrive in
 //! pieces, telling what happened as lines of text.
 
-#![allow(
-    dead_code,
-    clippy::allow_attributes,
-    reason = "each test uses its own part of it"
-)]
+#![allow(dead_code, clippy::allow_attributes, reason = "each test uses its own part of it")]
 
 use proto_http::{
     Answer, AnswerBody, BodyLength, Client, Limits, Method, Next, RequestHead, Server, Version,
@@ -22,16 +18,9 @@ pub struct Vector {
 
 pub fn vectors(file: &str) -> Vec<Vector> {
     let mut vectors: Vec<Vector> = Vec::new();
-    for line in file
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-    {
+    for line in file.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         if let Some(name) = line.strip_prefix("=== ") {
-            vectors.push(Vector {
-                name: name.into(),
-                bytes: Vec::new(),
-                sections: Vec::new(),
-            });
+            vectors.push(Vector { name: name.into(), bytes: Vec::new(), sections: Vec::new() });
             continue;
         }
         let vector = vectors.last_mut().expect("a vector begins with its name");
@@ -86,12 +75,10 @@ pub fn small_limits() -> Limits {
 pub fn cuts(bytes: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
     let whole = std::iter::once(vec![bytes]);
     let single = std::iter::once(bytes.chunks(1).collect());
-    whole
-        .chain(single)
-        .chain((1..bytes.len().max(1)).map(move |at| {
-            let (left, right) = bytes.split_at(at.min(bytes.len()));
-            vec![left, right]
-        }))
+    whole.chain(single).chain((1..bytes.len().max(1)).map(move |at| {
+        let (left, right) = bytes.split_at(at.min(bytes.len()));
+        vec![left, right]
+    }))
 }
 
 /// A server that reads every body whole and answers 200 with none.
@@ -126,8 +113,7 @@ impl ServerRun {
             match self.server.head(&self.unread) {
                 Ok(None) => return false,
                 Ok(Some(taken)) => {
-                    self.lines
-                        .push(describe(self.server.request(), &self.unread));
+                    self.lines.push(describe(self.server.request(), &self.unread));
                     self.unread.drain(..taken);
                     self.asked = true;
                 }
@@ -137,22 +123,19 @@ impl ServerRun {
         }
         match self.server.body(&self.unread) {
             Ok(piece) => {
-                self.body
-                    .extend_from_slice(&self.unread[piece.data.clone()]);
+                self.body.extend_from_slice(&self.unread[piece.data.clone()]);
                 self.unread.drain(..piece.consumed);
                 if !piece.done {
                     return piece.consumed > 0;
                 }
                 if self.server.request().length != BodyLength::Empty {
-                    self.lines
-                        .push(format!("body \"{}\"", self.body.escape_ascii()));
+                    self.lines.push(format!("body \"{}\"", self.body.escape_ascii()));
                 }
                 self.body.clear();
                 self.answer();
             }
             Err(error) => {
-                self.lines
-                    .push(format!("body \"{}\"", self.body.escape_ascii()));
+                self.lines.push(format!("body \"{}\"", self.body.escape_ascii()));
                 self.refuse(error);
             }
         }
@@ -160,20 +143,14 @@ impl ServerRun {
     }
 
     fn refuse(&mut self, error: proto_http::Error) {
-        self.lines
-            .push(format!("error {} {error:?}", error.status()));
+        self.lines.push(format!("error {} {error:?}", error.status()));
         self.answer();
         assert!(self.closed, "an error ends the connection");
     }
 
     fn answer(&mut self) {
-        let answer = Answer {
-            status: 200,
-            fields: &[],
-            body: AnswerBody::None,
-        };
-        self.server
-            .respond(&mut Vec::new(), &imf_fixdate(0), &answer);
+        let answer = Answer { status: 200, fields: &[], body: AnswerBody::None };
+        self.server.respond(&mut Vec::new(), &imf_fixdate(0), &answer);
         self.asked = false;
         self.closed = match self.server.next() {
             Next::Continue => false,
@@ -184,11 +161,7 @@ impl ServerRun {
 }
 
 fn describe(head: &RequestHead, bytes: &[u8]) -> String {
-    let version = if head.version == Version::Http10 {
-        "1.0"
-    } else {
-        "1.1"
-    };
+    let version = if head.version == Version::Http10 { "1.0" } else { "1.1" };
     let mut line = format!(
         "{} {} {version} {:?}",
         head.method_name.of(bytes).escape_ascii(),
@@ -201,10 +174,7 @@ fn describe(head: &RequestHead, bytes: &[u8]) -> String {
     if let Some(authorization) = head.authorization {
         line += &format!(" authorization={}", authorization.of(bytes).escape_ascii());
     }
-    for (flag, word) in [
-        (head.expect_continue, " expect"),
-        (!head.keep_alive, " close"),
-    ] {
+    for (flag, word) in [(head.expect_continue, " expect"), (!head.keep_alive, " close")] {
         line += if flag { word } else { "" };
     }
     line
@@ -245,8 +215,7 @@ impl ClientRun {
                 Ok(None) => return false,
                 Ok(Some(taken)) => {
                     let head = self.client.response();
-                    self.lines
-                        .push(format!("{} {:?}", head.status, head.length));
+                    self.lines.push(format!("{} {:?}", head.status, head.length));
                     self.unread.drain(..taken);
                     self.has_head = true;
                 }
@@ -256,20 +225,12 @@ impl ClientRun {
         }
         match self.client.body(&self.unread) {
             Ok(piece) => {
-                self.body
-                    .extend_from_slice(&self.unread[piece.data.clone()]);
+                self.body.extend_from_slice(&self.unread[piece.data.clone()]);
                 self.unread.drain(..piece.consumed);
                 if !piece.done {
                     return piece.consumed > 0;
                 }
-                self.end(
-                    if self.client.reusable() {
-                        "reusable"
-                    } else {
-                        "spent"
-                    }
-                    .into(),
-                );
+                self.end(if self.client.reusable() { "reusable" } else { "spent" }.into());
             }
             Err(error) => self.end(format!("error {error:?}")),
         }
@@ -278,8 +239,7 @@ impl ClientRun {
 
     fn end(&mut self, line: String) {
         if !self.body.is_empty() {
-            self.lines
-                .push(format!("body \"{}\"", self.body.escape_ascii()));
+            self.lines.push(format!("body \"{}\"", self.body.escape_ascii()));
         }
         assert_eq!(self.client.reusable(), line == "reusable");
         self.lines.push(line);

@@ -58,15 +58,9 @@ impl fmt::Display for Error {
             Error::Timeout(doing) => write!(f, "the time ran out while waiting for {doing}"),
             Error::Tls(error) => error.fmt(f),
             Error::ClosedInHandshake => {
-                write!(
-                    f,
-                    "the server closed the connection during the TLS handshake"
-                )
+                write!(f, "the server closed the connection during the TLS handshake")
             }
-            Error::Closed => write!(
-                f,
-                "the server closed the connection before its answer ended"
-            ),
+            Error::Closed => write!(f, "the server closed the connection before its answer ended"),
             Error::Reset => write!(f, "the server reset the connection"),
             Error::Protocol(error) => write!(f, "the answer is no valid HTTP/1.1: {error}"),
             Error::TooLarge => write!(f, "the answer's body is larger than was allowed for it"),

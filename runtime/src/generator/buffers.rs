@@ -109,11 +109,7 @@ mod tests {
             queue.spend(count);
         }
         assert_eq!(queue.len() as u32, next_in - next_out);
-        assert!(
-            queue.bytes.capacity() < 8 * KEPT_BYTES_MAX,
-            "{}",
-            queue.bytes.capacity()
-        );
+        assert!(queue.bytes.capacity() < 8 * KEPT_BYTES_MAX, "{}", queue.bytes.capacity());
         queue.tail().resize(1 << 20, 0);
         queue.spend(usize::MAX);
         assert_eq!(queue.len(), 0);

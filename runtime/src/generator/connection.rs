@@ -250,9 +250,8 @@ impl Connection {
         if ready && self.phase == Phase::Handshaking && fed.is_ok() {
             self.phase = Phase::Open;
             let total = self.started.map(|started| started.elapsed());
-            self.counters.handshake = total
-                .zip(self.counters.connect)
-                .map(|(total, connect)| total - connect);
+            self.counters.handshake =
+                total.zip(self.counters.connect).map(|(total, connect)| total - connect);
             report.events.push(Event::Connected(report.token));
         }
         if self.inbox.len() > before {
@@ -333,11 +332,7 @@ impl Connection {
         let mut outbox = std::mem::take(&mut self.outbox);
         inbox.spend(usize::MAX);
         outbox.spend(usize::MAX);
-        *self = Connection {
-            inbox,
-            outbox,
-            ..Connection::default()
-        };
+        *self = Connection { inbox, outbox, ..Connection::default() };
     }
 }
 

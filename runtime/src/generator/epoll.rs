@@ -66,11 +66,7 @@ impl Epoll {
         patience: Option<Duration>,
         events: &mut Vec<Event>,
     ) -> io::Result<()> {
-        let patience = if self.resume.is_empty() {
-            patience
-        } else {
-            Some(Duration::ZERO)
-        };
+        let patience = if self.resume.is_empty() { patience } else { Some(Duration::ZERO) };
         let count = self.wait(patience)?;
         for place in 0..count {
             let (flags, data) = (self.ready[place].events, self.ready[place].u64);
@@ -89,10 +85,7 @@ impl Epoll {
     }
 
     fn step(&mut self, shared: &mut Shared, token: Token, flags: i32, events: &mut Vec<Event>) {
-        let open = shared
-            .table
-            .get_mut(token)
-            .filter(|found| found.socket.is_some());
+        let open = shared.table.get_mut(token).filter(|found| found.socket.is_some());
         let Some(connection) = open else { return };
         let mut report = Report { token, events };
         match progress(connection, flags, &mut self.scratch, &mut report) {
@@ -116,9 +109,7 @@ impl Epoll {
             }
         }
         // An older kernel counts in milliseconds. Rounded down, the last one is spun, never late.
-        let ms = patience.map_or(-1, |patience| {
-            i32::try_from(patience.as_millis()).unwrap_or(-1)
-        });
+        let ms = patience.map_or(-1, |patience| i32::try_from(patience.as_millis()).unwrap_or(-1));
         sys::epoll_wait_ms(&self.epoll, &mut self.ready, ms)
     }
 }

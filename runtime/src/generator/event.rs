@@ -79,10 +79,7 @@ impl fmt::Display for CloseReason {
         match self {
             CloseReason::Eof => write!(f, "the peer closed the connection"),
             CloseReason::Truncated => {
-                write!(
-                    f,
-                    "the peer closed the connection without ending TLS (no close_notify)"
-                )
+                write!(f, "the peer closed the connection without ending TLS (no close_notify)")
             }
             CloseReason::Reset => write!(f, "the peer reset the connection"),
             CloseReason::Refused => write!(f, "connection refused: nothing listens there"),

@@ -81,11 +81,7 @@ impl EventLoop {
             DriverChoice::RequireIoUring => Engine::Uring(Box::new(Uring::new()?)),
             DriverChoice::Auto | DriverChoice::Epoll => Engine::Epoll(Epoll::new()?),
         };
-        Ok(EventLoop {
-            shared: Shared::default(),
-            engine,
-            not_send: PhantomData,
-        })
+        Ok(EventLoop { shared: Shared::default(), engine, not_send: PhantomData })
     }
 
     /// The driver in use: it is part of every result.
@@ -112,9 +108,7 @@ impl EventLoop {
     pub fn open(&mut self, dial: &Dial) -> io::Result<Token> {
         let token = self.shared.table.allocate()?;
         let connection = self.shared.table.connection(token);
-        let begun = connection
-            .dial(dial)
-            .and_then(|()| self.engine.register(token, connection));
+        let begun = connection.dial(dial).and_then(|()| self.engine.register(token, connection));
         match begun {
             Ok(()) => Ok(token),
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -157,10 +151,7 @@ impl EventLoop {
     /// What was received and not yet consumed; empty for a stale token.
     #[must_use]
     pub fn received(&self, token: Token) -> &[u8] {
-        self.shared
-            .table
-            .get(token)
-            .map_or(&[], Connection::received)
+        self.shared.table.get(token).map_or(&[], Connection::received)
     }
 
     /// Spends the first `count` received bytes.
@@ -189,10 +180,7 @@ impl EventLoop {
     /// What the connection has cost; all zero for a stale token.
     #[must_use]
     pub fn counters(&self, token: Token) -> Counters {
-        self.shared
-            .table
-            .get(token)
-            .map_or_else(Counters::default, Connection::counters)
+        self.shared.table.get(token).map_or_else(Counters::default, Connection::counters)
     }
 
     /// Replaces `events` by what has happened since the last call. Returns as soon as there is

@@ -60,10 +60,7 @@ impl Buffers {
         count: usize,
         use_bytes: impl FnOnce(&[u8]) -> T,
     ) -> T {
-        assert!(
-            id < COUNT && count <= SIZE,
-            "the kernel names only buffers that it was given"
-        );
+        assert!(id < COUNT && count <= SIZE, "the kernel names only buffers that it was given");
         // SAFETY: the range lies inside the allocation (asserted) and was zeroed at first; the
         // kernel does not write to it while the buffer is ours, as our caller promises.
         let bytes = unsafe {

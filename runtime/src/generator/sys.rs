@@ -16,10 +16,7 @@ const INTEREST: u32 = (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc:
 pub(super) fn receive(socket: &Socket, bytes: &mut Vec<u8>) -> io::Result<usize> {
     let count = socket.recv(bytes.spare_capacity_mut())?;
     let filled = bytes.len() + count;
-    assert!(
-        filled <= bytes.capacity(),
-        "the kernel wrote no more than the room it was given"
-    );
+    assert!(filled <= bytes.capacity(), "the kernel wrote no more than the room it was given");
     // SAFETY: the room holds `filled` bytes (asserted), and recv initialised the first `count`
     // behind the old length.
     unsafe { bytes.set_len(filled) };
@@ -34,13 +31,7 @@ pub(super) fn bind_address_no_port(socket: &Socket) -> io::Result<()> {
     let option = libc::IP_BIND_ADDRESS_NO_PORT;
     // SAFETY: the pointer and the size are those of one live integer, which is only read.
     let set = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_IP,
-            option,
-            (&raw const on).cast(),
-            size,
-        )
+        libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_IP, option, (&raw const on).cast(), size)
     };
     check(set).map(|_| ())
 }
@@ -61,10 +52,7 @@ pub(super) fn epoll_create() -> io::Result<OwnedFd> {
 
 /// Registers `socket`; its events carry `data`. Closing the socket takes it out again.
 pub(super) fn epoll_add(epoll: &OwnedFd, socket: &Socket, data: u64) -> io::Result<()> {
-    let mut event = libc::epoll_event {
-        events: INTEREST,
-        u64: data,
-    };
+    let mut event = libc::epoll_event { events: INTEREST, u64: data };
     let (epoll, socket) = (epoll.as_raw_fd(), socket.as_raw_fd());
     // SAFETY: the pointer is to one live event, which the call only reads.
     check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, socket, &raw mut event) })
@@ -119,9 +107,5 @@ pub(super) fn epoll_wait_ms(
 }
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(result)
-    }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }

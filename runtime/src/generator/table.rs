@@ -31,10 +31,7 @@ impl Token {
 
     pub(super) fn from_bits(bits: u64) -> Token {
         let index = bits & (INDEX_MAX as u64);
-        Token {
-            index: index as u32,
-            generation: (bits >> INDEX_BITS) as u32,
-        }
+        Token { index: index as u32, generation: (bits >> INDEX_BITS) as u32 }
     }
 }
 
@@ -65,26 +62,17 @@ impl Table {
         let index = match self.free.pop() {
             Some(index) => index,
             None if self.slots.len() > INDEX_MAX => {
-                return Err(io::Error::other(
-                    "one event loop holds at most 16777216 connections",
-                ));
+                return Err(io::Error::other("one event loop holds at most 16777216 connections"));
             }
             None => {
                 let connection = Connection::default();
-                self.slots.push(Slot {
-                    generation: 0,
-                    used: false,
-                    connection,
-                });
+                self.slots.push(Slot { generation: 0, used: false, connection });
                 (self.slots.len() - 1) as u32
             }
         };
         let slot = &mut self.slots[index as usize];
         slot.used = true;
-        Ok(Token {
-            index,
-            generation: slot.generation,
-        })
+        Ok(Token { index, generation: slot.generation })
     }
 
     /// The connection behind a token that was allocated just now.
@@ -126,11 +114,7 @@ mod tests {
             let token = Token { index, generation };
             let with_kind = token.to_bits() | 0xff << 56;
             assert_eq!(Token::from_bits(token.to_bits()), token);
-            assert_eq!(
-                Token::from_bits(with_kind),
-                token,
-                "the driver's bits are ignored"
-            );
+            assert_eq!(Token::from_bits(with_kind), token, "the driver's bits are ignored");
         }
     }
 

@@ -70,12 +70,7 @@ impl Uring {
         // SAFETY: the buffers live in the same struct as the ring; `drop` takes them back from
         // the kernel before either is gone.
         unsafe { buffers.register(&ring.submitter())? };
-        Ok(Uring {
-            ring,
-            buffers,
-            done: Vec::with_capacity(EVENTS_PER_TURN),
-            failed: None,
-        })
+        Ok(Uring { ring, buffers, done: Vec::with_capacity(EVENTS_PER_TURN), failed: None })
     }
 
     /// Begins to watch a connection that has begun to connect.
@@ -133,16 +128,11 @@ impl Uring {
         }
         self.enter(patience)?;
         let mut done = std::mem::take(&mut self.done);
-        done.extend(
-            self.ring
-                .completion()
-                .take(EVENTS_PER_TURN)
-                .map(|entry| Completion {
-                    data: entry.user_data(),
-                    result: entry.result(),
-                    flags: entry.flags(),
-                }),
-        );
+        done.extend(self.ring.completion().take(EVENTS_PER_TURN).map(|entry| Completion {
+            data: entry.user_data(),
+            result: entry.result(),
+            flags: entry.flags(),
+        }));
         for completion in done.drain(..) {
             self.step(shared, &completion, events);
         }
@@ -152,10 +142,7 @@ impl Uring {
 
     fn step(&mut self, shared: &mut Shared, completion: &Completion, events: &mut Vec<Event>) {
         let token = Token::from_bits(completion.data);
-        let connection = shared
-            .table
-            .get_mut(token)
-            .filter(|found| found.socket.is_some());
+        let connection = shared.table.get_mut(token).filter(|found| found.socket.is_some());
         let Some(connection) = connection else {
             self.give_back(completion);
             return;
@@ -282,9 +269,8 @@ impl Uring {
                 unsafe { submitter.enter::<libc::sigset_t>(queued as u32, 0, GET_EVENTS, None) }
             }
             Some(patience) => {
-                let time = types::Timespec::new()
-                    .sec(patience.as_secs())
-                    .nsec(patience.subsec_nanos());
+                let time =
+                    types::Timespec::new().sec(patience.as_secs()).nsec(patience.subsec_nanos());
                 submitter.submit_with_args(1, &types::SubmitArgs::new().timespec(&time))
             }
             None => submitter.submit_and_wait(usize::from(idle)),

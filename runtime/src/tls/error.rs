@@ -32,11 +32,7 @@ impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             rustls::Error::AlertReceived(alert) => {
-                write!(
-                    f,
-                    "the peer ended TLS with the alert {}",
-                    alert_name(*alert)
-                )?;
+                write!(f, "the peer ended TLS with the alert {}", alert_name(*alert))?;
                 alert_hint(*alert).map_or(Ok(()), |hint| write!(f, ": {hint}"))
             }
             rustls::Error::InvalidCertificate(error) => match certificate_hint(error) {
@@ -47,10 +43,7 @@ impl fmt::Display for TlsError {
                 write!(f, "the peer does not speak TLS here ({})", self.0)
             }
             rustls::Error::NoCertificatesPresented => {
-                write!(
-                    f,
-                    "the client presented no certificate, and one is required"
-                )
+                write!(f, "the client presented no certificate, and one is required")
             }
             other => write!(f, "TLS failed: {other}"),
         }

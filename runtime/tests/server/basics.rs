@@ -144,10 +144,7 @@ fn a_service_without_an_answer_is_answered_for() {
             let mut peer = Peer::connect(up.addr);
             let response = peer.get("/silent");
             assert_eq!(response.status, 500);
-            assert_eq!(
-                response.field("content-type"),
-                Some("application/problem+json")
-            );
+            assert_eq!(response.field("content-type"), Some("application/problem+json"));
             assert_eq!(response.field("connection"), Some("close"));
         },
     );
@@ -175,10 +172,7 @@ fn close_is_honoured_and_http_1_0_is_spoken() {
             let mut peer = Peer::connect(up.addr);
             peer.send("GET /ping HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n");
             let rest = String::from_utf8(peer.rest().unwrap()).unwrap();
-            assert!(
-                rest.contains("Connection: close") && rest.ends_with("pong"),
-                "{rest}"
-            );
+            assert!(rest.contains("Connection: close") && rest.ends_with("pong"), "{rest}");
             let mut peer = Peer::connect(up.addr);
             peer.send("GET /ping HTTP/1.0\r\n\r\n");
             assert!(peer.rest().unwrap().ends_with(b"pong"));

@@ -17,10 +17,7 @@ const LATE: Duration = Duration::from_secs(10);
 
 fn strikes(up: &Up, kind: Kind, start: Instant) {
     let elapsed = start.elapsed();
-    assert!(
-        elapsed >= Duration::from_millis(LIMIT_MS),
-        "{elapsed:?} is too early"
-    );
+    assert!(elapsed >= Duration::from_millis(LIMIT_MS), "{elapsed:?} is too early");
     assert!(elapsed < LATE, "{elapsed:?} is too late");
     assert_eq!(up.struck(kind), 1, "{kind:?}");
 }
@@ -49,9 +46,7 @@ fn dripping_a_head_does_not_extend_its_time() {
         |up| {
             let mut peer = Peer::connect(up.addr);
             assert_eq!(peer.get("/ping").text(), "pong");
-            peer.stream
-                .set_read_timeout(Some(Duration::from_millis(10)))
-                .unwrap();
+            peer.stream.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
             let start = Instant::now();
             let mut answer = [0; 12];
             while peer.stream.write_all(b"G").is_ok() {
@@ -73,9 +68,7 @@ fn a_body_that_does_not_come_is_answered_with_408() {
         |up| {
             for head in ["Content-Length: 10", "Transfer-Encoding: chunked"] {
                 let mut peer = Peer::connect(up.addr);
-                peer.send(format!(
-                    "POST /echo HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n2\r\n"
-                ));
+                peer.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n2\r\n"));
                 let response = peer.response().unwrap();
                 assert_eq!(response.status, 408);
                 assert_eq!(response.field("connection"), Some("close"));

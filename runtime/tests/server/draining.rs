@@ -23,17 +23,8 @@ fn a_request_in_flight_is_answered_and_told_to_close() {
             up.eventually("requests", 1, |stats| stats.requests.value());
             let start = Instant::now();
             let report = up.drain(PATIENCE);
-            assert!(
-                start.elapsed() < Duration::from_secs(5),
-                "it need not wait longer"
-            );
-            assert_eq!(
-                report,
-                DrainReport {
-                    finished: 1,
-                    cut: 0
-                }
-            );
+            assert!(start.elapsed() < Duration::from_secs(5), "it need not wait longer");
+            assert_eq!(report, DrainReport { finished: 1, cut: 0 });
             let response = peer.response().unwrap();
             assert_eq!((response.status, response.text()), (200, "rested"));
             assert_eq!(response.field("connection"), Some("close"));
@@ -54,13 +45,7 @@ fn what_hangs_is_cut_at_the_deadline() {
             let report = up.drain(Duration::from_millis(200));
             assert!(start.elapsed() >= Duration::from_millis(200));
             assert!(start.elapsed() < Duration::from_secs(10));
-            assert_eq!(
-                report,
-                DrainReport {
-                    finished: 0,
-                    cut: 1
-                }
-            );
+            assert_eq!(report, DrainReport { finished: 0, cut: 1 });
             assert!(peer.rest().unwrap_or_default().is_empty());
         },
     );
@@ -88,13 +73,7 @@ fn idle_connections_are_closed_and_may_say_a_last_word() {
             }
             assert!(silent.rest().unwrap().is_empty());
             let report = drain.join().unwrap();
-            assert_eq!(
-                report,
-                DrainReport {
-                    finished: 3,
-                    cut: 0
-                }
-            );
+            assert_eq!(report, DrainReport { finished: 3, cut: 0 });
         },
     );
 }
@@ -130,11 +109,7 @@ fn visit(addr: SocketAddr) -> io::Result<bool> {
     stream.write_all(b"GET /ping HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
-    assert!(
-        answer.ends_with(b"pong"),
-        "{}",
-        String::from_utf8_lossy(&answer)
-    );
+    assert!(answer.ends_with(b"pong"), "{}", String::from_utf8_lossy(&answer));
     Ok(true)
 }
 

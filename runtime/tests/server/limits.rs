@@ -13,24 +13,12 @@ fn what_breaks_the_protocol_is_refused_with_its_status() {
     let long = "x".repeat(9000);
     let cases = [
         ("GET /ping HTTP/1.1\r\n\r\n".to_owned(), 400),
-        (
-            "GET /ping HTTP/1.1\r\nHost: a\r\nBad Name: x\r\n\r\n".to_owned(),
-            400,
-        ),
+        ("GET /ping HTTP/1.1\r\nHost: a\r\nBad Name: x\r\n\r\n".to_owned(), 400),
         ("GET /ping HTTP/2.0\r\nHost: a\r\n\r\n".to_owned(), 505),
         (format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"), 414),
-        (
-            format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long}{long}\r\n\r\n"),
-            431,
-        ),
-        (
-            "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n".to_owned(),
-            413,
-        ),
-        (
-            "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n".to_owned(),
-            413,
-        ),
+        (format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long}{long}\r\n\r\n"), 431),
+        ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n".to_owned(), 413),
+        ("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n".to_owned(), 413),
         (
             "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n".to_owned(),
             501,
@@ -39,10 +27,7 @@ fn what_breaks_the_protocol_is_refused_with_its_status() {
             "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nz\r\n".to_owned(),
             400,
         ),
-        (
-            "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: magic\r\n\r\n".to_owned(),
-            417,
-        ),
+        ("POST /echo HTTP/1.1\r\nHost: a\r\nExpect: magic\r\n\r\n".to_owned(), 417),
         ("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n".to_owned(), 501),
     ];
     on_each_driver(
@@ -67,10 +52,7 @@ fn what_breaks_the_protocol_is_refused_with_its_status() {
 fn a_refusal_reaches_a_client_that_is_still_sending() {
     on_each_driver(
         |endpoint| {
-            endpoint.limits.http = Limits {
-                body_bytes_max: 1000,
-                ..Limits::default()
-            };
+            endpoint.limits.http = Limits { body_bytes_max: 1000, ..Limits::default() };
         },
         |up| {
             let mut peer = Peer::connect(up.addr);

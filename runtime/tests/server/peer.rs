@@ -45,10 +45,7 @@ impl Peer {
 
 impl<S: Read + Write> Peer<S> {
     pub fn over(stream: S) -> Peer<S> {
-        Peer {
-            stream,
-            bytes: Vec::new(),
-        }
+        Peer { stream, bytes: Vec::new() }
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -78,11 +75,8 @@ impl<S: Read + Write> Peer<S> {
             self.more()?;
         };
         let head = String::from_utf8(self.bytes.drain(..end).collect()).unwrap();
-        let mut response = Response {
-            status: head[9..12].parse().unwrap(),
-            head,
-            body: Vec::new(),
-        };
+        let mut response =
+            Response { status: head[9..12].parse().unwrap(), head, body: Vec::new() };
         if response.field("transfer-encoding").is_some() {
             while let Some(chunk) = self.chunk()? {
                 response.body.extend(chunk);

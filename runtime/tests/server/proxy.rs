@@ -42,11 +42,7 @@ impl Proxy {
                 target: request.target(),
                 host: b"",
                 fields: &[],
-                body: if body.is_empty() {
-                    AnswerBody::None
-                } else {
-                    AnswerBody::Bytes(body)
-                },
+                body: if body.is_empty() { AnswerBody::None } else { AnswerBody::Bytes(body) },
             })
             .await?;
         if !request.path().starts_with(b"/drop") {

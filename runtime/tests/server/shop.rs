@@ -87,8 +87,7 @@ async fn stream(it: &mut Exchange<'_>) -> Result<(), Broken> {
 
 async fn big(it: &mut Exchange<'_>) -> Result<(), Broken> {
     let block = [b'x'; 64 * 1024];
-    it.reply()
-        .head(200, &TEXT, AnswerBody::Exact(BIG_BYTES as u64));
+    it.reply().head(200, &TEXT, AnswerBody::Exact(BIG_BYTES as u64));
     for _ in 0..BIG_BYTES / block.len() {
         it.reply().piece(&block);
         it.flush().await?;
@@ -117,10 +116,7 @@ impl Up {
     ) -> Result<Up, StartError> {
         let plan = CorePlan::new(Some(2), None, choice)?;
         let running = launch(plan, endpoint, None, make, no_admin)?;
-        Ok(Up {
-            addr: running.addr,
-            running: Some(running),
-        })
+        Ok(Up { addr: running.addr, running: Some(running) })
     }
 
     pub fn running(&self) -> &Running {

@@ -29,19 +29,14 @@ fn a_service_learns_what_was_agreed_on() {
             |endpoint| endpoint.tls = Some(config.clone()),
             |up| {
                 let mut peer = connect(up.addr, pki.client(mutual, false));
-                let expected = format!(
-                    "TLSv1.3 TLS_AES_256_GCM_SHA384 X25519 Full {}",
-                    u8::from(mutual)
-                );
+                let expected =
+                    format!("TLSv1.3 TLS_AES_256_GCM_SHA384 X25519 Full {}", u8::from(mutual));
                 assert_eq!(peer.get("/facts").text(), expected);
                 assert_eq!(peer.get("/ping").text(), "pong");
                 assert_eq!(up.sum(|stats| stats.handshakes_full.value()), 1);
                 let certified = up.sum(|stats| stats.handshakes_client_certificate.value());
                 assert_eq!(certified, u64::from(mutual));
-                assert!(
-                    up.sum(|stats| stats.bytes_out.value()) > 1000,
-                    "with the certificate"
-                );
+                assert!(up.sum(|stats| stats.bytes_out.value()) > 1000, "with the certificate");
             },
         );
     }
@@ -81,10 +76,7 @@ fn bodies_of_any_size_pass() {
             assert_eq!(peer.post("/ping", b"").text(), "pong");
             assert_eq!(peer.get("/big").body.len(), crate::shop::BIG_BYTES);
             // Larger than the sockets' buffers would deadlock a peer that only writes.
-            assert_eq!(
-                peer.post("/stream", &body[..100_000]).body,
-                &body[..100_000]
-            );
+            assert_eq!(peer.post("/stream", &body[..100_000]).body, &body[..100_000]);
         },
     );
 }

@@ -118,21 +118,9 @@ fn only_what_may_be_repeated_is_repeated() {
 fn failures_are_told_apart() {
     let cases: [(&'static [u8], u16, &str); 5] = [
         (b"", 502, "closed the connection"),
-        (
-            b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf",
-            502,
-            "before its response was whole",
-        ),
-        (
-            b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
-            502,
-            "breaks HTTP",
-        ),
-        (
-            b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n",
-            502,
-            "too large",
-        ),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", 502, "before its response was whole"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", 502, "breaks HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n", 502, "too large"),
         (b"ICY 200 OK\r\n\r\n", 502, "breaks HTTP"),
     ];
     for (bytes, status, text) in cases {
@@ -152,19 +140,12 @@ fn failures_are_told_apart() {
 
 #[test]
 fn an_upstream_that_is_not_there_is_502() {
-    let addr = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     with_each_driver(|choice| {
         let proxy = Proxy::start(choice, addr, |_| {});
         let response = Peer::connect(proxy.addr).get("/");
         assert_eq!(response.status, 502);
-        assert!(
-            response.text().contains("cannot be reached"),
-            "{}",
-            response.text()
-        );
+        assert!(response.text().contains("cannot be reached"), "{}", response.text());
     });
 }
 
@@ -181,11 +162,7 @@ fn a_silent_upstream_is_504() {
         for _ in 0..2 {
             assert_eq!(peer.get("/").status, 504);
         }
-        assert_eq!(
-            backend.connections(),
-            2,
-            "a late connection is not used again"
-        );
+        assert_eq!(backend.connections(), 2, "a late connection is not used again");
     });
 }
 
@@ -198,9 +175,8 @@ fn an_upstream_that_takes_no_connection_is_504() {
     listener.bind(&any.into()).unwrap();
     listener.listen(0).unwrap();
     let addr = listener.local_addr().unwrap().as_socket().unwrap();
-    let _full: Vec<_> = (0..2)
-        .map(|_| TcpStream::connect_timeout(&addr, Duration::from_millis(200)))
-        .collect();
+    let _full: Vec<_> =
+        (0..2).map(|_| TcpStream::connect_timeout(&addr, Duration::from_millis(200))).collect();
     with_each_driver(|choice| {
         let proxy = Proxy::start(choice, addr, |config| config.connect_ms = 100);
         assert_eq!(Peer::connect(proxy.addr).get("/").status, 504);
@@ -228,10 +204,7 @@ fn too_many_calls_at_once_are_503() {
             .collect();
         let mut statuses: Vec<u16> = visits.into_iter().map(|t| t.join().unwrap()).collect();
         statuses.sort_unstable();
-        assert!(
-            statuses.contains(&200) && statuses.contains(&503),
-            "{statuses:?}"
-        );
+        assert!(statuses.contains(&200) && statuses.contains(&503), "{statuses:?}");
         // A moment later there is room again.
         assert_eq!(Peer::connect(proxy.addr).get("/").status, 200);
     });
@@ -246,10 +219,7 @@ fn a_call_dropped_early_cannot_mix_up_responses() {
                 stream.write_all(head.as_bytes()).unwrap();
                 thread::sleep(Duration::from_millis(20));
                 // The reader may be gone by now; that is the point.
-                if stream
-                    .write_all(format!("conn {number}").as_bytes())
-                    .is_err()
-                {
+                if stream.write_all(format!("conn {number}").as_bytes()).is_err() {
                     return;
                 }
             }

@@ -20,9 +20,7 @@ impl Pki {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
-        Pki {
-            issuer: CertifiedIssuer::self_signed(params, key).unwrap(),
-        }
+        Pki { issuer: CertifiedIssuer::self_signed(params, key).unwrap() }
     }
 
     fn roots(&self) -> Arc<RootCertStore> {
@@ -33,10 +31,8 @@ impl Pki {
 
     fn issue(&self, name: &str) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ServerAuth,
-            ExtendedKeyUsagePurpose::ClientAuth,
-        ];
+        params.extended_key_usages =
+            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let der = PrivateKeyDer::try_from(key.serialize_der()).unwrap();

@@ -99,9 +99,8 @@ impl Issuer {
     fn issue(&self, authorization: Option<&[u8]>, form: &[u8]) -> Result<String, OAuthError> {
         let mut grant = self.clients.token_request(authorization, form)?;
         grant.ttl_s = self.token_ttl_s;
-        let issued_at = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
+        let issued_at =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let token_id = authn::jwt::new_token_id().map_err(|_| FAILED)?;
         let token = self.signer.sign(&NewClaims {
             issuer: &self.expected.issuer,
@@ -162,13 +161,7 @@ async fn token(
     if !is_form(media_type) {
         let detail = "send application/x-www-form-urlencoded";
         let title = "Unsupported Media Type";
-        Problem {
-            status: 415,
-            kind: None,
-            title,
-            detail,
-        }
-        .answer(exchange);
+        Problem { status: 415, kind: None, title, detail }.answer(exchange);
         return Ok(());
     }
     if let Err(error) = exchange.body(FORM_BYTES_MAX).await {
@@ -192,13 +185,8 @@ async fn token(
 
 /// The media type without its parameters, in any case (RFC 9110 section 8.3.1).
 fn is_form(media_type: &[u8]) -> bool {
-    let essence = media_type
-        .split(|byte| *byte == b';')
-        .next()
-        .unwrap_or_default();
-    essence
-        .trim_ascii()
-        .eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+    let essence = media_type.split(|byte| *byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
 }
 
 async fn metadata(
@@ -207,9 +195,7 @@ async fn metadata(
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    exchange
-        .reply()
-        .send(200, &[JSON, KEEP], auth.0.metadata.as_bytes());
+    exchange.reply().send(200, &[JSON, KEEP], auth.0.metadata.as_bytes());
     Ok(())
 }
 
@@ -219,9 +205,7 @@ async fn discovery(
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    exchange
-        .reply()
-        .send(200, &[JSON, KEEP], auth.0.metadata.as_bytes());
+    exchange.reply().send(200, &[JSON, KEEP], auth.0.metadata.as_bytes());
     Ok(())
 }
 
@@ -231,10 +215,7 @@ async fn jwks(
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    let fields = [
-        ("content-type", b"application/jwk-set+json".as_slice()),
-        KEEP,
-    ];
+    let fields = [("content-type", b"application/jwk-set+json".as_slice()), KEEP];
     exchange.reply().send(200, &fields, auth.0.jwks.as_bytes());
     Ok(())
 }

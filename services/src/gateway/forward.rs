@@ -41,12 +41,7 @@ impl Hop {
     /// A hop to `upstream`; without one every request is answered 502.
     #[must_use]
     pub fn new(name: &'static str, upstream: Option<Upstream>, tls: bool) -> Hop {
-        Hop {
-            name,
-            upstream,
-            tls,
-            lists: FieldLists::default(),
-        }
+        Hop { name, upstream, tls, lists: FieldLists::default() }
     }
 
     /// Forwards the request, whose permit the caller holds, and its response.
@@ -211,11 +206,8 @@ impl Hop {
     /// Answers with the response's status and fields.
     fn answer_head(&self, exchange: &mut Exchange<'_>, call: &Call, body: AnswerBody<'_>) {
         let mut fields = self.lists.take();
-        let connection = || {
-            call.fields()
-                .filter(|(name, _)| is_connection(name))
-                .map(|(_, value)| value)
-        };
+        let connection =
+            || call.fields().filter(|(name, _)| is_connection(name)).map(|(_, value)| value);
         for (name, value) in call.fields() {
             if passes(Direction::Response, name, connection())
                 && let Ok(name) = std::str::from_utf8(name)
@@ -236,13 +228,8 @@ impl Hop {
             503 => {
                 let detail = format!("every connection to the {name} service is in use");
                 let title = "Upstream Busy";
-                Problem {
-                    status: 503,
-                    kind: Some("upstream-busy"),
-                    title,
-                    detail: &detail,
-                }
-                .answer_with(exchange, &[("retry-after", b"1")]);
+                Problem { status: 503, kind: Some("upstream-busy"), title, detail: &detail }
+                    .answer_with(exchange, &[("retry-after", b"1")]);
             }
             504 => {
                 let detail = format!("the {name} service did not answer in time");
@@ -277,23 +264,13 @@ fn refuse(
     title: &'static str,
     detail: &str,
 ) {
-    Problem {
-        status,
-        kind: Some(kind),
-        title,
-        detail,
-    }
-    .answer(exchange);
+    Problem { status, kind: Some(kind), title, detail }.answer(exchange);
 }
 
 /// The fields of the request that go on, and what this gateway says of itself and of the client.
 fn request_fields<'a>(request: &Request<'a>, seen: &'a Seen, fields: &mut Vec<Field<'a>>) {
-    let connection = || {
-        request
-            .fields()
-            .filter(|(name, _)| is_connection(name))
-            .map(|(_, value)| value)
-    };
+    let connection =
+        || request.fields().filter(|(name, _)| is_connection(name)).map(|(_, value)| value);
     for (name, value) in request.fields() {
         if passes(Direction::Request, name, connection())
             && let Ok(name) = std::str::from_utf8(name)
@@ -301,14 +278,7 @@ fn request_fields<'a>(request: &Request<'a>, seen: &'a Seen, fields: &mut Vec<Fi
             fields.push((name, value));
         }
     }
-    fields.push((
-        "via",
-        if request.version() == Version::Http10 {
-            VIA_10
-        } else {
-            VIA_11
-        },
-    ));
+    fields.push(("via", if request.version() == Version::Http10 { VIA_10 } else { VIA_11 }));
     fields.push(("forwarded", seen.as_bytes()));
 }
 
@@ -337,16 +307,11 @@ fn is_connection(name: &[u8]) -> bool {
 
 /// Whether this gateway forwarded the request before.
 fn is_circular(request: &Request<'_>) -> bool {
-    let mut via = request
-        .fields()
-        .filter(|(name, _)| name.eq_ignore_ascii_case(b"via"));
+    let mut via = request.fields().filter(|(name, _)| name.eq_ignore_ascii_case(b"via"));
     via.any(|(_, value)| names_us(value, PSEUDONYM))
 }
 
 /// What `Content-Length` says in answer to a HEAD.
 fn announced_length(call: &Call) -> Option<u64> {
-    std::str::from_utf8(call.field("content-length")?)
-        .ok()?
-        .parse()
-        .ok()
+    std::str::from_utf8(call.field("content-length")?).ok()?.parse().ok()
 }

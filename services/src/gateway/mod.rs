@@ -128,10 +128,7 @@ impl Upstreams {
     /// When an address cannot be used.
     pub fn resolve(config: &ServiceConfig, outbound: &Outbound) -> Result<Upstreams, ServeError> {
         let resolve = |flag: &str, address: &Option<String>| {
-            address
-                .as_deref()
-                .map(|address| outbound.upstream(flag, address))
-                .transpose()
+            address.as_deref().map(|address| outbound.upstream(flag, address)).transpose()
         };
         Ok(Upstreams {
             orders: resolve("--orders", &config.orders)?,
@@ -155,11 +152,7 @@ impl Gateway {
     pub fn new(core: &Core, upstreams: &Upstreams, counters: Arc<CoreCounters>) -> Gateway {
         let tls = upstreams.clients_use_tls;
         let route = |name, config: &Option<UpstreamConfig>| {
-            Hop::new(
-                name,
-                config.clone().map(|config| Upstream::new(core, config)),
-                tls,
-            )
+            Hop::new(name, config.clone().map(|config| Upstream::new(core, config)), tls)
         };
         Gateway {
             ping: Ping::new(counters),

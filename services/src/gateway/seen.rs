@@ -16,10 +16,7 @@ const SEEN_BYTES_MAX: usize = 80;
 impl Seen {
     /// Of a client at `peer`, which speaks TLS to this gateway or not.
     pub fn new(peer: IpAddr, tls: bool) -> Seen {
-        let mut seen = Seen {
-            bytes: [0; SEEN_BYTES_MAX],
-            length: 0,
-        };
+        let mut seen = Seen { bytes: [0; SEEN_BYTES_MAX], length: 0 };
         let proto = if tls { "https" } else { "http" };
         let mut rest = seen.bytes.as_mut_slice();
         // RFC 7239 section 6: an IPv6 address stands in brackets and quotes.
@@ -51,9 +48,6 @@ mod tests {
         assert_eq!(seen("192.0.2.43", true), "for=192.0.2.43;proto=https");
         assert_eq!(seen("::1", false), "for=\"[::1]\";proto=http");
         let longest = "1111:2222:3333:4444:5555:6666:7777:8888";
-        assert_eq!(
-            seen(longest, true),
-            format!("for=\"[{longest}]\";proto=https")
-        );
+        assert_eq!(seen(longest, true), format!("for=\"[{longest}]\";proto=https"));
     }
 }

@@ -63,10 +63,7 @@ impl InventoryApp {
     /// The routes over a stock that all cores share.
     #[must_use]
     pub fn new(inventory: Arc<Inventory>) -> InventoryApp {
-        InventoryApp {
-            inventory,
-            answer: RefCell::default(),
-        }
+        InventoryApp { inventory, answer: RefCell::default() }
     }
 }
 
@@ -76,27 +73,17 @@ impl InventoryApp {
 /// When a name or a quantity is out of bounds.
 pub fn open(stock: &[(String, u64)]) -> Result<Arc<Inventory>, ServeError> {
     let inventory = Inventory::new(SKUS_MAX, RESERVATIONS_RETAINED);
-    let built_in = DEFAULT_STOCK
-        .iter()
-        .map(|&(name, quantity)| (name, u64::from(quantity)));
-    let given = stock
-        .iter()
-        .map(|(name, quantity)| (name.as_str(), *quantity));
+    let built_in = DEFAULT_STOCK.iter().map(|&(name, quantity)| (name, u64::from(quantity)));
+    let given = stock.iter().map(|(name, quantity)| (name.as_str(), *quantity));
     for (name, quantity) in built_in.chain(given) {
         let wrong = |why: String| ServeError::Config(format!("--stock {name}={quantity}: {why}"));
         let sku = SkuName::parse(name).map_err(|bad| wrong(bad.to_string()))?;
-        let quantity = u32::try_from(quantity)
-            .ok()
-            .filter(|&quantity| quantity <= QUANTITY_MAX);
+        let quantity = u32::try_from(quantity).ok().filter(|&quantity| quantity <= QUANTITY_MAX);
         let quantity =
             quantity.ok_or_else(|| wrong(format!("the most is {QUANTITY_MAX} of one SKU")))?;
-        let sku = inventory
-            .skus()
-            .insert(sku)
-            .and_then(|place| inventory.skus().at(place));
+        let sku = inventory.skus().insert(sku).and_then(|place| inventory.skus().at(place));
         let sku = sku.ok_or_else(|| wrong(format!("there are {SKUS_MAX} SKUs already")))?;
-        sku.set(quantity)
-            .expect("within bounds, and nothing is held yet");
+        sku.set(quantity).expect("within bounds, and nothing is held yet");
     }
     Ok(Arc::new(inventory))
 }
@@ -169,9 +156,7 @@ async fn read(
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
     let name = std::str::from_utf8(param.of(exchange.request().path())).unwrap_or_default();
-    let sku = SkuName::parse(name)
-        .ok()
-        .and_then(|name| app.inventory.sku(name));
+    let sku = SkuName::parse(name).ok().and_then(|name| app.inventory.sku(name));
     match sku {
         Some(sku) => {
             let mut answer = app.answer.borrow_mut();
@@ -209,10 +194,7 @@ async fn set(
     };
     let skus = app.inventory.skus();
     let known = skus.find(name);
-    let Some(sku) = known
-        .or_else(|| skus.insert(name))
-        .and_then(|place| skus.at(place))
-    else {
+    let Some(sku) = known.or_else(|| skus.insert(name)).and_then(|place| skus.at(place)) else {
         let detail = format!("there are {SKUS_MAX} SKUs already, and none can be added");
         problem(exchange, 409, "too-many-skus", "Too Many SKUs", &detail);
         return Ok(());
@@ -253,13 +235,7 @@ fn problem(
     title: &'static str,
     detail: &str,
 ) {
-    Problem {
-        status,
-        kind: Some(kind),
-        title,
-        detail,
-    }
-    .answer(exchange);
+    Problem { status, kind: Some(kind), title, detail }.answer(exchange);
 }
 
 #[cfg(all(test, not(loom)))]
@@ -270,23 +246,15 @@ mod tests {
     fn the_stock_at_the_start_is_the_built_in_one_with_changes() {
         let given = [("sku-1000".to_string(), 5), ("extra".to_string(), 7)];
         let inventory = open(&given).expect("good");
-        for (name, quantity) in [
-            ("SKU-1000", 5),
-            ("SKU-2000", 100_000),
-            ("SKU-3000", 100_000),
-            ("EXTRA", 7),
-        ] {
-            let sku = inventory
-                .sku(SkuName::parse(name).expect("good"))
-                .expect("there");
+        for (name, quantity) in
+            [("SKU-1000", 5), ("SKU-2000", 100_000), ("SKU-3000", 100_000), ("EXTRA", 7)]
+        {
+            let sku = inventory.sku(SkuName::parse(name).expect("good")).expect("there");
             assert_eq!(sku.available(), quantity, "{name}");
             assert!(sku.books().balance());
         }
         for (name, quantity) in [("a b", 1), ("a", 1_000_000_001), ("a", u64::MAX)] {
-            assert!(
-                open(&[(name.to_string(), quantity)]).is_err(),
-                "{name}={quantity}"
-            );
+            assert!(open(&[(name.to_string(), quantity)]).is_err(), "{name}={quantity}");
         }
     }
 }

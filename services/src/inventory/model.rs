@@ -69,19 +69,13 @@ pub fn read_reservation<'a>(
     let order_id = text(order_id).ok_or_else(|| Invalid::new("orderId must be a string"))?;
     OrderRef::parse(&order_id).map_err(|bad| Invalid::new(format!("orderId: {bad}")))?;
     let items = required(body.items, "items")?;
-    let mut lines = Lines {
-        line,
-        count: 0,
-        fault: None,
-    };
+    let mut lines = Lines { line, count: 0, fault: None };
     let read = serde_json::Deserializer::from_str(items.get()).deserialize_seq(&mut lines);
     if let Some(fault) = lines.fault {
         return Err(fault);
     }
     if read.is_err() {
-        return Err(Invalid::new(
-            "items must be an array of objects with sku and quantity",
-        ));
+        return Err(Invalid::new("items must be an array of objects with sku and quantity"));
     }
     if lines.count == 0 {
         return Err(Invalid::new("items is empty; at least one is needed"));
@@ -97,9 +91,7 @@ pub fn read_quantity(body: &[u8]) -> Result<u32, Invalid> {
     let body: Quantity<'_> = serde_json::from_slice(body).map_err(|e| Invalid::syntax(&e))?;
     let quantity = required(body.quantity, "quantity")?;
     whole(quantity, 0, QUANTITY_MAX).ok_or_else(|| {
-        Invalid::new(format!(
-            "quantity must be a whole number from 0 to {QUANTITY_MAX}"
-        ))
+        Invalid::new(format!("quantity must be a whole number from 0 to {QUANTITY_MAX}"))
     })
 }
 
@@ -134,14 +126,10 @@ impl<F: FnMut(SkuName<'_>, u32)> Lines<F> {
             return Err(format!("items has more than {ITEMS_MAX} entries"));
         }
         let at = self.count;
-        let sku = item
-            .sku
-            .ok_or_else(|| format!("items[{at}].sku is missing"))?;
+        let sku = item.sku.ok_or_else(|| format!("items[{at}].sku is missing"))?;
         let sku = text(sku).ok_or_else(|| format!("items[{at}].sku must be a string"))?;
         let sku = SkuName::parse(&sku).map_err(|bad: BadName| format!("items[{at}].sku: {bad}"))?;
-        let quantity = item
-            .quantity
-            .ok_or_else(|| format!("items[{at}].quantity is missing"))?;
+        let quantity = item.quantity.ok_or_else(|| format!("items[{at}].quantity is missing"))?;
         let quantity = whole(quantity, 1, LINE_QUANTITY_MAX).ok_or_else(|| {
             format!("items[{at}].quantity must be a whole number from 1 to {LINE_QUANTITY_MAX}")
         })?;
@@ -171,10 +159,7 @@ impl<'de, F: FnMut(SkuName<'_>, u32)> Visitor<'de> for &mut Lines<F> {
 
 /// A whole number within bounds, written without fraction or exponent.
 fn whole(value: &RawValue, min: u32, max: u32) -> Option<u32> {
-    number(value)?
-        .parse()
-        .ok()
-        .filter(|quantity| (min..=max).contains(quantity))
+    number(value)?.parse().ok().filter(|quantity| (min..=max).contains(quantity))
 }
 
 #[cfg(all(test, not(loom)))]
@@ -196,10 +181,7 @@ mod tests {
             {"quantity":1000000,"sku":"b"}],"orderId":"o-1"} "#;
         let (order, lines) = read(body).expect("good");
         assert_eq!(order, "o-1");
-        assert_eq!(
-            lines,
-            [("SKU-1".to_string(), 2), ("b".to_string(), 1_000_000)]
-        );
+        assert_eq!(lines, [("SKU-1".to_string(), 2), ("b".to_string(), 1_000_000)]);
     }
 
     #[test]
@@ -213,50 +195,21 @@ mod tests {
             ("{\"items\":[]}", "orderId is missing"),
             ("{\"orderId\":null,\"items\":[]}", "orderId is missing"),
             ("{\"orderId\":5,\"items\":[]}", "orderId must be a string"),
-            (
-                "{\"orderId\":\"a b\",\"items\":[]}",
-                "orderId: an order id is",
-            ),
-            (
-                "{\"orderId\":\"a\",\"orderId\":\"b\",\"items\":[]}",
-                "duplicate field",
-            ),
+            ("{\"orderId\":\"a b\",\"items\":[]}", "orderId: an order id is"),
+            ("{\"orderId\":\"a\",\"orderId\":\"b\",\"items\":[]}", "duplicate field"),
             ("{\"orderId\":\"a\"}", "items is missing"),
             ("{\"orderId\":\"a\",\"items\":{}}", "items must be an array"),
-            (
-                "{\"orderId\":\"a\",\"items\":[7]}",
-                "items must be an array of objects",
-            ),
+            ("{\"orderId\":\"a\",\"items\":[7]}", "items must be an array of objects"),
             ("{\"orderId\":\"a\",\"items\":[]}", "items is empty"),
-            (
-                "{\"orderId\":\"a\",\"items\":[{}]}",
-                "items[0].sku is missing",
-            ),
-            (
-                "{\"orderId\":\"a\",\"items\":[{\"sku\":1}]}",
-                "items[0].sku must be a string",
-            ),
-            (
-                "{\"orderId\":\"a\",\"items\":[{\"sku\":\"/\"}]}",
-                "items[0].sku: a SKU is",
-            ),
-            (
-                &format!("{{\"orderId\":\"a\",\"items\":[{many}]}}"),
-                "more than 100",
-            ),
+            ("{\"orderId\":\"a\",\"items\":[{}]}", "items[0].sku is missing"),
+            ("{\"orderId\":\"a\",\"items\":[{\"sku\":1}]}", "items[0].sku must be a string"),
+            ("{\"orderId\":\"a\",\"items\":[{\"sku\":\"/\"}]}", "items[0].sku: a SKU is"),
+            (&format!("{{\"orderId\":\"a\",\"items\":[{many}]}}"), "more than 100"),
         ] {
             let error = read(body).expect_err(body);
             assert!(error.contains(wanted), "{body}: {error}");
         }
-        for quantity in [
-            "0",
-            "1000001",
-            "-1",
-            "1.0",
-            "1e2",
-            "\"1\"",
-            "99999999999999999999",
-        ] {
+        for quantity in ["0", "1000001", "-1", "1.0", "1e2", "\"1\"", "99999999999999999999"] {
             let items = format!("[{line},{{\"sku\":\"a\",\"quantity\":{quantity}}}]");
             let error = read(&format!("{{\"orderId\":\"a\",\"items\":{items}}}"));
             let wanted = "items[1].quantity must be a whole number from 1 to 1000000";
@@ -267,16 +220,8 @@ mod tests {
     #[test]
     fn a_quantity_is_read() {
         assert_eq!(read_quantity(b"{\"quantity\":0}"), Ok(0));
-        assert_eq!(
-            read_quantity(b"{\"quantity\":1000000000,\"x\":1}"),
-            Ok(QUANTITY_MAX)
-        );
-        for bad in [
-            "{}",
-            "{\"quantity\":1000000001}",
-            "{\"quantity\":-1}",
-            "{\"quantity\":1.5}",
-        ] {
+        assert_eq!(read_quantity(b"{\"quantity\":1000000000,\"x\":1}"), Ok(QUANTITY_MAX));
+        for bad in ["{}", "{\"quantity\":1000000001}", "{\"quantity\":-1}", "{\"quantity\":1.5}"] {
             assert!(read_quantity(bad.as_bytes()).is_err(), "{bad}");
         }
     }
@@ -287,12 +232,7 @@ mod tests {
         write_reserved(&mut out, OrderRef::parse("o~1").expect("good"));
         assert_eq!(out, br#"{"orderId":"o~1","reserved":true}"#);
         out.clear();
-        let books = Books {
-            available: 7,
-            held: 3,
-            supplied: 10,
-            settled: 0,
-        };
+        let books = Books { available: 7, held: 3, supplied: 10, settled: 0 };
         write_sku(&mut out, "SKU-1000", &books);
         assert_eq!(out, br#"{"sku":"SKU-1000","quantity":7,"held":3}"#);
     }

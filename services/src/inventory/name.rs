@@ -32,11 +32,7 @@ impl<'a> SkuName<'a> {
     /// Checks length and alphabet.
     pub fn parse(text: &'a str) -> Result<SkuName<'a>, BadName> {
         let fits = text.len() <= SKU_BYTES_MAX && is_segment(text) && !text.contains('~');
-        if fits {
-            Ok(SkuName(text))
-        } else {
-            Err(BadName::Sku)
-        }
+        if fits { Ok(SkuName(text)) } else { Err(BadName::Sku) }
     }
 
     /// The name as it was given.
@@ -49,11 +45,7 @@ impl<'a> OrderRef<'a> {
     /// Checks length and alphabet.
     pub fn parse(text: &'a str) -> Result<OrderRef<'a>, BadName> {
         let fits = text.len() <= ORDER_BYTES_MAX && is_segment(text);
-        if fits {
-            Ok(OrderRef(text))
-        } else {
-            Err(BadName::Order)
-        }
+        if fits { Ok(OrderRef(text)) } else { Err(BadName::Order) }
     }
 
     /// The id as it was given.
@@ -88,18 +80,7 @@ mod tests {
         for good in ["a", "SKU-1000", "a.b_C-9", &"x".repeat(64)] {
             assert_eq!(SkuName::parse(good).expect("good").as_str(), good);
         }
-        for bad in [
-            "",
-            ".",
-            "..",
-            "a b",
-            "a/b",
-            "a~",
-            "ä",
-            "a\0",
-            "\"",
-            &"x".repeat(65),
-        ] {
+        for bad in ["", ".", "..", "a b", "a/b", "a~", "ä", "a\0", "\"", &"x".repeat(65)] {
             assert_eq!(SkuName::parse(bad), Err(BadName::Sku), "{bad:?}");
         }
         for good in ["a", "a~7", &"x".repeat(64)] {

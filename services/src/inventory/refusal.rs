@@ -40,10 +40,7 @@ impl Refusal {
         let (status, kind, title, detail) = match reserved {
             Reserved::Held => return None,
             Reserved::Short(sku) => {
-                let detail = format!(
-                    "there is too little of {}; nothing was reserved",
-                    sku.name()
-                );
+                let detail = format!("there is too little of {}; nothing was reserved", sku.name());
                 (409, kind::OUT_OF_STOCK, "Out Of Stock", detail)
             }
             Reserved::Unknown(line) => {
@@ -67,12 +64,7 @@ impl Refusal {
                 (503, kind::BUSY, "Busy", detail.to_string())
             }
         };
-        Some(Refusal {
-            status,
-            kind,
-            title,
-            detail,
-        })
+        Some(Refusal { status, kind, title, detail })
     }
 
     /// The body of the answer.

@@ -127,8 +127,7 @@ impl Sku {
 
     /// Takes `quantity`, which nobody can give back any more, out of the books of what is here.
     pub fn settle(&self, quantity: u32) {
-        self.settled
-            .fetch_add(u64::from(quantity), Ordering::Relaxed);
+        self.settled.fetch_add(u64::from(quantity), Ordering::Relaxed);
         self.stock.fetch_sub(u64::from(quantity), Ordering::Relaxed);
     }
 
@@ -157,9 +156,7 @@ impl Sku {
 
     fn exchange(&self, from: u64, to: u64) -> Result<(), u64> {
         let relaxed = Ordering::Relaxed;
-        self.stock
-            .compare_exchange_weak(from, to, relaxed, relaxed)
-            .map(|_| ())
+        self.stock.compare_exchange_weak(from, to, relaxed, relaxed).map(|_| ())
     }
 }
 
@@ -209,10 +206,7 @@ impl SkuTable {
                     self.count.fetch_sub(1, Ordering::Relaxed);
                     return None;
                 }
-                if self.cells[index as usize]
-                    .set(Box::new(Sku::new(name)))
-                    .is_ok()
-                {
+                if self.cells[index as usize].set(Box::new(Sku::new(name))).is_ok() {
                     return Some(index);
                 }
                 self.count.fetch_sub(1, Ordering::Relaxed);
@@ -227,9 +221,7 @@ impl SkuTable {
 
     /// Every SKU, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Sku> {
-        self.cells
-            .iter()
-            .filter_map(|cell| cell.get().map(|sku| &**sku))
+        self.cells.iter().filter_map(|cell| cell.get().map(|sku| &**sku))
     }
 
     /// The cells in the order in which `name` is looked for.
@@ -284,15 +276,7 @@ mod tests {
         sku.give_back(3);
         sku.settle(1);
         let books = sku.books();
-        assert_eq!(
-            books,
-            Books {
-                available: 9,
-                held: 0,
-                supplied: 10,
-                settled: 1
-            }
-        );
+        assert_eq!(books, Books { available: 9, held: 0, supplied: 10, settled: 1 });
         assert!(books.balance());
     }
 
@@ -302,15 +286,7 @@ mod tests {
         sku.take(4).expect("enough");
         sku.set(2).expect("within bounds");
         let books = sku.books();
-        assert_eq!(
-            books,
-            Books {
-                available: 2,
-                held: 4,
-                supplied: 6,
-                settled: 0
-            }
-        );
+        assert_eq!(books, Books { available: 2, held: 4, supplied: 6, settled: 0 });
         sku.give_back(4);
         assert!(sku.books().balance());
     }
@@ -326,11 +302,7 @@ mod tests {
         }
         let books = sku.books();
         assert_eq!((books.available, books.held), (0, 4_000_000_000));
-        assert_eq!(
-            sku.set(QUANTITY_MAX),
-            Err(Short),
-            "held and available would not fit"
-        );
+        assert_eq!(sku.set(QUANTITY_MAX), Err(Short), "held and available would not fit");
         sku.give_back(4_000_000_000);
         assert_eq!(sku.books().held, 0);
         assert!(sku.books().balance());
@@ -346,11 +318,7 @@ mod tests {
         assert_eq!(table.at(index).expect("there").name(), "SKU-1000");
         assert!(table.insert(name("b")).is_some() && table.insert(name("c")).is_some());
         assert_eq!(table.insert(name("d")), None, "a fourth");
-        assert_eq!(
-            table.insert(name("C")),
-            table.find(name("c")),
-            "not a fourth"
-        );
+        assert_eq!(table.insert(name("C")), table.find(name("c")), "not a fourth");
         assert_eq!(table.iter().count(), 3);
     }
 
@@ -358,16 +326,9 @@ mod tests {
     fn two_threads_that_want_more_than_there_is_get_exactly_the_stock() {
         let sku = stocked(50_000);
         let taken: u32 = std::thread::scope(|scope| {
-            let run = || {
-                (0..40_000)
-                    .map(|_| u32::from(sku.take(1).is_ok()))
-                    .sum::<u32>()
-            };
+            let run = || (0..40_000).map(|_| u32::from(sku.take(1).is_ok())).sum::<u32>();
             let threads = [scope.spawn(run), scope.spawn(run)];
-            threads
-                .into_iter()
-                .map(|thread| thread.join().expect("no panic"))
-                .sum()
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
         });
         assert_eq!(taken, 50_000);
         assert_eq!(sku.available(), 0);

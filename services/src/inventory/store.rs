@@ -39,11 +39,8 @@ pub const SKUS_MAX: usize = 16_384;
 /// Reservations remembered, by default.
 pub const RESERVATIONS_RETAINED: usize = 1_000_000;
 /// What is there at the start, by default.
-pub const DEFAULT_STOCK: [(&str, u32); 3] = [
-    ("SKU-1000", 100_000),
-    ("SKU-2000", 100_000),
-    ("SKU-3000", 100_000),
-];
+pub const DEFAULT_STOCK: [(&str, u32); 3] =
+    [("SKU-1000", 100_000), ("SKU-2000", 100_000), ("SKU-3000", 100_000)];
 
 const HELD: Tag = Tag::decided(0);
 const REFUSED: Tag = Tag::decided(1);
@@ -183,9 +180,7 @@ impl Inventory {
         let Some(ticket) = self.take() else {
             return Reserved::Busy;
         };
-        let (inline, further) = wanted
-            .items()
-            .split_at(wanted.items().len().min(INLINE_ITEMS));
+        let (inline, further) = wanted.items().split_at(wanted.items().len().min(INLINE_ITEMS));
         let Some(more) = self.write_further(further) else {
             self.reservations.store(ticket, Tag::FREE);
             return Reserved::Busy;
@@ -214,8 +209,7 @@ impl Inventory {
             }
             Err(short) => {
                 self.free_further(more);
-                self.reservations
-                    .write_payload(ticket, MORE, u64::from(short));
+                self.reservations.write_payload(ticket, MORE, u64::from(short));
                 match self.reservations.change(ticket, Tag::CLAIMED, REFUSED) {
                     Ok(()) => self.short(u64::from(short)),
                     Err(_) => {
@@ -234,20 +228,14 @@ impl Inventory {
         }
         let enough = |item| self.item(item).is_some_and(|(sku, n)| sku.available() >= n);
         // With one SKU the look would only cost.
-        let look = if wanted.items().len() > 1 {
-            wanted.items()
-        } else {
-            &[]
-        };
+        let look = if wanted.items().len() > 1 { wanted.items() } else { &[] };
         if let Some(&item) = look.iter().find(|&&item| !enough(item)) {
             return Err(sku_of(item));
         }
         let take = |item| self.item(item).is_some_and(|(sku, n)| sku.take(n).is_ok());
         for (taken, &item) in wanted.items().iter().enumerate() {
             if !take(item) {
-                wanted.items()[..taken]
-                    .iter()
-                    .for_each(|&item| self.give_item(item));
+                wanted.items()[..taken].iter().for_each(|&item| self.give_item(item));
                 return Err(sku_of(item));
             }
         }
@@ -264,16 +252,12 @@ impl Inventory {
     }
 
     fn short(&self, index: u64) -> Reserved<'_> {
-        self.skus
-            .at(index as u32)
-            .map_or(Reserved::Released, Reserved::Short)
+        self.skus.at(index as u32).map_or(Reserved::Released, Reserved::Short)
     }
 
     /// Gives back the items of an entry that this thread has moved from HELD to RELEASED.
     fn give_back(&self, payload: [u64; PAYLOAD]) {
-        payload[MORE + 1..]
-            .iter()
-            .for_each(|&item| self.give_item(item));
+        payload[MORE + 1..].iter().for_each(|&item| self.give_item(item));
         let mut more = payload[MORE];
         while more != 0 {
             // Evicted meanwhile: those items were settled.
@@ -281,10 +265,7 @@ impl Inventory {
                 return;
             };
             // The thread that reserved may still be about to make it PART.
-            let ours = self
-                .reservations
-                .change(more, Tag::WRITING, RELEASED)
-                .is_ok()
+            let ours = self.reservations.change(more, Tag::WRITING, RELEASED).is_ok()
                 || self.reservations.change(more, PART, RELEASED).is_ok();
             if !ours {
                 return;
@@ -318,10 +299,7 @@ impl Inventory {
     fn keep_further(&self, mut more: u64) {
         while more != 0 {
             // Read first: once it is PART it can be evicted.
-            let next = self
-                .reservations
-                .words(more)
-                .map_or(0, |(_, words)| words[0]);
+            let next = self.reservations.words(more).map_or(0, |(_, words)| words[0]);
             // Fails where a release was quicker, which has given the items back.
             let _ = self.reservations.change(more, Tag::WRITING, PART);
             more = next;
@@ -331,10 +309,7 @@ impl Inventory {
     /// Frees the further slots of a reservation that is not held.
     fn free_further(&self, mut more: u64) {
         while more != 0 {
-            let next = self
-                .reservations
-                .words(more)
-                .map_or(0, |(_, words)| words[0]);
+            let next = self.reservations.words(more).map_or(0, |(_, words)| words[0]);
             self.reservations.store(more, Tag::FREE);
             more = next;
         }

@@ -25,14 +25,7 @@ impl<'a> Wanted<'a> {
     /// An empty list.
     pub(super) fn new(skus: &'a SkuTable) -> Wanted<'a> {
         let items = [0; ITEMS_MAX];
-        Wanted {
-            skus,
-            items,
-            length: 0,
-            lines: 0,
-            unknown: None,
-            overflown: None,
-        }
+        Wanted { skus, items, length: 0, lines: 0, unknown: None, overflown: None }
     }
 
     /// Adds a line. Too many of them, and names of no SKU, are told by `Inventory::reserve`.
@@ -47,11 +40,7 @@ impl<'a> Wanted<'a> {
             return;
         };
         let place = self.items().partition_point(|&item| sku_of(item) < sku);
-        if self
-            .items()
-            .get(place)
-            .is_some_and(|&item| sku_of(item) == sku)
-        {
+        if self.items().get(place).is_some_and(|&item| sku_of(item) == sku) {
             match quantity_of(self.items[place]).checked_add(quantity) {
                 Some(sum) => self.items[place] = pack(sku, sum),
                 None => self.overflown = Some(sku),
@@ -118,31 +107,11 @@ mod tests {
         assert_eq!(there.items(), back.items());
         let mut sorted = places;
         sorted.sort_unstable();
-        assert_eq!(
-            there
-                .items()
-                .iter()
-                .map(|&item| sku_of(item))
-                .collect::<Vec<_>>(),
-            sorted
-        );
-        assert_eq!(
-            there
-                .items()
-                .iter()
-                .map(|&item| quantity_of(item))
-                .sum::<u32>(),
-            10
-        );
-        assert_eq!(
-            (there.lines(), there.unknown(), there.overflown()),
-            (4, None, None)
-        );
+        assert_eq!(there.items().iter().map(|&item| sku_of(item)).collect::<Vec<_>>(), sorted);
+        assert_eq!(there.items().iter().map(|&item| quantity_of(item)).sum::<u32>(), 10);
+        assert_eq!((there.lines(), there.unknown(), there.overflown()), (4, None, None));
         there.add(name("a"), u32::MAX);
         there.add(name("d"), 1);
-        assert_eq!(
-            (there.unknown(), there.overflown()),
-            (Some(5), Some(places[0]))
-        );
+        assert_eq!((there.unknown(), there.overflown()), (Some(5), Some(places[0])));
     }
 }

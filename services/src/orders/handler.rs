@@ -67,11 +67,7 @@ impl Shared {
     pub fn new(retained: usize, workers: usize) -> Shared {
         let (orders, writers) = Orders::new(retained, workers, InstanceTag::random());
         let writers = Mutex::new(writers.into_iter().map(Some).collect());
-        Shared {
-            orders,
-            keys: Arc::new(Idempotency::new(KEYS_RETAINED)),
-            writers,
-        }
+        Shared { orders, keys: Arc::new(Idempotency::new(KEYS_RETAINED)), writers }
     }
 
     /// The store.
@@ -158,12 +154,7 @@ impl OrdersApp {
             Begun::Repeat(id) => Ok(Claimed::Repeat(id)),
             Begun::Mismatch => {
                 let detail = "this Idempotency-Key was used for another body; use a new one";
-                Err(refused(
-                    422,
-                    "idempotency-key-reused",
-                    "Idempotency Key Reused",
-                    detail,
-                ))
+                Err(refused(422, "idempotency-key-reused", "Idempotency Key Reused", detail))
             }
             Begun::InProgress => {
                 let detail = "the first request with this Idempotency-Key is still being done";
@@ -194,29 +185,16 @@ impl OrdersApp {
                     amount: order.amount,
                     skus: &order.skus,
                 };
-                return self
-                    .writer
-                    .borrow_mut()
-                    .keep(pending, &draft)
-                    .map_err(|unkept| {
-                        tracing::error!(?unkept, "an order could not be kept");
-                        self.stock.give_back(id);
-                        refused(
-                            503,
-                            "not-kept",
-                            "Not Kept",
-                            "there is no room to keep the order",
-                        )
-                    });
+                return self.writer.borrow_mut().keep(pending, &draft).map_err(|unkept| {
+                    tracing::error!(?unkept, "an order could not be kept");
+                    self.stock.give_back(id);
+                    refused(503, "not-kept", "Not Kept", "there is no room to keep the order")
+                });
             }
             Taken::Refused(refusal) => {
                 refused(refusal.status, refusal.kind, refusal.title, &refusal.detail)
             }
-            Taken::Failed(Failure {
-                status,
-                detail,
-                maybe_held,
-            }) => {
+            Taken::Failed(Failure { status, detail, maybe_held }) => {
                 if maybe_held {
                     self.stock.give_back(id);
                 }
@@ -249,12 +227,7 @@ struct Refused {
 }
 
 fn refused(status: u16, kind: &'static str, title: &'static str, detail: &str) -> Refused {
-    Refused {
-        status,
-        kind,
-        title,
-        detail: detail.into(),
-    }
+    Refused { status, kind, title, detail: detail.into() }
 }
 
 async fn create(
@@ -291,19 +264,11 @@ async fn create(
 
 /// The idempotency key, if there is one. Of two it could not be known which one is meant.
 fn only_key<'a>(request: &Request<'a>) -> Result<Option<&'a [u8]>, Refused> {
-    let mut keys = request
-        .fields()
-        .filter(|(name, _)| is_key(name))
-        .map(|(_, value)| value);
+    let mut keys = request.fields().filter(|(name, _)| is_key(name)).map(|(_, value)| value);
     match (keys.next(), keys.next()) {
         (_, Some(_)) => {
             let detail = "Idempotency-Key stands more than once";
-            Err(refused(
-                400,
-                "bad-idempotency-key",
-                "Bad Idempotency Key",
-                detail,
-            ))
+            Err(refused(400, "bad-idempotency-key", "Bad Idempotency Key", detail))
         }
         (key, None) => Ok(key),
     }
@@ -317,9 +282,7 @@ fn created(app: &OrdersApp, exchange: &mut Exchange<'_>, id: OrderId) {
     let mut answer = app.answer.borrow_mut();
     answer.clear();
     write_created(&mut answer, id);
-    exchange
-        .reply()
-        .send(201, &[JSON, ("location", &location)], &answer);
+    exchange.reply().send(201, &[JSON, ("location", &location)], &answer);
 }
 
 async fn read(
@@ -342,24 +305,13 @@ async fn read(
             exchange.reply().send(200, &[JSON, NO_STORE], &answer);
             return Ok(());
         }
-        Err(Miss::NotFound) => (
-            404,
-            "no-order",
-            "No Order",
-            "there is no order of this id here",
-        ),
+        Err(Miss::NotFound) => (404, "no-order", "No Order", "there is no order of this id here"),
         Err(Miss::Gone) => {
             let detail = "the order was taken and is no longer kept: only the newest are";
             (410, "order-gone", "Order Gone", detail)
         }
     };
-    Problem {
-        status,
-        kind: Some(kind),
-        title,
-        detail,
-    }
-    .answer(exchange);
+    Problem { status, kind: Some(kind), title, detail }.answer(exchange);
     Ok(())
 }
 
@@ -369,8 +321,6 @@ fn is_key(name: &[u8]) -> bool {
 
 /// Milliseconds since the Unix epoch; 0 on a machine whose clock is before it.
 fn unix_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

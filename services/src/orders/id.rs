@@ -84,9 +84,7 @@ impl OrderId {
         if text.len() != TEXT_BYTES {
             return None;
         }
-        Uuid::try_parse(text)
-            .ok()
-            .map(|uuid| OrderId(uuid.as_u128()))
+        Uuid::try_parse(text).ok().map(|uuid| OrderId(uuid.as_u128()))
     }
 
     /// The id as text, lower case.
@@ -109,37 +107,18 @@ impl OrderId {
 mod tests {
     use super::*;
 
-    const SPOT: Spot = Spot {
-        shard: 1,
-        slot: 3,
-        attempt: 77,
-    };
+    const SPOT: Spot = Spot { shard: 1, slot: 3, attempt: 77 };
 
     #[test]
     fn an_id_says_where_its_order_lies() {
         let tag = InstanceTag::random();
-        let last = Spot {
-            shard: SHARDS_MAX - 1,
-            slot: SLOTS_MAX - 1,
-            attempt: (1 << 48) - 1,
-        };
-        for spot in [
-            Spot {
-                shard: 0,
-                slot: 0,
-                attempt: 0,
-            },
-            SPOT,
-            last,
-        ] {
+        let last = Spot { shard: SHARDS_MAX - 1, slot: SLOTS_MAX - 1, attempt: (1 << 48) - 1 };
+        for spot in [Spot { shard: 0, slot: 0, attempt: 0 }, SPOT, last] {
             let id = OrderId::new(tag, spot);
             let mut buffer = [0; TEXT_BYTES];
             let text = id.text(&mut buffer);
             assert_eq!(&text[14..15], "8", "version of {text}");
-            assert!(
-                matches!(&text[19..20], "8" | "9" | "a" | "b"),
-                "variant of {text}"
-            );
+            assert!(matches!(&text[19..20], "8" | "9" | "a" | "b"), "variant of {text}");
             assert_eq!(OrderId::parse(text), Some(id));
             assert_eq!(OrderId::parse(&text.to_uppercase()), Some(id));
             assert_eq!(id.spot(tag), Some(spot));
@@ -155,13 +134,7 @@ mod tests {
             let other = OrderId(OrderId::new(tag, SPOT).0 ^ 1 << bit);
             assert_eq!(other.spot(tag), None, "bit {bit}");
         }
-        for bad in [
-            "",
-            "x",
-            "00000000000080008000000000000000",
-            &"0".repeat(36),
-            &"-".repeat(36),
-        ] {
+        for bad in ["", "x", "00000000000080008000000000000000", &"0".repeat(36), &"-".repeat(36)] {
             assert_eq!(OrderId::parse(bad), None, "{bad:?}");
         }
     }

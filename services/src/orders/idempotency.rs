@@ -91,10 +91,7 @@ impl Idempotency {
         self.keys.write_payload(ticket, 0, body[0]);
         self.keys.write_payload(ticket, 1, body[1]);
         match self.keys.link(ticket, key, Tag::CLAIMED) {
-            Ok(()) => Begun::New(Claim {
-                keys: &self.keys,
-                ticket,
-            }),
+            Ok(()) => Begun::New(Claim { keys: &self.keys, ticket }),
             Err(first) => repeat(first.tag, first.payload, body),
         }
     }
@@ -109,11 +106,7 @@ fn repeat<'a>(tag: Tag, payload: [u64; 4], body: [u64; 2]) -> Begun<'a> {
     if [low, high] != body {
         return Begun::Mismatch;
     }
-    if tag == KEPT {
-        Begun::Repeat(OrderId::from_words(order))
-    } else {
-        Begun::InProgress
-    }
+    if tag == KEPT { Begun::Repeat(OrderId::from_words(order)) } else { Begun::InProgress }
 }
 
 impl Claim<'_> {
@@ -144,45 +137,21 @@ mod tests {
     }
 
     fn order(sequence: u64) -> OrderId {
-        OrderId::new(
-            InstanceTag::random(),
-            Spot {
-                shard: 0,
-                slot: 0,
-                attempt: sequence,
-            },
-        )
+        OrderId::new(InstanceTag::random(), Spot { shard: 0, slot: 0, attempt: sequence })
     }
 
     #[test]
     fn a_repeat_gets_the_first_answer_and_another_body_none() {
         let keys = Idempotency::new(8);
         let id = order(1);
-        let Begun::New(claim) = keys.begin("a", key("k"), b"body") else {
-            panic!("new")
-        };
-        assert!(matches!(
-            keys.begin("a", key("k"), b"body"),
-            Begun::InProgress
-        ));
-        assert!(matches!(
-            keys.begin("a", key("k"), b"other"),
-            Begun::Mismatch
-        ));
+        let Begun::New(claim) = keys.begin("a", key("k"), b"body") else { panic!("new") };
+        assert!(matches!(keys.begin("a", key("k"), b"body"), Begun::InProgress));
+        assert!(matches!(keys.begin("a", key("k"), b"other"), Begun::Mismatch));
         claim.keep(id);
         assert!(matches!(keys.begin("a", key("k"), b"body"), Begun::Repeat(first) if first == id));
-        assert!(matches!(
-            keys.begin("a", key("k"), b"other"),
-            Begun::Mismatch
-        ));
-        assert!(
-            matches!(keys.begin("b", key("k"), b"body"), Begun::New(_)),
-            "another client's"
-        );
-        assert!(
-            matches!(keys.begin("a", key("K"), b"body"), Begun::New(_)),
-            "another key"
-        );
+        assert!(matches!(keys.begin("a", key("k"), b"other"), Begun::Mismatch));
+        assert!(matches!(keys.begin("b", key("k"), b"body"), Begun::New(_)), "another client's");
+        assert!(matches!(keys.begin("a", key("K"), b"body"), Begun::New(_)), "another key");
     }
 
     #[test]
@@ -197,26 +166,17 @@ mod tests {
     #[test]
     fn the_newest_keys_are_remembered_and_those_in_work_are_not_overrun() {
         let keys = Idempotency::new(2);
-        let Begun::New(first) = keys.begin("a", key("1"), b"") else {
-            panic!("new")
-        };
+        let Begun::New(first) = keys.begin("a", key("1"), b"") else { panic!("new") };
         for n in 2..9 {
             let text = n.to_string();
-            let Begun::New(claim) = keys.begin("a", key(&text), b"") else {
-                panic!("new")
-            };
+            let Begun::New(claim) = keys.begin("a", key(&text), b"") else { panic!("new") };
             claim.keep(order(n));
         }
-        let Begun::New(second) = keys.begin("a", key("9"), b"") else {
-            panic!("new")
-        };
+        let Begun::New(second) = keys.begin("a", key("9"), b"") else { panic!("new") };
         assert!(matches!(keys.begin("a", key("10"), b""), Begun::Busy));
         first.keep(order(1));
         drop(second);
-        assert!(
-            matches!(keys.begin("a", key("8"), b""), Begun::New(_)),
-            "forgotten"
-        );
+        assert!(matches!(keys.begin("a", key("8"), b""), Begun::New(_)), "forgotten");
     }
 
     #[test]
@@ -243,10 +203,7 @@ mod tests {
                     _ => 0,
                 };
                 let threads = [scope.spawn(run), scope.spawn(run)];
-                threads
-                    .into_iter()
-                    .map(|thread| thread.join().expect("no panic"))
-                    .sum()
+                threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
             });
             assert_eq!(created, 1);
         }
@@ -280,14 +237,7 @@ mod loom_tests {
         builder.preemption_bound = Some(2);
         builder.check(|| {
             let keys = Arc::new(Idempotency::new(2));
-            let order = OrderId::new(
-                InstanceTag::random(),
-                Spot {
-                    shard: 0,
-                    slot: 0,
-                    attempt: 1,
-                },
-            );
+            let order = OrderId::new(InstanceTag::random(), Spot { shard: 0, slot: 0, attempt: 1 });
             let other = Arc::clone(&keys);
             let thread = thread::spawn(move || begin(&other, order));
             let here = begin(&keys, order);

@@ -117,15 +117,9 @@ fn skus(value: &RawValue) -> Result<Vec<Cow<'_, str>>, Invalid> {
         return Err(Invalid::new("itemSkus is empty; at least one is needed"));
     }
     if items.len() > SKUS_MAX {
-        return Err(Invalid::new(format!(
-            "itemSkus has more than {SKUS_MAX} entries"
-        )));
+        return Err(Invalid::new(format!("itemSkus has more than {SKUS_MAX} entries")));
     }
-    items
-        .into_iter()
-        .enumerate()
-        .map(|(at, value)| sku(at, value))
-        .collect()
+    items.into_iter().enumerate().map(|(at, value)| sku(at, value)).collect()
 }
 
 fn sku(at: usize, value: &RawValue) -> Result<Cow<'_, str>, Invalid> {
@@ -144,14 +138,8 @@ fn amount(value: &RawValue) -> Result<&str, Invalid> {
         return Err(Invalid::new(most));
     }
     // JSON numbers beyond f64 read as infinite.
-    let sound = text
-        .parse::<f64>()
-        .is_ok_and(|amount| amount.is_finite() && amount >= 0.0);
-    if sound {
-        Ok(text)
-    } else {
-        Err(Invalid::new("totalAmount must be finite and at least 0"))
-    }
+    let sound = text.parse::<f64>().is_ok_and(|amount| amount.is_finite() && amount >= 0.0);
+    if sound { Ok(text) } else { Err(Invalid::new("totalAmount must be finite and at least 0")) }
 }
 
 #[cfg(all(test, not(loom)))]
@@ -196,43 +184,24 @@ mod tests {
             ("\"c\"", "[\"a\"]", "1e999", "finite and at least 0"),
             ("\"c\"", "[\"a\"]", &digits, "at most 40"),
         ] {
-            let members = [
-                ("customerId", customer),
-                ("itemSkus", skus),
-                ("totalAmount", amount),
-            ];
+            let members = [("customerId", customer), ("itemSkus", skus), ("totalAmount", amount)];
             let members = members.iter().filter(|(_, value)| !value.is_empty());
             let members: Vec<_> = members.map(|(name, v)| format!("\"{name}\":{v}")).collect();
             let body = format!("{{{}}}", members.join(","));
             let error = read_order(body.as_bytes()).expect_err(&body);
             assert!(error.as_str().contains(wanted), "{body}: {error}");
         }
-        assert!(
-            read_order(b"{\"customerId\":\"\xff\"}").is_err(),
-            "not UTF-8"
-        );
+        assert!(read_order(b"{\"customerId\":\"\xff\"}").is_err(), "not UTF-8");
     }
 
     #[test]
     fn an_order_is_written_as_it_was_given() {
         let skus = ["SKU-1", "b"];
-        let draft = Draft {
-            created_ms: 1,
-            client: "me",
-            customer: "c\"",
-            amount: "9.50",
-            skus: &skus,
-        };
+        let draft =
+            Draft { created_ms: 1, client: "me", customer: "c\"", amount: "9.50", skus: &skus };
         let mut record = Vec::new();
         draft.write(&mut record).expect("within bounds");
-        let id = OrderId::new(
-            InstanceTag::random(),
-            Spot {
-                shard: 0,
-                slot: 0,
-                attempt: 1,
-            },
-        );
+        let id = OrderId::new(InstanceTag::random(), Spot { shard: 0, slot: 0, attempt: 1 });
         let mut out = Vec::new();
         write_order(&mut out, id, &Order::read(&record).expect("whole"));
         let mut buffer = [0; TEXT_BYTES];

@@ -60,10 +60,7 @@ impl<S: AsRef<str>> Draft<'_, S> {
         let fits = self.customer.len() <= CUSTOMER_BYTES_MAX
             && self.amount.len() <= AMOUNT_BYTES_MAX
             && self.skus.len() <= SKUS_MAX
-            && self
-                .skus
-                .iter()
-                .all(|sku| sku.as_ref().len() <= SKU_BYTES_MAX);
+            && self.skus.iter().all(|sku| sku.as_ref().len() <= SKU_BYTES_MAX);
         if !fits {
             return None;
         }
@@ -72,9 +69,7 @@ impl<S: AsRef<str>> Draft<'_, S> {
         write_part(out, self.customer);
         write_part(out, self.amount);
         out.push(self.skus.len() as u8);
-        self.skus
-            .iter()
-            .for_each(|sku| write_part(out, sku.as_ref()));
+        self.skus.iter().for_each(|sku| write_part(out, sku.as_ref()));
         Some(())
     }
 }
@@ -87,13 +82,7 @@ impl<'a> Order<'a> {
         let client = read_part(&mut rest)?;
         let customer = read_part(&mut rest)?;
         let amount = read_part(&mut rest)?;
-        Some(Order {
-            created_ms,
-            client,
-            customer,
-            amount,
-            skus: rest,
-        })
+        Some(Order { created_ms, client, customer, amount, skus: rest })
     }
 
     /// The SKU of each line, in the order given.
@@ -132,13 +121,8 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back() {
         let skus = ["SKU-1", "b", "SKU-1"];
-        let draft = Draft {
-            created_ms: 77,
-            client: "bench",
-            customer: "c-1",
-            amount: "9.50",
-            skus: &skus,
-        };
+        let draft =
+            Draft { created_ms: 77, client: "bench", customer: "c-1", amount: "9.50", skus: &skus };
         let mut bytes = Vec::new();
         draft.write(&mut bytes).expect("within bounds");
         bytes.extend_from_slice(&[0; 7]);
@@ -148,10 +132,7 @@ mod tests {
             (77, &b"bench"[..], &b"c-1"[..])
         );
         assert_eq!(order.amount, b"9.50");
-        assert_eq!(
-            order.skus().collect::<Vec<_>>(),
-            [&b"SKU-1"[..], b"b", b"SKU-1"]
-        );
+        assert_eq!(order.skus().collect::<Vec<_>>(), [&b"SKU-1"[..], b"b", b"SKU-1"]);
     }
 
     #[test]
@@ -175,13 +156,7 @@ mod tests {
 
     #[test]
     fn a_short_record_is_no_order() {
-        let draft = Draft {
-            created_ms: 7,
-            client: "b",
-            customer: "c",
-            amount: "1",
-            skus: &["s"],
-        };
+        let draft = Draft { created_ms: 7, client: "b", customer: "c", amount: "1", skus: &["s"] };
         let mut bytes = Vec::new();
         draft.write(&mut bytes).expect("within bounds");
         for length in 0..14 {

@@ -105,12 +105,7 @@ impl Stock {
     pub fn remote(core: &Core, upstream: Upstream, keeper: Option<Arc<TokenKeeper>>) -> Stock {
         let token = keeper.map(|keeper| (Reader::new(keeper.token()), keeper));
         let returns = Cell::new(0);
-        Stock(Rc::new(Way::Remote(Remote {
-            core: core.clone(),
-            upstream,
-            token,
-            returns,
-        })))
+        Stock(Rc::new(Way::Remote(Remote { core: core.clone(), upstream, token, returns })))
     }
 
     /// Reserves one piece for each SKU given, all or nothing, in the name of `order`.
@@ -132,17 +127,12 @@ impl Stock {
             }
             Way::Remote(remote) => {
                 if remote.returns.get() >= RETURNS_MAX {
-                    tracing::error!(
-                        order,
-                        "too many reservations to give back; one is left held"
-                    );
+                    tracing::error!(order, "too many reservations to give back; one is left held");
                     return;
                 }
                 remote.returns.set(remote.returns.get() + 1);
                 let (stock, order) = (self.clone(), order.to_string());
-                remote
-                    .core
-                    .spawn(async move { stock.keep_giving_back(&order).await });
+                remote.core.spawn(async move { stock.keep_giving_back(&order).await });
             }
         }
     }
@@ -159,10 +149,7 @@ impl Stock {
             remote.core.sleep(pause).await;
         }
         remote.returns.set(remote.returns.get() - 1);
-        tracing::error!(
-            order,
-            "inventory did not take a reservation back; it is left held"
-        );
+        tracing::error!(order, "inventory did not take a reservation back; it is left held");
     }
 }
 
@@ -170,23 +157,15 @@ impl Remote {
     async fn reserve(&self, order: &str, skus: &[Cow<'_, str>]) -> Taken {
         let mut body = Vec::with_capacity(64 + skus.len() * 40);
         write_reservation(&mut body, order, skus);
-        let mut sent = self
-            .send("POST", RESERVATIONS, AnswerBody::Bytes(&body))
-            .await;
+        let mut sent = self.send("POST", RESERVATIONS, AnswerBody::Bytes(&body)).await;
         if let Err(Unsent::Client(ClientError::Closed)) = sent {
-            sent = self
-                .send("POST", RESERVATIONS, AnswerBody::Bytes(&body))
-                .await;
+            sent = self.send("POST", RESERVATIONS, AnswerBody::Bytes(&body)).await;
         }
         match sent {
             Ok(call) => self.understand(call).await,
             Err(Unsent::NoToken) => {
                 let detail = "this service has no token of its own yet; try again shortly";
-                Taken::Failed(Failure {
-                    status: 503,
-                    detail,
-                    maybe_held: false,
-                })
+                Taken::Failed(Failure { status: 503, detail, maybe_held: false })
             }
             Err(Unsent::Client(error)) => {
                 tracing::debug!(%error, "inventory gave no answer");
@@ -203,40 +182,20 @@ impl Remote {
             200 | 201 => return Taken::Held,
             409 => match body.ok().and_then(refusal) {
                 Some(refusal) => return Taken::Refused(refusal),
-                None => (
-                    502,
-                    "the inventory service gave an answer that makes no sense",
-                    true,
-                ),
+                None => (502, "the inventory service gave an answer that makes no sense", true),
             },
             401 | 403 => {
                 if let Some((_, keeper)) = &self.token {
                     keeper.ask_refresh();
                 }
                 tracing::warn!(status, "inventory refused this service's credentials");
-                (
-                    502,
-                    "the inventory service refused the credentials of this service",
-                    false,
-                )
+                (502, "the inventory service refused the credentials of this service", false)
             }
-            503 => (
-                503,
-                "the inventory service is busy; nothing was reserved",
-                false,
-            ),
+            503 => (503, "the inventory service is busy; nothing was reserved", false),
             504 => (504, "the inventory service did not answer in time", true),
-            _ => (
-                502,
-                "the inventory service gave an answer that makes no sense",
-                true,
-            ),
+            _ => (502, "the inventory service gave an answer that makes no sense", true),
         };
-        Taken::Failed(Failure {
-            status,
-            detail,
-            maybe_held,
-        })
+        Taken::Failed(Failure { status, detail, maybe_held })
     }
 
     /// Whether nothing is held for the order any more.
@@ -264,18 +223,8 @@ impl Remote {
         let json: (&str, &[u8]) = ("content-type", b"application/json");
         let authorization = token.as_ref().map(|token| token.authorization());
         let with_token = [("authorization", authorization.unwrap_or_default()), json];
-        let fields = if authorization.is_some() {
-            &with_token[..]
-        } else {
-            &with_token[1..]
-        };
-        let ask = Ask {
-            method,
-            target,
-            host: b"",
-            fields,
-            body,
-        };
+        let fields = if authorization.is_some() { &with_token[..] } else { &with_token[1..] };
+        let ask = Ask { method, target, host: b"", fields, body };
         self.upstream.send(&ask).await.map_err(Unsent::Client)
     }
 }
@@ -290,28 +239,19 @@ fn failure(error: &ClientError) -> Failure {
     let (detail, maybe_held) = match error {
         ClientError::ConnectTimeout => ("the inventory service took no connection in time", false),
         ClientError::Exhausted => ("every connection to the inventory service is in use", false),
-        ClientError::Tls(_) => (
-            "the inventory service and this one do not trust each other",
-            false,
-        ),
+        ClientError::Tls(_) => {
+            ("the inventory service and this one do not trust each other", false)
+        }
         ClientError::NoAddress | ClientError::Refused(_) => {
             ("the inventory service cannot be reached", false)
         }
         ClientError::ResponseTimeout => ("the inventory service did not answer in time", true),
-        ClientError::Closed => (
-            "the inventory service closed the connection unanswered",
-            true,
-        ),
-        ClientError::Protocol(_) | ClientError::TooLarge => (
-            "the inventory service gave an answer that makes no sense",
-            true,
-        ),
+        ClientError::Closed => ("the inventory service closed the connection unanswered", true),
+        ClientError::Protocol(_) | ClientError::TooLarge => {
+            ("the inventory service gave an answer that makes no sense", true)
+        }
     };
-    Failure {
-        status: error.status(),
-        detail,
-        maybe_held,
-    }
+    Failure { status: error.status(), detail, maybe_held }
 }
 
 /// The refusal that a problem of inventory stands for; `None` if the goods are not the reason.
@@ -322,20 +262,11 @@ fn refusal(body: &[u8]) -> Option<Refusal> {
         kind::UNKNOWN_SKU => (kind::UNKNOWN_SKU, "Unknown SKU"),
         _ => return None,
     };
-    Some(Refusal {
-        status: 409,
-        kind,
-        title,
-        detail: told.detail.into_owned(),
-    })
+    Some(Refusal { status: 409, kind, title, detail: told.detail.into_owned() })
 }
 
 fn reserve_here(inventory: &Inventory, order: &str, skus: &[Cow<'_, str>]) -> Taken {
-    let broken = Failure {
-        status: 502,
-        detail: "the order cannot be reserved",
-        maybe_held: false,
-    };
+    let broken = Failure { status: 502, detail: "the order cannot be reserved", maybe_held: false };
     let mut wanted = inventory.wanted();
     for sku in skus {
         match SkuName::parse(sku) {
@@ -353,11 +284,7 @@ fn reserve_here(inventory: &Inventory, order: &str, skus: &[Cow<'_, str>]) -> Ta
         }
         Some(_) => {
             let detail = "the stock is busy; nothing was reserved";
-            Taken::Failed(Failure {
-                status: 503,
-                detail,
-                maybe_held: false,
-            })
+            Taken::Failed(Failure { status: 503, detail, maybe_held: false })
         }
     }
 }
@@ -375,22 +302,12 @@ mod tests {
     fn a_refusal_is_read_back_as_it_was_written() {
         let inventory = open(&[("SKU-1000".to_string(), 1)]).expect("good");
         let skus: Vec<Cow<'_, str>> = vec!["SKU-1000".into(), "sku-1000".into()];
-        let Taken::Refused(first) = reserve_here(&inventory, "o", &skus) else {
-            panic!("short")
-        };
-        assert_eq!(
-            refusal(first.problem().to_json().as_bytes()),
-            Some(first.clone())
-        );
+        let Taken::Refused(first) = reserve_here(&inventory, "o", &skus) else { panic!("short") };
+        assert_eq!(refusal(first.problem().to_json().as_bytes()), Some(first.clone()));
         assert!(first.detail.contains("SKU-1000"));
         let unknown = reserve_here(&inventory, "p", &["nothing".into()]);
-        let Taken::Refused(unknown) = unknown else {
-            panic!("unknown")
-        };
-        assert_eq!(
-            refusal(unknown.problem().to_json().as_bytes()),
-            Some(unknown)
-        );
+        let Taken::Refused(unknown) = unknown else { panic!("unknown") };
+        assert_eq!(refusal(unknown.problem().to_json().as_bytes()), Some(unknown));
     }
 
     #[test]
@@ -410,9 +327,7 @@ mod tests {
         let inventory = open(&[]).expect("good");
         let skus: Vec<Cow<'_, str>> = vec!["SKU-1000".into(); 3];
         assert_eq!(reserve_here(&inventory, "o", &skus), Taken::Held);
-        let sku = inventory
-            .sku(SkuName::parse("SKU-1000").expect("good"))
-            .expect("there");
+        let sku = inventory.sku(SkuName::parse("SKU-1000").expect("good")).expect("there");
         assert_eq!(sku.available(), 99_997);
         assert_eq!(give_back_here(&inventory, "o"), Released::Now);
         assert_eq!(sku.available(), 100_000);

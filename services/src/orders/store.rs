@@ -56,11 +56,7 @@ pub const PENDING_MAX: usize = if cfg!(loom) { 2 } else { 4096 };
 /// Words of a log segment: 64 KiB, some tens of microseconds to allocate.
 const SEGMENT_WORDS: usize = if cfg!(loom) { 2 } else { 8192 };
 /// The longest record in words, as many fit a segment at least once.
-const RECORD_WORDS_MAX: usize = if cfg!(loom) {
-    2
-} else {
-    RECORD_BYTES_MAX.div_ceil(8)
-};
+const RECORD_WORDS_MAX: usize = if cfg!(loom) { 2 } else { RECORD_BYTES_MAX.div_ceil(8) };
 /// Slots allocated at a time: 24 KiB.
 const SLOTS: usize = if cfg!(loom) { 2 } else { 1024 };
 
@@ -149,9 +145,7 @@ impl Orders {
             kept: CachePadded::new(AtomicU64::new(0)),
             shards: (0..shards).map(|_| Shard::new(retained)).collect(),
         });
-        let writers = (0..shards)
-            .map(|shard| Writer::new(&orders, shard))
-            .collect();
+        let writers = (0..shards).map(|shard| Writer::new(&orders, shard)).collect();
         (orders, writers)
     }
 
@@ -243,11 +237,7 @@ impl Writer {
         };
         let attempt = self.attempts;
         self.attempts += 1;
-        Some(Pending(Spot {
-            shard: self.shard,
-            slot,
-            attempt,
-        }))
+        Some(Pending(Spot { shard: self.shard, slot, attempt }))
     }
 
     /// The order was refused: its slot serves another. What its id named is not found.
@@ -288,11 +278,7 @@ impl Writer {
         };
         // Relaxed: whoever sees this order through the Release stores below sees it counted.
         let number = self.orders.kept.fetch_add(1, Ordering::Relaxed);
-        let place = Place {
-            segment,
-            first: self.first,
-            words,
-        };
+        let place = Place { segment, first: self.first, words };
         let log = self.orders.shards[self.shard].log[segment].get();
         let log = log.expect("opened by this writer");
         let (bytes, _) = self.record.as_chunks::<8>();
@@ -308,9 +294,7 @@ impl Writer {
     /// Makes a record that lies in the log findable.
     fn publish(&mut self, pending: Pending, number: u64, place: Place) -> OrderId {
         let Pending(spot) = pending;
-        let slot = self.orders.shards[self.shard]
-            .slot(spot.slot)
-            .expect("given by `begin`");
+        let slot = self.orders.shards[self.shard].slot(spot.slot).expect("given by `begin`");
         // Relaxed: the Release stores of the words carry it to whoever sees one of them.
         slot.state.store(whole(spot.attempt) - 1, Ordering::Relaxed);
         slot.number.store(number, Ordering::Release);
@@ -332,10 +316,7 @@ impl Writer {
             }
             _ => {
                 let segment = self.allocated;
-                let log = self.orders.shards[self.shard]
-                    .log
-                    .get(segment)
-                    .ok_or(Unkept::Full)?;
+                let log = self.orders.shards[self.shard].log.get(segment).ok_or(Unkept::Full)?;
                 log.get_or_init(|| (0..SEGMENT_WORDS).map(|_| AtomicU64::new(0)).collect());
                 self.allocated += 1;
                 segment
@@ -357,9 +338,7 @@ impl Shard {
         let segments = retained.div_ceil(records_per_segment) + 2;
         let slots = retained + PENDING_MAX;
         Shard {
-            slots: (0..slots.div_ceil(SLOTS))
-                .map(|_| OnceLock::new())
-                .collect(),
+            slots: (0..slots.div_ceil(SLOTS)).map(|_| OnceLock::new()).collect(),
             log: (0..segments).map(|_| OnceLock::new()).collect(),
         }
     }
@@ -403,11 +382,7 @@ impl Place {
 
     fn unpack(place: u64) -> Place {
         let half = |shift: u32| (place >> shift) as usize & 0xffff;
-        Place {
-            segment: (place >> 32) as usize,
-            first: half(16),
-            words: half(0),
-        }
+        Place { segment: (place >> 32) as usize, first: half(16), words: half(0) }
     }
 }
 

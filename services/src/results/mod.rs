@@ -37,12 +37,7 @@ async fn not_built<R: Route>(
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
     let detail = "the results service is not built yet; nothing was kept";
-    let problem = Problem {
-        status: 501,
-        kind: Some("not-built"),
-        title: "Not Built Yet",
-        detail,
-    };
+    let problem = Problem { status: 501, kind: Some("not-built"), title: "Not Built Yet", detail };
     problem.answer(exchange);
     Ok(())
 }

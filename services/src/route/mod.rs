@@ -84,11 +84,7 @@ pub enum Found {
 /// parameters.
 #[must_use]
 pub fn find(table: &'static [Entry], method: Method, path: &[u8]) -> Found {
-    let wanted = if method == Method::Head {
-        Method::Get
-    } else {
-        method
-    };
+    let wanted = if method == Method::Head { Method::Get } else { method };
     let mut known: Option<&'static str> = None;
     for (index, entry) in table.iter().enumerate() {
         let Some(param) = entry.pattern.fits(path) else {
@@ -181,33 +177,20 @@ mod tests {
 
     fn at(method: Method, path: &str) -> Option<(usize, &str)> {
         match find(TABLE, method, path.as_bytes()) {
-            Found::Route(index, param) => Some((
-                index,
-                std::str::from_utf8(param.of(path.as_bytes())).unwrap(),
-            )),
+            Found::Route(index, param) => {
+                Some((index, std::str::from_utf8(param.of(path.as_bytes())).unwrap()))
+            }
             Found::Method(_) | Found::Missing => None,
         }
     }
 
     #[test]
     fn finds_literals_before_parameters() {
-        assert_eq!(
-            at(Method::Post, "/api/inventory/reservations"),
-            Some((0, ""))
-        );
-        assert_eq!(
-            at(Method::Delete, "/api/inventory/reservations/7"),
-            Some((1, "7"))
-        );
-        assert_eq!(
-            at(Method::Get, "/api/inventory/SKU-1000"),
-            Some((2, "SKU-1000"))
-        );
+        assert_eq!(at(Method::Post, "/api/inventory/reservations"), Some((0, "")));
+        assert_eq!(at(Method::Delete, "/api/inventory/reservations/7"), Some((1, "7")));
+        assert_eq!(at(Method::Get, "/api/inventory/SKU-1000"), Some((2, "SKU-1000")));
         assert_eq!(at(Method::Head, "/api/inventory/a"), Some((2, "a")));
-        assert_eq!(
-            at(Method::Put, "/api/inventory/a.b_c~d"),
-            Some((3, "a.b_c~d"))
-        );
+        assert_eq!(at(Method::Put, "/api/inventory/a.b_c~d"), Some((3, "a.b_c~d")));
         assert_eq!(at(Method::Get, "/api/runs/12/slices"), Some((4, "12")));
     }
 
@@ -245,11 +228,7 @@ mod tests {
             "/api/runs/a/b/slices",
             "/api/runs/slices",
         ] {
-            assert_eq!(
-                find(TABLE, Method::Get, path.as_bytes()),
-                Found::Missing,
-                "{path}"
-            );
+            assert_eq!(find(TABLE, Method::Get, path.as_bytes()), Found::Missing, "{path}");
         }
     }
 

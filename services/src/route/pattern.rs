@@ -16,10 +16,7 @@ impl Pattern {
     #[must_use]
     pub const fn new(text: &'static str) -> Pattern {
         let bytes = text.as_bytes();
-        assert!(
-            !bytes.is_empty() && bytes[0] == b'/',
-            "a pattern starts with a slash"
-        );
+        assert!(!bytes.is_empty() && bytes[0] == b'/', "a pattern starts with a slash");
         let (mut prefix, mut rest, mut at) = (bytes.len(), bytes.len(), 0);
         while at < bytes.len() {
             if bytes[at] == b'{' {
@@ -63,10 +60,7 @@ impl Pattern {
             return None;
         }
         // A head's limit is far below 4 GiB, so the positions fit.
-        Some(Param {
-            start: self.prefix as u32,
-            end: end as u32,
-        })
+        Some(Param { start: self.prefix as u32, end: end as u32 })
     }
 }
 
@@ -87,7 +81,6 @@ impl Param {
     /// The parameter in the same path that was matched; empty for any other.
     #[must_use]
     pub fn of<'a>(&self, path: &'a [u8]) -> &'a [u8] {
-        path.get(self.start as usize..self.end as usize)
-            .unwrap_or_default()
+        path.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 }

@@ -11,36 +11,18 @@ pub fn add(page: &mut Page, cores: &[CoreStats]) {
 
     page.gauge("tollgate_connections_open", "Connections open now.")
         .value(&[], sum(|core| &core.connections_open));
-    page.counter(
-        "tollgate_connections_accepted_total",
-        "Connections accepted.",
-    )
-    .value(&[], sum(|core| &core.connections_accepted));
-    page.counter(
-        "tollgate_connections_refused_total",
-        "Connections beyond the limit.",
-    )
-    .value(&[], sum(|core| &core.connections_refused));
+    page.counter("tollgate_connections_accepted_total", "Connections accepted.")
+        .value(&[], sum(|core| &core.connections_accepted));
+    page.counter("tollgate_connections_refused_total", "Connections beyond the limit.")
+        .value(&[], sum(|core| &core.connections_refused));
     page.counter("tollgate_accept_errors_total", "Accepts that failed.")
         .value(&[], sum(|core| &core.accept_errors));
 
     // Whether a handshake that failed would have been a resumed one is not known.
-    page.counter(
-        "tollgate_tls_handshakes_total",
-        "TLS handshakes by kind and result.",
-    )
-    .value(
-        &[("kind", "full"), ("result", "ok")],
-        sum(|core| &core.handshakes_full),
-    )
-    .value(
-        &[("kind", "resumed"), ("result", "ok")],
-        sum(|core| &core.handshakes_resumed),
-    )
-    .value(
-        &[("kind", "unknown"), ("result", "failed")],
-        sum(|core| &core.handshakes_failed),
-    );
+    page.counter("tollgate_tls_handshakes_total", "TLS handshakes by kind and result.")
+        .value(&[("kind", "full"), ("result", "ok")], sum(|core| &core.handshakes_full))
+        .value(&[("kind", "resumed"), ("result", "ok")], sum(|core| &core.handshakes_resumed))
+        .value(&[("kind", "unknown"), ("result", "failed")], sum(|core| &core.handshakes_failed));
     page.counter(
         "tollgate_tls_client_certificates_total",
         "TLS handshakes that came with a client certificate.",
@@ -54,47 +36,30 @@ pub fn add(page: &mut Page, cores: &[CoreStats]) {
         "Requests refused by the rules of HTTP before any route was looked for.",
     )
     .value(&[], sum(|core| &core.requests_malformed));
-    page.counter(
-        "tollgate_network_bytes_total",
-        "Bytes of accepted connections, TLS included.",
-    )
-    .value(&[("direction", "in")], sum(|core| &core.bytes_in))
-    .value(&[("direction", "out")], sum(|core| &core.bytes_out));
+    page.counter("tollgate_network_bytes_total", "Bytes of accepted connections, TLS included.")
+        .value(&[("direction", "in")], sum(|core| &core.bytes_in))
+        .value(&[("direction", "out")], sum(|core| &core.bytes_out));
 
     let mut deadlines = page.counter("tollgate_deadlines_total", "Deadlines that struck.");
     for kind in Kind::ALL {
-        let count = cores
-            .iter()
-            .map(|core| core.deadlines[kind.index()].value());
+        let count = cores.iter().map(|core| core.deadlines[kind.index()].value());
         deadlines.value(&[("kind", kind.as_str())], count.sum::<u64>());
     }
     upstreams(page, sum);
 }
 
 fn upstreams(page: &mut Page, sum: impl Fn(fn(&CoreStats) -> &Counter) -> u64) {
-    page.gauge(
-        "tollgate_upstream_connections_open",
-        "Connections to upstreams, idle ones too.",
-    )
-    .value(&[], sum(|core| &core.upstream_open));
-    page.counter(
-        "tollgate_upstream_connections_total",
-        "Connections to upstreams opened.",
-    )
-    .value(&[], sum(|core| &core.upstream_opened));
-    page.counter(
-        "tollgate_upstream_handshakes_total",
-        "TLS handshakes with upstreams.",
-    )
-    .value(&[], sum(|core| &core.upstream_handshakes));
+    page.gauge("tollgate_upstream_connections_open", "Connections to upstreams, idle ones too.")
+        .value(&[], sum(|core| &core.upstream_open));
+    page.counter("tollgate_upstream_connections_total", "Connections to upstreams opened.")
+        .value(&[], sum(|core| &core.upstream_opened));
+    page.counter("tollgate_upstream_handshakes_total", "TLS handshakes with upstreams.")
+        .value(&[], sum(|core| &core.upstream_handshakes));
     page.counter(
         "tollgate_upstream_requests_total",
         "Requests to upstreams, by what became of them.",
     )
-    .value(
-        &[("kind", "reused_connection")],
-        sum(|core| &core.upstream_reused),
-    )
+    .value(&[("kind", "reused_connection")], sum(|core| &core.upstream_reused))
     .value(&[("kind", "retried")], sum(|core| &core.upstream_retried))
     .value(&[("kind", "failed")], sum(|core| &core.upstream_failed));
 }

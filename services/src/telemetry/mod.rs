@@ -35,10 +35,7 @@ impl Counter {
     /// Adds `n`. Only the owning core calls this, so load and store need not be one step; readers
     /// may be behind by a request, which a scrape cannot tell from having come earlier.
     pub fn add(&self, n: u64) {
-        self.0.store(
-            self.0.load(Ordering::Relaxed).wrapping_add(n),
-            Ordering::Relaxed,
-        );
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
     }
 
     /// The count as another thread sees it.
@@ -60,11 +57,8 @@ pub enum CacheUse {
 }
 
 impl CacheUse {
-    const ALL: [(CacheUse, &'static str); 3] = [
-        (CacheUse::Hit, "hit"),
-        (CacheUse::Miss, "miss"),
-        (CacheUse::Off, "off"),
-    ];
+    const ALL: [(CacheUse, &'static str); 3] =
+        [(CacheUse::Hit, "hit"), (CacheUse::Miss, "miss"), (CacheUse::Off, "off")];
 }
 
 /// How looking at a presented token ended: accepted, refused, or not possible for want of keys.
@@ -159,9 +153,7 @@ pub struct CoreCounters {
 impl CoreCounters {
     fn new(routes: usize) -> CoreCounters {
         CoreCounters {
-            routes: (0..=routes)
-                .map(|_| std::array::from_fn(|_| OnceLock::new()))
-                .collect(),
+            routes: (0..=routes).map(|_| std::array::from_fn(|_| OnceLock::new())).collect(),
             tokens: Default::default(),
             decisions: Default::default(),
             body_bytes: Counter::default(),
@@ -172,19 +164,13 @@ impl CoreCounters {
     /// Counts an answer. `route` is the position in the table; anything beyond it is "no route".
     pub fn answered(&self, route: usize, status: u16, took: Duration) {
         let series = &self.routes[route.min(self.routes.len() - 1)];
-        let slot = STATUSES
-            .iter()
-            .position(|&known| known == status)
-            .unwrap_or(STATUSES.len() - 1);
+        let slot = STATUSES.iter().position(|&known| known == status).unwrap_or(STATUSES.len() - 1);
         let durations = series[slot].get_or_init(Box::default);
         let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         // Bounds are inclusive, as Prometheus's `le` is. Nearly every answer ends in the first
         // cells.
         let bounds = &REQUEST_DURATION_BOUNDS_NS;
-        let cell = bounds
-            .iter()
-            .position(|&bound| ns <= bound)
-            .unwrap_or(bounds.len());
+        let cell = bounds.iter().position(|&bound| ns <= bound).unwrap_or(bounds.len());
         durations.cells[cell].add(1);
         durations.sum_ns.add(ns);
     }
@@ -207,10 +193,7 @@ impl CoreCounters {
 
     /// Counts a connection whose handshake is done.
     pub fn connected(&self, kind: ConnectionKind) {
-        let mut kinds = self
-            .connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut kinds = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
         match kinds.iter_mut().find(|(known, _)| *known == kind) {
             Some((_, count)) => *count += 1,
             None => kinds.push((kind, 1)),
@@ -229,20 +212,14 @@ impl Telemetry {
     /// Counters for a service with these routes.
     #[must_use]
     pub fn new(routes: &'static [Entry]) -> Telemetry {
-        Telemetry {
-            routes,
-            cores: Mutex::default(),
-        }
+        Telemetry { routes, cores: Mutex::default() }
     }
 
     /// The counters for one more core. Each caller is the only writer of what it gets.
     #[must_use]
     pub fn core(&self) -> Arc<CoreCounters> {
         let counters = Arc::new(CoreCounters::new(self.routes.len()));
-        self.cores
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Arc::clone(&counters));
+        self.cores.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&counters));
         counters
     }
 }

@@ -17,22 +17,12 @@ use crate::route::{Entry, method_name};
 
 /// Adds requests, token verifications, policy decisions and connections.
 pub fn requests(telemetry: &Telemetry, page: &mut Page) {
-    let cores = telemetry
-        .cores
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone();
+    let cores = telemetry.cores.lock().unwrap_or_else(PoisonError::into_inner).clone();
     durations(telemetry.routes, &cores, page);
     tokens(&cores, page);
     decisions(&cores, page);
-    page.counter(
-        "tollgate_ping_body_bytes_total",
-        "Body bytes that ping read.",
-    )
-    .value(
-        &[],
-        cores.iter().map(|core| core.body_bytes.read()).sum::<u64>(),
-    );
+    page.counter("tollgate_ping_body_bytes_total", "Body bytes that ping read.")
+        .value(&[], cores.iter().map(|core| core.body_bytes.read()).sum::<u64>());
     connections(&cores, page);
 }
 
@@ -49,10 +39,7 @@ fn durations(routes: &[Entry], cores: &[Arc<CoreCounters>], page: &mut Page) {
         for (slot, status) in STATUSES.iter().enumerate() {
             let mut counts = [0; REQUEST_DURATION_BOUNDS_NS.len() + 1];
             let mut sum_ns = 0u64;
-            for series in cores
-                .iter()
-                .filter_map(|core| core.routes[route][slot].get())
-            {
+            for series in cores.iter().filter_map(|core| core.routes[route][slot].get()) {
                 for (total, cell) in counts.iter_mut().zip(&series.cells) {
                     *total += cell.read();
                 }
@@ -61,25 +48,14 @@ fn durations(routes: &[Entry], cores: &[Arc<CoreCounters>], page: &mut Page) {
             if counts.iter().all(|&count| count == 0) {
                 continue;
             }
-            let status = if *status == 0 {
-                "other".to_string()
-            } else {
-                status.to_string()
-            };
+            let status = if *status == 0 { "other".to_string() } else { status.to_string() };
             let labels = [
                 ("http_request_method", method),
                 ("http_route", path),
                 ("http_response_status_code", status.as_str()),
             ];
             let bounds_ns = &REQUEST_DURATION_BOUNDS_NS;
-            family.durations(
-                &labels,
-                &Durations {
-                    bounds_ns,
-                    counts: &counts,
-                    sum_ns,
-                },
-            );
+            family.durations(&labels, &Durations { bounds_ns, counts: &counts, sum_ns });
         }
     }
 }
@@ -92,9 +68,7 @@ fn tokens(cores: &[Arc<CoreCounters>], page: &mut Page) {
     for (cache, cache_label) in CacheUse::ALL {
         for index in 0..TOKEN_RESULTS {
             let labels = [("result", token_label(index)), ("cache", cache_label)];
-            let sum = cores
-                .iter()
-                .map(|core| core.tokens[cache as usize][index].read());
+            let sum = cores.iter().map(|core| core.tokens[cache as usize][index].read());
             family.value(&labels, sum.sum::<u64>());
         }
     }
@@ -117,10 +91,7 @@ fn connections(cores: &[Arc<CoreCounters>], page: &mut Page) {
         "Connections ready for requests, by what they negotiated.",
     );
     let of_core = |core: &Arc<CoreCounters>| {
-        core.connections
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        core.connections.lock().unwrap_or_else(PoisonError::into_inner).clone()
     };
     for (kind, count) in merged(cores.iter().map(of_core)) {
         let labels = [

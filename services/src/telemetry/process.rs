@@ -10,38 +10,20 @@ const TICKS_PER_S: f64 = 100.0;
 
 /// Adds the `process_*` families.
 pub fn add(page: &mut Page) {
-    if let Some(stat) = fs::read_to_string("/proc/self/stat")
-        .ok()
-        .as_deref()
-        .and_then(Stat::parse)
+    if let Some(stat) = fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(Stat::parse)
     {
-        page.counter(
-            "process_cpu_seconds_total",
-            "User and system CPU time spent, in seconds.",
-        )
-        .value(&[], stat.cpu_ticks as f64 / TICKS_PER_S);
+        page.counter("process_cpu_seconds_total", "User and system CPU time spent, in seconds.")
+            .value(&[], stat.cpu_ticks as f64 / TICKS_PER_S);
         if let Some(boot) = boot_time_s() {
-            page.gauge(
-                "process_start_time_seconds",
-                "Start of the process since the Unix epoch.",
-            )
-            .value(&[], boot as f64 + stat.start_ticks as f64 / TICKS_PER_S);
+            page.gauge("process_start_time_seconds", "Start of the process since the Unix epoch.")
+                .value(&[], boot as f64 + stat.start_ticks as f64 / TICKS_PER_S);
         }
-        page.gauge("process_threads", "Threads of the process.")
-            .value(&[], stat.threads);
+        page.gauge("process_threads", "Threads of the process.").value(&[], stat.threads);
     }
     if let Ok(status) = fs::read_to_string("/proc/self/status") {
         for (field, name, help) in [
-            (
-                "VmRSS:",
-                "process_resident_memory_bytes",
-                "Resident memory, in bytes.",
-            ),
-            (
-                "VmSize:",
-                "process_virtual_memory_bytes",
-                "Virtual memory, in bytes.",
-            ),
+            ("VmRSS:", "process_resident_memory_bytes", "Resident memory, in bytes."),
+            ("VmSize:", "process_virtual_memory_bytes", "Virtual memory, in bytes."),
         ] {
             if let Some(kib) = number_after(&status, field) {
                 page.gauge(name, help).value(&[], kib * 1024);
@@ -51,16 +33,10 @@ pub fn add(page: &mut Page) {
     if let Ok(open) = fs::read_dir("/proc/self/fd") {
         // The directory handle of this very count is one of them.
         let count = open.count().saturating_sub(1) as u64;
-        page.gauge("process_open_fds", "Open file descriptors.")
-            .value(&[], count);
+        page.gauge("process_open_fds", "Open file descriptors.").value(&[], count);
     }
-    if let Some(max) = fs::read_to_string("/proc/self/limits")
-        .ok()
-        .as_deref()
-        .and_then(files_max)
-    {
-        page.gauge("process_max_fds", "Limit of open file descriptors.")
-            .value(&[], max);
+    if let Some(max) = fs::read_to_string("/proc/self/limits").ok().as_deref().and_then(files_max) {
+        page.gauge("process_max_fds", "Limit of open file descriptors.").value(&[], max);
     }
 }
 
@@ -108,11 +84,7 @@ mod tests {
     #[test]
     fn stat_is_read_behind_a_command_with_brackets() {
         let text = "7 (a) b) S 1 7 7 0 -1 4194560 1 2 3 4 11 22 5 6 20 0 9 0 4242 1 2";
-        let stat = Stat {
-            cpu_ticks: 33,
-            threads: 9,
-            start_ticks: 4242,
-        };
+        let stat = Stat { cpu_ticks: 33, threads: 9, start_ticks: 4242 };
         assert_eq!(Stat::parse(text), Some(stat));
         assert_eq!(Stat::parse("7 (a S 1"), None);
     }
@@ -122,16 +94,9 @@ mod tests {
         let mut page = Page::new();
         add(&mut page);
         let text = page.render();
-        for name in [
-            "cpu_seconds_total",
-            "resident_memory_bytes",
-            "open_fds",
-            "start_time_seconds",
-        ] {
-            assert!(
-                text.contains(&format!("\nprocess_{name} ")),
-                "{name} is not in\n{text}"
-            );
+        for name in ["cpu_seconds_total", "resident_memory_bytes", "open_fds", "start_time_seconds"]
+        {
+            assert!(text.contains(&format!("\nprocess_{name} ")), "{name} is not in\n{text}");
         }
     }
 }

@@ -60,11 +60,7 @@ impl Lab {
         let request = Request {
             name,
             dns: if server { &["localhost"] } else { &[] },
-            ips: if server {
-                &[IpAddr::V4(Ipv4Addr::LOCALHOST)]
-            } else {
-                &[]
-            },
+            ips: if server { &[IpAddr::V4(Ipv4Addr::LOCALHOST)] } else { &[] },
             spiffe: true,
             server,
             client: true,
@@ -84,10 +80,7 @@ impl Lab {
                 at_s: now_s(),
             })
             .collect();
-        let list = self
-            .authority
-            .revocation_list(&revoked, 1, now_s(), 1)
-            .unwrap();
+        let list = self.authority.revocation_list(&revoked, 1, now_s(), 1).unwrap();
         self.write("ca/ca.crl", list.as_bytes());
     }
 
@@ -136,10 +129,8 @@ impl Lab {
             (Transport::Mutual, None) => Transport::Tls,
             _ => transport,
         };
-        let material = ClientMaterial {
-            roots: certificates(&self.read("ca/ca.crt")).unwrap(),
-            identity,
-        };
+        let material =
+            ClientMaterial { roots: certificates(&self.read("ca/ca.crt")).unwrap(), identity };
         let options = TlsOptions::default();
         let tls = client_config(&material, effective, &options, false).unwrap();
         Client { tls }
@@ -161,10 +152,7 @@ pub fn claims<'a>(client: &'a str, scopes: &str) -> NewClaims<'a> {
 }
 
 pub fn now_s() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs()
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
 /// Starts a service on the driver the machine has, and waits until it is ready.
@@ -184,10 +172,7 @@ pub fn start(config: ServiceConfig) -> Server {
 
 pub fn start_unready(config: ServiceConfig) -> Server {
     let tls = config.profile.transport != Transport::Plain;
-    Server {
-        started: services::start(config).unwrap(),
-        tls,
-    }
+    Server { started: services::start(config).unwrap(), tls }
 }
 
 /// The drivers to test with: epoll is always there, io_uring where the kernel permits it.
@@ -214,9 +199,7 @@ impl Server {
     }
 
     pub fn admin_get(&self, path: &str) -> Response {
-        Client { tls: None }
-            .get(&self.admin_url(path), &[])
-            .unwrap()
+        Client { tls: None }.get(&self.admin_url(path), &[]).unwrap()
     }
 
     /// The sum of a metric over all series with these labels; zero if there is none.
@@ -251,15 +234,7 @@ impl Client {
         body: &[u8],
     ) -> Result<Response, blocking::Error> {
         let url = Url::parse(url).unwrap();
-        blocking::request(
-            &url,
-            self.tls.clone(),
-            method,
-            fields,
-            body,
-            SOON,
-            64 * 1024 * 1024,
-        )
+        blocking::request(&url, self.tls.clone(), method, fields, body, SOON, 64 * 1024 * 1024)
     }
 }
 

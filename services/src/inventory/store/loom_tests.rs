@@ -14,25 +14,15 @@ fn model(preemptions: usize, check: impl Fn() + Sync + Send + 'static) {
 fn stocked(names: &[&str], quantity: u32, retained: usize) -> Arc<Inventory> {
     let inventory = Inventory::new(names.len(), retained);
     for text in names {
-        let index = inventory
-            .skus()
-            .insert(SkuName::parse(text).expect("good"))
-            .expect("room");
-        inventory
-            .skus()
-            .at(index)
-            .expect("there")
-            .set(quantity)
-            .expect("within bounds");
+        let index = inventory.skus().insert(SkuName::parse(text).expect("good")).expect("room");
+        inventory.skus().at(index).expect("there").set(quantity).expect("within bounds");
     }
     Arc::new(inventory)
 }
 
 fn reserve(inventory: &Inventory, id: &str, names: &[&str], quantity: u32) -> &'static str {
     let mut wanted = inventory.wanted();
-    names
-        .iter()
-        .for_each(|text| wanted.add(SkuName::parse(text).expect("good"), quantity));
+    names.iter().for_each(|text| wanted.add(SkuName::parse(text).expect("good"), quantity));
     match inventory.reserve(OrderRef::parse(id).expect("good"), &wanted) {
         Reserved::Held => "held",
         Reserved::Short(_) => "short",
@@ -50,11 +40,7 @@ fn totals(inventory: &Inventory) -> (u32, u32, u64) {
     inventory.skus().iter().fold((0, 0, 0), |sum, sku| {
         let books = sku.books();
         assert!(books.balance(), "{books:?}");
-        (
-            sum.0 + books.available,
-            sum.1 + books.held,
-            sum.2 + books.settled,
-        )
+        (sum.0 + books.available, sum.1 + books.held, sum.2 + books.settled)
     })
 }
 
@@ -66,10 +52,7 @@ fn loom_two_orders_for_one_stock() {
         let thread = thread::spawn(move || reserve(&other, "1", &["a"], 2));
         let here = reserve(&inventory, "2", &["a"], 2);
         let there = thread.join().expect("no panic");
-        assert!(matches!(
-            (here, there),
-            ("held", "short") | ("short", "held")
-        ));
+        assert!(matches!((here, there), ("held", "short") | ("short", "held")));
         assert_eq!(totals(&inventory), (1, 2, 0));
     });
 }

@@ -16,21 +16,14 @@ fn stocked(retained: usize, stock: &[(&str, u32)]) -> Inventory {
     let inventory = Inventory::new(256, retained);
     for &(text, quantity) in stock {
         let index = inventory.skus().insert(name(text)).expect("room");
-        inventory
-            .skus()
-            .at(index)
-            .expect("there")
-            .set(quantity)
-            .expect("within bounds");
+        inventory.skus().at(index).expect("there").set(quantity).expect("within bounds");
     }
     inventory
 }
 
 fn reserve<'i>(inventory: &'i Inventory, id: &str, items: &[(&str, u32)]) -> Reserved<'i> {
     let mut wanted = inventory.wanted();
-    items
-        .iter()
-        .for_each(|&(text, quantity)| wanted.add(name(text), quantity));
+    items.iter().for_each(|&(text, quantity)| wanted.add(name(text), quantity));
     inventory.reserve(order(id), &wanted)
 }
 
@@ -47,18 +40,12 @@ fn assert_balanced(inventory: &Inventory) {
 #[test]
 fn a_reservation_is_all_or_nothing() {
     let inventory = stocked(16, &[("a", 5), ("b", 5)]);
-    assert!(matches!(
-        reserve(&inventory, "1", &[("a", 3), ("b", 5)]),
-        Reserved::Held
-    ));
+    assert!(matches!(reserve(&inventory, "1", &[("a", 3), ("b", 5)]), Reserved::Held));
     let Reserved::Short(sku) = reserve(&inventory, "2", &[("a", 2), ("b", 1)]) else {
         panic!("b is out")
     };
     assert_eq!(sku.name(), "b");
-    assert_eq!(
-        (available(&inventory, "a"), available(&inventory, "b")),
-        (2, 0)
-    );
+    assert_eq!((available(&inventory, "a"), available(&inventory, "b")), (2, 0));
     assert_balanced(&inventory);
 }
 
@@ -66,51 +53,23 @@ fn a_reservation_is_all_or_nothing() {
 fn repeated_skus_are_summed_in_any_case() {
     let inventory = stocked(16, &[("Sku", 5)]);
     let items = [("SKU", 2), ("sku", 2), ("Sku", 2)];
-    assert!(matches!(
-        reserve(&inventory, "1", &items),
-        Reserved::Short(_)
-    ));
-    assert!(matches!(
-        reserve(&inventory, "2", &items[..2]),
-        Reserved::Held
-    ));
+    assert!(matches!(reserve(&inventory, "1", &items), Reserved::Short(_)));
+    assert!(matches!(reserve(&inventory, "2", &items[..2]), Reserved::Held));
     assert_eq!(available(&inventory, "sku"), 1);
     let most = [("sku", u32::MAX), ("sku", u32::MAX)];
-    assert!(
-        matches!(reserve(&inventory, "3", &most), Reserved::Short(_)),
-        "no overflow"
-    );
+    assert!(matches!(reserve(&inventory, "3", &most), Reserved::Short(_)), "no overflow");
 }
 
 #[test]
 fn a_repeated_order_gets_the_first_answer() {
     let inventory = stocked(16, &[("a", 5)]);
-    assert!(matches!(
-        reserve(&inventory, "One", &[("a", 3)]),
-        Reserved::Held
-    ));
-    assert!(
-        matches!(reserve(&inventory, "one", &[("a", 3)]), Reserved::Held),
-        "in any case"
-    );
-    assert!(matches!(
-        reserve(&inventory, "one", &[("nothing", 1)]),
-        Reserved::Held
-    ));
+    assert!(matches!(reserve(&inventory, "One", &[("a", 3)]), Reserved::Held));
+    assert!(matches!(reserve(&inventory, "one", &[("a", 3)]), Reserved::Held), "in any case");
+    assert!(matches!(reserve(&inventory, "one", &[("nothing", 1)]), Reserved::Held));
     assert_eq!(available(&inventory, "a"), 2);
-    assert!(matches!(
-        reserve(&inventory, "two", &[("a", 3)]),
-        Reserved::Short(_)
-    ));
-    inventory
-        .sku(name("a"))
-        .expect("there")
-        .set(100)
-        .expect("within bounds");
-    assert!(matches!(
-        reserve(&inventory, "two", &[("a", 3)]),
-        Reserved::Short(_)
-    ));
+    assert!(matches!(reserve(&inventory, "two", &[("a", 3)]), Reserved::Short(_)));
+    inventory.sku(name("a")).expect("there").set(100).expect("within bounds");
+    assert!(matches!(reserve(&inventory, "two", &[("a", 3)]), Reserved::Short(_)));
     assert_eq!(available(&inventory, "a"), 100);
     assert_balanced(&inventory);
 }
@@ -120,31 +79,19 @@ fn unknown_skus_and_too_many_lines_are_refused_and_not_remembered() {
     let inventory = stocked(16, &[("a", 500)]);
     let unknown = reserve(&inventory, "1", &[("a", 1), ("c", 1)]);
     assert!(matches!(unknown, Reserved::Unknown(1)));
-    assert!(matches!(
-        reserve(&inventory, "1", &[("a", 1); 101]),
-        Reserved::TooMany
-    ));
-    assert!(matches!(
-        reserve(&inventory, "1", &[("a", 1); 100]),
-        Reserved::Held
-    ));
+    assert!(matches!(reserve(&inventory, "1", &[("a", 1); 101]), Reserved::TooMany));
+    assert!(matches!(reserve(&inventory, "1", &[("a", 1); 100]), Reserved::Held));
     assert_eq!(available(&inventory, "a"), 400);
 }
 
 #[test]
 fn a_release_gives_back_once_and_the_order_stays_released() {
     let inventory = stocked(16, &[("a", 5)]);
-    assert!(matches!(
-        reserve(&inventory, "1", &[("a", 3)]),
-        Reserved::Held
-    ));
+    assert!(matches!(reserve(&inventory, "1", &[("a", 3)]), Reserved::Held));
     assert_eq!(inventory.release(order("1")), Released::Now);
     assert_eq!(inventory.release(order("1")), Released::Before);
     assert_eq!(available(&inventory, "a"), 5);
-    assert!(matches!(
-        reserve(&inventory, "1", &[("a", 3)]),
-        Reserved::Released
-    ));
+    assert!(matches!(reserve(&inventory, "1", &[("a", 3)]), Reserved::Released));
     assert_eq!(available(&inventory, "a"), 5);
     assert_balanced(&inventory);
 }
@@ -153,10 +100,7 @@ fn a_release_gives_back_once_and_the_order_stays_released() {
 fn a_release_that_overtakes_its_reservation_bars_it() {
     let inventory = stocked(16, &[("a", 5)]);
     assert_eq!(inventory.release(order("1")), Released::Nothing);
-    assert!(matches!(
-        reserve(&inventory, "1", &[("a", 3)]),
-        Reserved::Released
-    ));
+    assert!(matches!(reserve(&inventory, "1", &[("a", 3)]), Reserved::Released));
     assert_eq!(inventory.release(order("1")), Released::Nothing);
     assert_eq!(available(&inventory, "a"), 5);
 }
@@ -169,14 +113,8 @@ fn many_skus_are_held_and_given_back_whole() {
     let items: Vec<(&str, u32)> = names.iter().map(|n| (n.as_str(), 4)).collect();
     for length in [1, 3, 4, 8, 9, 10, 99, 100] {
         let id = length.to_string();
-        assert!(matches!(
-            reserve(&inventory, &id, &items[..length]),
-            Reserved::Held
-        ));
-        let taken = names
-            .iter()
-            .filter(|n| available(&inventory, n) == 6)
-            .count();
+        assert!(matches!(reserve(&inventory, &id, &items[..length]), Reserved::Held));
+        let taken = names.iter().filter(|n| available(&inventory, n) == 6).count();
         assert_eq!(taken, length);
         assert_eq!(inventory.release(order(&id)), Released::Now);
         assert!(names.iter().all(|n| available(&inventory, n) == 10));
@@ -191,10 +129,7 @@ fn what_is_forgotten_is_settled_and_its_id_is_new_again() {
     let inventory = stocked(8, &stock);
     let items: Vec<(&str, u32)> = names.iter().map(|n| (n.as_str(), 1)).collect();
     for id in 0..100 {
-        assert!(matches!(
-            reserve(&inventory, &id.to_string(), &items),
-            Reserved::Held
-        ));
+        assert!(matches!(reserve(&inventory, &id.to_string(), &items), Reserved::Held));
         assert_balanced(&inventory);
     }
     let books = inventory.sku(name("sku-0")).expect("there").books();
@@ -212,15 +147,10 @@ fn contending_threads_accept_exactly_the_stock() {
         let inventory = &inventory;
         let run = |thread: usize| {
             let one = |n| reserve(inventory, &format!("{thread}-{n}"), &[("hot", 1)]);
-            (0..20_000)
-                .filter(|&n| matches!(one(n), Reserved::Held))
-                .count()
+            (0..20_000).filter(|&n| matches!(one(n), Reserved::Held)).count()
         };
         let threads = [scope.spawn(move || run(0)), scope.spawn(move || run(1))];
-        threads
-            .into_iter()
-            .map(|thread| thread.join().expect("no panic"))
-            .sum()
+        threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
     });
     assert_eq!(accepted, 30_000);
     let books = inventory.sku(name("hot")).expect("there").books();

@@ -14,9 +14,7 @@ fn insert(writer: &mut Writer, n: u64) -> OrderId {
     // Both words of the record carry the number.
     writer.record.clear();
     writer.record.extend_from_slice(&n.to_le_bytes());
-    writer
-        .record
-        .extend_from_slice(&[0, 0, 0, 0, n as u8, 0, 0, 0]);
+    writer.record.extend_from_slice(&[0, 0, 0, 0, n as u8, 0, 0, 0]);
     let pending = writer.begin().expect("a slot");
     let (number, place) = writer.append().expect("kept");
     writer.publish(pending, number, place)
@@ -58,34 +56,11 @@ fn loom_an_order_is_found_once_it_is_issued() {
             insert(&mut writer, 1);
             insert(&mut writer, 2);
         });
-        let second = find(
-            &orders,
-            OrderId::new(
-                tag,
-                Spot {
-                    shard: 0,
-                    slot: 1,
-                    attempt: 1,
-                },
-            ),
-        );
-        let first = find(
-            &orders,
-            OrderId::new(
-                tag,
-                Spot {
-                    shard: 0,
-                    slot: 0,
-                    attempt: 0,
-                },
-            ),
-        );
+        let second = find(&orders, OrderId::new(tag, Spot { shard: 0, slot: 1, attempt: 1 }));
+        let first = find(&orders, OrderId::new(tag, Spot { shard: 0, slot: 0, attempt: 0 }));
         assert!(matches!(first, Ok(1) | Err(Miss::NotFound)));
         assert!(matches!(second, Ok(2) | Err(Miss::NotFound)));
-        assert!(
-            second.is_err() || first.is_ok(),
-            "the first was issued before the second"
-        );
+        assert!(second.is_err() || first.is_ok(), "the first was issued before the second");
         thread.join().expect("no panic");
     });
 }
@@ -103,9 +78,6 @@ fn loom_two_writers_and_what_they_push_out() {
         let other = thread.join().expect("no panic");
         assert_eq!(find(&orders, first), Err(Miss::Gone));
         let kept = [find(&orders, second), find(&orders, other)];
-        assert!(
-            matches!(kept, [Ok(3), Err(Miss::Gone)] | [Err(Miss::Gone), Ok(2)]),
-            "{kept:?}"
-        );
+        assert!(matches!(kept, [Ok(3), Err(Miss::Gone)] | [Err(Miss::Gone), Ok(2)]), "{kept:?}");
     });
 }

@@ -9,13 +9,8 @@ fn store(retained: usize, shards: usize) -> (Arc<Orders>, Vec<Writer>) {
 fn insert(writer: &mut Writer, n: u64, lines: usize) -> OrderId {
     let customer = format!("customer-{n}");
     let skus = vec!["SKU-1000"; lines];
-    let draft = Draft {
-        created_ms: n,
-        client: "bench",
-        customer: &customer,
-        amount: "1",
-        skus: &skus,
-    };
+    let draft =
+        Draft { created_ms: n, client: "bench", customer: &customer, amount: "1", skus: &skus };
     keep(writer, &draft).expect("kept")
 }
 
@@ -42,11 +37,7 @@ fn exactly_the_newest_are_kept() {
         let mut buffer = Vec::new();
         for (n, &id) in ids.iter().enumerate() {
             if n < ids.len() - retained {
-                assert_eq!(
-                    orders.find(id, &mut buffer),
-                    Err(Miss::Gone),
-                    "{n} of {retained}"
-                );
+                assert_eq!(orders.find(id, &mut buffer), Err(Miss::Gone), "{n} of {retained}");
             } else {
                 assert_holds(&orders, id, n as u64, n % 100);
             }
@@ -59,27 +50,14 @@ fn the_newest_of_all_shards_are_kept_however_they_are_spread() {
     let (orders, mut writers) = store(100, 3);
     // One busy shard must not lose its orders to the idle ones.
     let first: Vec<OrderId> = (0..100).map(|n| insert(&mut writers[1], n, 2)).collect();
-    first
-        .iter()
-        .zip(0..)
-        .for_each(|(&id, n)| assert_holds(&orders, id, n, 2));
+    first.iter().zip(0..).for_each(|(&id, n)| assert_holds(&orders, id, n, 2));
     let second: Vec<OrderId> = (0..60).map(|n| insert(&mut writers[2], n, 3)).collect();
     let mut buffer = Vec::new();
     for (n, &id) in first.iter().enumerate() {
         let kept = orders.find(id, &mut buffer).map(|order| order.created_ms);
-        assert_eq!(
-            kept,
-            if n < 60 {
-                Err(Miss::Gone)
-            } else {
-                Ok(n as u64)
-            }
-        );
+        assert_eq!(kept, if n < 60 { Err(Miss::Gone) } else { Ok(n as u64) });
     }
-    second
-        .iter()
-        .zip(0..)
-        .for_each(|(&id, n)| assert_holds(&orders, id, n, 3));
+    second.iter().zip(0..).for_each(|(&id, n)| assert_holds(&orders, id, n, 3));
 }
 
 #[test]
@@ -88,43 +66,15 @@ fn an_id_that_was_never_issued_is_not_found() {
     insert(&mut writers[0], 1, 1);
     let mut buffer = Vec::new();
     let mut find = |tag, shard, slot, attempt| {
-        orders
-            .find(
-                OrderId::new(
-                    tag,
-                    Spot {
-                        shard,
-                        slot,
-                        attempt,
-                    },
-                ),
-                &mut buffer,
-            )
-            .map(|_| ())
+        orders.find(OrderId::new(tag, Spot { shard, slot, attempt }), &mut buffer).map(|_| ())
     };
     assert_eq!(find(orders.tag, 0, 0, 0), Ok(()));
     assert_eq!(find(orders.tag, 0, 0, 1), Err(Miss::NotFound), "not yet");
     assert_eq!(find(orders.tag, 0, 1, 1), Err(Miss::NotFound), "not yet");
-    assert_eq!(
-        find(orders.tag, 1, 0, 0),
-        Err(Miss::NotFound),
-        "an unused shard"
-    );
-    assert_eq!(
-        find(orders.tag, 2, 0, 0),
-        Err(Miss::NotFound),
-        "no such shard"
-    );
-    assert_eq!(
-        find(orders.tag, 0, 9999, 0),
-        Err(Miss::NotFound),
-        "no such slot"
-    );
-    assert_eq!(
-        find(InstanceTag::random(), 0, 0, 0),
-        Err(Miss::NotFound),
-        "another instance"
-    );
+    assert_eq!(find(orders.tag, 1, 0, 0), Err(Miss::NotFound), "an unused shard");
+    assert_eq!(find(orders.tag, 2, 0, 0), Err(Miss::NotFound), "no such shard");
+    assert_eq!(find(orders.tag, 0, 9999, 0), Err(Miss::NotFound), "no such slot");
+    assert_eq!(find(InstanceTag::random(), 0, 0, 0), Err(Miss::NotFound), "another instance");
 }
 
 #[test]
@@ -135,16 +85,10 @@ fn refused_orders_push_nothing_out_and_are_not_found() {
     for _ in 0..10_000 {
         let pending = writer.begin().expect("a slot");
         let id = orders.id(&pending);
-        assert_eq!(
-            orders.find(id, &mut Vec::new()),
-            Err(Miss::NotFound),
-            "pending"
-        );
+        assert_eq!(orders.find(id, &mut Vec::new()), Err(Miss::NotFound), "pending");
         writer.abandon(pending);
     }
-    kept.into_iter()
-        .zip(0..)
-        .for_each(|(id, n)| assert_holds(&orders, id, n, 1));
+    kept.into_iter().zip(0..).for_each(|(id, n)| assert_holds(&orders, id, n, 1));
     insert(writer, 2, 1);
     assert_eq!(orders.find(kept[0], &mut Vec::new()), Err(Miss::Gone));
     assert_holds(&orders, kept[1], 1, 1);
@@ -159,21 +103,9 @@ fn orders_end_in_any_order_and_pending_ones_are_bounded() {
     for n in 0..5000 {
         insert(writer, n, 1);
     }
-    let draft = Draft {
-        created_ms: 7,
-        client: "",
-        customer: "c",
-        amount: "1",
-        skus: &["a"],
-    };
+    let draft = Draft { created_ms: 7, client: "", customer: "c", amount: "1", skus: &["a"] };
     assert_eq!(writer.keep(slow, &draft), Ok(slow_id));
-    assert_eq!(
-        orders
-            .find(slow_id, &mut Vec::new())
-            .expect("the newest")
-            .created_ms,
-        7
-    );
+    assert_eq!(orders.find(slow_id, &mut Vec::new()).expect("the newest").created_ms, 7);
     let mut pending: Vec<Pending> = std::iter::from_fn(|| writer.begin()).collect();
     assert!(pending.len() >= PENDING_MAX && pending.len() < 2 * PENDING_MAX);
     writer.abandon(pending.pop().expect("some"));
@@ -187,35 +119,16 @@ fn the_log_is_used_again_and_the_longest_orders_fit() {
     let sku = "x".repeat(64);
     let customer = "c".repeat(128);
     let skus = vec![sku.as_str(); 100];
-    let draft = Draft {
-        created_ms: 1,
-        client: &customer,
-        customer: &customer,
-        amount: "1",
-        skus: &skus,
-    };
+    let draft =
+        Draft { created_ms: 1, client: &customer, customer: &customer, amount: "1", skus: &skus };
     let (orders, mut writers) = store(50, 1);
     for _ in 0..1000 {
         let id = keep(&mut writers[0], &draft).expect("kept");
-        assert_eq!(
-            orders
-                .find(id, &mut Vec::new())
-                .expect("kept")
-                .skus()
-                .count(),
-            100
-        );
+        assert_eq!(orders.find(id, &mut Vec::new()).expect("kept").skus().count(), 100);
     }
-    assert!(
-        writers[0].allocated <= 50_usize.div_ceil(9) + 2,
-        "{}",
-        writers[0].allocated
-    );
+    assert!(writers[0].allocated <= 50_usize.div_ceil(9) + 2, "{}", writers[0].allocated);
     let long = "c".repeat(129);
-    let draft = Draft {
-        customer: &long,
-        ..draft
-    };
+    let draft = Draft { customer: &long, ..draft };
     assert_eq!(keep(&mut writers[0], &draft), Err(Unkept::TooLong));
 }
 
