@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         return ExitCode::from(exit::FAILED);
     }
     let outcome = match command {
-        Command::Serve(typed) => serve::command(typed),
+        Command::Serve(typed) => serve::command(*typed),
         Command::Up(typed) => up::command(&typed),
         Command::Token(typed) => token::command(&typed),
         Command::Pki(typed) => pki::command(typed),

@@ -26,7 +26,7 @@ struct Top {
 #[derive(FromArgs, Debug)]
 #[argh(subcommand)]
 pub(crate) enum Command {
-    Serve(Serve),
+    Serve(Box<Serve>),
     Up(Up),
     Token(Token),
     Pki(Pki),
