@@ -89,13 +89,7 @@ fn a_handshake_that_does_not_come_does_not_hold_the_drain_up() {
             let start = Instant::now();
             let report = up.drain(PATIENCE);
             assert!(start.elapsed() < PATIENCE / 2, "{:?}", start.elapsed());
-            assert_eq!(
-                report,
-                DrainReport {
-                    finished: 1,
-                    cut: 0
-                }
-            );
+            assert_eq!(report, DrainReport { finished: 1, cut: 0 });
         },
     );
 }
