@@ -87,6 +87,14 @@ pub(crate) struct Entry {
     pub(crate) payload: [u64; PAYLOAD],
 }
 
+/// A key that was not there, and the newest entry of its bucket at that moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Vacant {
+    key: u128,
+    bucket: usize,
+    head: u64,
+}
+
 #[repr(align(64))]
 struct Slot {
     /// Ticket and tag. Every change of the slot's tenant is a compare-exchange of this word.
@@ -122,10 +130,13 @@ impl OnceMap {
         }
     }
 
-    /// The entry under `key`, the newest if it was freed and inserted again.
-    pub(crate) fn find(&self, key: u128) -> Option<Entry> {
+    /// The entry under `key`, the newest if it was freed and inserted again; or where to insert it.
+    pub(crate) fn find(&self, key: u128) -> Result<Entry, Vacant> {
+        // Keyed: who can choose keys must not be able to choose a bucket for them all.
+        let bucket = self.seed.hash_one(key) as usize & (self.heads.len() - 1);
         // Acquire: pairs with the Release of the exchange in `link`; the entry is whole behind it.
-        self.walk(self.head(key).load(Ordering::Acquire), 0, key)
+        let head = self.heads[bucket].load(Ordering::Acquire);
+        self.walk(head, 0, key).ok_or(Vacant { key, bucket, head })
     }
 
     /// Takes a slot, evicting its tenant; `None` when every slot is being decided right now.
@@ -173,30 +184,34 @@ impl OnceMap {
         self.write(ticket, index + WORDS - PAYLOAD, word);
     }
 
-    /// Inserts the taken slot under `key` in state `tag`; or frees it and returns what is there.
-    pub(crate) fn link(&self, ticket: u64, key: u128, tag: Tag) -> Result<(), Entry> {
+    /// Inserts the taken slot in state `tag` where its key was not found; or frees it and returns
+    /// what has been inserted there since.
+    pub(crate) fn link(&self, ticket: u64, vacant: Vacant, tag: Tag) -> Result<(), Entry> {
+        let Vacant {
+            key,
+            bucket,
+            mut head,
+        } = vacant;
         self.write(ticket, 0, key as u64);
         self.write(ticket, 1, (key >> 64) as u64);
         self.store(ticket, tag);
-        let bucket = self.head(key);
         let slot = self.slot(ticket);
-        let mut seen = 0;
-        // Acquire, here and on failure: pairs with the Release below of the thread before us.
-        let mut head = bucket.load(Ordering::Acquire);
         loop {
-            if let Some(entry) = self.walk(head, seen, key) {
+            slot.next.store(head, Ordering::Release);
+            // Release: pairs with the Acquire of `find`: the entry is whole for whoever gets here.
+            // Acquire on failure: pairs with the Release of the thread that came before.
+            let linked = self.heads[bucket].compare_exchange(
+                head,
+                ticket,
+                Ordering::Release,
+                Ordering::Acquire,
+            );
+            let Err(now) = linked else { return Ok(()) };
+            if let Some(entry) = self.walk(now, head, key) {
                 self.store(ticket, Tag::FREE);
                 return Err(entry);
             }
-            seen = head;
-            slot.next.store(head, Ordering::Release);
-            // Release: pairs with the Acquire of `find`: the entry is whole for whoever gets here.
-            let linked =
-                bucket.compare_exchange(head, ticket, Ordering::Release, Ordering::Acquire);
-            match linked {
-                Ok(_) => return Ok(()),
-                Err(now) => head = now,
-            }
+            head = now;
         }
     }
 
@@ -232,9 +247,16 @@ impl OnceMap {
 
     /// Looks for `key` from the entry `from` back to, and without, the entry `until`.
     fn walk(&self, from: u64, until: u64, key: u128) -> Option<Entry> {
+        // Relaxed: a count that is behind only means a look at a slot that says the same.
+        let issued = if from == until {
+            0
+        } else {
+            self.tickets.load(Ordering::Relaxed)
+        };
         let mut ticket = from;
-        while ticket != until && ticket != 0 {
-            // Evicted: what is behind it in the chain is older, and forgotten with it.
+        // Evicted: what is behind it in the chain is older, and forgotten with it. Most are told by
+        // their number, without the cache miss that their slot costs.
+        while ticket != until && ticket + self.capacity >= issued && ticket != 0 {
             let (tag, next, words) = self.slot(ticket).read(ticket)?;
             let [low, high, payload @ ..] = words;
             if tag != Tag::FREE && low == key as u64 && high == (key >> 64) as u64 {
@@ -243,11 +265,6 @@ impl OnceMap {
             ticket = next;
         }
         None
-    }
-
-    fn head(&self, key: u128) -> &AtomicU64 {
-        // Keyed: who can choose keys must not be able to choose a bucket for them all.
-        &self.heads[self.seed.hash_one(key) as usize & (self.heads.len() - 1)]
     }
 
     fn slot(&self, ticket: u64) -> &Slot {
@@ -306,9 +323,17 @@ mod tests {
     const KEPT: Tag = Tag::decided(0);
 
     fn insert(map: &OnceMap, key: u128, word: u64) -> Result<u64, Entry> {
+        let vacant = match map.find(key) {
+            Ok(entry) => return Err(entry),
+            Err(vacant) => vacant,
+        };
         let ticket = map.take(|_, _| ()).expect("a slot");
         map.write_payload(ticket, 0, word);
-        map.link(ticket, key, KEPT).map(|()| ticket)
+        map.link(ticket, vacant, KEPT).map(|()| ticket)
+    }
+
+    fn vacant(map: &OnceMap, key: u128) -> Vacant {
+        map.find(key).expect_err("not there")
     }
 
     #[test]
@@ -317,7 +342,7 @@ mod tests {
         insert(&map, 7, 70).expect("new");
         assert_eq!(insert(&map, 7, 71).expect_err("there").payload[0], 70);
         assert_eq!(map.find(7).expect("there").payload[0], 70);
-        assert!(map.find(8).is_none());
+        assert!(map.find(8).is_err());
     }
 
     #[test]
@@ -327,7 +352,7 @@ mod tests {
             insert(&map, key, key as u64).expect("new");
         }
         for key in 0..10_000 {
-            assert_eq!(map.find(key).is_some(), key >= 7000, "{key}");
+            assert_eq!(map.find(key).is_ok(), key >= 7000, "{key}");
         }
     }
 
@@ -336,7 +361,7 @@ mod tests {
         let map = OnceMap::new(4);
         let ticket = insert(&map, 7, 70).expect("new");
         map.change(ticket, KEPT, Tag::FREE).expect("was kept");
-        assert!(map.find(7).is_none());
+        assert!(map.find(7).is_err());
         insert(&map, 7, 71).expect("new again");
         assert_eq!(map.find(7).expect("there").payload[0], 71);
     }
@@ -347,12 +372,19 @@ mod tests {
         let first = map.take(|_, _| ()).expect("a slot");
         let second = map.take(|_, _| ()).expect("a slot");
         assert!(map.take(|_, _| ()).is_none(), "both are in work");
-        map.link(second, 2, KEPT).expect("new");
+        map.link(second, vacant(&map, 2), KEPT).expect("new");
         let third = map.take(|tag, _| assert_eq!(tag, KEPT)).expect("a slot");
         assert_eq!((third - second) % 2, 0, "the same slot");
-        assert_eq!(map.change(second, KEPT, Tag::FREE), Err(None), "it was evicted");
-        map.link(first, 1, KEPT).expect("new");
-        assert!(map.find(1).is_some());
+        assert_eq!(
+            map.change(second, KEPT, Tag::FREE),
+            Err(None),
+            "it was evicted"
+        );
+        map.link(first, vacant(&map, 1), KEPT).expect("new");
+        assert!(
+            map.find(1).is_err(),
+            "by now it is older than the newest two"
+        );
     }
 
     #[test]
@@ -382,13 +414,16 @@ mod loom_tests {
     }
 
     fn insert(map: &OnceMap, key: u128, word: u64) -> bool {
+        let Err(vacant) = map.find(key) else {
+            return false;
+        };
         let Some(ticket) = map.take(|_, _| ()) else {
             return false;
         };
         for index in 0..PAYLOAD {
             map.write_payload(ticket, index, word);
         }
-        map.link(ticket, key, KEPT).is_ok()
+        map.link(ticket, vacant, KEPT).is_ok()
     }
 
     #[test]
@@ -414,12 +449,13 @@ mod loom_tests {
             // Evicts the only slot under the reader's eyes, with the same key.
             let thread = thread::spawn(move || {
                 let ticket = other.take(|_, _| ()).expect("a slot");
+                let vacant = other.find(7).expect_err("just evicted");
                 for index in 0..PAYLOAD {
                     other.write_payload(ticket, index, 2);
                 }
-                assert!(other.link(ticket, 7, KEPT).is_ok());
+                assert!(other.link(ticket, vacant, KEPT).is_ok());
             });
-            if let Some(entry) = map.find(7) {
+            if let Ok(entry) = map.find(7) {
                 let word = entry.payload[0];
                 assert_eq!(entry.payload, [word; PAYLOAD]);
             }
@@ -433,7 +469,8 @@ mod loom_tests {
         model(|| {
             let map = Arc::new(OnceMap::new(2));
             let ticket = map.take(|_, _| ()).expect("a slot");
-            map.link(ticket, 7, Tag::CLAIMED).expect("new");
+            let vacant = map.find(7).expect_err("new");
+            map.link(ticket, vacant, Tag::CLAIMED).expect("new");
             let other = Arc::clone(&map);
             let thread =
                 thread::spawn(move || other.change(ticket, Tag::CLAIMED, Tag::CANCELLED).is_ok());

@@ -24,13 +24,15 @@
 
 use std::hash::BuildHasher;
 
+use uuid::Uuid;
+
 use crate::{
     inventory::{
         name::{ORDER_BYTES_MAX, OrderRef, SkuName},
         sku::{Sku, SkuTable},
         wanted::{ITEMS_MAX, Wanted, quantity_of, sku_of},
     },
-    once_map::{OnceMap, PAYLOAD, Tag, WORDS},
+    once_map::{OnceMap, PAYLOAD, Tag, Vacant, WORDS},
     sync::RandomState,
 };
 
@@ -41,6 +43,9 @@ pub const RESERVATIONS_RETAINED: usize = 1_000_000;
 /// What is there at the start, by default.
 pub const DEFAULT_STOCK: [(&str, u32); 3] =
     [("SKU-1000", 100_000), ("SKU-2000", 100_000), ("SKU-3000", 100_000)];
+
+/// Length of a UUID with its hyphens.
+const UUID_BYTES: usize = 36;
 
 const HELD: Tag = Tag::decided(0);
 const REFUSED: Tag = Tag::decided(1);
@@ -121,15 +126,16 @@ impl Inventory {
     pub fn reserve(&self, order: OrderRef<'_>, wanted: &Wanted<'_>) -> Reserved<'_> {
         let key = self.key(order);
         // A repeat gets its first answer even if it asks for something else now.
-        if let Some(entry) = self.reservations.find(key) {
-            return self.answer(entry.tag, entry.payload);
-        }
+        let vacant = match self.reservations.find(key) {
+            Ok(entry) => return self.answer(entry.tag, entry.payload),
+            Err(vacant) => vacant,
+        };
         if wanted.lines() > ITEMS_MAX {
             return Reserved::TooMany;
         }
         match wanted.unknown() {
             Some(line) => Reserved::Unknown(line),
-            None => self.decide(key, wanted),
+            None => self.decide(vacant, wanted),
         }
     }
 
@@ -137,12 +143,12 @@ impl Inventory {
     pub fn release(&self, order: OrderRef<'_>) -> Released {
         let key = self.key(order);
         let entry = match self.reservations.find(key) {
-            Some(entry) => entry,
-            None => {
+            Ok(entry) => entry,
+            Err(vacant) => {
                 let Some(ticket) = self.take() else {
                     return Released::Busy;
                 };
-                match self.reservations.link(ticket, key, BARRED) {
+                match self.reservations.link(ticket, vacant, BARRED) {
                     Ok(()) => return Released::Nothing,
                     Err(entry) => entry,
                 }
@@ -165,7 +171,7 @@ impl Inventory {
                 Ok(()) => return Released::Now,
                 // It was being decided: its words are whole only now.
                 Err(Some(_)) => match self.reservations.find(key) {
-                    Some(again) if again.ticket == entry.ticket => {
+                    Ok(again) if again.ticket == entry.ticket => {
                         (tag, payload) = (again.tag, again.payload);
                     }
                     _ => return Released::Nothing,
@@ -176,7 +182,7 @@ impl Inventory {
     }
 
     /// Claims the order id for a new reservation and decides it.
-    fn decide(&self, key: u128, wanted: &Wanted<'_>) -> Reserved<'_> {
+    fn decide(&self, vacant: Vacant, wanted: &Wanted<'_>) -> Reserved<'_> {
         let Some(ticket) = self.take() else {
             return Reserved::Busy;
         };
@@ -191,7 +197,7 @@ impl Inventory {
         for (index, word) in payload.into_iter().enumerate() {
             self.reservations.write_payload(ticket, index, word);
         }
-        if let Err(first) = self.reservations.link(ticket, key, Tag::CLAIMED) {
+        if let Err(first) = self.reservations.link(ticket, vacant, Tag::CLAIMED) {
             self.free_further(more);
             return self.answer(first.tag, first.payload);
         }
@@ -343,13 +349,19 @@ impl Inventory {
         (quantity != 0).then(|| self.skus.at(sku_of(item)).map(|sku| (sku, quantity)))?
     }
 
-    /// 128 bits that nobody outside can choose: two order ids that share them do not turn up.
+    /// The id itself if it is a UUID in its usual form (in either case: RFC 9562 section 4), else
+    /// 128 bits of keyed hashes: nobody outside can make two ids meet.
     fn key(&self, order: OrderRef<'_>) -> u128 {
+        let text = order.as_str();
+        if text.len() == UUID_BYTES
+            && let Ok(uuid) = Uuid::try_parse(text)
+        {
+            return uuid.as_u128();
+        }
         let mut lower = [0; ORDER_BYTES_MAX];
         // The type's promise: no longer than this.
-        let lower = &mut lower[..order.as_str().len()];
-        lower.copy_from_slice(order.as_str().as_bytes());
-        // UUIDs are the same in either case (RFC 9562 section 4).
+        let lower = &mut lower[..text.len()];
+        lower.copy_from_slice(text.as_bytes());
         lower.make_ascii_lowercase();
         let [low, high] = self.seeds.each_ref().map(|seed| seed.hash_one(&*lower));
         u128::from(high) << 64 | u128::from(low)

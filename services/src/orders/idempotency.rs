@@ -81,17 +81,21 @@ impl Idempotency {
         let [low, high] = self.hash(&(client, key.0));
         let key = u128::from(high) << 64 | u128::from(low);
         let body = self.hash(&body);
-        if let Some(first) = self.keys.find(key) {
-            return repeat(first.tag, first.payload, body);
-        }
+        let vacant = match self.keys.find(key) {
+            Ok(first) => return repeat(first.tag, first.payload, body),
+            Err(vacant) => vacant,
+        };
         // Forgotten keys leave nothing to tidy.
         let Some(ticket) = self.keys.take(|_, _| ()) else {
             return Begun::Busy;
         };
         self.keys.write_payload(ticket, 0, body[0]);
         self.keys.write_payload(ticket, 1, body[1]);
-        match self.keys.link(ticket, key, Tag::CLAIMED) {
-            Ok(()) => Begun::New(Claim { keys: &self.keys, ticket }),
+        match self.keys.link(ticket, vacant, Tag::CLAIMED) {
+            Ok(()) => Begun::New(Claim {
+                keys: &self.keys,
+                ticket,
+            }),
             Err(first) => repeat(first.tag, first.payload, body),
         }
     }

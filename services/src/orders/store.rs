@@ -116,6 +116,9 @@ pub struct Writer {
     shard: usize,
     /// Attempts so far.
     attempts: u64,
+    /// Orders kept by all shards, as of this one's last. Good enough to tell what is gone: to use
+    /// memory again a moment later costs nothing, to look at the shared count costs its line.
+    known: u64,
     /// Slots that were never used begin here.
     unused: usize,
     /// Slots of orders that were refused.
@@ -194,7 +197,7 @@ impl Orders {
     /// Whether so many orders were kept after this number that it is not.
     fn is_gone(&self, number: u64) -> bool {
         // Relaxed: an order that this thread knows of through an Acquire is in the count it reads.
-        number.saturating_add(self.retained) < self.kept.load(Ordering::Relaxed)
+        number + self.retained < self.kept.load(Ordering::Relaxed)
     }
 }
 
@@ -204,6 +207,7 @@ impl Writer {
             orders: Arc::clone(orders),
             shard,
             attempts: 0,
+            known: 0,
             unused: 0,
             free: Vec::new(),
             kept: VecDeque::new(),
@@ -224,7 +228,7 @@ impl Writer {
     pub fn begin(&mut self) -> Option<Pending> {
         let slot = match (self.free.pop(), self.kept.front()) {
             (Some(slot), _) => slot,
-            (None, Some(&(slot, number))) if self.orders.is_gone(number) => {
+            (None, Some(&(slot, number))) if self.is_gone(number) => {
                 self.kept.pop_front();
                 slot
             }
@@ -266,6 +270,11 @@ impl Writer {
         }
     }
 
+    /// Whether an order of this number was gone when this shard kept its last.
+    fn is_gone(&self, number: u64) -> bool {
+        number.saturating_add(self.orders.retained) < self.known
+    }
+
     /// Numbers the record that was just written and copies it to the log.
     fn append(&mut self) -> Result<(u64, Place), Unkept> {
         let words = self.record.len() / 8;
@@ -278,7 +287,12 @@ impl Writer {
         };
         // Relaxed: whoever sees this order through the Release stores below sees it counted.
         let number = self.orders.kept.fetch_add(1, Ordering::Relaxed);
-        let place = Place { segment, first: self.first, words };
+        self.known = number + 1;
+        let place = Place {
+            segment,
+            first: self.first,
+            words,
+        };
         let log = self.orders.shards[self.shard].log[segment].get();
         let log = log.expect("opened by this writer");
         let (bytes, _) = self.record.as_chunks::<8>();
@@ -310,7 +324,7 @@ impl Writer {
     fn open_segment(&mut self) -> Result<usize, Unkept> {
         self.segment = None;
         let segment = match self.filled.front() {
-            Some(&(segment, last)) if self.orders.is_gone(last) => {
+            Some(&(segment, last)) if self.is_gone(last) => {
                 self.filled.pop_front();
                 segment
             }
