@@ -187,11 +187,7 @@ impl OnceMap {
     /// Inserts the taken slot in state `tag` where its key was not found; or frees it and returns
     /// what has been inserted there since.
     pub(crate) fn link(&self, ticket: u64, vacant: Vacant, tag: Tag) -> Result<(), Entry> {
-        let Vacant {
-            key,
-            bucket,
-            mut head,
-        } = vacant;
+        let Vacant { key, bucket, mut head } = vacant;
         self.write(ticket, 0, key as u64);
         self.write(ticket, 1, (key >> 64) as u64);
         self.store(ticket, tag);
@@ -248,11 +244,7 @@ impl OnceMap {
     /// Looks for `key` from the entry `from` back to, and without, the entry `until`.
     fn walk(&self, from: u64, until: u64, key: u128) -> Option<Entry> {
         // Relaxed: a count that is behind only means a look at a slot that says the same.
-        let issued = if from == until {
-            0
-        } else {
-            self.tickets.load(Ordering::Relaxed)
-        };
+        let issued = if from == until { 0 } else { self.tickets.load(Ordering::Relaxed) };
         let mut ticket = from;
         // Evicted: what is behind it in the chain is older, and forgotten with it. Most are told by
         // their number, without the cache miss that their slot costs.
@@ -375,16 +367,9 @@ mod tests {
         map.link(second, vacant(&map, 2), KEPT).expect("new");
         let third = map.take(|tag, _| assert_eq!(tag, KEPT)).expect("a slot");
         assert_eq!((third - second) % 2, 0, "the same slot");
-        assert_eq!(
-            map.change(second, KEPT, Tag::FREE),
-            Err(None),
-            "it was evicted"
-        );
+        assert_eq!(map.change(second, KEPT, Tag::FREE), Err(None), "it was evicted");
         map.link(first, vacant(&map, 1), KEPT).expect("new");
-        assert!(
-            map.find(1).is_err(),
-            "by now it is older than the newest two"
-        );
+        assert!(map.find(1).is_err(), "by now it is older than the newest two");
     }
 
     #[test]

@@ -92,10 +92,7 @@ impl Idempotency {
         self.keys.write_payload(ticket, 0, body[0]);
         self.keys.write_payload(ticket, 1, body[1]);
         match self.keys.link(ticket, vacant, Tag::CLAIMED) {
-            Ok(()) => Begun::New(Claim {
-                keys: &self.keys,
-                ticket,
-            }),
+            Ok(()) => Begun::New(Claim { keys: &self.keys, ticket }),
             Err(first) => repeat(first.tag, first.payload, body),
         }
     }

@@ -288,11 +288,7 @@ impl Writer {
         // Relaxed: whoever sees this order through the Release stores below sees it counted.
         let number = self.orders.kept.fetch_add(1, Ordering::Relaxed);
         self.known = number + 1;
-        let place = Place {
-            segment,
-            first: self.first,
-            words,
-        };
+        let place = Place { segment, first: self.first, words };
         let log = self.orders.shards[self.shard].log[segment].get();
         let log = log.expect("opened by this writer");
         let (bytes, _) = self.record.as_chunks::<8>();
