@@ -1,5 +1,7 @@
 //! The command line as a person meets it: help, mistakes, locks, ends of processes.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::os::unix::fs::PermissionsExt as _;

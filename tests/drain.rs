@@ -1,6 +1,8 @@
 //! Stopping under load: a request that a service took is answered, the process ends with 0 and in
 //! time, and clients are told that their connection ends.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::io::{self, Read as _, Write as _};

@@ -1,6 +1,8 @@
 //! The order flow through gateway, orders and inventory: what a client of the shop sees, from the
 //! first order to an empty shelf, on both I/O drivers.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use common::{Curl, DRIVERS, Fetched, Up};

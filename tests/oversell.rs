@@ -2,6 +2,8 @@
 //! off. Exactly the stock is sold and the books balance: what was accepted plus what is left is
 //! what was there.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use std::collections::HashMap;

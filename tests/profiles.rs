@@ -1,6 +1,8 @@
 //! Every profile with no credentials, wrong ones and good ones, on both I/O drivers, seen by curl
 //! through a running stack. The expectations stand in one table.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 mod common;
 
 use common::{Curl, DRIVERS, Fetched, PROFILES, Up};

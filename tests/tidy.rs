@@ -2,6 +2,8 @@
 //! text, so that it needs nothing but the tree; what it cannot see by text is left to clippy and
 //! rustc.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
