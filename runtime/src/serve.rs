@@ -101,7 +101,7 @@ impl ServerLimits {
 
     /// How long to wait for a next request now.
     pub(crate) fn idle_now(&self, local: &Local) -> u64 {
-        if local.draining.get() { self.idle_ms.min(DRAIN_GRACE_MS) } else { self.idle_ms }
+        if local.draining.get() { self.idle_ms.min(DRAIN_IDLE_MS) } else { self.idle_ms }
     }
 
     /// How long to wait for a handshake now.
