@@ -6,10 +6,11 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use authn::jwt::sign::{NewClaims, Signer};
-use authn::jwt::verify::Verifier;
 use authn::policy::{Callers, Credentials, Route, authorize};
-use authn::{Algorithm, KeySet, Scope, ScopeSet, TokenCache, TokenCheck, Transport};
+use authn::{
+    Algorithm, KeySet, NewClaims, Scope, ScopeSet, Signer, TokenCache, TokenCheck, Transport,
+    Verifier,
+};
 use criterion::{Criterion, criterion_group, criterion_main};
 use proto_http::{Answer, AnswerBody, Limits, Server};
 
@@ -118,7 +119,7 @@ fn token(algorithm: Algorithm) -> (String, Verifier) {
         audience: "tollgate",
         subject: "bench-runner",
         client_id: "bench-runner",
-        scopes: ScopeSet::parse("orders.read orders.write"),
+        scopes: ScopeSet::parse("orders.read orders.write").expect("known scopes"),
         issued_at: NOW_S - 10,
         expires_at: NOW_S + 3_600,
         token_id: "a-token-id",
