@@ -3,6 +3,8 @@
 //! that the figures are not the cost of a request and must not be compared with another server's.
 //! Run with `cargo bench`; on a busy machine look at ratios within one run only.
 
+#![expect(missing_docs, reason = "criterion's macro makes an undocumented function")]
+
 use std::hint::black_box;
 use std::sync::Arc;
 
