@@ -5,6 +5,7 @@
 //! there.
 
 use std::fs::{self, DirBuilder, OpenOptions};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -74,10 +75,11 @@ pub fn create_once(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, ServeError> {
 
 fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
+    // A random name: in containers that share the directory every process may be number 1, and one
+    // must neither remove nor link what another is still writing.
+    let random = RandomState::new().hash_one(std::process::id());
+    name.push(format!(".{random:016x}.new"));
     let beside = PathBuf::from(name);
-    // Of an earlier process with this id that was killed here.
-    let _ = fs::remove_file(&beside);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
@@ -101,6 +103,21 @@ mod tests {
         write_private(&path, b"third").unwrap();
         assert_eq!(read(&path).unwrap(), b"third");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn writers_with_one_process_id_get_what_the_file_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        for round in 0..50 {
+            let path = dir.path().join(round.to_string());
+            let got: Vec<Vec<u8>> = std::thread::scope(|scope| {
+                let write = |byte: u8| create_once(&path, &[byte; 64]).unwrap();
+                let threads: Vec<_> = (0..4).map(|n| scope.spawn(move || write(n))).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            let holds = read(&path).unwrap();
+            assert!(holds.len() == 64 && got.iter().all(|got| *got == holds));
+        }
     }
 
     #[test]
