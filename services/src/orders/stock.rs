@@ -157,10 +157,16 @@ impl Remote {
     async fn reserve(&self, order: &str, skus: &[Cow<'_, str>]) -> Taken {
         let mut body = Vec::with_capacity(64 + skus.len() * 40);
         write_reservation(&mut body, order, skus);
-        let mut sent = self.send("POST", RESERVATIONS, AnswerBody::Bytes(&body)).await;
-        if let Err(Unsent::Client(ClientError::Closed)) = sent {
-            sent = self.send("POST", RESERVATIONS, AnswerBody::Bytes(&body)).await;
+        match self.send("POST", RESERVATIONS, AnswerBody::Bytes(&body)).await {
+            Err(Unsent::Client(ClientError::Closed)) => {
+                let sent = self.send("POST", RESERVATIONS, AnswerBody::Bytes(&body)).await;
+                after_lost_answer(self.taken(sent).await)
+            }
+            sent => self.taken(sent).await,
         }
+    }
+
+    async fn taken(&self, sent: Result<Call, Unsent>) -> Taken {
         match sent {
             Ok(call) => self.understand(call).await,
             Err(Unsent::NoToken) => {
@@ -233,6 +239,15 @@ impl Remote {
 enum Unsent {
     NoToken,
     Client(ClientError),
+}
+
+/// What the second try came to. The first may have been done before its answer was lost, so a
+/// failure of the second, even one that held nothing itself, leaves open what the first one held.
+fn after_lost_answer(taken: Taken) -> Taken {
+    match taken {
+        Taken::Failed(failure) => Taken::Failed(Failure { maybe_held: true, ..failure }),
+        decided @ (Taken::Held | Taken::Refused(_)) => decided,
+    }
 }
 
 fn failure(error: &ClientError) -> Failure {
@@ -331,6 +346,14 @@ mod tests {
         assert_eq!(sku.available(), 99_997);
         assert_eq!(give_back_here(&inventory, "o"), Released::Now);
         assert_eq!(sku.available(), 100_000);
+    }
+
+    #[test]
+    fn a_lost_answer_leaves_open_what_is_held_whatever_the_second_try_says() {
+        let second = Taken::Failed(failure(&ClientError::Exhausted));
+        let Taken::Failed(left) = after_lost_answer(second) else { panic!("failed") };
+        assert!(left.maybe_held && left.status == 503);
+        assert_eq!(after_lost_answer(Taken::Held), Taken::Held);
     }
 
     #[test]
