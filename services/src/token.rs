@@ -95,9 +95,13 @@ impl TokenKeeper {
     }
 }
 
+/// A token is renewed at least once in so long, however long its issuer says it lives: a time that
+/// no clock can count to must not end the keeping thread.
+const RENEWED_WITHIN: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// When to renew: at four fifths of its life, so that a few failures in a row do no harm.
 fn renew_after(lives: Duration) -> Duration {
-    (lives * 4 / 5).max(Duration::from_secs(1))
+    (lives.min(RENEWED_WITHIN) * 4 / 5).max(Duration::from_secs(1))
 }
 
 fn fetch(
@@ -119,4 +123,17 @@ fn fetch(
         .map_err(|error| format!("no token for {client}: {}: {error}", caller.address()))?;
     let authorization = format!("Bearer {}", *answer.token).into_boxed_str();
     Ok((OwnToken { authorization }, Duration::from_secs(answer.ttl_s)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_lifetime_an_issuer_tells_gives_a_time_to_renew() {
+        let table = [(0, 1), (1, 1), (300, 240), (86_400, 69_120), (u64::MAX, 69_120)];
+        for (lives, after) in table {
+            assert_eq!(renew_after(Duration::from_secs(lives)), Duration::from_secs(after));
+        }
+    }
 }
