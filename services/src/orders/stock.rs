@@ -254,8 +254,10 @@ fn failure(error: &ClientError) -> Failure {
     let (detail, maybe_held) = match error {
         ClientError::ConnectTimeout => ("the inventory service took no connection in time", false),
         ClientError::Exhausted => ("every connection to the inventory service is in use", false),
-        ClientError::Tls(_) => {
-            ("the inventory service and this one do not trust each other", false)
+        // Trust fails before a request is read. Any other fault may have spoilt the answer only.
+        ClientError::Tls(error) => {
+            let detail = "the inventory service and this one do not trust each other";
+            (detail, !is_distrust(error.inner()))
         }
         ClientError::NoAddress | ClientError::Refused(_) => {
             ("the inventory service cannot be reached", false)
@@ -267,6 +269,26 @@ fn failure(error: &ClientError) -> Failure {
         }
     };
     Failure { status: error.status(), detail, maybe_held }
+}
+
+/// Whether a fault of TLS says that one end refused the other's certificate.
+fn is_distrust(error: &rustls::Error) -> bool {
+    use rustls::AlertDescription as Alert;
+    matches!(
+        error,
+        rustls::Error::InvalidCertificate(_)
+            | rustls::Error::AlertReceived(
+                Alert::AccessDenied
+                    | Alert::BadCertificate
+                    | Alert::CertificateExpired
+                    | Alert::CertificateRequired
+                    | Alert::CertificateRevoked
+                    | Alert::CertificateUnknown
+                    | Alert::HandshakeFailure
+                    | Alert::UnknownCA
+                    | Alert::UnsupportedCertificate
+            )
+    )
 }
 
 /// The refusal that a problem of inventory stands for; `None` if the goods are not the reason.
@@ -354,6 +376,15 @@ mod tests {
         let Taken::Failed(left) = after_lost_answer(second) else { panic!("failed") };
         assert!(left.maybe_held && left.status == 503);
         assert_eq!(after_lost_answer(Taken::Held), Taken::Held);
+    }
+
+    #[test]
+    fn only_distrust_says_that_a_request_was_not_read() {
+        use rustls::{AlertDescription, CertificateError, Error};
+        assert!(is_distrust(&Error::InvalidCertificate(CertificateError::Expired)));
+        assert!(is_distrust(&Error::AlertReceived(AlertDescription::CertificateRequired)));
+        assert!(!is_distrust(&Error::DecryptError), "the answer was spoilt on its way");
+        assert!(!is_distrust(&Error::AlertReceived(AlertDescription::BadRecordMac)));
     }
 
     #[test]
