@@ -48,6 +48,9 @@ impl Paint {
 #[must_use]
 pub fn text(run: &Run, paint: Paint) -> String {
     let mut out = String::new();
+    if !run.complete {
+        out.push_str("INTERRUPTED: these are the slices that were finished.\n\n");
+    }
     if !run.validity.valid {
         out.push_str(&verdict(run, paint));
         out.push('\n');
@@ -179,9 +182,6 @@ fn proofs(run: &Run) -> String {
 
 fn notes(run: &Run) -> String {
     let mut notes = Vec::new();
-    if !run.complete {
-        notes.push("The run was interrupted; these are the slices that were finished.".into());
-    }
     if run.validity.slices_repeated > 0 {
         notes.push(format!(
             "{} disturbed slices were taken once more.",

@@ -151,12 +151,17 @@ impl Up {
 
 impl Drop for Up {
     fn drop(&mut self) {
-        if self.child.try_wait().ok().flatten().is_none() {
-            send_signal(self.child.id(), "TERM");
-            if wait(&mut self.child, Duration::from_secs(15)).is_none() {
-                let _ = self.child.kill();
-                let _ = self.child.wait();
-            }
+        end(&mut self.child);
+    }
+}
+
+/// Stops a process that this test started, if it still runs.
+fn end(child: &mut Child) {
+    if child.try_wait().ok().flatten().is_none() {
+        send_signal(child.id(), "TERM");
+        if wait(child, Duration::from_secs(15)).is_none() {
+            let _ = child.kill();
+            let _ = child.wait();
         }
     }
 }
@@ -309,12 +314,6 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        if self.child.try_wait().ok().flatten().is_none() {
-            send_signal(self.child.id(), "TERM");
-            if wait(&mut self.child, Duration::from_secs(15)).is_none() {
-                let _ = self.child.kill();
-                let _ = self.child.wait();
-            }
-        }
+        end(&mut self.child);
     }
 }

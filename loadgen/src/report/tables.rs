@@ -14,7 +14,7 @@ pub(super) fn cpu_table(run: &Run) -> Table {
     let client_sleeps = run.plan.client_wait == "sleep";
     let mut head = vec!["variant"];
     head.extend(&services);
-    head.extend(["all", "cores busy", "in kernel"]);
+    head.extend(["sum", "cores busy", "in kernel"]);
     head.extend(client_sleeps.then_some("client"));
     let mut table = table(head.into_iter(), 2);
     for result in &run.results {
