@@ -17,11 +17,12 @@ use crate::cli::{Serve, ServeOptions};
 pub(crate) const DRAIN: Duration = Duration::from_millis(ServiceConfig::DRAIN_MS);
 
 /// Options that only some services have a use for: the option, and those services.
-const SPECIAL: [(&str, &[ServiceKind]); 9] = {
+const SPECIAL: [(&str, &[ServiceKind]); 10] = {
     use ServiceKind::{All, Auth, Gateway, Inventory, Orders};
     [
         ("--token-alg", &[Auth, All]),
         ("--token-ttl-s", &[Auth, All]),
+        ("--client-secret", &[Orders]),
         ("--auth", &[Gateway, Orders, Inventory]),
         ("--orders", &[Gateway]),
         ("--inventory", &[Gateway, Orders]),
@@ -72,6 +73,7 @@ fn config(service: &str, typed: ServeOptions) -> Result<ServiceConfig, Failure> 
     config.jwks = typed.jwks.as_deref().map(KeySource::parse);
     config.issuer = typed.issuer;
     set(&mut config.audience, typed.audience);
+    config.client_secret = typed.client_secret.map(PathBuf::from);
     config.auth = typed.auth;
     set(
         &mut config.token_cache,
@@ -103,6 +105,7 @@ fn refuse_useless(kind: ServiceKind, typed: &ServeOptions) -> Result<(), Failure
     let given = |option: &str| match option {
         "--token-alg" => typed.token_alg.is_some(),
         "--token-ttl-s" => typed.token_ttl_s.is_some(),
+        "--client-secret" => typed.client_secret.is_some(),
         "--auth" => typed.auth.is_some(),
         "--orders" => typed.orders.is_some(),
         "--inventory" => typed.inventory.is_some(),

@@ -109,6 +109,9 @@ macro_rules! serve_options {
             /// auth: life of a token, in seconds
             #[argh(option)]
             token_ttl_s: Option<u64>,
+            /// orders: file with the secret of its own client, service-order
+            #[argh(option)]
+            client_secret: Option<String>,
             /// URL of the auth server
             #[argh(option)]
             auth: Option<String>,
@@ -140,7 +143,7 @@ macro_rules! serve_options {
                 serve_options!(@copy typed: profile listen admin state workers cores driver
                     require_io_uring allow_insecure drain_ms connections_max server_cert server_key
                     client_ca crl jwks issuer audience token_cache token_cache_entries resumption
-                    token_alg token_ttl_s auth orders inventory results upstream_profile
+                    token_alg token_ttl_s client_secret auth orders inventory results upstream_profile
                     orders_retained stock exit_with_stdin)
             }
         }
@@ -191,6 +194,7 @@ pub(crate) struct ServeOptions {
     pub(crate) resumption: bool,
     pub(crate) token_alg: Option<String>,
     pub(crate) token_ttl_s: Option<u64>,
+    pub(crate) client_secret: Option<String>,
     pub(crate) auth: Option<String>,
     pub(crate) orders: Option<String>,
     pub(crate) inventory: Option<String>,
