@@ -13,6 +13,7 @@ mod state;
 mod token;
 mod up;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use cli::{Command, Parsed};
@@ -29,7 +30,8 @@ fn main() -> ExitCode {
     let command = match cli::parse(std::env::args().collect()) {
         Parsed::Command(command) => command,
         Parsed::Help(text) => {
-            println!("{text}");
+            // Help is often read through `head`, which goes before the end: no reason to panic.
+            let _ = writeln!(io::stdout(), "{text}");
             return ExitCode::SUCCESS;
         }
         Parsed::Usage(text) => {

@@ -40,6 +40,8 @@ pub(crate) struct Launch {
     pub(crate) services: &'static [&'static str],
     /// Use any free ports instead of the port table.
     pub(crate) any_port: bool,
+    /// The auth server's port where its issuer names another one than the port table's.
+    pub(crate) auth_port: Option<u16>,
     /// Who issues tokens, as their `iss` says; all services of the stack agree on it.
     pub(crate) issuer: String,
     /// Options that every service gets, such as `--workers 1`.
@@ -198,6 +200,7 @@ impl Stack {
         option("--issuer", &launch.issuer);
         let kind = ServiceKind::parse(service).filter(|_| !launch.any_port);
         let (port, admin) = kind.map_or((0, 0), |kind| (kind.port(), kind.admin_port()));
+        let port = launch.auth_port.filter(|_| service == "auth").unwrap_or(port);
         option("--listen", &format!("127.0.0.1:{port}"));
         option("--admin", &format!("127.0.0.1:{admin}"));
         for upstream in upstreams(service) {

@@ -2,6 +2,7 @@
 //! services, writes down where they are, and keeps the header file of the printed curl line fresh.
 
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -67,11 +68,14 @@ fn launch(typed: &Up, profile: Profile) -> Result<Launch, Failure> {
     let retained = typed.orders_retained.iter();
     let retained = retained.flat_map(|n| ["--orders-retained".to_owned(), n.to_string()]).collect();
     let scheme = if profile.transport == Transport::Plain { "http" } else { "https" };
+    let auth_port = typed.any_port.then(free_port).transpose()?;
+    let issuer_port = auth_port.unwrap_or_else(|| ServiceKind::Auth.port());
     Ok(Launch {
         profile,
         services: &MESH,
         any_port: typed.any_port,
-        issuer: format!("{scheme}://localhost:{}", ServiceKind::Auth.port()),
+        auth_port,
+        issuer: format!("{scheme}://localhost:{issuer_port}"),
         options,
         service_options: vec![
             ("auth", vec!["--token-alg".into(), typed.token_alg.clone()]),
@@ -81,6 +85,15 @@ fn launch(typed: &Up, profile: Profile) -> Result<Launch, Failure> {
         log_label: String::new(),
         drain: typed.drain_ms.map_or(serve::DRAIN, Duration::from_millis),
     })
+}
+
+/// A port that is free at this moment. The auth server's must be known before it starts, because
+/// its issuer and its metadata name it.
+fn free_port() -> Result<u16, Failure> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|addr| addr.port())
+        .map_err(|e| Failure::failed(format!("No free port could be found: {e}.")))
 }
 
 fn describe(state: &StateDir, stack: &Stack, profile: Profile) -> StackFile {

@@ -10,13 +10,14 @@ use std::time::Duration;
 use common::{TOLLGATE, Up, send_signal, tollgate};
 
 /// Words that cannot be understood, and a word that the complaint must hold.
-const MISTAKES: [(&[&str], &str); 10] = [
+const MISTAKES: [(&[&str], &str); 11] = [
     (&[], "--help"),
     (&["dance"], "dance"),
     (&["up", "--profile", "S9"], "S9"),
     (&["up", "--profile=s5x"], "s5x"),
     (&["serve", "gateway", "--listen", "nowhere"], "nowhere"),
     (&["serve", "gateway", "--stock", "SKU-1=2"], "--stock"),
+    (&["serve", "orders", "--profile", "S0"], "--inventory"),
     (&["run", "http://127.0.0.1:1/", "--duration", "soon"], "soon"),
     (&["run", "ftp://127.0.0.1/"], "ftp"),
     (&["matrix", "--topology", "ring"], "ring"),
@@ -79,6 +80,18 @@ fn the_printed_curl_line_creates_an_order() {
         let output = std::process::Command::new("sh").args(["-c", line]).output().unwrap();
         let body = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(body.contains("\"accepted\":true"), "{line}\n{output:?}");
+    }
+}
+
+#[test]
+fn the_metadata_names_the_port_that_the_auth_server_listens_on() {
+    let up = Up::start("S2", &[]);
+    let url = up.url("auth");
+    let port = url.rsplit(':').next().unwrap();
+    for path in ["oauth-authorization-server", "openid-configuration"] {
+        let document = up.curl("auth", &format!("/.well-known/{path}")).run().json();
+        let endpoint = document["token_endpoint"].as_str().unwrap();
+        assert_eq!(endpoint, format!("https://localhost:{port}/oauth2/token"), "{path}");
     }
 }
 

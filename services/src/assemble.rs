@@ -64,8 +64,7 @@ fn start_gateway(config: ServiceConfig) -> Result<Started, ServeError> {
 fn start_orders(config: ServiceConfig) -> Result<Started, ServeError> {
     let outbound = Outbound::load(&config)?;
     let Some(address) = config.inventory.as_deref() else {
-        let text = "orders reserves at the inventory service; give --inventory URL";
-        return Err(ServeError::Config(text.to_string()));
+        return Err(ServeError::Config(ServiceConfig::NO_INVENTORY.into()));
     };
     let inventory = outbound.upstream("--inventory", address)?;
     let keys = keys(&config, &outbound)?;

@@ -130,6 +130,9 @@ pub struct ServiceConfig {
 }
 
 impl ServiceConfig {
+    /// What orders says when nobody told it where to reserve.
+    pub(crate) const NO_INVENTORY: &'static str =
+        "orders reserves at the inventory service; give --inventory URL";
     /// Default for [`ServiceConfig::audience`].
     pub const AUDIENCE: &'static str = "tollgate";
     /// Default for [`ServiceConfig::token_cache_entries`]: a token and its facts take about 1 KiB.
@@ -267,6 +270,9 @@ impl ServiceConfig {
                 self.profile.label(),
                 self.listen
             )));
+        }
+        if self.service == ServiceKind::Orders && self.inventory.is_none() {
+            return Err(ServeError::Config(ServiceConfig::NO_INVENTORY.into()));
         }
         if self.token_cache && self.token_cache_entries == 0 {
             return Err(ServeError::Config(

@@ -106,6 +106,7 @@ impl Launcher {
                 Topology::Single => &SINGLE,
             },
             any_port: true,
+            auth_port: None,
             issuer: ISSUER.into(),
             options,
             service_options: vec![("auth", signing.clone()), ("all", signing)],
