@@ -3,6 +3,7 @@
 //! It owns the shape and the answers that no service words itself (404, 405). It refuses to carry
 //! bytes of the request that were not escaped.
 
+use proto_http::{BodyLength, Error};
 use runtime::{BodyError, Exchange};
 
 use crate::route::{Entry, allow};
@@ -69,6 +70,18 @@ pub fn method_not_allowed(exchange: &mut Exchange<'_>, table: &[Entry], pattern:
     let detail = format!("this path answers {allow}");
     let problem = Problem { status: 405, kind: None, title: "Method Not Allowed", detail: &detail };
     problem.answer_with(exchange, &[("allow", allow.as_bytes())]);
+}
+
+/// Waits for the body of a route that cannot do without one, at most `max` bytes.
+///
+/// # Errors
+/// 411 when the request says nothing about a body (RFC 9110 section 15.5.12), else as
+/// [`Exchange::body`].
+pub async fn required_body(exchange: &mut Exchange<'_>, max: usize) -> Result<(), BodyError> {
+    match exchange.request().length() {
+        BodyLength::Empty => Err(BodyError::Protocol(Error::LengthRequired)),
+        _ => exchange.body(max).await,
+    }
 }
 
 /// The answer to a body that could not be read, with the status and the sentence of the error.

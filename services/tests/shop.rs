@@ -4,7 +4,7 @@
 //! What security adds is tested elsewhere; here it is that nothing is sold twice or lost.
 #![cfg(not(loom))]
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -136,6 +136,25 @@ fn what_cannot_be_ordered_is_refused_with_its_reason() {
     for id in ["x", "00000000-0000-8000-8000-000000000000"] {
         let answer = call(at, "GET", &format!("/api/orders/{id}"), "");
         assert_eq!((answer.status, kind(&answer).as_str()), (404, "no-order"));
+    }
+}
+
+#[test]
+fn a_request_that_says_nothing_about_its_body_is_answered_411() {
+    let inventory = inventory(&[]);
+    let orders = orders(inventory.addr(), 100);
+    for (addr, line) in [
+        (orders.addr(), "POST /api/orders"),
+        (inventory.addr(), "POST /api/inventory/reservations"),
+        (inventory.addr(), "PUT /api/inventory/SKU-1000"),
+    ] {
+        let mut stream = TcpStream::connect(addr).expect("a connection");
+        stream.set_read_timeout(Some(DEADLINE)).expect("a deadline");
+        write!(stream, "{line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 411 Length Required"), "{line}: {answer}");
+        assert!(answer.contains("application/problem+json"), "{line}: {answer}");
     }
 }
 

@@ -164,7 +164,7 @@ async fn token(
         Problem { status: 415, kind: None, title, detail }.answer(exchange);
         return Ok(());
     }
-    if let Err(error) = exchange.body(FORM_BYTES_MAX).await {
+    if let Err(error) = problem::required_body(exchange, FORM_BYTES_MAX).await {
         problem::body_refused(exchange, error);
         return Ok(());
     }

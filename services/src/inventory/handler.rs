@@ -19,7 +19,7 @@ use crate::{
         store::{DEFAULT_STOCK, Inventory, RESERVATIONS_RETAINED, Released, Reserved, SKUS_MAX},
     },
     json::Invalid,
-    problem::{Problem, body_refused},
+    problem::{Problem, body_refused, required_body},
     route::{Param, routes},
 };
 
@@ -94,7 +94,7 @@ async fn reserve(
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    if let Err(error) = exchange.body(BODY_BYTES_MAX).await {
+    if let Err(error) = required_body(exchange, BODY_BYTES_MAX).await {
         body_refused(exchange, error);
         return Ok(());
     }
@@ -178,7 +178,7 @@ async fn set(
     param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    if let Err(error) = exchange.body(BODY_BYTES_MAX).await {
+    if let Err(error) = required_body(exchange, BODY_BYTES_MAX).await {
         body_refused(exchange, error);
         return Ok(());
     }

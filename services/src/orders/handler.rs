@@ -28,7 +28,7 @@ use crate::{
         stock::{Failure, Stock, Taken},
         store::{Miss, Orders, Pending, Writer},
     },
-    problem::{NO_STORE, Problem, body_refused},
+    problem::{NO_STORE, Problem, body_refused, required_body},
     route::{Param, routes},
 };
 
@@ -236,7 +236,7 @@ async fn create(
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    if let Err(error) = exchange.body(BODY_BYTES_MAX).await {
+    if let Err(error) = required_body(exchange, BODY_BYTES_MAX).await {
         body_refused(exchange, error);
         return Ok(());
     }
