@@ -88,7 +88,7 @@ pub(crate) struct Run {
     /// cores for the generator, such as 1 or 2-3
     #[argh(option)]
     pub(crate) cores: Option<String>,
-    /// the I/O driver: auto (io_uring, else epoll) or epoll
+    /// the I/O driver: auto (the one that costs the generator least: epoll) or epoll
     #[argh(option, default = "String::from(\"auto\")")]
     pub(crate) driver: String,
     /// text, json, csv, markdown or quiet (default: text)
