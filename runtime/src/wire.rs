@@ -92,6 +92,15 @@ pub(crate) struct Wire {
     pace: u8,
 }
 
+/// How long a read keeps its buffer.
+#[derive(Clone, Copy)]
+enum Hold {
+    /// Until the connection counts as idle.
+    Short,
+    /// Until its deadline.
+    Whole,
+}
+
 impl Wire {
     /// A connection that wakes up with `bytes` read already (often none).
     pub(crate) fn new(
@@ -157,7 +166,8 @@ impl Wire {
                 head_has_begun = true;
                 self.stream.watch().set(Kind::Head, self.limits.head_ms);
             }
-            match self.read().await {
+            let hold = if self.inbox.bytes.is_empty() { Hold::Short } else { Hold::Whole };
+            match self.read(hold).await {
                 Some(Ok(1..)) => {}
                 Some(Err(StreamError::Deadline(Kind::Head))) => {
                     return Step::Refuse(Refusal::TooSlow);
@@ -171,9 +181,11 @@ impl Wire {
         }
     }
 
-    /// Reads what woke a parked connection; false if that was its end.
+    /// Reads what woke a parked connection; false if that was its end. Part of a TLS record wakes
+    /// it as well: the rest has as long as a request's head, which it begins.
     pub(crate) async fn wake(&mut self) -> bool {
-        matches!(self.read().await, Some(Ok(1..)))
+        self.stream.watch().set(Kind::Head, self.limits.head_ms);
+        matches!(self.read(Hold::Whole).await, Some(Ok(1..)))
     }
 
     /// Collects the whole body, contiguous.
@@ -287,11 +299,10 @@ impl Wire {
     }
 
     /// Reads more of a head; `None` if none began for a while.
-    async fn read(&mut self) -> Option<Result<usize, StreamError>> {
-        let read = if self.inbox.bytes.is_empty() {
-            self.stream.fill_soon(&mut self.inbox.bytes).await
-        } else {
-            Some(self.stream.fill(&mut self.inbox.bytes).await)
+    async fn read(&mut self, hold: Hold) -> Option<Result<usize, StreamError>> {
+        let read = match hold {
+            Hold::Short => self.stream.fill_soon(&mut self.inbox.bytes).await,
+            Hold::Whole => Some(self.stream.fill(&mut self.inbox.bytes).await),
         };
         let now = Instant::now();
         self.pace = if now.saturating_duration_since(self.arrived) < BUSY_GAP {

@@ -1,5 +1,6 @@
 //! Servers under TLS: what a service learns of the handshake, and what refusals are counted as.
 
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,6 +78,35 @@ fn bodies_of_any_size_pass() {
             assert_eq!(peer.get("/big").body.len(), crate::shop::BIG_BYTES);
             // Larger than the sockets' buffers would deadlock a peer that only writes.
             assert_eq!(peer.post("/stream", &body[..100_000]).body, &body[..100_000]);
+        },
+    );
+}
+
+#[test]
+fn half_a_record_may_wake_an_idle_connection() {
+    let pki = Pki::new();
+    let config = pki.server(false);
+    on_each_driver(
+        |endpoint| endpoint.tls = Some(config.clone()),
+        |up| {
+            let tcp = TcpStream::connect(up.addr).unwrap();
+            tcp.set_nodelay(true).unwrap();
+            tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+            let client = ClientConnection::new(pki.client(false, false), localhost()).unwrap();
+            let mut stream = StreamOwned::new(client, tcp);
+            while stream.conn.is_handshaking() {
+                stream.conn.complete_io(&mut stream.sock).unwrap();
+            }
+            // The connection is parked by now, and stays half awake longer than buffers are held.
+            std::thread::sleep(Duration::from_millis(300));
+            stream.conn.writer().write_all(b"GET /ping HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+            let mut record = Vec::new();
+            stream.conn.write_tls(&mut record).unwrap();
+            let (first, rest) = record.split_at(record.len() / 2);
+            stream.sock.write_all(first).unwrap();
+            std::thread::sleep(Duration::from_millis(2500));
+            stream.sock.write_all(rest).unwrap();
+            assert_eq!(Peer::over(stream).response().unwrap().text(), "pong");
         },
     );
 }
