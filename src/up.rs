@@ -28,6 +28,7 @@ pub(crate) fn command(typed: &Up) -> Result<u8, Failure> {
     let profile = serve::profile(typed.profile.as_deref())?;
     let launch = launch(typed, profile)?;
     let shutdown = Shutdown::install().map_err(Failure::failed)?;
+    warn(profile);
     let state = StateDir::create(Path::new(&typed.state))?;
     let _lock = state.lock()?;
     pki::ensure(&state)?;
@@ -85,6 +86,17 @@ fn launch(typed: &Up, profile: Profile) -> Result<Launch, Failure> {
         log_label: String::new(),
         drain: typed.drain_ms.map_or(serve::DRAIN, Duration::from_millis),
     })
+}
+
+/// The services say it too, but into their logs, where nobody looks in time.
+fn warn(profile: Profile) {
+    if profile.transport == Transport::Plain {
+        eprintln!(
+            "WARNING: profile {}: every service speaks PLAIN HTTP; anyone on the path reads and \
+             changes everything. It is a baseline for measuring, never for use",
+            profile.label()
+        );
+    }
 }
 
 /// A port that is free at this moment. The auth server's must be known before it starts, because

@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
@@ -69,6 +70,17 @@ fn a_second_stack_on_the_same_state_is_refused_with_the_first_ones_pid() {
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
     assert_eq!(second.status.code(), Some(1), "{said}");
     assert!(said.contains(&up.child.id().to_string()), "{said}");
+}
+
+#[test]
+fn a_plain_stack_warns_on_the_terminal() {
+    for (profile, warns) in [("S0", true), ("plain+token", true), ("S1", false)] {
+        let mut up = Up::start(profile, &[]);
+        up.stop("TERM", Duration::from_secs(15));
+        let mut said = String::new();
+        up.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!(said.contains("PLAIN HTTP"), warns, "{profile}: {said}");
+    }
 }
 
 #[test]
