@@ -88,7 +88,7 @@ pub(crate) struct Run {
     /// cores for the generator, such as 1 or 2-3
     #[argh(option)]
     pub(crate) cores: Option<String>,
-    /// the I/O driver: auto (the one that costs the generator least: epoll) or epoll
+    /// the I/O driver: auto (the one that costs least: epoll) or epoll
     #[argh(option, default = "String::from(\"auto\")")]
     pub(crate) driver: String,
     /// text, json, csv, markdown or quiet (default: text)
@@ -133,7 +133,7 @@ pub(crate) struct Matrix {
     /// length of a slice, such as 1s or 250ms
     #[argh(option)]
     pub(crate) slice: Option<String>,
-    /// how often every process is started anew (default: 3; 2 with --quick)
+    /// how often every process is started anew (default: 6; 2 with --quick)
     #[argh(option)]
     pub(crate) instances: Option<u32>,
     /// worker threads a service (default: 1)

@@ -141,10 +141,10 @@ macro_rules! serve_options {
         impl From<$type> for ServeOptions {
             fn from(typed: $type) -> ServeOptions {
                 serve_options!(@copy typed: profile listen admin state workers cores driver
-                    require_io_uring allow_insecure drain_ms connections_max server_cert server_key
-                    client_ca crl jwks issuer audience token_cache token_cache_entries resumption
-                    token_alg token_ttl_s client_secret auth orders inventory results upstream_profile
-                    orders_retained stock exit_with_stdin)
+                    require_io_uring allow_insecure drain_ms connections_max server_cert
+                    server_key client_ca crl jwks issuer audience token_cache token_cache_entries
+                    resumption token_alg token_ttl_s client_secret auth orders inventory results
+                    upstream_profile orders_retained stock exit_with_stdin)
             }
         }
     };
