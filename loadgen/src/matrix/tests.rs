@@ -124,7 +124,7 @@ fn exit_codes_rank_interruption_before_proof_before_validity() {
         simulation.interrupt_after = 30;
     });
     assert!(!run.results.is_empty() && run.costs.iter().all(|cost| cost.low_ns.is_none()));
-    assert!(report::text(&run, Paint::Plain).contains("interrupted"));
+    assert!(report::text(&run, Paint::Plain).starts_with("INTERRUPTED"));
     assert_eq!(Outcome { run, directory: PathBuf::new() }.exit_code(), 130);
 }
 
