@@ -14,7 +14,7 @@ pub fn slices(slices: &[Slice]) -> String {
     let mut out = header(&services);
     for slice in slices {
         let mut cells = leading_cells(slice);
-        for points in [&slice.response, &slice.service, &slice.lateness] {
+        for points in times(slice) {
             cells.extend(percentile_cells(points));
         }
         for service in &services {
@@ -31,8 +31,14 @@ pub fn slices(slices: &[Slice]) -> String {
 const LEADING: &str = "variant,kind,instance,round,position,attempt,counts,start_unix_ns,\
     duration_ns,requests_asked,requests_sent,requests_answered,dropped,errors,bytes_sent,\
     bytes_received,connections_opened,handshakes_full,handshakes_resumed";
-const TRAILING: &str =
-    "client_cpu_ns,busy_ns,softirq_ns,steal_ns,foreign_ns,throttled,disturbances";
+const TRAILING: &str = "client_cpu_ns,generator_share_milli,busy_ns,softirq_ns,steal_ns,\
+    foreign_ns,throttled,retransmits,in_flight_growth_milli,disturbances";
+
+const TIMES: [&str; 5] = ["response", "service", "lateness", "connect", "handshake"];
+
+fn times(slice: &Slice) -> [&Percentiles; 5] {
+    [&slice.response, &slice.service, &slice.lateness, &slice.connect, &slice.handshake]
+}
 
 fn service_names(slices: &[Slice]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
@@ -46,7 +52,7 @@ fn service_names(slices: &[Slice]) -> Vec<String> {
 
 fn header(services: &[String]) -> String {
     let mut columns = vec![LEADING.to_owned()];
-    for points in ["response", "service", "lateness"] {
+    for points in TIMES {
         columns.extend(["p50", "p90", "p99", "p999", "max"].map(|at| format!("{points}_{at}_ns")));
     }
     columns.extend(services.iter().map(|service| quote(&format!("{service}_cpu_ns"))));
@@ -85,14 +91,18 @@ fn percentile_cells(points: &Percentiles) -> [String; 5] {
         .map(|ns| ns.to_string())
 }
 
-fn trailing_cells(slice: &Slice) -> [String; 7] {
+fn trailing_cells(slice: &Slice) -> [String; 10] {
+    let known = |count: Option<u64>| count.map_or_else(String::new, |count| count.to_string());
     [
         slice.client_cpu_ns.to_string(),
+        slice.generator_share_milli.to_string(),
         slice.busy_ns.to_string(),
         slice.softirq_ns.to_string(),
         slice.steal_ns.to_string(),
-        slice.foreign_ns.map_or_else(String::new, |ns| ns.to_string()),
+        known(slice.foreign_ns),
         slice.throttled.to_string(),
+        known(slice.retransmits),
+        slice.in_flight_growth_milli.to_string(),
         slice.disturbances.join("; "),
     ]
 }

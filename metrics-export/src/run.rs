@@ -10,14 +10,17 @@ mod slice;
 
 use serde::{Deserialize, Serialize};
 
-pub use result::{ClosedLoop, Connecting, Cost, Percentiles, ServiceCost, VariantResult, Verdict};
+pub use result::{
+    Additivity, ClosedLoop, Connecting, Cost, Floor, Percentiles, ServiceCost, VariantResult,
+    Verdict,
+};
 pub use slice::{ServiceCpu, Slice, SliceKind};
 
 /// The name that every record carries.
 pub const SCHEMA: &str = "tollgate.run";
 
 /// The version of the record's shape. A change that an older reader would misread raises it.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// One measurement, whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,9 +51,10 @@ pub struct Run {
     pub results: Vec<VariantResult>,
     /// Differences between variants: what each layer costs.
     pub costs: Vec<Cost>,
-    /// The larger end of the interval of the A/A difference, as a share of the baseline; absent
-    /// when there were too few rounds for an interval.
-    pub noise_floor_share: Option<f64>,
+    /// What the A/A control of each cell says; a cell with too few rounds has none.
+    pub floors: Vec<Floor>,
+    /// Whether the layers add up, where all nine combinations were run.
+    pub additivity: Vec<Additivity>,
     /// Every slice that was taken, in order, those that were repeated included.
     pub slices: Vec<Slice>,
 }
@@ -60,28 +64,20 @@ pub struct Run {
 pub struct Plan {
     /// The name that the user gave it.
     pub label: Option<String>,
-    /// How tokens are signed: `es256`, `eddsa` or `rs256`.
-    pub token_algorithm: String,
-    /// Worker threads of each service.
-    pub workers: u64,
-    /// `orders-create`, `ping`, ..
-    pub workload: String,
-    /// `gateway` or `direct`.
-    pub call_path: String,
-    /// `mesh` or `single`.
-    pub topology: String,
-    /// `http/1.1`.
-    pub protocol: String,
+    /// `stack`: our own servers; `targets`: the user's; `reference`: the server of known cost.
+    pub subject: String,
+    /// `mesh` or `single`; absent for servers that are not ours.
+    pub topology: Option<String>,
     /// `constant` or `poisson`.
     pub arrivals: String,
-    /// `spin` or `sleep`: how the generator waits.
+    /// `spin` or `sleep`: how the generator waits in an open loop.
     pub client_wait: String,
-    /// Kept-alive connections.
-    pub connections: u64,
     /// Planned rounds.
     pub rounds: u32,
-    /// How many times each variant's processes were started.
+    /// How many times each variant's processes were started; 0 where they are not ours to start.
     pub instances: u32,
+    /// When the rounds end: `rounds`, `until-ci` or `max-duration`, with what was asked.
+    pub stop_rule: String,
     /// Length of a slice.
     pub slice_ns: u64,
     /// Length of the warm-up of an instance.
@@ -92,20 +88,47 @@ pub struct Plan {
     pub handshake_slice_ns: u64,
     /// The share of the slowest variant's capacity that is the operating point, in thousandths.
     pub operating_share_milli: u32,
-    /// The rate of every open-loop slice, in thousandths of a request per second.
-    pub rate_milli_per_s: u64,
-    /// Where the rate comes from, as a sentence.
-    pub rate_source: String,
     /// Seed of order, arrivals and resampling.
     pub seed: u64,
     /// Whether it was the short form.
     pub quick: bool,
-    /// Cores of the servers.
+    /// Cores of the servers; empty where they are not known.
     pub server_cores: Vec<usize>,
     /// Cores of the generator.
     pub generator_cores: Vec<usize>,
+    /// Settings of everything but the profile; variants are compared only within one.
+    pub cells: Vec<Cell>,
     /// What was compared.
     pub variants: Vec<PlannedVariant>,
+}
+
+/// One setting of everything but the profile. Variants of one cell are compared with each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cell {
+    /// Its key; empty where there is only one.
+    pub id: String,
+    /// What sets it apart from the other cells, for people; empty where there is only one.
+    pub label: String,
+    /// `orders-create`, `ping`, ..; `target` where each target has its own request.
+    pub workload: String,
+    /// `gateway` or `direct`.
+    pub call_path: String,
+    /// `HTTP/1.1`.
+    pub protocol: String,
+    /// The rate of its open-loop slices, in thousandths of a request per second.
+    pub rate_milli_per_s: u64,
+    /// Where the rate comes from, as a sentence.
+    pub rate_source: String,
+    /// Connections of a slice.
+    pub connections: u64,
+    /// A new connection after so many requests of an open loop; absent: connections are kept.
+    pub requests_per_connection: Option<u32>,
+    /// `full` or `resumed`: what a new connection's handshake is.
+    pub handshake: String,
+    /// `es256`, `eddsa` or `rs256`: how tokens are signed.
+    pub token_algorithm: String,
+    /// Worker threads of each service; 0 where they are not ours.
+    pub workers: u64,
 }
 
 /// One variant as planned.
@@ -115,12 +138,22 @@ pub struct PlannedVariant {
     pub id: String,
     /// Its name for people.
     pub label: String,
-    /// The profile's label.
-    pub profile: String,
+    /// The id of its cell.
+    pub cell: String,
+    /// What it is within its cell, such as `s0`, `s0-again` or `s2-repeat`; the id where there is
+    /// only one cell.
+    pub role: String,
+    /// The profile's label; absent for servers that are not ours.
+    pub profile: Option<String>,
     /// `none`, `one` or `unique:N`.
     pub tokens: String,
-    /// Whether the servers kept verified tokens.
-    pub token_cache: bool,
+    /// Whether the servers kept verified tokens; absent for servers that are not ours.
+    pub token_cache: Option<bool>,
+    /// What a target was asked, without a query: `GET https://host/path`.
+    pub request: Option<String>,
+    /// Where the CPU of its servers was read: `processes`, `metrics` (a counter that the server
+    /// itself publishes) or `none`.
+    pub cpu_source: String,
 }
 
 /// The machine and the programs.
@@ -208,6 +241,8 @@ pub struct Bounds {
     pub throttled_max: u64,
     /// Requests that failed.
     pub errors_max: u64,
+    /// By how many more requests were unanswered in the last quarter of a slice than in the first.
+    pub in_flight_growth_max: u64,
 }
 
 impl Default for Bounds {
@@ -220,6 +255,7 @@ impl Default for Bounds {
             foreign_share_max: 0.02,
             throttled_max: 0,
             errors_max: 0,
+            in_flight_growth_max: 10,
         }
     }
 }
@@ -262,10 +298,29 @@ impl Run {
         self.results.iter().find(|result| result.variant == variant)
     }
 
+    /// A variant as it was planned.
+    #[must_use]
+    pub fn planned(&self, variant: &str) -> Option<&PlannedVariant> {
+        self.plan.variants.iter().find(|planned| planned.id == variant)
+    }
+
+    /// The variant that is this within a cell.
+    #[must_use]
+    pub fn in_cell(&self, cell: &str, role: &str) -> Option<&VariantResult> {
+        let mut planned = self.plan.variants.iter();
+        let planned = planned.find(|planned| planned.cell == cell && planned.role == role)?;
+        self.result(&planned.id)
+    }
+
+    /// What the A/A control of a cell says.
+    #[must_use]
+    pub fn floor(&self, cell: &str) -> Option<&Floor> {
+        self.floors.iter().find(|floor| floor.cell == cell)
+    }
+
     /// The name of a variant for people.
     #[must_use]
     pub fn label<'a>(&'a self, variant: &'a str) -> &'a str {
-        let planned = self.plan.variants.iter().find(|planned| planned.id == variant);
-        planned.map_or(variant, |planned| &planned.label)
+        self.planned(variant).map_or(variant, |planned| &planned.label)
     }
 }

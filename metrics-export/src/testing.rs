@@ -40,6 +40,11 @@ pub fn run() -> Run {
         steal_ns: 4,
         foreign_ns: None,
         throttled: 0,
+        connect: Percentiles::default(),
+        handshake: Percentiles::default(),
+        in_flight_growth_milli: -20,
+        retransmits: Some(0),
+        generator_share_milli: 1000,
     };
     Run {
         schema: SCHEMA.into(),
@@ -55,7 +60,8 @@ pub fn run() -> Run {
         proofs: vec![],
         results: vec![],
         costs: vec![],
-        noise_floor_share: Some(0.004),
+        floors: vec![Floor { cell: String::new(), share: 0.004, ns: 75 }],
+        additivity: vec![],
         slices: vec![
             slice("s0", 30_000_000, vec![]),
             slice("s1", 40_000_000, vec!["steal was 3%, \"much\"".into(), "late".into()]),
@@ -66,29 +72,51 @@ pub fn run() -> Run {
 fn plan() -> Plan {
     Plan {
         label: None,
-        token_algorithm: "es256".into(),
-        workers: 1,
-        workload: "orders-create".into(),
-        call_path: "gateway".into(),
-        topology: "mesh".into(),
-        protocol: "http/1.1".into(),
+        subject: "stack".into(),
+        topology: Some("mesh".into()),
         arrivals: "constant".into(),
         client_wait: "spin".into(),
-        connections: 64,
         rounds: 1,
         instances: 1,
+        stop_rule: "rounds".into(),
         slice_ns: 1_000_000_000,
         warmup_ns: 0,
         closed_slice_ns: 0,
         handshake_slice_ns: 0,
         operating_share_milli: 400,
-        rate_milli_per_s: 1_600_000,
-        rate_source: String::new(),
         seed: 1,
         quick: false,
         server_cores: vec![0],
         generator_cores: vec![1],
-        variants: vec![],
+        cells: vec![Cell {
+            id: String::new(),
+            label: String::new(),
+            workload: "orders-create".into(),
+            call_path: "gateway".into(),
+            protocol: "HTTP/1.1".into(),
+            rate_milli_per_s: 1_600_000,
+            rate_source: "as asked".into(),
+            connections: 64,
+            requests_per_connection: None,
+            handshake: "full".into(),
+            token_algorithm: "es256".into(),
+            workers: 1,
+        }],
+        variants: ["s0", "s1"].map(planned).into(),
+    }
+}
+
+fn planned(role: &str) -> PlannedVariant {
+    PlannedVariant {
+        id: role.into(),
+        label: role.to_ascii_uppercase(),
+        cell: String::new(),
+        role: role.into(),
+        profile: Some(role.to_ascii_uppercase()),
+        tokens: "none".into(),
+        token_cache: Some(true),
+        request: None,
+        cpu_source: "processes".into(),
     }
 }
 
@@ -97,7 +125,7 @@ fn a_record_is_read_back_and_another_version_refused() {
     let run = run();
     let text = run.to_json();
     assert_eq!(Run::from_json(&text), Ok(run));
-    let newer = text.replace("\"schema_version\": 1", "\"schema_version\": 99");
+    let newer = text.replace("\"schema_version\": 2", "\"schema_version\": 99");
     assert!(Run::from_json(&newer).unwrap_err().contains("version 99"));
     assert!(Run::from_json("{}").is_err());
 }

@@ -45,6 +45,10 @@ pub struct VariantResult {
     pub closed_loop: Option<ClosedLoop>,
     /// New connections, where they were run.
     pub connecting: Option<Connecting>,
+    /// The most memory that any service process had resident, where it is known.
+    pub memory_peak_bytes: Option<u64>,
+    /// TCP segments that this machine sent again during its open-loop slices, where known.
+    pub retransmits: Option<u64>,
 }
 
 /// Server CPU of one service.
@@ -82,29 +86,61 @@ pub struct ClosedLoop {
     pub cpu_ns_per_request: u64,
 }
 
-/// What new connections cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What new connections cost: each carries one request and is closed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connecting {
+    /// `tcp`, `full` or `resumed`.
+    pub handshake: String,
+    /// Whether the client presented a certificate.
+    pub client_certificate: bool,
     /// Connections opened in slices that count.
     pub connections: u64,
     /// Full handshakes among them, as the generator saw them.
     pub handshakes_full: u64,
     /// Resumed handshakes among them.
     pub handshakes_resumed: u64,
+    /// Full handshakes as the servers counted them, where they do.
+    pub server_handshakes_full: Option<u64>,
+    /// Resumed handshakes as the servers counted them, where they do.
+    pub server_handshakes_resumed: Option<u64>,
+    /// Connections per second in thousandths: the median over the slices.
+    pub connections_milli_per_s: u64,
+    /// Whether the generator's core was busy all the time, so that the rate is the generator's
+    /// limit and not the server's.
+    pub generator_limited: bool,
     /// Server CPU per new connection: TCP, handshake where there is one, one request, close.
     pub cpu_ns_per_connection: u64,
     /// Of which the handshake: what is left after a new connection without TLS has been taken
-    /// off. Absent without TLS.
+    /// off. Absent without TLS, and where nothing without TLS was run.
     pub cpu_ns_per_handshake: Option<u64>,
     /// CPU of the generator per new connection.
     pub client_cpu_ns_per_connection: Option<u64>,
+    /// Of which the handshake, as on the server's side.
+    pub client_cpu_ns_per_handshake: Option<u64>,
+    /// Time of the TCP connect.
+    pub connect: Percentiles,
+    /// Time of the TLS handshake after it.
+    pub tls: Percentiles,
+}
+
+/// What the A/A control of a cell says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Floor {
+    /// The cell's id.
+    pub cell: String,
+    /// The larger end of the interval of the A/A difference, as a share of the baseline.
+    pub share: f64,
+    /// The same in ns of the baseline's request.
+    pub ns: u64,
 }
 
 /// A difference between variants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
-    /// Its key, such as `tls` or `jwt-repeat`.
+    /// Its key within its cell, such as `tls` or `jwt-repeat`.
     pub id: String,
+    /// The cell's id.
+    pub cell: String,
     /// Its name for people.
     pub label: String,
     /// The difference as a formula, such as `S1 - S0`.
@@ -115,19 +151,44 @@ pub struct Cost {
     pub rounds: u64,
     /// The estimate; absent when no round was whole.
     pub estimate_ns: Option<i64>,
-    /// The lower end of the interval; absent when there were too few rounds.
+    /// The lower end of its own interval; absent when there were too few rounds.
     pub low_ns: Option<i64>,
-    /// The upper end of the interval.
+    /// The upper end of its own interval.
     pub high_ns: Option<i64>,
-    /// The confidence that was asked of the interval.
+    /// The lower end of the simultaneous interval: all differences of the cell lie within theirs
+    /// at the same time, with the asked confidence. The verdict is taken on it.
+    pub family_low_ns: Option<i64>,
+    /// The upper end of the simultaneous interval.
+    pub family_high_ns: Option<i64>,
+    /// The confidence that was asked of the intervals.
     pub level: f64,
-    /// `signed-rank`, `bootstrap`, or `none`.
+    /// How its own interval was found: `signed-rank`, `bootstrap`, or `none`.
     pub method: String,
     /// What the ratio was taken to, in ns: the median of the variant that the layer was added to.
     pub reference_ns: u64,
     /// In one word what the interval means.
     pub verdict: Verdict,
     /// In one phrase what the interval means.
+    pub words: String,
+}
+
+/// Whether costs add up over all nine combinations of transport and token check in one cell: each
+/// cost that is left over beside the sum of its transport's and its token check's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Additivity {
+    /// The cell's id.
+    pub cell: String,
+    /// `first sight` or `repeat`: which form of the tokens.
+    pub form: String,
+    /// The four left-over costs, with simultaneous intervals.
+    pub interactions: Vec<Cost>,
+    /// The largest studentised left-over.
+    pub statistic: f64,
+    /// Above this it is no chance, at the costs' level.
+    pub critical: f64,
+    /// Whether the costs add up as far as this run can tell.
+    pub additive: bool,
+    /// In one sentence what that means.
     pub words: String,
 }
 

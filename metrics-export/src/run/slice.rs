@@ -69,6 +69,17 @@ pub struct Slice {
     pub foreign_ns: Option<u64>,
     /// Times that a control group throttled us.
     pub throttled: u64,
+    /// TCP connects, where connections are opened in the slice.
+    pub connect: Percentiles,
+    /// TLS handshakes, where connections are opened in the slice.
+    pub handshake: Percentiles,
+    /// By how many more requests were unanswered in its last quarter than in its first, on
+    /// average, in thousandths.
+    pub in_flight_growth_milli: i64,
+    /// TCP segments that this machine sent again, whoever caused it; absent when unreadable.
+    pub retransmits: Option<u64>,
+    /// The share of its cores' time that the generator used, in thousandths.
+    pub generator_share_milli: u32,
 }
 
 /// What a slice did.
