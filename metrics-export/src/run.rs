@@ -14,7 +14,7 @@ pub use result::{
     Additivity, ClosedLoop, Connecting, Cost, Floor, Percentiles, ServiceCost, VariantResult,
     Verdict,
 };
-pub use slice::{ServiceCpu, Slice, SliceKind};
+pub use slice::{Handshakes, ServiceCpu, Slice, SliceKind};
 
 /// The name that every record carries.
 pub const SCHEMA: &str = "tollgate.run";

@@ -45,6 +45,8 @@ pub fn run() -> Run {
         in_flight_growth_milli: -20,
         retransmits: Some(0),
         generator_share_milli: 1000,
+        server_handshakes: Some(Handshakes { none: 0, full: 3, resumed: 0 }),
+        strayed: false,
     };
     Run {
         schema: SCHEMA.into(),

@@ -80,6 +80,21 @@ pub struct Slice {
     pub retransmits: Option<u64>,
     /// The share of its cores' time that the generator used, in thousandths.
     pub generator_share_milli: u32,
+    /// New connections as the server that was addressed counted them; absent where it does not.
+    pub server_handshakes: Option<Handshakes>,
+    /// Whether the server ran on a core of the generator.
+    pub strayed: bool,
+}
+
+/// New connections by their handshake, as a server counted them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handshakes {
+    /// Without TLS.
+    pub none: u64,
+    /// With a full handshake.
+    pub full: u64,
+    /// With a resumed one.
+    pub resumed: u64,
 }
 
 /// What a slice did.
