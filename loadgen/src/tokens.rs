@@ -53,6 +53,11 @@ impl Tokens {
         self.shared.version.fetch_add(1, Ordering::Release);
     }
 
+    /// The first of them, for requests beside the measured ones.
+    pub fn first(&self) -> Option<Box<str>> {
+        self.lock().first().cloned()
+    }
+
     /// How many tokens there are.
     pub fn len(&self) -> usize {
         self.lock().len()
