@@ -23,6 +23,7 @@ pub mod proof;
 pub mod random;
 pub mod record;
 pub mod report;
+pub mod requests;
 pub mod results;
 pub mod run;
 pub mod schedule;
