@@ -11,9 +11,7 @@ use crate::bounds::BoundWords;
 #[derive(Clone, Debug)]
 pub(crate) struct RequestWords {
     pub(crate) url: String,
-    pub(crate) connections: usize,
     pub(crate) threads: usize,
-    pub(crate) arrivals: String,
     pub(crate) method: Option<String>,
     pub(crate) header: Vec<String>,
     pub(crate) body: Option<String>,
@@ -54,6 +52,7 @@ macro_rules! with_request_flags {
             /// http or https URL
             #[argh(positional)]
             pub(crate) url: String,
+            $($own)*
             /// connections (default: 64)
             #[argh(option, short = 'c', default = "64")]
             pub(crate) connections: usize,
@@ -174,7 +173,6 @@ macro_rules! with_request_flags {
             /// seed of every random choice
             #[argh(option)]
             pub(crate) seed: Option<u64>,
-            $($own)*
         }
 
         impl $name {
@@ -182,9 +180,7 @@ macro_rules! with_request_flags {
             pub(crate) fn request(&self) -> $crate::cli::RequestWords {
                 $crate::cli::RequestWords {
                     url: self.url.clone(),
-                    connections: self.connections,
                     threads: self.threads,
-                    arrivals: self.arrivals.clone(),
                     method: self.method.clone(),
                     header: self.header.clone(),
                     body: self.body.clone(),
