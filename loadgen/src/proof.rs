@@ -255,6 +255,7 @@ fn requests(sent: &Sent<'_>, pages: &[Pages]) -> Check {
 
 /// How each token was looked at.
 fn tokens(sent: &Sent<'_>, pages: &[Pages]) -> Check {
+    let by_orders = sent.path.contains(&"orders");
     let mut found = Vec::new();
     let mut holds = true;
     for service in sent.path {
