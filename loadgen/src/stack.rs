@@ -82,7 +82,8 @@ pub struct Process {
 pub enum CpuSource {
     /// The kernel's books of a process's threads: exact.
     Pid(u32),
-    /// The books of a control group (version 2), by its directory: exact to a microsecond.
+    /// The books of a control group, by its directory: exact to a microsecond in version 2, to a
+    /// nanosecond in version 1.
     ControlGroup(PathBuf),
     /// `process_cpu_seconds_total` of a metrics page: as exact as the server keeps it.
     Metrics(Url),

@@ -90,21 +90,31 @@ fn process(service: &str, pid: u32) -> io::Result<Books> {
 }
 
 fn control_group(folder: &Path) -> io::Result<Books> {
-    let path = folder.join("cpu.stat");
-    let text = fs::read_to_string(&path).map_err(|error| {
-        let sentence = format!("{} cannot be read ({error})", path.display());
+    let read = |name: &str| fs::read_to_string(folder.join(name));
+    // Version 1 keeps it in ns, in a hierarchy of its own.
+    if let Some(run_ns) = read("cpuacct.usage").ok().and_then(|text| text.trim().parse().ok()) {
+        let stat = read("cpuacct.stat").unwrap_or_default();
+        let [user_ns, system_ns] =
+            ["user", "system"].map(|name| parse::keyed(&stat, name).unwrap_or(0) * TICK_NS);
+        return Ok(Books { run_ns, user_ns, system_ns, ..Books::default() });
+    }
+    let text = read("cpu.stat").map_err(|error| {
+        let sentence = format!(
+            "{} has neither cpu.stat nor cpuacct.usage ({error}): name the directory of a control \
+             group",
+            folder.display()
+        );
         io::Error::new(error.kind(), sentence)
     })?;
-    let [usage, user, system] =
-        ["usage_usec", "user_usec", "system_usec"].map(|name| parse::keyed(&text, name));
-    let usage = usage.ok_or_else(|| {
+    let usage = parse::keyed(&text, "usage_usec").ok_or_else(|| {
         io::Error::other(format!(
-            "{} has no usage_usec: it must be a control group of version 2",
-            path.display()
+            "{}/cpu.stat has no usage_usec: name a control group of version 2, or one of version 1 \
+             that has cpuacct",
+            folder.display()
         ))
     })?;
-    let ns = |usec: Option<u64>| usec.unwrap_or(0) * 1_000;
-    let (user_ns, system_ns) = (ns(user), ns(system));
+    let ns = |name: &str| parse::keyed(&text, name).unwrap_or(0) * 1_000;
+    let (user_ns, system_ns) = (ns("user_usec"), ns("system_usec"));
     Ok(Books { run_ns: usage * 1_000, user_ns, system_ns, ..Books::default() })
 }
 
@@ -170,6 +180,10 @@ mod tests {
         assert_eq!((books.run_ns, books.user_ns, books.system_ns), (5_000, 3_000, 2_000));
         write("nr_periods 0\n");
         assert!(read("server", &source).unwrap_err().to_string().contains("version 2"));
+        fs::write(folder.join("cpuacct.usage"), "7123456\n").unwrap();
+        fs::write(folder.join("cpuacct.stat"), "user 2\nsystem 3\n").unwrap();
+        let books = read("server", &source).unwrap();
+        assert_eq!((books.run_ns, books.system_ns), (7_123_456, 3 * TICK_NS));
         fs::remove_dir_all(&folder).unwrap();
         assert!(read("server", &source).unwrap_err().to_string().contains("cpu.stat"));
     }

@@ -105,7 +105,7 @@ pub(super) fn connect_table(view: &View<'_>) -> Table {
         "client\nper conn.",
         "of it\nhandsh.",
         "conn./s",
-        "connect\np50, p99",
+        "connect\np50",
         "TLS\np50, p99",
     ];
     let mut table = table(head.into_iter(), 2);
@@ -120,7 +120,7 @@ pub(super) fn connect_table(view: &View<'_>) -> Table {
             us_or_dash(found.client_cpu_ns_per_connection),
             us_or_dash(found.client_cpu_ns_per_handshake),
             format!("{}{limited}", thousands(found.connections_milli_per_s / 1000)),
-            format!("{}, {}", whole_us(found.connect.p50_ns), whole_us(found.connect.p99_ns)),
+            whole_us(found.connect.p50_ns),
             match found.tls.count {
                 0 => "-".into(),
                 _ => format!("{}, {}", whole_us(found.tls.p50_ns), whole_us(found.tls.p99_ns)),
@@ -131,7 +131,7 @@ pub(super) fn connect_table(view: &View<'_>) -> Table {
 }
 
 fn handshake(found: &Connecting) -> String {
-    let certificate = if found.client_certificate { ", cert." } else { "" };
+    let certificate = if found.client_certificate { " + cert." } else { "" };
     format!("{}{certificate}", found.handshake)
 }
 
