@@ -7,7 +7,12 @@ mod common;
 #[path = "common/tls.rs"]
 mod tls;
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    thread,
+    time::Duration,
+};
 
 use common::Server;
 use loadgen::{
@@ -35,20 +40,48 @@ fn twenty_times_the_requests_need_no_more_memory() {
     // Every part of a request varies: token, unique id and choice. TLS is served to GET only.
     let varied = Workload::inventory_reserve();
     let plain = Workload::custom("test", "GET", "/", Vec::new(), Vec::new());
-    for (name, target, workload, arrivals) in [
-        ("plain, closed", server.target(), &varied, Arrivals::Closed),
-        ("plain, open", server.target(), &varied, open),
-        ("TLS, closed", tls::serve(), &plain, Arrivals::Closed),
-        ("TLS, open", tls::serve(), &plain, open),
+    let (secure, answered) = tls::serve();
+    let requests = &server.seen.requests;
+    for (name, target, count, workload, arrivals) in [
+        ("plain, closed", server.target(), requests, &varied, Arrivals::Closed),
+        ("plain, open", server.target(), requests, &varied, open),
+        ("TLS, closed", secure.clone(), &*answered, &plain, Arrivals::Closed),
+        ("TLS, open", secure, &*answered, &plain, open),
     ] {
         let (mut generator, target) = start(target, workload);
         // The first slice connects and touches memory for the first time.
         slice(&mut generator, target, arrivals, FEW);
         let (few, _) = peak(|| slice(&mut generator, target, arrivals, FEW));
-        let (many, record) = peak(|| slice(&mut generator, target, arrivals, MANY));
+        let (many, (samples, record)) =
+            peak(|| watched(count, || slice(&mut generator, target, arrivals, MANY)));
         assert!(many <= few + SLACK_KIB, "{name}: from {few} KiB to {many} KiB");
         assert!(record.ok > FEW, "{name}: {} good replies, {}", record.ok, record.errors);
+        let (early, late) = (samples[0], samples[samples.len() - 1]);
+        assert!(late <= early + SLACK_KIB, "{name}: {early} KiB, and {late} KiB in the end");
     }
+}
+
+/// What `run` makes, and the process's memory in KiB while its requests were being answered: not
+/// before the first few, and nothing of what happens once they all are.
+fn watched<T>(answered: &AtomicU64, run: impl FnOnce() -> T) -> (Vec<u64>, T) {
+    let (begin, over) = (answered.load(Ordering::Relaxed), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let watching = scope.spawn(|| {
+            let mut samples = Vec::new();
+            while !over.load(Ordering::Relaxed) {
+                let kib = memory_kib("VmRSS:");
+                samples.push((kib, answered.load(Ordering::Relaxed)));
+                thread::sleep(Duration::from_millis(1));
+            }
+            samples
+        });
+        let made = run();
+        over.store(true, Ordering::Relaxed);
+        let mut samples = watching.join().unwrap();
+        let within = begin + FEW..answered.load(Ordering::Relaxed);
+        samples.retain(|(_, count)| within.contains(count));
+        (samples.into_iter().map(|(kib, _)| kib).collect(), made)
+    })
 }
 
 fn start(target: Target, workload: &Workload) -> (Generator, TargetId) {
@@ -78,7 +111,11 @@ fn slice(
 fn peak<T>(run: impl FnOnce() -> T) -> (u64, T) {
     fs::write("/proc/self/clear_refs", "5").unwrap();
     let made = run();
+    (memory_kib("VmHWM:"), made)
+}
+
+fn memory_kib(field: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    (line.trim().trim_end_matches(" kB").parse().unwrap(), made)
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
