@@ -55,7 +55,7 @@ fn settings(typed: &cli::Capacity) -> Result<Settings, Failure> {
 }
 
 /// A limit as people write it: `p99=2ms`.
-fn slo(text: &str) -> Result<Slo, Failure> {
+pub(crate) fn slo(text: &str) -> Result<Slo, Failure> {
     let (name, limit) = text.split_once('=').unwrap_or((text, ""));
     let wrong = || {
         Failure::usage(format!(

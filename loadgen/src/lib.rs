@@ -23,6 +23,7 @@ pub mod plan;
 pub mod proof;
 pub mod random;
 pub mod record;
+pub mod rehearsal;
 pub mod report;
 pub mod requests;
 pub mod results;

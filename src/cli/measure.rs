@@ -91,6 +91,36 @@ pub(crate) struct Matrix {
     /// refuse to run where io_uring cannot be used
     #[argh(switch)]
     pub(crate) require_io_uring: bool,
+    /// search every variant's capacity after the rounds, and its times by load
+    #[argh(switch)]
+    pub(crate) capacity: bool,
+    /// with --capacity, the highest rate that keeps a limit such as p99=2ms
+    #[argh(option)]
+    pub(crate) slo: Option<String>,
+    /// invalid when sent later than this at p99 (default: 100us)
+    #[argh(option)]
+    pub(crate) max_lateness_p99: Option<String>,
+    /// invalid when less came about of the rate that was asked (default: 99%)
+    #[argh(option)]
+    pub(crate) min_achieved: Option<String>,
+    /// invalid when more requests found the queue full (default: 0)
+    #[argh(option)]
+    pub(crate) max_dropped: Option<String>,
+    /// invalid when the hypervisor took more of the cores (default: 1%)
+    #[argh(option)]
+    pub(crate) max_steal: Option<String>,
+    /// invalid when other programs used more of the cores (default: 2%)
+    #[argh(option)]
+    pub(crate) max_foreign: Option<String>,
+    /// invalid when the control group was throttled more often (default: 0)
+    #[argh(option)]
+    pub(crate) max_throttled: Option<String>,
+    /// invalid when more requests failed (default: 0)
+    #[argh(option)]
+    pub(crate) max_errors: Option<String>,
+    /// invalid when unanswered requests grew by more (default: 10)
+    #[argh(option)]
+    pub(crate) max_in_flight_growth: Option<String>,
     /// PEM file with an RSA key, for --token-alg rs256
     #[argh(option)]
     pub(crate) rs256_key: Option<String>,
