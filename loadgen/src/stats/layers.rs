@@ -1,13 +1,14 @@
-//! The layers of security as differences between variants, and their price.
+//! The layers of security as differences between variants.
 //!
-//! A layer is a sum of variants with signs. Its price in a round is that sum, taken relative to a
-//! reference variant of the same round; what is shown is that share times the reference's median.
-//! For a plain difference the share is the in-round ratio minus one, and the centre is taken on
-//! its logarithm; an interaction of four variants has no one ratio and is taken as it is.
+//! A layer is a sum of variants with signs, named by their roles within a cell. In a round it is
+//! that sum, taken relative to a reference variant of the same round. For a plain difference the
+//! share is the in-round ratio minus one, and it is kept as the ratio's logarithm; an interaction
+//! of four variants has no one ratio and is kept as it is. Which layers of our own profiles there
+//! are is a table; a user's servers make theirs with [`difference`].
 
-use metrics_export::run::{Cost, Verdict};
+use authn::profile::Profile;
 
-use super::{Estimate, LEVEL, Observation, ROUNDS_MIN, estimate, median};
+use super::Observation;
 
 /// What the price of a layer is counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,218 +31,189 @@ impl Per {
 }
 
 /// One variant in a layer's sum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Term {
     /// +1 or -1.
     pub sign: i8,
-    /// The variant's id.
-    pub variant: &'static str,
+    /// The variant's role within its cell.
+    pub variant: String,
 }
 
 /// A layer of security, as data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
     /// Its key.
-    pub id: &'static str,
+    pub id: String,
     /// Its name for people.
-    pub label: &'static str,
+    pub label: String,
     /// The difference as a formula.
-    pub formula: &'static str,
+    pub formula: String,
     /// What it is counted by.
     pub per: Per,
     /// The sum. In a difference of two the second is the reference.
-    pub terms: &'static [Term],
-    /// The id of the variant that the sum is taken relative to.
-    pub reference: &'static str,
-}
-
-const fn plus(variant: &'static str) -> Term {
-    Term { sign: 1, variant }
-}
-
-const fn minus(variant: &'static str) -> Term {
-    Term { sign: -1, variant }
-}
-
-const fn difference(
-    id: &'static str,
-    label: &'static str,
-    formula: &'static str,
-    per: Per,
-    terms: &'static [Term; 2],
-) -> Layer {
-    Layer { id, label, formula, per, reference: terms[1].variant, terms }
+    pub terms: Vec<Term>,
+    /// The role of the variant that the sum is taken relative to.
+    pub reference: String,
 }
 
 /// The key of the A/A control among the layers.
 pub const CONTROL: &str = "a-a";
 
-const LAYERS: [Layer; 11] = [
-    difference(
-        CONTROL,
-        "A/A control",
-        "S0 again - S0",
-        Per::Request,
-        &[plus("s0-again"), minus("s0")],
-    ),
-    difference("tls", "TLS", "S1 - S0", Per::Request, &[plus("s1"), minus("s0")]),
-    difference(
-        "jwt-first",
-        "JWT, first sight",
-        "S2 - S1",
-        Per::Request,
-        &[plus("s2-first-sight"), minus("s1")],
-    ),
-    difference(
-        "jwt-repeat",
-        "JWT, repeat",
-        "S2 - S1",
-        Per::Request,
-        &[plus("s2-repeat"), minus("s1")],
-    ),
-    difference(
-        "certificate",
-        "client certificate",
-        "S3 - S1",
-        Per::Request,
-        &[plus("s3"), minus("s1")],
-    ),
-    difference(
+/// Key, name, what it is counted by, and the roles that are added and taken off.
+type Row = (&'static str, &'static str, Per, &'static [(i8, &'static str)]);
+
+const LAYERS: [Row; 10] = [
+    ("tls", "TLS", Per::Request, &[(1, "s1"), (-1, "s0")]),
+    ("jwt-first", "JWT, first sight", Per::Request, &[(1, "s2-first-sight"), (-1, "s1")]),
+    ("jwt-repeat", "JWT, repeat", Per::Request, &[(1, "s2-repeat"), (-1, "s1")]),
+    ("certificate", "client certificate", Per::Request, &[(1, "s3"), (-1, "s1")]),
+    (
         "policy-first",
         "policy, first sight",
-        "S5 - S4",
         Per::Request,
-        &[plus("s5-first-sight"), minus("s4-first-sight")],
+        &[(1, "s5-first-sight"), (-1, "s4-first-sight")],
     ),
-    difference(
-        "policy-repeat",
-        "policy, repeat",
-        "S5 - S4",
+    ("policy-repeat", "policy, repeat", Per::Request, &[(1, "s5-repeat"), (-1, "s4-repeat")]),
+    (
+        "interaction-first",
+        "interaction, first sight",
         Per::Request,
-        &[plus("s5-repeat"), minus("s4-repeat")],
+        &[(1, "s4-first-sight"), (-1, "s2-first-sight"), (-1, "s3"), (1, "s1")],
     ),
-    Layer {
-        id: "interaction-first",
-        label: "interaction, first sight",
-        formula: "S4 - S2 - S3 + S1",
-        per: Per::Request,
-        terms: &[plus("s4-first-sight"), minus("s2-first-sight"), minus("s3"), plus("s1")],
-        reference: "s1",
-    },
-    Layer {
-        id: "interaction-repeat",
-        label: "interaction, repeat",
-        formula: "S4 - S2 - S3 + S1",
-        per: Per::Request,
-        terms: &[plus("s4-repeat"), minus("s2-repeat"), minus("s3"), plus("s1")],
-        reference: "s1",
-    },
-    difference("tls-connection", "TLS", "S1 - S0", Per::Connection, &[plus("s1"), minus("s0")]),
-    difference(
-        "certificate-connection",
-        "client certificate",
-        "S3 - S1",
-        Per::Connection,
-        &[plus("s3"), minus("s1")],
+    (
+        "interaction-repeat",
+        "interaction, repeat",
+        Per::Request,
+        &[(1, "s4-repeat"), (-1, "s2-repeat"), (-1, "s3"), (1, "s1")],
     ),
+    ("tls-connection", "TLS", Per::Connection, &[(1, "s1"), (-1, "s0")]),
+    ("certificate-connection", "client certificate", Per::Connection, &[(1, "s3"), (-1, "s1")]),
 ];
 
-/// The layers that can be priced when these variants were run.
-pub fn layers(variants: &[&str]) -> impl Iterator<Item = &'static Layer> {
-    let has = |term: &Term| variants.contains(&term.variant);
-    LAYERS.iter().filter(move |layer| layer.terms.iter().all(has))
+/// The layers that can be priced when variants of these roles were run, the A/A control of S0
+/// first.
+#[must_use]
+pub fn layers(roles: &[&str]) -> Vec<Layer> {
+    let known = LAYERS.iter().map(|(id, label, per, terms)| sum(id, label, *per, terms));
+    let known = std::iter::once(control("s0")).chain(known);
+    let has = |term: &Term| roles.contains(&term.variant.as_str());
+    known.filter(|layer| layer.terms.iter().all(has)).collect()
 }
 
-/// The figures that a layer is priced from.
+/// The difference between two variants, taken relative to the second.
+#[must_use]
+pub fn difference(id: &str, label: &str, minuend: &str, subtrahend: &str, per: Per) -> Layer {
+    sum(id, label, per, &[(1, minuend), (-1, subtrahend)])
+}
+
+/// The difference between a baseline and itself, which must be none: `ROLE-again` minus `ROLE`.
+#[must_use]
+pub fn control(baseline: &str) -> Layer {
+    difference(CONTROL, "A/A control", &format!("{baseline}-again"), baseline, Per::Request)
+}
+
+/// A sum taken relative to its last variant.
+pub(super) fn sum(id: &str, label: &str, per: Per, terms: &[(i8, &str)]) -> Layer {
+    let mut formula = String::new();
+    for (at, (sign, role)) in terms.iter().enumerate() {
+        formula.push_str(match (at, sign) {
+            (0, 1) => "",
+            (_, 1) => " + ",
+            _ => " - ",
+        });
+        formula.push_str(&name(role));
+    }
+    let term = |&(sign, role): &(i8, &str)| Term { sign, variant: role.into() };
+    Layer {
+        id: id.into(),
+        label: label.into(),
+        formula,
+        per,
+        terms: terms.iter().map(term).collect(),
+        reference: terms.last().map(|(_, role)| (*role).into()).unwrap_or_default(),
+    }
+}
+
+/// How a formula names a role: by its profile where it is one, whatever the form of its tokens,
+/// for that is said by the layer's own name.
+fn name(role: &str) -> String {
+    let (plain, again) = match role.strip_suffix("-again") {
+        Some(plain) => (plain, " again"),
+        None => (role, ""),
+    };
+    let forms = ["-first-sight", "-repeat"];
+    let stem = forms.iter().find_map(|form| plain.strip_suffix(form)).unwrap_or(plain);
+    let name = Profile::parse(&stem.replace('-', "+")).map_or(plain, |profile| profile.label());
+    format!("{name}{again}")
+}
+
+/// The figures that a layer is priced from, of one cell.
 pub trait LayerInput {
-    /// The figure of a variant in each round that has one, with the round's instance; in ns.
-    fn figure(&self, variant: &str, per: Per, round: u32) -> Option<f64>;
+    /// The figure of the variant of a role in a round, where it has one; in ns.
+    fn figure(&self, role: &str, per: Per, round: u32) -> Option<f64>;
     /// The rounds, each with its instance.
     fn rounds(&self) -> Vec<(u32, u32)>;
 }
 
-/// Prices a layer. `floor_share` is the noise floor as a share of the reference, where known.
-#[must_use]
-pub fn price(layer: &Layer, input: &impl LayerInput, floor_share: Option<f64>, seed: u64) -> Cost {
-    let observations = shares(layer, input);
-    let found = estimate(&observations, seed);
-    let references: Vec<f64> = input
-        .rounds()
-        .iter()
-        .filter_map(|&(round, _)| input.figure(layer.reference, layer.per, round))
-        .collect();
-    let reference = median(&references).unwrap_or(0.0);
-    let is_ratio = layer.terms.len() == 2;
-    let share = |value: f64| if is_ratio { value.exp_m1() } else { value };
-    let in_ns = |value: f64| (share(value) * reference).round() as i64;
-    let interval = found.and_then(|found| found.interval);
-    let is_control = layer.id == CONTROL;
-    let verdict = verdict(found, share, if is_control { None } else { floor_share });
-    Cost {
-        id: layer.id.into(),
-        label: layer.label.into(),
-        formula: layer.formula.into(),
-        per: layer.per.as_str().into(),
-        rounds: observations.len() as u64,
-        estimate_ns: found.map(|found| in_ns(found.centre)),
-        low_ns: interval.map(|interval| in_ns(interval.low)),
-        high_ns: interval.map(|interval| in_ns(interval.high)),
-        level: LEVEL,
-        method: interval.map_or("none", |interval| interval.method.as_str()).into(),
-        reference_ns: reference.round() as u64,
-        verdict,
-        words: words(verdict, is_control, observations.len()),
+impl Layer {
+    /// Whether it is a plain difference, so that its observations are logarithms of a ratio.
+    pub(super) fn is_ratio(&self) -> bool {
+        self.terms.len() == 2
+    }
+
+    /// An observation, or anything on its scale, as a share of the reference.
+    pub(super) fn share(&self, value: f64) -> f64 {
+        if self.is_ratio() { value.exp_m1() } else { value }
     }
 }
 
-/// The larger end of the interval of the A/A difference, as a share of the baseline.
+/// The layer's sum in each round that has all of its variants, relative to the reference: for a
+/// difference of two the logarithm of their ratio.
 #[must_use]
-pub fn noise_floor_share(input: &impl LayerInput, seed: u64) -> Option<f64> {
-    let control = LAYERS.iter().find(|layer| layer.id == CONTROL)?;
-    let interval = estimate(&shares(control, input), seed)?.interval?;
-    Some(interval.low.exp_m1().abs().max(interval.high.exp_m1().abs()))
-}
-
-/// The layer's sum in each whole round, relative to the reference: for a difference of two the
-/// logarithm of their ratio.
-pub(super) fn shares(layer: &Layer, input: &impl LayerInput) -> Vec<Observation> {
-    let share = |round: u32| {
-        let reference = input.figure(layer.reference, layer.per, round)?;
+pub fn observations(layer: &Layer, input: &impl LayerInput) -> Vec<Observation> {
+    let value = |round: u32| {
+        let reference = input.figure(&layer.reference, layer.per, round)?;
         let mut sum = 0.0;
-        for term in layer.terms {
-            sum += f64::from(term.sign) * input.figure(term.variant, layer.per, round)?;
+        for term in &layer.terms {
+            sum += f64::from(term.sign) * input.figure(&term.variant, layer.per, round)?;
         }
         let share = sum / reference;
-        let value = if layer.terms.len() == 2 { share.ln_1p() } else { share };
+        let value = if layer.is_ratio() { share.ln_1p() } else { share };
         value.is_finite().then_some(value)
     };
     let rounds = input.rounds().into_iter();
     rounds
-        .filter_map(|(round, instance)| Some(Observation { instance, value: share(round)? }))
+        .filter_map(|(round, instance)| Some(Observation { round, instance, value: value(round)? }))
         .collect()
 }
 
-fn verdict(
-    found: Option<Estimate>,
-    share: impl Fn(f64) -> f64,
-    floor_share: Option<f64>,
-) -> Verdict {
-    let Some(Estimate { centre, interval: Some(interval) }) = found else {
-        return Verdict::TooFewRounds;
-    };
-    let includes_zero = interval.low <= 0.0 && interval.high >= 0.0;
-    let below_floor = floor_share.is_some_and(|floor| share(centre).abs() <= floor);
-    if includes_zero || below_floor { Verdict::WithinNoise } else { Verdict::Resolved }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn words(verdict: Verdict, is_control: bool, rounds: usize) -> String {
-    match (verdict, is_control) {
-        (Verdict::Resolved, false) => "resolved".into(),
-        (Verdict::WithinNoise, false) => "not resolved: within the noise floor".into(),
-        (Verdict::WithinNoise, true) => "no difference, as it must be".into(),
-        (Verdict::Resolved, true) => "a difference that is not there: distrust the rest".into(),
-        (Verdict::TooFewRounds, _) => {
-            format!("no interval: {rounds} rounds, and {ROUNDS_MIN} are needed")
-        }
+    #[test]
+    fn only_layers_whose_variants_were_run_are_priced() {
+        let ids = |roles: &[&str]| -> Vec<String> {
+            layers(roles).into_iter().map(|layer| layer.id).collect()
+        };
+        assert_eq!(ids(&["s0", "s0-again"]), [CONTROL]);
+        assert_eq!(ids(&["s0", "s1", "s2-repeat"]), ["tls", "jwt-repeat", "tls-connection"]);
+        assert!(ids(&["s5-repeat"]).is_empty());
+    }
+
+    #[test]
+    fn formulas_name_profiles_and_servers() {
+        let roles = ["s1", "s2-first-sight", "s3", "s4-first-sight"];
+        let found = layers(&roles);
+        let interaction = found.iter().find(|layer| layer.id == "interaction-first").unwrap();
+        assert_eq!(interaction.formula, "S4 - S2 - S3 + S1");
+        assert_eq!(interaction.reference, "s1");
+        assert_eq!(control("s0").formula, "S0 again - S0");
+        let layer = difference("tls", "TLS", "nginx-tls", "nginx", Per::Connection);
+        assert_eq!(
+            (layer.formula.as_str(), layer.reference.as_str()),
+            ("nginx-tls - nginx", "nginx")
+        );
+        assert_eq!(name("plain-token-first-sight"), "plain+token");
     }
 }
