@@ -63,11 +63,10 @@ fn judge(
 
 fn words(left: &[&str]) -> String {
     if left.is_empty() {
-        return "the costs of transport and token check add up, as far as this run can tell".into();
+        return "costs of transport and token check add up, as far as this run can tell".into();
     }
     format!(
-        "the costs of transport and token check do not add up: together they cost more or less \
-         than each alone with {}",
+        "costs do not add up for {}: together they cost something else than the sum of both",
         left.join(", ")
     )
 }

@@ -32,9 +32,9 @@ pub(super) fn interval(values: &[f64], centre: f64, seed: u64) -> Interval {
 }
 
 impl Interval {
-    /// The same around the same centre, each side longer by a factor.
-    pub(super) fn stretched(self, centre: f64, factor: f64) -> Interval {
-        let end = |end: f64| centre + factor * (end - centre);
+    /// The same with each end farther from a point by a factor.
+    pub(super) fn stretched(self, point: f64, factor: f64) -> Interval {
+        let end = |end: f64| point + factor * (end - point);
         Interval { low: end(self.low), high: end(self.high), ..self }
     }
 }
