@@ -8,10 +8,11 @@
 pub(crate) mod bootstrap;
 mod layers;
 mod rank;
-#[cfg(test)]
-mod tests;
 
-pub use layers::{CONTROL, Layer, LayerInput, Per, Term, layers, noise_floor_share, price};
+pub use layers::{
+    CONTROL, Family, Layer, LayerInput, Per, Term, additivity, control, difference, layers,
+    price_family, settled,
+};
 
 /// The fewest rounds that give an interval.
 pub const ROUNDS_MIN: usize = 8;

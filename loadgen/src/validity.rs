@@ -26,6 +26,10 @@ pub fn disturbances(slice: &Slice, bounds: &Bounds, measured_cores: usize) -> Ve
         if share < bounds.achieved_share_min {
             found.push(format!("answered {} of what was asked", percent(share)));
         }
+        if grows(slice, bounds) {
+            let growth = slice.in_flight_growth_milli / 1000;
+            found.push(format!("unanswered requests grew by {growth}"));
+        }
     }
     // Ticks are coarse: one or two may belong to the neighbouring slice.
     let steal_ns_max = (bounds.steal_share_max * core_time_ns).max(2.0 * TICK_NS as f64);
@@ -39,7 +43,15 @@ pub fn disturbances(slice: &Slice, bounds: &Bounds, measured_cores: usize) -> Ve
     if slice.throttled > bounds.throttled_max {
         found.push(format!("throttled {} times", slice.throttled));
     }
+    if slice.strayed {
+        found.push("the server ran on a core of the generator".into());
+    }
     found
+}
+
+/// Whether the servers fell behind within a slice.
+fn grows(slice: &Slice, bounds: &Bounds) -> bool {
+    slice.in_flight_growth_milli > bounds.in_flight_growth_max as i64 * 1000
 }
 
 /// One variant's part in the judgement.
@@ -91,7 +103,7 @@ fn variant_breaches(slices: &[Slice], judged: &Judged<'_>, bounds: &Bounds) -> V
             "lateness_p99_ns_max",
             format!(
                 "{label}: the generator sent {} late at p99 (bound {}). Give it a core of its own, \
-             lower --rate, or stop what else runs.",
+             lower --rates, or stop what else runs.",
                 us(late_ns),
                 us(bounds.lateness_p99_ns_max),
             ),
@@ -105,7 +117,7 @@ fn variant_breaches(slices: &[Slice], judged: &Judged<'_>, bounds: &Bounds) -> V
             "achieved_share_min",
             format!(
                 "{label}: {} of the asked requests were answered (bound {}). The servers \
-                 do not keep up: lower --rate.",
+                 do not keep up: lower --rates.",
                 percent(achieved),
                 percent(bounds.achieved_share_min),
             ),
@@ -116,8 +128,31 @@ fn variant_breaches(slices: &[Slice], judged: &Judged<'_>, bounds: &Bounds) -> V
         breach(
             "dropped_max",
             format!(
-                "{label}: {dropped} requests found the queue full. Lower --rate or give more \
+                "{label}: {dropped} requests found the queue full. Lower --rates or give more \
              --connections.",
+            ),
+        );
+    }
+    let growing = counted().filter(|slice| grows(slice, bounds)).count();
+    if 2 * growing > counted().count() {
+        breach(
+            "in_flight_growth_max",
+            format!(
+                "{label}: unanswered requests grew in {growing} of {} slices (bound {} more at \
+                 the end than at the start): the servers fall behind. Lower --rates.",
+                counted().count(),
+                bounds.in_flight_growth_max,
+            ),
+        );
+    }
+    let strayed = own().filter(|slice| slice.counts && slice.strayed).count();
+    if strayed > 0 {
+        breach(
+            "shared_core",
+            format!(
+                "{label}: in {strayed} slices the server ran on a core of the generator, and each \
+                 paid for the other. Pin the server to other cores (taskset -pc), or name others \
+                 with --generator-cores.",
             ),
         );
     }
@@ -185,6 +220,13 @@ fn notes(slices: &[Slice]) -> Vec<String> {
     let mut notes = Vec::new();
     if slices.iter().any(|slice| slice.foreign_ns.is_none()) {
         notes.push("Too many threads run here to read what other programs used.".into());
+    }
+    let again: u64 = slices.iter().filter_map(|slice| slice.retransmits).sum();
+    if again > 0 {
+        notes.push(format!(
+            "This machine sent {again} TCP segments again during the slices: packets were lost, \
+             and times are longer for it."
+        ));
     }
     notes
 }

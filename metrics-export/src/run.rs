@@ -151,8 +151,8 @@ pub struct PlannedVariant {
     pub token_cache: Option<bool>,
     /// What a target was asked, without a query: `GET https://host/path`.
     pub request: Option<String>,
-    /// Where the CPU of its servers was read: `processes`, `metrics` (a counter that the server
-    /// itself publishes) or `none`.
+    /// Where the CPU of its servers was read: `processes`, `control-group`, `metrics` (a counter
+    /// that the server itself publishes) or `none`.
     pub cpu_source: String,
 }
 

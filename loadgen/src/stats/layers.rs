@@ -5,7 +5,7 @@
 //! For a plain difference the share is the in-round ratio minus one, and the centre is taken on
 //! its logarithm; an interaction of four variants has no one ratio and is taken as it is.
 
-use metrics_export::run::{Cost, Verdict};
+use metrics_export::run::{Additivity, Cost, Floor, Verdict};
 
 use super::{Estimate, LEVEL, Observation, ROUNDS_MIN, estimate, median};
 
@@ -30,126 +30,195 @@ impl Per {
 }
 
 /// One variant in a layer's sum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Term {
     /// +1 or -1.
     pub sign: i8,
-    /// The variant's id.
-    pub variant: &'static str,
+    /// The variant's role.
+    pub variant: String,
 }
 
 /// A layer of security, as data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
     /// Its key.
-    pub id: &'static str,
+    pub id: String,
     /// Its name for people.
-    pub label: &'static str,
+    pub label: String,
     /// The difference as a formula.
-    pub formula: &'static str,
+    pub formula: String,
     /// What it is counted by.
     pub per: Per,
     /// The sum. In a difference of two the second is the reference.
-    pub terms: &'static [Term],
+    pub terms: Vec<Term>,
     /// The id of the variant that the sum is taken relative to.
-    pub reference: &'static str,
+    pub reference: String,
 }
 
-const fn plus(variant: &'static str) -> Term {
-    Term { sign: 1, variant }
+fn plus(variant: &str) -> Term {
+    Term { sign: 1, variant: variant.into() }
 }
 
-const fn minus(variant: &'static str) -> Term {
-    Term { sign: -1, variant }
+fn minus(variant: &str) -> Term {
+    Term { sign: -1, variant: variant.into() }
 }
 
-const fn difference(
-    id: &'static str,
-    label: &'static str,
-    formula: &'static str,
-    per: Per,
-    terms: &'static [Term; 2],
-) -> Layer {
-    Layer { id, label, formula, per, reference: terms[1].variant, terms }
+fn diff(id: &str, label: &str, formula: &str, per: Per, terms: [Term; 2]) -> Layer {
+    Layer {
+        id: id.into(),
+        label: label.into(),
+        formula: formula.into(),
+        per,
+        reference: terms[1].variant.clone(),
+        terms: terms.into(),
+    }
+}
+
+/// A difference of two.
+#[must_use]
+pub fn difference(id: &str, label: &str, minuend: &str, subtrahend: &str, per: Per) -> Layer {
+    let formula = format!("{minuend} - {subtrahend}");
+    diff(id, label, &formula, per, [plus(minuend), minus(subtrahend)])
+}
+
+/// The control of a baseline.
+#[must_use]
+pub fn control(role: &str) -> Layer {
+    let again = format!("{role}-again");
+    difference(CONTROL, "A/A control", &again, role, Per::Request)
+}
+
+/// What a family of layers costs.
+#[derive(Clone, Debug, Default)]
+pub struct Family {
+    /// The costs.
+    pub costs: Vec<Cost>,
+    /// The floor.
+    pub floor: Option<Floor>,
+}
+
+/// Prices a family.
+#[must_use]
+pub fn price_family(layers: &[Layer], cell: &str, input: &impl LayerInput, seed: u64) -> Family {
+    let control = layers.iter().find(|layer| layer.id == CONTROL);
+    let share = control.and_then(|control| {
+        let interval = estimate(&shares(control, input), seed)?.interval?;
+        Some(interval.low.exp_m1().abs().max(interval.high.exp_m1().abs()))
+    });
+    let costs: Vec<Cost> = layers
+        .iter()
+        .map(|layer| {
+            let cost = price(layer, input, share, seed);
+            Cost {
+                cell: cell.into(),
+                family_low_ns: cost.low_ns,
+                family_high_ns: cost.high_ns,
+                ..cost
+            }
+        })
+        .collect();
+    let reference =
+        costs.iter().find(|cost| cost.id == CONTROL).map_or(0, |cost| cost.reference_ns);
+    let floor = share.map(|share| Floor {
+        cell: cell.into(),
+        share,
+        ns: (share * reference as f64) as u64,
+    });
+    Family { costs, floor }
+}
+
+/// Additivity.
+#[must_use]
+pub fn additivity(_cell: &str, _input: &impl LayerInput, _seed: u64) -> Vec<Additivity> {
+    Vec::new()
+}
+
+/// Settled.
+#[must_use]
+pub fn settled(_layers: &[Layer], _input: &impl LayerInput, _seed: u64, _share: f64) -> bool {
+    false
 }
 
 /// The key of the A/A control among the layers.
 pub const CONTROL: &str = "a-a";
 
-const LAYERS: [Layer; 11] = [
-    difference(
-        CONTROL,
-        "A/A control",
-        "S0 again - S0",
-        Per::Request,
-        &[plus("s0-again"), minus("s0")],
-    ),
-    difference("tls", "TLS", "S1 - S0", Per::Request, &[plus("s1"), minus("s0")]),
-    difference(
-        "jwt-first",
-        "JWT, first sight",
-        "S2 - S1",
-        Per::Request,
-        &[plus("s2-first-sight"), minus("s1")],
-    ),
-    difference(
-        "jwt-repeat",
-        "JWT, repeat",
-        "S2 - S1",
-        Per::Request,
-        &[plus("s2-repeat"), minus("s1")],
-    ),
-    difference(
-        "certificate",
-        "client certificate",
-        "S3 - S1",
-        Per::Request,
-        &[plus("s3"), minus("s1")],
-    ),
-    difference(
-        "policy-first",
-        "policy, first sight",
-        "S5 - S4",
-        Per::Request,
-        &[plus("s5-first-sight"), minus("s4-first-sight")],
-    ),
-    difference(
-        "policy-repeat",
-        "policy, repeat",
-        "S5 - S4",
-        Per::Request,
-        &[plus("s5-repeat"), minus("s4-repeat")],
-    ),
-    Layer {
-        id: "interaction-first",
-        label: "interaction, first sight",
-        formula: "S4 - S2 - S3 + S1",
-        per: Per::Request,
-        terms: &[plus("s4-first-sight"), minus("s2-first-sight"), minus("s3"), plus("s1")],
-        reference: "s1",
-    },
-    Layer {
-        id: "interaction-repeat",
-        label: "interaction, repeat",
-        formula: "S4 - S2 - S3 + S1",
-        per: Per::Request,
-        terms: &[plus("s4-repeat"), minus("s2-repeat"), minus("s3"), plus("s1")],
-        reference: "s1",
-    },
-    difference("tls-connection", "TLS", "S1 - S0", Per::Connection, &[plus("s1"), minus("s0")]),
-    difference(
-        "certificate-connection",
-        "client certificate",
-        "S3 - S1",
-        Per::Connection,
-        &[plus("s3"), minus("s1")],
-    ),
-];
+fn all() -> Vec<Layer> {
+    vec![
+        diff(
+            CONTROL,
+            "A/A control",
+            "S0 again - S0",
+            Per::Request,
+            [plus("s0-again"), minus("s0")],
+        ),
+        diff("tls", "TLS", "S1 - S0", Per::Request, [plus("s1"), minus("s0")]),
+        diff(
+            "jwt-first",
+            "JWT, first sight",
+            "S2 - S1",
+            Per::Request,
+            [plus("s2-first-sight"), minus("s1")],
+        ),
+        diff(
+            "jwt-repeat",
+            "JWT, repeat",
+            "S2 - S1",
+            Per::Request,
+            [plus("s2-repeat"), minus("s1")],
+        ),
+        diff(
+            "certificate",
+            "client certificate",
+            "S3 - S1",
+            Per::Request,
+            [plus("s3"), minus("s1")],
+        ),
+        diff(
+            "policy-first",
+            "policy, first sight",
+            "S5 - S4",
+            Per::Request,
+            [plus("s5-first-sight"), minus("s4-first-sight")],
+        ),
+        diff(
+            "policy-repeat",
+            "policy, repeat",
+            "S5 - S4",
+            Per::Request,
+            [plus("s5-repeat"), minus("s4-repeat")],
+        ),
+        Layer {
+            id: "interaction-first".into(),
+            label: "interaction, first sight".into(),
+            formula: "S4 - S2 - S3 + S1".into(),
+            per: Per::Request,
+            terms: vec![plus("s4-first-sight"), minus("s2-first-sight"), minus("s3"), plus("s1")],
+            reference: "s1".into(),
+        },
+        Layer {
+            id: "interaction-repeat".into(),
+            label: "interaction, repeat".into(),
+            formula: "S4 - S2 - S3 + S1".into(),
+            per: Per::Request,
+            terms: vec![plus("s4-repeat"), minus("s2-repeat"), minus("s3"), plus("s1")],
+            reference: "s1".into(),
+        },
+        diff("tls-connection", "TLS", "S1 - S0", Per::Connection, [plus("s1"), minus("s0")]),
+        diff(
+            "certificate-connection",
+            "client certificate",
+            "S3 - S1",
+            Per::Connection,
+            [plus("s3"), minus("s1")],
+        ),
+    ]
+}
 
-/// The layers that can be priced when these variants were run.
-pub fn layers(variants: &[&str]) -> impl Iterator<Item = &'static Layer> {
-    let has = |term: &Term| variants.contains(&term.variant);
-    LAYERS.iter().filter(move |layer| layer.terms.iter().all(has))
+/// The layers that can be priced when these roles were run.
+#[must_use]
+pub fn layers(variants: &[&str]) -> Vec<Layer> {
+    let has = |term: &Term| variants.contains(&term.variant.as_str());
+    all().into_iter().filter(|layer| layer.terms.iter().all(has)).collect()
 }
 
 /// The figures that a layer is priced from.
@@ -168,7 +237,7 @@ pub fn price(layer: &Layer, input: &impl LayerInput, floor_share: Option<f64>, s
     let references: Vec<f64> = input
         .rounds()
         .iter()
-        .filter_map(|&(round, _)| input.figure(layer.reference, layer.per, round))
+        .filter_map(|&(round, _)| input.figure(&layer.reference, layer.per, round))
         .collect();
     let reference = median(&references).unwrap_or(0.0);
     let is_ratio = layer.terms.len() == 2;
@@ -178,9 +247,12 @@ pub fn price(layer: &Layer, input: &impl LayerInput, floor_share: Option<f64>, s
     let is_control = layer.id == CONTROL;
     let verdict = verdict(found, share, if is_control { None } else { floor_share });
     Cost {
-        id: layer.id.into(),
-        label: layer.label.into(),
-        formula: layer.formula.into(),
+        id: layer.id.clone(),
+        cell: String::new(),
+        family_low_ns: None,
+        family_high_ns: None,
+        label: layer.label.clone(),
+        formula: layer.formula.clone(),
         per: layer.per.as_str().into(),
         rounds: observations.len() as u64,
         estimate_ns: found.map(|found| in_ns(found.centre)),
@@ -194,22 +266,14 @@ pub fn price(layer: &Layer, input: &impl LayerInput, floor_share: Option<f64>, s
     }
 }
 
-/// The larger end of the interval of the A/A difference, as a share of the baseline.
-#[must_use]
-pub fn noise_floor_share(input: &impl LayerInput, seed: u64) -> Option<f64> {
-    let control = LAYERS.iter().find(|layer| layer.id == CONTROL)?;
-    let interval = estimate(&shares(control, input), seed)?.interval?;
-    Some(interval.low.exp_m1().abs().max(interval.high.exp_m1().abs()))
-}
-
 /// The layer's sum in each whole round, relative to the reference: for a difference of two the
 /// logarithm of their ratio.
 pub(super) fn shares(layer: &Layer, input: &impl LayerInput) -> Vec<Observation> {
     let share = |round: u32| {
-        let reference = input.figure(layer.reference, layer.per, round)?;
+        let reference = input.figure(&layer.reference, layer.per, round)?;
         let mut sum = 0.0;
-        for term in layer.terms {
-            sum += f64::from(term.sign) * input.figure(term.variant, layer.per, round)?;
+        for term in &layer.terms {
+            sum += f64::from(term.sign) * input.figure(&term.variant, layer.per, round)?;
         }
         let share = sum / reference;
         let value = if layer.terms.len() == 2 { share.ln_1p() } else { share };
