@@ -12,6 +12,7 @@ mod connections;
 mod costs;
 mod cpu;
 mod figure;
+mod load;
 mod table;
 mod times;
 mod view;
@@ -22,6 +23,7 @@ use crate::markup::{Markup, element};
 use crate::run::{Cell, Run};
 use crate::spectrum::Spectrum;
 
+pub use load::Load;
 use view::View;
 
 /// Everything that the page looks like.
@@ -40,6 +42,12 @@ const BREACHES_SHOWN: usize = 5;
 /// is named in the page.
 #[must_use]
 pub fn report(run: &Run, spectra: &[Spectrum]) -> String {
+    report_with_loads(run, spectra, &[])
+}
+
+/// The same with what was found about capacity beside the run.
+#[must_use]
+pub fn report_with_loads(run: &Run, spectra: &[Spectrum], loads: &[Load<'_>]) -> String {
     let head = element("head")
         .holds(Markup::constant(POLICY))
         .holds(element("title").holds(format!("{}: {}", title(run), answer::verdict_word(run))))
@@ -51,7 +59,7 @@ pub fn report(run: &Run, spectra: &[Spectrum]) -> String {
         page = page.holds(contents(&cells));
     }
     for (at, cell) in cells.iter().enumerate() {
-        let view = View { run, spectra, cell };
+        let view = View { run, spectra, loads, cell };
         page = page.holds(section_of_cell(&view, several.then_some(at)));
     }
     let page = page.holds(appendix::sections(run)).holds(footer(run));
@@ -165,6 +173,7 @@ fn section_of_cell(view: &View<'_>, number: Option<usize>) -> Markup {
         .holds(cpu::section(view))
         .holds(times::section(view))
         .holds(connections::section(view))
+        .holds(load::section(view))
         .holds(costs::noise(view))
         .into()
 }

@@ -1,6 +1,7 @@
 //! A small made-up run for the tests of this crate.
 
 mod full;
+mod schema;
 
 use crate::run::*;
 
