@@ -30,7 +30,8 @@ use view::View;
 const STYLE: &str = include_str!("html/style.css");
 
 /// What a page may do: show its own style.
-const POLICY: &str = "<meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
+const POLICY: &str = "<meta charset=\"utf-8\">\
+    <meta name=\"viewport\" content=\"width=device-width\">\
     <meta name=\"color-scheme\" content=\"light dark\">\
     <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
     style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">";

@@ -27,9 +27,6 @@ pub const DASHES: usize = 3;
 /// The size of the words in a chart, in CSS pixels; the style sheet of the page says the same.
 const WORDS_PX: f64 = 12.0;
 
-/// How wide a letter is at most on average, in parts of its size.
-const LETTER_WIDTH: f64 = 0.54;
-
 /// Below this width labels stand above their bars instead of beside them.
 const NARROW_PX: f64 = 560.0;
 
@@ -64,13 +61,34 @@ fn hover(text: &str) -> Markup {
     element("title").holds(text).into()
 }
 
+/// About how wide words are, in pixels: rather too much than too little, in any common font.
+fn width_of(text: &str) -> f64 {
+    let widths = text.chars().map(|letter| match letter {
+        'i' | 'j' | 'l' | 'I' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' => 0.36,
+        'f' | 't' | 'r' | '(' | ')' | '[' | ']' | ' ' | '-' | '/' => 0.43,
+        'm' | 'w' | 'M' | 'W' | '@' | '%' | '\u{2026}' => 1.0,
+        '+' | '\u{2212}' | '<' | '>' | '=' => 0.84,
+        'A'..='Z' => 0.74,
+        'a'..='z' | '0'..='9' => 0.64,
+        // Letters of other scripts may be as wide as they are high.
+        _ => 1.0,
+    });
+    widths.sum::<f64>() * WORDS_PX
+}
+
 /// Cuts words to what fits in so many pixels, with an ellipsis.
 fn fitted(text: &str, room: f64) -> String {
-    let letters_max = (room / (WORDS_PX * LETTER_WIDTH)).max(2.0) as usize;
-    if text.chars().count() <= letters_max {
+    if width_of(text) <= room {
         return text.to_owned();
     }
-    let cut: String = text.chars().take(letters_max - 1).collect();
+    let mut cut = String::new();
+    for letter in text.chars() {
+        cut.push(letter);
+        if width_of(&cut) + WORDS_PX > room {
+            cut.pop();
+            break;
+        }
+    }
     format!("{}\u{2026}", cut.trim_end())
 }
 
@@ -112,7 +130,8 @@ mod tests {
     #[test]
     fn words_are_cut_to_their_room() {
         assert_eq!(fitted("S4 repeat", 100.0), "S4 repeat");
-        assert_eq!(fitted("a name without end", 65.0), "a name wi\u{2026}");
-        assert_eq!(fitted("äöüäöü", 0.0), "ä\u{2026}");
+        assert_eq!(fitted("a name without end", 85.0), "a name wi\u{2026}");
+        assert_eq!(fitted("wwwwwwwwwwwwwww", 85.0), "wwwwww\u{2026}");
+        assert_eq!(fitted("\u{e4}\u{f6}", 0.0), "\u{2026}");
     }
 }

@@ -3,7 +3,8 @@
 //! zero shows how far noise reaches.
 
 use super::{
-    NARROW_PX, Scale, Spacing, WORDS_PX, fitted, hover, line, picture, series_classes, words,
+    NARROW_PX, Scale, Spacing, WORDS_PX, fitted, hover, line, picture, series_classes, width_of,
+    words,
 };
 use crate::markup::{Element, Markup, element};
 
@@ -74,9 +75,9 @@ impl Layout {
             // The row is a line of words and a bar below it.
             return Layout { width, narrow, plot: (6.0, width - 6.0), row: 46.0 };
         }
-        let figure = width_of(bars.rows.iter().map(|row| row.figure.as_str()), width * 0.3);
+        let figure = widest(bars.rows.iter().map(|row| row.figure.as_str()), width * 0.3);
         let labels = bars.rows.iter().flat_map(|row| [row.label.as_str(), row.note.as_str()]);
-        let label = width_of(labels, width * 0.24);
+        let label = widest(labels, width * 0.24);
         let plot = (label + GAP_PX, width - figure - GAP_PX);
         Layout { width, narrow, plot, row: if noted { 42.0 } else { 30.0 } }
     }
@@ -98,9 +99,8 @@ impl Layout {
 }
 
 /// The room that these words need, up to a limit.
-fn width_of<'a>(texts: impl Iterator<Item = &'a str>, limit: f64) -> f64 {
-    let letters = texts.map(|text| text.chars().count()).max().unwrap_or(0) as f64;
-    ((letters + 1.0) * WORDS_PX * super::LETTER_WIDTH).min(limit)
+fn widest<'a>(texts: impl Iterator<Item = &'a str>, limit: f64) -> f64 {
+    (texts.map(width_of).fold(0.0, f64::max) + 4.0).min(limit)
 }
 
 impl Bars {
@@ -159,10 +159,9 @@ impl Bar {
 
     fn words(&self, group: Element, layout: &Layout, middle: f64) -> Element {
         let baseline = WORDS_PX * 0.36;
-        let figure_room = (self.figure.chars().count() + 1) as f64 * WORDS_PX * 0.6;
         if layout.narrow {
             let y = middle - BAR_PX / 2.0 - 6.0;
-            let room = layout.width - figure_room - 12.0;
+            let room = layout.width - width_of(&self.figure) - 16.0;
             let label = fitted(&self.label, room);
             return group.holds(words(6.0, y, "start", "label", &label)).holds(words(
                 layout.width - 6.0,
