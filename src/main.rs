@@ -8,6 +8,7 @@ mod capacity;
 mod cli;
 mod matrix;
 mod pki;
+mod report;
 mod request;
 mod run;
 mod serve;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         Command::Run(typed) => run::command(*typed),
         Command::Capacity(typed) => capacity::command(*typed),
         Command::Matrix(typed) => matrix::command(*typed),
+        Command::Report(typed) => report::command(&typed),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

@@ -4,6 +4,7 @@
 
 mod capacity;
 mod measure;
+mod report;
 mod request;
 mod run;
 mod serve;
@@ -12,6 +13,7 @@ use argh::FromArgs;
 
 pub(crate) use capacity::Capacity;
 pub(crate) use measure::Matrix;
+pub(crate) use report::Report;
 pub(crate) use request::RequestWords;
 pub(crate) use run::Run;
 pub(crate) use serve::{Serve, ServeOptions};
@@ -39,6 +41,7 @@ pub(crate) enum Command {
     Run(Box<Run>),
     Capacity(Box<Capacity>),
     Matrix(Box<Matrix>),
+    Report(Report),
 }
 
 /// Start the whole stack (auth, inventory, orders, gateway) and keep it running until Ctrl-C.
