@@ -1,6 +1,7 @@
 //! `tollgate matrix`: turns what was typed into an experiment, hands it the servers to measure, and
 //! prints the answer.
 
+mod axes;
 mod launcher;
 
 use std::fs::Permissions;
@@ -9,21 +10,24 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use authn::Profile;
-use loadgen::matrix::{Matrix, Outcome};
-use loadgen::plan::{Cores, Protocol, Topology};
+use loadgen::capacity::Settings;
+use loadgen::matrix::{Matrix, Outcome, Subjects};
+use loadgen::plan::{CallPath, Cores, Protocol, StopRule, Topology, UNTIL_CI_ROUNDS_MAX};
 use loadgen::report::{self, Paint};
 use loadgen::schedule::Pattern;
-use loadgen::workload::Workload;
 use metrics_export::csv;
-use metrics_export::run::Bounds;
 use runtime::process::{Shutdown, allowed_cpus, raise_file_limit};
 
+use crate::bounds::{BoundWords, percent};
 use crate::cli;
 use crate::state::StateDir;
 use crate::{Failure, pki, serve};
 
+use axes::{axes, profiles};
 use launcher::Launcher;
+
+/// The shares of the closed-loop maximum at which `--capacity` takes the times of a variant.
+const CURVE_SHARES: [f64; 6] = [0.2, 0.4, 0.6, 0.8, 0.9, 0.95];
 
 /// How the answer is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,48 +65,79 @@ pub(crate) fn command(typed: cli::Matrix) -> Result<u8, Failure> {
 }
 
 fn matrix(typed: &cli::Matrix) -> Result<Matrix, Failure> {
-    let profiles: Vec<Profile> = Profile::NAMED.iter().map(|(_, profile)| *profile).collect();
     let topology = Topology::parse(&typed.topology).ok_or_else(|| {
         Failure::usage(format!("--topology takes mesh or single, not {:?}.", typed.topology))
     })?;
+    let cells = axes(typed)?
+        .cells(&typed.vary)
+        .map_err(|sentence| Failure::usage(format!("{sentence}.")))?;
+    if topology == Topology::Single && cells.iter().any(|cell| cell.call_path == CallPath::Direct) {
+        return Err(Failure::usage(
+            "--call-path direct needs --topology mesh: the single server has no gateway to pass by.",
+        ));
+    }
+    let profiles = profiles(typed)?;
+    let protocol = protocol(typed)?;
+    let slo = typed.slo.as_deref().map(crate::capacity::slo).transpose()?;
+    let capacity = (typed.capacity || slo.is_some()).then(|| Settings {
+        slice: protocol.slice,
+        shares: CURVE_SHARES.into(),
+        ..Settings::new(slo)
+    });
     Ok(Matrix {
-        variants: Matrix::variants_of(&profiles),
-        protocol: protocol(typed)?,
-        bounds: Bounds::default(),
-        workload: Workload::orders_create(),
-        topology,
+        subjects: Subjects::Stack(topology),
+        variants: Matrix::variants_of(&profiles, &cells),
+        cells,
+        protocol,
+        bounds: bounds(typed).parse()?,
         cores: cores(typed)?,
         runs: PathBuf::from(&typed.output),
         commit: option_env!("TOLLGATE_COMMIT").map(String::from),
         label: typed.label.clone(),
-        token_algorithm: serve::algorithm(&typed.token_alg)?.as_str().to_owned(),
         driver: serve::driver(&typed.driver, typed.require_io_uring)?,
-        workers: serve::workers(typed.workers)?,
+        capacity,
     })
+}
+
+fn bounds(typed: &cli::Matrix) -> BoundWords {
+    BoundWords {
+        max_lateness_p99: typed.max_lateness_p99.clone(),
+        min_achieved: typed.min_achieved.clone(),
+        max_dropped: typed.max_dropped.clone(),
+        max_steal: typed.max_steal.clone(),
+        max_foreign: typed.max_foreign.clone(),
+        max_throttled: typed.max_throttled.clone(),
+        max_errors: typed.max_errors.clone(),
+        max_in_flight_growth: typed.max_in_flight_growth.clone(),
+    }
 }
 
 fn protocol(typed: &cli::Matrix) -> Result<Protocol, Failure> {
     let seed = typed.seed.unwrap_or_else(seed_of_now);
     let mut protocol = if typed.quick { Protocol::quick(seed) } else { Protocol::standard(seed) };
-    protocol.rounds = typed.rounds.unwrap_or(protocol.rounds);
+    protocol.stop = StopRule {
+        until_ci_share: typed.until_ci.as_deref().map(|t| percent("--until-ci", t)).transpose()?,
+        max_duration: typed
+            .max_duration
+            .as_deref()
+            .map(|t| duration("--max-duration", t))
+            .transpose()?,
+    };
+    if let Some(rounds) = typed.rounds {
+        protocol.instances = protocol.instances.min(rounds);
+        protocol.rounds = rounds;
+        if !typed.quick {
+            protocol.instances = rounds;
+        }
+    } else if protocol.stop.until_ci_share.is_some() {
+        (protocol.rounds, protocol.instances) = (UNTIL_CI_ROUNDS_MAX, UNTIL_CI_ROUNDS_MAX);
+    }
     protocol.instances = typed.instances.unwrap_or(protocol.instances);
-    protocol.connections = typed.connections;
-    protocol.rate_per_s = typed.rate;
     if let Some(slice) = &typed.slice {
         protocol.slice = duration("--slice", slice)?;
     }
     protocol.pattern = pattern(&typed.arrivals)?;
-    if protocol.rounds == 0 || protocol.instances == 0 || protocol.instances > protocol.rounds {
-        return Err(Failure::usage(
-            "--rounds must be 1 or more, and --instances between 1 and the number of rounds.",
-        ));
-    }
-    if protocol.connections == 0 {
-        return Err(Failure::usage("--connections takes 1 or more."));
-    }
-    if protocol.rate_per_s.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
-        return Err(Failure::usage("--rate takes a number of requests per second above 0."));
-    }
+    protocol.check().map_err(|sentence| Failure::usage(format!("{sentence}.")))?;
     Ok(protocol)
 }
 
@@ -129,7 +164,6 @@ fn cores(typed: &cli::Matrix) -> Result<Cores, Failure> {
 }
 
 fn launcher(typed: &cli::Matrix, matrix: &Matrix, state: StateDir) -> Result<Launcher, Failure> {
-    let algorithm = serve::algorithm(&typed.token_alg)?;
     pki::ensure(&state)?;
     if let Some(key) = &typed.rs256_key {
         let pem = std::fs::read(key)
@@ -137,15 +171,16 @@ fn launcher(typed: &cli::Matrix, matrix: &Matrix, state: StateDir) -> Result<Lau
         state.write_private("auth/rs256.pem", &pem)?;
     }
     let cores: Vec<String> = matrix.cores.servers.iter().map(usize::to_string).collect();
-    let workers = matrix.workers.to_string();
     let mut options: Vec<String> =
-        ["--workers", &workers, "--cores", &cores.join(","), "--driver", &typed.driver]
-            .map(String::from)
-            .into();
+        ["--cores", &cores.join(","), "--driver", &typed.driver].map(String::from).into();
     if typed.require_io_uring {
         options.push("--require-io-uring".into());
     }
-    Ok(Launcher { state, topology: matrix.topology, options, algorithm })
+    let topology = match matrix.subjects {
+        Subjects::Stack(topology) => topology,
+        Subjects::Targets(_) | Subjects::Reference(_) => Topology::Mesh,
+    };
+    Ok(Launcher { state, topology, options })
 }
 
 fn print(outcome: &Outcome, format: Format) {

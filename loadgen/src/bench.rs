@@ -4,19 +4,19 @@
 //! connections that are missing, read the servers' metrics, let everything fall asleep, read the
 //! CPU books; then the slice; then the same backwards. It judges nothing.
 
-mod shop;
+mod site;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use metrics_export::run::{Slice, SliceKind};
 
 use crate::cpu::{Meter, Usage};
 use crate::experiment::{Bench, Check, Failure, Measured, Order, Times};
 use crate::generator::{Generator, TargetId};
-use crate::plan::{Cores, Protocol, Variant};
+use crate::plan::{Cell, Cores, Protocol, Variant};
 use crate::proof::{self, Sent};
 use crate::random::Random;
 use crate::record::SliceRecord;
@@ -24,10 +24,9 @@ use crate::results::percentiles;
 use crate::schedule::Rate;
 use crate::slice::{Arrivals, SliceSpec, Wait};
 use crate::stack::Stack;
-use crate::tokens::Tokens;
 use crate::workload::Workload;
 
-use shop::Shop;
+use site::Site;
 
 /// How long everything is left alone before the CPU books are read: the figure of a thread that
 /// still runs is behind by up to a tick, which is 10 ms where the kernel ticks slowest.
@@ -35,6 +34,10 @@ const SETTLE: Duration = Duration::from_millis(10);
 
 /// Connections that are opened at one time where each request has its own.
 const CONNECTING_AT_ONCE: usize = 8;
+
+/// New connections of a slice to a server that is not on loopback, where one source address has
+/// 28,232 ports by default and each is taken for a minute: so many slices in a minute may use it.
+const REMOTE_CONNECTIONS_MAX: u64 = 1_000;
 
 /// What a live bench needs.
 pub struct Setup<'a> {
@@ -46,8 +49,8 @@ pub struct Setup<'a> {
     pub variants: &'a [Variant],
     /// How.
     pub protocol: &'a Protocol,
-    /// The requests of open and closed loops.
-    pub workload: &'a Workload,
+    /// The settings that variants name by place.
+    pub cells: &'a [Cell],
     /// Where.
     pub cores: &'a Cores,
     /// Whether an end was asked for.
@@ -59,6 +62,7 @@ pub struct LiveBench<'a> {
     setup: Setup<'a>,
     running: Vec<Running>,
     seeds: Random,
+    began: Instant,
     /// The drivers that the servers named.
     pub server_drivers: BTreeSet<String>,
     /// The driver of the generator.
@@ -67,11 +71,14 @@ pub struct LiveBench<'a> {
 
 /// One variant's servers, attached to the generator.
 struct Running {
-    shop: Shop,
+    site: Site,
     meter: Meter,
+    /// What open and closed loops ask.
+    workload: Workload,
     requests: TargetId,
-    pings: TargetId,
-    tokens: Tokens,
+    /// What is asked over new connections, and where it is attached.
+    connecting: Workload,
+    connects: TargetId,
 }
 
 impl<'a> LiveBench<'a> {
@@ -82,6 +89,7 @@ impl<'a> LiveBench<'a> {
             seeds: Random::stream(setup.protocol.seed, u64::MAX),
             setup,
             running: Vec::new(),
+            began: Instant::now(),
             server_drivers: BTreeSet::new(),
             client_driver: String::new(),
         }
@@ -89,28 +97,29 @@ impl<'a> LiveBench<'a> {
 
     fn start(&mut self, variant: &Variant, instance: u32) -> Result<Running, Failure> {
         let setup = &mut self.setup;
-        let started = setup.stack.start(variant, instance).map_err(|error| {
+        let cell = &setup.cells[variant.cell];
+        let started = setup.stack.start(variant, cell, instance).map_err(|error| {
             Failure(format!("the servers of {} could not be started: {error}", variant.label))
         })?;
-        let shop = Shop::open(variant, started)?;
-        self.server_drivers.extend(shop.drivers()?);
+        let site = Site::open(&variant.label, started)?;
+        self.server_drivers.extend(site.drivers()?);
+        let workload = workload(&site, cell)?;
+        // A ping is the smallest request over a new connection; only the gateway answers it.
+        let pings = matches!(site.path().first(), Some(&("gateway" | "all")));
+        let connecting = if pings { Workload::ping() } else { workload.clone() };
         let refused = |error| Failure(format!("{}: {error}", variant.label));
         let mut attach =
-            |workload: &Workload| setup.generator.attach(shop.target(), workload).map_err(refused);
-        let requests = attach(setup.workload)?;
-        let pings = attach(&Workload::ping())?;
-        let cores = setup.cores;
-        Ok(Running {
-            meter: Meter::new(shop.processes(), &cores.servers, &cores.generator),
-            tokens: Tokens::pool(shop.tokens().iter().map(|token| token.as_str().into())),
-            shop,
-            requests,
-            pings,
-        })
+            |workload: &Workload| setup.generator.attach(site.target(), workload).map_err(refused);
+        let (requests, connects) = (attach(&workload)?, attach(&connecting)?);
+        let (servers, generator) = (&setup.cores.servers, &setup.cores.generator);
+        let meter = Meter::new(site.processes(), servers, generator);
+        Ok(Running { site, meter, workload, requests, connecting, connects })
     }
 
     fn spec(&mut self, order: &Order) -> Result<SliceSpec, Failure> {
         let protocol = self.setup.protocol;
+        let cell = &self.setup.cells[self.setup.variants[order.variant].cell];
+        let site = &self.running[order.variant].site;
         let arrivals = match order.kind {
             SliceKind::Open => {
                 let rate = Rate::per_second(order.rate_per_s).ok_or_else(|| {
@@ -121,19 +130,39 @@ impl<'a> LiveBench<'a> {
             SliceKind::Closed | SliceKind::Connect => Arrivals::Closed,
         };
         let (connections, duration) = match order.kind {
-            SliceKind::Open => (protocol.connections, protocol.slice),
-            SliceKind::Closed if order.warmup => (protocol.connections, protocol.warmup),
-            SliceKind::Closed => (protocol.connections, protocol.closed_slice),
+            SliceKind::Open => (cell.connections, protocol.slice),
+            SliceKind::Closed if order.warmup => (cell.connections, protocol.warmup),
+            SliceKind::Closed => (cell.connections, protocol.closed_slice),
             SliceKind::Connect => (CONNECTING_AT_ONCE, protocol.handshake_slice),
         };
-        let each = (order.kind == SliceKind::Connect).then_some(NonZeroU32::MIN);
+        let connecting = order.kind == SliceKind::Connect;
         Ok(SliceSpec {
-            requests_per_connection: each,
-            wait: Wait::Spin,
+            requests_per_connection: match order.kind {
+                SliceKind::Open => cell.requests_per_connection,
+                SliceKind::Closed => None,
+                SliceKind::Connect => Some(NonZeroU32::MIN),
+            },
+            requests_max: (connecting && !site.is_loopback()).then_some(REMOTE_CONNECTIONS_MAX),
+            // In a slice of connections the generator's own CPU is a result too: it must not spin.
+            wait: if connecting { Wait::Sleep } else { Wait::Spin },
             seed: self.seeds.next_u64(),
-            tokens: self.running[order.variant].tokens.clone(),
+            tokens: site.tokens(),
             ..SliceSpec::new(arrivals, connections, duration)
         })
+    }
+}
+
+/// What the servers of a cell are asked; its orders are made where it reads some.
+fn workload(site: &Site, cell: &Cell) -> Result<Workload, Failure> {
+    if let Some(own) = site.own_workload() {
+        return Ok(own.clone());
+    }
+    match cell.workload.as_str() {
+        "orders-create" => Ok(Workload::orders_create()),
+        "inventory-reserve" => Ok(Workload::inventory_reserve()),
+        "ping" => Ok(Workload::ping()),
+        "orders-read" => Ok(Workload::orders_read(site.make_orders()?.into())),
+        other => Err(Failure(format!("there is no workload {other:?}"))),
     }
 }
 
@@ -141,7 +170,7 @@ impl Bench for LiveBench<'_> {
     fn restart(&mut self, instance: u32) -> Result<(), Failure> {
         for running in self.running.drain(..) {
             self.setup.generator.detach(running.requests);
-            self.setup.generator.detach(running.pings);
+            self.setup.generator.detach(running.connects);
         }
         for variant in self.setup.variants {
             let running = self.start(variant, instance)?;
@@ -156,20 +185,18 @@ impl Bench for LiveBench<'_> {
         let running = &self.running[order.variant];
         let connecting = order.kind == SliceKind::Connect;
         let (target, workload) = if connecting {
-            (running.pings, "ping")
+            (running.connects, &running.connecting)
         } else {
-            (running.requests, self.setup.workload.name.as_str())
+            (running.requests, &running.workload)
         };
-        if !connecting {
-            running.shop.refill(&self.setup.workload.stock)?;
-        }
+        running.site.refill(&workload.stock)?;
         let generator = &mut self.setup.generator;
         let failed = |error| Failure(format!("{}: {error}", variant.label));
         // Connections that are the slice's own subject must not be opened ahead of it.
         if !connecting {
             generator.prepare(target, &spec).map_err(failed)?;
         }
-        let pages_before = running.shop.scrape()?;
+        let pages_before = running.site.scrape()?;
         thread::sleep(SETTLE);
         let unread = |error| Failure(format!("{}: {error}", variant.label));
         let before = running.meter.read().map_err(unread)?;
@@ -178,21 +205,34 @@ impl Bench for LiveBench<'_> {
         thread::sleep(SETTLE);
         let after = running.meter.read().map_err(unread)?;
         let usage = running.meter.between(&before, &after);
-        let pages = running.shop.pages(pages_before)?;
+        let pages = running.site.pages(pages_before)?;
 
-        let path = running.shop.path(workload);
-        let sent = Sent { variant, kind: order.kind, record: &record, path: &path };
+        let path = running.site.path();
+        let path = if workload.name == "ping" { &path[..path.len().min(1)] } else { path };
+        let cell = &self.setup.cells[variant.cell];
+        let sent = Sent { variant, cell, kind: order.kind, record: &record, path };
         let checks: Vec<Check> = proof::checks(&sent, &pages);
         self.client_driver = record.driver.into();
+        let memory_peak_bytes = usage.memory_peak_bytes;
+        let mut slice = row(variant, order, start, &record, usage);
+        slice.server_handshakes = proof::server_handshakes(&sent, &pages);
         Ok(Measured {
-            slice: row(variant, order, start, &record, usage),
+            slice,
             times: Times {
                 response: record.response,
                 service: record.service,
                 lateness: record.lateness,
+                connect: record.connect,
+                handshake: record.handshake,
             },
+            memory_peak_bytes,
+            asked: running.site.asked(),
             checks,
         })
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.began.elapsed()
     }
 
     fn interrupted(&self) -> bool {
@@ -243,5 +283,18 @@ fn row(
         steal_ns: usage.steal_ns,
         foreign_ns: usage.foreign_ns,
         throttled: usage.throttled,
+        connect: percentiles(&record.connect),
+        handshake: percentiles(&record.handshake),
+        in_flight_growth_milli: (record.in_flight_growth() * 1000.0).round() as i64,
+        retransmits: usage.retransmits,
+        generator_share_milli: generator_share_milli(record),
+        server_handshakes: None,
+        strayed: usage.strayed,
     }
+}
+
+/// The share of its cores' time that the generator used, in thousandths.
+fn generator_share_milli(record: &SliceRecord) -> u32 {
+    let available_ns = record.wall_ns.saturating_mul(record.workers as u64).max(1);
+    (record.generator_cpu_ns.saturating_mul(1000) / available_ns) as u32
 }

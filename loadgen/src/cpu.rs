@@ -7,6 +7,7 @@
 //! request and after the last answer, when the servers sleep, because a running thread's figure is
 //! behind by up to a tick. Refused: an estimate where the kernel keeps no books.
 
+mod books;
 mod foreign;
 mod parse;
 
@@ -17,7 +18,8 @@ use std::time::Instant;
 
 use metrics_export::run::ServiceCpu;
 
-use crate::stack::Process;
+use crate::stack::{CpuSource, Process};
+use books::Books;
 
 /// Nanoseconds in a tick of `/proc`: Linux reports them in 1/100 s on every architecture that
 /// Rust runs on (USER_HZ).
@@ -26,8 +28,9 @@ pub const TICK_NS: u64 = 10_000_000;
 /// Takes readings of one variant's processes.
 #[derive(Clone, Debug)]
 pub struct Meter {
-    services: Vec<(String, u32)>,
+    services: Vec<(String, CpuSource)>,
     server_cores: Vec<usize>,
+    generator_cores: Vec<usize>,
     measured_cores: Vec<usize>,
     cgroup_stat: Option<PathBuf>,
 }
@@ -40,6 +43,8 @@ pub struct Reading {
     cores: Vec<parse::CoreTicks>,
     foreign: Option<foreign::Threads>,
     throttled: u64,
+    retransmits: Option<u64>,
+    memory_peak_bytes: Option<u64>,
 }
 
 /// What lies between two readings.
@@ -59,13 +64,12 @@ pub struct Usage {
     pub foreign_ns: Option<u64>,
     /// Times that our control group was throttled.
     pub throttled: u64,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Books {
-    run_ns: u64,
-    user_ticks: u64,
-    system_ticks: u64,
+    /// TCP segments that this machine sent again.
+    pub retransmits: Option<u64>,
+    /// The most memory that any of the services ever had resident.
+    pub memory_peak_bytes: Option<u64>,
+    /// A thread of a service was last seen on a core of the generator.
+    pub strayed: bool,
 }
 
 impl Meter {
@@ -75,10 +79,12 @@ impl Meter {
         let mut measured_cores = [server_cores, generator_cores].concat();
         measured_cores.sort_unstable();
         measured_cores.dedup();
-        let services = processes.iter().map(|process| (process.service.clone(), process.pid));
+        let services =
+            processes.iter().map(|process| (process.service.clone(), process.cpu.clone()));
         Meter {
             services: services.collect(),
             server_cores: server_cores.to_vec(),
+            generator_cores: generator_cores.to_vec(),
             measured_cores,
             cgroup_stat: cgroup_stat(),
         }
@@ -91,16 +97,21 @@ impl Meter {
     pub fn read(&self) -> io::Result<Reading> {
         // The scan of foreign threads takes longest, so it lies outside of what it brackets only
         // by its own duration; its own CPU is the generator's and is not counted.
-        let known: Vec<u32> = self.services.iter().map(|(_, pid)| *pid).collect();
-        let foreign = foreign::read(&known);
+        let foreign = foreign::read(&self.pids());
         let services: io::Result<Vec<Books>> =
-            self.services.iter().map(|(service, pid)| books(service, *pid)).collect();
+            self.services.iter().map(|(service, source)| books::read(service, source)).collect();
         Ok(Reading {
             services: services?,
             cores: parse::core_ticks(&fs::read_to_string("/proc/stat")?),
             at: Instant::now(),
             foreign,
             throttled: self.throttled(),
+            retransmits: books::retransmits(),
+            memory_peak_bytes: self
+                .services
+                .iter()
+                .filter_map(|(_, source)| books::memory_peak_bytes(source))
+                .max(),
         })
     }
 
@@ -120,8 +131,8 @@ impl Meter {
             self.services.iter().zip(books).map(|((service, _), (before, after))| ServiceCpu {
                 service: service.clone(),
                 cpu_ns: after.run_ns.saturating_sub(before.run_ns),
-                user_ns: after.user_ticks.saturating_sub(before.user_ticks) * TICK_NS,
-                system_ns: after.system_ticks.saturating_sub(before.system_ticks) * TICK_NS,
+                user_ns: after.user_ns.saturating_sub(before.user_ns),
+                system_ns: after.system_ns.saturating_sub(before.system_ns),
             });
         Usage {
             wall_ns,
@@ -131,33 +142,37 @@ impl Meter {
             steal_ns: measured.steal * TICK_NS,
             foreign_ns,
             throttled: after.throttled.saturating_sub(before.throttled),
+            retransmits: after
+                .retransmits
+                .zip(before.retransmits)
+                .map(|(after, before)| after - before),
+            memory_peak_bytes: after.memory_peak_bytes,
+            strayed: self.strayed(before, after),
         }
+    }
+
+    fn strayed(&self, before: &Reading, after: &Reading) -> bool {
+        let mut books = before.services.iter().zip(&after.services);
+        books.any(|(before, after)| after.strayed(before, &self.generator_cores))
+    }
+
+    /// The processes that are measured. Those of a control group are its members.
+    fn pids(&self) -> Vec<u32> {
+        let members = |source: &CpuSource| match source {
+            CpuSource::Pid(pid) => vec![*pid],
+            CpuSource::ControlGroup(folder) => {
+                let text = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+                text.lines().filter_map(|line| line.parse().ok()).collect()
+            }
+            CpuSource::Metrics(_) => Vec::new(),
+        };
+        self.services.iter().flat_map(|(_, source)| members(source)).collect()
     }
 
     fn throttled(&self) -> u64 {
         let text = self.cgroup_stat.as_ref().and_then(|path| fs::read_to_string(path).ok());
         text.as_deref().and_then(parse::throttled).unwrap_or(0)
     }
-}
-
-fn books(service: &str, pid: u32) -> io::Result<Books> {
-    let gone = |error: io::Error| {
-        let sentence = format!(
-            "the {service} process {pid} cannot be read ({error}): it has ended, or the kernel \
-             keeps no schedstat; see its log"
-        );
-        io::Error::new(error.kind(), sentence)
-    };
-    let mut books = Books::default();
-    for task in fs::read_dir(format!("/proc/{pid}/task")).map_err(gone)? {
-        // A thread that ends while we read takes its figure along; services keep their threads.
-        if let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) {
-            books.run_ns += parse::run_ns(&text).unwrap_or(0);
-        }
-    }
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).map_err(gone)?;
-    let (user, system) = parse::process_ticks(&stat).unwrap_or((0, 0));
-    Ok(Books { user_ticks: user, system_ticks: system, ..books })
 }
 
 /// The ticks of these cores between two readings, added up.
@@ -187,11 +202,8 @@ mod tests {
     /// else runs on the machine.
     #[test]
     fn a_busy_loop_is_billed() {
-        let own = Process {
-            service: "own".into(),
-            pid: std::process::id(),
-            admin: ([127, 0, 0, 1], 0).into(),
-        };
+        let own =
+            Process { service: "own".into(), cpu: CpuSource::Pid(std::process::id()), admin: None };
         let meter = Meter::new(&[own], &[0], &[0]);
         let before = meter.read().unwrap();
         let began = Instant::now();
@@ -209,8 +221,7 @@ mod tests {
 
     #[test]
     fn a_process_that_ended_is_named() {
-        let gone =
-            Process { service: "orders".into(), pid: u32::MAX, admin: ([127, 0, 0, 1], 0).into() };
+        let gone = Process { service: "orders".into(), cpu: CpuSource::Pid(u32::MAX), admin: None };
         let error = Meter::new(&[gone], &[0], &[1]).read().unwrap_err();
         assert!(error.to_string().contains("the orders process"), "{error}");
     }

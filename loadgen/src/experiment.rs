@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! for each instance:  restart every variant -> warm up and find capacity
-//!     for each of its rounds, variants in a new random order:
+//!     for each of its rounds, variants of all cells in a new random order:
 //!         open-loop slice at the operating point   (disturbed? once more, and said so)
 //!         slice of new connections, where planned
+//!     enough? (all rounds; or from 12 on, all intervals narrow; or the time is over)
 //! ```
 //! The engine decides order and repetition; it opens no socket and reads no clock. What runs a
 //! slice stands behind [`Bench`], so that the whole experiment is tested with simulated slices.
@@ -14,15 +15,18 @@ mod order;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::collections::HashSet;
 use std::fmt;
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use metrics_export::run::{Bounds, Slice, SliceKind};
 
-use crate::plan::{Protocol, Variant};
-use crate::{record, validity};
+use crate::plan::{Cell, Protocol, ROUNDS, Variant};
+use crate::stats::Layer;
+use crate::{record, results, validity};
 
-pub use findings::{Findings, Kept};
+pub use findings::{CellView, Findings, Kept};
 pub use order::shuffled;
 
 /// One in so many slices may be repeated.
@@ -41,6 +45,9 @@ pub trait Bench {
     /// # Errors
     /// What made it impossible. Failed requests are no error here: they are counted in the slice.
     fn slice(&mut self, order: &Order) -> Result<Measured, Failure>;
+
+    /// How long it has been going on.
+    fn elapsed(&self) -> Duration;
 
     /// Whether an end was asked for.
     fn interrupted(&self) -> bool;
@@ -74,8 +81,21 @@ pub struct Measured {
     pub slice: Slice,
     /// Response, service and lateness times in ns.
     pub times: Times,
+    /// The most memory that any service process had resident, where it is known.
+    pub memory_peak_bytes: Option<u64>,
+    /// Of whom.
+    pub asked: Asked,
     /// What was checked to prove that it was what its label says.
     pub checks: Vec<Check>,
+}
+
+/// Of whom a slice was, as results name it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// The request of a server that is not ours, without a query.
+    pub request: Option<String>,
+    /// Where the CPU was read: `processes`, `control-group`, `metrics` or `none`.
+    pub cpu_source: &'static str,
 }
 
 /// The times of a slice in ns.
@@ -87,6 +107,10 @@ pub struct Times {
     pub service: Histogram<u64>,
     /// How late the generator sent.
     pub lateness: Histogram<u64>,
+    /// TCP connects.
+    pub connect: Histogram<u64>,
+    /// TLS handshakes after them.
+    pub handshake: Histogram<u64>,
 }
 
 impl Times {
@@ -94,17 +118,12 @@ impl Times {
     #[must_use]
     pub fn empty() -> Times {
         let empty = record::histogram;
-        Times { response: empty(), service: empty(), lateness: empty() }
-    }
-
-    /// Adds those of another slice.
-    pub fn add(&mut self, other: &Times) {
-        for (sum, other) in [
-            (&mut self.response, &other.response),
-            (&mut self.service, &other.service),
-            (&mut self.lateness, &other.lateness),
-        ] {
-            sum.add(other).expect("all histograms have the same bounds");
+        Times {
+            response: empty(),
+            service: empty(),
+            lateness: empty(),
+            connect: empty(),
+            handshake: empty(),
         }
     }
 }
@@ -135,7 +154,7 @@ impl std::error::Error for Failure {}
 /// Learns of progress between slices.
 pub trait Watcher {
     /// So many of the planned slices are done; the last one was this.
-    fn taken(&mut self, done: u64, planned: u64, order: &Order);
+    fn taken(&mut self, done: u64, planned: u64, slice: &Slice);
 }
 
 /// An experiment to run.
@@ -143,6 +162,10 @@ pub trait Watcher {
 pub struct Experiment<'a> {
     /// What is compared.
     pub variants: &'a [Variant],
+    /// The settings that variants name by place.
+    pub cells: &'a [Cell],
+    /// What is priced in each cell, for the stop rule.
+    pub layers: &'a [Vec<Layer>],
     /// How.
     pub protocol: &'a Protocol,
     /// The bounds beyond which a slice counts as disturbed.
@@ -165,7 +188,7 @@ impl Experiment<'_> {
             experiment: self,
             bench,
             watcher,
-            findings: Findings::of(self.variants),
+            findings: Findings::of(self.variants, self.cells.len()),
             planned: self.slices_planned(),
             done: 0,
             repeats: 0,
@@ -179,7 +202,7 @@ impl Experiment<'_> {
     #[must_use]
     pub fn slices_planned(&self) -> u64 {
         let variants = self.variants.len() as u64;
-        let connecting = self.variants.iter().filter(|variant| variant.connects()).count() as u64;
+        let connecting = self.variants.iter().filter(|variant| variant.connects).count() as u64;
         let (rounds, instances) = (self.protocol.rounds, self.protocol.instances);
         u64::from(instances) * variants * 2 + u64::from(rounds) * (variants + connecting)
     }
@@ -211,8 +234,11 @@ impl Course<'_, '_> {
             if self.bench.interrupted() {
                 return Ok(false);
             }
-            self.bench.restart(instance)?;
             let rounds = rounds_of(instance, self.experiment.protocol);
+            if self.enough(rounds.start) {
+                break;
+            }
+            self.bench.restart(instance)?;
             if !self.warm_up(instance, rounds.start)? {
                 return Ok(false);
             }
@@ -223,6 +249,19 @@ impl Course<'_, '_> {
             }
         }
         Ok(true)
+    }
+
+    /// Whether the rounds that were taken are enough, by the stop rule.
+    fn enough(&self, rounds: u32) -> bool {
+        let protocol = self.experiment.protocol;
+        let stop = &protocol.stop;
+        if rounds > 0 && stop.max_duration.is_some_and(|most| self.bench.elapsed() >= most) {
+            return true;
+        }
+        let Experiment { variants, layers, .. } = *self.experiment;
+        let findings = &self.findings;
+        let settled = |share| results::settled(findings, variants, layers, share, protocol.seed);
+        rounds >= ROUNDS && stop.until_ci_share.is_some_and(settled)
     }
 
     /// Warms every variant up, then takes its closed-loop slice. The slowest variant of the first
@@ -248,21 +287,37 @@ impl Course<'_, '_> {
                 self.findings.keep(variant, measured)?;
             }
         }
-        if self.findings.rate_per_s.is_none() {
-            self.findings.rate_per_s = Some(self.operating_rate()?);
+        for cell in 0..self.experiment.cells.len() {
+            if self.findings.rates_per_s[cell].is_none() {
+                self.findings.rates_per_s[cell] = Some(self.operating_rate(cell)?);
+            }
         }
         Ok(true)
     }
 
-    fn operating_rate(&self) -> Result<f64, Failure> {
-        let protocol = self.experiment.protocol;
-        if let Some(rate) = protocol.rate_per_s {
+    /// The rate of a cell: as asked, or a share of the slowest variant's capacity among all cells
+    /// that ask the same of the same services, since the rate moves the cost of a request.
+    fn operating_rate(&self, cell: usize) -> Result<f64, Failure> {
+        let Experiment { cells, protocol, variants, .. } = *self.experiment;
+        if let Some(rate) = cells[cell].rate_per_s {
             return Ok(rate);
         }
-        let capacities =
-            self.findings.slices.iter().filter(|slice| slice.counts).map(|slice| {
-                slice.requests_answered as f64 * 1e9 / slice.duration_ns.max(1) as f64
-            });
+        let alike = |other: &Cell| {
+            other.rate_per_s.is_none()
+                && other.workload == cells[cell].workload
+                && other.call_path == cells[cell].call_path
+        };
+        let same: HashSet<&str> = variants
+            .iter()
+            .filter(|variant| alike(&cells[variant.cell]))
+            .map(|variant| variant.id.as_str())
+            .collect();
+        let capacities = self
+            .findings
+            .slices
+            .iter()
+            .filter(|slice| slice.counts && same.contains(slice.variant.as_str()))
+            .map(|slice| slice.requests_answered as f64 * 1e9 / slice.duration_ns.max(1) as f64);
         let slowest = capacities.fold(f64::INFINITY, f64::min);
         if slowest.is_finite() && slowest > 0.0 {
             // A round number reads better, and a thousandth of the capacity decides nothing.
@@ -276,9 +331,9 @@ impl Course<'_, '_> {
     }
 
     fn round(&mut self, instance: u32, round: u32) -> Result<bool, Failure> {
-        let rate_per_s = self.findings.rate_per_s.unwrap_or_default();
         for (position, variant) in self.order(u64::from(round) + 1).into_iter().enumerate() {
-            let connects = self.experiment.variants[variant].connects();
+            let Variant { connects, cell, .. } = self.experiment.variants[variant];
+            let rate_per_s = self.findings.rates_per_s[cell].unwrap_or_default();
             for kind in [Some(SliceKind::Open), connects.then_some(SliceKind::Connect)] {
                 let Some(kind) = kind else { continue };
                 if self.bench.interrupted() {
@@ -326,7 +381,7 @@ impl Course<'_, '_> {
         let (bounds, cores) = (self.experiment.bounds, self.experiment.measured_cores);
         measured.slice.disturbances = validity::disturbances(&measured.slice, bounds, cores);
         self.done += 1;
-        self.watcher.taken(self.done, self.planned, order);
+        self.watcher.taken(self.done, self.planned, &measured.slice);
         Ok(measured)
     }
 

@@ -1,44 +1,67 @@
 //! `tollgate matrix`: every profile under the same traffic, and what each layer of it costs.
 //!
 //! The flow and nothing else: plan, generator, experiment, results, validity, record, directory.
-//! What the parts mean is in their own rooms; starting processes is the caller's.
+//! The same flow measures the user's own servers and the server of known cost. What the parts mean
+//! is in their own rooms; starting processes is the caller's.
+
+mod bar;
+mod capacity;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use authn::Profile;
-use indicatif::{ProgressBar, ProgressStyle};
 use metrics_export::date;
 use metrics_export::run::{self, Bounds, Plan, PlannedVariant, Run, Validity};
 use runtime::generator::DriverChoice;
 
 use crate::bench::{LiveBench, Setup};
-use crate::experiment::{Experiment, Failure, Findings, Order, Watcher};
+use crate::capacity::Settings;
+use crate::experiment::{Experiment, Failure, Findings};
 use crate::generator::{Generator, GeneratorOptions};
-use crate::plan::{Cores, Protocol, Tokens, Topology, Variant};
+use crate::plan::{Cell, Cores, Protocol, StopRule, Topology, Variant};
+use crate::results::Prices;
 use crate::stack::Stack;
+use crate::stats::{Layer, Per};
 use crate::validity::{self, Judged};
-use crate::workload::Workload;
 use crate::{directory, environment, results, stats};
 
-/// Different tokens of a first-sight variant. The cache is off there, so that the number only has
-/// to be large enough for nothing else to remember a token.
-pub const TOKEN_POOL: u32 = 256;
+use bar::Bar;
+
+/// What is measured: whose servers, and what is compared with what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subjects {
+    /// Our own stack under security profiles; the layers are known.
+    Stack(Topology),
+    /// The user's servers; each is compared with another: pairs of roles.
+    Targets(Vec<Against>),
+    /// The server of known cost; pairs of roles.
+    Reference(Vec<Against>),
+}
+
+/// A difference that the user asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Against {
+    /// The role whose cost is asked.
+    pub role: String,
+    /// The role that it is taken to.
+    pub reference: String,
+}
 
 /// What `tollgate matrix` was asked to do.
 #[derive(Clone, Debug)]
 pub struct Matrix {
+    /// Whose servers.
+    pub subjects: Subjects,
+    /// Settings of everything but the profile.
+    pub cells: Vec<Cell>,
     /// What is compared; see [`Matrix::variants_of`].
     pub variants: Vec<Variant>,
     /// How.
     pub protocol: Protocol,
     /// Beyond which bounds the run is not believed.
     pub bounds: Bounds,
-    /// What is asked of the servers.
-    pub workload: Workload,
-    /// How the services are laid out.
-    pub topology: Topology,
     /// On which cores.
     pub cores: Cores,
     /// The directory below which the run gets its own.
@@ -47,12 +70,10 @@ pub struct Matrix {
     pub commit: Option<String>,
     /// The name of the run in its outputs.
     pub label: Option<String>,
-    /// How tokens are signed, such as `es256`; a fact of the stack that is stored with the result.
-    pub token_algorithm: String,
     /// What the generator's event loop stands on.
     pub driver: DriverChoice,
-    /// Worker threads of each service; a fact of the stack that is stored with the result.
-    pub workers: usize,
+    /// A search for the capacity of every variant after the rounds, where it is asked for.
+    pub capacity: Option<Settings>,
 }
 
 /// A finished or interrupted run.
@@ -81,35 +102,83 @@ impl Outcome {
 }
 
 impl Matrix {
-    /// The variants that price these profiles: the baseline twice, then each profile in its forms.
+    /// The variants that price these profiles in every cell: the baseline twice, then each profile
+    /// in its forms. The baseline is S0, or the first profile where S0 is not among them.
     #[must_use]
-    pub fn variants_of(profiles: &[Profile]) -> Vec<Variant> {
-        let baseline = Variant::baseline(false);
-        let mut variants = vec![Variant::baseline(true)];
-        let others = profiles.iter().filter(|profile| **profile != baseline.profile);
-        variants.extend(others.flat_map(|profile| Variant::of(*profile, TOKEN_POOL)));
-        variants.insert(0, baseline);
+    pub fn variants_of(profiles: &[Profile], cells: &[Cell]) -> Vec<Variant> {
+        let mut variants = Vec::new();
+        for (place, cell) in cells.iter().enumerate() {
+            let mut own: Vec<Variant> =
+                profiles.iter().flat_map(|profile| Variant::of(*profile, place, cell)).collect();
+            let baseline = own.iter().position(|variant| variant.role == "s0").unwrap_or(0);
+            if let Some(control) = own.get(baseline).map(Variant::control) {
+                own.insert(baseline + 1, control);
+            }
+            variants.extend(own);
+        }
         variants
+    }
+
+    /// What is priced in each cell.
+    #[must_use]
+    pub fn layers(&self) -> Vec<Vec<Layer>> {
+        (0..self.cells.len()).map(|cell| self.layers_of(cell)).collect()
+    }
+
+    fn layers_of(&self, cell: usize) -> Vec<Layer> {
+        let own = || self.variants.iter().filter(move |variant| variant.cell == cell);
+        let mut layers: Vec<Layer> = own()
+            .filter(|variant| variant.again)
+            .filter_map(|variant| variant.role.strip_suffix("-again"))
+            .map(stats::control)
+            .collect();
+        match &self.subjects {
+            Subjects::Stack(_) => {
+                let roles: Vec<&str> = own().map(|variant| variant.role.as_str()).collect();
+                let known = stats::layers(&roles).into_iter();
+                layers.extend(known.filter(|layer| layer.id != stats::CONTROL));
+            }
+            Subjects::Targets(pairs) | Subjects::Reference(pairs) => {
+                for per in [Per::Request, Per::Connection] {
+                    layers.extend(pairs.iter().map(|pair| self.difference(pair, per)));
+                }
+            }
+        }
+        layers
+    }
+
+    fn difference(&self, pair: &Against, per: Per) -> Layer {
+        let suffix = if per == Per::Connection { "-connection" } else { "" };
+        let id = format!("{}{suffix}", pair.role);
+        let found = self.variants.iter().find(|variant| variant.role == pair.role);
+        let label = found.map_or(pair.role.as_str(), |variant| &variant.label);
+        stats::difference(&id, label, &pair.role, &pair.reference, per)
     }
 
     /// The plan as one paragraph, to be printed before the first slice.
     #[must_use]
     pub fn announcement(&self) -> String {
         let protocol = &self.protocol;
-        let names: Vec<&str> = self.variants.iter().map(|variant| variant.label.as_str()).collect();
+        let first = || self.variants.iter().filter(|variant| variant.cell == 0);
+        let names: Vec<&str> = first().map(|variant| variant.label.as_str()).collect();
         let mut out = String::new();
+        let _ = write!(out, "{} variants ({})", self.variants.len(), names.join(", "));
+        if self.cells.len() > 1 {
+            let cells: Vec<&str> = self.cells.iter().map(|cell| cell.label.as_str()).collect();
+            let _ = write!(out, " in {} settings ({})", cells.len(), cells.join("; "));
+        }
+        let _ =
+            write!(out, ", {} rounds of {} ms slices", protocol.rounds, protocol.slice.as_millis());
+        if matches!(self.subjects, Subjects::Stack(_) | Subjects::Reference(_)) {
+            let _ = write!(out, " over {} instances", protocol.instances);
+        }
+        if protocol.stop != StopRule::default() {
+            let _ = write!(out, " at most ({})", protocol.stop.name());
+        }
         let _ = write!(
             out,
-            "{} variants ({}), {} rounds of {} ms slices over {} instances; servers on core {:?}, \
-             generator on core {:?}; seed {}",
-            names.len(),
-            names.join(", "),
-            protocol.rounds,
-            protocol.slice.as_millis(),
-            protocol.instances,
-            self.cores.servers,
-            self.cores.generator,
-            protocol.seed,
+            "; servers on core {:?}, generator on core {:?}; seed {}",
+            self.cores.servers, self.cores.generator, protocol.seed,
         );
         out
     }
@@ -134,18 +203,26 @@ impl Matrix {
             stack,
             generator,
             variants: &self.variants,
+            cells: &self.cells,
             protocol: &self.protocol,
-            workload: &self.workload,
             cores: &self.cores,
             interrupted,
         });
+        let layers = self.layers();
         let experiment = Experiment {
             variants: &self.variants,
+            cells: &self.cells,
+            layers: &layers,
             protocol: &self.protocol,
             bounds: &self.bounds,
             measured_cores: self.cores.measured(),
         };
-        let findings = experiment.run(&mut bench, &mut Bar::new(&self.variants))?;
+        let mut bar = Bar::new(&self.variants, &self.cells);
+        let mut findings = experiment.run(&mut bench, &mut bar)?;
+        if let Some(settings) = &self.capacity {
+            capacity::search_all(&experiment, settings, &mut bench, &mut bar, &mut findings)?;
+        }
+        drop(bar);
         environment.server_drivers = bench.server_drivers.iter().cloned().collect();
         environment.client_driver = bench.client_driver.clone();
         // The servers stop before the record is written: nothing of it depends on them any more.
@@ -171,7 +248,9 @@ impl Matrix {
         elapsed: Duration,
     ) -> Run {
         let seed = self.protocol.seed;
-        let (costs, noise_floor_share) = results::costs(findings, &self.variants, seed);
+        let (variants, cells) = (&self.variants, &self.cells);
+        let Prices { costs, floors, additivity } =
+            results::prices(findings, variants, cells, &self.layers(), seed);
         let id = format!("{}-{:04x}", date::compact(now.as_secs()), seed & 0xffff);
         Run {
             schema: run::SCHEMA.into(),
@@ -187,7 +266,8 @@ impl Matrix {
             proofs: findings.proofs.clone(),
             results: results::variants(findings, &self.variants),
             costs,
-            noise_floor_share,
+            floors,
+            additivity,
             slices: findings.slices.clone(),
         }
     }
@@ -205,8 +285,9 @@ impl Matrix {
         let mut validity = validity::judge(&findings.slices, &judged, bounds, cores);
         if results::control_failed(costs) {
             validity.notes.push(
-                "The A/A control called a difference between S0 and itself, which happens by \
-                 chance in 5 of 100 runs: repeat the run before you use small differences."
+                "The A/A control called a difference between the baseline and itself, which \
+                 happens by chance in 5 of 100 runs: repeat the run before you use small \
+                 differences."
                     .into(),
             );
         }
@@ -222,80 +303,77 @@ impl Matrix {
 
     fn plan(&self, findings: &Findings) -> Plan {
         let protocol = &self.protocol;
-        let share = protocol.operating_share;
-        let rate_source = match protocol.rate_per_s {
-            Some(_) => "as asked".into(),
-            None => format!("{:.0}% of the slowest variant's closed loop", share * 100.0),
+        let (subject, topology) = match &self.subjects {
+            Subjects::Stack(topology) => ("stack", Some(topology.as_str().to_owned())),
+            Subjects::Targets(_) => ("targets", None),
+            Subjects::Reference(_) => ("reference", None),
         };
-        let tokens = |variant: &Variant| match variant.tokens {
-            Tokens::None => "none".into(),
-            Tokens::One => "one".into(),
-            Tokens::Unique(count) => format!("unique:{count}"),
-        };
-        let planned = self.variants.iter().map(|variant| PlannedVariant {
-            id: variant.id.clone(),
-            label: variant.label.clone(),
-            profile: variant.profile.label().into(),
-            tokens: tokens(variant),
-            token_cache: variant.token_cache,
-        });
+        let ours = subject != "targets";
         Plan {
             label: self.label.clone(),
-            workload: self.workload.name.clone(),
-            token_algorithm: self.token_algorithm.clone(),
-            workers: self.workers as u64,
-            call_path: "gateway".into(),
-            topology: self.topology.as_str().into(),
-            protocol: "HTTP/1.1".into(),
+            subject: subject.into(),
+            topology,
             arrivals: protocol.pattern.as_str().into(),
             client_wait: "spin".into(),
-            connections: protocol.connections as u64,
             rounds: protocol.rounds,
-            instances: protocol.instances,
+            instances: if ours { protocol.instances } else { 0 },
+            stop_rule: protocol.stop.name(),
             slice_ns: protocol.slice.as_nanos() as u64,
             warmup_ns: protocol.warmup.as_nanos() as u64,
             closed_slice_ns: protocol.closed_slice.as_nanos() as u64,
             handshake_slice_ns: protocol.handshake_slice.as_nanos() as u64,
-            operating_share_milli: (share * 1000.0).round() as u32,
-            rate_milli_per_s: (findings.rate_per_s.unwrap_or(0.0) * 1000.0).round() as u64,
-            rate_source,
+            operating_share_milli: (protocol.operating_share * 1000.0).round() as u32,
             seed: protocol.seed,
             quick: protocol.quick,
             server_cores: self.cores.servers.clone(),
             generator_cores: self.cores.generator.clone(),
-            variants: planned.collect(),
+            cells: self
+                .cells
+                .iter()
+                .zip(&findings.rates_per_s)
+                .map(|(cell, rate)| self.cell(cell, *rate))
+                .collect(),
+            variants: self.variants.iter().map(|variant| self.planned(variant, findings)).collect(),
         }
     }
-}
 
-/// A progress bar on the error stream, drawn between slices only; none where that is no terminal.
-struct Bar {
-    bar: ProgressBar,
-    labels: Vec<String>,
-}
-
-impl Bar {
-    fn new(variants: &[Variant]) -> Bar {
-        let bar = ProgressBar::new(0);
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {eta} left  {msg}");
-        if let Ok(style) = style {
-            bar.set_style(style);
+    fn cell(&self, cell: &Cell, rate_per_s: Option<f64>) -> run::Cell {
+        let ours = matches!(self.subjects, Subjects::Stack(_));
+        let share = self.protocol.operating_share * 100.0;
+        run::Cell {
+            id: cell.id.clone(),
+            label: cell.label.clone(),
+            workload: cell.workload.clone(),
+            call_path: cell.call_path.as_str().into(),
+            protocol: "HTTP/1.1".into(),
+            rate_milli_per_s: (rate_per_s.unwrap_or(0.0) * 1000.0).round() as u64,
+            rate_source: match cell.rate_per_s {
+                Some(_) => "as asked".into(),
+                None => format!("{share:.0}% of the slowest variant's closed loop"),
+            },
+            connections: cell.connections as u64,
+            requests_per_connection: cell.requests_per_connection.map(u32::from),
+            handshake: cell.handshake.as_str().into(),
+            token_algorithm: cell.token_algorithm.as_str().to_ascii_lowercase(),
+            workers: if ours { cell.workers as u64 } else { 0 },
         }
-        Bar { bar, labels: variants.iter().map(|variant| variant.label.clone()).collect() }
     }
-}
 
-impl Watcher for Bar {
-    fn taken(&mut self, done: u64, planned: u64, order: &Order) {
-        self.bar.set_length(planned);
-        self.bar.set_message(format!("{} {}", self.labels[order.variant], order.kind.as_str()));
-        self.bar.set_position(done);
-    }
-}
-
-impl Drop for Bar {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
+    fn planned(&self, variant: &Variant, findings: &Findings) -> PlannedVariant {
+        let profile = variant.subject.profile();
+        let place = self.variants.iter().position(|other| other.id == variant.id);
+        let kept = place.and_then(|place| findings.variants.get(place));
+        PlannedVariant {
+            id: variant.id.clone(),
+            label: variant.label.clone(),
+            cell: self.cells[variant.cell].id.clone(),
+            role: variant.role.clone(),
+            profile: profile.map(|profile| profile.label().into()),
+            tokens: variant.tokens.name(),
+            token_cache: profile.map(|_| variant.token_cache),
+            request: kept.and_then(|kept| kept.request.clone()),
+            cpu_source: kept.map_or("processes", |kept| kept.cpu_source).into(),
+        }
     }
 }
 

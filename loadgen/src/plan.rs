@@ -1,77 +1,44 @@
-//! What to run, as data: variants, the protocol of an experiment, and where it runs.
+//! What to run, as data: variants, cells, the protocol of an experiment, and where it runs.
 //!
 //! A plan decides nothing while it runs and measures nothing. It is stored whole with every
 //! result, so that a run can be repeated from its record.
 
+mod axes;
+mod variant;
+
 use std::time::Duration;
 
-use authn::profile::{Profile, TokenCheck};
+use crate::schedule::Pattern;
 
-use crate::schedule::{Pattern, Rate};
+pub use axes::{AXES, Axes, CallPath, Cell, Form, Handshake, WORKLOADS};
+pub use variant::{Foreign, Subject, Tokens, Variant};
 
 /// The shortest slice: five clock ticks of the kernel's coarsest books.
 const SLICE_MIN: Duration = Duration::from_millis(50);
 
-/// One thing that is measured: a profile with everything else that was set.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Variant {
-    /// The name in file names and keys, such as `s2-repeat`. Unique in a plan.
-    pub id: String,
-    /// The name that a person reads, such as `S2 repeat`.
-    pub label: String,
-    /// Which security layers are on.
-    pub profile: Profile,
-    /// Which tokens the generator sends.
-    pub tokens: Tokens,
-    /// Whether the servers keep verified tokens. Off for first sight, on for repeat.
-    pub token_cache: bool,
+/// Rounds unless told otherwise, and the fewest before `--until-ci` may end an experiment.
+pub const ROUNDS: u32 = 12;
+
+/// The most rounds of an experiment that runs until its intervals are narrow.
+pub const UNTIL_CI_ROUNDS_MAX: u32 = 60;
+
+/// What ends the rounds of an experiment beside their number.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StopRule {
+    /// When every interval is within this share of the baseline; the rounds are then the most.
+    pub until_ci_share: Option<f64>,
+    /// No further round begins after so long.
+    pub max_duration: Option<Duration>,
 }
 
-/// Which tokens the generator sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tokens {
-    /// None: the profile ignores them.
-    None,
-    /// One token, sent with every request.
-    One,
-    /// A pool of this many different tokens, sent in turn.
-    Unique(u32),
-}
-
-impl Variant {
-    /// The baseline, S0. With `again`, the same once more under another name: the A/A control.
+impl StopRule {
+    /// The rule as a result names it.
     #[must_use]
-    pub fn baseline(again: bool) -> Variant {
-        let profile = Profile::parse("S0").expect("S0 is in the profile table");
-        let (id, label) = if again { ("s0-again", "S0 again") } else { ("s0", "S0") };
-        Variant {
-            id: id.into(),
-            label: label.into(),
-            profile,
-            tokens: Tokens::None,
-            token_cache: true,
-        }
-    }
-
-    /// The variants of a profile: one where tokens are ignored, else first sight (a pool of
-    /// `pool` unique tokens, cache off) and repeat (one token, cache on).
-    #[must_use]
-    pub fn of(profile: Profile, pool: u32) -> Vec<Variant> {
-        let name = profile.label();
-        let variant = |suffix: &str, tokens, token_cache| Variant {
-            id: format!("{name}{suffix}").to_ascii_lowercase().replace([' ', '+'], "-"),
-            label: format!("{name}{suffix}"),
-            profile,
-            tokens,
-            token_cache,
-        };
-        match profile.token {
-            TokenCheck::Ignore => vec![variant("", Tokens::None, true)],
-            TokenCheck::Verify | TokenCheck::VerifyScopes => vec![
-                variant(" first sight", Tokens::Unique(pool), false),
-                variant(" repeat", Tokens::One, true),
-            ],
-        }
+    pub fn name(&self) -> String {
+        let until = self.until_ci_share.map(|share| format!("until-ci {}%", share * 100.0));
+        let most = self.max_duration.map(|most| format!("max-duration {} s", most.as_secs_f64()));
+        let both: Vec<String> = until.into_iter().chain(most).collect();
+        if both.is_empty() { "rounds".into() } else { both.join(", ") }
     }
 }
 
@@ -82,6 +49,8 @@ pub struct Protocol {
     pub rounds: u32,
     /// How many times every variant's processes are started anew; rounds are shared out evenly.
     pub instances: u32,
+    /// What ends the rounds beside their number.
+    pub stop: StopRule,
     /// Length of a measured slice.
     pub slice: Duration,
     /// Length of the warm-up of a new instance, closed loop.
@@ -90,12 +59,8 @@ pub struct Protocol {
     pub closed_slice: Duration,
     /// Length of a slice that opens a new connection for each request.
     pub handshake_slice: Duration,
-    /// Kept-alive connections of a slice.
-    pub connections: usize,
     /// The share of the slowest variant's capacity that is the operating point.
     pub operating_share: f64,
-    /// Requests per second; None: [`Protocol::operating_share`] decides.
-    pub rate_per_s: Option<f64>,
     /// How the requests of an open loop are spread.
     pub pattern: Pattern,
     /// Seed of the order of slices, of arrivals and of resampling.
@@ -105,21 +70,19 @@ pub struct Protocol {
 }
 
 impl Protocol {
-    /// The default: under four minutes on two cores. Starting all processes anew takes about a
-    /// second, so they are started for every second round, twice as often as the least that
-    /// averages luck of memory layout out.
+    /// The default: under four minutes on two cores. Every round has processes of its own: luck of
+    /// memory layout is then noise between rounds like any other, and their intervals are exact.
     #[must_use]
     pub fn standard(seed: u64) -> Protocol {
         Protocol {
-            rounds: 12,
-            instances: 6,
+            rounds: ROUNDS,
+            instances: ROUNDS,
+            stop: StopRule::default(),
             slice: Duration::from_secs(1),
-            warmup: Duration::from_millis(200),
-            closed_slice: Duration::from_millis(400),
+            warmup: Duration::from_millis(150),
+            closed_slice: Duration::from_millis(200),
             handshake_slice: Duration::from_millis(200),
-            connections: 64,
             operating_share: 0.4,
-            rate_per_s: None,
             pattern: Pattern::Constant,
             seed,
             quick: false,
@@ -131,10 +94,10 @@ impl Protocol {
     pub fn quick(seed: u64) -> Protocol {
         Protocol {
             rounds: 8,
-            instances: 2,
+            instances: 4,
             slice: Duration::from_millis(250),
-            warmup: Duration::from_millis(100),
-            closed_slice: Duration::from_millis(200),
+            warmup: Duration::from_millis(80),
+            closed_slice: Duration::from_millis(120),
             handshake_slice: Duration::from_millis(100),
             quick: true,
             ..Protocol::standard(seed)
@@ -154,12 +117,10 @@ impl Protocol {
             "--instances must be at least 1 and at most the number of rounds"
         } else if self.slice < SLICE_MIN {
             "--slice must be at least 50ms: shorter ones cannot be told from noise"
-        } else if self.connections == 0 {
-            "--connections must be at least 1"
+        } else if self.stop.until_ci_share.is_some_and(|share| !(share > 0.0 && share <= 1.0)) {
+            "--until-ci must be a share above 0% and up to 100%"
         } else if !(self.operating_share > 0.0 && self.operating_share <= 1.0) {
             "the operating point must be a share of the capacity above 0 and up to 1"
-        } else if self.rate_per_s.is_some_and(|rate| Rate::per_second(rate).is_none()) {
-            "--rate must be above 0 and at most 100 million requests per second"
         } else {
             return Ok(());
         };
@@ -236,17 +197,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn profiles_with_tokens_have_two_forms() {
-        let names = |profile: &str| -> Vec<String> {
-            let variants = Variant::of(Profile::parse(profile).unwrap(), 4).into_iter();
-            variants.map(|variant| format!("{} = {}", variant.id, variant.label)).collect()
-        };
-        assert_eq!(names("S1"), ["s1 = S1"]);
-        assert_eq!(names("S5"), ["s5-first-sight = S5 first sight", "s5-repeat = S5 repeat"]);
-        assert_eq!(names("tls+scopes")[1], "tls-scopes-repeat = tls+scopes repeat");
-    }
-
-    #[test]
     fn protocols_that_cannot_be_carried_out_name_the_flag() {
         let standard = Protocol::standard(1);
         assert_eq!(standard.check(), Ok(()));
@@ -255,8 +205,13 @@ mod tests {
             (Protocol { rounds: 0, ..standard.clone() }, "--rounds"),
             (Protocol { instances: 13, ..standard.clone() }, "--instances"),
             (Protocol { slice: Duration::ZERO, ..standard.clone() }, "--slice"),
-            (Protocol { connections: 0, ..standard.clone() }, "--connections"),
-            (Protocol { rate_per_s: Some(f64::NAN), ..standard.clone() }, "--rate"),
+            (
+                Protocol {
+                    stop: StopRule { until_ci_share: Some(0.0), ..StopRule::default() },
+                    ..standard.clone()
+                },
+                "--until-ci",
+            ),
         ] {
             assert!(protocol.check().unwrap_err().contains(flag), "{flag}");
         }

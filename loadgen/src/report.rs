@@ -10,10 +10,10 @@ mod tables;
 use std::fmt::Write;
 
 use comfy_table::Table;
-use metrics_export::run::{Cost, Run, Verdict};
+use metrics_export::run::{Cell, Cost, Run, VariantResult, Verdict};
 
 use figures::{signed, thousands, us};
-use tables::{cost_table, cpu_table, rest_table, times_table};
+use tables::{capacity_table, connect_table, cost_table, cpu_table, rest_table, times_table};
 
 /// The widest line.
 pub const COLUMNS_MAX: u16 = 100;
@@ -56,27 +56,80 @@ pub fn text(run: &Run, paint: Paint) -> String {
         out.push('\n');
     }
     out.push_str(&heading(run, paint));
-    section(&mut out, paint, "Server CPU in us per request", &cpu_table(run));
-    section(
-        &mut out,
-        paint,
-        "Response time (from the intended send) and service time, us",
-        &times_table(run),
-    );
-    section(&mut out, paint, "Closed loop, connections, bytes, errors", &rest_table(run));
-    section(
-        &mut out,
-        paint,
-        "What each layer costs in server CPU, per request or (per conn.) per new connection",
-        &cost_table(run),
-    );
-    out.push_str(&floor(run));
+    for cell in &run.plan.cells {
+        cell_sections(&mut out, run, cell, paint);
+    }
     out.push('\n');
     if run.validity.valid {
         out.push_str(&verdict(run, paint));
     }
     out.push_str(&notes(run));
     out
+}
+
+/// What was found under one setting.
+fn cell_sections(out: &mut String, run: &Run, cell: &Cell, paint: Paint) {
+    out.push_str(&cell_heading(cell, paint));
+    let view = View { run, cell };
+    section(out, paint, "Server CPU in us per request", &cpu_table(&view));
+    section(
+        out,
+        paint,
+        "Response time (from the intended send) and service time, us",
+        &times_table(&view),
+    );
+    section(out, paint, "Closed loop, bytes, memory, errors", &rest_table(&view));
+    if view.results().any(|result| result.connecting.is_some()) {
+        section(out, paint, "New connections, one request each, CPU in us", &connect_table(&view));
+    }
+    if view.results().any(|result| result.capacity.is_some()) {
+        section(
+            out,
+            paint,
+            "Capacity, requests/s, and response p99 in us by load",
+            &capacity_table(&view),
+        );
+    }
+    if view.costs().next().is_some() {
+        let title = if run.plan.subject == "stack" {
+            "What each layer costs in server CPU, per request or (per conn.) per new connection"
+        } else {
+            "What each costs more in server CPU, per request or (per conn.) per new connection"
+        };
+        section(out, paint, title, &cost_table(&view));
+    }
+    out.push_str(&floor(&view));
+    for found in run.additivity.iter().filter(|found| found.cell == cell.id) {
+        out.extend(wrapped(&found.words, "  "));
+    }
+}
+
+/// A run as seen from one of its cells.
+#[derive(Clone, Copy)]
+struct View<'a> {
+    run: &'a Run,
+    cell: &'a Cell,
+}
+
+impl<'a> View<'a> {
+    fn results(&self) -> impl Iterator<Item = &'a VariantResult> + use<'a> {
+        let (run, cell) = (self.run, &self.cell.id);
+        run.results.iter().filter(move |result| {
+            run.planned(&result.variant).is_some_and(|planned| planned.cell == *cell)
+        })
+    }
+
+    /// The costs of layers, without the control.
+    fn costs(&self) -> impl Iterator<Item = &'a Cost> + use<'a> {
+        let cell = &self.cell.id;
+        let costs = self.run.costs.iter();
+        costs.filter(move |cost| cost.cell == *cell && cost.id != crate::stats::CONTROL)
+    }
+
+    fn control(&self) -> Option<&'a Cost> {
+        let mut costs = self.run.costs.iter();
+        costs.find(|cost| cost.cell == self.cell.id && cost.id == crate::stats::CONTROL)
+    }
 }
 
 fn section(out: &mut String, paint: Paint, title: &str, table: &Table) {
@@ -92,30 +145,58 @@ fn heading(run: &Run, paint: Paint) -> String {
     let plan = &run.plan;
     let environment = &run.environment;
     let label = plan.label.as_ref().map_or(String::new(), |label| format!("{label}: "));
-    let title = format!("{label}tollgate {} of {}", run.command, plan.workload);
+    let title = match plan.subject.as_str() {
+        "targets" => format!("{label}tollgate {} of your servers", run.command),
+        _ => format!("{label}tollgate {}", run.command),
+    };
+    let topology =
+        plan.topology.as_ref().map_or(String::new(), |name| format!("{name} topology, "));
+    let instances = match plan.instances {
+        0 => "over servers that were not restarted".into(),
+        count => format!("over {count} instances of every process"),
+    };
+    let rounds = match plan.stop_rule.as_str() {
+        "rounds" => format!("{} rounds", plan.rounds),
+        rule => format!("at most {} rounds ({rule})", plan.rounds),
+    };
     format!(
-        "{}, {} through the {}, {} topology\n\
-         open loop at {}/s ({}), {} connections, client {}s\n\
-         {} rounds of {} slices over {} instances of every process{}; seed {}\n\
-         servers on {}, generator on {}; {}, Linux {}, {}\n",
+        "{}\n{topology}{rounds} of {} slices {instances}{}\n\
+         servers on {}, generator on {}, which {}s; seed {}\n\
+         {}, Linux {}, {}\n",
         paint.wrap("1", &title),
-        plan.protocol,
-        plan.call_path,
-        plan.topology,
-        thousands(plan.rate_milli_per_s / 1000),
-        plan.rate_source,
-        plan.connections,
-        plan.client_wait,
-        plan.rounds,
         duration(plan.slice_ns),
-        plan.instances,
         if plan.quick { " (quick)" } else { "" },
-        plan.seed,
         cores(&plan.server_cores),
         cores(&plan.generator_cores),
+        plan.client_wait,
+        plan.seed,
         environment.cpu_model,
         environment.kernel,
         drivers(run),
+    )
+}
+
+fn cell_heading(cell: &Cell, paint: Paint) -> String {
+    let requests = match cell.workload.as_str() {
+        "target" => format!("each target's own request, {}", cell.protocol),
+        name => {
+            let through = if cell.call_path == "direct" { "direct" } else { "through the gateway" };
+            format!("{name}, {} {through}", cell.protocol)
+        }
+    };
+    let each = cell
+        .requests_per_connection
+        .map_or(String::new(), |count| format!(", {count} requests each"));
+    let resumed = if cell.handshake == "resumed" { ", sessions resumed" } else { "" };
+    let label = match cell.label.as_str() {
+        "" => String::new(),
+        label => format!("\n{}\n", paint.wrap("1;4", label)),
+    };
+    format!(
+        "{label}{requests}\nopen loop at {}/s ({}), {} connections{each}{resumed}\n",
+        thousands(cell.rate_milli_per_s / 1000),
+        cell.rate_source,
+        cell.connections,
     )
 }
 
@@ -125,26 +206,24 @@ fn drivers(run: &Run) -> String {
     format!("{servers} (client {})", run.environment.client_driver)
 }
 
-fn floor(run: &Run) -> String {
-    let control = run.costs.iter().find(|cost| cost.id == crate::stats::CONTROL);
-    match (control, run.noise_floor_share) {
-        (Some(control), Some(share)) => format!(
-            "A/A control, S0 against itself: {} {}; noise floor {:.1}% of a request \
-             ({} us of S0)\n",
+fn floor(view: &View<'_>) -> String {
+    match (view.control(), view.run.floor(&view.cell.id)) {
+        (Some(control), Some(floor)) => format!(
+            "A/A control, the baseline against itself: {} {}; noise floor {:.1}% ({} us)\n",
             signed(control.estimate_ns),
-            interval(control),
-            share * 100.0,
-            us((share * control.reference_ns as f64) as u64),
+            interval(control.low_ns, control.high_ns),
+            floor.share * 100.0,
+            us(floor.ns),
         ),
         (Some(control), None) => {
-            format!("A/A control, S0 against itself: {}; no noise floor\n", control.words)
+            format!("A/A control, the baseline against itself: {}; no noise floor\n", control.words)
         }
         (None, _) => "No A/A control was run: there is no noise floor.\n".into(),
     }
 }
 
-fn interval(cost: &Cost) -> String {
-    match (cost.low_ns, cost.high_ns) {
+fn interval(low_ns: Option<i64>, high_ns: Option<i64>) -> String {
+    match (low_ns, high_ns) {
         (Some(low), Some(high)) => format!("[{}, {}]", signed(Some(low)), signed(Some(high))),
         _ => "no interval".into(),
     }
@@ -165,7 +244,7 @@ fn verdict(run: &Run, paint: Paint) -> String {
     let failed = run.proofs.iter().filter(|proof| !proof.holds);
     for proof in failed {
         let head = paint.wrap("1;31", "NOT PROVED");
-        let label = run.label(&proof.variant);
+        let label = named(run, &proof.variant);
         let sentence = format!("{label}: {} - found {}", proof.claim, proof.found);
         writeln!(out, "{head}:").expect("writing to a String does not fail");
         out.extend(wrapped(&sentence, "  "));
@@ -188,11 +267,21 @@ fn notes(run: &Run) -> String {
             run.validity.slices_repeated
         ));
     }
-    if run.plan.instances < 3 {
+    if (1..3).contains(&run.plan.instances) {
         notes.push(format!(
             "Only {} instances of every process: luck of memory layout is hardly averaged out.",
             run.plan.instances
         ));
+    }
+    let limited = |result: &VariantResult| {
+        result.connecting.as_ref().is_some_and(|found| found.generator_limited)
+    };
+    if run.results.iter().any(limited) {
+        notes.push(
+            "Connections per second marked with * are the generator's limit: its core was busy \
+             all the time. CPU per connection is the figure to compare."
+                .into(),
+        );
     }
     if !run.environment.optimised {
         notes.push("This build is not optimised: build with --release.".into());
@@ -213,6 +302,17 @@ fn notes(run: &Run) -> String {
     );
     notes.extend(run.validity.notes.iter().cloned());
     notes.iter().flat_map(|note| wrapped(note, "  ")).collect()
+}
+
+/// A variant with its cell, for people.
+fn named(run: &Run, variant: &str) -> String {
+    let planned = run.planned(variant);
+    let cell =
+        planned.and_then(|planned| run.plan.cells.iter().find(|cell| cell.id == planned.cell));
+    match cell.map(|cell| cell.label.as_str()) {
+        None | Some("") => run.label(variant).to_owned(),
+        Some(cell) => format!("{} ({cell})", run.label(variant)),
+    }
 }
 
 /// A sentence as lines of at most [`COLUMNS_MAX`], the first with a dash.

@@ -6,13 +6,16 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 use metrics_export::run::{
-    ClosedLoop, Connecting, Cost, Percentiles, ServiceCost, Slice, SliceKind, VariantResult,
-    Verdict,
+    Additivity, ClosedLoop, Connecting, Cost, Floor, Percentiles, ServiceCost, Slice, SliceKind,
+    VariantResult, Verdict,
 };
 
-use crate::experiment::{Findings, Kept};
-use crate::plan::Variant;
-use crate::stats::{self, LayerInput, Per, median};
+use crate::experiment::{CellView, Findings, Kept};
+use crate::plan::{Cell, Variant};
+use crate::stats::{self, Family, Layer, median};
+
+/// The share of its core from which on the generator is taken for the limit of connections.
+const GENERATOR_LIMIT_MILLI: u32 = 950;
 
 /// The points of a distribution that results show.
 #[must_use]
@@ -34,17 +37,53 @@ pub fn percentiles(histogram: &Histogram<u64>) -> Percentiles {
 #[must_use]
 pub fn variants(findings: &Findings, variants: &[Variant]) -> Vec<VariantResult> {
     let kept = variants.iter().zip(&findings.variants);
-    kept.filter_map(|(variant, kept)| result(findings, variant, kept)).collect()
+    let view = |variant: &Variant| CellView { findings, variants, cell: variant.cell };
+    kept.filter_map(|(variant, kept)| result(view(variant), variant, kept)).collect()
 }
 
-/// What each layer costs, and the noise floor as a share of the baseline.
+/// What an experiment says about its cells together.
+#[derive(Clone, Debug, Default)]
+pub struct Prices {
+    /// What each layer costs in each cell.
+    pub costs: Vec<Cost>,
+    /// What the A/A control of each cell says.
+    pub floors: Vec<Floor>,
+    /// Whether layers add up, where all combinations were run.
+    pub additivity: Vec<Additivity>,
+}
+
+/// Prices the layers of every cell; `layers` has a list for each.
 #[must_use]
-pub fn costs(findings: &Findings, variants: &[Variant], seed: u64) -> (Vec<Cost>, Option<f64>) {
-    let floor_share = stats::noise_floor_share(findings, seed);
-    let ids: Vec<&str> = variants.iter().map(|variant| variant.id.as_str()).collect();
-    let price = |layer| stats::price(layer, findings, floor_share, seed);
-    let costs = stats::layers(&ids).map(price).filter(|cost| cost.rounds > 0);
-    (costs.collect(), floor_share)
+pub fn prices(
+    findings: &Findings,
+    variants: &[Variant],
+    cells: &[Cell],
+    layers: &[Vec<Layer>],
+    seed: u64,
+) -> Prices {
+    let mut prices = Prices::default();
+    for (place, (cell, layers)) in cells.iter().zip(layers).enumerate() {
+        let view = CellView { findings, variants, cell: place };
+        let Family { costs, floor } = stats::price_family(layers, &cell.id, &view, seed);
+        prices.costs.extend(costs.into_iter().filter(|cost| cost.rounds > 0));
+        prices.floors.extend(floor);
+        prices.additivity.extend(stats::additivity(&cell.id, &view, seed));
+    }
+    prices
+}
+
+/// Whether every interval of every cell is within this share of its baseline.
+#[must_use]
+pub fn settled(
+    findings: &Findings,
+    variants: &[Variant],
+    layers: &[Vec<Layer>],
+    share: f64,
+    seed: u64,
+) -> bool {
+    layers.iter().enumerate().all(|(cell, layers)| {
+        stats::settled(layers, &CellView { findings, variants, cell }, seed, share)
+    })
 }
 
 /// Whether the A/A control called a difference.
@@ -53,7 +92,8 @@ pub fn control_failed(costs: &[Cost]) -> bool {
     costs.iter().any(|cost| cost.id == stats::CONTROL && cost.verdict == Verdict::Resolved)
 }
 
-fn result(findings: &Findings, variant: &Variant, kept: &Kept) -> Option<VariantResult> {
+fn result(view: CellView<'_>, variant: &Variant, kept: &Kept) -> Option<VariantResult> {
+    let findings = view.findings;
     let open: Vec<&Slice> = findings.counted(&variant.id, SliceKind::Open).collect();
     let sum = |of: fn(&Slice) -> u64| open.iter().map(|slice| of(slice)).sum::<u64>();
     let answered = sum(|slice| slice.requests_answered);
@@ -77,7 +117,10 @@ fn result(findings: &Findings, variant: &Variant, kept: &Kept) -> Option<Variant
         bytes_sent_per_request: per_request(sum(|slice| slice.bytes_sent)).unwrap_or(0),
         bytes_received_per_request: per_request(sum(|slice| slice.bytes_received)).unwrap_or(0),
         closed_loop: closed_loop(findings, variant),
-        connecting: connecting(findings, variant),
+        connecting: connecting(view, variant, kept),
+        capacity: kept.capacity.clone(),
+        memory_peak_bytes: kept.memory_peak_bytes,
+        retransmits: open.iter().filter_map(|slice| slice.retransmits).reduce(|a, b| a + b),
     })
 }
 
@@ -125,26 +168,56 @@ fn closed_loop(findings: &Findings, variant: &Variant) -> Option<ClosedLoop> {
 }
 
 /// The handshake is what a connection costs more than one without TLS in the same round.
-fn connecting(findings: &Findings, variant: &Variant) -> Option<Connecting> {
-    let slices: Vec<&Slice> = findings.counted(&variant.id, SliceKind::Connect).collect();
+fn connecting(view: CellView<'_>, variant: &Variant, kept: &Kept) -> Option<Connecting> {
+    let counted = view.findings.counted(&variant.id, SliceKind::Connect);
+    let slices: Vec<&Slice> = counted.collect();
     let sum = |of: fn(&Slice) -> u64| slices.iter().map(|slice| of(slice)).sum::<u64>();
-    let in_round = |round: u32| {
-        let own = findings.figure(&variant.id, Per::Connection, round)?;
-        Some(own - findings.figure("s0", Per::Connection, round)?)
+    let seen = |of: fn(&metrics_export::run::Handshakes) -> u64| {
+        let counts = slices.iter().filter_map(|slice| slice.server_handshakes.as_ref());
+        counts.map(of).reduce(|a, b| a + b)
     };
-    let handshakes_full = sum(|slice| slice.handshakes_full);
-    let handshake =
-        (handshakes_full > 0).then(|| median_of(&slices, |slice| in_round(slice.round))).flatten();
-    let answered = sum(|slice| slice.requests_answered);
+    let (full, resumed) =
+        (sum(|slice| slice.handshakes_full), sum(|slice| slice.handshakes_resumed));
+    let plain = view.variants().find(|other| other.subject.is_plain() && other.connects);
+    // What a connection costs beyond one without TLS in the same round.
+    let beyond = |of: fn(&Slice) -> Option<f64>| {
+        let plain = plain.filter(|_| full + resumed > 0)?;
+        median_of(&slices, |slice| {
+            let mut others = view.findings.counted(&plain.id, SliceKind::Connect);
+            Some(of(slice)? - of(others.find(|other| other.round == slice.round)?)?)
+        })
+    };
+    let rate = |slice: &Slice| {
+        (slice.duration_ns > 0)
+            .then(|| slice.requests_answered as f64 * 1e12 / slice.duration_ns as f64)
+    };
+    let share = median_of(&slices, |slice| Some(f64::from(slice.generator_share_milli)))?;
     Some(Connecting {
+        handshake: match (variant.subject.is_plain(), resumed > full) {
+            (true, _) => "tcp".into(),
+            (false, true) => "resumed".into(),
+            (false, false) => "full".into(),
+        },
+        client_certificate: variant.subject.has_certificate(),
         connections: sum(|slice| slice.connections_opened),
-        handshakes_full,
-        handshakes_resumed: sum(|slice| slice.handshakes_resumed),
+        handshakes_full: full,
+        handshakes_resumed: resumed,
+        server_handshakes_full: seen(|seen| seen.full),
+        server_handshakes_resumed: seen(|seen| seen.resumed),
+        connections_milli_per_s: median_of(&slices, rate)?,
+        generator_limited: share >= u64::from(GENERATOR_LIMIT_MILLI),
         cpu_ns_per_connection: median_of(&slices, Slice::cpu_ns_per_request)?,
-        cpu_ns_per_handshake: handshake,
-        client_cpu_ns_per_connection: (answered > 0)
-            .then(|| rounded(sum(|slice| slice.client_cpu_ns) as f64, answered)),
+        cpu_ns_per_handshake: beyond(Slice::cpu_ns_per_request),
+        client_cpu_ns_per_connection: median_of(&slices, client_cpu_ns_per_request),
+        client_cpu_ns_per_handshake: beyond(client_cpu_ns_per_request),
+        connect: percentiles(&kept.times.connect),
+        tls: percentiles(&kept.times.handshake),
     })
+}
+
+fn client_cpu_ns_per_request(slice: &Slice) -> Option<f64> {
+    (slice.requests_answered > 0)
+        .then(|| slice.client_cpu_ns as f64 / slice.requests_answered as f64)
 }
 
 fn median_of(slices: &[&Slice], of: impl Fn(&Slice) -> Option<f64>) -> Option<u64> {

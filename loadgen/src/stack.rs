@@ -8,55 +8,85 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::plan::Variant;
+use runtime::url::Url;
+
+use crate::plan::{Cell, Variant};
+use crate::run::Trust;
+use crate::tokens::Tokens;
+use crate::workload::Workload;
 
 /// Starts the servers of one variant at a time. Several variants run at once: they are all
 /// started before the first slice, and only one of them gets traffic at any time.
 pub trait Stack {
     /// Starts new processes for `variant` and returns when all of them are ready. `instance`
-    /// counts the restarts of an experiment from 0.
+    /// counts the restarts of an experiment from 0. Servers that are not ours to start are only
+    /// reached anew.
     ///
     /// # Errors
     /// A sentence that says what could not be started, and what to do.
-    fn start(&mut self, variant: &Variant, instance: u32) -> Result<Started, StackError>;
+    fn start(
+        &mut self,
+        variant: &Variant,
+        cell: &Cell,
+        instance: u32,
+    ) -> Result<Started, StackError>;
 }
 
 /// The running servers of one variant. Dropping it stops them.
 pub struct Started {
-    /// The gateway, such as `https://127.0.0.1:40001`; paths are appended to it.
-    pub base_url: String,
-    /// PEM file of the certificate authority that the servers are checked against; needed where
-    /// the base URL is https.
-    pub ca: Option<PathBuf>,
-    /// The client certificate, where the profile asks for one.
-    pub client: Option<ClientFiles>,
-    /// Access tokens as the variant asks for: none, one, or that many different ones, all valid
-    /// for longer than the experiment.
-    pub tokens: Vec<String>,
-    /// Every service process, each pinned to the server cores.
+    /// Whom the generator talks to, such as `https://127.0.0.1:40001`.
+    pub url: Url,
+    /// Where the shop's stock is set, where that is not the same server.
+    pub stock_url: Option<Url>,
+    /// Where to connect instead of the URL's own addresses.
+    pub connect_to: Option<Vec<SocketAddr>>,
+    /// Trust and client certificate, for https. Its configuration is made once a variant, so that
+    /// no session is shared between variants.
+    pub trust: Trust,
+    /// Access tokens as the variant asks for, all valid for longer than the experiment or renewed.
+    pub tokens: Tokens,
+    /// Every service process.
     pub processes: Vec<Process>,
+    /// What is asked of them.
+    pub requests: Requests,
     /// Whatever must live as long as the servers run; its drop stops them.
     pub keep: Box<dyn Any>,
 }
 
-/// A client certificate as files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientFiles {
-    /// PEM file of the certificate chain.
-    pub certificate: PathBuf,
-    /// PEM file of the private key.
-    pub key: PathBuf,
+/// What is asked of the servers of a variant.
+pub enum Requests {
+    /// The workload of the cell: these are the shop's own services, whose stock is refilled and
+    /// whose pages prove what happened. Connections are measured with a ping where there is one.
+    Shop {
+        /// The services that a request of the cell's workload passes once, the first being the one
+        /// that is addressed.
+        path: Vec<&'static str>,
+    },
+    /// A request of its own.
+    Own(Box<Workload>),
 }
 
-/// One service process.
+/// One service process, or what else books its CPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
-    /// The service's name: `gateway`, `orders`, `inventory`, `auth`, or `all`.
+    /// The service's name: `gateway`, `orders`, `inventory`, `auth`, `all`, or `server`.
     pub service: String,
-    /// Its process id.
-    pub pid: u32,
-    /// Where it serves `/metrics`, in plain HTTP.
-    pub admin: SocketAddr,
+    /// Where its CPU is read.
+    pub cpu: CpuSource,
+    /// Where it serves `/metrics` in plain HTTP, if it is one of ours.
+    pub admin: Option<SocketAddr>,
+}
+
+/// Where the CPU of a service is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CpuSource {
+    /// The kernel's books of a process's threads: exact.
+    Pid(u32),
+    /// The books of a control group, by its directory: exact to a microsecond in version 2, to a
+    /// nanosecond in version 1.
+    ControlGroup(PathBuf),
+    /// `process_cpu_seconds_total` of a metrics page: as exact as the server keeps it.
+    Metrics(Url),
 }
 
 /// Why a stack could not be started: a sentence.
@@ -75,10 +105,9 @@ impl fmt::Debug for Started {
     /// Leaves the tokens out: they are secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Started")
-            .field("base_url", &self.base_url)
-            .field("ca", &self.ca)
-            .field("client", &self.client)
-            .field("tokens", &self.tokens.len())
+            .field("host", &self.url.host_field())
+            .field("trust", &self.trust)
+            .field("tokens", &self.tokens)
             .field("processes", &self.processes)
             .finish_non_exhaustive()
     }

@@ -6,7 +6,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -25,6 +25,9 @@ pub struct Tokens {
 struct Shared {
     version: AtomicU64,
     pool: Mutex<Pool>,
+    /// How far views that are gone have come: the next ones go on from there, so that a slice
+    /// does not begin with the tokens that the one before began with.
+    come: AtomicUsize,
 }
 
 impl Tokens {
@@ -42,7 +45,7 @@ impl Tokens {
     /// stretch of its own, so that no two send the same one before all were used.
     pub fn pool(tokens: impl IntoIterator<Item = Box<str>>) -> Tokens {
         let pool: Pool = tokens.into_iter().collect();
-        Tokens { shared: Arc::new(Shared { version: AtomicU64::new(0), pool: Mutex::new(pool) }) }
+        Tokens { shared: Arc::new(Shared { pool: Mutex::new(pool), ..Shared::default() }) }
     }
 
     /// Puts new tokens in place of the old ones, for every clone of this handle.
@@ -51,6 +54,11 @@ impl Tokens {
         // Release pairs with the Acquire in `View::refresh`: who sees the new version, and then
         // takes the lock, finds the new tokens.
         self.shared.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// The first of them, for requests beside the measured ones.
+    pub fn first(&self) -> Option<Box<str>> {
+        self.lock().first().cloned()
     }
 
     /// How many tokens there are.
@@ -80,14 +88,18 @@ pub(crate) struct View {
     version: u64,
     pool: Pool,
     next: usize,
+    /// Where the share began, and how many tokens were taken since.
+    begun: usize,
+    taken: usize,
 }
 
 impl View {
     pub(crate) fn new(tokens: &Tokens, share: Share) -> View {
         let version = tokens.shared.version.load(Ordering::Acquire);
         let pool = Arc::clone(&tokens.lock());
-        let next = pool.len() * share.index / share.count;
-        View { tokens: tokens.clone(), version, pool, next }
+        let begun = tokens.shared.come.load(Ordering::Relaxed);
+        let next = (pool.len() * share.index / share.count + begun) % pool.len().max(1);
+        View { tokens: tokens.clone(), version, pool, next, begun, taken: 0 }
     }
 
     /// Takes replaced tokens over; true if there were any.
@@ -112,8 +124,17 @@ impl View {
     #[inline]
     pub(crate) fn next(&mut self) -> Option<&str> {
         let token = self.pool.get(self.next)?;
+        self.taken += 1;
         self.next = if self.next + 1 == self.pool.len() { 0 } else { self.next + 1 };
         Some(token)
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        // Workers take about as many each; the one that came farthest decides for all.
+        let come = self.begun.wrapping_add(self.taken);
+        self.tokens.shared.come.fetch_max(come, Ordering::Relaxed);
     }
 }
 
@@ -134,6 +155,16 @@ mod tests {
         assert_eq!(seen, ["c", "d", "a", "b", "c"]);
         assert!(!second.is_constant());
         assert_eq!(view(&Tokens::none(), 0, 1).next(), None);
+    }
+
+    #[test]
+    fn the_next_view_goes_on_where_the_last_one_ended() {
+        let tokens = Tokens::pool(["a".into(), "b".into(), "c".into()]);
+        let take = |count: usize| -> String {
+            let mut view = view(&tokens, 0, 1);
+            (0..count).filter_map(|_| view.next().map(str::to_owned)).collect()
+        };
+        assert_eq!([take(2), take(2), take(1)], ["ab", "ca", "b"]);
     }
 
     #[test]

@@ -10,22 +10,42 @@ use metrics_export::run::{Bounds, Breach, Slice, SliceKind, Validity};
 
 use crate::cpu::TICK_NS;
 
-/// What disturbed a slice, as sentences; empty when nothing did.
+/// What was wrong with a slice, as sentences; empty when nothing was.
 #[must_use]
 pub fn disturbances(slice: &Slice, bounds: &Bounds, measured_cores: usize) -> Vec<String> {
+    let mut found = machine_disturbances(slice, bounds, measured_cores);
+    found.extend(fallen_behind(slice, bounds));
+    found
+}
+
+/// How the servers did not keep up with an open loop.
+#[must_use]
+pub fn fallen_behind(slice: &Slice, bounds: &Bounds) -> Vec<String> {
+    let mut found = Vec::new();
+    if slice.kind != SliceKind::Open {
+        return found;
+    }
+    if slice.dropped > bounds.dropped_max {
+        found.push(format!("{} requests found the queue full", slice.dropped));
+    }
+    let share = share(slice.requests_answered + slice.errors_total(), slice.requests_asked);
+    if share < bounds.achieved_share_min {
+        found.push(format!("answered {} of what was asked", percent(share)));
+    }
+    if grows(slice, bounds) {
+        let growth = slice.in_flight_growth_milli / 1000;
+        found.push(format!("unanswered requests grew by {growth}"));
+    }
+    found
+}
+
+/// What disturbed the measuring itself.
+#[must_use]
+pub fn machine_disturbances(slice: &Slice, bounds: &Bounds, measured_cores: usize) -> Vec<String> {
     let mut found = Vec::new();
     let core_time_ns = slice.duration_ns.saturating_mul(measured_cores as u64) as f64;
-    if slice.kind == SliceKind::Open {
-        if slice.lateness.p99_ns > bounds.lateness_p99_ns_max {
-            found.push(format!("sent {} late at p99", us(slice.lateness.p99_ns)));
-        }
-        if slice.dropped > bounds.dropped_max {
-            found.push(format!("{} requests found the queue full", slice.dropped));
-        }
-        let share = share(slice.requests_answered + slice.errors_total(), slice.requests_asked);
-        if share < bounds.achieved_share_min {
-            found.push(format!("answered {} of what was asked", percent(share)));
-        }
+    if slice.kind == SliceKind::Open && slice.lateness.p99_ns > bounds.lateness_p99_ns_max {
+        found.push(format!("sent {} late at p99", us(slice.lateness.p99_ns)));
     }
     // Ticks are coarse: one or two may belong to the neighbouring slice.
     let steal_ns_max = (bounds.steal_share_max * core_time_ns).max(2.0 * TICK_NS as f64);
@@ -39,7 +59,15 @@ pub fn disturbances(slice: &Slice, bounds: &Bounds, measured_cores: usize) -> Ve
     if slice.throttled > bounds.throttled_max {
         found.push(format!("throttled {} times", slice.throttled));
     }
+    if slice.strayed {
+        found.push("the server ran on a core of the generator".into());
+    }
     found
+}
+
+/// Whether the servers fell behind within a slice.
+fn grows(slice: &Slice, bounds: &Bounds) -> bool {
+    slice.in_flight_growth_milli > bounds.in_flight_growth_max as i64 * 1000
 }
 
 /// One variant's part in the judgement.
@@ -91,7 +119,7 @@ fn variant_breaches(slices: &[Slice], judged: &Judged<'_>, bounds: &Bounds) -> V
             "lateness_p99_ns_max",
             format!(
                 "{label}: the generator sent {} late at p99 (bound {}). Give it a core of its own, \
-             lower --rate, or stop what else runs.",
+             lower --rates, or stop what else runs.",
                 us(late_ns),
                 us(bounds.lateness_p99_ns_max),
             ),
@@ -105,7 +133,7 @@ fn variant_breaches(slices: &[Slice], judged: &Judged<'_>, bounds: &Bounds) -> V
             "achieved_share_min",
             format!(
                 "{label}: {} of the asked requests were answered (bound {}). The servers \
-                 do not keep up: lower --rate.",
+                 do not keep up: lower --rates.",
                 percent(achieved),
                 percent(bounds.achieved_share_min),
             ),
@@ -116,8 +144,31 @@ fn variant_breaches(slices: &[Slice], judged: &Judged<'_>, bounds: &Bounds) -> V
         breach(
             "dropped_max",
             format!(
-                "{label}: {dropped} requests found the queue full. Lower --rate or give more \
+                "{label}: {dropped} requests found the queue full. Lower --rates or give more \
              --connections.",
+            ),
+        );
+    }
+    let growing = counted().filter(|slice| grows(slice, bounds)).count();
+    if 2 * growing > counted().count() {
+        breach(
+            "in_flight_growth_max",
+            format!(
+                "{label}: unanswered requests grew in {growing} of {} slices (bound {} more at \
+                 the end than at the start): the servers fall behind. Lower --rates.",
+                counted().count(),
+                bounds.in_flight_growth_max,
+            ),
+        );
+    }
+    let strayed = own().filter(|slice| slice.counts && slice.strayed).count();
+    if strayed > 0 {
+        breach(
+            "shared_core",
+            format!(
+                "{label}: in {strayed} slices the server ran on a core of the generator, and each \
+                 paid for the other. Pin the server to other cores (taskset -pc), or name others \
+                 with --generator-cores.",
             ),
         );
     }
@@ -185,6 +236,13 @@ fn notes(slices: &[Slice]) -> Vec<String> {
     let mut notes = Vec::new();
     if slices.iter().any(|slice| slice.foreign_ns.is_none()) {
         notes.push("Too many threads run here to read what other programs used.".into());
+    }
+    let again: u64 = slices.iter().filter_map(|slice| slice.retransmits).sum();
+    if again > 0 {
+        notes.push(format!(
+            "This machine sent {again} TCP segments again during the slices: packets were lost, \
+             and times are longer for it."
+        ));
     }
     notes
 }

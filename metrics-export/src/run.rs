@@ -5,11 +5,13 @@
 //! achieved are both kept. Refused: secrets (no token, no key, no path of one), and a schema
 //! version that this build does not know.
 
+mod capacity;
 mod result;
 mod slice;
 
 use serde::{Deserialize, Serialize};
 
+pub use capacity::{Capacity, LoadPoint, SloResult};
 pub use result::{
     Additivity, ClosedLoop, Connecting, Cost, Floor, Percentiles, ServiceCost, VariantResult,
     Verdict,
@@ -151,8 +153,8 @@ pub struct PlannedVariant {
     pub token_cache: Option<bool>,
     /// What a target was asked, without a query: `GET https://host/path`.
     pub request: Option<String>,
-    /// Where the CPU of its servers was read: `processes`, `metrics` (a counter that the server
-    /// itself publishes) or `none`.
+    /// Where the CPU of its servers was read: `processes`, `control-group`, `metrics` (a counter
+    /// that the server itself publishes) or `none`.
     pub cpu_source: String,
 }
 

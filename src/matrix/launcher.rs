@@ -7,12 +7,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use authn::jwt::new_token_id;
-use authn::{Algorithm, NewClaims, ScopeSet, Signer, Transport};
-use loadgen::plan::{Tokens, Topology, Variant};
-use loadgen::stack::{ClientFiles, Process, StackError, Started};
+use authn::{Algorithm, NewClaims, Profile, ScopeSet, Signer, Transport};
+use loadgen::plan::{self, CallPath, Cell, Handshake, Topology, Variant};
+use loadgen::run::Trust;
+use loadgen::stack::{CpuSource, Process, Requests, StackError, Started};
+use loadgen::tokens::Tokens;
 use runtime::blocking;
 use runtime::url::Url;
 use services::ServiceConfig;
+use zeroize::Zeroizing;
 
 use crate::stack::{Launch, MESH, SINGLE, Stack};
 use crate::state::StateDir;
@@ -47,60 +50,115 @@ pub(crate) struct Launcher {
     pub(crate) state: StateDir,
     /// One process a service, or all in one.
     pub(crate) topology: Topology,
-    /// Options of every service: workers, cores, driver.
+    /// Options of every service: cores, driver.
     pub(crate) options: Vec<String>,
-    /// The signature of tokens.
-    pub(crate) algorithm: Algorithm,
 }
 
 impl loadgen::stack::Stack for Launcher {
-    fn start(&mut self, variant: &Variant, instance: u32) -> Result<Started, StackError> {
-        self.start_stack(variant, instance).map_err(|failure| StackError(failure.message))
+    fn start(
+        &mut self,
+        variant: &Variant,
+        cell: &Cell,
+        instance: u32,
+    ) -> Result<Started, StackError> {
+        self.start_stack(variant, cell, instance).map_err(|failure| StackError(failure.message))
     }
 }
 
 impl Launcher {
-    fn start_stack(&self, variant: &Variant, instance: u32) -> Result<Started, Failure> {
-        let stack = Stack::start(&self.state, &self.launch(variant, instance))?;
-        let base_url = stack
-            .url("gateway")
-            .ok_or_else(|| Failure::failed("The stack has no gateway."))?
-            .to_owned();
+    fn start_stack(
+        &self,
+        variant: &Variant,
+        cell: &Cell,
+        instance: u32,
+    ) -> Result<Started, Failure> {
+        let profile = variant.subject.profile().ok_or_else(|| {
+            Failure::failed(format!("{} is no profile of the stack.", variant.label))
+        })?;
+        let stack = Stack::start(&self.state, &self.launch(profile, variant, cell, instance))?;
         let mut processes = Vec::new();
         for member in stack.members() {
             wait_until_ready(member.service, &member.admin.to_string())?;
             processes.push(Process {
                 service: member.service.into(),
-                pid: member.pid,
-                admin: member.admin,
+                cpu: CpuSource::Pid(member.pid),
+                admin: Some(member.admin),
             });
         }
-        let mutual = variant.profile.transport == Transport::Mutual;
-        let encrypted = variant.profile.transport != Transport::Plain;
+        let path = self.path(cell);
+        let url = |service: &str| {
+            let url = stack.url(service);
+            let url = url.ok_or_else(|| Failure::failed(format!("The stack has no {service}.")))?;
+            Url::parse(url).map_err(Failure::failed)
+        };
+        // Behind the gateway everything is found; a service alone knows its own routes only.
+        let beside = path[0] != "gateway" && self.topology == Topology::Mesh;
         Ok(Started {
-            base_url,
-            ca: encrypted.then(|| self.state.ca_cert()),
-            client: mutual.then(|| ClientFiles {
-                certificate: self.state.client(CLIENT, "crt"),
-                key: self.state.client(CLIENT, "key"),
-            }),
-            tokens: self.tokens(variant.tokens)?,
+            url: url(path[0])?,
+            stock_url: beside.then(|| url("inventory")).transpose()?,
+            connect_to: None,
+            trust: self.trust(profile.transport, cell.handshake)?,
+            tokens: Tokens::pool(self.tokens(variant.tokens, cell.token_algorithm)?),
             processes,
+            requests: Requests::Shop { path },
             keep: Box::new(stack),
         })
     }
 
-    fn launch(&self, variant: &Variant, instance: u32) -> Launch {
+    /// The services that a request of the cell's workload passes once, in order.
+    fn path(&self, cell: &Cell) -> Vec<&'static str> {
+        if self.topology == Topology::Single {
+            return vec!["all"];
+        }
+        let mut path = match cell.workload.as_str() {
+            "orders-create" => vec!["gateway", "orders", "inventory"],
+            "orders-read" => vec!["gateway", "orders"],
+            "inventory-reserve" => vec!["gateway", "inventory"],
+            _ => vec!["gateway"],
+        };
+        if cell.call_path == CallPath::Direct {
+            path.remove(0);
+        }
+        path
+    }
+
+    fn trust(&self, transport: Transport, handshake: Handshake) -> Result<Trust, Failure> {
+        let read = |path: std::path::PathBuf| {
+            std::fs::read(&path).map_err(|error| {
+                Failure::failed(format!("Could not read {}: {error}.", path.display()))
+            })
+        };
+        let identity_pem = match transport {
+            Transport::Plain | Transport::Tls => None,
+            Transport::Mutual => {
+                let [chain, key] = ["crt", "key"].map(|end| read(self.state.client(CLIENT, end)));
+                Some((chain?, Zeroizing::new(key?)))
+            }
+        };
+        Ok(Trust {
+            authorities_pem: Some(read(self.state.ca_cert())?),
+            identity_pem,
+            insecure: false,
+            resumption: handshake == Handshake::Resumed,
+        })
+    }
+
+    fn launch(&self, profile: Profile, variant: &Variant, cell: &Cell, instance: u32) -> Launch {
         let mut options = self.options.clone();
         let cache = if variant.token_cache { "on" } else { "off" };
-        options.extend(["--token-cache", cache, "--drain-ms"].map(String::from));
-        options.push(DRAIN.as_millis().to_string());
+        let (workers, drain) = (cell.workers.to_string(), DRAIN.as_millis().to_string());
+        let each = ["--workers", &workers, "--token-cache", cache, "--drain-ms", &drain];
+        options.extend(each.map(String::from));
+        if cell.handshake == Handshake::Resumed {
+            options.push("--resumption".into());
+        }
+        let algorithm = cell.token_algorithm.as_str().to_ascii_lowercase();
         let signing: Vec<String> =
-            ["--token-alg", self.algorithm.as_str(), "--token-ttl-s", &TOKEN_TTL_S.to_string()]
+            ["--token-alg", &algorithm, "--token-ttl-s", &TOKEN_TTL_S.to_string()]
                 .map(String::from)
                 .into();
         Launch {
-            profile: variant.profile,
+            profile,
             services: match self.topology {
                 Topology::Mesh => &MESH,
                 Topology::Single => &SINGLE,
@@ -117,13 +175,13 @@ impl Launcher {
 
     /// Tokens as the auth server would issue them, signed here with its own key: asking for
     /// thousands of them would take longer than the experiment.
-    fn tokens(&self, tokens: Tokens) -> Result<Vec<String>, Failure> {
+    fn tokens(&self, tokens: plan::Tokens, algorithm: Algorithm) -> Result<Vec<Box<str>>, Failure> {
         let count = match tokens {
-            Tokens::None => return Ok(Vec::new()),
-            Tokens::One => 1,
-            Tokens::Unique(count) => count,
+            plan::Tokens::None => return Ok(Vec::new()),
+            plan::Tokens::One => 1,
+            plan::Tokens::Unique(count) => count,
         };
-        let signer = signer(self.state.root(), self.algorithm)?;
+        let signer = signer(self.state.root(), algorithm)?;
         let now = pki::now_s();
         (0..count)
             .map(|_| {
@@ -137,7 +195,7 @@ impl Launcher {
                     expires_at: now + TOKEN_TTL_S,
                     token_id: &new_token_id().map_err(Failure::failed)?,
                 };
-                signer.sign(&claims).map_err(Failure::failed)
+                Ok(signer.sign(&claims).map_err(Failure::failed)?.into())
             })
             .collect()
     }

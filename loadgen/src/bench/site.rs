@@ -1,25 +1,22 @@
-//! One running shop as the bench deals with it between slices: key material, stock, metrics.
+//! The running servers of one variant as the bench deals with them between slices: key material,
+//! stock, orders to be read, metrics.
 //!
 //! Requests here are single ones over blocking sockets, none of them measured.
 
-use std::collections::HashSet;
-use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use authn::material::{CertifiedKey, ClientMaterial, certificates};
-use authn::tls::{TlsOptions, client_config};
 use metrics_export::prometheus::Scrape;
-use runtime::blocking;
+use runtime::blocking::{self, Response};
 use runtime::url::Url;
 use rustls::ClientConfig;
 
-use crate::experiment::Failure;
-use crate::plan::Variant;
+use crate::experiment::{Asked, Failure};
 use crate::proof::Pages;
-use crate::stack::{Process, Started};
+use crate::stack::{CpuSource, Process, Requests, Started};
 use crate::target::{Source, Target, TlsTarget};
+use crate::tokens::Tokens;
+use crate::workload::Workload;
 
 /// The longest wait for one answer between slices.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -31,41 +28,43 @@ const PAGE_BYTES_MAX: usize = 4 << 20;
 /// not exhaust it.
 const STOCK: u32 = 1_000_000_000;
 
-/// A running shop.
-pub(super) struct Shop {
+/// Orders that are made for orders-read: enough that no one of them is in a cache for being hot.
+const ORDERS_TO_READ: usize = 64;
+
+/// The running servers of a variant.
+pub(super) struct Site {
     label: String,
-    url: Url,
     tls: Option<Arc<ClientConfig>>,
     target: Target,
     started: Started,
 }
 
-impl Shop {
+impl Site {
     /// Reads the key material and resolves the address of started servers.
-    pub(super) fn open(variant: &Variant, started: Started) -> Result<Shop, Failure> {
-        let label = variant.label.clone();
+    pub(super) fn open(label: &str, started: Started) -> Result<Site, Failure> {
         let failed = |what: &str, error: &dyn std::fmt::Display| {
-            Failure(format!("{}: {what}: {error}", variant.label))
+            Failure(format!("{label}: {what}: {error}"))
         };
-        let url = Url::parse(&started.base_url).map_err(|error| failed("base URL", &error))?;
-        let material = material(&started).map_err(|error| failed("key material", &error))?;
-        let transport = variant.profile.transport;
-        let config = |()| client_config(&material, transport, &TlsOptions::default(), false);
-        let tls = config(()).map_err(|error| failed("TLS", &error))?;
-        let addresses = url.resolve().map_err(|error| failed("address", &error))?;
+        let url = &started.url;
+        let tls = url.is_tls().then(|| started.trust.config()).transpose();
+        let tls = tls.map_err(|error| failed("TLS", &error))?;
+        let addresses = match &started.connect_to {
+            Some(addresses) => addresses.clone(),
+            None => url.resolve().map_err(|error| failed("address", &error))?,
+        };
         let name = || url.server_name().map_err(|error| failed("server name", &error));
         let tls_target = match &tls {
             Some(config) => Some(TlsTarget { config: Arc::clone(config), name: name()? }),
             None => None,
         };
         let target = Target {
-            name: label.clone(),
+            name: label.into(),
             addresses,
             host: url.host_field(),
             tls: tls_target,
             source: Source::Auto,
         };
-        Ok(Shop { label, url, tls, target, started })
+        Ok(Site { label: label.into(), tls, target, started })
     }
 
     pub(super) fn target(&self) -> Target {
@@ -76,22 +75,44 @@ impl Shop {
         &self.started.processes
     }
 
-    pub(super) fn tokens(&self) -> &[String] {
-        &self.started.tokens
+    pub(super) fn tokens(&self) -> Tokens {
+        self.started.tokens.clone()
     }
 
-    /// The services that a request of a workload passes once, the first being the one addressed.
-    pub(super) fn path(&self, workload: &str) -> Vec<&'static str> {
-        let services: HashSet<&str> =
-            self.started.processes.iter().map(|process| process.service.as_str()).collect();
-        if services.contains("all") {
-            return vec!["all"];
+    /// Whether connections go to a loopback address, which has any number of source addresses.
+    pub(super) fn is_loopback(&self) -> bool {
+        self.target.addresses.iter().all(|address| address.ip().is_loopback())
+    }
+
+    /// The request of these servers themselves; None for the shop's, which have the cell's.
+    pub(super) fn own_workload(&self) -> Option<&Workload> {
+        match &self.started.requests {
+            Requests::Own(workload) => Some(workload.as_ref()),
+            Requests::Shop { .. } => None,
         }
-        match workload {
-            "orders-create" => vec!["gateway", "orders", "inventory"],
-            "orders-read" => vec!["gateway", "orders"],
-            "inventory-reserve" => vec!["gateway", "inventory"],
-            _ => vec!["gateway"],
+    }
+
+    /// How results name these servers.
+    pub(super) fn asked(&self) -> Asked {
+        let request = self.own_workload().map(|workload| {
+            let Url { scheme, target, .. } = &self.started.url;
+            let path = target.split('?').next().unwrap_or_default();
+            format!("{} {}://{}{path}", workload.method, scheme.as_str(), self.target.host)
+        });
+        let cpu_source = match self.processes().first().map(|process| &process.cpu) {
+            Some(CpuSource::Pid(_)) => "processes",
+            Some(CpuSource::ControlGroup(_)) => "control-group",
+            Some(CpuSource::Metrics(_)) => "metrics",
+            None => "none",
+        };
+        Asked { request, cpu_source }
+    }
+
+    /// The services that a request of the cell's workload passes once; none for foreign servers.
+    pub(super) fn path(&self) -> &[&'static str] {
+        match &self.started.requests {
+            Requests::Shop { path } => path,
+            Requests::Own(_) => &[],
         }
     }
 
@@ -99,47 +120,75 @@ impl Shop {
     pub(super) fn refill(&self, stock: &[(&'static str, u64)]) -> Result<(), Failure> {
         for (sku, _) in stock {
             let body = format!("{{\"quantity\":{STOCK}}}");
-            let authorization = self.tokens().first().map(|token| format!("Bearer {token}"));
-            let mut fields: Vec<(&str, &[u8])> = vec![("Content-Type", b"application/json")];
-            if let Some(value) = &authorization {
-                fields.push(("Authorization", value.as_bytes()));
-            }
-            let mut url = self.url.clone();
-            url.target = format!("/api/inventory/{sku}");
-            let tls = self.tls.clone();
-            let answer = blocking::request(
-                &url,
-                tls,
-                "PUT",
-                &fields,
-                body.as_bytes(),
-                ANSWER_WITHIN,
-                PAGE_BYTES_MAX,
-            );
-            match answer {
-                Ok(answer) if (200..300).contains(&answer.status) => {}
-                Ok(answer) => return Err(self.refused(sku, &format!("status {}", answer.status))),
-                Err(error) => return Err(self.refused(sku, &error.to_string())),
-            }
+            let what = format!("the stock of {sku} could not be refilled");
+            let target = format!("/api/inventory/{sku}");
+            self.ask(self.stock_url(), &target, "PUT", body.as_bytes(), &what)?;
         }
         Ok(())
     }
 
-    fn refused(&self, sku: &str, why: &str) -> Failure {
-        let label = &self.label;
-        Failure(format!("{label}: the stock of {sku} could not be refilled: {why}; see the logs"))
+    /// Makes orders and returns their ids.
+    pub(super) fn make_orders(&self) -> Result<Vec<Box<str>>, Failure> {
+        let body = br#"{"customerId":"reader","itemSkus":["SKU-1000"],"totalAmount":1.0}"#;
+        let what = "an order to be read could not be made";
+        let order = || {
+            let url = self.started.url.clone();
+            let answer = self.ask(url, "/api/orders", "POST", body, what)?;
+            let answer: serde_json::Value = serde_json::from_slice(&answer.body)
+                .map_err(|error| self.failed(what, &error.to_string()))?;
+            let id = answer["orderId"].as_str();
+            id.map(Into::into).ok_or_else(|| self.failed(what, "the answer has no orderId"))
+        };
+        (0..ORDERS_TO_READ).map(|_| order()).collect()
+    }
+
+    /// Where stock is set: where requests go, unless that service does not know of stock.
+    fn stock_url(&self) -> Url {
+        self.started.stock_url.clone().unwrap_or_else(|| self.started.url.clone())
+    }
+
+    fn ask(
+        &self,
+        mut url: Url,
+        target: &str,
+        method: &str,
+        body: &[u8],
+        what: &str,
+    ) -> Result<Response, Failure> {
+        url.target = target.into();
+        let authorization = self.started.tokens.first().map(|token| format!("Bearer {token}"));
+        let mut fields: Vec<(&str, &[u8])> = vec![("Content-Type", b"application/json")];
+        if let Some(value) = &authorization {
+            fields.push(("Authorization", value.as_bytes()));
+        }
+        let tls = self.tls.clone();
+        let asked =
+            blocking::request(&url, tls, method, &fields, body, ANSWER_WITHIN, PAGE_BYTES_MAX);
+        match asked {
+            Ok(answer) if (200..300).contains(&answer.status) => Ok(answer),
+            Ok(answer) => Err(self.failed(what, &format!("status {}", answer.status))),
+            Err(error) => Err(self.failed(what, &error.to_string())),
+        }
+    }
+
+    fn failed(&self, what: &str, why: &str) -> Failure {
+        Failure(format!("{}: {what}: {why}; see the logs", self.label))
     }
 
     /// Reads every process's metrics page.
     pub(super) fn scrape(&self) -> Result<Vec<Scrape>, Failure> {
-        self.processes().iter().map(|process| self.page(process)).collect()
+        self.paged().map(|process| self.page(process)).collect()
+    }
+
+    fn paged(&self) -> impl Iterator<Item = &Process> {
+        self.processes().iter().filter(|process| process.admin.is_some())
     }
 
     /// Reads them again and puts both readings together.
     pub(super) fn pages(&self, before: Vec<Scrape>) -> Result<Vec<Pages>, Failure> {
         let after = self.scrape()?;
         let readings = before.into_iter().zip(after);
-        let pages = self.processes().iter().zip(readings);
+        let pages = self.paged().zip(readings);
         let pages = pages.map(|(process, (before, after))| Pages {
             service: process.service.clone(),
             before,
@@ -162,7 +211,8 @@ impl Shop {
                 self.label, process.service
             ))
         };
-        let url = format!("http://{}/metrics", process.admin);
+        let admin = process.admin.ok_or_else(|| failed(&"it has no admin address"))?;
+        let url = format!("http://{admin}/metrics");
         let url = Url::parse(&url).map_err(|error| failed(&error))?;
         let answer = blocking::request(&url, None, "GET", &[], b"", ANSWER_WITHIN, PAGE_BYTES_MAX)
             .map_err(|error| failed(&error))?;
@@ -171,23 +221,4 @@ impl Shop {
         }
         Scrape::parse(&String::from_utf8_lossy(&answer.body)).map_err(|error| failed(&error))
     }
-}
-
-fn material(started: &Started) -> Result<ClientMaterial, String> {
-    let read = |path: &Path| {
-        fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))
-    };
-    let roots = match &started.ca {
-        Some(path) => certificates(&read(path)?).map_err(|error| error.to_string())?,
-        None => Vec::new(),
-    };
-    let identity = match &started.client {
-        Some(files) => {
-            let (chain, key) = (read(&files.certificate)?, read(&files.key)?);
-            let pair = CertifiedKey::from_pem(&chain, &key).map_err(|error| error.to_string())?;
-            Some(pair)
-        }
-        None => None,
-    };
-    Ok(ClientMaterial { roots, identity })
 }

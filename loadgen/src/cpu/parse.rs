@@ -67,7 +67,20 @@ fn stat_field(stat: &str, number: usize) -> Option<u64> {
 
 /// How often a control group was throttled, from `cpu.stat`.
 pub(super) fn throttled(cpu_stat: &str) -> Option<u64> {
-    cpu_stat.lines().find_map(|line| line.strip_prefix("nr_throttled ")?.trim().parse().ok())
+    keyed(cpu_stat, "nr_throttled")
+}
+
+/// The figure behind a name, in a file of lines `name figure`.
+pub(super) fn keyed(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+/// The column `RetransSegs` of the two `Tcp:` lines of `/proc/net/snmp`.
+pub(super) fn retransmits(snmp: &str) -> Option<u64> {
+    let mut lines = snmp.lines().filter(|line| line.starts_with("Tcp: "));
+    let (names, figures) = (lines.next()?, lines.next()?);
+    let at = names.split(' ').position(|name| name == "RetransSegs")?;
+    figures.split(' ').nth(at)?.parse().ok()
 }
 
 /// Where the `cpu.stat` of a process may be, from its `/proc/PID/cgroup`.
@@ -126,6 +139,9 @@ mod tests {
         assert_eq!(run_ns(""), None);
         assert_eq!(throttled("nr_periods 5\nnr_throttled 2\nthrottled_usec 9\n"), Some(2));
         assert_eq!(throttled("usage_usec 5\n"), None);
+        assert_eq!(keyed("user_usec 5\nusage_usec 7\n", "usage_usec"), Some(7));
+        let snmp = "Ip: A\nIp: 1\nTcp: MaxConn RetransSegs InErrs\nTcp: -1 42 0\n";
+        assert_eq!((retransmits(snmp), retransmits("Udp: 1\n")), (Some(42), None));
         assert_eq!(
             cgroup_paths("4:memory:/x\n1:cpu,cpuacct:/y\n0::/z\n"),
             [

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use metrics_export::hlog::{Interval, Log};
-use metrics_export::run::{Proof, Slice, SliceKind};
+use metrics_export::run::{Capacity, Proof, Slice, SliceKind};
 
 use super::{Failure, Measured, Times};
 use crate::plan::Variant;
@@ -14,8 +15,8 @@ use crate::stats::{LayerInput, Per};
 pub struct Findings {
     /// Whether every planned slice was taken.
     pub complete: bool,
-    /// The operating point, once the first instance was warmed up.
-    pub rate_per_s: Option<f64>,
+    /// The operating point of each cell, once the first instance was warmed up.
+    pub rates_per_s: Vec<Option<f64>>,
     /// Every slice.
     pub slices: Vec<Slice>,
     /// The times of each variant, in the order of the plan.
@@ -27,8 +28,16 @@ pub struct Findings {
 /// What is kept of a variant's times: a slice's own histograms would fill the memory.
 #[derive(Clone, Debug)]
 pub struct Kept {
-    /// All open-loop slices that count, as one.
+    /// All open-loop slices that count, as one; connects and handshakes of slices of connections.
     pub times: Times,
+    /// The most memory that any service process ever had resident.
+    pub memory_peak_bytes: Option<u64>,
+    /// What a search for its capacity found.
+    pub capacity: Option<Capacity>,
+    /// What a server that is not ours was asked, without a query.
+    pub request: Option<String>,
+    /// Where the CPU of its servers was read: `processes`, `control-group`, `metrics` or `none`.
+    pub cpu_source: &'static str,
     /// The same slice by slice, as a histogram log that begins with the first of them.
     pub log: Option<Log>,
     label: String,
@@ -37,19 +46,27 @@ pub struct Kept {
 
 impl Findings {
     /// Room for these variants.
-    pub(super) fn of(variants: &[Variant]) -> Findings {
+    pub(super) fn of(variants: &[Variant], cells: usize) -> Findings {
         let kept = |variant: &Variant| Kept {
             times: Times::empty(),
+            memory_peak_bytes: None,
+            capacity: None,
+            request: None,
+            cpu_source: "none",
             log: None,
             label: variant.label.clone(),
             began: Duration::ZERO,
         };
-        Findings { variants: variants.iter().map(kept).collect(), ..Findings::default() }
+        Findings {
+            variants: variants.iter().map(kept).collect(),
+            rates_per_s: vec![None; cells],
+            ..Findings::default()
+        }
     }
 
     /// Keeps a slice and adds its checks to the proofs.
     pub(super) fn keep(&mut self, variant: usize, measured: Measured) -> Result<(), Failure> {
-        let Measured { slice, times, checks } = measured;
+        let Measured { slice, times, memory_peak_bytes, asked, checks } = measured;
         for check in checks {
             let proofs = &mut self.proofs;
             let known = proofs
@@ -73,8 +90,14 @@ impl Findings {
                 }),
             }
         }
-        if slice.counts && slice.kind == SliceKind::Open {
-            self.variants[variant].add(&slice, &times).map_err(Failure)?;
+        let kept = &mut self.variants[variant];
+        (kept.request, kept.cpu_source) = (asked.request, asked.cpu_source);
+        kept.memory_peak_bytes = kept.memory_peak_bytes.max(memory_peak_bytes);
+        match slice.kind {
+            _ if !slice.counts => {}
+            SliceKind::Open => kept.add(&slice, &times).map_err(Failure)?,
+            SliceKind::Connect => kept.add_connections(&times),
+            SliceKind::Closed => {}
         }
         self.slices.push(slice);
         Ok(())
@@ -92,8 +115,15 @@ impl Findings {
 }
 
 impl Kept {
+    fn add_connections(&mut self, times: &Times) {
+        add(&mut self.times.connect, &times.connect);
+        add(&mut self.times.handshake, &times.handshake);
+    }
+
     fn add(&mut self, slice: &Slice, times: &Times) -> Result<(), String> {
-        self.times.add(times);
+        add(&mut self.times.response, &times.response);
+        add(&mut self.times.service, &times.service);
+        add(&mut self.times.lateness, &times.lateness);
         let start = Duration::from_nanos(slice.start_unix_ns);
         let log = match &mut self.log {
             Some(log) => log,
@@ -119,31 +149,51 @@ impl Kept {
     }
 }
 
-impl LayerInput for Findings {
-    fn figure(&self, variant: &str, per: Per, round: u32) -> Option<f64> {
+fn add(sum: &mut Histogram<u64>, other: &Histogram<u64>) {
+    sum.add(other).expect("all histograms have the same bounds");
+}
+
+/// The figures of one cell, found by what each variant is within it.
+#[derive(Clone, Copy, Debug)]
+pub struct CellView<'a> {
+    /// All that was found.
+    pub findings: &'a Findings,
+    /// All that was planned.
+    pub variants: &'a [Variant],
+    /// The place of the cell.
+    pub cell: usize,
+}
+
+impl CellView<'_> {
+    /// The variants of the cell.
+    pub fn variants(&self) -> impl Iterator<Item = &Variant> + Clone {
+        self.variants.iter().filter(|variant| variant.cell == self.cell)
+    }
+
+    /// The variant that is this within the cell.
+    #[must_use]
+    pub fn variant(&self, role: &str) -> Option<&Variant> {
+        self.variants().find(|variant| variant.role == role)
+    }
+}
+
+impl LayerInput for CellView<'_> {
+    fn figure(&self, role: &str, per: Per, round: u32) -> Option<f64> {
         let kind = match per {
             Per::Request => SliceKind::Open,
             Per::Connection => SliceKind::Connect,
         };
-        let mut counted = self.counted(variant, kind);
+        let variant = self.variant(role)?;
+        let mut counted = self.findings.counted(&variant.id, kind);
         counted.find(|slice| slice.round == round)?.cpu_ns_per_request()
     }
 
     fn rounds(&self) -> Vec<(u32, u32)> {
-        let open = self.slices.iter().filter(|slice| slice.counts && slice.kind == SliceKind::Open);
+        let slices = self.findings.slices.iter();
+        let open = slices.filter(|slice| slice.counts && slice.kind == SliceKind::Open);
         let mut rounds: Vec<(u32, u32)> = open.map(|slice| (slice.round, slice.instance)).collect();
         rounds.sort_unstable();
         rounds.dedup();
         rounds
-    }
-}
-
-impl Variant {
-    /// Whether new connections are measured on this variant. Where tokens are seen for the first
-    /// time their verification would hide in the figure, and the handshake is that of the repeat
-    /// form; the A/A control has no handshake.
-    #[must_use]
-    pub fn connects(&self) -> bool {
-        self.token_cache && self.id != "s0-again"
     }
 }

@@ -6,6 +6,8 @@ use metrics_export::run::{Percentiles, ServiceCpu};
 use authn::Profile;
 
 use super::*;
+use crate::matrix::Matrix;
+use crate::plan::{Axes, StopRule};
 use crate::random::Random;
 use crate::stats::{self, LayerInput, Per};
 
@@ -37,7 +39,7 @@ impl Simulation {
     }
 
     fn cost_ns(&self, variant: usize) -> f64 {
-        match self.variants[variant].id.as_str() {
+        match self.variants[variant].role.as_str() {
             "s0" | "s0-again" => 30_000.0,
             "s1" => 36_000.0,
             "s3" => 36_200.0,
@@ -48,8 +50,15 @@ impl Simulation {
 }
 
 impl Simulation {
+    /// Slices that were no repeats.
+    fn taken_once(&self) -> u64 {
+        self.orders.iter().filter(|order| order.attempt == 0).count() as u64
+    }
+
     fn times(&self, cost_ns: f64) -> Times {
         let mut times = Times::empty();
+        times.connect.saturating_record(30_000);
+        times.handshake.saturating_record(400_000);
         for step in 0..1_000_u64 {
             let service = cost_ns as u64 + step * step / 10;
             times.service.saturating_record(service);
@@ -93,7 +102,17 @@ impl Bench for Simulation {
             ..blank_slice(&variant, order, answered)
         };
         let check = Check { claim: "it is simulated", holds: !disturbed, found: "so".into() };
-        Ok(Measured { slice, times: self.times(cost_ns), checks: vec![check] })
+        Ok(Measured {
+            slice,
+            times: self.times(cost_ns),
+            memory_peak_bytes: Some(12 << 20),
+            asked: Asked { request: None, cpu_source: "processes" },
+            checks: vec![check],
+        })
+    }
+
+    fn elapsed(&self) -> Duration {
+        Duration::from_secs(self.orders.len() as u64)
     }
 
     fn interrupted(&self) -> bool {
@@ -143,36 +162,59 @@ fn blank_slice(variant: &str, order: &Order, answered: u64) -> Slice {
         steal_ns: 0,
         foreign_ns: Some(0),
         throttled: 0,
+        connect: Percentiles::default(),
+        handshake: Percentiles::default(),
+        in_flight_growth_milli: 0,
+        retransmits: Some(0),
+        generator_share_milli: 1_000,
+        server_handshakes: None,
+        strayed: false,
     }
 }
 
 pub(crate) struct Silent;
 
 impl Watcher for Silent {
-    fn taken(&mut self, done: u64, planned: u64, _order: &Order) {
+    fn taken(&mut self, done: u64, planned: u64, _slice: &Slice) {
         assert!(done <= planned);
     }
 }
 
+fn cells() -> Vec<Cell> {
+    Axes::default().cells(&[]).unwrap()
+}
+
 fn variants() -> Vec<Variant> {
-    let mut variants = vec![Variant::baseline(false), Variant::baseline(true)];
-    variants.extend(Variant::of(Profile::parse("S1").unwrap(), 16));
-    variants.extend(Variant::of(Profile::parse("S2").unwrap(), 16));
-    variants
+    let profiles = ["S0", "S1", "S2"].map(|name| Profile::parse(name).unwrap());
+    Matrix::variants_of(&profiles, &cells())
 }
 
 fn run(simulation: &mut Simulation, protocol: &Protocol) -> Findings {
+    run_in(&cells(), simulation, protocol)
+}
+
+fn run_in(cells: &[Cell], simulation: &mut Simulation, protocol: &Protocol) -> Findings {
     let variants = simulation.variants.clone();
-    let experiment =
-        Experiment { variants: &variants, protocol, bounds: &Bounds::default(), measured_cores: 2 };
-    experiment.run(simulation, &mut Silent).unwrap()
+    let layers = vec![stats::layers(&["s0", "s1"]); cells.len()];
+    let experiment = Experiment {
+        variants: &variants,
+        cells,
+        layers: &layers,
+        protocol,
+        bounds: &Bounds::default(),
+        measured_cores: 2,
+    };
+    let findings = experiment.run(simulation, &mut Silent).unwrap();
+    if findings.complete && protocol.stop == StopRule::default() {
+        assert_eq!(experiment.slices_planned(), simulation.taken_once());
+    }
+    findings
 }
 
 #[test]
 fn every_round_has_every_variant_once_in_a_new_order() {
-    let variants = variants();
     let protocol = Protocol { rounds: 12, instances: 5, ..Protocol::standard(7) };
-    let mut simulation = Simulation::new(&variants);
+    let mut simulation = Simulation::new(&variants());
     let findings = run(&mut simulation, &protocol);
     assert!(findings.complete);
     assert_eq!(simulation.restarts, [0, 1, 2, 3, 4]);
@@ -191,34 +233,60 @@ fn every_round_has_every_variant_once_in_a_new_order() {
     // S0, S1 and S2 repeat open new connections; first sight and the control do not.
     let connecting = simulation.orders.iter().filter(|order| order.kind == SliceKind::Connect);
     assert_eq!(connecting.count(), 12 * 3);
-    let experiment = Experiment {
-        variants: &variants,
-        protocol: &protocol,
-        bounds: &Bounds::default(),
-        measured_cores: 2,
-    };
-    assert_eq!(experiment.slices_planned(), simulation.orders.len() as u64);
 }
 
 #[test]
 fn the_operating_point_is_a_share_of_the_slowest() {
     let mut simulation = Simulation::new(&variants());
     let findings = run(&mut simulation, &Protocol::quick(7));
-    let rate = findings.rate_per_s.unwrap();
+    let rate = findings.rates_per_s[0].unwrap();
     assert!((2_600.0..2_720.0).contains(&rate), "{rate}: 40% of 1 s / 150 us");
-    let named = Protocol { rate_per_s: Some(123.0), ..Protocol::quick(7) };
-    assert_eq!(run(&mut Simulation::new(&variants()), &named).rate_per_s, Some(123.0));
+    let named = Axes { rates: vec![Some(123.0)], ..Axes::default() }.cells(&[]).unwrap();
+    let findings = run_in(&named, &mut Simulation::new(&variants()), &Protocol::quick(7));
+    assert_eq!(findings.rates_per_s, [Some(123.0)]);
+}
+
+/// Cells that ask the same of the same services run at one rate; another workload has its own.
+#[test]
+fn cells_that_ask_the_same_share_the_operating_point() {
+    let axes = Axes {
+        workloads: vec!["orders-create".into(), "ping".into()],
+        connections: vec![1, 64],
+        ..Axes::default()
+    };
+    let cells = axes.cells(&[]).unwrap();
+    let profiles = ["S0", "S1"].map(|name| Profile::parse(name).unwrap());
+    let variants = Matrix::variants_of(&profiles, &cells);
+    assert_eq!(variants.len(), 4 * 3);
+    let findings = run_in(&cells, &mut Simulation::new(&variants), &Protocol::quick(7));
+    let rates: Vec<f64> = findings.rates_per_s.iter().map(|rate| rate.unwrap()).collect();
+    assert!(rates[0] == rates[1] && rates[2] == rates[3] && rates[0] != rates[2], "{rates:?}");
+    let view = CellView { findings: &findings, variants: &variants, cell: 2 };
+    assert_eq!(view.variant("s1").unwrap().id, "ping-1-connection-s1");
+    assert!(view.figure("s1", Per::Request, 0).is_some());
+}
+
+#[test]
+fn the_time_that_was_given_ends_the_rounds() {
+    let stop = StopRule { max_duration: Some(Duration::from_secs(40)), ..StopRule::default() };
+    let protocol = Protocol { stop, ..Protocol::standard(7) };
+    let mut simulation = Simulation::new(&variants());
+    let findings = run(&mut simulation, &protocol);
+    assert!(findings.complete);
+    let rounds = findings.slices.iter().map(|slice| slice.round).max().unwrap();
+    assert!((1..6).contains(&rounds), "{rounds}");
 }
 
 #[test]
 fn the_known_cost_is_found() {
     let mut simulation = Simulation::new(&variants());
     let findings = run(&mut simulation, &Protocol::standard(7));
-    assert_eq!(findings.rounds().len(), 12);
-    assert!(findings.figure("s1", Per::Connection, 0).is_some());
-    let ids: Vec<&str> = simulation.variants.iter().map(|variant| variant.id.as_str()).collect();
-    let tls = stats::layers(&ids).find(|layer| layer.id == "tls").unwrap();
-    let cost = stats::price(tls, &findings, stats::noise_floor_share(&findings, 1), 1);
+    let view = CellView { findings: &findings, variants: &simulation.variants, cell: 0 };
+    assert_eq!(view.rounds().len(), 12);
+    assert!(view.figure("s1", Per::Connection, 0).is_some());
+    let layers = stats::layers(&["s0", "s0-again", "s1"]);
+    let family = stats::price_family(&layers, "", &view, 1);
+    let cost = family.costs.iter().find(|cost| cost.id == "tls").unwrap();
     let (low, high) = (cost.low_ns.unwrap(), cost.high_ns.unwrap());
     assert!(low <= 6_000 && 6_000 <= high && high - low < 400, "{cost:?}");
 }

@@ -6,23 +6,28 @@ use metrics_export::run::{Environment, Verdict};
 
 use super::*;
 use crate::experiment::tests::{Silent, Simulation};
+use crate::plan::Axes;
 use crate::report::{self, Paint};
 
 fn matrix(protocol: Protocol) -> Matrix {
+    with_axes(&Axes::default(), protocol)
+}
+
+fn with_axes(axes: &Axes, protocol: Protocol) -> Matrix {
     let profiles: Vec<Profile> = Profile::NAMED.iter().map(|(_, profile)| *profile).collect();
+    let cells = axes.cells(&[]).unwrap();
     Matrix {
-        variants: Matrix::variants_of(&profiles),
+        subjects: Subjects::Stack(Topology::Mesh),
+        variants: Matrix::variants_of(&profiles, &cells),
+        cells,
         protocol,
         bounds: Bounds::default(),
-        workload: Workload::orders_create(),
-        topology: Topology::Mesh,
         cores: Cores { servers: vec![0], generator: vec![1] },
         runs: PathBuf::new(),
         commit: None,
         label: None,
-        token_algorithm: "es256".into(),
         driver: DriverChoice::Auto,
-        workers: 1,
+        capacity: None,
     }
 }
 
@@ -43,8 +48,11 @@ fn environment() -> Environment {
 fn simulated(matrix: &Matrix, change: impl FnOnce(&mut Simulation)) -> Run {
     let mut simulation = Simulation::new(&matrix.variants);
     change(&mut simulation);
+    let layers = matrix.layers();
     let experiment = Experiment {
         variants: &matrix.variants,
+        cells: &matrix.cells,
+        layers: &layers,
         protocol: &matrix.protocol,
         bounds: &matrix.bounds,
         measured_cores: 2,
@@ -82,6 +90,20 @@ fn the_matrix_is_the_baseline_twice_and_tokens_in_two_forms() {
             "S5 repeat"
         ]
     );
+}
+
+/// Two settings have a section each, under their own names and within the page.
+#[test]
+fn settings_are_told_apart() {
+    let axes = Axes { workloads: vec!["ping".into(), "orders-create".into()], ..Axes::default() };
+    let run = simulated(&with_axes(&axes, Protocol::standard(42)), |_| ());
+    assert_eq!(run.floors.len(), 2);
+    assert_eq!(Run::from_json(&run.to_json()), Ok(run.clone()));
+    let costs = run.costs.iter().filter(|cost| cost.id == "tls");
+    assert_eq!(costs.map(|cost| cost.cell.as_str()).collect::<Vec<_>>(), ["ping", "orders-create"]);
+    let text = report::text(&run, Paint::Plain);
+    assert!(text.contains("\nping\n") && text.contains("\norders-create\n"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
 }
 
 #[test]

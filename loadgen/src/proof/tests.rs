@@ -1,6 +1,7 @@
 //! Pages that are right, and pages that are each wrong in one way.
 
 use super::*;
+use crate::plan::Axes;
 use crate::record::TlsProof;
 
 struct Case {
@@ -33,7 +34,7 @@ fn page(case: &Case, times: u64) -> Scrape {
 fn failures(variant: &Variant, case: &Case) -> Vec<&'static str> {
     let mut record = SliceRecord::empty();
     (record.intended, record.sent, record.ok) = (100, 100, 100);
-    if variant.profile.transport != Transport::Plain {
+    if !variant.subject.is_plain() {
         record.tls.push(TlsProof {
             version: TLS_VERSION,
             suite: "TLS13_AES_128_GCM_SHA256",
@@ -44,13 +45,16 @@ fn failures(variant: &Variant, case: &Case) -> Vec<&'static str> {
     }
     let pages =
         vec![Pages { service: "gateway".into(), before: page(case, 1), after: page(case, 2) }];
-    let sent = Sent { variant, kind: SliceKind::Open, record: &record, path: &["gateway"] };
+    let cell = Axes::default().cells(&[]).unwrap().remove(0);
+    let path = &["gateway"];
+    let sent = Sent { variant, cell: &cell, kind: SliceKind::Open, record: &record, path };
     let checks = checks(&sent, &pages).into_iter();
     checks.filter(|check| !check.holds).map(|check| check.claim).collect()
 }
 
 fn variant(profile: &str, place: usize) -> Variant {
-    Variant::of(Profile::parse(profile).unwrap(), 8).swap_remove(place)
+    let cell = Axes::default().cells(&[]).unwrap().remove(0);
+    Variant::of(Profile::parse(profile).unwrap(), 0, &cell).swap_remove(place)
 }
 
 const GOOD: Case = Case {
@@ -75,7 +79,7 @@ fn slices_that_are_what_they_say_are_proved() {
         decision: "open",
         count: 100,
     };
-    assert_eq!(failures(&Variant::baseline(false), &plain), [""; 0]);
+    assert_eq!(failures(&variant("S0", 0), &plain), [""; 0]);
 }
 
 /// Each way of not being what the label says fails its own claim.
@@ -108,11 +112,12 @@ fn every_kind_of_impostor_is_found() {
 #[test]
 fn a_page_without_counters_proves_nothing() {
     let record = SliceRecord::empty();
-    let variant = Variant::baseline(false);
+    let variant = variant("S0", 0);
     let empty =
         Pages { service: "gateway".into(), before: Scrape::default(), after: Scrape::default() };
-    let sent =
-        Sent { variant: &variant, kind: SliceKind::Open, record: &record, path: &["gateway"] };
+    let cell = Axes::default().cells(&[]).unwrap().remove(0);
+    let (kind, path) = (SliceKind::Open, &["gateway"]);
+    let sent = Sent { variant: &variant, cell: &cell, kind, record: &record, path };
     let failed = checks(&sent, &[empty]).iter().filter(|check| !check.holds).count();
     assert_eq!(failed, 4);
 }

@@ -3,12 +3,13 @@
 use comfy_table::{
     Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets,
 };
-use metrics_export::run::{Run, VariantResult, Verdict};
+use metrics_export::run::{Connecting, Run, VariantResult, Verdict};
 
 use super::figures::{signed, thousands, us, us_or_dash, whole_us};
-use super::{COLUMNS_MAX, interval};
+use super::{COLUMNS_MAX, View, interval};
 
-pub(super) fn cpu_table(run: &Run) -> Table {
+pub(super) fn cpu_table(view: &View<'_>) -> Table {
+    let run = view.run;
     let services = services(run);
     // A spinning client is busy all the time: its CPU says nothing about a request.
     let client_sleeps = run.plan.client_wait == "sleep";
@@ -17,7 +18,7 @@ pub(super) fn cpu_table(run: &Run) -> Table {
     head.extend(["sum", "cores busy", "in kernel"]);
     head.extend(client_sleeps.then_some("client"));
     let mut table = table(head.into_iter(), 2);
-    for result in &run.results {
+    for result in view.results() {
         let mut row = vec![run.label(&result.variant).to_owned()];
         row.extend(services.iter().map(|name| {
             let found = result.services.iter().find(|cost| cost.service == *name);
@@ -46,14 +47,15 @@ fn services(run: &Run) -> Vec<&str> {
     services
 }
 
-pub(super) fn times_table(run: &Run) -> Table {
+pub(super) fn times_table(view: &View<'_>) -> Table {
+    let run = view.run;
     let head = ["variant", "resp. p50", "p99", "p99.9", "max", "serv. p50", "p99", "p99.9", "max"];
     let mut table = table(head.into_iter(), 1);
     // Room for seconds, so that columns do not crowd where all are short.
     for column in table.column_iter_mut().skip(1) {
         column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(9)));
     }
-    for result in &run.results {
+    for result in view.results() {
         let mut row = vec![run.label(&result.variant).to_owned()];
         for points in [&result.response, &result.service] {
             let points = [points.p50_ns, points.p99_ns, points.p999_ns, points.max_ns];
@@ -64,50 +66,127 @@ pub(super) fn times_table(run: &Run) -> Table {
     table
 }
 
-pub(super) fn rest_table(run: &Run) -> Table {
+pub(super) fn rest_table(view: &View<'_>) -> Table {
     let mut table = table(
         [
             "variant",
             "closed loop\nrequests/s",
             "closed loop\nCPU us/req.",
-            "CPU us per\nconnection",
-            "CPU us per full\nhandshake",
             "bytes/request\nsent, received",
+            "memory peak\nMiB",
             "errors",
         ]
         .into_iter(),
         2,
     );
-    for result in &run.results {
+    for result in view.results() {
         let closed = result.closed_loop;
-        let connecting = result.connecting;
+        let memory = result.memory_peak_bytes.map(|bytes| bytes as f64 / f64::from(1 << 20));
         table.add_row(cells(vec![
-            run.label(&result.variant).to_owned(),
+            view.run.label(&result.variant).to_owned(),
             closed.map_or("-".into(), |closed| thousands(closed.requests_milli_per_s / 1000)),
             us_or_dash(closed.map(|closed| closed.cpu_ns_per_request)),
-            us_or_dash(connecting.map(|found| found.cpu_ns_per_connection)),
-            us_or_dash(connecting.and_then(|found| found.cpu_ns_per_handshake)),
             format!("{}, {}", result.bytes_sent_per_request, result.bytes_received_per_request),
+            memory.map_or("-".into(), |mib| format!("{mib:.1}")),
             errors(result),
         ]));
     }
     table
 }
 
+/// New connections: their cost on both sides, then rate and times. A rate that the generator
+/// limited is marked.
+pub(super) fn connect_table(view: &View<'_>) -> Table {
+    let head = [
+        "variant",
+        "handshake",
+        "server\nper conn.",
+        "of it\nhandsh.",
+        "client\nper conn.",
+        "of it\nhandsh.",
+        "conn./s",
+        "connect\np50",
+        "TLS\np50, p99",
+    ];
+    let mut table = table(head.into_iter(), 2);
+    for result in view.results() {
+        let Some(found) = &result.connecting else { continue };
+        let limited = if found.generator_limited { "*" } else { "" };
+        table.add_row(cells(vec![
+            view.run.label(&result.variant).to_owned(),
+            handshake(found),
+            us(found.cpu_ns_per_connection),
+            us_or_dash(found.cpu_ns_per_handshake),
+            us_or_dash(found.client_cpu_ns_per_connection),
+            us_or_dash(found.client_cpu_ns_per_handshake),
+            format!("{}{limited}", thousands(found.connections_milli_per_s / 1000)),
+            whole_us(found.connect.p50_ns),
+            match found.tls.count {
+                0 => "-".into(),
+                _ => format!("{}, {}", whole_us(found.tls.p50_ns), whole_us(found.tls.p99_ns)),
+            },
+        ]));
+    }
+    table
+}
+
+/// The shares of the maximum at which the capacity table shows times, of those that were measured.
+const LOADS_SHOWN: [f64; 4] = [0.2, 0.6, 0.8, 0.95];
+
+/// The closed-loop maximum, the highest rate that keeps the limit, and times by load.
+pub(super) fn capacity_table(view: &View<'_>) -> Table {
+    let limit = view.results().find_map(|result| result.capacity.as_ref()?.slo.as_ref());
+    let limit = limit.map_or("no limit".into(), |slo| {
+        format!("keeps {}\n<= {} us", slo.quantile, us(slo.limit_ns))
+    });
+    let loads = LOADS_SHOWN.map(|share| format!("p99 at\n{:.0}%", share * 100.0));
+    let mut head = vec!["variant", "maximum", limit.as_str(), "confirmed\nslices"];
+    head.extend(loads.iter().map(String::as_str));
+    let mut table = table(head.into_iter(), 2);
+    for result in view.results() {
+        let Some(found) = &result.capacity else { continue };
+        let rate = |milli: u64| thousands(milli / 1000);
+        let slo = found.slo.as_ref();
+        let mut row = vec![
+            view.run.label(&result.variant).to_owned(),
+            rate(found.closed_loop_milli_per_s),
+            slo.and_then(|slo| slo.rate_milli_per_s).map_or("-".into(), rate),
+            slo.map_or("-".into(), |slo| {
+                format!("{} of {}", slo.kept_slices, slo.confirmation_slices)
+            }),
+        ];
+        row.extend(LOADS_SHOWN.map(|share| {
+            let asked = share * found.closed_loop_milli_per_s as f64;
+            // Rates are rounded when they are asked for.
+            let near = |milli: u64| (milli as f64 - asked).abs() < 0.02 * asked;
+            let point = found.curve.iter().find(|point| point.asked_milli_per_s.is_some_and(near));
+            point.map_or("-".into(), |point| whole_us(point.response.p99_ns))
+        }));
+        table.add_row(cells(row));
+    }
+    table
+}
+
+fn handshake(found: &Connecting) -> String {
+    let certificate = if found.client_certificate { " + cert." } else { "" };
+    format!("{}{certificate}", found.handshake)
+}
+
 fn errors(result: &VariantResult) -> String {
     (result.errors.values().sum::<u64>() + result.dropped).to_string()
 }
 
-pub(super) fn cost_table(run: &Run) -> Table {
-    let mut table = table(["layer", "", "us", "95% interval", ""].into_iter(), 2);
-    let layers = run.costs.iter().filter(|cost| cost.id != crate::stats::CONTROL);
-    for cost in layers {
+/// Intervals are the simultaneous ones: the whole table may be read at once.
+pub(super) fn cost_table(view: &View<'_>) -> Table {
+    let head = ["layer", "", "us", "simultaneous 95%", ""];
+    let mut table = table(head.into_iter(), 2);
+    for cost in view.costs() {
         let per = if cost.per == "request" { "" } else { " per conn." };
         table.add_row(vec![
             Cell::new(format!("{}{per}", cost.label)),
             Cell::new(cost.formula.replace(' ', "")),
             Cell::new(signed(cost.estimate_ns)).set_alignment(CellAlignment::Right),
-            Cell::new(interval(cost)),
+            Cell::new(interval(cost.family_low_ns, cost.family_high_ns)),
             Cell::new(in_short(cost.verdict)),
         ]);
     }

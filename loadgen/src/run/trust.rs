@@ -40,7 +40,7 @@ pub struct Trust {
 
 impl Trust {
     /// The configuration of the measured connections.
-    pub(super) fn config(&self) -> Result<Arc<ClientConfig>, RunError> {
+    pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, RunError> {
         let pem = match (&self.authorities_pem, self.insecure) {
             (Some(pem), _) => Some(pem.clone()),
             (None, true) => None,

@@ -37,13 +37,22 @@ fn quiet() -> Slice {
         steal_ns: 0,
         foreign_ns: Some(10_000_000),
         throttled: 0,
+        connect: Percentiles::default(),
+        handshake: Percentiles::default(),
+        in_flight_growth_milli: 900,
+        retransmits: Some(0),
+        generator_share_milli: 1_000,
+        server_handshakes: None,
+        strayed: false,
     }
 }
 
 /// A change to a quiet slice, the words of its disturbance, and the bound of the run it breaks.
 type Case = (fn(&mut Slice), &'static str, &'static str);
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 8] = [
+    (|slice| slice.strayed = true, "core of the generator", "shared_core"),
+    (|slice| slice.in_flight_growth_milli = 11_000, "grew by 11", "in_flight_growth_max"),
     (|slice| slice.dropped = 1, "found the queue full", "dropped_max"),
     (|slice| slice.requests_answered = 980, "of what was asked", "achieved_share_min"),
     (|slice| slice.steal_ns = 30_000_000, "the hypervisor took 30000 us", "steal_share_max"),

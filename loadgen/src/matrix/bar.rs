@@ -1,0 +1,50 @@
+//! The progress of an experiment on the error stream, drawn between slices only: a thread that drew
+//! during one would run on a measured core. None where the stream is no terminal.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use metrics_export::run::Slice;
+
+use crate::experiment::Watcher;
+use crate::plan::{Cell, Variant};
+
+/// The bar.
+pub(super) struct Bar {
+    bar: ProgressBar,
+    /// Ids of variants, with their names for people.
+    names: Vec<(String, String)>,
+}
+
+impl Bar {
+    pub(super) fn new(variants: &[Variant], cells: &[Cell]) -> Bar {
+        let bar = ProgressBar::new(0);
+        let style = ProgressStyle::with_template("{bar:25} {pos}/{len}  {eta} left  {msg}");
+        if let Ok(style) = style {
+            bar.set_style(style);
+        }
+        let name = |variant: &Variant| match cells[variant.cell].label.as_str() {
+            "" => variant.label.clone(),
+            cell => format!("{} ({cell})", variant.label),
+        };
+        let names = variants.iter().map(|variant| (variant.id.clone(), name(variant)));
+        Bar { bar, names: names.collect() }
+    }
+}
+
+impl Watcher for Bar {
+    fn taken(&mut self, done: u64, planned: u64, slice: &Slice) {
+        let found = self.names.iter().find(|(id, _)| *id == slice.variant);
+        let name = found.map_or(slice.variant.as_str(), |(_, name)| name);
+        let rate = slice.requests_answered as f64 * 1e9 / slice.duration_ns.max(1) as f64;
+        let p99_us = slice.response.p99_ns / 1_000;
+        self.bar.set_length(planned);
+        self.bar
+            .set_message(format!("{name} {}: {rate:.0}/s, p99 {p99_us} us", slice.kind.as_str()));
+        self.bar.set_position(done);
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,211 @@
+//! A variant: one thing that is measured, and what it is within its cell.
+//!
+//! Owns the names that the rest of the program finds variants by: roles, ids, labels. It refuses
+//! to know how servers are started.
+
+use authn::profile::{Profile, TokenCheck};
+
+use super::{Cell, Form};
+
+/// One thing that is measured: a subject within a cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// The name in file names and keys, such as `s2-repeat`. Unique in a plan.
+    pub id: String,
+    /// The name that a person reads, such as `S2 repeat`; the cell's is not in it.
+    pub label: String,
+    /// What it is within its cell, such as `s2-repeat`: layers of security are found by it.
+    pub role: String,
+    /// The place of its cell in the plan.
+    pub cell: usize,
+    /// What is measured.
+    pub subject: Subject,
+    /// Which tokens the generator sends.
+    pub tokens: Tokens,
+    /// Whether the servers keep verified tokens. Off for first sight, on for repeat.
+    pub token_cache: bool,
+    /// Whether it is the baseline once more, as the A/A control.
+    pub again: bool,
+    /// Whether new connections are measured on it.
+    pub connects: bool,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Our own servers under a profile.
+    Profile(Profile),
+    /// A server that is not of the shop.
+    Foreign(Foreign),
+}
+
+/// A server that is not of the shop: its place in the list that the [`crate::stack::Stack`] knows,
+/// and what its connections are claimed to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Foreign {
+    /// The place in the list of servers.
+    pub index: usize,
+    /// It is spoken to over TLS.
+    pub tls: bool,
+    /// It asks for a client certificate, and the generator has one.
+    pub certificate: bool,
+}
+
+/// Which tokens the generator sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tokens {
+    /// None: the profile ignores them.
+    None,
+    /// One token, sent with every request.
+    One,
+    /// A pool of this many different tokens, sent in turn.
+    Unique(u32),
+}
+
+impl Tokens {
+    /// The name in results.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            Tokens::None => "none".into(),
+            Tokens::One => "one".into(),
+            Tokens::Unique(count) => format!("unique:{count}"),
+        }
+    }
+}
+
+impl Subject {
+    /// Whether connections to it are plain.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        match self {
+            Subject::Profile(profile) => profile.transport == authn::Transport::Plain,
+            Subject::Foreign(foreign) => !foreign.tls,
+        }
+    }
+
+    /// Whether the generator presents a certificate to it.
+    #[must_use]
+    pub fn has_certificate(&self) -> bool {
+        match self {
+            Subject::Profile(profile) => profile.transport == authn::Transport::Mutual,
+            Subject::Foreign(foreign) => foreign.certificate,
+        }
+    }
+
+    /// The profile of our own servers.
+    #[must_use]
+    pub fn profile(&self) -> Option<Profile> {
+        match self {
+            Subject::Profile(profile) => Some(*profile),
+            Subject::Foreign(_) => None,
+        }
+    }
+}
+
+impl Variant {
+    /// The variants of a profile in a cell: one where tokens are ignored; else as the cell's form
+    /// says, which is both first sight (a pool of unique tokens, cache off) and repeat (one token,
+    /// cache on) unless one was asked for.
+    #[must_use]
+    pub fn of(profile: Profile, place: usize, cell: &Cell) -> Vec<Variant> {
+        let make = |tokens, token_cache| Variant::new(profile, place, cell, tokens, token_cache);
+        match (profile.token, cell.form) {
+            (TokenCheck::Ignore, _) => vec![make(Tokens::None, true)],
+            (_, Form::Both { pool }) => {
+                vec![make(Tokens::Unique(pool), false), make(Tokens::One, true)]
+            }
+            (_, Form::Only { tokens, cache }) => vec![make(tokens, cache)],
+        }
+    }
+
+    fn new(
+        profile: Profile,
+        place: usize,
+        cell: &Cell,
+        tokens: Tokens,
+        token_cache: bool,
+    ) -> Variant {
+        let name = profile.label();
+        let (suffix, connects) = match (tokens, cell.form) {
+            (Tokens::None, _) => ("", true),
+            // Where tokens are verified anew that would hide in the figure of a connection, and
+            // the handshake is that of the repeat form.
+            (Tokens::Unique(_), Form::Both { .. }) => (" first sight", false),
+            (Tokens::One, _) if token_cache => (" repeat", true),
+            _ => (" first sight", true),
+        };
+        let role = format!("{name}{suffix}").to_ascii_lowercase().replace([' ', '+'], "-");
+        Variant {
+            id: cell.prefixed(&role),
+            label: format!("{name}{suffix}"),
+            role,
+            cell: place,
+            subject: Subject::Profile(profile),
+            tokens,
+            token_cache,
+            again: false,
+            connects,
+        }
+    }
+
+    /// A server that is not of the shop. Its name is its role; it makes the id where it is made of
+    /// letters that a file name may have.
+    #[must_use]
+    pub fn foreign(name: &str, id: &str, foreign: Foreign, tokens: Tokens) -> Variant {
+        Variant {
+            id: id.into(),
+            label: name.into(),
+            role: id.into(),
+            cell: 0,
+            subject: Subject::Foreign(foreign),
+            tokens,
+            token_cache: true,
+            again: false,
+            connects: true,
+        }
+    }
+
+    /// The same once more under another name: the A/A control.
+    #[must_use]
+    pub fn control(&self) -> Variant {
+        Variant {
+            id: format!("{}-again", self.id),
+            label: format!("{} again", self.label),
+            role: format!("{}-again", self.role),
+            again: true,
+            connects: false,
+            ..self.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Axes;
+
+    #[test]
+    fn profiles_with_tokens_have_two_forms() {
+        let cell = Axes::default().cells(&[]).unwrap().remove(0);
+        let names = |profile: &str| -> Vec<String> {
+            let variants = Variant::of(Profile::parse(profile).unwrap(), 0, &cell).into_iter();
+            variants.map(|variant| format!("{} = {}", variant.id, variant.label)).collect()
+        };
+        assert_eq!(names("S1"), ["s1 = S1"]);
+        assert_eq!(names("S5"), ["s5-first-sight = S5 first sight", "s5-repeat = S5 repeat"]);
+        assert_eq!(names("tls+scopes")[1], "tls-scopes-repeat = tls+scopes repeat");
+        let control = Variant::of(Profile::parse("S0").unwrap(), 0, &cell)[0].control();
+        assert_eq!((control.id.as_str(), control.connects), ("s0-again", false));
+    }
+
+    #[test]
+    fn a_named_form_is_the_only_one() {
+        let form = Form::Only { tokens: Tokens::One, cache: false };
+        let axes = Axes { forms: vec![form], ..Axes::default() };
+        let cell = axes.cells(&[]).unwrap().remove(0);
+        let variants = Variant::of(Profile::parse("S2").unwrap(), 0, &cell);
+        assert_eq!(variants.len(), 1);
+        assert_eq!((variants[0].role.as_str(), variants[0].connects), ("s2-first-sight", true));
+    }
+}
