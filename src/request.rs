@@ -1,5 +1,5 @@
-//! What `tollgate run` and `tollgate capacity` have in common: from the words that were typed to the
-//! options of a target, the files that they name, and the place where the result goes.
+//! What `tollgate run` and `tollgate capacity` have in common: from the words that were typed to
+//! the options of a target, the files that they name, and the place where the result goes.
 
 use std::fs;
 use std::io::{IsTerminal as _, Read as _, Write as _};
@@ -14,6 +14,7 @@ use loadgen::run::{ClientCredentials, Credentials, Format, RunOptions, Trust};
 use loadgen::slice::{SliceSpec, Wait};
 use loadgen::stack::{CpuSource, Process};
 use runtime::blocking;
+use runtime::process::allowed_cpus;
 use runtime::url::Url;
 use rustls::pki_types::ServerName;
 use zeroize::Zeroizing;
@@ -106,12 +107,24 @@ fn spec(typed: &RequestWords, slice: SliceSpec) -> Result<SliceSpec, Failure> {
 
 fn generator(typed: &RequestWords) -> Result<GeneratorOptions, Failure> {
     let mut options = match &typed.cores {
-        Some(text) => GeneratorOptions::on_cores(&serve::cores(text)?),
+        Some(text) => GeneratorOptions::on_cores(&usable(serve::cores(text)?)?),
         None if typed.threads == 0 => return Err(Failure::usage("--threads takes 1 or more.")),
         None => GeneratorOptions::unpinned(typed.threads),
     };
     options.driver = serve::driver(&typed.driver, false)?;
     Ok(options)
+}
+
+/// The same cores, if this process may use them.
+fn usable(cores: Vec<usize>) -> Result<Vec<usize>, Failure> {
+    let allowed = allowed_cpus()
+        .map_err(|error| Failure::failed(format!("The usable cores are not known: {error}.")))?;
+    match cores.iter().find(|core| !allowed.contains(core)) {
+        Some(core) => Err(Failure::usage(format!(
+            "Core {core} is not one that this process may use; those are {allowed:?}."
+        ))),
+        None => Ok(cores),
+    }
 }
 
 /// Where the server's CPU is read.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use metrics_export::run::{Capacity, LoadPoint, Percentiles};
 
 pub use self::{
-    live::{CapacityOptions, capacity},
+    live::{CapacityOptions, capacity, point},
     outcome::CapacityOutcome,
     search::{Load, Purpose, Search, Step},
 };

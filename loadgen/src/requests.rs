@@ -54,7 +54,13 @@ fn is_head(request: &Workload) -> bool {
 }
 
 fn request(line: &str, base: &Workload) -> Result<Workload, String> {
-    let value = serde_json::from_str(line).map_err(|error| format!("it is no JSON: {error}"))?;
+    let no_json = |error: serde_json::Error| {
+        let (column, why) = (error.column(), error.to_string());
+        // Each line is a text of its own to the parser, which calls it line 1.
+        let why = why.split(" at line ").next().unwrap_or_default();
+        format!("it is no JSON from column {column} on: {why}")
+    };
+    let value = serde_json::from_str(line).map_err(no_json)?;
     let Value::Object(said) = value else {
         return Err("a request is a JSON object, such as {\"path\": \"/\"}".into());
     };

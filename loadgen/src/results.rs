@@ -82,7 +82,8 @@ pub fn settled(
     seed: u64,
 ) -> bool {
     layers.iter().enumerate().all(|(cell, layers)| {
-        stats::settled(layers, &CellView { findings, variants, cell }, seed, share)
+        let view = CellView { findings, variants, cell };
+        stats::settled(layers, &view, share, seed).is_some()
     })
 }
 

@@ -40,6 +40,9 @@ use crate::{
     workload::Workload,
 };
 
+/// What to do about a host without an address.
+const CHECK_HOST: &str = "check the name, or say where to go with --connect-to HOST:PORT";
+
 /// What `tollgate run` is to do.
 #[derive(Debug)]
 pub struct RunOptions {
@@ -129,7 +132,7 @@ impl RunOptions {
         let addresses = match &self.connect_to {
             Some(addresses) => addresses.clone(),
             None => blocking::resolve(&self.url, self.slice.timeout)
-                .map_err(|error| RunError::Url(error.to_string()))?,
+                .map_err(|error| RunError::Url(format!("{error}; {CHECK_HOST}")))?,
         };
         let name = || match &self.server_name {
             Some(name) => Ok(name.clone()),

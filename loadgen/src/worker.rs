@@ -30,7 +30,7 @@ const OPENING_MAX: usize = 128;
 const READY_LOOK: Duration = Duration::from_millis(100);
 
 /// Why there is no connection to an address that says nothing.
-const SILENT: &str = "it did not answer in time";
+const SILENT: &str = "it did not answer in time; check host and port, or raise --timeout";
 
 /// What a worker is told.
 pub(crate) enum Command {

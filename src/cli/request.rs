@@ -74,7 +74,7 @@ macro_rules! with_request_flags {
             /// request body from a file
             #[argh(option)]
             pub(crate) body_file: Option<String>,
-            /// file of requests to send in turn: a JSON object a line, with method, path, headers, body
+            /// file of requests to send in turn, a line each: JSON with method, path, headers, body
             #[argh(option)]
             pub(crate) requests_file: Option<String>,
             /// connect to this HOST:PORT; Host and SNI stay the URL's

@@ -8,7 +8,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use metrics_export::run::LoadPoint;
+use metrics_export::run::{Bounds, LoadPoint};
 
 use super::{CapacityOutcome, Load, Purpose, Settings, Step, search};
 use crate::{
@@ -121,7 +121,7 @@ impl<'a, 'r> Slices<'a, 'r> {
         if self.tally.unread.is_none() {
             self.tally.unread.clone_from(&books.failed);
         }
-        Ok(self.point(step.load, &spec, &record, &books))
+        Ok(point(step.load, &spec, &record, &books, &self.options.run.bounds))
     }
 
     fn spec(&mut self, load: Load) -> Result<SliceSpec, RunError> {
@@ -142,34 +142,36 @@ impl<'a, 'r> Slices<'a, 'r> {
         let (duration, seed) = (self.options.settings.slice, self.seeds.next_u64());
         Ok(SliceSpec { arrivals, wait, duration, seed, requests_max: None, ..run.clone() })
     }
+}
 
-    fn point(
-        &self,
-        load: Load,
-        spec: &SliceSpec,
-        record: &SliceRecord,
-        books: &Books,
-    ) -> LoadPoint {
-        let judgement = judge(spec, record, Some(books), &self.options.run.bounds);
-        let milli = |rate: f64| (rate * 1e3).round() as u64;
-        LoadPoint {
-            asked_milli_per_s: match load {
-                Load::Closed => None,
-                Load::Open(rate) => Some(milli(rate)),
-            },
-            achieved_milli_per_s: milli(record.achieved_per_second()),
-            response: percentiles(&record.response),
-            service: percentiles(&record.service),
-            server_cpu_ns_per_request: books
-                .server_cpu_ns_per_request(record.sent)
-                .map(|ns| ns.round() as u64),
-            generator_share_milli: (generator_share(record) * 1e3).round() as u32,
-            errors: record.errors.total(),
-            dropped: record.dropped,
-            kept: None,
-            breaches: judgement.target,
-            disturbances: judgement.disturbed,
-        }
+/// What a slice at this load says: its figures, and how it is judged. For whoever takes the slices
+/// of a search in a way of their own.
+pub fn point(
+    load: Load,
+    spec: &SliceSpec,
+    record: &SliceRecord,
+    books: &Books,
+    bounds: &Bounds,
+) -> LoadPoint {
+    let judgement = judge(spec, record, Some(books), bounds);
+    let milli = |rate: f64| (rate * 1e3).round() as u64;
+    LoadPoint {
+        asked_milli_per_s: match load {
+            Load::Closed => None,
+            Load::Open(rate) => Some(milli(rate)),
+        },
+        achieved_milli_per_s: milli(record.achieved_per_second()),
+        response: percentiles(&record.response),
+        service: percentiles(&record.service),
+        server_cpu_ns_per_request: books
+            .server_cpu_ns_per_request(record.sent)
+            .map(|ns| ns.round() as u64),
+        generator_share_milli: (generator_share(record) * 1e3).round() as u32,
+        errors: record.errors.total(),
+        dropped: record.dropped,
+        kept: None,
+        breaches: judgement.target,
+        disturbances: judgement.disturbed,
     }
 }
 

@@ -15,8 +15,8 @@
 //! use loadgen::capacity::{Load, Search, Settings};
 //! let mut search = Search::new(Settings { closed_slices: 1, ..Settings::new(None) });
 //! assert_eq!(search.next_step().unwrap().load, Load::Closed);
-//! let point = metrics_export::run::LoadPoint { achieved_milli_per_s: 10_000_000, ..Default::default() };
-//! search.take(point);
+//! use metrics_export::run::LoadPoint;
+//! search.take(LoadPoint { achieved_milli_per_s: 10_000_000, ..LoadPoint::default() });
 //! // The curve begins at a tenth of the maximum.
 //! assert_eq!(search.next_step().unwrap().load, Load::Open(1_000.0));
 //! ```

@@ -26,13 +26,11 @@ pub(crate) fn judge(
     books: Option<&Books>,
     bounds: &Bounds,
 ) -> Judgement {
-    let target = [
-        achieved(spec, record, bounds),
-        dropped(record, bounds),
-        errors(record, bounds),
-        growth(record, bounds),
-    ];
-    let mut disturbed = vec![lateness(record, bounds)];
+    let short = achieved(spec, record, bounds);
+    // Where no request ever waited for a connection the target was not what held them up.
+    let (behind, unsent) = if record.queue_high_water > 0 { (short, None) } else { (None, short) };
+    let target = [behind, dropped(record, bounds), errors(record, bounds), growth(record, bounds)];
+    let mut disturbed = vec![lateness(record, bounds), unsent];
     if let Some(books) = books.filter(|books| books.failed.is_none()) {
         disturbed.extend([
             steal(books, bounds),
@@ -67,10 +65,18 @@ fn achieved(spec: &SliceSpec, record: &SliceRecord, bounds: &Bounds) -> Option<S
     }
     // A whole slice holds a whole number of requests, so that a low rate is not met exactly.
     let asked = record.intended.max(1) as f64;
+    let why = match record.queue_high_water {
+        0 => {
+            "the generator sent the rest too late. Give it a core of its own, or more threads (-t)"
+        }
+        _ => {
+            "the target cannot keep up over so many connections. Lower the rate or give more \
+             connections (-c)"
+        }
+    };
     (record.sent_in_window as f64 / asked < bounds.achieved_share_min).then(|| {
         format!(
-            "{:.1}/s came about of {rate} that were asked for ({:.1}%): the target cannot keep up \
-             over so many connections. Lower the rate or give more connections (-c).",
+            "{:.1}/s came about of {rate} that were asked for ({:.1}%): {why}.",
             record.achieved_per_second(),
             record.achieved_per_second() / rate.as_f64() * 100.0,
         )
@@ -222,6 +228,14 @@ mod tests {
         assert!(found.disturbed.is_empty());
         behind.open_loop = false;
         assert!(judge(&spec, &behind, None, &bounds).target.is_empty());
+
+        let mut short = sound.clone();
+        short.sent_in_window = 90;
+        let found = judge(&spec, &short, None, &bounds);
+        assert!(found.disturbed[0].contains("sent the rest too late"), "{found:?}");
+        short.queue_high_water = 1;
+        let found = judge(&spec, &short, None, &bounds);
+        assert!(found.target[0].contains("cannot keep up"), "{found:?}");
 
         let mut late = sound.clone();
         late.lateness.record(200_000).unwrap();
