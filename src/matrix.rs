@@ -15,7 +15,7 @@ use loadgen::matrix::{Matrix, Outcome, Subjects};
 use loadgen::plan::{CallPath, Cores, Protocol, StopRule, Topology, UNTIL_CI_ROUNDS_MAX};
 use loadgen::report::{self, Paint};
 use loadgen::schedule::Pattern;
-use metrics_export::csv;
+use metrics_export::{csv, markdown};
 use runtime::process::{Shutdown, allowed_cpus, raise_file_limit};
 
 use crate::bounds::{BoundWords, percent};
@@ -35,6 +35,7 @@ enum Format {
     Text,
     Json,
     Csv,
+    Markdown,
     Quiet,
 }
 
@@ -193,6 +194,7 @@ fn print(outcome: &Outcome, format: Format) {
         }
         Format::Json => println!("{}", outcome.run.to_json()),
         Format::Csv => print!("{}", csv::slices(&outcome.run.slices)),
+        Format::Markdown => print!("{}", markdown::report(&outcome.run)),
         Format::Quiet => {}
     }
 }
@@ -202,9 +204,10 @@ fn format(name: &str) -> Result<Format, Failure> {
         "text" => Ok(Format::Text),
         "json" => Ok(Format::Json),
         "csv" => Ok(Format::Csv),
+        "markdown" => Ok(Format::Markdown),
         "quiet" => Ok(Format::Quiet),
         _ => Err(Failure::usage(format!(
-            "--output-format takes text, json, csv or quiet here, not {name:?}."
+            "--output-format takes text, json, csv, markdown or quiet, not {name:?}."
         ))),
     }
 }

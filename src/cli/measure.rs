@@ -124,7 +124,7 @@ pub(crate) struct Matrix {
     /// PEM file with an RSA key, for --token-alg rs256
     #[argh(option)]
     pub(crate) rs256_key: Option<String>,
-    /// text, json, csv or quiet (default: text)
+    /// text, json, csv, markdown or quiet (default: text)
     #[argh(option, default = "String::from(\"text\")")]
     pub(crate) output_format: String,
     /// where runs are kept (default: ./runs)
