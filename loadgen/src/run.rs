@@ -24,7 +24,7 @@ use runtime::{blocking, url::Url};
 use rustls::pki_types::ServerName;
 
 pub use self::{
-    credentials::{ClientCredentials, Credentials},
+    credentials::{ClientCredentials, Credentials, KeptToken},
     machine::{Books, Cores, CpuKind},
     outcome::Outcome,
     render::Format,
