@@ -34,6 +34,7 @@ pub mod slice;
 pub mod stack;
 pub mod stats;
 pub mod target;
+pub mod targets;
 pub mod tokens;
 pub mod validity;
 pub mod workload;
