@@ -39,7 +39,7 @@ impl Paint {
         if is_terminal && !refused { Paint::Colour } else { Paint::Plain }
     }
 
-    fn wrap(self, code: &str, text: &str) -> String {
+    pub(crate) fn wrap(self, code: &str, text: &str) -> String {
         match self {
             Paint::Plain => text.to_owned(),
             Paint::Colour => format!("\x1b[{code}m{text}\x1b[0m"),
