@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use loadgen::bench::REMOTE_CONNECTIONS_MAX;
 use loadgen::cpu::with_descendants;
 use loadgen::matrix::Against;
 use loadgen::plan::{Cell, Foreign, Subject, Tokens, Variant};
@@ -112,6 +113,24 @@ impl TargetStack {
             })
         });
         Ok(TargetStack { reached: reached.collect::<Result<_, _>>()? })
+    }
+
+    /// What a user should know before anything is sent: where new connections are limited.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let remote = self.reached.iter().filter(|reached| {
+            let addresses = reached.options.connect_to.iter().flatten();
+            addresses.into_iter().any(|address| !address.ip().is_loopback())
+        });
+        let hosts: Vec<String> = remote.map(|reached| reached.options.url.host_field()).collect();
+        if hosts.is_empty() {
+            return Vec::new();
+        }
+        vec![format!(
+            "Connection budget: {} is not on loopback, where source addresses go round; a slice of \
+             new connections there ends after {REMOTE_CONNECTIONS_MAX} of them, since each takes a \
+             port of this machine for a minute.",
+            hosts.join(", ")
+        )]
     }
 
     /// Whether any of the servers' CPU is read from processes or control groups of this machine.
