@@ -202,7 +202,10 @@ pub(super) fn cost_table(view: &View<'_>) -> Table {
         let per = if cost.per == "request" { "" } else { " per conn." };
         table.add_row(vec![
             Cell::new(format!("{}{per}", cost.label)),
-            Cell::new(cost.formula.replace(' ', "")),
+            Cell::new(match view.run.plan.subject.as_str() {
+                "stack" => cost.formula.replace(' ', ""),
+                _ => cost.formula.clone(),
+            }),
             Cell::new(signed(cost.estimate_ns)).set_alignment(CellAlignment::Right),
             Cell::new(interval(cost.family_low_ns, cost.family_high_ns)),
             Cell::new(in_short(cost.verdict)),
