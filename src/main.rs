@@ -6,6 +6,7 @@
 mod bounds;
 mod capacity;
 mod cli;
+mod compare;
 mod matrix;
 mod pki;
 mod report;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         Command::Capacity(typed) => capacity::command(*typed),
         Command::Matrix(typed) => matrix::command(*typed),
         Command::Report(typed) => report::command(&typed),
+        Command::Compare(typed) => compare::command(&typed),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

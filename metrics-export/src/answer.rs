@@ -5,7 +5,7 @@
 //! and no figure.
 
 use crate::figures::{count, percent, signed_us, size_us};
-use crate::run::{Cost, Run, Verdict};
+use crate::run::{Cost, Run, VariantResult, Verdict};
 
 /// The id of the A/A control among the costs; it is no layer.
 pub const CONTROL: &str = "a-a";
@@ -65,6 +65,16 @@ pub fn notes(run: &Run) -> Vec<String> {
             "Only {} of every process: luck of memory layout is hardly averaged out.",
             count(run.plan.instances.into(), "instance"),
         ));
+    }
+    let limited = |result: &VariantResult| {
+        result.connecting.as_ref().is_some_and(|found| found.generator_limited)
+    };
+    if run.results.iter().any(limited) {
+        notes.push(
+            "Connections per second marked with * are the generator's limit: its core was busy \
+             all the time. CPU per connection is the figure to compare."
+                .into(),
+        );
     }
     if !run.environment.optimised {
         notes.push("This build is not optimised: build with --release.".into());

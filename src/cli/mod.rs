@@ -3,6 +3,7 @@
 //! here because it knows neither.
 
 mod capacity;
+mod compare;
 mod measure;
 mod report;
 mod request;
@@ -12,6 +13,7 @@ mod serve;
 use argh::FromArgs;
 
 pub(crate) use capacity::Capacity;
+pub(crate) use compare::Compare;
 pub(crate) use measure::Matrix;
 pub(crate) use report::Report;
 pub(crate) use request::RequestWords;
@@ -42,6 +44,7 @@ pub(crate) enum Command {
     Capacity(Box<Capacity>),
     Matrix(Box<Matrix>),
     Report(Report),
+    Compare(Compare),
 }
 
 /// Start the whole stack (auth, inventory, orders, gateway) and keep it running until Ctrl-C.

@@ -3,6 +3,7 @@
 use comfy_table::{
     Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets,
 };
+use metrics_export::breakeven::{self, BreakEven};
 use metrics_export::run::{Connecting, Run, VariantResult, Verdict};
 
 use super::figures::{signed, thousands, us, us_or_dash, whole_us};
@@ -126,6 +127,23 @@ pub(super) fn connect_table(view: &View<'_>) -> Table {
                 _ => format!("{}, {}", whole_us(found.tls.p50_ns), whole_us(found.tls.p99_ns)),
             },
         ]));
+    }
+    table
+}
+
+/// What each variant costs more than the one they are compared with.
+pub(super) fn break_even_table(run: &Run, found: &BreakEven) -> Table {
+    let counts = breakeven::REQUESTS.map(|requests| match requests {
+        Some(1) => "1 request".into(),
+        Some(count) => thousands(count),
+        None => "kept".into(),
+    });
+    let head = std::iter::once("variant").chain(counts.iter().map(String::as_str));
+    let mut table = table(head, 2);
+    for row in found.rows.iter().filter(|row| row.variant != found.baseline) {
+        let shares = row.more_shares.map(|share| format!("{:+.0}%", share * 100.0));
+        let label = run.label(&row.variant).to_owned();
+        table.add_row(cells(std::iter::once(label).chain(shares).collect()));
     }
     table
 }
