@@ -97,7 +97,7 @@ fn the_public_package_finds_what_was_recorded() {
                 .collect();
             let expected = serde_json::json!({
                 "intervals": own().count(),
-                "last_length_ms": own().last().unwrap().length.as_millis() as u64,
+                "last_length_ms": own().next_back().unwrap().length.as_millis() as u64,
                 "count": histogram.len(),
                 "values": values,
             });

@@ -154,4 +154,8 @@ fn mistakes_are_usage_errors_and_write_nothing() {
         assert!(text(&output.stderr).contains(named), "{output:?}");
     }
     assert!(!run.path().join("report.html").exists());
+    assert_eq!(tollgate(&["report"]).status.code(), Some(2));
+    let help = tollgate(&["report", "--help"]);
+    assert_eq!(help.status.code(), Some(0), "{help:?}");
+    assert!(text(&help.stdout).contains("--output-format"), "{help:?}");
 }

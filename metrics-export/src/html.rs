@@ -18,12 +18,11 @@ mod times;
 mod view;
 
 use crate::answer;
-use crate::figures::{NOTHING, duration, thousands};
+use crate::figures::{duration, thousands};
 use crate::markup::{Markup, element};
 use crate::run::{Cell, Run};
 use crate::spectrum::Spectrum;
 
-pub use load::Load;
 use view::View;
 
 /// Everything that the page looks like.
@@ -43,12 +42,6 @@ const BREACHES_SHOWN: usize = 5;
 /// is named in the page.
 #[must_use]
 pub fn report(run: &Run, spectra: &[Spectrum]) -> String {
-    report_with_loads(run, spectra, &[])
-}
-
-/// The same with what was found about capacity beside the run.
-#[must_use]
-pub fn report_with_loads(run: &Run, spectra: &[Spectrum], loads: &[Load<'_>]) -> String {
     let head = element("head")
         .holds(Markup::constant(POLICY))
         .holds(element("title").holds(format!("{}: {}", title(run), answer::verdict_word(run))))
@@ -60,7 +53,7 @@ pub fn report_with_loads(run: &Run, spectra: &[Spectrum], loads: &[Load<'_>]) ->
         page = page.holds(contents(&cells));
     }
     for (at, cell) in cells.iter().enumerate() {
-        let view = View { run, spectra, loads, cell };
+        let view = View { run, spectra, cell };
         page = page.holds(section_of_cell(&view, several.then_some(at)));
     }
     let page = page.holds(appendix::sections(run)).holds(footer(run));
@@ -206,10 +199,10 @@ fn setting(view: &View<'_>) -> Markup {
 
 fn footer(run: &Run) -> Markup {
     let environment = &run.environment;
-    let commit = environment.commit.as_deref().unwrap_or(NOTHING);
+    let commit = environment.commit.as_ref().map_or(String::new(), |c| format!(" ({c})"));
     element("footer")
         .holds(format!(
-            "Run {} \u{b7} tollgate {} ({commit}) \u{b7} made from run.json and the histogram \
+            "Run {} \u{b7} tollgate {}{commit} \u{b7} made from run.json and the histogram \
              logs beside it",
             run.id, environment.version
         ))

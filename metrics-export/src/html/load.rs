@@ -9,23 +9,11 @@ use crate::markup::{Markup, element};
 use crate::run::{Capacity, LoadPoint, PlannedVariant, SloResult};
 use crate::svg::{self, Axis, Lines, Mark, Series, Spacing};
 
-/// What was found about the capacity of a variant.
-#[derive(Clone, Copy, Debug)]
-pub struct Load<'a> {
-    /// The variant's id.
-    pub variant: &'a str,
-    /// What was found.
-    pub capacity: &'a Capacity,
-}
-
 /// The section; nothing where no capacity was searched.
 pub(super) fn section(view: &View<'_>) -> Markup {
     let found: Vec<(&PlannedVariant, &Capacity)> = view
-        .planned()
-        .filter_map(|planned| {
-            let load = view.loads.iter().find(|load| load.variant == planned.id)?;
-            Some((planned, load.capacity))
-        })
+        .results()
+        .filter_map(|(planned, result)| Some((planned, result.capacity.as_ref()?)))
         .collect();
     if found.is_empty() {
         return Markup::none();

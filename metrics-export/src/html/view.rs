@@ -1,7 +1,6 @@
 //! One cell of a run, and how its variants look: each profile has a colour and each form of it a
 //! dash, in every chart alike.
 
-use super::load::Load;
 use crate::run::{Cell, PlannedVariant, Run, VariantResult};
 use crate::spectrum::Spectrum;
 
@@ -10,7 +9,6 @@ use crate::spectrum::Spectrum;
 pub(super) struct View<'a> {
     pub(super) run: &'a Run,
     pub(super) spectra: &'a [Spectrum],
-    pub(super) loads: &'a [Load<'a>],
     pub(super) cell: &'a Cell,
 }
 
@@ -77,7 +75,7 @@ mod tests {
     #[test]
     fn a_profile_has_one_colour_and_its_forms_have_dashes() {
         let run = testing::full();
-        let view = View { run: &run, spectra: &[], loads: &[], cell: &run.plan.cells[0] };
+        let view = View { run: &run, spectra: &[], cell: &run.plan.cells[0] };
         let look = |variant| {
             let Look { colour, dash } = view.look(variant);
             (colour, dash)

@@ -158,9 +158,40 @@ fn result(variant: &str, cpu_ns: u64, connecting: Option<(&str, u64)>) -> Varian
             connect: times(60_000),
             tls: if handshake == "tcp" { Percentiles::default() } else { times(700_000) },
         }),
+        capacity: (variant == "s1").then(capacity),
         memory_peak_bytes: Some(12 << 20),
         retransmits: Some(0),
         ..VariantResult::default()
+    }
+}
+
+fn capacity() -> Capacity {
+    let point = |rate: u64, p99_ns, kept: bool| LoadPoint {
+        asked_milli_per_s: Some(rate * 1_000_000),
+        achieved_milli_per_s: rate * 1_000_000,
+        response: Percentiles { count: 1, p99_ns, ..Percentiles::default() },
+        kept: Some(kept),
+        breaches: if kept { vec![] } else { vec!["unanswered requests grew".into()] },
+        ..LoadPoint::default()
+    };
+    let slo = SloResult {
+        quantile: "p99".into(),
+        limit_ns: 2_000_000,
+        rate_milli_per_s: Some(8_000_000),
+        confirmation_slices: 20,
+        kept_slices: 20,
+        confidence_milli: 950,
+        kept_share_min_milli: 861,
+        next_failed_milli_per_s: Some(9_000_000),
+        confirmations: vec![point(8, 1_900_000, true)],
+        ..SloResult::default()
+    };
+    Capacity {
+        closed_loop_milli_per_s: 10_000_000,
+        complete: true,
+        slo: Some(slo),
+        // The highest rate first: charts sort by rate.
+        curve: vec![point(9, 30_000_000, false), point(4, 500_000, true)],
     }
 }
 

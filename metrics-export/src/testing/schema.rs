@@ -186,7 +186,8 @@ fn every_key_is_required_described_and_says_its_unit() {
 
 #[test]
 fn a_record_that_does_not_fit_is_noticed() {
-    let cases: [(&str, fn(&mut Value)); 6] = [
+    type Change = fn(&mut Value);
+    let cases: [(&str, Change); 6] = [
         ("run.extra: is not in the schema", |run| run["extra"] = json!(1)),
         ("run.elapsed_ns: is not", |run| run["elapsed_ns"] = json!(1.5)),
         ("run.elapsed_ns: is below", |run| run["elapsed_ns"] = json!(-1)),
