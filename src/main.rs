@@ -6,6 +6,7 @@
 mod cli;
 mod matrix;
 mod pki;
+mod reference;
 mod run;
 mod serve;
 mod stack;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         Command::Pki(typed) => pki::command(typed),
         Command::Run(typed) => run::command(*typed),
         Command::Matrix(typed) => matrix::command(*typed),
+        Command::Reference(typed) => reference::command(&typed),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

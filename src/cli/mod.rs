@@ -3,11 +3,13 @@
 //! here because it knows neither.
 
 mod measure;
+mod reference;
 mod serve;
 
 use argh::FromArgs;
 
 pub(crate) use measure::{Matrix, Run};
+pub(crate) use reference::Reference;
 pub(crate) use serve::{Serve, ServeOptions};
 
 /// Tells what each layer of service security costs, on your hardware, for your traffic.
@@ -32,6 +34,7 @@ pub(crate) enum Command {
     Pki(Pki),
     Run(Box<Run>),
     Matrix(Box<Matrix>),
+    Reference(Reference),
 }
 
 /// Start the whole stack (auth, inventory, orders, gateway) and keep it running until Ctrl-C.
