@@ -3,10 +3,13 @@
 
 #![forbid(unsafe_code)]
 
+mod bounds;
+mod capacity;
 mod cli;
 mod matrix;
 mod pki;
 mod reference;
+mod request;
 mod run;
 mod serve;
 mod stack;
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Command::Token(typed) => token::command(&typed),
         Command::Pki(typed) => pki::command(typed),
         Command::Run(typed) => run::command(*typed),
+        Command::Capacity(typed) => capacity::command(*typed),
         Command::Matrix(typed) => matrix::command(*typed),
         Command::Reference(typed) => reference::command(&typed),
     };

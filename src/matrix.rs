@@ -10,20 +10,24 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use loadgen::capacity::Settings;
 use loadgen::matrix::{Matrix, Outcome, Subjects};
 use loadgen::plan::{CallPath, Cores, Protocol, StopRule, Topology, UNTIL_CI_ROUNDS_MAX};
 use loadgen::report::{self, Paint};
 use loadgen::schedule::Pattern;
 use metrics_export::csv;
-use metrics_export::run::Bounds;
 use runtime::process::{Shutdown, allowed_cpus, raise_file_limit};
 
+use crate::bounds::{BoundWords, percent};
 use crate::cli;
 use crate::state::StateDir;
 use crate::{Failure, pki, serve};
 
 use axes::{axes, profiles};
 use launcher::Launcher;
+
+/// The shares of the closed-loop maximum at which `--capacity` takes the times of a variant.
+const CURVE_SHARES: [f64; 6] = [0.2, 0.4, 0.6, 0.8, 0.9, 0.95];
 
 /// How the answer is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,18 +77,39 @@ fn matrix(typed: &cli::Matrix) -> Result<Matrix, Failure> {
         ));
     }
     let profiles = profiles(typed)?;
+    let protocol = protocol(typed)?;
+    let slo = typed.slo.as_deref().map(crate::capacity::slo).transpose()?;
+    let capacity = (typed.capacity || slo.is_some()).then(|| Settings {
+        slice: protocol.slice,
+        shares: CURVE_SHARES.into(),
+        ..Settings::new(slo)
+    });
     Ok(Matrix {
         subjects: Subjects::Stack(topology),
         variants: Matrix::variants_of(&profiles, &cells),
         cells,
-        protocol: protocol(typed)?,
-        bounds: Bounds::default(),
+        protocol,
+        bounds: bounds(typed).parse()?,
         cores: cores(typed)?,
         runs: PathBuf::from(&typed.output),
         commit: option_env!("TOLLGATE_COMMIT").map(String::from),
         label: typed.label.clone(),
         driver: serve::driver(&typed.driver, typed.require_io_uring)?,
+        capacity,
     })
+}
+
+fn bounds(typed: &cli::Matrix) -> BoundWords {
+    BoundWords {
+        max_lateness_p99: typed.max_lateness_p99.clone(),
+        min_achieved: typed.min_achieved.clone(),
+        max_dropped: typed.max_dropped.clone(),
+        max_steal: typed.max_steal.clone(),
+        max_foreign: typed.max_foreign.clone(),
+        max_throttled: typed.max_throttled.clone(),
+        max_errors: typed.max_errors.clone(),
+        max_in_flight_growth: typed.max_in_flight_growth.clone(),
+    }
 }
 
 fn protocol(typed: &cli::Matrix) -> Result<Protocol, Failure> {
@@ -192,15 +217,6 @@ pub(crate) fn pattern(name: &str) -> Result<Pattern, Failure> {
         .ok_or_else(|| {
             Failure::usage(format!("--arrivals takes constant or poisson, not {name:?}."))
         })
-}
-
-/// A share as people write it: `5%`.
-pub(crate) fn percent(option: &str, text: &str) -> Result<f64, Failure> {
-    let number = text.strip_suffix('%').filter(|n| n.starts_with(|c: char| c.is_ascii_digit()));
-    let share = number.and_then(|number| number.parse::<f64>().ok()).map(|percent| percent / 100.0);
-    share
-        .filter(|share| share.is_finite())
-        .ok_or_else(|| Failure::usage(format!("{option} takes a share such as 5%, not {text:?}.")))
 }
 
 /// A time as people write it: `250ms`, `1s`, `1.5s`, `2m`.

@@ -22,7 +22,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use metrics_export::run::{Bounds, Slice, SliceKind};
 
-use crate::plan::{Cell, Protocol, ROUNDS, Variant};
+use crate::plan::{Cell, Protocol, Variant};
 use crate::stats::Layer;
 use crate::{record, results, validity};
 
@@ -261,7 +261,7 @@ impl Course<'_, '_> {
         let Experiment { variants, layers, .. } = *self.experiment;
         let findings = &self.findings;
         let settled = |share| results::settled(findings, variants, layers, share, protocol.seed);
-        rounds >= ROUNDS && stop.until_ci_share.is_some_and(settled)
+        stop.until_ci_share.is_some_and(settled)
     }
 
     /// Warms every variant up, then takes its closed-loop slice. The slowest variant of the first

@@ -11,6 +11,7 @@ mod template;
 mod worker;
 
 pub mod bench;
+pub mod capacity;
 pub mod check;
 pub mod cpu;
 pub mod directory;
@@ -22,7 +23,9 @@ pub mod plan;
 pub mod proof;
 pub mod random;
 pub mod record;
+pub mod rehearsal;
 pub mod report;
+pub mod requests;
 pub mod results;
 pub mod run;
 pub mod schedule;

@@ -5,6 +5,7 @@
 //! is in their own rooms; starting processes is the caller's.
 
 mod bar;
+mod capacity;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use metrics_export::run::{self, Bounds, Plan, PlannedVariant, Run, Validity};
 use runtime::generator::DriverChoice;
 
 use crate::bench::{LiveBench, Setup};
+use crate::capacity::Settings;
 use crate::experiment::{Experiment, Failure, Findings};
 use crate::generator::{Generator, GeneratorOptions};
 use crate::plan::{Cell, Cores, Protocol, StopRule, Topology, Variant};
@@ -70,6 +72,8 @@ pub struct Matrix {
     pub label: Option<String>,
     /// What the generator's event loop stands on.
     pub driver: DriverChoice,
+    /// A search for the capacity of every variant after the rounds, where it is asked for.
+    pub capacity: Option<Settings>,
 }
 
 /// A finished or interrupted run.
@@ -213,7 +217,12 @@ impl Matrix {
             bounds: &self.bounds,
             measured_cores: self.cores.measured(),
         };
-        let findings = experiment.run(&mut bench, &mut Bar::new(&self.variants, &self.cells))?;
+        let mut bar = Bar::new(&self.variants, &self.cells);
+        let mut findings = experiment.run(&mut bench, &mut bar)?;
+        if let Some(settings) = &self.capacity {
+            capacity::search_all(&experiment, settings, &mut bench, &mut bar, &mut findings)?;
+        }
+        drop(bar);
         environment.server_drivers = bench.server_drivers.iter().cloned().collect();
         environment.client_driver = bench.client_driver.clone();
         // The servers stop before the record is written: nothing of it depends on them any more.

@@ -16,8 +16,8 @@ pub use variant::{Foreign, Subject, Tokens, Variant};
 /// The shortest slice: five clock ticks of the kernel's coarsest books.
 const SLICE_MIN: Duration = Duration::from_millis(50);
 
-/// Rounds unless told otherwise, and the fewest before `--until-ci` may end an experiment.
-pub const ROUNDS: u32 = 12;
+/// Rounds unless told otherwise.
+const ROUNDS: u32 = 12;
 
 /// The most rounds of an experiment that runs until its intervals are narrow.
 pub const UNTIL_CI_ROUNDS_MAX: u32 = 60;

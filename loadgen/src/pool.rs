@@ -149,6 +149,11 @@ impl Pool {
         }
     }
 
+    /// How many addresses of the target have not been tried.
+    pub(crate) fn addresses_left(&self) -> usize {
+        self.attached.target.addresses.len().saturating_sub(self.address + 1)
+    }
+
     /// Takes the target's next address into use; false when there is none.
     pub(crate) fn next_address(&mut self) -> bool {
         match self.attached.target.addresses.get(self.address + 1) {

@@ -13,7 +13,7 @@ use comfy_table::Table;
 use metrics_export::run::{Cell, Cost, Run, VariantResult, Verdict};
 
 use figures::{signed, thousands, us};
-use tables::{connect_table, cost_table, cpu_table, rest_table, times_table};
+use tables::{capacity_table, connect_table, cost_table, cpu_table, rest_table, times_table};
 
 /// The widest line.
 pub const COLUMNS_MAX: u16 = 100;
@@ -81,6 +81,14 @@ fn cell_sections(out: &mut String, run: &Run, cell: &Cell, paint: Paint) {
     section(out, paint, "Closed loop, bytes, memory, errors", &rest_table(&view));
     if view.results().any(|result| result.connecting.is_some()) {
         section(out, paint, "New connections, one request each, CPU in us", &connect_table(&view));
+    }
+    if view.results().any(|result| result.capacity.is_some()) {
+        section(
+            out,
+            paint,
+            "Capacity, requests/s, and response p99 in us by load",
+            &capacity_table(&view),
+        );
     }
     if view.costs().next().is_some() {
         let title = if run.plan.subject == "stack" {

@@ -82,7 +82,8 @@ pub fn settled(
     seed: u64,
 ) -> bool {
     layers.iter().enumerate().all(|(cell, layers)| {
-        stats::settled(layers, &CellView { findings, variants, cell }, seed, share)
+        let view = CellView { findings, variants, cell };
+        stats::settled(layers, &view, share, seed).is_some()
     })
 }
 
@@ -118,6 +119,7 @@ fn result(view: CellView<'_>, variant: &Variant, kept: &Kept) -> Option<VariantR
         bytes_received_per_request: per_request(sum(|slice| slice.bytes_received)).unwrap_or(0),
         closed_loop: closed_loop(findings, variant),
         connecting: connecting(view, variant, kept),
+        capacity: kept.capacity.clone(),
         memory_peak_bytes: kept.memory_peak_bytes,
         retransmits: open.iter().filter_map(|slice| slice.retransmits).reduce(|a, b| a + b),
     })

@@ -2,41 +2,46 @@
 //! believed. It owns what the flags mean; what was typed is the binary's, and files have been read
 //! by the time that this is called. It refuses to follow redirects and to try a request again.
 
+mod budget;
 mod credentials;
 mod json;
-mod outcome;
+pub(crate) mod judge;
+mod machine;
+pub(crate) mod outcome;
 mod progress;
-mod render;
+pub(crate) mod render;
+pub(crate) mod rig;
 mod trust;
 
 use std::{
     fmt,
     net::SocketAddr,
-    sync::mpsc::{Receiver, RecvTimeoutError, channel},
-    thread,
     time::{Duration, SystemTime},
 };
 
 use metrics_export::run::Bounds;
-use runtime::url::{Url, UrlError};
+use runtime::{blocking, url::Url};
+use rustls::pki_types::ServerName;
 
 pub use self::{
     credentials::{ClientCredentials, Credentials},
+    machine::{Books, Cores, CpuKind},
     outcome::Outcome,
     render::Format,
     trust::Trust,
 };
 use crate::{
     check::Expect,
-    generator::{Generator, GeneratorOptions, Stop},
-    run::{credentials::Source as TokenSource, progress::Progress},
+    generator::GeneratorOptions,
+    run::{progress::Progress, rig::with_rig},
     slice::{GeneratorError, SliceSpec},
+    stack::Process,
     target::{Source, Target, TlsTarget},
     workload::Workload,
 };
 
-/// How often the watching thread looks whether the run was interrupted, and draws.
-const LOOK: Duration = Duration::from_millis(100);
+/// What to do about a host without an address.
+const CHECK_HOST: &str = "check the name, or say where to go with --connect-to HOST:PORT";
 
 /// What `tollgate run` is to do.
 #[derive(Debug)]
@@ -51,6 +56,8 @@ pub struct RunOptions {
     pub fields: Vec<(String, Vec<u8>)>,
     /// The body; empty for none.
     pub body: Vec<u8>,
+    /// Requests that are sent in turn, in place of the one of method, URL, fields and body.
+    pub requests: Vec<Workload>,
     /// What a good reply is; any 2xx by default.
     pub expect: Expect,
     /// Arrivals, connections, duration and the rest. Its tokens are not looked at.
@@ -65,6 +72,10 @@ pub struct RunOptions {
     pub credentials: Credentials,
     /// Where to connect instead of the URL's own addresses.
     pub connect_to: Option<Vec<SocketAddr>>,
+    /// The name that is sent as SNI and must be in the server's certificate, instead of the URL's.
+    pub server_name: Option<ServerName<'static>>,
+    /// What books the server's CPU; none when it is not asked for.
+    pub servers: Vec<Process>,
     /// Where connections come from.
     pub source: Source,
     /// Within these the run is valid.
@@ -82,6 +93,7 @@ impl RunOptions {
             method: None,
             fields: Vec::new(),
             body: Vec::new(),
+            requests: Vec::new(),
             expect: Expect::success(),
             slice,
             warmup: Duration::from_secs(1),
@@ -89,13 +101,19 @@ impl RunOptions {
             trust: Trust::default(),
             credentials: Credentials::None,
             connect_to: None,
+            server_name: None,
+            servers: Vec::new(),
             source: Source::Auto,
             bounds: Bounds::default(),
             progress: false,
         }
     }
 
-    fn workload(&self) -> Workload {
+    /// What is asked: the one request of method, URL, fields and body, or those of the file.
+    pub fn workload(&self) -> Workload {
+        if let Some((first, others)) = self.requests.split_first() {
+            return Workload { others: others.to_vec(), ..first.clone() };
+        }
         let method = self.method.as_deref();
         let method = method.unwrap_or(if self.body.is_empty() { "GET" } else { "POST" });
         let (fields, body) = (self.fields.clone(), self.body.clone());
@@ -105,30 +123,56 @@ impl RunOptions {
         }
     }
 
+    /// What a user should know before anything is sent: how many new connections there can be.
+    pub fn announcement(&self) -> Option<String> {
+        budget::of(self)
+    }
+
     fn target(&self) -> Result<Target, RunError> {
         let addresses = match &self.connect_to {
             Some(addresses) => addresses.clone(),
-            None => self.url.resolve()?,
+            None => blocking::resolve(&self.url, self.slice.timeout)
+                .map_err(|error| RunError::Url(format!("{error}; {CHECK_HOST}")))?,
+        };
+        let name = || match &self.server_name {
+            Some(name) => Ok(name.clone()),
+            None => self.url.server_name().map_err(|error| RunError::Url(error.to_string())),
         };
         let tls = match self.url.is_tls() {
             false => None,
-            true => Some(TlsTarget { config: self.trust.config()?, name: self.url.server_name()? }),
+            true => Some(TlsTarget { config: self.trust.config()?, name: name()? }),
         };
         let host = self.url.host_field();
         let name = format!("{}://{host}", self.url.scheme.as_str());
         Ok(Target { name, addresses, host, tls, source: self.source })
+    }
+
+    /// What results call the target: without a query, which may hold secrets.
+    pub(crate) fn shown_url(&self) -> String {
+        let path = self.url.target.split('?').next().unwrap_or_default();
+        format!("{}://{}{path}", self.url.scheme.as_str(), self.url.host_field())
+    }
+
+    /// The method, or how many requests take turns.
+    pub(crate) fn shown_method(&self) -> String {
+        match self.requests.len() {
+            0 => self.workload().method,
+            count => format!("{count} requests in turn:"),
+        }
     }
 }
 
 /// Why there is no result.
 #[derive(Debug)]
 pub enum RunError {
-    /// The URL leads nowhere.
-    Url(UrlError),
+    /// The URL leads nowhere; the sentence tells why.
+    Url(String),
     /// Trust or client certificate cannot be used; the sentence tells why.
     Trust(String),
     /// No token could be had; the sentence tells why.
     Token(String),
+    /// The server's CPU cannot be read; the sentence tells why.
+    Server(String),
     /// The generator could not do it.
     Generator(GeneratorError),
     /// It was interrupted before anything was measured.
@@ -149,8 +193,10 @@ impl RunError {
 impl fmt::Display for RunError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            RunError::Url(error) => error.fmt(out),
-            RunError::Trust(sentence) | RunError::Token(sentence) => out.write_str(sentence),
+            RunError::Url(sentence)
+            | RunError::Trust(sentence)
+            | RunError::Token(sentence)
+            | RunError::Server(sentence) => out.write_str(sentence),
             RunError::Generator(error) => error.fmt(out),
             RunError::Interrupted => out.write_str("interrupted before anything was measured"),
         }
@@ -158,12 +204,6 @@ impl fmt::Display for RunError {
 }
 
 impl std::error::Error for RunError {}
-
-impl From<UrlError> for RunError {
-    fn from(error: UrlError) -> RunError {
-        RunError::Url(error)
-    }
-}
 
 impl From<GeneratorError> for RunError {
     fn from(error: GeneratorError) -> RunError {
@@ -180,57 +220,29 @@ pub fn run(
     options: &RunOptions,
     interrupted: &(dyn Fn() -> bool + Sync),
 ) -> Result<Outcome, RunError> {
-    let target = options.target()?;
-    let source = TokenSource::open(&options.credentials, &options.trust)?;
-    let mut generator = Generator::start(&options.generator)?;
-    let id = generator.attach(target, &options.workload())?;
-    let spec = SliceSpec { tokens: source.tokens(), ..options.slice.clone() };
-    let progress = options.progress.then(|| Progress::new(options, generator.live()));
-    let watch = Watch { stop: generator.stopper(), interrupted, progress };
-    thread::scope(|scope| {
-        // Both threads end when their sender is dropped, however this scope is left.
-        let (over, ended) = channel::<()>();
-        let (unneeded, refreshing) = channel::<()>();
-        let watching = scope.spawn(move || watch.until(&ended));
-        let refresher = &source;
-        scope.spawn(move || refresher.keep_fresh(&refreshing));
+    let spec = &options.slice;
+    let drawer = |live| options.progress.then(|| Progress::new(options, live).drawer());
+    let ((ran, record, books, began), warnings) = with_rig(options, interrupted, drawer, |rig| {
         let warm = SliceSpec {
             duration: options.warmup,
             requests_max: None,
             seed: spec.seed.wrapping_add(1),
             ..spec.clone()
         };
+        let mut began = SystemTime::now();
         if !options.warmup.is_zero() {
-            generator.run_slice(id, &warm)?;
+            let record = rig.warm(&warm)?;
+            // A target that gives no good reply is not asked for more of the same.
+            if record.ok == 0 && record.intended > 0 && !rig.interrupted() {
+                return Ok((warm, record, None, began));
+            }
+            began = SystemTime::now();
         }
-        if interrupted() {
+        if rig.interrupted() {
             return Err(RunError::Interrupted);
         }
-        let began = SystemTime::now();
-        let record = generator.run_slice(id, &spec)?;
-        drop((over, unneeded));
-        // The bar is gone before anything is printed.
-        let _ = watching.join();
-        Ok(Outcome::new(options, &spec, record, began, source.warnings()))
-    })
-}
-
-/// What the watching thread does.
-struct Watch<'a> {
-    stop: Stop,
-    interrupted: &'a (dyn Fn() -> bool + Sync),
-    progress: Option<Progress>,
-}
-
-impl Watch<'_> {
-    fn until(mut self, ended: &Receiver<()>) {
-        while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-            if (self.interrupted)() {
-                self.stop.stop();
-            }
-            if let Some(progress) = &mut self.progress {
-                progress.draw();
-            }
-        }
-    }
+        let (record, books) = rig.measure(spec)?;
+        Ok((spec.clone(), record, Some(books), began))
+    })?;
+    Ok(Outcome::new(options, &ran, record, books, began, warnings))
 }

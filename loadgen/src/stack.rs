@@ -63,7 +63,7 @@ pub enum Requests {
         path: Vec<&'static str>,
     },
     /// A request of its own.
-    Own(Workload),
+    Own(Box<Workload>),
 }
 
 /// One service process, or what else books its CPU.

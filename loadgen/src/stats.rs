@@ -4,21 +4,52 @@
 //! inside one round, by the logarithm of their ratio; what drifts cancels. Pure: figures in,
 //! figures out, and the one random source is a seed. Refused: an interval from fewer than
 //! [`ROUNDS_MIN`] rounds, because any that could be printed would be invented.
+//!
+//! # What counts as evidence
+//! Rounds of one instance of the processes share the luck of its memory layout, so the unit of
+//! evidence is the instance: its rounds are first brought to one value, their centre, and each
+//! instance counts once. One rule for every experiment, by the number of instances:
+//!
+//! | instances | centre | interval |
+//! |---|---|---|
+//! | 1 | of the rounds, as if each were an instance | about this one start of the processes |
+//! | 2 to 5 | mean | Student's t; wide, because few starts say little about luck |
+//! | 6 to 20 | Hodges-Lehmann | exact, inverts the signed-rank test |
+//! | 21 and more | Hodges-Lehmann | seeded bootstrap of the instances |
+//!
+//! Instances are resampled whole. What rounds vary within them is in the spread of their values
+//! already, and resampling these as well would count it twice (Davison and Hinkley, Bootstrap
+//! Methods and their Application, 1997, 3.8).
 
+mod additivity;
+mod beta;
+mod binomial;
 pub(crate) mod bootstrap;
+mod change;
+mod family;
 mod layers;
 mod rank;
+#[cfg(test)]
+mod tests;
 
+use std::collections::BTreeMap;
+
+pub use additivity::additivity;
+pub use binomial::clopper_pearson;
+pub use change::change;
+pub use family::{Family, STOP_ROUNDS_MIN, price_family, settled, widest_share};
 pub use layers::{
-    CONTROL, Family, Layer, LayerInput, Per, Term, additivity, control, difference, layers,
-    price_family, settled,
+    CONTROL, Layer, LayerInput, Per, Term, control, difference, layers, observations,
 };
 
 /// The fewest rounds that give an interval.
 pub const ROUNDS_MIN: usize = 8;
 
-/// Up to this many rounds the interval is the exact signed-rank one; above, the bootstrap.
-pub const EXACT_ROUNDS_MAX: usize = 20;
+/// The fewest instances for the exact interval: five have none of [`LEVEL`] confidence.
+const EXACT_MIN: usize = 6;
+
+/// Up to this many instances the interval is the exact one; above, the bootstrap.
+const EXACT_MAX: usize = 20;
 
 /// The confidence of intervals.
 pub const LEVEL: f64 = 0.95;
@@ -26,6 +57,8 @@ pub const LEVEL: f64 = 0.95;
 /// One round's figure and the instance of the processes that it was measured on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Observation {
+    /// The round.
+    pub round: u32,
     /// Which start of the processes; rounds of one instance share its luck.
     pub instance: u32,
     /// The figure.
@@ -35,7 +68,7 @@ pub struct Observation {
 /// A centre with what is known of its error.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
-    /// The Hodges-Lehmann estimate: the median of all averages of two.
+    /// The Hodges-Lehmann estimate, the median of all averages of two; the mean of few instances.
     pub centre: f64,
     /// The interval; None when there were too few rounds.
     pub interval: Option<Interval>,
@@ -57,7 +90,11 @@ pub struct Interval {
 pub enum Method {
     /// Inverts Wilcoxon's signed-rank test exactly.
     SignedRank,
-    /// Resamples instances, then rounds within them.
+    /// Inverts Wilcoxon's rank-sum test (Mann-Whitney) exactly.
+    RankSum,
+    /// Student's t on the values of few instances.
+    Student,
+    /// Resamples instances.
     Bootstrap,
 }
 
@@ -67,22 +104,75 @@ impl Method {
     pub fn as_str(self) -> &'static str {
         match self {
             Method::SignedRank => "signed-rank",
+            Method::RankSum => "rank-sum",
+            Method::Student => "student-t",
             Method::Bootstrap => "bootstrap",
         }
     }
 }
 
+/// An instance, and the round where each is a unit of its own.
+type Key = (u32, Option<u32>);
+
+/// What is independent of all others of its layer: an instance, or with a single instance a round.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Unit {
+    key: Key,
+    value: f64,
+}
+
 /// Estimates the centre of the observations; None when there are none. `seed` drives resampling.
 #[must_use]
 pub fn estimate(observations: &[Observation], seed: u64) -> Option<Estimate> {
-    let values: Vec<f64> = observations.iter().map(|observation| observation.value).collect();
-    let centre = rank::hodges_lehmann(&values)?;
-    let interval = match values.len() {
-        0..ROUNDS_MIN => None,
-        ROUNDS_MIN..=EXACT_ROUNDS_MAX => rank::interval(&values, LEVEL),
-        _ => Some(bootstrap::interval(observations, LEVEL, seed)),
+    let enough = observations.len() >= ROUNDS_MIN;
+    estimate_units(&values(&units(observations)), enough, seed)
+}
+
+/// The same from units; without an interval unless there are `enough` rounds behind them.
+fn estimate_units(values: &[f64], enough: bool, seed: u64) -> Option<Estimate> {
+    let count = values.len();
+    let centre = if count < EXACT_MIN { mean(values) } else { rank::hodges_lehmann(values) }?;
+    let interval = match count {
+        _ if !enough => None,
+        0..2 => None,
+        2..EXACT_MIN => {
+            let half = beta::student(LEVEL, count as f64 - 1.0) * deviation(values, centre)
+                / (count as f64).sqrt();
+            Some(Interval { low: centre - half, high: centre + half, method: Method::Student })
+        }
+        EXACT_MIN..=EXACT_MAX => rank::interval(values, LEVEL),
+        _ => Some(bootstrap::interval(values, centre, seed)),
     };
     Some(Estimate { centre, interval })
+}
+
+/// One value for each instance. A single instance leaves the rounds.
+fn units(observations: &[Observation]) -> Vec<Unit> {
+    let first = observations.first().map_or(0, |observation| observation.instance);
+    let single = observations.iter().all(|observation| observation.instance == first);
+    let mut units: BTreeMap<Key, Vec<f64>> = BTreeMap::new();
+    for observation in observations {
+        let key = (observation.instance, single.then_some(observation.round));
+        units.entry(key).or_default().push(observation.value);
+    }
+    let unit = |(key, rounds): (Key, Vec<f64>)| {
+        rank::hodges_lehmann(&rounds).map(|value| Unit { key, value })
+    };
+    units.into_iter().filter_map(unit).collect()
+}
+
+fn values(units: &[Unit]) -> Vec<f64> {
+    units.iter().map(|unit| unit.value).collect()
+}
+
+fn mean(values: &[f64]) -> Option<f64> {
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// The standard deviation of a sample around its mean.
+fn deviation(values: &[f64], mean: f64) -> f64 {
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (squares / (values.len() as f64 - 1.0)).sqrt()
 }
 
 /// The median; None of nothing. The middle two are averaged.

@@ -3,7 +3,7 @@
 //!
 //! Only a few places vary: the token, a unique id, and a choice from a list. In a body they have a
 //! fixed width, so that Content-Length is a constant; a template where nothing varies is rendered
-//! once and sent as it is.
+//! once and sent as it is. Several requests that are sent in turn are one template.
 
 use std::sync::Arc;
 
@@ -31,6 +31,8 @@ enum Part {
     Close,
     Unique,
     Choice(Arc<[Box<str>]>),
+    /// Whole requests, one at a time.
+    InTurn(Vec<Vec<Part>>),
 }
 
 /// What the gaps of a worker's requests are filled with.
@@ -38,6 +40,7 @@ enum Part {
 pub(crate) struct Filling {
     prefix: [u8; 19],
     count: u64,
+    turn: usize,
     random: Random,
 }
 
@@ -49,7 +52,7 @@ impl Filling {
         let mut prefix = *b"00000000-0000-4000-";
         let places = (0..8).chain(9..13).chain(15..18);
         fill_hex(&mut prefix, places, names.next_u64());
-        Filling { prefix, count: 0, random: Random::new(seed) }
+        Filling { prefix, count: 0, turn: 0, random: Random::new(seed) }
     }
 
     fn unique(&mut self, out: &mut Vec<u8>) {
@@ -70,8 +73,24 @@ fn fill_hex(text: &mut [u8], places: impl DoubleEndedIterator<Item = usize>, mut
 }
 
 impl Template {
-    /// Checks a workload and lays its request out. `host` is the Host field of the target.
+    /// Checks a workload and lays its requests out. `host` is the Host field of the target.
     pub(crate) fn new(workload: &Workload, host: &str) -> Result<Template, WorkloadError> {
+        let mut template = Template::of_one(workload, host)?;
+        if workload.others.is_empty() {
+            return Ok(template);
+        }
+        let mut turns = vec![std::mem::take(&mut template.parts)];
+        for other in &workload.others {
+            let other = Template::of_one(other, host)?;
+            if (other.method == Method::Head) != (template.method == Method::Head) {
+                return Err(WorkloadError::MixedHead);
+            }
+            turns.push(other.parts);
+        }
+        Ok(Template { parts: vec![Part::InTurn(turns)], varies: true, ..template })
+    }
+
+    fn of_one(workload: &Workload, host: &str) -> Result<Template, WorkloadError> {
         check(workload)?;
         let given =
             |name: &str| workload.fields.iter().any(|(field, _)| field.eq_ignore_ascii_case(name));
@@ -116,29 +135,7 @@ impl Template {
         last: bool,
         filling: &mut Filling,
     ) {
-        for part in &self.parts {
-            match part {
-                Part::Text(text) => out.extend_from_slice(text),
-                Part::Token => {
-                    if let Some(token) = token {
-                        out.extend_from_slice(b"Authorization: Bearer ");
-                        out.extend_from_slice(token.as_bytes());
-                        out.extend_from_slice(b"\r\n");
-                    }
-                }
-                Part::Close => {
-                    if last {
-                        out.extend_from_slice(b"Connection: close\r\n");
-                    }
-                }
-                Part::Unique => filling.unique(out),
-                Part::Choice(list) => {
-                    let draw = u128::from(filling.random.next_u64()) * list.len() as u128;
-                    let index = (draw >> 64) as usize;
-                    out.extend_from_slice(list[index].as_bytes());
-                }
-            }
-        }
+        render(&self.parts, out, token, last, filling);
     }
 
     fn text(&mut self, text: &[u8]) {
@@ -156,6 +153,43 @@ impl Template {
                 Piece::Choice(list) => self.parts.push(Part::Choice(Arc::clone(list))),
             }
             self.varies |= !matches!(piece, Piece::Text(_));
+        }
+    }
+}
+
+fn render(
+    parts: &[Part],
+    out: &mut Vec<u8>,
+    token: Option<&str>,
+    last: bool,
+    filling: &mut Filling,
+) {
+    for part in parts {
+        match part {
+            Part::Text(text) => out.extend_from_slice(text),
+            Part::Token => {
+                if let Some(token) = token {
+                    out.extend_from_slice(b"Authorization: Bearer ");
+                    out.extend_from_slice(token.as_bytes());
+                    out.extend_from_slice(b"\r\n");
+                }
+            }
+            Part::Close => {
+                if last {
+                    out.extend_from_slice(b"Connection: close\r\n");
+                }
+            }
+            Part::Unique => filling.unique(out),
+            Part::Choice(list) => {
+                let draw = u128::from(filling.random.next_u64()) * list.len() as u128;
+                let index = (draw >> 64) as usize;
+                out.extend_from_slice(list[index].as_bytes());
+            }
+            Part::InTurn(requests) => {
+                let turn = filling.turn % requests.len();
+                filling.turn = turn + 1;
+                render(&requests[turn], out, token, last, filling);
+            }
         }
     }
 }
@@ -265,6 +299,30 @@ mod tests {
             counts[usize::from(out["GET /api/orders/".len()] - b'a')] += 1;
         }
         assert!(counts.iter().all(|count| (900..1100).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn several_requests_are_sent_in_turn() {
+        let of =
+            |method: &str, path: &str| Workload::custom("u", method, path, Vec::new(), Vec::new());
+        let mut workload = of("GET", "/a");
+        workload.others = vec![of("POST", "/b"), of("GET", "/c")];
+        let template = Template::new(&workload, "h").unwrap();
+        assert!(template.varies);
+        let mut filling = Filling::new(1, 1);
+        let mut out = Vec::new();
+        for _ in 0..4 {
+            template.render(&mut out, Some("t"), false, &mut filling);
+        }
+        let sent = String::from_utf8(out).unwrap();
+        let lines: Vec<&str> = sent.lines().filter(|line| line.ends_with("HTTP/1.1")).collect();
+        let [a, b, c] = ["GET /a HTTP/1.1", "POST /b HTTP/1.1", "GET /c HTTP/1.1"];
+        assert_eq!(lines, [a, b, c, a]);
+        assert_eq!(sent.matches("Authorization: Bearer t\r\n").count(), 4);
+        workload.others.push(of("HEAD", "/d"));
+        assert_eq!(Template::new(&workload, "h").err(), Some(WorkloadError::MixedHead));
+        workload.others = vec![of("GET", "no-slash")];
+        assert_eq!(Template::new(&workload, "h").err(), Some(WorkloadError::Path));
     }
 
     #[test]

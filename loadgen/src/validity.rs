@@ -10,26 +10,42 @@ use metrics_export::run::{Bounds, Breach, Slice, SliceKind, Validity};
 
 use crate::cpu::TICK_NS;
 
-/// What disturbed a slice, as sentences; empty when nothing did.
+/// What was wrong with a slice, as sentences; empty when nothing was.
 #[must_use]
 pub fn disturbances(slice: &Slice, bounds: &Bounds, measured_cores: usize) -> Vec<String> {
+    let mut found = machine_disturbances(slice, bounds, measured_cores);
+    found.extend(fallen_behind(slice, bounds));
+    found
+}
+
+/// How the servers did not keep up with an open loop.
+#[must_use]
+pub fn fallen_behind(slice: &Slice, bounds: &Bounds) -> Vec<String> {
+    let mut found = Vec::new();
+    if slice.kind != SliceKind::Open {
+        return found;
+    }
+    if slice.dropped > bounds.dropped_max {
+        found.push(format!("{} requests found the queue full", slice.dropped));
+    }
+    let share = share(slice.requests_answered + slice.errors_total(), slice.requests_asked);
+    if share < bounds.achieved_share_min {
+        found.push(format!("answered {} of what was asked", percent(share)));
+    }
+    if grows(slice, bounds) {
+        let growth = slice.in_flight_growth_milli / 1000;
+        found.push(format!("unanswered requests grew by {growth}"));
+    }
+    found
+}
+
+/// What disturbed the measuring itself.
+#[must_use]
+pub fn machine_disturbances(slice: &Slice, bounds: &Bounds, measured_cores: usize) -> Vec<String> {
     let mut found = Vec::new();
     let core_time_ns = slice.duration_ns.saturating_mul(measured_cores as u64) as f64;
-    if slice.kind == SliceKind::Open {
-        if slice.lateness.p99_ns > bounds.lateness_p99_ns_max {
-            found.push(format!("sent {} late at p99", us(slice.lateness.p99_ns)));
-        }
-        if slice.dropped > bounds.dropped_max {
-            found.push(format!("{} requests found the queue full", slice.dropped));
-        }
-        let share = share(slice.requests_answered + slice.errors_total(), slice.requests_asked);
-        if share < bounds.achieved_share_min {
-            found.push(format!("answered {} of what was asked", percent(share)));
-        }
-        if grows(slice, bounds) {
-            let growth = slice.in_flight_growth_milli / 1000;
-            found.push(format!("unanswered requests grew by {growth}"));
-        }
+    if slice.kind == SliceKind::Open && slice.lateness.p99_ns > bounds.lateness_p99_ns_max {
+        found.push(format!("sent {} late at p99", us(slice.lateness.p99_ns)));
     }
     // Ticks are coarse: one or two may belong to the neighbouring slice.
     let steal_ns_max = (bounds.steal_share_max * core_time_ns).max(2.0 * TICK_NS as f64);

@@ -29,6 +29,9 @@ const OPENING_MAX: usize = 128;
 /// How often a worker that gets ready looks whether it was told to stop.
 const READY_LOOK: Duration = Duration::from_millis(100);
 
+/// Why there is no connection to an address that says nothing.
+const SILENT: &str = "it did not answer in time; check host and port, or raise --timeout";
+
 /// What a worker is told.
 pub(crate) enum Command {
     /// A target, under the number that later commands use.
@@ -146,18 +149,36 @@ impl Worker {
         // What was closed while nobody looked must not be taken for open.
         self.look(Instant::now(), &mut ready)?;
         loop {
-            self.open_some(&mut ready);
+            self.open_some(&mut ready, until);
             let now = Instant::now();
             if ready.opening == 0 || now >= until || self.setup.stop.is_stopped() {
                 break;
             }
-            self.look(until.min(now + READY_LOOK), &mut ready)?;
+            self.look(until.min(ready.turn_ends).min(now + READY_LOOK), &mut ready)?;
+            self.give_up_address(&mut ready);
         }
         self.conclude(&ready)
     }
 
+    /// An address that swallows packets must not cost the others their turn.
+    fn give_up_address(&mut self, ready: &mut Readiness) {
+        let Some(pool) = &mut self.pools[ready.pool] else { return };
+        if ready.idle > 0 || Instant::now() < ready.turn_ends || pool.addresses_left() == 0 {
+            return;
+        }
+        for place in 0..pool.places.len() {
+            let slot = &mut pool.places[place];
+            if let (Stage::Opening { .. }, Some(token)) = (slot.stage, slot.token) {
+                self.io.close(token);
+                slot.vacate();
+                ready.opening -= 1;
+                ready.failed(pool, place, SILENT.into());
+            }
+        }
+    }
+
     /// Opens connections in empty places, a bounded number at a time.
-    fn open_some(&mut self, ready: &mut Readiness) {
+    fn open_some(&mut self, ready: &mut Readiness, until: Instant) {
         let Some(pool) = &mut self.pools[ready.pool] else {
             return;
         };
@@ -174,6 +195,14 @@ impl Worker {
             let room = if ready.idle == 0 { 1 } else { OPENING_MAX };
             if ready.opening >= room {
                 return;
+            }
+            if ready.idle == 0 {
+                // Each address gets an equal share of the time that is left.
+                let now = Instant::now();
+                let left = until.saturating_duration_since(now);
+                ready.turn_ends = now + left / (pool.addresses_left() as u32 + 1);
+            } else {
+                ready.turn_ends = until;
             }
             let (rotate, nth) = (ready.rotate, self.opened);
             let opening = Opening { deadline_ns: 0, waiting: None, rotate, nth };
@@ -249,7 +278,7 @@ impl Worker {
         if pool.places.iter().any(|place| place.stage == Stage::Idle) {
             return Ok(());
         }
-        let reason = ready.reason.clone().unwrap_or_else(|| "it did not answer in time".into());
+        let reason = ready.reason.clone().unwrap_or_else(|| SILENT.into());
         pool.prepare_failed = 0;
         Err(GeneratorError::Connect { target: pool.attached.target.name.clone(), reason })
     }
@@ -288,13 +317,16 @@ struct Readiness {
     next: usize,
     opening: usize,
     idle: usize,
+    /// When the address that is tried has had its share of the time.
+    turn_ends: Instant,
     /// What the first failure was.
     reason: Option<String>,
 }
 
 impl Readiness {
     fn new(pool: usize, wanted: usize, rotate: bool) -> Readiness {
-        Readiness { pool, wanted, rotate, next: 0, opening: 0, idle: 0, reason: None }
+        let turn_ends = Instant::now();
+        Readiness { pool, wanted, rotate, next: 0, opening: 0, idle: 0, turn_ends, reason: None }
     }
 
     /// The connection of a place could not be opened: while there is none yet, another address is

@@ -33,6 +33,9 @@ pub struct Workload {
     pub expect: Expect,
     /// What each request takes from the stock of the reference shop: SKU and quantity.
     pub stock: Vec<(&'static str, u64)>,
+    /// Requests that are sent in turn after this one, and then this one again. What is a good
+    /// reply is said by the first; their own `others` are not looked at.
+    pub others: Vec<Workload>,
 }
 
 /// A stretch of a path or body.
@@ -94,6 +97,7 @@ impl Workload {
             body: Vec::new(),
             expect: Expect::one_of(&[200], 2),
             stock: Vec::new(),
+            others: Vec::new(),
         }
     }
 
@@ -135,6 +139,7 @@ impl Workload {
             body: if body.is_empty() { Vec::new() } else { vec![Piece::Text(body)] },
             expect: Expect::success(),
             stock: Vec::new(),
+            others: Vec::new(),
         }
     }
 
@@ -147,6 +152,7 @@ impl Workload {
             body,
             expect,
             stock: Vec::new(),
+            others: Vec::new(),
         }
     }
 }
@@ -164,6 +170,8 @@ pub enum WorkloadError {
     Reserved(String),
     /// A list to choose from is empty, or in a body its entries differ in length.
     Choice,
+    /// HEAD stands beside another method: their replies are not read alike.
+    MixedHead,
 }
 
 impl fmt::Display for WorkloadError {
@@ -187,6 +195,10 @@ impl fmt::Display for WorkloadError {
             ),
             WorkloadError::Choice => out.write_str(
                 "a list to choose from is empty, or its entries differ in length within a body",
+            ),
+            WorkloadError::MixedHead => out.write_str(
+                "HEAD cannot stand beside other methods, because its replies have no body: \
+                 measure it in a run of its own",
             ),
         }
     }

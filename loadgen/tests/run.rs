@@ -33,6 +33,8 @@ fn options(server: &Server, path: &str, rate: Option<f64>) -> RunOptions {
     // These tests are about other things than the machine's quiet.
     options.bounds.lateness_p99_ns_max = u64::MAX;
     options.bounds.achieved_share_min = 0.5;
+    options.bounds.steal_share_max = 1.0;
+    options.bounds.in_flight_growth_max = 1_000;
     options
 }
 

@@ -5,11 +5,13 @@
 //! achieved are both kept. Refused: secrets (no token, no key, no path of one), and a schema
 //! version that this build does not know.
 
+mod capacity;
 mod result;
 mod slice;
 
 use serde::{Deserialize, Serialize};
 
+pub use capacity::{Capacity, LoadPoint, SloResult};
 pub use result::{
     Additivity, ClosedLoop, Connecting, Cost, Floor, Percentiles, ServiceCost, VariantResult,
     Verdict,

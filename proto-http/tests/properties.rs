@@ -306,3 +306,42 @@ proptest! {
         prop_assert!(pair.client.reusable());
     }
 }
+
+/// Whatever came before on a connection, a head means what it means alone: also where it is the
+/// same again, the same but for its end, or the same to another method.
+#[test]
+fn a_head_means_the_same_after_any_other() {
+    let replies: [(Method, &str, usize); 8] = [
+        (Method::Get, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 2),
+        (Method::Head, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", 0),
+        (Method::Get, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nyes", 3),
+        (Method::Get, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nA: b\r\n\r\nok", 2),
+        (Method::Get, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 0),
+        (Method::Get, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", 0),
+        (Method::Get, "HTTP/1.1 204 No Content\r\n\r\n", 0),
+        (Method::Get, "HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nno", 2),
+    ];
+    let read = |client: &mut Client, (method, reply, body): (Method, &str, usize), cut: usize| {
+        let reply = reply.as_bytes();
+        client.requested(method);
+        let taken = match client.head(&reply[..cut]).unwrap() {
+            Some(taken) => taken,
+            None => client.head(reply).unwrap().expect("it is whole"),
+        };
+        let piece = client.body(&reply[taken..]).unwrap();
+        assert_eq!((piece.data.len(), piece.done, client.reusable()), (body, true, true));
+        (taken, format!("{:?}", client.response()))
+    };
+    for first in replies {
+        for second in replies {
+            for cut in 0..=second.1.len() {
+                let mut kept = Client::new(Limits::default());
+                for reply in [first, first, second] {
+                    let alone = read(&mut Client::new(Limits::default()), reply, reply.1.len());
+                    let cut = if reply.1 == second.1 { cut } else { reply.1.len() };
+                    assert_eq!(read(&mut kept, reply, cut), alone, "{first:?}, {second:?}, {cut}");
+                }
+            }
+        }
+    }
+}

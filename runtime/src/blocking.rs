@@ -69,7 +69,7 @@ pub fn request(
         }
         (false, _) => None,
     };
-    let stream = connect(&resolve(url, clock)?, clock)?;
+    let stream = connect(&resolve_by(url, clock)?, clock)?;
     let mut wire = Wire { stream, pump, clock, plain: Vec::new(), cipher: Vec::new() };
     wire.handshake()?;
 
@@ -162,9 +162,17 @@ impl Clock {
     }
 }
 
+/// The addresses of a URL's host, within `deadline`.
+///
+/// # Errors
+/// When there are none, or none in time.
+pub fn resolve(url: &Url, deadline: Duration) -> Result<Vec<SocketAddr>, Error> {
+    resolve_by(url, Clock { end: Instant::now() + deadline })
+}
+
 /// The system's resolver knows no deadline, so a name is looked up on a thread that may be left
 /// behind; it ends by itself.
-fn resolve(url: &Url, clock: Clock) -> Result<Vec<SocketAddr>, Error> {
+fn resolve_by(url: &Url, clock: Clock) -> Result<Vec<SocketAddr>, Error> {
     const DOING: &str = "the host's address";
     if url.host.parse::<std::net::IpAddr>().is_ok() {
         return url.resolve().map_err(Error::Url);

@@ -1,112 +1,6 @@
-//! What can be typed after `tollgate run` and `tollgate matrix`. Names follow wrk, oha and curl
-//! where those agree.
+//! What can be typed after `tollgate matrix`. Names follow wrk, oha and curl where those agree.
 
 use argh::FromArgs;
-
-/// Measure one URL: open loop at --rate, closed loop without.
-#[derive(FromArgs, Debug)]
-#[argh(subcommand, name = "run")]
-pub(crate) struct Run {
-    /// http or https URL
-    #[argh(positional)]
-    pub(crate) url: String,
-    /// connections (default: 64)
-    #[argh(option, short = 'c', default = "64")]
-    pub(crate) connections: usize,
-    /// how long to measure, such as 10s, 500ms or 2m (default: 10s)
-    #[argh(option, short = 'd', default = "String::from(\"10s\")")]
-    pub(crate) duration: String,
-    /// generator threads, one a core (default: 1)
-    #[argh(option, short = 't', default = "1")]
-    pub(crate) threads: usize,
-    /// requests per second in all; gives an open loop
-    #[argh(option, short = 'R')]
-    pub(crate) rate: Option<f64>,
-    /// the same as --rate
-    #[argh(option, short = 'q')]
-    pub(crate) qps: Option<f64>,
-    /// arrivals of the open loop: constant or poisson (default: constant)
-    #[argh(option, default = "String::from(\"constant\")")]
-    pub(crate) arrivals: String,
-    /// end after this many requests
-    #[argh(option, short = 'n')]
-    pub(crate) requests: Option<u64>,
-    /// method (default: GET, or POST with a body)
-    #[argh(option, short = 'm')]
-    pub(crate) method: Option<String>,
-    /// header as 'Name: value', or @FILE with one a line; may be repeated
-    #[argh(option, short = 'H')]
-    pub(crate) header: Vec<String>,
-    /// request body as text
-    #[argh(option)]
-    pub(crate) body: Option<String>,
-    /// request body from a file
-    #[argh(option)]
-    pub(crate) body_file: Option<String>,
-    /// PEM file with the CA of the server
-    #[argh(option)]
-    pub(crate) cacert: Option<String>,
-    /// PEM file with the client's certificate chain
-    #[argh(option)]
-    pub(crate) cert: Option<String>,
-    /// PEM file with the client's private key
-    #[argh(option)]
-    pub(crate) key: Option<String>,
-    /// do not verify the server's certificate
-    #[argh(switch, short = 'k')]
-    pub(crate) insecure: bool,
-    /// allow TLS session resumption
-    #[argh(switch)]
-    pub(crate) resumption: bool,
-    /// file with a bearer token, - for standard input
-    #[argh(option)]
-    pub(crate) token_file: Option<String>,
-    /// token endpoint for OAuth2 client credentials
-    #[argh(option)]
-    pub(crate) token_url: Option<String>,
-    /// client id for --token-url
-    #[argh(option)]
-    pub(crate) client_id: Option<String>,
-    /// file with the client's secret for --token-url
-    #[argh(option)]
-    pub(crate) client_secret_file: Option<String>,
-    /// scopes to ask for at --token-url, separated by spaces
-    #[argh(option)]
-    pub(crate) scope: Option<String>,
-    /// unmeasured time before (default: 1s)
-    #[argh(option, default = "String::from(\"1s\")")]
-    pub(crate) warmup: String,
-    /// longest wait for one answer (default: 10s)
-    #[argh(option, default = "String::from(\"10s\")")]
-    pub(crate) timeout: String,
-    /// new connection after this many requests
-    #[argh(option)]
-    pub(crate) requests_per_connection: Option<u32>,
-    /// how the generator waits: spin or sleep (default: sleep)
-    #[argh(option, default = "String::from(\"sleep\")")]
-    pub(crate) wait: String,
-    /// cores for the generator, such as 1 or 2-3
-    #[argh(option)]
-    pub(crate) cores: Option<String>,
-    /// the I/O driver: auto (the one that costs least: epoll) or epoll
-    #[argh(option, default = "String::from(\"auto\")")]
-    pub(crate) driver: String,
-    /// text, json, csv, markdown or quiet (default: text)
-    #[argh(option, default = "String::from(\"text\")")]
-    pub(crate) output_format: String,
-    /// write the result here instead of standard output
-    #[argh(option, short = 'o')]
-    pub(crate) output: Option<String>,
-    /// write an HdrHistogram interval log here
-    #[argh(option)]
-    pub(crate) hlog: Option<String>,
-    /// name of this run in its outputs
-    #[argh(option)]
-    pub(crate) label: Option<String>,
-    /// seed of every random choice
-    #[argh(option)]
-    pub(crate) seed: Option<u64>,
-}
 
 /// Measure the whole matrix: what each layer of S0 to S5 costs on this machine. Any axis may take a
 /// list, and all combinations are run.
@@ -197,6 +91,36 @@ pub(crate) struct Matrix {
     /// refuse to run where io_uring cannot be used
     #[argh(switch)]
     pub(crate) require_io_uring: bool,
+    /// search every variant's capacity after the rounds, and its times by load
+    #[argh(switch)]
+    pub(crate) capacity: bool,
+    /// with --capacity, the highest rate that keeps a limit such as p99=2ms
+    #[argh(option)]
+    pub(crate) slo: Option<String>,
+    /// invalid when sent later than this at p99 (default: 100us)
+    #[argh(option)]
+    pub(crate) max_lateness_p99: Option<String>,
+    /// invalid when less came about of the rate that was asked (default: 99%)
+    #[argh(option)]
+    pub(crate) min_achieved: Option<String>,
+    /// invalid when more requests found the queue full (default: 0)
+    #[argh(option)]
+    pub(crate) max_dropped: Option<String>,
+    /// invalid when the hypervisor took more of the cores (default: 1%)
+    #[argh(option)]
+    pub(crate) max_steal: Option<String>,
+    /// invalid when other programs used more of the cores (default: 2%)
+    #[argh(option)]
+    pub(crate) max_foreign: Option<String>,
+    /// invalid when the control group was throttled more often (default: 0)
+    #[argh(option)]
+    pub(crate) max_throttled: Option<String>,
+    /// invalid when more requests failed (default: 0)
+    #[argh(option)]
+    pub(crate) max_errors: Option<String>,
+    /// invalid when unanswered requests grew by more (default: 10)
+    #[argh(option)]
+    pub(crate) max_in_flight_growth: Option<String>,
     /// PEM file with an RSA key, for --token-alg rs256
     #[argh(option)]
     pub(crate) rs256_key: Option<String>,

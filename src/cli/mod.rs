@@ -2,14 +2,20 @@
 //! they mean in a file of its own. argh does the parsing; `--key=value` and exit code 2 are added
 //! here because it knows neither.
 
+mod capacity;
 mod measure;
 mod reference;
+mod request;
+mod run;
 mod serve;
 
 use argh::FromArgs;
 
-pub(crate) use measure::{Matrix, Run};
+pub(crate) use capacity::Capacity;
+pub(crate) use measure::Matrix;
 pub(crate) use reference::Reference;
+pub(crate) use request::RequestWords;
+pub(crate) use run::Run;
 pub(crate) use serve::{Serve, ServeOptions};
 
 /// Tells what each layer of service security costs, on your hardware, for your traffic.
@@ -33,6 +39,7 @@ pub(crate) enum Command {
     Token(Token),
     Pki(Pki),
     Run(Box<Run>),
+    Capacity(Box<Capacity>),
     Matrix(Box<Matrix>),
     Reference(Reference),
 }

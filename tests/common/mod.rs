@@ -3,6 +3,8 @@
 
 #![expect(dead_code, reason = "each test file uses its own part of this module")]
 
+pub mod play;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -187,6 +189,12 @@ pub fn wait(child: &mut Child, within: Duration) -> Option<std::process::ExitSta
 /// Runs the built command to its end.
 pub fn tollgate(words: &[&str]) -> Output {
     Command::new(TOLLGATE).args(words).stdin(Stdio::null()).output().unwrap()
+}
+
+/// What a command printed, as JSON.
+pub fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
 /// One call of curl.

@@ -87,7 +87,7 @@ impl Site {
     /// The request of these servers themselves; None for the shop's, which have the cell's.
     pub(super) fn own_workload(&self) -> Option<&Workload> {
         match &self.started.requests {
-            Requests::Own(workload) => Some(workload),
+            Requests::Own(workload) => Some(workload.as_ref()),
             Requests::Shop { .. } => None,
         }
     }

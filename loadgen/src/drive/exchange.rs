@@ -73,11 +73,10 @@ impl Drive<'_> {
             Event::Connected(_) => self.connected(place, token, now_ns),
             Event::Closed(_, reason) => self.closed(place, &reason, now_ns),
         }
-        // Handling an event may have taken long enough for another request to be due.
-        if let Flow::Open(schedule) = &self.flow
-            && schedule.peek().is_some_and(|due_ns| due_ns <= now_ns)
-        {
-            self.take_up_due(now_ns);
+        // The replies of a target that had stalled come all at once, and each may send a request
+        // that waited: what becomes due meanwhile must not wait for the last of them.
+        if matches!(self.flow, Flow::Open(_)) {
+            self.take_up_due(self.clock.now_ns());
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use metrics_export::hlog::{Interval, Log};
-use metrics_export::run::{Proof, Slice, SliceKind};
+use metrics_export::run::{Capacity, Proof, Slice, SliceKind};
 
 use super::{Failure, Measured, Times};
 use crate::plan::Variant;
@@ -32,6 +32,8 @@ pub struct Kept {
     pub times: Times,
     /// The most memory that any service process ever had resident.
     pub memory_peak_bytes: Option<u64>,
+    /// What a search for its capacity found.
+    pub capacity: Option<Capacity>,
     /// What a server that is not ours was asked, without a query.
     pub request: Option<String>,
     /// Where the CPU of its servers was read: `processes`, `control-group`, `metrics` or `none`.
@@ -48,6 +50,7 @@ impl Findings {
         let kept = |variant: &Variant| Kept {
             times: Times::empty(),
             memory_peak_bytes: None,
+            capacity: None,
             request: None,
             cpu_source: "none",
             log: None,

@@ -266,6 +266,20 @@ fn cells_that_ask_the_same_share_the_operating_point() {
     assert!(view.figure("s1", Per::Request, 0).is_some());
 }
 
+/// Costs that differ by a fifth with 1% of noise: every interval is within 5% at the first look,
+/// after the twelfth round, and none is within 0.05% at the last.
+#[test]
+fn narrow_intervals_end_the_rounds() {
+    for (share, rounds) in [(0.05, 12), (0.0005, 20)] {
+        let stop = StopRule { until_ci_share: Some(share), ..StopRule::default() };
+        let protocol = Protocol { rounds: 20, instances: 20, stop, ..Protocol::standard(7) };
+        let findings = run(&mut Simulation::new(&variants()), &protocol);
+        assert!(findings.complete);
+        let taken = findings.slices.iter().map(|slice| slice.round).max().unwrap() + 1;
+        assert_eq!(taken, rounds, "within {share}");
+    }
+}
+
 #[test]
 fn the_time_that_was_given_ends_the_rounds() {
     let stop = StopRule { max_duration: Some(Duration::from_secs(40)), ..StopRule::default() };

@@ -27,6 +27,7 @@ fn with_axes(axes: &Axes, protocol: Protocol) -> Matrix {
         commit: None,
         label: None,
         driver: DriverChoice::Auto,
+        capacity: None,
     }
 }
 

@@ -130,6 +130,43 @@ pub(super) fn connect_table(view: &View<'_>) -> Table {
     table
 }
 
+/// The shares of the maximum at which the capacity table shows times, of those that were measured.
+const LOADS_SHOWN: [f64; 4] = [0.2, 0.6, 0.8, 0.95];
+
+/// The closed-loop maximum, the highest rate that keeps the limit, and times by load.
+pub(super) fn capacity_table(view: &View<'_>) -> Table {
+    let limit = view.results().find_map(|result| result.capacity.as_ref()?.slo.as_ref());
+    let limit = limit.map_or("no limit".into(), |slo| {
+        format!("keeps {}\n<= {} us", slo.quantile, us(slo.limit_ns))
+    });
+    let loads = LOADS_SHOWN.map(|share| format!("p99 at\n{:.0}%", share * 100.0));
+    let mut head = vec!["variant", "maximum", limit.as_str(), "confirmed\nslices"];
+    head.extend(loads.iter().map(String::as_str));
+    let mut table = table(head.into_iter(), 2);
+    for result in view.results() {
+        let Some(found) = &result.capacity else { continue };
+        let rate = |milli: u64| thousands(milli / 1000);
+        let slo = found.slo.as_ref();
+        let mut row = vec![
+            view.run.label(&result.variant).to_owned(),
+            rate(found.closed_loop_milli_per_s),
+            slo.and_then(|slo| slo.rate_milli_per_s).map_or("-".into(), rate),
+            slo.map_or("-".into(), |slo| {
+                format!("{} of {}", slo.kept_slices, slo.confirmation_slices)
+            }),
+        ];
+        row.extend(LOADS_SHOWN.map(|share| {
+            let asked = share * found.closed_loop_milli_per_s as f64;
+            // Rates are rounded when they are asked for.
+            let near = |milli: u64| (milli as f64 - asked).abs() < 0.02 * asked;
+            let point = found.curve.iter().find(|point| point.asked_milli_per_s.is_some_and(near));
+            point.map_or("-".into(), |point| whole_us(point.response.p99_ns))
+        }));
+        table.add_row(cells(row));
+    }
+    table
+}
+
 fn handshake(found: &Connecting) -> String {
     let certificate = if found.client_certificate { " + cert." } else { "" };
     format!("{}{certificate}", found.handshake)

@@ -21,9 +21,6 @@ use crate::{
     tokens::Tokens,
 };
 
-/// How long asking for a token may take in all.
-const WITHIN: Duration = Duration::from_secs(10);
-
 /// A token is renewed when four fifths of its life are over, but not more often than this.
 const RENEW_MIN: Duration = Duration::from_secs(1);
 
@@ -68,6 +65,8 @@ pub(super) struct Source<'a> {
     tokens: Tokens,
     client: Option<Renewal<'a>>,
     warnings: Mutex<Vec<String>>,
+    /// How long asking for a token may take in all.
+    within: Duration,
 }
 
 struct Renewal<'a> {
@@ -81,18 +80,20 @@ impl<'a> Source<'a> {
     pub(super) fn open(
         credentials: &'a Credentials,
         trust: &Trust,
+        within: Duration,
     ) -> Result<Source<'a>, RunError> {
         let (tokens, client) = match credentials {
             Credentials::None => (Tokens::none(), None),
             Credentials::Token(token) => (Tokens::one(checked(token)?), None),
             Credentials::Client(client) => {
                 let tls = client.token_url.is_tls().then(|| trust.config()).transpose()?;
-                let (token, first_life) = fetch(client, tls.clone()).map_err(RunError::Token)?;
+                let (token, first_life) =
+                    fetch(client, tls.clone(), within).map_err(RunError::Token)?;
                 let renewal = Renewal { credentials: client, tls, first_life };
                 (Tokens::one(token.as_str()), Some(renewal))
             }
         };
-        Ok(Source { tokens, client, warnings: Mutex::new(Vec::new()) })
+        Ok(Source { tokens, client, warnings: Mutex::new(Vec::new()), within })
     }
 
     /// The handle that requests are filled in from.
@@ -110,7 +111,7 @@ impl<'a> Source<'a> {
         let Some(renewal) = &self.client else { return };
         let mut wait = before_the_end(renewal.first_life);
         while over.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
-            wait = match fetch(renewal.credentials, renewal.tls.clone()) {
+            wait = match fetch(renewal.credentials, renewal.tls.clone(), self.within) {
                 Ok((token, life)) => {
                     self.tokens.replace([token.as_str().into()]);
                     before_the_end(life)
@@ -147,6 +148,7 @@ fn checked(token: &str) -> Result<&str, RunError> {
 fn fetch(
     client: &ClientCredentials,
     tls: Option<Arc<ClientConfig>>,
+    within: Duration,
 ) -> Result<(Zeroizing<String>, Duration), String> {
     let url = &client.token_url;
     let from = format!("no token from {}://{}", url.scheme.as_str(), url.host_field());
@@ -158,7 +160,7 @@ fn fetch(
     ];
     let form = form(client.scope.as_deref());
     let answer =
-        blocking::request(url, tls, "POST", &fields, form.as_bytes(), WITHIN, RESPONSE_BYTES_MAX)
+        blocking::request(url, tls, "POST", &fields, form.as_bytes(), within, RESPONSE_BYTES_MAX)
             .map_err(|error| format!("{from}: {error}"))?;
     if answer.status != 200 {
         return Err(format!("{from}: status {}{}", answer.status, reason(&answer.body)));

@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use crate::{
-    run::{Outcome, render::PERCENTILES},
+    run::{Books, Outcome, judge::foreign_share, render::PERCENTILES},
     slice::{Arrivals, Wait},
 };
 
@@ -63,6 +63,41 @@ pub(super) fn to_json(outcome: &Outcome) -> Value {
             "driver": record.driver,
             "busy": spec.wait == Wait::Spin,
         },
+        "server": outcome.books.as_ref().and_then(|books| server_json(books, record.sent)),
+        "machine": outcome.books.as_ref().map(machine_json),
+    })
+}
+
+/// The server's CPU; absent where it was not read.
+pub(crate) fn server_json(books: &Books, requests: u64) -> Option<Value> {
+    let services: Vec<Value> = books
+        .services()
+        .iter()
+        .map(|service| {
+            json!({
+                "name": service.service,
+                "cpu_ns": service.cpu_ns,
+                "user_ns": service.user_ns,
+                "system_ns": service.system_ns,
+            })
+        })
+        .collect();
+    Some(json!({
+        "cpu_ns": books.server_cpu_ns()?,
+        "cpu_ns_per_request": books.server_cpu_ns_per_request(requests).map(|ns| ns.round() as u64),
+        "cpu_source": books.source.map(|source| source.as_str()),
+        "processes": services,
+    }))
+}
+
+fn machine_json(books: &Books) -> Value {
+    json!({
+        "measured_cores": books.cores.measured,
+        "wall_ns": books.usage.wall_ns,
+        "steal_ns": books.usage.steal_ns,
+        "foreign_share": foreign_share(books),
+        "throttled": books.usage.throttled,
+        "retransmits": books.usage.retransmits,
     })
 }
 

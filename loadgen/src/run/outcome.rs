@@ -4,22 +4,19 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
-use metrics_export::{
-    hlog::{Interval, Log},
-    run::Bounds,
-};
+use metrics_export::hlog::{Interval, Log};
 
 use crate::{
     record::SliceRecord,
-    run::RunOptions,
+    run::{Books, CpuKind, RunOptions, judge::judge},
     slice::{Arrivals, SliceSpec, Wait},
 };
 
 /// The share of its core from which on a sleeping generator is taken for the limit.
 const BUSY_SHARE_MAX: f64 = 0.95;
 
-/// More unanswered requests than this many, and twice as many as before, is growth.
-const GROWTH_MIN: f64 = 10.0;
+/// The step of a published CPU counter: client libraries read it in clock ticks.
+const METRICS_STEP_NS: f64 = 1e7;
 
 /// The result of one run.
 #[derive(Clone, Debug)]
@@ -36,6 +33,8 @@ pub struct Outcome {
     pub warmup: Duration,
     /// What happened.
     pub record: SliceRecord,
+    /// What the machine's books say; None where only the warm-up was run.
+    pub books: Option<Books>,
     /// When the measured part began.
     pub began: SystemTime,
     /// Why the figures cannot be believed, each with what to do; empty when they can.
@@ -49,20 +48,29 @@ impl Outcome {
         options: &RunOptions,
         spec: &SliceSpec,
         record: SliceRecord,
+        books: Option<Books>,
         began: SystemTime,
         mut notes: Vec<String>,
     ) -> Outcome {
-        let breaches = breaches(spec, &record, &options.bounds);
+        let judgement = judge(spec, &record, books.as_ref(), &options.bounds);
+        let breaches = [judgement.disturbed, judgement.target].concat();
+        notes.splice(0..0, options.announcement());
         notes.extend(remarks(spec, &record));
-        let path = options.url.target.split('?').next().unwrap_or_default();
-        let (scheme, host) = (options.url.scheme.as_str(), options.url.host_field());
+        match &books {
+            Some(books) => notes.extend(book_remarks(books, &record)),
+            None => notes.push(
+                "the warm-up had no good reply: it is what is shown, and nothing was measured"
+                    .into(),
+            ),
+        }
         Outcome {
             label: options.label.clone(),
-            url: format!("{scheme}://{host}{path}"),
-            method: options.workload().method,
+            url: options.shown_url(),
+            method: options.shown_method(),
             spec: spec.clone(),
             warmup: options.warmup,
             record,
+            books,
             began,
             breaches,
             notes,
@@ -111,54 +119,10 @@ impl Outcome {
     }
 }
 
-fn generator_share(record: &SliceRecord) -> f64 {
+/// Share of the workers' cores that the generator used.
+pub(crate) fn generator_share(record: &SliceRecord) -> f64 {
     let available = record.wall_ns as f64 * record.workers.max(1) as f64;
     if available == 0.0 { 0.0 } else { record.generator_cpu_ns as f64 / available }
-}
-
-fn breaches(spec: &SliceSpec, record: &SliceRecord, bounds: &Bounds) -> Vec<String> {
-    let mut found = Vec::new();
-    let late_ns = record.lateness.value_at_quantile(0.99);
-    if late_ns > bounds.lateness_p99_ns_max {
-        found.push(format!(
-            "requests were taken up {:.0} us late at p99 (bound {:.0} us): the generator was \
-             disturbed or overloaded. Give it a core of its own, more threads (-t), a lower rate, \
-             or --wait spin.",
-            late_ns as f64 / 1e3,
-            bounds.lateness_p99_ns_max as f64 / 1e3,
-        ));
-    }
-    if let Arrivals::Open { rate, .. } = spec.arrivals
-        && !record.interrupted
-    {
-        let share = record.achieved_per_second() / rate.as_f64();
-        // A whole slice holds a whole number of requests, so that a low rate is not met exactly.
-        let asked = record.intended.max(1) as f64;
-        if record.sent_in_window as f64 / asked < bounds.achieved_share_min {
-            found.push(format!(
-                "{:.1}/s came about of {rate} that were asked for ({:.1}%): the target cannot \
-                 keep up over so many connections. Lower the rate or give more connections (-c).",
-                record.achieved_per_second(),
-                share * 100.0,
-            ));
-        }
-    }
-    if record.dropped > bounds.dropped_max {
-        found.push(format!(
-            "{} requests found the queue full and were never sent: the target cannot keep up. \
-             Lower the rate or give more connections (-c).",
-            record.dropped
-        ));
-    }
-    if record.errors.total() > bounds.errors_max {
-        found.push(format!(
-            "{} of {} requests have no good reply: {}. They are not in the times.",
-            record.errors.requests(),
-            record.intended,
-            record.errors
-        ));
-    }
-    found
 }
 
 fn remarks(spec: &SliceSpec, record: &SliceRecord) -> Vec<String> {
@@ -178,20 +142,41 @@ fn remarks(spec: &SliceSpec, record: &SliceRecord) -> Vec<String> {
                 .into(),
         );
     }
-    let growth = record.in_flight_growth();
-    let before = record.in_flight[0].value().unwrap_or(0.0);
-    if growth > GROWTH_MIN && growth > before {
-        notes.push(format!(
-            "unanswered requests grew from {before:.0} to {:.0} on average: the target was \
-             falling behind, and a longer run would show longer times.",
-            before + growth
-        ));
-    }
     if record.saturated > 0 {
         notes.push(format!("{} times were longer than an hour", record.saturated));
     }
     if record.connections.failed > 0 {
         notes.push(format!("{} connections could not be opened", record.connections.failed));
+    }
+    notes
+}
+
+/// What the machine's books say beside the server's CPU.
+fn book_remarks(books: &Books, record: &SliceRecord) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(why) = &books.failed {
+        notes.push(format!("{why}. Without it nothing is known of other programs either"));
+        return notes;
+    }
+    if books.source == Some(CpuKind::Metrics) {
+        notes.push(format!(
+            "the server's CPU is a counter that it publishes itself, usually in steps of 10 ms: \
+             one step is {:.2} us a request here. Serving that page is in it",
+            METRICS_STEP_NS / 1e3 / record.sent.max(1) as f64,
+        ));
+    }
+    if books.source == Some(CpuKind::Processes) && !books.cores.apart && books.usage.strayed {
+        notes.push(
+            "generator and server may run on the same cores, where each takes time from the \
+             other: pin the generator with --cores and the server with taskset -acp CORES PID"
+                .into(),
+        );
+    }
+    if let Some(count) = books.usage.retransmits.filter(|count| *count > 0) {
+        notes.push(format!(
+            "this machine sent {count} TCP segments again meanwhile (all programs together): \
+             packets were lost, and the longest times may be the network's"
+        ));
     }
     notes
 }

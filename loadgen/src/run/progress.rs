@@ -8,7 +8,10 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::{generator::Live, run::RunOptions};
+use crate::{
+    generator::Live,
+    run::{RunOptions, rig::Drawer},
+};
 
 /// A bar that fills with time.
 pub(super) struct Progress {
@@ -31,7 +34,12 @@ impl Progress {
         Progress { bar, live, begun: now, warmup: options.warmup, seen: (now, 0) }
     }
 
-    pub(super) fn draw(&mut self) {
+    /// The bar as the rig takes it.
+    pub(super) fn drawer(mut self) -> Drawer {
+        Box::new(move || self.draw())
+    }
+
+    fn draw(&mut self) {
         let sum = |pick: fn(&Live) -> u64| self.live.iter().map(pick).sum::<u64>();
         let ok = sum(|live| live.ok.load(Ordering::Relaxed));
         let errors = sum(|live| live.errors.load(Ordering::Relaxed));

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use hdrhistogram::Histogram;
 
 use crate::{
-    run::{Outcome, json::to_json},
+    run::{Books, Outcome, json::to_json},
     slice::Arrivals,
 };
 
@@ -138,6 +138,7 @@ fn text(outcome: &Outcome) -> String {
         lines.push(format!("errors      {}", record.errors));
     }
     lines.extend(connection_lines(outcome));
+    lines.extend(server_line(outcome));
     lines.push(format!(
         "generator   {:.2} us CPU a request, {:.0}% of {} ({}, {}s)",
         per_request(record.generator_cpu_ns, outcome) / 1e3,
@@ -151,6 +152,24 @@ fn text(outcome: &Outcome) -> String {
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// What a request cost the server, where its CPU was read.
+fn server_line(outcome: &Outcome) -> Option<String> {
+    let books = outcome.books.as_ref()?;
+    let each_ns = books.server_cpu_ns_per_request(outcome.record.sent)?;
+    let parts: Vec<String> = match books.services() {
+        [] | [_] => Vec::new(),
+        several => several
+            .iter()
+            .map(|one| {
+                let us = per_request(one.cpu_ns, outcome) / 1e3;
+                format!("{} {us:.2}", one.service)
+            })
+            .collect(),
+    };
+    let parts = if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) };
+    Some(format!("server CPU  {:.2} us a request{parts}", each_ns / 1e3))
 }
 
 fn heading(outcome: &Outcome) -> String {
@@ -220,6 +239,9 @@ fn markdown(outcome: &Outcome) -> String {
         writeln!(out, "| {name} | {} | {} |", cells.join(" | "), us(times.max()))
             .expect("writing to a String does not fail");
     }
+    if let Some(line) = server_line(outcome) {
+        writeln!(out, "\n{}", line.replace("  ", ": ")).expect("writing to a String does not fail");
+    }
     for note in &outcome.notes {
         write!(out, "\nNote: {note}\n").expect("writing to a String does not fail");
     }
@@ -254,12 +276,14 @@ fn csv(outcome: &Outcome) -> String {
         columns.push((format!("{name}_max_ns"), times.max().to_string()));
     }
     columns.push(("generator_cpu_ns".into(), record.generator_cpu_ns.to_string()));
+    let server = outcome.books.as_ref().and_then(Books::server_cpu_ns);
+    columns.push(("server_cpu_ns".into(), server.map_or("".into(), |ns| ns.to_string())));
     let (names, values): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
     format!("{}\n{}\n", names.join(","), values.join(","))
 }
 
 /// RFC 4180 section 2; a leading sign of a formula is defused for spreadsheets.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let formula = text.starts_with(['=', '+', '-', '@']);
     let text = if formula { format!("'{text}") } else { text.to_owned() };
     match text.contains([',', '"', '\n', '\r']) {
@@ -273,7 +297,7 @@ fn per_request(total: u64, outcome: &Outcome) -> f64 {
 }
 
 /// Microseconds with as many decimals as still mean something.
-fn us(ns: u64) -> String {
+pub(crate) fn us(ns: u64) -> String {
     let us = ns as f64 / 1e3;
     match us {
         us if us < 100.0 => format!("{us:.2}"),

@@ -1,13 +1,14 @@
-//! The layers of security as differences between variants, and their price.
+//! The layers of security as differences between variants.
 //!
-//! A layer is a sum of variants with signs. Its price in a round is that sum, taken relative to a
-//! reference variant of the same round; what is shown is that share times the reference's median.
-//! For a plain difference the share is the in-round ratio minus one, and the centre is taken on
-//! its logarithm; an interaction of four variants has no one ratio and is taken as it is.
+//! A layer is a sum of variants with signs, named by their roles within a cell. In a round it is
+//! that sum, taken relative to a reference variant of the same round. For a plain difference the
+//! share is the in-round ratio minus one, and it is kept as the ratio's logarithm; an interaction
+//! of four variants has no one ratio and is kept as it is. Which layers of our own profiles there
+//! are is a table; a user's servers make theirs with [`difference`].
 
-use metrics_export::run::{Additivity, Cost, Floor, Verdict};
+use authn::profile::Profile;
 
-use super::{Estimate, LEVEL, Observation, ROUNDS_MIN, estimate, median};
+use super::Observation;
 
 /// What the price of a layer is counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ impl Per {
 pub struct Term {
     /// +1 or -1.
     pub sign: i8,
-    /// The variant's role.
+    /// The variant's role within its cell.
     pub variant: String,
 }
 
@@ -51,261 +52,168 @@ pub struct Layer {
     pub per: Per,
     /// The sum. In a difference of two the second is the reference.
     pub terms: Vec<Term>,
-    /// The id of the variant that the sum is taken relative to.
+    /// The role of the variant that the sum is taken relative to.
     pub reference: String,
-}
-
-fn plus(variant: &str) -> Term {
-    Term { sign: 1, variant: variant.into() }
-}
-
-fn minus(variant: &str) -> Term {
-    Term { sign: -1, variant: variant.into() }
-}
-
-fn diff(id: &str, label: &str, formula: &str, per: Per, terms: [Term; 2]) -> Layer {
-    Layer {
-        id: id.into(),
-        label: label.into(),
-        formula: formula.into(),
-        per,
-        reference: terms[1].variant.clone(),
-        terms: terms.into(),
-    }
-}
-
-/// A difference of two.
-#[must_use]
-pub fn difference(id: &str, label: &str, minuend: &str, subtrahend: &str, per: Per) -> Layer {
-    let formula = format!("{minuend} - {subtrahend}");
-    diff(id, label, &formula, per, [plus(minuend), minus(subtrahend)])
-}
-
-/// The control of a baseline.
-#[must_use]
-pub fn control(role: &str) -> Layer {
-    let again = format!("{role}-again");
-    difference(CONTROL, "A/A control", &again, role, Per::Request)
-}
-
-/// What a family of layers costs.
-#[derive(Clone, Debug, Default)]
-pub struct Family {
-    /// The costs.
-    pub costs: Vec<Cost>,
-    /// The floor.
-    pub floor: Option<Floor>,
-}
-
-/// Prices a family.
-#[must_use]
-pub fn price_family(layers: &[Layer], cell: &str, input: &impl LayerInput, seed: u64) -> Family {
-    let control = layers.iter().find(|layer| layer.id == CONTROL);
-    let share = control.and_then(|control| {
-        let interval = estimate(&shares(control, input), seed)?.interval?;
-        Some(interval.low.exp_m1().abs().max(interval.high.exp_m1().abs()))
-    });
-    let costs: Vec<Cost> = layers
-        .iter()
-        .map(|layer| {
-            let cost = price(layer, input, share, seed);
-            Cost {
-                cell: cell.into(),
-                family_low_ns: cost.low_ns,
-                family_high_ns: cost.high_ns,
-                ..cost
-            }
-        })
-        .collect();
-    let reference =
-        costs.iter().find(|cost| cost.id == CONTROL).map_or(0, |cost| cost.reference_ns);
-    let floor = share.map(|share| Floor {
-        cell: cell.into(),
-        share,
-        ns: (share * reference as f64) as u64,
-    });
-    Family { costs, floor }
-}
-
-/// Additivity.
-#[must_use]
-pub fn additivity(_cell: &str, _input: &impl LayerInput, _seed: u64) -> Vec<Additivity> {
-    Vec::new()
-}
-
-/// Settled.
-#[must_use]
-pub fn settled(_layers: &[Layer], _input: &impl LayerInput, _seed: u64, _share: f64) -> bool {
-    false
 }
 
 /// The key of the A/A control among the layers.
 pub const CONTROL: &str = "a-a";
 
-fn all() -> Vec<Layer> {
-    vec![
-        diff(
-            CONTROL,
-            "A/A control",
-            "S0 again - S0",
-            Per::Request,
-            [plus("s0-again"), minus("s0")],
-        ),
-        diff("tls", "TLS", "S1 - S0", Per::Request, [plus("s1"), minus("s0")]),
-        diff(
-            "jwt-first",
-            "JWT, first sight",
-            "S2 - S1",
-            Per::Request,
-            [plus("s2-first-sight"), minus("s1")],
-        ),
-        diff(
-            "jwt-repeat",
-            "JWT, repeat",
-            "S2 - S1",
-            Per::Request,
-            [plus("s2-repeat"), minus("s1")],
-        ),
-        diff(
-            "certificate",
-            "client certificate",
-            "S3 - S1",
-            Per::Request,
-            [plus("s3"), minus("s1")],
-        ),
-        diff(
-            "policy-first",
-            "policy, first sight",
-            "S5 - S4",
-            Per::Request,
-            [plus("s5-first-sight"), minus("s4-first-sight")],
-        ),
-        diff(
-            "policy-repeat",
-            "policy, repeat",
-            "S5 - S4",
-            Per::Request,
-            [plus("s5-repeat"), minus("s4-repeat")],
-        ),
-        Layer {
-            id: "interaction-first".into(),
-            label: "interaction, first sight".into(),
-            formula: "S4 - S2 - S3 + S1".into(),
-            per: Per::Request,
-            terms: vec![plus("s4-first-sight"), minus("s2-first-sight"), minus("s3"), plus("s1")],
-            reference: "s1".into(),
-        },
-        Layer {
-            id: "interaction-repeat".into(),
-            label: "interaction, repeat".into(),
-            formula: "S4 - S2 - S3 + S1".into(),
-            per: Per::Request,
-            terms: vec![plus("s4-repeat"), minus("s2-repeat"), minus("s3"), plus("s1")],
-            reference: "s1".into(),
-        },
-        diff("tls-connection", "TLS", "S1 - S0", Per::Connection, [plus("s1"), minus("s0")]),
-        diff(
-            "certificate-connection",
-            "client certificate",
-            "S3 - S1",
-            Per::Connection,
-            [plus("s3"), minus("s1")],
-        ),
-    ]
-}
+/// Key, name, what it is counted by, and the roles that are added and taken off.
+type Row = (&'static str, &'static str, Per, &'static [(i8, &'static str)]);
 
-/// The layers that can be priced when these roles were run.
+const LAYERS: [Row; 10] = [
+    ("tls", "TLS", Per::Request, &[(1, "s1"), (-1, "s0")]),
+    ("jwt-first", "JWT, first sight", Per::Request, &[(1, "s2-first-sight"), (-1, "s1")]),
+    ("jwt-repeat", "JWT, repeat", Per::Request, &[(1, "s2-repeat"), (-1, "s1")]),
+    ("certificate", "client certificate", Per::Request, &[(1, "s3"), (-1, "s1")]),
+    (
+        "policy-first",
+        "policy, first sight",
+        Per::Request,
+        &[(1, "s5-first-sight"), (-1, "s4-first-sight")],
+    ),
+    ("policy-repeat", "policy, repeat", Per::Request, &[(1, "s5-repeat"), (-1, "s4-repeat")]),
+    (
+        "interaction-first",
+        "interaction, first sight",
+        Per::Request,
+        &[(1, "s4-first-sight"), (-1, "s2-first-sight"), (-1, "s3"), (1, "s1")],
+    ),
+    (
+        "interaction-repeat",
+        "interaction, repeat",
+        Per::Request,
+        &[(1, "s4-repeat"), (-1, "s2-repeat"), (-1, "s3"), (1, "s1")],
+    ),
+    ("tls-connection", "TLS", Per::Connection, &[(1, "s1"), (-1, "s0")]),
+    ("certificate-connection", "client certificate", Per::Connection, &[(1, "s3"), (-1, "s1")]),
+];
+
+/// The layers that can be priced when variants of these roles were run, the A/A control of S0
+/// first.
 #[must_use]
-pub fn layers(variants: &[&str]) -> Vec<Layer> {
-    let has = |term: &Term| variants.contains(&term.variant.as_str());
-    all().into_iter().filter(|layer| layer.terms.iter().all(has)).collect()
+pub fn layers(roles: &[&str]) -> Vec<Layer> {
+    let known = LAYERS.iter().map(|(id, label, per, terms)| sum(id, label, *per, terms));
+    let known = std::iter::once(control("s0")).chain(known);
+    let has = |term: &Term| roles.contains(&term.variant.as_str());
+    known.filter(|layer| layer.terms.iter().all(has)).collect()
 }
 
-/// The figures that a layer is priced from.
+/// The difference between two variants, taken relative to the second.
+#[must_use]
+pub fn difference(id: &str, label: &str, minuend: &str, subtrahend: &str, per: Per) -> Layer {
+    sum(id, label, per, &[(1, minuend), (-1, subtrahend)])
+}
+
+/// The difference between a baseline and itself, which must be none: `ROLE-again` minus `ROLE`.
+#[must_use]
+pub fn control(baseline: &str) -> Layer {
+    difference(CONTROL, "A/A control", &format!("{baseline}-again"), baseline, Per::Request)
+}
+
+/// A sum taken relative to its last variant.
+pub(super) fn sum(id: &str, label: &str, per: Per, terms: &[(i8, &str)]) -> Layer {
+    let mut formula = String::new();
+    for (at, (sign, role)) in terms.iter().enumerate() {
+        formula.push_str(match (at, sign) {
+            (0, 1) => "",
+            (_, 1) => " + ",
+            _ => " - ",
+        });
+        formula.push_str(&name(role));
+    }
+    let term = |&(sign, role): &(i8, &str)| Term { sign, variant: role.into() };
+    Layer {
+        id: id.into(),
+        label: label.into(),
+        formula,
+        per,
+        terms: terms.iter().map(term).collect(),
+        reference: terms.last().map(|(_, role)| (*role).into()).unwrap_or_default(),
+    }
+}
+
+/// How a formula names a role: by its profile where it is one, whatever the form of its tokens,
+/// for that is said by the layer's own name.
+fn name(role: &str) -> String {
+    let (plain, again) = match role.strip_suffix("-again") {
+        Some(plain) => (plain, " again"),
+        None => (role, ""),
+    };
+    let forms = ["-first-sight", "-repeat"];
+    let stem = forms.iter().find_map(|form| plain.strip_suffix(form)).unwrap_or(plain);
+    let name = Profile::parse(&stem.replace('-', "+")).map_or(plain, |profile| profile.label());
+    format!("{name}{again}")
+}
+
+/// The figures that a layer is priced from, of one cell.
 pub trait LayerInput {
-    /// The figure of a variant in each round that has one, with the round's instance; in ns.
-    fn figure(&self, variant: &str, per: Per, round: u32) -> Option<f64>;
+    /// The figure of the variant of a role in a round, where it has one; in ns.
+    fn figure(&self, role: &str, per: Per, round: u32) -> Option<f64>;
     /// The rounds, each with its instance.
     fn rounds(&self) -> Vec<(u32, u32)>;
 }
 
-/// Prices a layer. `floor_share` is the noise floor as a share of the reference, where known.
-#[must_use]
-pub fn price(layer: &Layer, input: &impl LayerInput, floor_share: Option<f64>, seed: u64) -> Cost {
-    let observations = shares(layer, input);
-    let found = estimate(&observations, seed);
-    let references: Vec<f64> = input
-        .rounds()
-        .iter()
-        .filter_map(|&(round, _)| input.figure(&layer.reference, layer.per, round))
-        .collect();
-    let reference = median(&references).unwrap_or(0.0);
-    let is_ratio = layer.terms.len() == 2;
-    let share = |value: f64| if is_ratio { value.exp_m1() } else { value };
-    let in_ns = |value: f64| (share(value) * reference).round() as i64;
-    let interval = found.and_then(|found| found.interval);
-    let is_control = layer.id == CONTROL;
-    let verdict = verdict(found, share, if is_control { None } else { floor_share });
-    Cost {
-        id: layer.id.clone(),
-        cell: String::new(),
-        family_low_ns: None,
-        family_high_ns: None,
-        label: layer.label.clone(),
-        formula: layer.formula.clone(),
-        per: layer.per.as_str().into(),
-        rounds: observations.len() as u64,
-        estimate_ns: found.map(|found| in_ns(found.centre)),
-        low_ns: interval.map(|interval| in_ns(interval.low)),
-        high_ns: interval.map(|interval| in_ns(interval.high)),
-        level: LEVEL,
-        method: interval.map_or("none", |interval| interval.method.as_str()).into(),
-        reference_ns: reference.round() as u64,
-        verdict,
-        words: words(verdict, is_control, observations.len()),
+impl Layer {
+    /// Whether it is a plain difference, so that its observations are logarithms of a ratio.
+    pub(super) fn is_ratio(&self) -> bool {
+        self.terms.len() == 2
+    }
+
+    /// An observation, or anything on its scale, as a share of the reference.
+    pub(super) fn share(&self, value: f64) -> f64 {
+        if self.is_ratio() { value.exp_m1() } else { value }
     }
 }
 
-/// The layer's sum in each whole round, relative to the reference: for a difference of two the
-/// logarithm of their ratio.
-pub(super) fn shares(layer: &Layer, input: &impl LayerInput) -> Vec<Observation> {
-    let share = |round: u32| {
+/// The layer's sum in each round that has all of its variants, relative to the reference: for a
+/// difference of two the logarithm of their ratio.
+#[must_use]
+pub fn observations(layer: &Layer, input: &impl LayerInput) -> Vec<Observation> {
+    let value = |round: u32| {
         let reference = input.figure(&layer.reference, layer.per, round)?;
         let mut sum = 0.0;
         for term in &layer.terms {
             sum += f64::from(term.sign) * input.figure(&term.variant, layer.per, round)?;
         }
         let share = sum / reference;
-        let value = if layer.terms.len() == 2 { share.ln_1p() } else { share };
+        let value = if layer.is_ratio() { share.ln_1p() } else { share };
         value.is_finite().then_some(value)
     };
     let rounds = input.rounds().into_iter();
     rounds
-        .filter_map(|(round, instance)| Some(Observation { instance, value: share(round)? }))
+        .filter_map(|(round, instance)| Some(Observation { round, instance, value: value(round)? }))
         .collect()
 }
 
-fn verdict(
-    found: Option<Estimate>,
-    share: impl Fn(f64) -> f64,
-    floor_share: Option<f64>,
-) -> Verdict {
-    let Some(Estimate { centre, interval: Some(interval) }) = found else {
-        return Verdict::TooFewRounds;
-    };
-    let includes_zero = interval.low <= 0.0 && interval.high >= 0.0;
-    let below_floor = floor_share.is_some_and(|floor| share(centre).abs() <= floor);
-    if includes_zero || below_floor { Verdict::WithinNoise } else { Verdict::Resolved }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn words(verdict: Verdict, is_control: bool, rounds: usize) -> String {
-    match (verdict, is_control) {
-        (Verdict::Resolved, false) => "resolved".into(),
-        (Verdict::WithinNoise, false) => "not resolved: within the noise floor".into(),
-        (Verdict::WithinNoise, true) => "no difference, as it must be".into(),
-        (Verdict::Resolved, true) => "a difference that is not there: distrust the rest".into(),
-        (Verdict::TooFewRounds, _) => {
-            format!("no interval: {rounds} rounds, and {ROUNDS_MIN} are needed")
-        }
+    #[test]
+    fn only_layers_whose_variants_were_run_are_priced() {
+        let ids = |roles: &[&str]| -> Vec<String> {
+            layers(roles).into_iter().map(|layer| layer.id).collect()
+        };
+        assert_eq!(ids(&["s0", "s0-again"]), [CONTROL]);
+        assert_eq!(ids(&["s0", "s1", "s2-repeat"]), ["tls", "jwt-repeat", "tls-connection"]);
+        assert!(ids(&["s5-repeat"]).is_empty());
+    }
+
+    #[test]
+    fn formulas_name_profiles_and_servers() {
+        let roles = ["s1", "s2-first-sight", "s3", "s4-first-sight"];
+        let found = layers(&roles);
+        let interaction = found.iter().find(|layer| layer.id == "interaction-first").unwrap();
+        assert_eq!(interaction.formula, "S4 - S2 - S3 + S1");
+        assert_eq!(interaction.reference, "s1");
+        assert_eq!(control("s0").formula, "S0 again - S0");
+        let layer = difference("tls", "TLS", "nginx-tls", "nginx", Per::Connection);
+        assert_eq!(
+            (layer.formula.as_str(), layer.reference.as_str()),
+            ("nginx-tls - nginx", "nginx")
+        );
+        assert_eq!(name("plain-token-first-sight"), "plain+token");
     }
 }

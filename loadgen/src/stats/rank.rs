@@ -1,6 +1,7 @@
-//! The Hodges-Lehmann estimate and the exact interval that belongs to it, from Wilcoxon's
-//! signed-rank statistic. It assumes differences that are independent and symmetric about their
-//! centre, and no shape beyond that.
+//! The Hodges-Lehmann estimates of one sample and of two, and the exact intervals that belong to
+//! them, from Wilcoxon's signed-rank and rank-sum statistics. The first assumes values that are
+//! independent and symmetric about their centre, the second two samples of one shape; neither
+//! assumes which.
 
 use super::{Interval, Method, median};
 
@@ -12,14 +13,24 @@ pub(super) fn hodges_lehmann(values: &[f64]) -> Option<f64> {
 /// The narrowest interval between two Walsh averages whose confidence is at least `level`; None
 /// when even the widest one falls short.
 pub(super) fn interval(values: &[f64], level: f64) -> Option<Interval> {
-    let tail = tail_count(values.len(), (1.0 - level) / 2.0)?;
-    let mut averages = walsh_averages(values);
-    averages.sort_by(f64::total_cmp);
-    Some(Interval {
-        low: averages[tail],
-        high: averages[averages.len() - 1 - tail],
-        method: Method::SignedRank,
-    })
+    let ways = signed_rank_ways(values.len());
+    let tail = tail_count(&ways, (1.0 - level) / 2.0)?;
+    Some(inner(walsh_averages(values), tail, Method::SignedRank))
+}
+
+/// The median of all differences between the second sample and the first, and the narrowest
+/// interval between two of these whose confidence is at least `level`, where there is one.
+pub(super) fn two_samples(
+    first: &[f64],
+    second: &[f64],
+    level: f64,
+) -> (Option<f64>, Option<Interval>) {
+    let differences = second.iter().flat_map(|b| first.iter().map(move |a| b - a));
+    let differences: Vec<f64> = differences.collect();
+    let centre = median(&differences);
+    let ways = rank_sum_ways(first.len(), second.len());
+    let tail = tail_count(&ways, (1.0 - level) / 2.0);
+    (centre, tail.map(|tail| inner(differences, tail, Method::RankSum)))
 }
 
 fn walsh_averages(values: &[f64]) -> Vec<f64> {
@@ -27,30 +38,50 @@ fn walsh_averages(values: &[f64]) -> Vec<f64> {
     pairs.flat_map(|(at, a)| values[at..].iter().map(move |b| f64::midpoint(*a, *b))).collect()
 }
 
-/// How many averages lie outside on each side: the largest k with P(W < k) <= `tail` under the
-/// null distribution, found by counting subsets of the ranks. None when not even k = 1 fits, for
-/// then the interval would be unbounded.
-fn tail_count(count: usize, tail: f64) -> Option<usize> {
-    let ranks_sum = count * (count + 1) / 2;
-    // ways[w]: subsets of the ranks 1..=count that add up to w.
-    let mut ways = vec![0.0_f64; ranks_sum + 1];
+fn inner(mut values: Vec<f64>, outside: usize, method: Method) -> Interval {
+    values.sort_by(f64::total_cmp);
+    Interval { low: values[outside], high: values[values.len() - 1 - outside], method }
+}
+
+/// ways[w]: subsets of the ranks 1..=count that add up to w.
+fn signed_rank_ways(count: usize) -> Vec<f64> {
+    let mut ways = vec![0.0; count * (count + 1) / 2 + 1];
     ways[0] = 1.0;
     for rank in 1..=count {
-        for sum in (rank..=ranks_sum).rev() {
+        for sum in (rank..ways.len()).rev() {
             ways[sum] += ways[sum - rank];
         }
     }
-    let subsets = 2.0_f64.powi(i32::try_from(count).ok()?);
-    let mut below = 0.0;
-    let mut largest = None;
-    for (k, ways) in ways.iter().enumerate() {
-        below += ways / subsets; // P(W <= k) = P(W < k + 1)
-        if below > tail {
-            break;
+    ways
+}
+
+/// ways[u]: orders of the two samples in which u pairs are the wrong way round; the coefficients
+/// of the Gaussian binomial, a product of (1 - q^(second + i)) / (1 - q^i).
+fn rank_sum_ways(first: usize, second: usize) -> Vec<f64> {
+    let mut ways = vec![0.0; first * second + 1];
+    ways[0] = 1.0;
+    for i in 1..=first {
+        for u in (second + i..ways.len()).rev() {
+            ways[u] -= ways[u - second - i];
         }
-        largest = Some(k);
+        for u in i..ways.len() {
+            ways[u] += ways[u - i];
+        }
     }
-    largest
+    ways
+}
+
+/// How many values lie outside on each side: the largest w with P(W <= w) <= `tail` where all
+/// ways are equally likely. None when not even w = 0 fits, for then the interval would be
+/// unbounded.
+fn tail_count(ways: &[f64], tail: f64) -> Option<usize> {
+    let all: f64 = ways.iter().sum();
+    let mut below = 0.0;
+    let fits = ways.iter().take_while(|ways| {
+        below += **ways / all;
+        below <= tail
+    });
+    fits.count().checked_sub(1)
 }
 
 #[cfg(test)]
@@ -74,9 +105,30 @@ mod tests {
             (20, 52),
         ];
         for (count, critical) in published {
-            assert_eq!(tail_count(count, 0.025), Some(critical), "n = {count}");
+            assert_eq!(tail_count(&signed_rank_ways(count), 0.025), Some(critical), "n = {count}");
         }
-        assert_eq!(tail_count(5, 0.025), None);
+        assert_eq!(tail_count(&signed_rank_ways(5), 0.025), None);
+    }
+
+    /// Critical values of the Mann-Whitney test at 5%, two-sided.
+    #[test]
+    fn critical_values_of_two_samples_are_the_published_ones() {
+        let published = [
+            (4, 4, 0),
+            (5, 5, 2),
+            (5, 8, 6),
+            (6, 6, 5),
+            (8, 8, 13),
+            (10, 10, 23),
+            (12, 12, 37),
+            (20, 20, 127),
+        ];
+        for (first, second, critical) in published {
+            let ways = rank_sum_ways(first, second);
+            assert_eq!(tail_count(&ways, 0.025), Some(critical), "{first} and {second}");
+        }
+        assert_eq!(tail_count(&rank_sum_ways(3, 3), 0.025), None);
+        assert_eq!(rank_sum_ways(2, 2), [1.0, 1.0, 2.0, 1.0, 1.0]);
     }
 
     /// Worked by hand: of 1, 2, 4 the averages are 1, 1.5, 2, 2.5, 3, 4, so the median is 2.25.
@@ -97,5 +149,15 @@ mod tests {
         // One outlier moves an end of the range, not the interval's other end.
         let with_outlier = [&values[..7], &[1000.0]].concat();
         assert_eq!(interval(&with_outlier, 0.95).unwrap().low, 2.0);
+    }
+
+    /// 1..=4 against 11..=14: the widest is all that four and four give.
+    #[test]
+    fn two_samples_differ_by_the_median_of_their_differences() {
+        let (first, second) = ([1.0, 2.0, 3.0, 4.0], [11.0, 12.0, 13.0, 14.0]);
+        let (centre, interval) = two_samples(&first, &second, 0.95);
+        let interval = interval.unwrap();
+        assert_eq!((centre, interval.low, interval.high), (Some(10.0), 7.0, 13.0));
+        assert_eq!(two_samples(&first, &[], 0.95), (None, None));
     }
 }

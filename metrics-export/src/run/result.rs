@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Capacity;
+
 /// The figures of one variant over all of its slices.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct VariantResult {
@@ -45,6 +47,8 @@ pub struct VariantResult {
     pub closed_loop: Option<ClosedLoop>,
     /// New connections, where they were run.
     pub connecting: Option<Connecting>,
+    /// Its maximum, its times by load, and the highest rate that keeps a limit, where asked for.
+    pub capacity: Option<Capacity>,
     /// The most memory that any service process had resident, where it is known.
     pub memory_peak_bytes: Option<u64>,
     /// TCP segments that this machine sent again during its open-loop slices, where known.

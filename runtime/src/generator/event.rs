@@ -82,7 +82,11 @@ impl fmt::Display for CloseReason {
                 write!(f, "the peer closed the connection without ending TLS (no close_notify)")
             }
             CloseReason::Reset => write!(f, "the peer reset the connection"),
-            CloseReason::Refused => write!(f, "connection refused: nothing listens there"),
+            CloseReason::Refused => write!(
+                f,
+                "connection refused: nothing listens there; check host and port, and whether the \
+                 server runs"
+            ),
             CloseReason::Tls(error) => error.fmt(f),
             CloseReason::Io(kind) => write!(f, "the network failed: {kind}"),
         }

@@ -1,0 +1,140 @@
+//! `tollgate capacity`: how much a target can do, how its times grow with its load, and the highest
+//! rate at which it keeps a limit. The search is a state machine that holds no socket
+//! ([`search::Search`]); whoever has slices to offer can drive it with [`search`]. It refuses to
+//! call a rate kept because one slice was lucky: the answer is confirmed, and says how sure it is.
+
+pub mod confidence;
+mod live;
+mod outcome;
+mod render;
+pub mod search;
+
+use std::time::Duration;
+
+use metrics_export::run::{Capacity, LoadPoint, Percentiles};
+
+pub use self::{
+    live::{CapacityOptions, capacity, point},
+    outcome::CapacityOutcome,
+    search::{Load, Purpose, Search, Step},
+};
+
+/// The error that is allowed for the statement about the confirmed rate.
+pub const ERROR_SHARE: f64 = 0.05;
+
+/// A limit of response time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slo {
+    /// Which time is limited.
+    pub quantile: Quantile,
+    /// The limit.
+    pub limit: Duration,
+}
+
+/// Which response time a limit is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quantile {
+    /// The median.
+    P50,
+    /// 90% are at most this.
+    P90,
+    /// 99% are at most this.
+    P99,
+    /// 99.9% are at most this.
+    P999,
+    /// The longest.
+    Max,
+}
+
+impl Quantile {
+    /// Every quantile that can be limited.
+    pub const ALL: [Quantile; 5] =
+        [Quantile::P50, Quantile::P90, Quantile::P99, Quantile::P999, Quantile::Max];
+
+    /// The name in flags and results.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Quantile::P50 => "p50",
+            Quantile::P90 => "p90",
+            Quantile::P99 => "p99",
+            Quantile::P999 => "p99.9",
+            Quantile::Max => "max",
+        }
+    }
+
+    /// The quantile of that name.
+    pub fn parse(name: &str) -> Option<Quantile> {
+        Quantile::ALL.into_iter().find(|quantile| quantile.as_str() == name)
+    }
+
+    /// Its time among others.
+    pub fn of(self, times: &Percentiles) -> u64 {
+        match self {
+            Quantile::P50 => times.p50_ns,
+            Quantile::P90 => times.p90_ns,
+            Quantile::P99 => times.p99_ns,
+            Quantile::P999 => times.p999_ns,
+            Quantile::Max => times.max_ns,
+        }
+    }
+}
+
+/// What is searched for, and how thoroughly.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// The limit to keep; None for the maximum and the curve alone.
+    pub slo: Option<Slo>,
+    /// The closed-loop maximum in requests per second, where it is known already.
+    pub maximum_per_s: Option<f64>,
+    /// Closed-loop slices; the maximum is their median.
+    pub closed_slices: usize,
+    /// The shares of the maximum that the curve is taken at, rising.
+    pub shares: Vec<f64>,
+    /// The search ends when the rates that kept and did not keep the limit are this close, as a
+    /// share of the latter.
+    pub resolution: f64,
+    /// Slices that must all keep the limit at the rate that is found.
+    pub confirm: u64,
+    /// Length of a slice.
+    pub slice: Duration,
+}
+
+impl Settings {
+    /// The usual search: 3 closed-loop slices, a curve of ten rates, 2%, 20 confirmations of 1 s.
+    pub fn new(slo: Option<Slo>) -> Settings {
+        Settings {
+            slo,
+            maximum_per_s: None,
+            closed_slices: 3,
+            shares: vec![0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95],
+            resolution: 0.02,
+            confirm: 20,
+            slice: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Searches: asks `measure` for one slice after the other until the answer is known. Once
+/// `interrupted` says so it ends with what there is; a slice during which that happened is left
+/// out.
+///
+/// # Errors
+/// The first error of `measure`.
+pub fn search<E>(
+    settings: Settings,
+    measure: &mut dyn FnMut(&Step) -> Result<LoadPoint, E>,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<Capacity, E> {
+    let mut search = Search::new(settings);
+    while let Some(step) = search.next_step() {
+        if interrupted() {
+            break;
+        }
+        let point = measure(&step)?;
+        if interrupted() {
+            break;
+        }
+        search.take(point);
+    }
+    Ok(search.finish())
+}

@@ -1,0 +1,111 @@
+//! One target with everything that is needed to measure it: the generator, the tokens that are
+//! kept fresh, the machine's books, and a thread that watches for the wish to end. `run` takes one
+//! slice from it, `capacity` many. It refuses to decide which.
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, channel},
+    },
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    generator::{Generator, Live, Stop, TargetId},
+    record::SliceRecord,
+    run::{Books, RunError, RunOptions, credentials::Source, machine::Machine},
+    slice::SliceSpec,
+    tokens::Tokens,
+};
+
+/// How often the watching thread looks whether the run was interrupted, and draws.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Draws progress; called several times a second, and dropped before anything is printed.
+pub(crate) type Drawer = Box<dyn FnMut() + Send>;
+
+/// A target that is ready to be measured.
+pub(crate) struct Rig<'a> {
+    generator: Generator,
+    target: TargetId,
+    machine: Machine,
+    tokens: Tokens,
+    interrupted: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Rig<'_> {
+    /// Runs a slice that only gets everything going.
+    pub(crate) fn warm(&mut self, spec: &SliceSpec) -> Result<SliceRecord, RunError> {
+        let spec = SliceSpec { tokens: self.tokens.clone(), ..spec.clone() };
+        let ran = self.generator.run_slice(self.target, &spec);
+        ran.map_err(|error| self.failed(error.into()))
+    }
+
+    /// Runs a slice between two readings of the machine's books.
+    pub(crate) fn measure(&mut self, spec: &SliceSpec) -> Result<(SliceRecord, Books), RunError> {
+        let spec = SliceSpec { tokens: self.tokens.clone(), ..spec.clone() };
+        let prepared = self.generator.prepare(self.target, &spec);
+        prepared.map_err(|error| self.failed(error.into()))?;
+        let before = self.machine.read()?;
+        let record = self.generator.run_slice(self.target, &spec);
+        let record = record.map_err(|error| self.failed(error.into()))?;
+        Ok((record, self.machine.since(&before)))
+    }
+
+    /// Whether the end was asked for.
+    pub(crate) fn interrupted(&self) -> bool {
+        (self.interrupted)()
+    }
+
+    /// A target that was not reached because the user lost patience has not failed.
+    fn failed(&self, error: RunError) -> RunError {
+        if self.interrupted() { RunError::Interrupted } else { error }
+    }
+}
+
+/// Makes a rig and lends it to `work`. Returns what that returns, with what went wrong beside the
+/// traffic, as sentences.
+pub(crate) fn with_rig<T>(
+    options: &RunOptions,
+    interrupted: &(dyn Fn() -> bool + Sync),
+    drawer: impl FnOnce(Arc<[Live]>) -> Option<Drawer>,
+    work: impl FnOnce(&mut Rig<'_>) -> Result<T, RunError>,
+) -> Result<(T, Vec<String>), RunError> {
+    let target = options.target()?;
+    let source = Source::open(&options.credentials, &options.trust, options.slice.timeout)?;
+    let machine = Machine::new(options);
+    let mut generator = Generator::start(&options.generator)?;
+    let target = generator.attach(target, &options.workload())?;
+    let (stop, draw) = (generator.stopper(), drawer(generator.live()));
+    let mut rig = Rig { generator, target, machine, tokens: source.tokens(), interrupted };
+    thread::scope(|scope| {
+        // Both threads end when their sender is dropped, however this scope is left.
+        let (over, ended) = channel::<()>();
+        let (unneeded, refreshing) = channel::<()>();
+        let watching = scope.spawn(move || watch(&stop, interrupted, draw, &ended));
+        let refresher = &source;
+        scope.spawn(move || refresher.keep_fresh(&refreshing));
+        let done = work(&mut rig);
+        drop((over, unneeded));
+        // The bar is gone before anything is printed.
+        let _ = watching.join();
+        Ok((done?, source.warnings()))
+    })
+}
+
+fn watch(
+    stop: &Stop,
+    interrupted: &(dyn Fn() -> bool + Sync),
+    mut draw: Option<Drawer>,
+    ended: &Receiver<()>,
+) {
+    while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+        if interrupted() {
+            stop.stop();
+        }
+        if let Some(draw) = &mut draw {
+            draw();
+        }
+    }
+}

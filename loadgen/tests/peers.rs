@@ -1,0 +1,350 @@
+//! Servers that do what HTTP allows and few clients expect, played by hand: interim replies, ends
+//! of connections in every way, bodies in every framing, addresses that lead nowhere. On every
+//! driver of the generator.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use loadgen::{
+    check::ErrorKind,
+    generator::{Generator, GeneratorOptions},
+    record::SliceRecord,
+    slice::{Arrivals, GeneratorError, SliceSpec},
+    target::{Source, Target},
+    workload::Workload,
+};
+use runtime::generator::DriverChoice;
+use socket2::{Domain, Socket, Type};
+
+/// The drivers of this machine: io_uring may be switched off.
+fn drivers() -> impl Iterator<Item = DriverChoice> {
+    [DriverChoice::Epoll, DriverChoice::RequireIoUring].into_iter().filter(|driver| {
+        let options = GeneratorOptions { driver: *driver, ..GeneratorOptions::unpinned(1) };
+        *driver == DriverChoice::Epoll || Generator::start(&options).is_ok()
+    })
+}
+
+/// Requests of each play.
+const REQUESTS: u64 = 12;
+
+/// What a server does with the `nth` request of a connection, counted from 1. False ends it.
+type Play = fn(&mut TcpStream, u64) -> bool;
+
+struct Played {
+    addr: SocketAddr,
+    connections: Arc<AtomicU64>,
+}
+
+fn play(play: Play) -> Played {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let connections = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&connections);
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            count.fetch_add(1, Ordering::Relaxed);
+            thread::spawn(move || serve(stream, play));
+        }
+    });
+    Played { addr, connections }
+}
+
+fn serve(mut stream: TcpStream, play: Play) {
+    stream.set_nodelay(true).unwrap();
+    for nth in 1.. {
+        if !read_head(&mut stream) || !play(&mut stream, nth) {
+            return;
+        }
+    }
+}
+
+/// Reads a request without a body to its end; false when there is none.
+fn read_head(stream: &mut TcpStream) -> bool {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            _ => return false,
+        }
+    }
+    true
+}
+
+fn target(addresses: Vec<SocketAddr>) -> Target {
+    let host = addresses[0].to_string();
+    Target { name: format!("http://{host}"), addresses, host, tls: None, source: Source::Auto }
+}
+
+fn spec(timeout_ms: u64) -> SliceSpec {
+    SliceSpec {
+        requests_max: Some(REQUESTS),
+        timeout: Duration::from_millis(timeout_ms),
+        ..SliceSpec::new(Arrivals::Closed, 2, Duration::from_secs(20))
+    }
+}
+
+fn run(
+    driver: DriverChoice,
+    addresses: Vec<SocketAddr>,
+    method: &str,
+    spec: &SliceSpec,
+) -> Result<SliceRecord, GeneratorError> {
+    let options = GeneratorOptions { driver, ..GeneratorOptions::unpinned(1) };
+    let mut generator = Generator::start(&options).unwrap();
+    let workload = Workload::custom("test", method, "/", Vec::new(), Vec::new());
+    let target = generator.attach(target(addresses), &workload).unwrap();
+    let record = generator.run_slice(target, spec)?;
+    assert!(record.accounted(), "{:?} of {}", record.errors, record.intended);
+    Ok(record)
+}
+
+fn send(stream: &mut TcpStream, bytes: &[u8]) -> bool {
+    stream.write_all(bytes).is_ok()
+}
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// What is allowed, by its name, and how many connections it takes at least.
+const ALLOWED: [(&str, Play, u64); 8] = [
+    ("one interim reply", |s, _| send(s, b"HTTP/1.1 100 Continue\r\n\r\n") && send(s, OK), 1),
+    (
+        "several interim replies, apart",
+        |s, _| {
+            let first = send(s, b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hi");
+            thread::sleep(Duration::from_millis(2));
+            first && send(s, b"nts\r\nLink: </a.css>\r\n\r\n") && send(s, OK)
+        },
+        1,
+    ),
+    (
+        "closed after each reply, and said so",
+        |s, _| {
+            send(s, b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
+            false
+        },
+        REQUESTS,
+    ),
+    (
+        "said to be closed, and kept open",
+        |s, _| send(s, b"HTTP/1.1 200 OK\r\nConnection: Close\r\nContent-Length: 0\r\n\r\n"),
+        REQUESTS,
+    ),
+    (
+        "half closed where that ends the body",
+        |s, _| {
+            send(s, b"HTTP/1.1 200 OK\r\n\r\nuntil the end");
+            s.shutdown(Shutdown::Write).unwrap();
+            let mut rest = Vec::new();
+            let _ = s.read_to_end(&mut rest);
+            false
+        },
+        REQUESTS,
+    ),
+    ("byte by byte", |s, _| OK.iter().all(|byte| send(s, std::slice::from_ref(byte))), 1),
+    (
+        "large, in chunks, with trailers",
+        |s, _| {
+            let chunk = [b"10000\r\n".as_slice(), &[b'x'; 0x10000], b"\r\n"].concat();
+            let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+            send(s, head) && (0..48).all(|_| send(s, &chunk)) && send(s, b"0\r\nX-Sum: 1\r\n\r\n")
+        },
+        1,
+    ),
+    ("nothing but a status", |s, _| send(s, b"HTTP/1.1 204 No Content\r\n\r\n"), 1),
+];
+
+#[test]
+fn what_is_allowed_is_understood() {
+    for driver in drivers() {
+        for (name, does, connections) in ALLOWED {
+            let server = play(does);
+            let record = run(driver, vec![server.addr], "GET", &spec(10_000)).unwrap();
+            assert_eq!(record.ok, REQUESTS, "{driver:?}, {name}: {}", record.errors);
+            assert_eq!(record.errors.total(), 0, "{driver:?}, {name}: {}", record.errors);
+            let opened = server.connections.load(Ordering::Relaxed);
+            assert!(opened >= connections, "{driver:?}, {name}: {opened} connections");
+        }
+    }
+}
+
+/// A server that ends its half after a reply without having said so may have the next request on
+/// its way already: that one is lost and told, never asked again, and nothing waits for it.
+#[test]
+fn a_half_that_is_closed_unannounced_costs_at_most_the_request_under_way() {
+    for driver in drivers() {
+        let server = play(|s, _| {
+            send(s, OK);
+            s.shutdown(Shutdown::Write).unwrap();
+            let mut rest = Vec::new();
+            let _ = s.read_to_end(&mut rest);
+            false
+        });
+        let begun = Instant::now();
+        let record = run(driver, vec![server.addr], "GET", &spec(10_000)).unwrap();
+        let lost = record.errors.of(ErrorKind::Closed);
+        assert_eq!(record.ok + lost, REQUESTS, "{driver:?}: {}", record.errors);
+        assert!(record.ok >= REQUESTS / 2, "{driver:?}: {}", record.errors);
+        assert!(begun.elapsed() < Duration::from_secs(9), "{driver:?}: {:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn a_reply_to_head_has_no_body() {
+    for driver in drivers() {
+        let server = play(|s, _| send(s, b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"));
+        let record = run(driver, vec![server.addr], "HEAD", &spec(10_000)).unwrap();
+        assert_eq!((record.ok, record.errors.total()), (REQUESTS, 0), "{}", record.errors);
+    }
+}
+
+/// What is wrong, by its name, the kind it counts as, and what the first sentence says of it.
+const WRONG: [(&str, Play, ErrorKind, &str); 9] = [
+    (
+        "a redirect",
+        |s, _| {
+            send(
+                s,
+                b"HTTP/1.1 301 Moved\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+            )
+        },
+        ErrorKind::Status,
+        "redirects are not followed",
+    ),
+    ("garbage", |s, _| send(s, b"220 mail.example ESMTP\r\n\r\n"), ErrorKind::Malformed, ""),
+    (
+        "endless headers",
+        |s, _| {
+            send(s, b"HTTP/1.1 200 OK\r\n");
+            while send(s, b"X-Padding: 0123456789012345678901234567890123456789\r\n") {}
+            false
+        },
+        ErrorKind::Malformed,
+        "",
+    ),
+    (
+        "endless interim replies",
+        |s, _| {
+            while send(s, b"HTTP/1.1 100 Continue\r\n\r\n") {}
+            false
+        },
+        ErrorKind::Malformed,
+        "",
+    ),
+    (
+        "an endless body",
+        |s, _| {
+            send(s, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            while send(s, b"4\r\nmore\r\n") {
+                thread::sleep(Duration::from_millis(1));
+            }
+            false
+        },
+        ErrorKind::Timeout,
+        "no reply within",
+    ),
+    (
+        "a body that is cut",
+        |s, _| {
+            send(s, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut");
+            s.shutdown(Shutdown::Write).unwrap();
+            thread::sleep(Duration::from_millis(20));
+            false
+        },
+        ErrorKind::Closed,
+        "closed",
+    ),
+    ("closed without a word", |_, _| false, ErrorKind::Closed, "closed"),
+    (
+        "two lengths",
+        |s, _| send(s, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nokk"),
+        ErrorKind::Malformed,
+        "",
+    ),
+    (
+        "more than was asked for",
+        |s, _| send(s, &[OK, OK].concat()),
+        ErrorKind::Malformed,
+        "belong to no request",
+    ),
+];
+
+#[test]
+fn what_is_wrong_is_an_error_with_its_kind() {
+    for driver in drivers() {
+        for (name, does, kind, part) in WRONG {
+            let server = play(does);
+            let begun = Instant::now();
+            let record = run(driver, vec![server.addr], "GET", &spec(400)).unwrap();
+            assert_eq!(record.ok, 0, "{driver:?}, {name}");
+            assert_eq!(record.errors.of(kind), REQUESTS, "{driver:?}, {name}: {}", record.errors);
+            let said = record.errors.example(kind).unwrap_or_default();
+            assert!(!said.is_empty() && said.contains(part), "{driver:?}, {name}: {said}");
+            assert!(begun.elapsed() < Duration::from_secs(15), "{driver:?}, {name}");
+        }
+    }
+}
+
+/// A listener whose queue is full: the kernel leaves further connections without an answer.
+fn black_hole() -> (Socket, SocketAddr, Vec<TcpStream>) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    socket.bind(&any.into()).unwrap();
+    socket.listen(0).unwrap();
+    let addr = socket.local_addr().unwrap().as_socket().unwrap();
+    let mut filling = Vec::new();
+    // What is in the queue stays there, because nobody accepts it.
+    while let Ok(stream) = TcpStream::connect_timeout(&addr, Duration::from_millis(100)) {
+        filling.push(stream);
+    }
+    (socket, addr, filling)
+}
+
+fn refusing() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+#[test]
+fn every_address_is_tried_until_one_accepts() {
+    let (_socket, silent, _filling) = black_hole();
+    for driver in drivers() {
+        let server = play(|s, _| send(s, OK));
+        for before in [vec![refusing()], vec![silent], vec![refusing(), silent, refusing()]] {
+            let addresses = [before.as_slice(), &[server.addr]].concat();
+            let record = run(driver, addresses, "GET", &spec(3_000)).unwrap();
+            assert_eq!((record.ok, record.errors.total()), (REQUESTS, 0), "{before:?}");
+        }
+        // Where none answers the time-out holds for all of them together.
+        let begun = Instant::now();
+        let error = run(driver, vec![silent, silent, silent], "GET", &spec(900)).unwrap_err();
+        assert!(error.to_string().contains("did not answer in time"), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn ipv6_is_spoken_where_there_is_any() {
+    // Not every machine has it: then there is nobody to speak it to.
+    let Ok(listener) = TcpListener::bind("[::1]:0") else { return };
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            thread::spawn(move || serve(stream, |s, _| send(s, OK)));
+        }
+    });
+    for driver in drivers() {
+        let dead = format!("[::1]:{}", refusing().port()).parse().unwrap();
+        let record = run(driver, vec![dead, addr], "GET", &spec(10_000)).unwrap();
+        assert_eq!((record.ok, record.errors.total()), (REQUESTS, 0), "{}", record.errors);
+    }
+}

@@ -1,0 +1,312 @@
+//! What `tollgate run` and `tollgate capacity` have in common: from the words that were typed to
+//! the options of a target, the files that they name, and the place where the result goes.
+
+use std::fs;
+use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::time::Duration;
+
+use loadgen::generator::GeneratorOptions;
+use loadgen::requests;
+use loadgen::run::{ClientCredentials, Credentials, Format, RunOptions, Trust};
+use loadgen::slice::{SliceSpec, Wait};
+use loadgen::stack::{CpuSource, Process};
+use runtime::blocking;
+use runtime::process::allowed_cpus;
+use runtime::url::Url;
+use rustls::pki_types::ServerName;
+use zeroize::Zeroizing;
+
+use crate::cli::RequestWords;
+use crate::matrix::{duration, seed_of_now};
+use crate::state::write_atomically;
+use crate::{Failure, serve};
+
+/// The largest file with headers, a body, requests or a token that is read, in bytes.
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// The options of a target. The arrivals and the duration of its slice are the command's own.
+pub(crate) fn options(typed: &RequestWords, slice: SliceSpec) -> Result<RunOptions, Failure> {
+    let url = Url::parse(&typed.url).map_err(|error| Failure::usage(format!("{error}.")))?;
+    let mut options = RunOptions::new(url, spec(typed, slice)?);
+    options.label = typed.label.clone();
+    options.method = typed.method.clone();
+    options.fields = fields(&typed.header)?;
+    options.body = match (&typed.body, &typed.body_file) {
+        (Some(_), Some(_)) => {
+            return Err(Failure::usage("--body and --body-file exclude each other."));
+        }
+        (Some(text), None) => text.clone().into_bytes(),
+        (None, Some(file)) => read(file)?,
+        (None, None) => Vec::new(),
+    };
+    options.warmup = match typed.warmup.as_str() {
+        "0" | "0s" => Duration::ZERO,
+        text => duration("--warmup", text)?,
+    };
+    options.bounds = typed.bounds.parse()?;
+    options.generator = generator(typed)?;
+    options.servers = servers(typed)?;
+    options.server_name = typed.server_name.as_deref().map(server_name).transpose()?;
+    options.trust = trust(typed)?;
+    if let Some(file) = &typed.requests_file {
+        let text = String::from_utf8(read(file)?)
+            .map_err(|_| Failure::failed(format!("{file} is not text.")))?;
+        options.requests = requests::parse(&text, &options.workload())
+            .map_err(|error| Failure::failed(format!("{file}, {error}.")))?;
+    }
+    let within = options.slice.timeout;
+    options.connect_to =
+        typed.connect_to.as_deref().map(|text| connect_to(text, within)).transpose()?;
+    options.credentials = credentials(typed)?;
+    options.progress = std::io::stderr().is_terminal();
+    Ok(options)
+}
+
+/// The format that was asked for.
+pub(crate) fn format(typed: &RequestWords) -> Result<Format, Failure> {
+    Format::parse(&typed.output_format).ok_or_else(|| {
+        Failure::usage(format!(
+            "--output-format takes text, json, csv, markdown or quiet, not {:?}.",
+            typed.output_format
+        ))
+    })
+}
+
+/// Writes the result where it was asked for.
+pub(crate) fn deliver(typed: &RequestWords, text: &str) -> Result<(), Failure> {
+    match &typed.output {
+        Some(file) => write_atomically(Path::new(file), text.as_bytes(), 0o644).map(drop),
+        None => std::io::stdout()
+            .write_all(text.as_bytes())
+            .map_err(|error| Failure::failed(format!("The result was not printed: {error}."))),
+    }
+}
+
+fn spec(typed: &RequestWords, slice: SliceSpec) -> Result<SliceSpec, Failure> {
+    let each = match typed.requests_per_connection {
+        None => None,
+        Some(count) => Some(
+            NonZeroU32::new(count)
+                .ok_or_else(|| Failure::usage("--requests-per-connection takes 1 or more."))?,
+        ),
+    };
+    let wait = match typed.wait.as_str() {
+        "spin" => Wait::Spin,
+        "sleep" => Wait::Sleep,
+        other => {
+            return Err(Failure::usage(format!("--wait takes spin or sleep, not {other:?}.")));
+        }
+    };
+    let timeout = duration("--timeout", &typed.timeout)?;
+    let seed = typed.seed.unwrap_or_else(seed_of_now);
+    Ok(SliceSpec { requests_per_connection: each, timeout, seed, wait, ..slice })
+}
+
+fn generator(typed: &RequestWords) -> Result<GeneratorOptions, Failure> {
+    let mut options = match &typed.cores {
+        Some(text) => GeneratorOptions::on_cores(&usable(serve::cores(text)?)?),
+        None if typed.threads == 0 => return Err(Failure::usage("--threads takes 1 or more.")),
+        None => GeneratorOptions::unpinned(typed.threads),
+    };
+    options.driver = serve::driver(&typed.driver, false)?;
+    Ok(options)
+}
+
+/// The same cores, if this process may use them.
+fn usable(cores: Vec<usize>) -> Result<Vec<usize>, Failure> {
+    let allowed = allowed_cpus()
+        .map_err(|error| Failure::failed(format!("The usable cores are not known: {error}.")))?;
+    match cores.iter().find(|core| !allowed.contains(core)) {
+        Some(core) => Err(Failure::usage(format!(
+            "Core {core} is not one that this process may use; those are {allowed:?}."
+        ))),
+        None => Ok(cores),
+    }
+}
+
+/// Where the server's CPU is read.
+fn servers(typed: &RequestWords) -> Result<Vec<Process>, Failure> {
+    let process = |service: String, cpu| Process { service, cpu, admin: None };
+    match (&typed.server_pid, &typed.metrics_url) {
+        (Some(_), Some(_)) => {
+            Err(Failure::usage("--server-pid and --metrics-url exclude each other."))
+        }
+        (None, None) => Ok(Vec::new()),
+        (None, Some(url)) => {
+            let url = Url::parse(url)
+                .map_err(|error| Failure::usage(format!("--metrics-url: {error}.")))?;
+            if url.is_tls() {
+                return Err(Failure::usage("--metrics-url takes an http URL, without TLS."));
+            }
+            Ok(vec![process("server".into(), CpuSource::Metrics(url))])
+        }
+        (Some(text), None) => {
+            let mut pids: Vec<u32> = Vec::new();
+            for part in text.split(',') {
+                let pid = part.trim().parse().ok().filter(|pid| *pid > 0).ok_or_else(|| {
+                    Failure::usage(format!("--server-pid takes PID[,PID], not {text:?}."))
+                })?;
+                if !pids.contains(&pid) {
+                    pids.push(pid);
+                }
+            }
+            let named = |pid| process(format!("process {pid}"), CpuSource::Pid(pid));
+            Ok(pids.into_iter().map(named).collect())
+        }
+    }
+}
+
+fn server_name(text: &str) -> Result<ServerName<'static>, Failure> {
+    ServerName::try_from(text.to_owned()).map_err(|_| {
+        Failure::usage(format!("--server-name takes a host name or an address, not {text:?}."))
+    })
+}
+
+/// All addresses of `HOST:PORT`. The parts of a URL say what a host and a port are.
+fn connect_to(text: &str, within: Duration) -> Result<Vec<SocketAddr>, Failure> {
+    let wrong = || {
+        Failure::usage(format!(
+            "--connect-to takes HOST:PORT, with an IPv6 address in brackets, not {text:?}."
+        ))
+    };
+    let has_port = text.rsplit_once(':').is_some_and(|(_, port)| {
+        !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    if !has_port || text.contains(['/', '?', '#', '@']) {
+        return Err(wrong());
+    }
+    let url = Url::parse(&format!("http://{text}/")).map_err(|_| wrong())?;
+    blocking::resolve(&url, within)
+        .map_err(|error| Failure::failed(format!("--connect-to: {error}.")))
+}
+
+fn trust(typed: &RequestWords) -> Result<Trust, Failure> {
+    let identity_pem = match (&typed.cert, &typed.key) {
+        (Some(cert), Some(key)) => Some((read(cert)?, Zeroizing::new(read(key)?))),
+        (None, None) => None,
+        _ => return Err(Failure::usage("--cert and --key belong together.")),
+    };
+    Ok(Trust {
+        authorities_pem: typed.cacert.as_deref().map(read).transpose()?,
+        identity_pem,
+        insecure: typed.insecure,
+        resumption: typed.resumption,
+    })
+}
+
+fn credentials(typed: &RequestWords) -> Result<Credentials, Failure> {
+    let client = [&typed.token_url, &typed.client_id, &typed.client_secret_file];
+    if typed.token_file.is_some() && client.iter().any(|given| given.is_some()) {
+        return Err(Failure::usage("--token-file and --token-url exclude each other."));
+    }
+    if let Some(file) = &typed.token_file {
+        return Ok(Credentials::Token(secret(file)?));
+    }
+    match client {
+        [None, None, None] => Ok(Credentials::None),
+        [Some(url), Some(id), Some(file)] => Ok(Credentials::Client(ClientCredentials {
+            token_url: Url::parse(url)
+                .map_err(|error| Failure::usage(format!("--token-url: {error}.")))?,
+            client_id: id.clone(),
+            secret: secret(file)?,
+            scope: typed.scope.clone(),
+        })),
+        _ => Err(Failure::usage(
+            "--token-url, --client-id and --client-secret-file belong together.",
+        )),
+    }
+}
+
+/// Headers as `Name: value`, or `@FILE` with one on each line, as curl takes them.
+fn fields(typed: &[String]) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+    let mut fields = Vec::new();
+    for header in typed {
+        match header.strip_prefix('@') {
+            None => fields.push(field(header)?),
+            Some(file) => {
+                let text = String::from_utf8(read(file)?)
+                    .map_err(|_| Failure::failed(format!("{file} is not text.")))?;
+                for line in text.lines().filter(|line| !line.trim().is_empty()) {
+                    fields.push(field(line)?);
+                }
+            }
+        }
+    }
+    Ok(fields)
+}
+
+/// The value may be a secret, so that a complaint shows the name only.
+fn field(header: &str) -> Result<(String, Vec<u8>), Failure> {
+    match header.split_once(':') {
+        Some((name, value)) if !name.is_empty() => {
+            Ok((name.to_owned(), value.trim().as_bytes().to_vec()))
+        }
+        _ => Err(Failure::usage("A header is given as 'Name: value', or as @FILE.")),
+    }
+}
+
+/// The first line of a file, or of standard input for `-`.
+fn secret(file: &str) -> Result<Zeroizing<String>, Failure> {
+    let bytes = Zeroizing::new(match file {
+        "-" => {
+            let mut bytes = Vec::new();
+            let mut input = std::io::stdin().lock().take(FILE_BYTES_MAX);
+            input.read_to_end(&mut bytes).map_err(|error| {
+                Failure::failed(format!("Standard input could not be read: {error}."))
+            })?;
+            bytes
+        }
+        _ => read(file)?,
+    });
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| Failure::failed(format!("{file} does not hold a secret as text.")))?;
+    match text.lines().next().map(str::trim).filter(|line| !line.is_empty()) {
+        Some(line) => Ok(Zeroizing::new(line.to_owned())),
+        None => Err(Failure::failed(format!("{file} is empty; a secret was expected in it."))),
+    }
+}
+
+fn read(file: &str) -> Result<Vec<u8>, Failure> {
+    let unreadable =
+        |error: std::io::Error| Failure::failed(format!("Could not read {file}: {error}."));
+    let mut bytes = Vec::new();
+    let opened = fs::File::open(file).map_err(unreadable)?;
+    opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(Failure::failed(format!("{file} is larger than 64 MiB.")));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_to_connect_to_are_addresses_with_ports() {
+        let within = Duration::from_secs(10);
+        let v6: Vec<SocketAddr> = vec!["[::1]:8443".parse().unwrap()];
+        assert_eq!(connect_to("[::1]:8443", within).unwrap(), v6);
+        assert!(!connect_to("localhost:1", within).unwrap().is_empty());
+        for wrong in ["", "h", "h:", "::1", "[::1]", "h:x", "h:0", "h:70000", "h:1/", "u@h:1"] {
+            let error = connect_to(wrong, within).unwrap_err();
+            assert_eq!(error.code, crate::exit::USAGE, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn headers_come_from_words_and_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("headers");
+        fs::write(&file, "Authorization: Bearer abc\n\nX-B: 1: 2\n").unwrap();
+        let typed = ["X-A:v".to_owned(), format!("@{}", file.display())];
+        let fields = fields(&typed).unwrap();
+        let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["X-A", "Authorization", "X-B"]);
+        assert_eq!(fields[2].1, b"1: 2");
+        assert!(field("no colon").is_err());
+    }
+}

@@ -1,0 +1,423 @@
+//! `tollgate run` and `tollgate capacity` against everything that can be wrong: what was typed, the
+//! files it names, the way to the server, the server itself. Each is a sentence, an exit code, and
+//! an end in time. The servers are played by hand.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use authn::Transport;
+use authn::material::{CertifiedKey, ServerMaterial, certificates};
+use authn::pki::{Authority, Issued, Request};
+use authn::tls::{TlsOptions, server_config};
+use rustls::{ServerConnection, StreamOwned};
+
+use common::play::{OK, Play, play};
+use common::{json, tollgate};
+
+/// Generous: a machine may be busy. A hang would last as long as the 60 s that are asked for below.
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// Both commands, with options that make them short where they get that far.
+const COMMANDS: [&[&str]; 2] = [
+    &["run", "-d", "200ms", "--warmup", "100ms", "--timeout", "500ms", "-c", "2"],
+    &["capacity", "--slice", "100ms", "--warmup", "100ms", "--timeout", "500ms", "-c", "2"],
+];
+
+/// Runs both commands with these words, and checks how each ends and what it says.
+fn expect(words: &[&str], code: i32, parts: &[&str]) {
+    for command in COMMANDS {
+        let folder = tempfile::tempdir().unwrap();
+        let result = folder.path().join("result");
+        let output = ["-o", result.to_str().unwrap()];
+        let begun = Instant::now();
+        let ended = tollgate(&[command, words, &output].concat());
+        let shown = fs::read_to_string(&result).unwrap_or_default();
+        let said = format!("{}{shown}", String::from_utf8_lossy(&ended.stderr));
+        assert_eq!(ended.status.code(), Some(code), "{} {words:?}: {said}", command[0]);
+        for part in parts {
+            assert!(said.contains(part), "{} {words:?} does not say {part:?}: {said}", command[0]);
+        }
+        assert!(begun.elapsed() < WITHIN, "{words:?} took {:?}", begun.elapsed());
+        if code == 2 {
+            assert!(!result.exists(), "{words:?} left a result");
+        }
+    }
+}
+
+#[test]
+fn what_was_typed_wrongly_is_named() {
+    let url = "http://127.0.0.1:1/";
+    for (words, part) in [
+        (&["--nonsense"][..], "--nonsense"),
+        (&["--timeout", "soon"], "soon"),
+        (&["--warmup", "-1s"], "-1s"),
+        (&["--arrivals", "bursts"], "bursts"),
+        (&["--wait", "patiently"], "patiently"),
+        (&["--driver", "kqueue"], "kqueue"),
+        (&["--cores", "4000"], "4000"),
+        (&["--cores", "x"], "x"),
+        (&["--threads", "0"], "--threads"),
+        (&["--connections", "many"], "many"),
+        (&["--requests-per-connection", "0"], "--requests-per-connection"),
+        (&["--body", "a", "--body-file", "b"], "--body-file"),
+        (&["--header", "no colon"], "Name: value"),
+        (&["--connect-to", "localhost"], "HOST:PORT"),
+        (&["--connect-to", "::1"], "HOST:PORT"),
+        (&["--server-name", "not a name"], "not a name"),
+        (&["--server-pid", "1,x"], "1,x"),
+        (&["--server-pid", "1", "--metrics-url", "http://h/"], "exclude each other"),
+        (&["--metrics-url", "https://h/metrics"], "http URL"),
+        (&["--cert", "only.crt"], "--key"),
+        (&["--token-url", "http://h/"], "--client-id"),
+        (&["--max-lateness-p99", "1"], "--max-lateness-p99"),
+        (&["--min-achieved", "0.99"], "--min-achieved"),
+        (&["--max-dropped", "none"], "--max-dropped"),
+        (&["--max-steal", "200%"], "--max-steal"),
+        (&["--max-foreign", "-1%"], "--max-foreign"),
+        (&["--max-throttled", "1.5"], "--max-throttled"),
+        (&["--max-errors", "few"], "--max-errors"),
+        (&["--max-in-flight-growth", "-2"], "--max-in-flight-growth"),
+        (&["--output-format", "xml"], "xml"),
+    ] {
+        expect(&[&[url], words].concat(), 2, &[part]);
+    }
+    for wrong in ["ftp://h/", "http://", "h:80", "http://u:p@h/", "http://[::1", "http://h/a b"] {
+        expect(&[wrong], 2, &["URL"]);
+    }
+    for (words, part) in [
+        (&["capacity", url, "--slo", "p99"][..], "p99=2ms"),
+        (&["capacity", url, "--slo", "p42=1ms"], "p42"),
+        (&["capacity", url, "--confirm", "0"], "--confirm"),
+        (&["capacity", url, "--resolution", "0%"], "--resolution"),
+        (&["capacity", url, "--max-generator", "x"], "--max-generator"),
+        (&["run", url, "--rate", "-1"], "--rate"),
+        (&["run", url, "--rate", "1", "--qps", "1"], "--qps"),
+    ] {
+        let output = tollgate(words);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {said}");
+        assert!(said.contains(part), "{words:?}: {said}");
+    }
+}
+
+#[test]
+fn files_that_cannot_be_used_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let pki = Pki::new();
+    let (good, other) = (pki.client(1, false), pki.client(1, false));
+    let expired = pki.client(1, true);
+    let ca = write("ca.crt", pki.authority.cert_pem());
+    let (cert, key) = (write("a.crt", &good.cert_pem), write("a.key", &good.key_pem));
+    let other_key = write("b.key", &other.key_pem);
+    let (old, old_key) = (write("old.crt", &expired.cert_pem), write("old.key", &expired.key_pem));
+    let (garbage, empty) = (write("garbage", "not PEM"), write("empty", ""));
+    let requests = write("requests", "{\"path\": \"/a\"}\n{\"path\": oops}\n");
+    let missing = folder.path().join("missing").to_str().unwrap().to_owned();
+    let url = "https://127.0.0.1:1/";
+    let with = |words: &[&str], parts: &[&str]| {
+        expect(&[&[url, "--cacert", &ca], words].concat(), 1, parts);
+    };
+    expect(&[url, "--cacert", &missing], 1, &["missing", "No such file"]);
+    expect(&[url, "--cacert", &garbage], 1, &["authorities", "BEGIN CERTIFICATE"]);
+    with(&["--cert", &missing, "--key", &key], &["missing"]);
+    with(&["--cert", &garbage, "--key", &key], &["--cert", "BEGIN CERTIFICATE"]);
+    with(&["--cert", &cert, "--key", &garbage], &["--key", "private key"]);
+    with(&["--cert", &cert, "--key", &other_key], &["does not belong to the certificate"]);
+    with(
+        &["--cert", &old, "--key", &old_key],
+        &["--cert", "the certificate ended on", "issue a new one"],
+    );
+    with(&["--token-file", &missing], &["missing"]);
+    with(&["--token-file", &empty], &["empty"]);
+    with(&["--body-file", &missing], &["missing"]);
+    with(&["--header", &format!("@{missing}")], &["missing"]);
+    with(&["--requests-file", &requests], &["requests, line 2", "JSON"]);
+    with(&["--requests-file", &empty], &["holds no request"]);
+}
+
+#[test]
+fn a_server_that_cannot_be_reached_is_told_with_what_to_do() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let refused = format!("http://{nobody}/");
+    expect(&[&refused], 1, &["connection refused", "whether the server runs"]);
+    expect(&["http://nowhere.invalid/"], 1, &["nowhere.invalid has no address", "--connect-to"]);
+    let elsewhere = ["http://127.0.0.1/", "--connect-to", "nowhere.invalid:80"];
+    expect(&elsewhere, 1, &["--connect-to", "nowhere.invalid has no address"]);
+    let there = play(|s| s.write_all(OK).is_ok());
+    expect(&[&there, "--server-pid", "4194303"], 1, &["4194303", "--server-pid"]);
+    let metrics = format!("http://{nobody}/metrics");
+    expect(&[&there, "--metrics-url", &metrics], 1, &["metrics of", "--metrics-url"]);
+    expect(&[&there, "--metrics-url", &there], 1, &["Prometheus metrics page"]);
+}
+
+/// What is wrong, by its name, and what is said about it.
+const WRONG: [(&str, Play, &[&str]); 12] = [
+    (
+        "slowly",
+        |s| {
+            thread::sleep(Duration::from_secs(60));
+            s.write_all(OK).is_ok()
+        },
+        &["no reply in time", "no reply within 500ms"],
+    ),
+    (
+        "nothing",
+        |_| {
+            thread::sleep(Duration::from_secs(60));
+            false
+        },
+        &["no reply in time"],
+    ),
+    ("garbage", |s| s.write_all(b"220 mail.example ESMTP\r\n\r\n").is_ok(), &["malformed reply"]),
+    (
+        "endless headers",
+        |s| {
+            let _ = s.write_all(b"HTTP/1.1 200 OK\r\n");
+            while s.write_all(b"X-Padding: 01234567890123456789\r\n").is_ok() {}
+            false
+        },
+        &["malformed reply"],
+    ),
+    (
+        "an endless body",
+        |s| {
+            let _ = s.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            while s.write_all(b"4\r\nmore\r\n").is_ok() {
+                thread::sleep(Duration::from_millis(1));
+            }
+            false
+        },
+        &["no reply in time"],
+    ),
+    (
+        "a body byte by byte",
+        |s| {
+            let _ = s.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+            while s.write_all(b"x").is_ok() {
+                thread::sleep(Duration::from_millis(5));
+            }
+            false
+        },
+        &["no reply in time"],
+    ),
+    ("its end", |_| false, &["closed before the reply was whole"]),
+    (
+        "a cut body",
+        |s| {
+            let _ = s.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\ncut");
+            false
+        },
+        &["closed before the reply was whole"],
+    ),
+    (
+        "a redirect",
+        |s| s.write_all(b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n").is_ok(),
+        &["status 302", "redirects are not followed"],
+    ),
+    (
+        "a refused token",
+        |s| s.write_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n").is_ok(),
+        &["status 401"],
+    ),
+    (
+        "a refused client",
+        |s| s.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").is_ok(),
+        &["status 403"],
+    ),
+    (
+        "two replies to one request",
+        |s| s.write_all(&[OK, OK].concat()).is_ok(),
+        &["belong to no request"],
+    ),
+];
+
+#[test]
+fn a_server_that_answers_wrongly_is_told_and_ends_in_time() {
+    for (name, does, parts) in WRONG {
+        let url = play(does);
+        expect(&[&url, "--label", name], 1, &[&["INVALID"], parts].concat());
+    }
+}
+
+#[test]
+fn what_to_do_about_a_status_is_said() {
+    let unauthorized =
+        play(|s| s.write_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n").is_ok());
+    let output = tollgate(&["run", &unauthorized, "-d", "100ms", "-c", "1", "--warmup", "0"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("--token-file"), "{said}");
+}
+
+#[test]
+fn a_token_that_is_refused_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "hush-hush\n").unwrap();
+    let there = play(|s| s.write_all(OK).is_ok());
+    let refusing = play(|s| {
+        let body = r#"{"error":"invalid_client","error_description":"who are you"}"#;
+        let head = "HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json";
+        let reply = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        s.write_all(reply.as_bytes()).is_ok()
+    });
+    let silent = play(|_| {
+        thread::sleep(Duration::from_secs(60));
+        false
+    });
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = format!("http://{nobody}/");
+    let refused: &[&str] = &["no token from", "status 401", "invalid_client: who are you"];
+    for (endpoint, parts) in [
+        (&refusing, refused),
+        (&silent, &["no token from", "the time ran out"]),
+        (&there, &["no token from"]),
+        (&nobody, &["no token from", "connection refused"]),
+    ] {
+        let secret = secret.to_str().unwrap();
+        let client = ["--client-id", "bench", "--client-secret-file", secret];
+        expect(&[&[&there, "--token-url", endpoint][..], &client].concat(), 1, parts);
+    }
+}
+
+/// A certificate authority with what it issued.
+struct Pki {
+    authority: Authority,
+    now_s: u64,
+}
+
+impl Pki {
+    fn new() -> Pki {
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let long_ago = now_s - 86_400 * 30;
+        Pki { authority: Authority::create("test CA", long_ago).unwrap(), now_s }
+    }
+
+    fn client(&self, days: u32, expired: bool) -> Issued {
+        let request = Request {
+            name: "client",
+            dns: &[],
+            ips: &[],
+            spiffe: true,
+            server: false,
+            client: true,
+            days,
+        };
+        let from_s = if expired { self.now_s - 86_400 * 10 } else { self.now_s };
+        self.authority.issue(&request, from_s).unwrap()
+    }
+
+    /// Starts a TLS server for `localhost` and returns its port.
+    fn serve(&self, transport: Transport, expired: bool) -> u16 {
+        let request = Request {
+            name: "server",
+            dns: &["localhost"],
+            ips: &[IpAddr::V4(Ipv4Addr::LOCALHOST)],
+            spiffe: false,
+            server: true,
+            client: false,
+            days: 1,
+        };
+        let from_s = if expired { self.now_s - 86_400 * 10 } else { self.now_s };
+        let issued = self.authority.issue(&request, from_s).unwrap();
+        let (cert, key) = (issued.cert_pem.as_bytes(), issued.key_pem.as_bytes());
+        let material = ServerMaterial {
+            identity: CertifiedKey::from_pem(cert, key).unwrap(),
+            client_ca: certificates(self.authority.cert_pem().as_bytes()).unwrap(),
+            crls: Vec::new(),
+        };
+        let options = TlsOptions { resumption: false };
+        let config = server_config(Some(&material), transport, &options).unwrap().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || {
+            for socket in listener.incoming().flatten() {
+                let tls = ServerConnection::new(Arc::clone(&config)).unwrap();
+                thread::spawn(move || answer(StreamOwned::new(tls, socket)));
+            }
+        });
+        port
+    }
+}
+
+fn answer(mut stream: StreamOwned<ServerConnection, TcpStream>) {
+    let mut request = [0; 4096];
+    while stream.read(&mut request).is_ok_and(|count| count > 0) {
+        if stream.write_all(OK).is_err() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn tls_that_fails_names_its_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (pki, stranger) = (Pki::new(), Pki::new());
+    let ca = write("ca.crt", pki.authority.cert_pem());
+    let other_ca = write("other-ca.crt", stranger.authority.cert_pem());
+    let unknown = stranger.client(1, false);
+    let (cert, key) = (write("c.crt", &unknown.cert_pem), write("c.key", &unknown.key_pem));
+    let plain = pki.serve(Transport::Tls, false);
+    let mutual = pki.serve(Transport::Mutual, false);
+    let old = pki.serve(Transport::Tls, true);
+    let url = |port: u16| format!("https://localhost:{port}/");
+
+    expect(&[&url(plain), "--cacert", &other_ca], 1, &["peer's certificate was refused"]);
+    expect(&[&url(old), "--cacert", &ca], 1, &["peer's certificate was refused", "expired"]);
+    let name = ["--server-name", "elsewhere.example"];
+    expect(&[&[url(plain).as_str(), "--cacert", &ca], &name[..]].concat(), 1, &["certificate"]);
+    expect(&[&url(mutual), "--cacert", &ca], 1, &["alert", "wants a client certificate"]);
+    let identity = ["--cert", &cert, "--key", &key];
+    expect(&[&[url(mutual).as_str(), "--cacert", &ca], &identity[..]].concat(), 1, &["alert"]);
+    let http = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = http.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for mut stream in http.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    expect(&[&url(port), "--cacert", &ca], 1, &["does not speak TLS"]);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = url(silent.local_addr().unwrap().port());
+    expect(&[&silent, "--cacert", &ca], 1, &["did not answer in time", "--timeout"]);
+
+    // And with everything right it works, by way of an address that the URL does not name.
+    let to = format!("127.0.0.1:{plain}");
+    let output = tollgate(&[
+        "run",
+        "https://elsewhere.example/",
+        "--connect-to",
+        &to,
+        "--server-name",
+        "localhost",
+        "--cacert",
+        &ca,
+        "-d",
+        "200ms",
+        "-c",
+        "2",
+        "--output-format",
+        "json",
+    ]);
+    let result = json(&output);
+    assert!(result["requests"]["ok"].as_u64().unwrap() > 0, "{result}");
+    assert_eq!(result["requests"]["errors"], 0, "{result}");
+}

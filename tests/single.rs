@@ -1,0 +1,118 @@
+//! `tollgate run` and `tollgate capacity` of one URL: what they read beside the traffic, what they
+//! send, and how they end.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use common::play::{OK, play};
+use common::{TOLLGATE, json, send_signal, tollgate, wait};
+
+/// Generous: a machine may be busy. A command that did not end would go on for minutes.
+const WITHIN: Duration = Duration::from_secs(30);
+
+#[test]
+fn the_servers_cpu_is_read_from_its_process_and_from_its_page() {
+    let served = common::Served::start("inventory", &[]);
+    let url = format!("http://{}/api/ping", served.listen);
+    let metrics = format!("http://{}/metrics", served.admin);
+    let pid = served.child.id().to_string();
+    let run = |words: &[&str]| {
+        let words = [&["run", &url, "-d", "500ms", "-c", "2", "--output-format", "json"], words];
+        json(&tollgate(&words.concat()))
+    };
+    // The path is not one of the service's: replies are wrong, and cost CPU all the same.
+    let read = run(&["--server-pid", &pid, "--warmup", "0"]);
+    assert_eq!(read["server"]["cpu_source"], "processes", "{read}");
+    assert!(read["server"]["cpu_ns_per_request"].as_u64().unwrap() > 100, "{read}");
+    assert_eq!(run(&["--warmup", "0"])["server"], serde_json::Value::Null);
+    let page = run(&["--metrics-url", &metrics, "--warmup", "0"]);
+    assert_eq!(page["server"]["cpu_source"], "metrics", "{page}");
+    let notes = page["notes"].as_array().unwrap();
+    assert!(notes.iter().any(|note| note.as_str().unwrap().contains("steps of 10 ms")), "{page}");
+}
+
+#[test]
+fn requests_of_a_file_are_sent_in_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("requests");
+    let lines = "{}\n{\"path\": \"/b\"}\n{\"method\": \"DELETE\", \"headers\": {\"X\": \"1\"}}\n";
+    fs::write(&file, lines).unwrap();
+    let there = play(|s| s.write_all(OK).is_ok());
+    let file = file.to_str().unwrap();
+    let words = ["run", &there, "--requests-file", file, "-n", "9", "-d", "20s", "-c", "1"];
+    let output = tollgate(&[&words[..], &["--warmup", "0", "--output-format", "json"]].concat());
+    let result = json(&output);
+    assert_eq!(result["requests"]["ok"], 9, "{result}");
+    assert_eq!(result["plan"]["method"], "3 requests in turn:", "{result}");
+}
+
+#[test]
+fn ctrl_c_ends_both_commands_with_what_there_is() {
+    let url = play(|s| s.write_all(OK).is_ok());
+    let folder = tempfile::tempdir().unwrap();
+    for words in [&["run", "-d", "60s"][..], &["capacity", "--slice", "200ms", "--confirm", "9999"]]
+    {
+        let result = folder.path().join(words[0]);
+        let mut command = Command::new(TOLLGATE);
+        let slo = if words[0] == "capacity" { &["--slo", "max=10s"][..] } else { &[] };
+        command.args(words).args(slo).args([&url, "-c", "2", "--warmup", "100ms"]);
+        command.args(["--output-format", "json", "-o"]).arg(&result);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        interrupted_when_under_way(child, &result);
+    }
+}
+
+fn interrupted_when_under_way(mut child: std::process::Child, result: &Path) {
+    // Long enough for a slice of the closed loop on a busy machine; both would go on for minutes.
+    thread::sleep(Duration::from_secs(3));
+    send_signal(child.id(), "INT");
+    let status = wait(&mut child, WITHIN).expect("it did not end");
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(status.code(), Some(130), "{said}");
+    let result = fs::read_to_string(result).unwrap();
+    let result: serde_json::Value = serde_json::from_str(&result).unwrap();
+    assert_eq!(result["interrupted"], true, "{result}");
+    let ok = result["requests"]["ok"].as_u64();
+    let maximum = result["capacity"]["closed_loop_milli_per_s"].as_u64();
+    assert!(ok.or(maximum).unwrap() > 0, "{result}");
+}
+
+/// Figures are not looked at: the machine is busy, and that is what bounds are wide for here.
+#[test]
+fn a_capacity_is_found_and_told_in_every_format() {
+    let url = play(|s| s.write_all(OK).is_ok());
+    let common = ["capacity", &url, "-c", "2", "--slice", "60ms", "--warmup", "50ms"];
+    let wide = ["--max-lateness-p99", "1s", "--max-steal", "100%", "--max-generator", "100%"];
+    let slo = ["--slo", "max=9s", "--confirm", "3", "--min-achieved", "10%", "--max-dropped"];
+    let slo =
+        [&slo[..], &["1000000", "--max-in-flight-growth", "1000000", "--max-throttled", "1000000"]]
+            .concat();
+    for (format, part) in [
+        ("text", "p99.9 us"),
+        ("json", "\"closed_loop_milli_per_s\""),
+        ("csv", "response_p99_ns"),
+        ("markdown", "| asked/s |"),
+    ] {
+        let format = ["--output-format", format];
+        let output = tollgate(&[&common[..], &wide, &slo, &format].concat());
+        let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{shown}");
+        assert!(shown.contains(part), "{shown}");
+    }
+    let quiet = tollgate(&[&common[..], &wide, &slo, &["--output-format", "quiet"]].concat());
+    assert!(quiet.stdout.is_empty(), "{quiet:?}");
+    // No reply takes less than a microsecond.
+    let never = ["--slo", "p50=1us", "--output-format", "json"];
+    let output = tollgate(&[&common[..], &wide, &never].concat());
+    assert_eq!(output.status.code(), Some(99), "{output:?}");
+    assert_eq!(json(&output)["capacity"]["slo"]["rate_milli_per_s"], serde_json::Value::Null);
+}
