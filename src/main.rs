@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod bounds;
+mod calibrate;
 mod capacity;
 mod cli;
 mod matrix;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         Command::Run(typed) => run::command(*typed),
         Command::Capacity(typed) => capacity::command(*typed),
         Command::Matrix(typed) => matrix::command(*typed),
+        Command::Calibrate(typed) => calibrate::command(&typed),
         Command::Reference(typed) => reference::command(&typed),
     };
     match outcome {

@@ -2,6 +2,7 @@
 //! they mean in a file of its own. argh does the parsing; `--key=value` and exit code 2 are added
 //! here because it knows neither.
 
+mod calibrate;
 mod capacity;
 mod measure;
 mod reference;
@@ -11,6 +12,7 @@ mod serve;
 
 use argh::FromArgs;
 
+pub(crate) use calibrate::Calibrate;
 pub(crate) use capacity::Capacity;
 pub(crate) use measure::Matrix;
 pub(crate) use reference::Reference;
@@ -41,6 +43,7 @@ pub(crate) enum Command {
     Run(Box<Run>),
     Capacity(Box<Capacity>),
     Matrix(Box<Matrix>),
+    Calibrate(Calibrate),
     Reference(Reference),
 }
 
