@@ -124,7 +124,7 @@ impl Calibration {
         let minutes = self.planned().as_secs_f64() / 60.0;
         format!(
             "{} ({} experiments of {} rounds); servers on core {:?}, generator on core {:?}; \
-             seed {}; about {:.0} minutes",
+             seed {}; about {:.0} min",
             names.join(", "),
             self.experiments,
             self.rounds,

@@ -23,7 +23,7 @@ fn plan(calibration: &Calibration) -> SlicePlan {
         connections: 16,
         // Even gaps could keep step with the kernel's ticks.
         pattern: Pattern::Poisson,
-        slice: Duration::from_secs(if calibration.quick { 3 } else { 10 }),
+        slice: Duration::from_secs(if calibration.quick { 2 } else { 10 }),
     }
 }
 

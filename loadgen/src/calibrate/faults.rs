@@ -16,7 +16,7 @@ fn plan(calibration: &Calibration) -> SlicePlan {
         rate_per_s: 4_000.0,
         connections: 32,
         pattern: Pattern::Constant,
-        slice: Duration::from_secs(if calibration.quick { 2 } else { 5 }),
+        slice: Duration::from_secs(if calibration.quick { 1 } else { 5 }),
     }
 }
 

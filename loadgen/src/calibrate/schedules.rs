@@ -31,7 +31,7 @@ fn plan(calibration: &Calibration, pattern: Pattern) -> SlicePlan {
         rate_per_s: RATE_PER_S,
         connections: 64,
         pattern,
-        slice: Duration::from_secs(if calibration.quick { 2 } else { 10 }),
+        slice: Duration::from_secs(if calibration.quick { 1 } else { 10 }),
     }
 }
 

@@ -7,7 +7,7 @@ use metrics_export::run::{Bounds, Slice, SliceKind};
 
 use crate::bench::{LiveBench, Setup};
 use crate::environment;
-use crate::experiment::{Bench, Failure, Order, Times};
+use crate::experiment::{Bench, Failure, Measured, Order, Times};
 use crate::generator::{Generator, GeneratorOptions};
 use crate::plan::{Axes, Cell, Protocol, Variant};
 use crate::schedule::Pattern;
@@ -19,8 +19,9 @@ use super::progress::Progress;
 use super::report::{Report, Row, Trial, Verdict};
 use super::{Calibration, servers};
 
-/// How often a slice that the machine disturbed is taken in all.
-const ATTEMPTS: u32 = 3;
+/// How often a slice is taken in all as long as the machine disturbs it; less often in a hurry.
+const ATTEMPTS: u32 = 4;
+const ATTEMPTS_QUICK: u32 = 2;
 
 /// What a slice takes beside its own time: connections, pages, and letting everything fall asleep.
 pub(super) const SLICE_EXTRA: Duration = Duration::from_millis(40);
@@ -140,14 +141,20 @@ impl<'s> Session<'s> {
         let variants = servers::variants(roles);
         let (protocol, cells) = (plan.protocol(self.calibration), [cell(plan.connections)?]);
         let scene = Scene { variants: &variants, protocol: &protocol, cells: &cells };
+        let attempts = if self.calibration.quick { ATTEMPTS_QUICK } else { ATTEMPTS };
         let cores = self.calibration.cores.measured();
         self.bench(&scene, |probe, progress| {
             if probe.interrupted() {
                 return Err(Stop::Interrupted);
             }
             probe.restart(0)?;
-            let slice = |variant| take(probe, progress, variant, plan.rate_per_s, cores);
-            (0..variants.len()).map(slice).collect()
+            let mut slice = |variant| {
+                warm_up(probe, variant)?;
+                let taken = take(probe, variant, plan.rate_per_s, attempts, cores)?;
+                progress.slice(&taken.slice);
+                Ok(taken)
+            };
+            (0..variants.len()).map(&mut slice).collect()
         })
     }
 
@@ -193,13 +200,11 @@ impl SlicePlan {
 
 /// The one setting of a calibration's variants.
 pub(super) fn cell(connections: usize) -> Result<Cell, Failure> {
-    let axes = Axes {
-        workloads: vec!["target".into()],
-        connections: vec![connections],
-        ..Axes::default()
-    };
-    let cells = axes.cells(&[]).map_err(Failure)?;
-    cells.into_iter().next().ok_or_else(|| Failure("there is no setting to measure in".into()))
+    let axes = Axes { connections: vec![connections], ..Axes::default() };
+    let cell = axes.cells(&[]).map_err(Failure)?.into_iter().next();
+    let cell = cell.ok_or_else(|| Failure("there is no setting to measure in".into()))?;
+    // Each server has a request of its own.
+    Ok(Cell { workload: "target".into(), ..cell })
 }
 
 /// What disturbs a slice of a server that errs and stalls on purpose: the machine alone.
@@ -213,41 +218,49 @@ pub(super) fn machine_bounds() -> Bounds {
     }
 }
 
-/// Warms a server up and takes a slice of it, again where the machine disturbed it.
-fn take(
-    probe: &mut Probe<'_>,
-    progress: &mut Progress,
-    variant: usize,
-    rate_per_s: f64,
-    cores: usize,
-) -> Result<Taken, Stop> {
-    let order = |kind, attempt| Order {
+fn order(variant: usize, kind: SliceKind) -> Order {
+    Order {
         variant,
         kind,
         instance: 0,
         round: 0,
-        position: variant as u32,
-        attempt,
-        rate_per_s,
+        position: 0,
+        attempt: 0,
+        rate_per_s: 0.0,
         warmup: false,
-    };
-    let mut take = |kind, attempt| {
+    }
+}
+
+fn warm_up(probe: &mut Probe<'_>, variant: usize) -> Result<(), Stop> {
+    if probe.interrupted() {
+        return Err(Stop::Interrupted);
+    }
+    probe.slice(&order(variant, SliceKind::Closed))?;
+    Ok(())
+}
+
+/// Takes a slice of a server, again and again while the machine disturbs it.
+fn take(
+    probe: &mut Probe<'_>,
+    variant: usize,
+    rate_per_s: f64,
+    attempts: u32,
+    cores: usize,
+) -> Result<Taken, Stop> {
+    let mut attempt = 0;
+    loop {
         if probe.interrupted() {
             return Err(Stop::Interrupted);
         }
-        let measured = probe.slice(&order(kind, attempt))?;
-        Ok((measured, probe.counted.last().map_or(Counted::default(), |(_, counted)| *counted)))
-    };
-    take(SliceKind::Closed, 0)?;
-    let mut attempt = 0;
-    loop {
-        let (measured, counted) = take(SliceKind::Open, attempt)?;
+        let order = Order { attempt, rate_per_s, ..order(variant, SliceKind::Open) };
+        let measured = probe.slice(&order)?;
+        let counted = probe.counted.last().map_or(Counted::default(), |(_, counted)| *counted);
         let disturbances = validity::disturbances(&measured.slice, &machine_bounds(), cores);
+        let disturbed = !disturbances.is_empty();
         attempt += 1;
-        if disturbances.is_empty() || attempt == ATTEMPTS {
-            progress.slice(&measured.slice);
-            let disturbed = !disturbances.is_empty();
-            return Ok(Taken { slice: measured.slice, times: measured.times, counted, disturbed });
+        if !disturbed || attempt >= attempts {
+            let Measured { slice, times, .. } = measured;
+            return Ok(Taken { slice, times, counted, disturbed });
         }
     }
 }
