@@ -25,6 +25,7 @@ use crate::state::StateDir;
 use crate::{Failure, cli, pki};
 
 use launcher::Launcher;
+pub(crate) use plan::cores;
 use targets::TargetStack;
 
 /// How the answer is printed.

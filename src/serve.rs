@@ -37,13 +37,18 @@ const SPECIAL: [(&str, &[ServiceKind]); 10] = {
 pub(crate) fn command(typed: Serve) -> Result<u8, Failure> {
     let (service, options) = typed.service.into_options();
     let config = config(service, options)?;
+    log_to_stderr();
+    services::serve(config).map_err(Failure::failed)?;
+    Ok(0)
+}
+
+/// Sends what is logged to standard error; standard output is for the ready line.
+pub(crate) fn log_to_stderr() {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_env_filter(log_filter())
         .with_target(false)
         .init();
-    services::serve(config).map_err(Failure::failed)?;
-    Ok(0)
 }
 
 /// What is logged: warnings and the service's own milestones, or what `TOLLGATE_LOG` says.
@@ -62,8 +67,9 @@ fn config(service: &str, typed: ServeOptions) -> Result<ServiceConfig, Failure> 
     config.resumption = typed.resumption;
     config.exit_with_stdin = typed.exit_with_stdin;
     config.workers = Some(workers(typed.workers)?);
-    set(&mut config.listen, address("--listen", typed.listen)?);
-    set(&mut config.admin, address("--admin", typed.admin)?);
+    let given = |option: &str, text: Option<String>| text.map(|t| address(option, &t)).transpose();
+    set(&mut config.listen, given("--listen", typed.listen)?);
+    set(&mut config.admin, given("--admin", typed.admin)?);
     config.cores = typed.cores.as_deref().map(cores).transpose()?;
     config.state = typed.state.map(PathBuf::from);
     config.server_cert = typed.server_cert.map(PathBuf::from);
@@ -193,15 +199,13 @@ fn switch(option: &str, text: &str) -> Result<bool, Failure> {
     }
 }
 
-fn address(option: &str, text: Option<String>) -> Result<Option<SocketAddr>, Failure> {
-    let parse = |text: String| {
-        SocketAddr::from_str(&text).map_err(|_| {
-            Failure::usage(format!(
-                "{option} takes an address and a port such as 127.0.0.1:8443, not {text:?}."
-            ))
-        })
-    };
-    text.map(parse).transpose()
+/// An address with its port.
+pub(crate) fn address(option: &str, text: &str) -> Result<SocketAddr, Failure> {
+    SocketAddr::from_str(text).map_err(|_| {
+        Failure::usage(format!(
+            "{option} takes an address and a port such as 127.0.0.1:8443, not {text:?}."
+        ))
+    })
 }
 
 /// Starting stock as `SKU=N`.

@@ -110,6 +110,18 @@ impl Stack {
         Ok(stack)
     }
 
+    /// Starts one server alone that is no service of the shop, in plain HTTP: `tollgate` with these
+    /// words, which must print the same ready line.
+    pub(crate) fn lone(
+        name: &'static str,
+        words: &[String],
+        log: PathBuf,
+        drain: Duration,
+    ) -> Result<Stack, Failure> {
+        let member = Member::start(name, words, log, "http")?;
+        Ok(Stack { members: vec![member], drain })
+    }
+
     /// The running services, in the order in which they were started.
     pub(crate) fn members(&self) -> &[Member] {
         &self.members
@@ -153,38 +165,9 @@ impl Stack {
         service: &'static str,
     ) -> Result<Member, Failure> {
         let log = state.path(format!("logs/{}{service}.log", launch.log_label));
-        let log_file = File::create(&log)
-            .map_err(|e| Failure::failed(format!("Could not write {}: {e}.", log.display())))?;
-        let program = std::env::current_exe()
-            .map_err(|e| Failure::failed(format!("Could not find the own program: {e}.")))?;
-        let mut child = Command::new(program)
-            .args(self.words(state, launch, service))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(log_file)
-            // Ctrl-C reaches the parent only, which then stops its children in their order.
-            .process_group(0)
-            .spawn()
-            .map_err(|e| Failure::failed(format!("Could not start {service}: {e}.")))?;
-        let stdin = child.stdin.take();
-        match wait_until_ready(&mut child) {
-            Ok(ready) => Ok(Member {
-                service,
-                url: url(launch.profile, ready.listen),
-                admin: ready.admin,
-                driver: ready.driver,
-                pid: child.id(),
-                child,
-                stdin,
-                log,
-            }),
-            Err(reason) => {
-                drop(stdin);
-                wait_or_kill(&mut child, STOP_GRACE);
-                let end = tail(&log);
-                Err(Failure::failed(format!("{service} did not start: {reason}\n{end}")))
-            }
-        }
+        let words = self.words(state, launch, service);
+        let scheme = if launch.profile.transport == Transport::Plain { "http" } else { "https" };
+        Member::start(service, &words, log, scheme)
     }
 
     /// The command line of one service.
@@ -215,6 +198,50 @@ impl Stack {
     }
 }
 
+impl Member {
+    /// Starts this same program with other words and waits until it says that it is ready.
+    fn start(
+        service: &'static str,
+        words: &[String],
+        log: PathBuf,
+        scheme: &str,
+    ) -> Result<Member, Failure> {
+        let log_file = File::create(&log)
+            .map_err(|e| Failure::failed(format!("Could not write {}: {e}.", log.display())))?;
+        let program = std::env::current_exe()
+            .map_err(|e| Failure::failed(format!("Could not find the own program: {e}.")))?;
+        let mut child = Command::new(program)
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log_file)
+            // Ctrl-C reaches the parent only, which then stops its children in their order.
+            .process_group(0)
+            .spawn()
+            .map_err(|e| Failure::failed(format!("Could not start {service}: {e}.")))?;
+        let stdin = child.stdin.take();
+        match wait_until_ready(&mut child) {
+            Ok(ready) => Ok(Member {
+                service,
+                // Certificates are made out to loopback addresses too: no name is looked up.
+                url: format!("{scheme}://{}", ready.listen),
+                admin: ready.admin,
+                driver: ready.driver,
+                pid: child.id(),
+                child,
+                stdin,
+                log,
+            }),
+            Err(reason) => {
+                drop(stdin);
+                wait_or_kill(&mut child, STOP_GRACE);
+                let end = tail(&log);
+                Err(Failure::failed(format!("{service} did not start: {reason}\n{end}")))
+            }
+        }
+    }
+}
+
 impl Drop for Stack {
     fn drop(&mut self) {
         self.stop();
@@ -229,12 +256,6 @@ fn upstreams(service: &str) -> &'static [&'static str] {
         "inventory" => &["auth"],
         _ => &[],
     }
-}
-
-/// The services' certificates are made out to loopback addresses too, so that no name is looked up.
-fn url(profile: Profile, listen: SocketAddr) -> String {
-    let scheme = if profile.transport == Transport::Plain { "http" } else { "https" };
-    format!("{scheme}://{listen}")
 }
 
 fn wait_until_ready(child: &mut Child) -> Result<Ready, String> {

@@ -11,6 +11,7 @@ mod template;
 mod worker;
 
 pub mod bench;
+pub mod calibrate;
 pub mod capacity;
 pub mod check;
 pub mod compare;

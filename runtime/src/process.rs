@@ -53,6 +53,13 @@ pub fn pin_to(cpu: usize) -> io::Result<()> {
     crate::sys::pin_to(cpu)
 }
 
+/// The processor time that the calling thread has used so far, in ns. It is the clock behind the
+/// kernel's own books of a thread, and reading it costs a system call.
+#[must_use]
+pub fn thread_cpu_ns() -> u64 {
+    crate::sys::thread_cpu_ns()
+}
+
 /// The signal that asked the process to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {

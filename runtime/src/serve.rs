@@ -263,6 +263,9 @@ async fn work<S: Service>(
         }
         let mut exchange = Exchange::new(&mut wire, &door.core);
         let called = door.service.call(session, &mut exchange).await;
+        if called == Err(Broken::Reset) {
+            wire.stream.reset_on_close();
+        }
         if called.is_err() || !answered(&mut wire) {
             return None;
         }

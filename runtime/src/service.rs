@@ -52,6 +52,8 @@ pub enum Broken {
     Deadline(Kind),
     /// The handler gave up in the middle of a streamed answer, which cannot be mended.
     Abandoned,
+    /// The service wants it reset (RST), with whatever was not written yet.
+    Reset,
 }
 
 impl From<StreamError> for Broken {
@@ -71,6 +73,7 @@ impl fmt::Display for Broken {
             Broken::Peer => f.write_str("the peer is gone"),
             Broken::Deadline(kind) => write!(f, "the {} deadline struck", kind.as_str()),
             Broken::Abandoned => f.write_str("the answer was given up half way"),
+            Broken::Reset => f.write_str("the service reset it"),
         }
     }
 }

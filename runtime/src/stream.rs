@@ -233,6 +233,11 @@ impl Stream {
         Ok(())
     }
 
+    /// Makes the close of this connection a reset.
+    pub(crate) fn reset_on_close(&self) {
+        sys::reset_on_close(self.tcp.as_raw_fd());
+    }
+
     /// The slot of this connection's deadline.
     pub(crate) fn watch(&self) -> &Watch {
         &self.watch

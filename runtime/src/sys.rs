@@ -19,6 +19,26 @@ pub(crate) fn shutdown(fd: RawFd, how: Shutdown) {
     unsafe { libc::shutdown(fd, how) };
 }
 
+/// Makes the last close of the socket `fd` a reset: what was not sent is dropped, and the peer is
+/// told so (RST). The result does not matter: a socket that takes no option is closed already.
+pub(crate) fn reset_on_close(fd: RawFd) {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    let size = size_of::<libc::linger>() as libc::socklen_t;
+    let value = (&raw const linger).cast();
+    // SAFETY: the pointer and the size are those of one live structure, which the kernel only
+    // reads; a number that is no socket only yields an error.
+    unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_LINGER, value, size) };
+}
+
+/// The processor time of the calling thread so far, in ns, to the moment.
+pub(crate) fn thread_cpu_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to one live time, which the kernel fills.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    // The kernel knows this clock since 2.6.12 and counts up from zero.
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
 /// Hands `bytes` to the socket without waiting; returns how many it took.
 pub(crate) fn send_now(socket: &impl AsRawFd, bytes: &[u8]) -> io::Result<usize> {
     let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
@@ -122,6 +142,15 @@ mod tests {
         assert_eq!(a.read(&mut [0; 1]).unwrap(), 0);
         assert_eq!(b.read(&mut [0; 1]).unwrap(), 0);
         shutdown(-1, Shutdown::Read);
+    }
+
+    #[test]
+    fn the_clock_of_a_thread_counts_its_work_and_not_its_sleep() {
+        let start = thread_cpu_ns();
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let slept = thread_cpu_ns();
+        while thread_cpu_ns() < slept + 1_000_000 {}
+        assert!(slept - start < 40_000_000, "{} ns", slept - start);
     }
 
     #[test]

@@ -111,23 +111,7 @@ impl Admin {
     fn facts(&self, page: &mut Page) {
         let config = &self.pages.config;
         let on_off = |on: bool| if on { "on" } else { "off" };
-        page.info(
-            "tollgate_build_info",
-            "The program.",
-            &[
-                ("version", env!("CARGO_PKG_VERSION")),
-                ("build", if cfg!(debug_assertions) { "debug" } else { "release" }),
-                ("tls", "rustls with ring"),
-            ],
-        );
-        page.info(
-            "tollgate_runtime_info",
-            "How the kernel is asked for I/O, and by how many workers.",
-            &[
-                ("driver", self.core.driver.as_str()),
-                ("workers", &self.core.all_stats().len().to_string()),
-            ],
-        );
+        program_facts(page, &self.core);
         page.info(
             "tollgate_profile_info",
             "The service and what it asks of its callers.",
@@ -142,6 +126,24 @@ impl Admin {
             ],
         );
     }
+}
+
+/// The program and what it runs on.
+pub(crate) fn program_facts(page: &mut Page, core: &Core) {
+    page.info(
+        "tollgate_build_info",
+        "The program.",
+        &[
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("build", if cfg!(debug_assertions) { "debug" } else { "release" }),
+            ("tls", "rustls with ring"),
+        ],
+    );
+    page.info(
+        "tollgate_runtime_info",
+        "How the kernel is asked for I/O, and by how many workers.",
+        &[("driver", core.driver.as_str()), ("workers", &core.all_stats().len().to_string())],
+    );
 }
 
 const fn transport(transport: Transport) -> &'static str {

@@ -46,7 +46,7 @@ pub fn launch<A: App>(
     };
     let running = runtime::launch(plan, main, Some(admin), make_shell, |core| pages.on(core))
         .map_err(|error| ServeError::Start(error.to_string()))?;
-    Ok(Started::new(running, service))
+    Ok(Started::new(running, service.name()))
 }
 
 /// The cache of verified tokens of each core: how many entries, and what keys its hash so that a

@@ -20,6 +20,7 @@ pub mod json;
 pub mod keys;
 pub mod orders;
 pub mod problem;
+pub mod reference;
 pub mod results;
 pub mod route;
 pub mod shell;

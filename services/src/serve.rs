@@ -15,17 +15,16 @@ use serde_json::json;
 use crate::assemble::assemble;
 use crate::config::ServiceConfig;
 use crate::error::ServeError;
-use crate::kind::ServiceKind;
 
 /// A service that listens.
 #[derive(Debug)]
 pub struct Started {
     running: Running,
-    service: ServiceKind,
+    service: &'static str,
 }
 
 impl Started {
-    pub(crate) fn new(running: Running, service: ServiceKind) -> Started {
+    pub(crate) fn new(running: Running, service: &'static str) -> Started {
         Started { running, service }
     }
 
@@ -55,7 +54,7 @@ impl Started {
     /// The line that tells a parent process where the service is.
     fn ready_line(&self) -> String {
         let ready = json!({
-            "service": self.service.name(),
+            "service": self.service,
             "listen": self.addr().to_string(),
             "admin": self.admin().map(|addr| addr.to_string()),
             "driver": self.driver().as_str(),
@@ -71,7 +70,15 @@ impl Started {
 /// A sentence that says why it did not start, or that the drain had to cut connections.
 pub fn serve(config: ServiceConfig) -> Result<(), ServeError> {
     let drain = Duration::from_millis(config.drain_ms);
-    let exit_with_stdin = config.exit_with_stdin;
+    until_told(config.exit_with_stdin, drain, || start(config))
+}
+
+/// Starts something that listens, tells where, and drains it when a signal comes.
+pub(crate) fn until_told(
+    exit_with_stdin: bool,
+    drain: Duration,
+    start: impl FnOnce() -> Result<Started, ServeError>,
+) -> Result<(), ServeError> {
     let mut shutdown = Shutdown::install()
         .map_err(|error| ServeError::Start(format!("signals cannot be taken over: {error}")))?;
     if exit_with_stdin {
@@ -80,10 +87,10 @@ pub fn serve(config: ServiceConfig) -> Result<(), ServeError> {
     if let Err(error) = raise_file_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
-    let started = start(config)?;
+    let started = start()?;
     // A parent that does not read its end of the pipe must not end the service.
     let _ = writeln!(io::stdout(), "{}", started.ready_line());
-    let service = started.service.name();
+    let service = started.service;
     let signal = shutdown.wait();
     tracing::info!(service, %signal, "draining");
     let report = started.drain(drain);

@@ -2,9 +2,11 @@
 //! they mean in a file of its own. argh does the parsing; `--key=value` and exit code 2 are added
 //! here because it knows neither.
 
+mod calibrate;
 mod capacity;
 mod compare;
 mod measure;
+mod reference;
 mod report;
 mod request;
 mod run;
@@ -12,9 +14,11 @@ mod serve;
 
 use argh::FromArgs;
 
+pub(crate) use calibrate::Calibrate;
 pub(crate) use capacity::Capacity;
 pub(crate) use compare::Compare;
 pub(crate) use measure::Matrix;
+pub(crate) use reference::Reference;
 pub(crate) use report::Report;
 pub(crate) use request::RequestWords;
 pub(crate) use run::Run;
@@ -45,6 +49,8 @@ pub(crate) enum Command {
     Matrix(Box<Matrix>),
     Report(Report),
     Compare(Compare),
+    Calibrate(Calibrate),
+    Reference(Reference),
 }
 
 /// Start the whole stack (auth, inventory, orders, gateway) and keep it running until Ctrl-C.

@@ -52,7 +52,7 @@ pub(super) fn matrix(typed: &cli::Matrix, targets: Option<&Targets>) -> Result<M
         cells,
         protocol,
         bounds: bounds(typed).parse()?,
-        cores: cores(typed)?,
+        cores: cores(&typed.server_cores, &typed.generator_cores)?,
         runs: PathBuf::from(&typed.output),
         commit: option_env!("TOLLGATE_COMMIT").map(String::from),
         label: typed.label.clone().or_else(|| targets?.label.clone()),
@@ -104,11 +104,14 @@ fn protocol(typed: &cli::Matrix) -> Result<Protocol, Failure> {
 }
 
 /// The cores as typed, and the rest of them from what this process may use.
-fn cores(typed: &cli::Matrix) -> Result<Cores, Failure> {
+pub(crate) fn cores(
+    servers: &Option<String>,
+    generator: &Option<String>,
+) -> Result<Cores, Failure> {
     let allowed = allowed_cpus()
         .map_err(|error| Failure::failed(format!("The usable cores are not known: {error}.")))?;
     let given = |text: &Option<String>| text.as_deref().map(serve::cores).transpose();
-    let (servers, generator) = (given(&typed.server_cores)?, given(&typed.generator_cores)?);
+    let (servers, generator) = (given(servers)?, given(generator)?);
     for core in servers.iter().chain(&generator).flatten() {
         if !allowed.contains(core) {
             return Err(Failure::usage(format!(

@@ -222,3 +222,20 @@ fn no_request_is_lost_while_buffers_are_called_back() {
         },
     );
 }
+
+#[test]
+fn a_service_can_reset_a_connection_and_only_that() {
+    on_each_driver(
+        |_| {},
+        |up| {
+            let mut bystander = Peer::connect(up.addr);
+            let mut peer = Peer::connect(up.addr);
+            assert_eq!(peer.get("/ping").status, 200);
+            peer.send("GET /reset HTTP/1.1\r\nHost: shop\r\n\r\n");
+            let error = peer.stream.read(&mut [0; 16]).unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+            assert_eq!(bystander.get("/ping").status, 200);
+            up.eventually("open", 1, |stats| stats.connections_open.value());
+        },
+    );
+}

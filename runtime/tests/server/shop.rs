@@ -58,6 +58,7 @@ impl Service for Shop {
                 it.flush().await?;
                 return Err(Broken::Abandoned);
             }
+            "/reset" => return Err(Broken::Reset),
             _ => it.reply().problem(404, "there is no such route"),
         }
         Ok(())

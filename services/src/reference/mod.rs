@@ -1,0 +1,161 @@
+//! A server whose added cost is known, so that a meter can be measured with it.
+//!
+//! It stands on the same runtime and the same HTTP path as the services of the shop and answers
+//! `GET /api/ping` as the gateway does, in plain HTTP. Beyond that it does what it is told to: burn
+//! processor time, wait, stall, answer wrongly, reset connections. Whatever it does it counts where
+//! it is done, and publishes on its metrics page, so that what was asked need not be believed.
+//!
+//! It refuses to listen beyond loopback: it is not a service, and it does harm on purpose.
+
+mod app;
+mod burn;
+mod counts;
+mod every;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime::{CorePlan, DriverChoice, Endpoint};
+
+use crate::error::ServeError;
+use crate::serve::{self, Started};
+
+use app::{Reference, ReferenceAdmin};
+use counts::Ledger;
+
+pub use every::Share;
+
+/// The name in the ready line and in logs.
+const NAME: &str = "reference";
+
+/// The most that one request may burn or wait; more than this is a slip of the finger.
+const BUSY_MAX: Duration = Duration::from_millis(100);
+const DELAY_MAX: Duration = Duration::from_secs(10);
+
+/// What the server does beside answering.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Behaviour {
+    /// Processor time that every request burns, at least so much.
+    pub busy: Duration,
+    /// How long every answer waits, without processor time. The executor's timers have a grain of
+    /// a millisecond: whole ones only, and the wait lasts up to one more. What it was is counted.
+    pub delay: Duration,
+    /// Whether the whole core stands still for a tenth of every second.
+    pub stall: bool,
+    /// Which share of the answers is wrong: by turns a 500 and a body that is too short.
+    pub wrong: Share,
+    /// Which share of the requests has its connection reset instead of an answer.
+    pub reset: Share,
+}
+
+/// Everything the server is told.
+#[derive(Clone, Debug)]
+pub struct ReferenceConfig {
+    /// The listener, on loopback; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where the metrics page is, on loopback too.
+    pub admin: SocketAddr,
+    /// The cores to run on, one worker each; all that the process may use if `None`.
+    pub cores: Option<Vec<usize>>,
+    /// Which I/O driver may be used.
+    pub driver: DriverChoice,
+    /// Ends the server when its standard input closes, so that it does not outlive its parent.
+    pub exit_with_stdin: bool,
+    /// How long a drain may take before connections are cut.
+    pub drain: Duration,
+    /// What it does beside answering.
+    pub behaviour: Behaviour,
+}
+
+impl ReferenceConfig {
+    /// Checks the rules between settings.
+    ///
+    /// # Errors
+    /// The first rule that is broken, as a sentence that says what to do.
+    pub fn check(&self) -> Result<(), ServeError> {
+        let wrong = |sentence: String| Err(ServeError::Config(sentence));
+        for address in [self.listen, self.admin] {
+            if !address.ip().is_loopback() {
+                return wrong(format!(
+                    "the reference server does harm on purpose and {address} is not a loopback \
+                     address: listen on 127.0.0.1"
+                ));
+            }
+        }
+        let Behaviour { busy, delay, .. } = self.behaviour;
+        if busy > BUSY_MAX || delay > DELAY_MAX {
+            return wrong(format!(
+                "a request may burn at most {} us and wait at most {} us",
+                BUSY_MAX.as_micros(),
+                DELAY_MAX.as_micros()
+            ));
+        }
+        if delay.subsec_nanos() % 1_000_000 != 0 {
+            return wrong(
+                "a delay is a whole number of milliseconds: the timers have no finer grain".into(),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Runs the server until SIGTERM or SIGINT, then drains it.
+///
+/// # Errors
+/// A sentence that says why it did not start.
+pub fn serve(config: &ReferenceConfig) -> Result<(), ServeError> {
+    serve::until_told(config.exit_with_stdin, config.drain, || start(config))
+}
+
+/// Starts the server and returns once it listens.
+///
+/// # Errors
+/// A sentence that says why it did not start and what to do.
+pub fn start(config: &ReferenceConfig) -> Result<Started, ServeError> {
+    config.check()?;
+    let failed = |error: runtime::StartError| ServeError::Start(error.to_string());
+    let plan = CorePlan::new(None, config.cores.as_deref(), config.driver).map_err(failed)?;
+    let (main, admin) = (Endpoint::new(config.listen, None), Endpoint::new(config.admin, None));
+    let ledger = Arc::new(Ledger::default());
+    let (of_admin, behaviour) = (Arc::clone(&ledger), config.behaviour);
+    let running = runtime::launch(
+        plan,
+        main,
+        Some(admin),
+        move |_core| Reference::new(behaviour, ledger.core()),
+        move |core| ReferenceAdmin::new(core, of_admin),
+    );
+    Ok(Started::new(running.map_err(failed)?, NAME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_kept_is_refused() {
+        let good = ReferenceConfig {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            admin: "[::1]:0".parse().unwrap(),
+            cores: None,
+            driver: DriverChoice::Auto,
+            exit_with_stdin: false,
+            drain: Duration::ZERO,
+            behaviour: Behaviour::default(),
+        };
+        assert!(good.check().is_ok());
+        let with = |behaviour| ReferenceConfig { behaviour, ..good.clone() };
+        let (micros, default) = (Duration::from_micros, Behaviour::default());
+        for (config, word) in [
+            (ReferenceConfig { listen: "0.0.0.0:0".parse().unwrap(), ..good.clone() }, "loopback"),
+            (ReferenceConfig { admin: "10.0.0.1:0".parse().unwrap(), ..good.clone() }, "loopback"),
+            (with(Behaviour { busy: micros(100_001), ..default }), "burn"),
+            (with(Behaviour { delay: Duration::from_secs(11), ..default }), "wait"),
+            (with(Behaviour { delay: micros(1_500), ..default }), "whole number"),
+        ] {
+            let sentence = config.check().unwrap_err().to_string();
+            assert!(sentence.contains(word), "{sentence}");
+        }
+    }
+}
