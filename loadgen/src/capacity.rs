@@ -1,6 +1,6 @@
 //! `tollgate capacity`: how much a target can do, how its times grow with its load, and the highest
 //! rate at which it keeps a limit. The search is a state machine that holds no socket
-//! ([`search::Search`]); whoever has slices to offer can drive it with [`search`]. It refuses to
+//! ([`Search`]); whoever has slices to offer can drive it with [`search()`]. It refuses to
 //! call a rate kept because one slice was lucky: the answer is confirmed, and says how sure it is.
 
 pub mod confidence;

@@ -166,7 +166,7 @@ pub struct Cost {
     pub family_high_ns: Option<i64>,
     /// The confidence that was asked of the intervals.
     pub level: f64,
-    /// How its own interval was found: `signed-rank`, `bootstrap`, or `none`.
+    /// How its own interval was found: `signed-rank`, `student-t`, `bootstrap`, or `none`.
     pub method: String,
     /// What the ratio was taken to, in ns: the median of the variant that the layer was added to.
     pub reference_ns: u64,
