@@ -26,7 +26,8 @@ import time
 import urllib.request
 
 SERVER_CORE, CLIENT_CORE = 0, 1
-ANSWER = '{"id":"o-1234567890","status":"accepted","items":3,"total":1999,"currency":"EUR","customer":"c"}'
+ANSWER = ('{"id":"o-1234567890","status":"accepted","items":3,"total":1999,"currency":"EUR",'
+          '"customer":"client-1"}')
 CONFIG = """
 daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log crit; {user}
 events {{ worker_connections 4096; }}

@@ -21,8 +21,9 @@ const BODY: &str =
 /// A reply as nginx writes it. Its date tells the head apart from that of another second.
 fn reply(second: u8) -> Vec<u8> {
     format!(
-        "HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Sun, 06 Nov 1994 08:49:{second:02} GMT\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\nConnection: keep-alive\r\n\r\n{BODY}",
+        "HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\n\
+         Date: Sun, 06 Nov 1994 08:49:{second:02} GMT\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\nConnection: keep-alive\r\n\r\n{BODY}",
         BODY.len()
     )
     .into_bytes()

@@ -7,9 +7,11 @@ mod bounds;
 mod calibrate;
 mod capacity;
 mod cli;
+mod compare;
 mod matrix;
 mod pki;
 mod reference;
+mod report;
 mod request;
 mod run;
 mod serve;
@@ -58,6 +60,8 @@ fn main() -> ExitCode {
         Command::Matrix(typed) => matrix::command(*typed),
         Command::Calibrate(typed) => calibrate::command(&typed),
         Command::Reference(typed) => reference::command(&typed),
+        Command::Report(typed) => report::command(&typed),
+        Command::Compare(typed) => compare::command(&typed),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

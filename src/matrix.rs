@@ -3,31 +3,29 @@
 
 mod axes;
 mod launcher;
+pub(crate) mod plan;
+mod targets;
 
 use std::fs::Permissions;
 use std::io::IsTerminal as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use loadgen::capacity::Settings;
 use loadgen::matrix::{Matrix, Outcome, Subjects};
-use loadgen::plan::{CallPath, Cores, Protocol, StopRule, Topology, UNTIL_CI_ROUNDS_MAX};
+use loadgen::plan::{Topology, Variant};
 use loadgen::report::{self, Paint};
 use loadgen::schedule::Pattern;
-use metrics_export::csv;
-use runtime::process::{Shutdown, allowed_cpus, raise_file_limit};
+use loadgen::stack::Stack;
+use loadgen::threshold::{self, Judgement, Named};
+use metrics_export::{csv, markdown};
+use runtime::process::{Shutdown, raise_file_limit};
 
-use crate::bounds::{BoundWords, percent};
-use crate::cli;
+use crate::compare::Conditions;
 use crate::state::StateDir;
-use crate::{Failure, pki, serve};
+use crate::{Failure, cli, pki};
 
-use axes::{axes, profiles};
 use launcher::Launcher;
-
-/// The shares of the closed-loop maximum at which `--capacity` takes the times of a variant.
-const CURVE_SHARES: [f64; 6] = [0.2, 0.4, 0.6, 0.8, 0.9, 0.95];
+use targets::TargetStack;
 
 /// How the answer is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,17 +33,22 @@ enum Format {
     Text,
     Json,
     Csv,
+    Markdown,
     Quiet,
 }
 
 /// Carries out `tollgate matrix`.
 pub(crate) fn command(typed: cli::Matrix) -> Result<u8, Failure> {
     let format = format(&typed.output_format)?;
-    let matrix = matrix(&typed)?;
+    let conditions = Conditions::new(&typed.fail_if, typed.baseline.as_deref())?;
+    let targets = typed.targets.as_deref().map(|file| targets::list(&typed, file)).transpose()?;
+    let mut matrix = plan::matrix(&typed, targets.as_ref())?;
+    conditions.check(&names(&matrix))?;
     let shutdown = Shutdown::install().map_err(Failure::failed)?;
     raise_file_limit().map_err(|error| {
         Failure::failed(format!("The limit of open files could not be raised: {error}."))
     })?;
+    // Keys and certificates of our own stack live as long as the run.
     let folder = tempfile::Builder::new()
         .prefix("tollgate-matrix-")
         .permissions(Permissions::from_mode(0o700))
@@ -53,117 +56,38 @@ pub(crate) fn command(typed: cli::Matrix) -> Result<u8, Failure> {
         .map_err(|error| {
             Failure::failed(format!("A temporary directory could not be made: {error}."))
         })?;
-    let mut launcher = launcher(&typed, &matrix, StateDir::create(folder.path())?)?;
+    let mut stack: Box<dyn Stack> = match &targets {
+        None => Box::new(launcher(&typed, &matrix, StateDir::create(folder.path())?)?),
+        Some(targets) => {
+            let stack = TargetStack::open(targets)?;
+            if !stack.is_local() && typed.server_cores.is_none() {
+                matrix.cores.servers.clear();
+            }
+            stack.warnings().iter().for_each(|warning| eprintln!("{warning}"));
+            Box::new(stack)
+        }
+    };
     if format == Format::Text {
         eprintln!("{}", matrix.announcement());
     }
     let outcome = matrix
-        .run(&mut launcher, &|| shutdown.received().is_some())
+        .run(&mut *stack, &|| shutdown.received().is_some())
         .map_err(|failure| Failure::failed(format!("{failure}.")))?;
-    print(&outcome, format);
-    Ok(outcome.exit_code())
+    let judged = conditions.judge(&outcome.run)?;
+    print(&outcome, format, &judged);
+    Ok(threshold::exit_code(outcome.exit_code(), &judged))
 }
 
-fn matrix(typed: &cli::Matrix) -> Result<Matrix, Failure> {
-    let topology = Topology::parse(&typed.topology).ok_or_else(|| {
-        Failure::usage(format!("--topology takes mesh or single, not {:?}.", typed.topology))
-    })?;
-    let cells = axes(typed)?
-        .cells(&typed.vary)
-        .map_err(|sentence| Failure::usage(format!("{sentence}.")))?;
-    if topology == Topology::Single && cells.iter().any(|cell| cell.call_path == CallPath::Direct) {
-        return Err(Failure::usage(
-            "--call-path direct needs --topology mesh: the single server has no gateway to pass by.",
-        ));
-    }
-    let profiles = profiles(typed)?;
-    let protocol = protocol(typed)?;
-    let slo = typed.slo.as_deref().map(crate::capacity::slo).transpose()?;
-    let capacity = (typed.capacity || slo.is_some()).then(|| Settings {
-        slice: protocol.slice,
-        shares: CURVE_SHARES.into(),
-        ..Settings::new(slo)
+/// The variants by every name that a condition may call them.
+fn names(matrix: &Matrix) -> Vec<Named<'_>> {
+    let variants = matrix.variants.iter();
+    let named = variants.map(|Variant { cell, id, label, role, .. }| Named {
+        cell: &matrix.cells[*cell].id,
+        id,
+        label,
+        role,
     });
-    Ok(Matrix {
-        subjects: Subjects::Stack(topology),
-        variants: Matrix::variants_of(&profiles, &cells),
-        cells,
-        protocol,
-        bounds: bounds(typed).parse()?,
-        cores: cores(&typed.server_cores, &typed.generator_cores)?,
-        runs: PathBuf::from(&typed.output),
-        commit: option_env!("TOLLGATE_COMMIT").map(String::from),
-        label: typed.label.clone(),
-        driver: serve::driver(&typed.driver, typed.require_io_uring)?,
-        capacity,
-    })
-}
-
-fn bounds(typed: &cli::Matrix) -> BoundWords {
-    BoundWords {
-        max_lateness_p99: typed.max_lateness_p99.clone(),
-        min_achieved: typed.min_achieved.clone(),
-        max_dropped: typed.max_dropped.clone(),
-        max_steal: typed.max_steal.clone(),
-        max_foreign: typed.max_foreign.clone(),
-        max_throttled: typed.max_throttled.clone(),
-        max_errors: typed.max_errors.clone(),
-        max_in_flight_growth: typed.max_in_flight_growth.clone(),
-    }
-}
-
-fn protocol(typed: &cli::Matrix) -> Result<Protocol, Failure> {
-    let seed = typed.seed.unwrap_or_else(seed_of_now);
-    let mut protocol = if typed.quick { Protocol::quick(seed) } else { Protocol::standard(seed) };
-    protocol.stop = StopRule {
-        until_ci_share: typed.until_ci.as_deref().map(|t| percent("--until-ci", t)).transpose()?,
-        max_duration: typed
-            .max_duration
-            .as_deref()
-            .map(|t| duration("--max-duration", t))
-            .transpose()?,
-    };
-    if let Some(rounds) = typed.rounds {
-        protocol.instances = protocol.instances.min(rounds);
-        protocol.rounds = rounds;
-        if !typed.quick {
-            protocol.instances = rounds;
-        }
-    } else if protocol.stop.until_ci_share.is_some() {
-        (protocol.rounds, protocol.instances) = (UNTIL_CI_ROUNDS_MAX, UNTIL_CI_ROUNDS_MAX);
-    }
-    protocol.instances = typed.instances.unwrap_or(protocol.instances);
-    if let Some(slice) = &typed.slice {
-        protocol.slice = duration("--slice", slice)?;
-    }
-    protocol.pattern = pattern(&typed.arrivals)?;
-    protocol.check().map_err(|sentence| Failure::usage(format!("{sentence}.")))?;
-    Ok(protocol)
-}
-
-/// The cores as typed, and the rest of them from what this process may use.
-pub(crate) fn cores(
-    servers: &Option<String>,
-    generator: &Option<String>,
-) -> Result<Cores, Failure> {
-    let allowed = allowed_cpus()
-        .map_err(|error| Failure::failed(format!("The usable cores are not known: {error}.")))?;
-    let given = |text: &Option<String>| text.as_deref().map(serve::cores).transpose();
-    let (servers, generator) = (given(servers)?, given(generator)?);
-    for core in servers.iter().chain(&generator).flatten() {
-        if !allowed.contains(core) {
-            return Err(Failure::usage(format!(
-                "Core {core} is not one that this process may use; those are {allowed:?}."
-            )));
-        }
-    }
-    let taken: Vec<usize> = servers.iter().chain(&generator).flatten().copied().collect();
-    let mut free = allowed.iter().copied().filter(|core| !taken.contains(core));
-    let mut one = || free.next().map(|core| vec![core]);
-    match (servers.or_else(&mut one), generator.or_else(&mut one)) {
-        (Some(servers), Some(generator)) => Ok(Cores { servers, generator }),
-        _ => Cores::split(&allowed[..allowed.len().min(1)]).map_err(Failure::failed),
-    }
+    named.collect()
 }
 
 fn launcher(typed: &cli::Matrix, matrix: &Matrix, state: StateDir) -> Result<Launcher, Failure> {
@@ -186,17 +110,24 @@ fn launcher(typed: &cli::Matrix, matrix: &Matrix, state: StateDir) -> Result<Lau
     Ok(Launcher { state, topology, options })
 }
 
-fn print(outcome: &Outcome, format: Format) {
+fn print(outcome: &Outcome, format: Format, judged: &[Judgement]) {
     let stdout = std::io::stdout();
     let paint = Paint::choose(stdout.is_terminal(), std::env::var("NO_COLOR").ok().as_deref());
     match format {
         Format::Text => {
             print!("{}", report::text(&outcome.run, paint));
+            if !judged.is_empty() {
+                print!("\n{}", threshold::text(judged, paint));
+            }
             println!("\nKept in {}", outcome.directory.display());
         }
         Format::Json => println!("{}", outcome.run.to_json()),
         Format::Csv => print!("{}", csv::slices(&outcome.run.slices)),
+        Format::Markdown => print!("{}", markdown::report(&outcome.run)),
         Format::Quiet => {}
+    }
+    if format != Format::Text && !judged.is_empty() {
+        eprint!("{}", threshold::text(judged, Paint::Plain));
     }
 }
 
@@ -205,9 +136,10 @@ fn format(name: &str) -> Result<Format, Failure> {
         "text" => Ok(Format::Text),
         "json" => Ok(Format::Json),
         "csv" => Ok(Format::Csv),
+        "markdown" => Ok(Format::Markdown),
         "quiet" => Ok(Format::Quiet),
         _ => Err(Failure::usage(format!(
-            "--output-format takes text, json, csv or quiet here, not {name:?}."
+            "--output-format takes text, json, csv, markdown or quiet, not {name:?}."
         ))),
     }
 }

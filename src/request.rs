@@ -221,7 +221,7 @@ fn credentials(typed: &RequestWords) -> Result<Credentials, Failure> {
 }
 
 /// Headers as `Name: value`, or `@FILE` with one on each line, as curl takes them.
-fn fields(typed: &[String]) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+pub(crate) fn fields(typed: &[String]) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     let mut fields = Vec::new();
     for header in typed {
         match header.strip_prefix('@') {
@@ -249,7 +249,7 @@ fn field(header: &str) -> Result<(String, Vec<u8>), Failure> {
 }
 
 /// The first line of a file, or of standard input for `-`.
-fn secret(file: &str) -> Result<Zeroizing<String>, Failure> {
+pub(crate) fn secret(file: &str) -> Result<Zeroizing<String>, Failure> {
     let bytes = Zeroizing::new(match file {
         "-" => {
             let mut bytes = Vec::new();
@@ -269,7 +269,7 @@ fn secret(file: &str) -> Result<Zeroizing<String>, Failure> {
     }
 }
 
-fn read(file: &str) -> Result<Vec<u8>, Failure> {
+pub(crate) fn read(file: &str) -> Result<Vec<u8>, Failure> {
     let unreadable =
         |error: std::io::Error| Failure::failed(format!("Could not read {file}: {error}."));
     let mut bytes = Vec::new();

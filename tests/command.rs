@@ -52,6 +52,7 @@ fn every_command_has_help() {
         &["serve", "orders", "--help"],
         &["matrix", "--help"],
         &["run", "--help"],
+        &["compare", "--help"],
         &["capacity", "--help"],
         &["token", "--help"],
         &["pki", "issue", "--help"],

@@ -9,8 +9,9 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::play::{OK, play};
 use common::{TOLLGATE, json, send_signal, tollgate, wait};
@@ -51,27 +52,38 @@ fn requests_of_a_file_are_sent_in_turn() {
     let output = tollgate(&[&words[..], &["--warmup", "0", "--output-format", "json"]].concat());
     let result = json(&output);
     assert_eq!(result["requests"]["ok"], 9, "{result}");
-    assert_eq!(result["plan"]["method"], "3 requests in turn:", "{result}");
+    assert_eq!(result["plan"]["requests_in_turn"], 3, "{result}");
 }
+
+/// Requests that [`ctrl_c_ends_both_commands_with_what_there_is`] has answered.
+static ANSWERED: AtomicU64 = AtomicU64::new(0);
 
 #[test]
 fn ctrl_c_ends_both_commands_with_what_there_is() {
-    let url = play(|s| s.write_all(OK).is_ok());
+    let url = play(|s| {
+        ANSWERED.fetch_add(1, Ordering::Relaxed);
+        s.write_all(OK).is_ok()
+    });
     let folder = tempfile::tempdir().unwrap();
-    for words in [&["run", "-d", "60s"][..], &["capacity", "--slice", "200ms", "--confirm", "9999"]]
-    {
+    let capacity = ["capacity", "--slo=max=10s", "--slice=200ms", "--confirm=9999"];
+    for words in [&["run", "-d", "60s"][..], &capacity] {
         let result = folder.path().join(words[0]);
         let mut command = Command::new(TOLLGATE);
-        let slo = if words[0] == "capacity" { &["--slo", "max=10s"][..] } else { &[] };
-        command.args(words).args(slo).args([&url, "-c", "2", "--warmup", "100ms"]);
+        command.args(words).args([&url, "-c", "2", "--warmup", "100ms"]);
         command.args(["--output-format", "json", "-o"]).arg(&result);
+        ANSWERED.store(0, Ordering::Relaxed);
         let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         interrupted_when_under_way(child, &result);
     }
 }
 
 fn interrupted_when_under_way(mut child: std::process::Child, result: &Path) {
-    // Long enough for a slice of the closed loop on a busy machine; both would go on for minutes.
+    let begun = Instant::now();
+    while ANSWERED.load(Ordering::Relaxed) == 0 {
+        assert!(begun.elapsed() < WITHIN, "nothing was asked");
+        thread::sleep(Duration::from_millis(10));
+    }
+    // Long enough for the slices of the closed loop; both would go on for minutes.
     thread::sleep(Duration::from_secs(3));
     send_signal(child.id(), "INT");
     let status = wait(&mut child, WITHIN).expect("it did not end");
@@ -91,11 +103,10 @@ fn interrupted_when_under_way(mut child: std::process::Child, result: &Path) {
 fn a_capacity_is_found_and_told_in_every_format() {
     let url = play(|s| s.write_all(OK).is_ok());
     let common = ["capacity", &url, "-c", "2", "--slice", "60ms", "--warmup", "50ms"];
-    let wide = ["--max-lateness-p99", "1s", "--max-steal", "100%", "--max-generator", "100%"];
-    let slo = ["--slo", "max=9s", "--confirm", "3", "--min-achieved", "10%", "--max-dropped"];
-    let slo =
-        [&slo[..], &["1000000", "--max-in-flight-growth", "1000000", "--max-throttled", "1000000"]]
-            .concat();
+    let wide = ["--max-lateness-p99=1s", "--max-steal=100%", "--max-generator=100%"];
+    let wide = [&wide[..], &["--max-throttled=1000000"]].concat();
+    let slo = ["--slo=max=9s", "--confirm=3", "--min-achieved=10%", "--max-dropped=1000000"];
+    let slo = [&slo[..], &["--max-in-flight-growth=1000000"]].concat();
     for (format, part) in [
         ("text", "p99.9 us"),
         ("json", "\"closed_loop_milli_per_s\""),
@@ -115,4 +126,17 @@ fn a_capacity_is_found_and_told_in_every_format() {
     let output = tollgate(&[&common[..], &wide, &never].concat());
     assert_eq!(output.status.code(), Some(99), "{output:?}");
     assert_eq!(json(&output)["capacity"]["slo"]["rate_milli_per_s"], serde_json::Value::Null);
+}
+
+#[test]
+fn the_connection_budget_is_said_first() {
+    for command in ["run", "capacity"] {
+        let words = [command, "http://[::1]:1/", "--requests-per-connection", "1"];
+        let output = tollgate(&words);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.starts_with("Connection budget: "), "{said}");
+        let quiet = tollgate(&[&words[..], &["--output-format", "quiet"]].concat());
+        assert!(!String::from_utf8_lossy(&quiet.stderr).contains("budget"));
+    }
 }

@@ -37,7 +37,7 @@ const CONNECTING_AT_ONCE: usize = 8;
 
 /// New connections of a slice to a server that is not on loopback, where one source address has
 /// 28,232 ports by default and each is taken for a minute: so many slices in a minute may use it.
-const REMOTE_CONNECTIONS_MAX: u64 = 1_000;
+pub const REMOTE_CONNECTIONS_MAX: u64 = 1_000;
 
 /// What a live bench needs.
 pub struct Setup<'a> {

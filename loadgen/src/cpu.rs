@@ -175,6 +175,29 @@ impl Meter {
     }
 }
 
+/// A process and all that it started that still run: many servers keep their workers as children.
+#[must_use]
+pub fn with_descendants(pid: u32) -> Vec<u32> {
+    let parents: Vec<(u32, u32)> = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+            Some((pid, parse::parent(&stat)?))
+        })
+        .collect();
+    let mut found = vec![pid];
+    let mut at = 0;
+    while let Some(&parent) = found.get(at) {
+        let children = parents.iter().filter(|(_, of)| *of == parent).map(|(child, _)| *child);
+        found.extend(children.filter(|child| *child != parent).collect::<Vec<_>>());
+        at += 1;
+    }
+    found
+}
+
 /// The ticks of these cores between two readings, added up.
 fn ticks_of(cores: &[usize], before: &Reading, after: &Reading) -> parse::CoreTicks {
     let of = |reading: &Reading, core: usize| {
@@ -217,6 +240,16 @@ mod tests {
             usage = meter.between(&before, &meter.read().unwrap());
         }
         assert!(usage.wall_ns > 10_000_000 && usage.busy_ns <= usage.wall_ns, "{usage:?}");
+    }
+
+    #[test]
+    fn children_belong_to_their_process() {
+        let mut child = std::process::Command::new("sleep").arg("30").spawn().unwrap();
+        let found = with_descendants(std::process::id());
+        assert_eq!(found[0], std::process::id());
+        assert!(found.contains(&child.id()), "{found:?}");
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]

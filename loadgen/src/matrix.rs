@@ -150,9 +150,13 @@ impl Matrix {
     fn difference(&self, pair: &Against, per: Per) -> Layer {
         let suffix = if per == Per::Connection { "-connection" } else { "" };
         let id = format!("{}{suffix}", pair.role);
-        let found = self.variants.iter().find(|variant| variant.role == pair.role);
-        let label = found.map_or(pair.role.as_str(), |variant| &variant.label);
-        stats::difference(&id, label, &pair.role, &pair.reference, per)
+        let label = |role: &str| {
+            let found = self.variants.iter().find(|variant| variant.role == role);
+            found.map_or(role.to_owned(), |variant| variant.label.clone())
+        };
+        let (own, reference) = (label(&pair.role), label(&pair.reference));
+        let layer = stats::difference(&id, &own, &pair.role, &pair.reference, per);
+        Layer { formula: format!("{own} - {reference}"), ..layer }
     }
 
     /// The plan as one paragraph, to be printed before the first slice.

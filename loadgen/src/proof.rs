@@ -124,6 +124,7 @@ fn new_connections(sent: &Sent<'_>, pages: &[Pages]) -> Check {
     });
     let as_asked = match (sent.variant.subject.is_plain(), sent.cell.handshake) {
         (true, _) => full + resumed == 0,
+        (false, Handshake::Full) if sent.variant.subject.resumes() => full + resumed >= record.ok,
         (false, Handshake::Full) => full >= record.ok && resumed == 0,
         (false, Handshake::Resumed) => {
             resumed + FULL_BEFORE_RESUMED_MAX >= record.ok && full <= FULL_BEFORE_RESUMED_MAX
@@ -170,7 +171,7 @@ fn client_transport(sent: &Sent<'_>) -> Check {
         .collect();
     let connections = &sent.record.connections;
     let ours = sent.variant.subject.profile().is_some();
-    let resumption = sent.cell.handshake == Handshake::Resumed;
+    let resumption = sent.cell.handshake == Handshake::Resumed || sent.variant.subject.resumes();
     let right = |version: &str, resumed: bool| {
         (!ours || version == TLS_VERSION) && (resumption || !resumed)
     };

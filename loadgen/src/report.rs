@@ -11,9 +11,12 @@ use std::fmt::Write;
 
 use comfy_table::Table;
 use metrics_export::run::{Cell, Cost, Run, VariantResult, Verdict};
+use metrics_export::{answer, breakeven};
 
 use figures::{signed, thousands, us};
-use tables::{capacity_table, connect_table, cost_table, cpu_table, rest_table, times_table};
+use tables::{
+    break_even_table, capacity_table, connect_table, cost_table, cpu_table, rest_table, times_table,
+};
 
 /// The widest line.
 pub const COLUMNS_MAX: u16 = 100;
@@ -36,7 +39,7 @@ impl Paint {
         if is_terminal && !refused { Paint::Colour } else { Paint::Plain }
     }
 
-    fn wrap(self, code: &str, text: &str) -> String {
+    pub(crate) fn wrap(self, code: &str, text: &str) -> String {
         match self {
             Paint::Plain => text.to_owned(),
             Paint::Colour => format!("\x1b[{code}m{text}\x1b[0m"),
@@ -81,6 +84,11 @@ fn cell_sections(out: &mut String, run: &Run, cell: &Cell, paint: Paint) {
     section(out, paint, "Closed loop, bytes, memory, errors", &rest_table(&view));
     if view.results().any(|result| result.connecting.is_some()) {
         section(out, paint, "New connections, one request each, CPU in us", &connect_table(&view));
+    }
+    if let Some(found) = breakeven::of_cell(run, &cell.id) {
+        let baseline = run.label(&found.baseline);
+        let title = format!("What each costs more than {baseline} at N requests per connection");
+        section(out, paint, &title, &break_even_table(run, &found));
     }
     if view.results().any(|result| result.capacity.is_some()) {
         section(
@@ -260,48 +268,7 @@ fn proofs(run: &Run) -> String {
 }
 
 fn notes(run: &Run) -> String {
-    let mut notes = Vec::new();
-    if run.validity.slices_repeated > 0 {
-        notes.push(format!(
-            "{} disturbed slices were taken once more.",
-            run.validity.slices_repeated
-        ));
-    }
-    if (1..3).contains(&run.plan.instances) {
-        notes.push(format!(
-            "Only {} instances of every process: luck of memory layout is hardly averaged out.",
-            run.plan.instances
-        ));
-    }
-    let limited = |result: &VariantResult| {
-        result.connecting.as_ref().is_some_and(|found| found.generator_limited)
-    };
-    if run.results.iter().any(limited) {
-        notes.push(
-            "Connections per second marked with * are the generator's limit: its core was busy \
-             all the time. CPU per connection is the figure to compare."
-                .into(),
-        );
-    }
-    if !run.environment.optimised {
-        notes.push("This build is not optimised: build with --release.".into());
-    }
-    notes.push(
-        match run.environment.irq_time_accounting {
-            Some(false) => {
-                "Softirq work is billed to the task that it interrupts (no \
-                 IRQ_TIME_ACCOUNTING); on loopback each side pays for delivery to the other."
-            }
-            Some(true) => {
-                "Softirq work is not in the CPU of the services (IRQ_TIME_ACCOUNTING); see \
-                 `cores busy`."
-            }
-            None => "The kernel does not say whether softirq work is billed to tasks.",
-        }
-        .into(),
-    );
-    notes.extend(run.validity.notes.iter().cloned());
-    notes.iter().flat_map(|note| wrapped(note, "  ")).collect()
+    answer::notes(run).iter().flat_map(|note| wrapped(note, "  ")).collect()
 }
 
 /// A variant with its cell, for people.

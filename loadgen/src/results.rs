@@ -83,7 +83,7 @@ pub fn settled(
 ) -> bool {
     layers.iter().enumerate().all(|(cell, layers)| {
         let view = CellView { findings, variants, cell };
-        stats::settled(layers, &view, share, seed).is_some()
+        stats::settled(layers, &view, seed, share)
     })
 }
 

@@ -24,7 +24,7 @@ use runtime::{blocking, url::Url};
 use rustls::pki_types::ServerName;
 
 pub use self::{
-    credentials::{ClientCredentials, Credentials},
+    credentials::{ClientCredentials, Credentials, KeptToken},
     machine::{Books, Cores, CpuKind},
     outcome::Outcome,
     render::Format,
@@ -153,11 +153,26 @@ impl RunOptions {
         format!("{}://{}{path}", self.url.scheme.as_str(), self.url.host_field())
     }
 
-    /// The method, or how many requests take turns.
-    pub(crate) fn shown_method(&self) -> String {
-        match self.requests.len() {
-            0 => self.workload().method,
-            count => format!("{count} requests in turn:"),
+    /// What is asked, for people.
+    pub(crate) fn asks(&self) -> Asks {
+        Asks { method: self.workload().method, in_turn: self.requests.len().max(1) }
+    }
+}
+
+/// What is asked, as results tell it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asks {
+    /// The method; the first one's where several requests take turns.
+    pub method: String,
+    /// How many requests take turns.
+    pub in_turn: usize,
+}
+
+impl fmt::Display for Asks {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.in_turn {
+            1 => out.write_str(&self.method),
+            several => write!(out, "{several} requests in turn, from"),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use runtime::url::Url;
+use rustls::pki_types::ServerName;
 
 use crate::plan::{Cell, Variant};
 use crate::run::Trust;
@@ -40,6 +41,8 @@ pub struct Started {
     pub stock_url: Option<Url>,
     /// Where to connect instead of the URL's own addresses.
     pub connect_to: Option<Vec<SocketAddr>>,
+    /// The name that the server's certificate must have, also sent as SNI; None for the URL's.
+    pub server_name: Option<ServerName<'static>>,
     /// Trust and client certificate, for https. Its configuration is made once a variant, so that
     /// no session is shared between variants.
     pub trust: Trust,

@@ -285,12 +285,14 @@ fn what_is_wrong_is_an_error_with_its_kind() {
         for (name, does, kind, part) in WRONG {
             let server = play(does);
             let begun = Instant::now();
-            let record = run(driver, vec![server.addr], "GET", &spec(400)).unwrap();
+            // What ends by itself has all the time that a busy machine takes.
+            let timeout_ms = if kind == ErrorKind::Timeout { 400 } else { 10_000 };
+            let record = run(driver, vec![server.addr], "GET", &spec(timeout_ms)).unwrap();
             assert_eq!(record.ok, 0, "{driver:?}, {name}");
             assert_eq!(record.errors.of(kind), REQUESTS, "{driver:?}, {name}: {}", record.errors);
             let said = record.errors.example(kind).unwrap_or_default();
             assert!(!said.is_empty() && said.contains(part), "{driver:?}, {name}: {said}");
-            assert!(begun.elapsed() < Duration::from_secs(15), "{driver:?}, {name}");
+            assert!(begun.elapsed() < Duration::from_secs(9), "{driver:?}, {name}");
         }
     }
 }

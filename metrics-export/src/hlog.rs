@@ -5,6 +5,8 @@
 //! tells what was recorded (`response`, `service`, `lateness`). Values are nanoseconds; the
 //! maximum that stands readable in each line is in milliseconds, as those tools write it.
 
+mod read;
+
 use std::fmt;
 use std::io::Write;
 use std::time::Duration;
@@ -13,6 +15,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
+
+pub use read::{LOG_BYTES_MAX, ReadInterval, merge, merged, read};
 
 /// Nanoseconds in the millisecond that the log's maximum column counts in.
 const NS_PER_MS: f64 = 1_000_000.0;

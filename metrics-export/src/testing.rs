@@ -1,6 +1,11 @@
 //! A small made-up run for the tests of this crate.
 
+mod full;
+mod schema;
+
 use crate::run::*;
+
+pub use full::{broken, full};
 
 /// A run of two variants with one slice each, one of them disturbed.
 pub fn run() -> Run {

@@ -59,6 +59,7 @@ impl Launcher {
             url: Url::parse(&member.url).map_err(Failure::failed)?,
             stock_url: None,
             connect_to: None,
+            server_name: None,
             trust: Trust::default(),
             tokens: Tokens::none(),
             processes,

@@ -121,10 +121,16 @@ pub(crate) struct Matrix {
     /// invalid when unanswered requests grew by more (default: 10)
     #[argh(option)]
     pub(crate) max_in_flight_growth: Option<String>,
+    /// exit 99 when this holds, such as 'S4.cpu_us_per_request > 1.05 * baseline'; may be repeated
+    #[argh(option)]
+    pub(crate) fail_if: Vec<String>,
+    /// the run that `baseline` in --fail-if means: its directory
+    #[argh(option)]
+    pub(crate) baseline: Option<String>,
     /// PEM file with an RSA key, for --token-alg rs256
     #[argh(option)]
     pub(crate) rs256_key: Option<String>,
-    /// text, json, csv or quiet (default: text)
+    /// text, json, csv, markdown or quiet (default: text)
     #[argh(option, default = "String::from(\"text\")")]
     pub(crate) output_format: String,
     /// where runs are kept (default: ./runs)

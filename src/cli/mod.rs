@@ -4,8 +4,10 @@
 
 mod calibrate;
 mod capacity;
+mod compare;
 mod measure;
 mod reference;
+mod report;
 mod request;
 mod run;
 mod serve;
@@ -14,8 +16,10 @@ use argh::FromArgs;
 
 pub(crate) use calibrate::Calibrate;
 pub(crate) use capacity::Capacity;
+pub(crate) use compare::Compare;
 pub(crate) use measure::Matrix;
 pub(crate) use reference::Reference;
+pub(crate) use report::Report;
 pub(crate) use request::RequestWords;
 pub(crate) use run::Run;
 pub(crate) use serve::{Serve, ServeOptions};
@@ -45,6 +49,8 @@ pub(crate) enum Command {
     Matrix(Box<Matrix>),
     Calibrate(Calibrate),
     Reference(Reference),
+    Report(Report),
+    Compare(Compare),
 }
 
 /// Start the whole stack (auth, inventory, orders, gateway) and keep it running until Ctrl-C.

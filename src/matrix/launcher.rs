@@ -97,6 +97,7 @@ impl Launcher {
             url: url(path[0])?,
             stock_url: beside.then(|| url("inventory")).transpose()?,
             connect_to: None,
+            server_name: None,
             trust: self.trust(profile.transport, cell.handshake)?,
             tokens: Tokens::pool(self.tokens(variant.tokens, cell.token_algorithm)?),
             processes,

@@ -52,7 +52,10 @@ impl Site {
             Some(addresses) => addresses.clone(),
             None => url.resolve().map_err(|error| failed("address", &error))?,
         };
-        let name = || url.server_name().map_err(|error| failed("server name", &error));
+        let name = || match &started.server_name {
+            Some(name) => Ok(name.clone()),
+            None => url.server_name().map_err(|error| failed("server name", &error)),
+        };
         let tls_target = match &tls {
             Some(config) => Some(TlsTarget { config: Arc::clone(config), name: name()? }),
             None => None,

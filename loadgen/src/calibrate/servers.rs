@@ -82,7 +82,7 @@ pub(super) fn variants(roles: &[&str]) -> Vec<Variant> {
     let known = |role: &&str| SERVERS.iter().position(|server| server.role == *role);
     let variant = |index: usize| {
         let role = SERVERS[index].role;
-        let foreign = Foreign { index, tls: false, certificate: false };
+        let foreign = Foreign { index, tls: false, certificate: false, resumption: false };
         Variant { connects: false, ..Variant::foreign(role, role, foreign, Tokens::None) }
     };
     roles.iter().filter_map(known).map(variant).collect()

@@ -8,7 +8,7 @@ use metrics_export::run::{Capacity, LoadPoint};
 use super::{CapacityOptions, Settings, live::Tally};
 use crate::{
     record::SliceRecord,
-    run::CpuKind,
+    run::{Asks, CpuKind},
     schedule::Pattern,
     slice::{SliceSpec, Wait},
 };
@@ -20,8 +20,8 @@ pub struct CapacityOutcome {
     pub label: Option<String>,
     /// What was asked, without a query: it may hold secrets.
     pub url: String,
-    /// The method.
-    pub method: String,
+    /// The method, and how many requests take turns.
+    pub asks: Asks,
     /// How slices were run; their arrivals and durations are their own.
     pub spec: SliceSpec,
     /// How open-loop arrivals were spread.
@@ -75,7 +75,7 @@ impl CapacityOutcome {
         CapacityOutcome {
             label: options.run.label.clone(),
             url: options.run.shown_url(),
-            method: options.run.shown_method(),
+            asks: options.run.asks(),
             spec: options.run.slice.clone(),
             pattern: options.pattern,
             settings: options.settings.clone(),

@@ -82,7 +82,7 @@ fn heading(outcome: &CapacityOutcome) -> String {
     };
     format!(
         "{label}{} {}\n{} connections{kept}, {} slices of {:?}, {} arrivals, seed {}",
-        outcome.method,
+        outcome.asks,
         outcome.url,
         spec.connections,
         outcome.slices,
@@ -305,7 +305,8 @@ fn json(outcome: &CapacityOutcome) -> String {
         "began_unix_ms": began.as_millis() as u64,
         "plan": {
             "url": outcome.url,
-            "method": outcome.method,
+            "method": outcome.asks.method,
+            "requests_in_turn": outcome.asks.in_turn,
             "arrivals": outcome.pattern.as_str(),
             "connections": spec.connections,
             "requests_per_connection": spec.requests_per_connection,

@@ -48,6 +48,11 @@ pub(super) fn process_ticks(stat: &str) -> Option<(u64, u64)> {
     Some((stat_field(stat, 14)?, stat_field(stat, 15)?))
 }
 
+/// The parent of a process: the 4th field of its `stat`.
+pub(super) fn parent(stat: &str) -> Option<u32> {
+    stat_field(stat, 4).and_then(|parent| parent.try_into().ok())
+}
+
 /// The core that a thread ran on last: the 39th field of its `stat`.
 pub(super) fn last_core(stat: &str) -> Option<usize> {
     stat_field(stat, 39).map(|core| core as usize)

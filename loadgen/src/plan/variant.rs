@@ -49,6 +49,8 @@ pub struct Foreign {
     pub tls: bool,
     /// It asks for a client certificate, and the generator has one.
     pub certificate: bool,
+    /// Sessions may be resumed.
+    pub resumption: bool,
 }
 
 /// Which tokens the generator sends.
@@ -91,6 +93,12 @@ impl Subject {
             Subject::Profile(profile) => profile.transport == authn::Transport::Mutual,
             Subject::Foreign(foreign) => foreign.certificate,
         }
+    }
+
+    /// Whether sessions may be resumed, in a cell whose handshakes are full.
+    #[must_use]
+    pub fn resumes(&self) -> bool {
+        matches!(self, Subject::Foreign(foreign) if foreign.resumption)
     }
 
     /// The profile of our own servers.

@@ -3,6 +3,7 @@
 use comfy_table::{
     Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets,
 };
+use metrics_export::breakeven::{self, BreakEven};
 use metrics_export::run::{Connecting, Run, VariantResult, Verdict};
 
 use super::figures::{signed, thousands, us, us_or_dash, whole_us};
@@ -130,6 +131,23 @@ pub(super) fn connect_table(view: &View<'_>) -> Table {
     table
 }
 
+/// What each variant costs more than the one they are compared with.
+pub(super) fn break_even_table(run: &Run, found: &BreakEven) -> Table {
+    let counts = breakeven::REQUESTS.map(|requests| match requests {
+        Some(1) => "1 request".into(),
+        Some(count) => thousands(count),
+        None => "kept".into(),
+    });
+    let head = std::iter::once("variant").chain(counts.iter().map(String::as_str));
+    let mut table = table(head, 2);
+    for row in found.rows.iter().filter(|row| row.variant != found.baseline) {
+        let shares = row.more_shares.map(|share| format!("{:+.0}%", share * 100.0));
+        let label = run.label(&row.variant).to_owned();
+        table.add_row(cells(std::iter::once(label).chain(shares).collect()));
+    }
+    table
+}
+
 /// The shares of the maximum at which the capacity table shows times, of those that were measured.
 const LOADS_SHOWN: [f64; 4] = [0.2, 0.6, 0.8, 0.95];
 
@@ -184,7 +202,10 @@ pub(super) fn cost_table(view: &View<'_>) -> Table {
         let per = if cost.per == "request" { "" } else { " per conn." };
         table.add_row(vec![
             Cell::new(format!("{}{per}", cost.label)),
-            Cell::new(cost.formula.replace(' ', "")),
+            Cell::new(match view.run.plan.subject.as_str() {
+                "stack" => cost.formula.replace(' ', ""),
+                _ => cost.formula.clone(),
+            }),
             Cell::new(signed(cost.estimate_ns)).set_alignment(CellAlignment::Right),
             Cell::new(interval(cost.family_low_ns, cost.family_high_ns)),
             Cell::new(in_short(cost.verdict)),

@@ -6,8 +6,9 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
-        mpsc::{Receiver, RecvTimeoutError},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -124,6 +125,61 @@ impl<'a> Source<'a> {
                     RENEW_MIN
                 }
             };
+        }
+    }
+}
+
+/// A token that is kept fresh on a thread of its own for as long as this lives.
+pub struct KeptToken {
+    tokens: Tokens,
+    /// Its drop ends the thread.
+    over: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl KeptToken {
+    /// Gets the first token, within this time in all.
+    ///
+    /// # Errors
+    /// What was wrong with the credentials, or why none was given for them.
+    pub fn open(
+        credentials: Credentials,
+        trust: Trust,
+        within: Duration,
+    ) -> Result<KeptToken, RunError> {
+        let (over, unneeded) = channel();
+        let (opened, first) = channel();
+        let work = move || {
+            let source = match Source::open(&credentials, &trust, within) {
+                Ok(source) => source,
+                // Whoever asked waits for one answer.
+                Err(error) => return drop(opened.send(Err(error))),
+            };
+            if opened.send(Ok(source.tokens())).is_ok() {
+                source.keep_fresh(&unneeded);
+            }
+        };
+        let thread = thread::Builder::new()
+            .name("token".into())
+            .spawn(work)
+            .map_err(|error| RunError::Token(format!("no thread for the token: {error}")))?;
+        let ended = |_| RunError::Token("the thread of the token ended".into());
+        let tokens = first.recv().map_err(ended)??;
+        Ok(KeptToken { tokens, over: Some(over), thread: Some(thread) })
+    }
+
+    /// The handle that requests are filled in from.
+    pub fn tokens(&self) -> Tokens {
+        self.tokens.clone()
+    }
+}
+
+impl Drop for KeptToken {
+    fn drop(&mut self) {
+        drop(self.over.take());
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has said so on standard error.
+            let _ = thread.join();
         }
     }
 }

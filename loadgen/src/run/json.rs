@@ -109,7 +109,8 @@ fn plan_json(outcome: &Outcome) -> Value {
     };
     json!({
         "url": outcome.url,
-        "method": outcome.method,
+        "method": outcome.asks.method,
+        "requests_in_turn": outcome.asks.in_turn,
         "loop": if open { "open" } else { "closed" },
         "arrivals": pattern,
         "asked_per_s": outcome.asked_per_second(),

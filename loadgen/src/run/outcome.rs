@@ -8,7 +8,7 @@ use metrics_export::hlog::{Interval, Log};
 
 use crate::{
     record::SliceRecord,
-    run::{Books, CpuKind, RunOptions, judge::judge},
+    run::{Asks, Books, CpuKind, RunOptions, judge::judge},
     slice::{Arrivals, SliceSpec, Wait},
 };
 
@@ -25,8 +25,8 @@ pub struct Outcome {
     pub label: Option<String>,
     /// What was asked, without a query: it may hold secrets.
     pub url: String,
-    /// The method.
-    pub method: String,
+    /// The method, and how many requests take turns.
+    pub asks: Asks,
     /// What was to be done.
     pub spec: SliceSpec,
     /// Unmeasured time before.
@@ -66,7 +66,7 @@ impl Outcome {
         Outcome {
             label: options.label.clone(),
             url: options.shown_url(),
-            method: options.shown_method(),
+            asks: options.asks(),
             spec: spec.clone(),
             warmup: options.warmup,
             record,

@@ -181,7 +181,7 @@ fn heading(outcome: &Outcome) -> String {
     };
     format!(
         "{label}{} {}\n{}, {} connections{kept}, {:.2} s after {:.2} s warm-up, seed {}",
-        outcome.method,
+        outcome.asks,
         outcome.url,
         outcome.load(),
         spec.connections,
@@ -278,6 +278,8 @@ fn csv(outcome: &Outcome) -> String {
     columns.push(("generator_cpu_ns".into(), record.generator_cpu_ns.to_string()));
     let server = outcome.books.as_ref().and_then(Books::server_cpu_ns);
     columns.push(("server_cpu_ns".into(), server.map_or("".into(), |ns| ns.to_string())));
+    let each = |ns: u64| (ns as f64 / record.sent.max(1) as f64).round().to_string();
+    columns.push(("server_cpu_ns_per_request".into(), server.map_or("".into(), each)));
     let (names, values): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
     format!("{}\n{}\n", names.join(","), values.join(","))
 }

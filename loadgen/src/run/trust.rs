@@ -26,7 +26,7 @@ const BUNDLES: [&str; 4] = [
 ];
 
 /// The TLS side of a run.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Trust {
     /// The authorities of the server, in PEM; none for those that the system trusts.
     pub authorities_pem: Option<Vec<u8>>,

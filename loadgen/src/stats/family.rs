@@ -36,15 +36,12 @@ use super::{
     estimate_units, median, rank, units, values,
 };
 
-/// Before this many rounds no stop rule may end an experiment.
+/// Before this many rounds no interval may end an experiment: to end when it happens to look
+/// narrow costs coverage where the spread is known from little.
 pub const STOP_ROUNDS_MIN: usize = 12;
 
-/// After how many more rounds it may do so again. To look after each would pick the moment when
-/// the spread happens to look small.
-const STOP_EVERY: usize = 4;
-
 /// The prices of one cell.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Family {
     /// One for each layer, in their order.
     pub costs: Vec<Cost>,
@@ -94,34 +91,28 @@ pub(super) fn price_all<'a>(
 }
 
 /// Half the length of the widest simultaneous interval, as a share of the baseline of its kind,
-/// which is what the first cost of that kind is taken relative to. None while a cost has no
-/// interval.
+/// which is what the first cost of that kind is taken relative to. None while a cost that was
+/// measured has no interval. Costs of one cell.
 #[must_use]
 pub fn widest_share(costs: &[Cost]) -> Option<f64> {
+    let measured = || costs.iter().filter(|cost| cost.rounds > 0);
     let mut widest = None;
-    for cost in costs {
-        let baseline = costs.iter().find(|first| first.per == cost.per)?.reference_ns;
+    for cost in measured() {
+        let baseline = measured().find(|first| first.per == cost.per)?.reference_ns;
         let half = (cost.family_high_ns? - cost.family_low_ns?) as f64 / 2.0;
         widest = Some(f64::max(widest.unwrap_or(0.0), half / baseline as f64));
     }
     widest
 }
 
-/// [`widest_share`] of these layers if it is at most `target_share` and this is a round at which
-/// an experiment may end: the 12th, and every fourth after it.
+/// Whether the rounds of a cell may end: there are [`STOP_ROUNDS_MIN`] or more, and
+/// [`widest_share`] is at most `target_share`. It may be asked after every round: simulated
+/// experiments that end by it keep their coverage, because an interval is as wide as its few
+/// instances ask for.
 #[must_use]
-pub fn settled(
-    layers: &[Layer],
-    input: &impl LayerInput,
-    target_share: f64,
-    seed: u64,
-) -> Option<f64> {
-    let rounds = input.rounds().len();
-    if rounds < STOP_ROUNDS_MIN || !rounds.is_multiple_of(STOP_EVERY) {
-        return None;
-    }
-    let costs = price_family(layers, "", input, seed).costs;
-    widest_share(&costs).filter(|widest| *widest <= target_share)
+pub fn settled(layers: &[Layer], input: &impl LayerInput, seed: u64, target_share: f64) -> bool {
+    let widest = || widest_share(&price_family(layers, "", input, seed).costs);
+    input.rounds().len() >= STOP_ROUNDS_MIN && widest().is_some_and(|widest| widest <= target_share)
 }
 
 impl<'a> Priced<'a> {

@@ -30,7 +30,8 @@ pub struct Dial {
 pub enum Wait {
     /// Asks again and again: the core is busy, nobody is woken late.
     Spin,
-    /// Sleeps in the kernel, with timers precise to the nanosecond.
+    /// Sleeps in the kernel, with timers precise to the nanosecond; while news come within a few
+    /// microseconds it looks for them so long before it sleeps.
     Sleep,
 }
 

@@ -54,12 +54,20 @@ pub const RECEIVED_BYTES_MAX: usize = 256 * 1024;
 /// more. A single larger send is taken whole where nothing waits.
 pub const QUEUED_BYTES_MAX: usize = 1024 * 1024;
 
+/// How long a sleeping poll looks before it sleeps: about what it costs both sides that one is put
+/// to sleep and woken, so that looking in vain costs twice the best at most.
+const LOOK: Duration = Duration::from_micros(5);
+
+/// The most polls that sleep at once after looking was in vain.
+const NAPS_MAX: u32 = 64;
+
 /// Many client connections on one thread.
 ///
 /// Make it on the thread that polls it.
 pub struct EventLoop {
     shared: Shared,
     engine: Engine,
+    alertness: Alertness,
     /// io_uring ties a ring to its thread, and sleeping sets the thread's timer slack.
     not_send: PhantomData<*const ()>,
 }
@@ -81,7 +89,12 @@ impl EventLoop {
             DriverChoice::RequireIoUring => Engine::Uring(Box::new(Uring::new()?)),
             DriverChoice::Auto | DriverChoice::Epoll => Engine::Epoll(Epoll::new()?),
         };
-        Ok(EventLoop { shared: Shared::default(), engine, not_send: PhantomData })
+        Ok(EventLoop {
+            shared: Shared::default(),
+            engine,
+            alertness: Alertness::default(),
+            not_send: PhantomData,
+        })
     }
 
     /// The driver in use: it is part of every result.
@@ -197,12 +210,13 @@ impl EventLoop {
     ) -> io::Result<()> {
         events.clear();
         self.shared.begin_turn(events);
+        let mut looking = wait == Wait::Sleep && self.alertness.looks();
+        let mut look_until = None;
         loop {
-            let patience = match (wait, until) {
-                _ if !events.is_empty() => Some(Duration::ZERO),
-                (Wait::Spin, _) => Some(Duration::ZERO),
-                (Wait::Sleep, None) => None,
-                (Wait::Sleep, Some(until)) => Some(until.saturating_duration_since(Instant::now())),
+            let patience = if wait == Wait::Spin || looking || !events.is_empty() {
+                Some(Duration::ZERO)
+            } else {
+                until.map(|until| until.saturating_duration_since(Instant::now()))
             };
             let turn = match &mut self.engine {
                 Engine::Epoll(epoll) => epoll.turn(&mut self.shared, patience, events),
@@ -212,10 +226,49 @@ impl EventLoop {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
                 other => other?,
             }
-            if !events.is_empty() || until.is_some_and(|until| Instant::now() >= until) {
+            if !events.is_empty() {
+                if looking {
+                    self.alertness.found();
+                }
                 return Ok(());
             }
+            let now = Instant::now();
+            if until.is_some_and(|until| now >= until) {
+                return Ok(());
+            }
+            if looking && now >= *look_until.get_or_insert(now + LOOK) {
+                looking = false;
+                self.alertness.looked_in_vain();
+            }
         }
+    }
+}
+
+/// Whether a poll that may sleep looks for a moment first. A busy peer answers sooner than a
+/// sleeper is woken, and waking it costs the peer's core as well, which may be the one that is
+/// being measured; where nothing comes that soon, looking is given up for ever longer.
+#[derive(Debug, Default)]
+struct Alertness {
+    /// Polls that are to sleep at once.
+    naps: u32,
+    /// How many such polls the last vain look was followed by.
+    last_naps: u32,
+}
+
+impl Alertness {
+    fn looks(&mut self) -> bool {
+        let looks = self.naps == 0;
+        self.naps = self.naps.saturating_sub(1);
+        looks
+    }
+
+    fn found(&mut self) {
+        self.last_naps = 0;
+    }
+
+    fn looked_in_vain(&mut self) {
+        self.last_naps = (self.last_naps * 2).clamp(1, NAPS_MAX);
+        self.naps = self.last_naps;
     }
 }
 
@@ -285,5 +338,28 @@ impl Shared {
 
     fn end_later(&mut self, token: Token, reason: CloseReason) {
         self.ended_later.push((token, reason));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looking_in_vain_is_given_up_for_ever_longer() {
+        let mut alertness = Alertness::default();
+        let mut looked = Vec::new();
+        for poll in 0..400 {
+            if alertness.looks() {
+                looked.push(poll);
+                alertness.looked_in_vain();
+            }
+        }
+        assert_eq!(looked, [0, 2, 5, 10, 19, 36, 69, 134, 199, 264, 329, 394]);
+        while !alertness.looks() {}
+        alertness.found();
+        assert!(alertness.looks(), "what was found once is looked for again");
+        alertness.looked_in_vain();
+        assert!(!alertness.looks() && alertness.looks());
     }
 }

@@ -7,6 +7,7 @@ use metrics_export::run::{Capacity, LoadPoint, Percentiles, SloResult};
 use super::*;
 use crate::{
     capacity::{Settings, Slo},
+    run::Asks,
     schedule::Pattern,
     slice::{Arrivals, SliceSpec},
 };
@@ -38,7 +39,7 @@ fn outcome() -> CapacityOutcome {
     CapacityOutcome {
         label: Some("nightly".into()),
         url: "http://127.0.0.1:8080/ping".into(),
-        method: "GET".into(),
+        asks: Asks { method: "GET".into(), in_turn: 1 },
         spec: SliceSpec::new(Arrivals::Closed, 64, Duration::from_secs(1)),
         pattern: Pattern::Constant,
         settings: Settings::new(Some(slo)),

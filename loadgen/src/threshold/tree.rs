@@ -1,0 +1,254 @@
+//! An expression as a tree, and the rules of its units. A tree that was checked has comparisons
+//! where truths are wanted and figures where figures are; nothing below refuses it for its shape.
+
+use super::ThresholdError;
+use super::metric::{Dimension, Metric};
+
+/// A part of an expression and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Node {
+    /// In characters from 1; of an operation, where its sign stands.
+    pub(super) column: usize,
+    pub(super) kind: Kind,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Kind {
+    /// A number, times in microseconds.
+    Number(f64, Dimension),
+    /// A figure of a variant or of a layer.
+    Figure(Figure),
+    /// The word `baseline`; none is left once the tree was checked.
+    Baseline,
+    Negative(Box<Node>),
+    Arithmetic(Arithmetic, Box<[Node; 2]>),
+    Compare(Order, Box<[Node; 2]>),
+    /// `and`.
+    Both(Box<[Node; 2]>),
+    /// `or`.
+    Either(Box<[Node; 2]>),
+}
+
+/// What is looked up in a run.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Figure {
+    /// A variant or a layer, as typed.
+    pub(super) name: String,
+    pub(super) metric: &'static Metric,
+    /// Of the baseline run and not of the one that is judged.
+    pub(super) of_baseline: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arithmetic {
+    Plus,
+    Minus,
+    Times,
+    Over,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    More,
+    MoreOrEqual,
+    Less,
+    LessOrEqual,
+}
+
+impl Order {
+    pub(super) fn holds(self, left: f64, right: f64) -> bool {
+        match self {
+            Order::More => left > right,
+            Order::MoreOrEqual => left >= right,
+            Order::Less => left < right,
+            Order::LessOrEqual => left <= right,
+        }
+    }
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Order::More => ">",
+            Order::MoreOrEqual => ">=",
+            Order::Less => "<",
+            Order::LessOrEqual => "<=",
+        }
+    }
+}
+
+impl Node {
+    /// The parts of this one.
+    pub(super) fn parts(&self) -> &[Node] {
+        match &self.kind {
+            Kind::Number(..) | Kind::Figure(_) | Kind::Baseline => &[],
+            Kind::Negative(part) => std::slice::from_ref(part),
+            Kind::Arithmetic(_, parts)
+            | Kind::Compare(_, parts)
+            | Kind::Both(parts)
+            | Kind::Either(parts) => &parts[..],
+        }
+    }
+
+    fn parts_mut(&mut self) -> &mut [Node] {
+        match &mut self.kind {
+            Kind::Number(..) | Kind::Figure(_) | Kind::Baseline => &mut [],
+            Kind::Negative(part) => std::slice::from_mut(part),
+            Kind::Arithmetic(_, parts)
+            | Kind::Compare(_, parts)
+            | Kind::Both(parts)
+            | Kind::Either(parts) => &mut parts[..],
+        }
+    }
+
+    /// Every figure below, with its column, in the order of the text.
+    pub(super) fn figures(&self) -> Vec<(usize, &Figure)> {
+        match &self.kind {
+            Kind::Figure(figure) => vec![(self.column, figure)],
+            _ => self.parts().iter().flat_map(Node::figures).collect(),
+        }
+    }
+
+    /// The value of a sum whose figures `of` knows; None when one is not known.
+    pub(super) fn value(&self, of: &dyn Fn(&Figure) -> Option<f64>) -> Option<f64> {
+        match &self.kind {
+            Kind::Number(value, _) => Some(*value),
+            Kind::Figure(figure) => of(figure),
+            Kind::Negative(part) => Some(-part.value(of)?),
+            Kind::Arithmetic(sign, parts) => {
+                let (left, right) = (parts[0].value(of)?, parts[1].value(of)?);
+                Some(match sign {
+                    Arithmetic::Plus => left + right,
+                    Arithmetic::Minus => left - right,
+                    Arithmetic::Times => left * right,
+                    Arithmetic::Over => left / right,
+                })
+            }
+            Kind::Baseline | Kind::Compare(..) | Kind::Both(_) | Kind::Either(_) => None,
+        }
+    }
+
+    /// What a sum is counted in.
+    pub(super) fn dimension(&self) -> Dimension {
+        self.measure().unwrap_or(Dimension::Number)
+    }
+
+    /// Puts the figure that is meant in the place of each `baseline`, then checks the units.
+    pub(super) fn checked(mut self) -> Result<Node, ThresholdError> {
+        self.name_baselines()?;
+        match self.measure()? {
+            Dimension::Truth => Ok(self),
+            _ => ThresholdError::at(
+                self.column,
+                "this is a figure and no condition: compare it, as in \
+                 `S4.cpu_us_per_request > 50 us`",
+            ),
+        }
+    }
+
+    fn name_baselines(&mut self) -> Result<(), ThresholdError> {
+        if !matches!(self.kind, Kind::Compare(..)) {
+            return self.parts_mut().iter_mut().try_for_each(Node::name_baselines);
+        }
+        let mut meant: Vec<Figure> = Vec::new();
+        for (_, figure) in self.figures() {
+            if !meant.contains(figure) {
+                meant.push(figure.clone());
+            }
+        }
+        self.replace_baseline(&meant)
+    }
+
+    fn replace_baseline(&mut self, meant: &[Figure]) -> Result<(), ThresholdError> {
+        if self.kind != Kind::Baseline {
+            return self.parts_mut().iter_mut().try_for_each(|part| part.replace_baseline(meant));
+        }
+        match meant {
+            [only] => {
+                self.kind = Kind::Figure(Figure { of_baseline: true, ..only.clone() });
+                Ok(())
+            }
+            [] => ThresholdError::at(
+                self.column,
+                "which figure of the baseline run? Compare a figure with it, as in \
+                 `S4.cpu_us_per_request > 1.05 * baseline`",
+            ),
+            [_, _, ..] => ThresholdError::at(
+                self.column,
+                "which figure of the baseline run? This comparison names several: leave one, or \
+                 make two comparisons with `or`",
+            ),
+        }
+    }
+
+    /// The unit of this part, where its parts go together.
+    fn measure(&self) -> Result<Dimension, ThresholdError> {
+        match &self.kind {
+            Kind::Number(_, dimension) => Ok(*dimension),
+            Kind::Figure(figure) => Ok(figure.metric.dimension),
+            Kind::Baseline => Ok(Dimension::Number),
+            Kind::Negative(part) => part.figure_dimension(),
+            Kind::Arithmetic(sign, parts) => self.combine(*sign, parts),
+            Kind::Compare(_, parts) => {
+                self.alike(&parts[..], "compared")?;
+                Ok(Dimension::Truth)
+            }
+            Kind::Both(parts) | Kind::Either(parts) => {
+                for part in parts.iter() {
+                    if part.measure()? != Dimension::Truth {
+                        return ThresholdError::at(
+                            part.column,
+                            "`and` and `or` stand between comparisons, and this is a figure",
+                        );
+                    }
+                }
+                Ok(Dimension::Truth)
+            }
+        }
+    }
+
+    fn figure_dimension(&self) -> Result<Dimension, ThresholdError> {
+        match self.measure()? {
+            Dimension::Truth => ThresholdError::at(
+                self.column,
+                "a comparison is no figure: join comparisons with `and` or `or`",
+            ),
+            dimension => Ok(dimension),
+        }
+    }
+
+    fn combine(&self, sign: Arithmetic, parts: &[Node; 2]) -> Result<Dimension, ThresholdError> {
+        if matches!(sign, Arithmetic::Plus | Arithmetic::Minus) {
+            return self.alike(&parts[..], "added or subtracted");
+        }
+        let (left, right) = (parts[0].figure_dimension()?, parts[1].figure_dimension()?);
+        match (sign, left, right) {
+            (_, left, right) if right.is_bare() => Ok(left),
+            (Arithmetic::Times, left, right) if left.is_bare() => Ok(right),
+            (Arithmetic::Over, left, right) if left == right => Ok(Dimension::Number),
+            (_, left, right) => ThresholdError::at(
+                self.column,
+                format!(
+                    "{} and {} give no figure that could be compared: use a plain number for one",
+                    left.describe(),
+                    right.describe()
+                ),
+            ),
+        }
+    }
+
+    /// What two parts that must be counted in the same unit are counted in.
+    fn alike(&self, parts: &[Node], done: &str) -> Result<Dimension, ThresholdError> {
+        let (left, right) = (parts[0].figure_dimension()?, parts[1].figure_dimension()?);
+        match (left, right) {
+            (left, right) if left == right => Ok(left),
+            (Dimension::Number, other) | (other, Dimension::Number) => Ok(other),
+            (Dimension::Share, _) | (_, Dimension::Share) => ThresholdError::at(
+                self.column,
+                "a percentage can only multiply: write `1.05 * ..` for 5% more",
+            ),
+            (left, right) => ThresholdError::at(
+                self.column,
+                format!("{} and {} cannot be {done}", left.describe(), right.describe()),
+            ),
+        }
+    }
+}

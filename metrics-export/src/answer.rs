@@ -1,0 +1,251 @@
+//! What a run says, in sentences: whether to believe it, and what each layer costs.
+//!
+//! Pages, tables and comments say the same in their own dress, so that the words are made here,
+//! once. No sentence claims more than its interval: a cost that is not told from zero has a bound
+//! and no figure.
+
+use crate::figures::{count, percent, signed_us, size_us};
+use crate::run::{Cost, Run, VariantResult, Verdict};
+
+/// The id of the A/A control among the costs; it is no layer.
+pub const CONTROL: &str = "a-a";
+
+/// The costs of a cell that are layers, in the order of the record.
+pub fn layers<'a>(run: &'a Run, cell: &'a str) -> impl Iterator<Item = &'a Cost> + Clone {
+    run.costs.iter().filter(move |cost| cost.cell == cell && cost.id != CONTROL)
+}
+
+/// The A/A control of a cell.
+#[must_use]
+pub fn control<'a>(run: &'a Run, cell: &str) -> Option<&'a Cost> {
+    run.costs.iter().find(|cost| cost.cell == cell && cost.id == CONTROL)
+}
+
+/// In a word whether to believe the run: `INTERRUPTED` does not take `INVALID`'s place.
+#[must_use]
+pub fn verdict_word(run: &Run) -> &'static str {
+    let proved = run.proofs.iter().all(|proof| proof.holds);
+    match (run.validity.valid, proved) {
+        (false, _) => "INVALID",
+        (true, false) => "NOT PROVED",
+        (true, true) => "VALID",
+    }
+}
+
+/// The sentence that goes with [`verdict_word`].
+#[must_use]
+pub fn verdict_sentence(run: &Run) -> String {
+    let held = run.proofs.iter().filter(|proof| proof.holds).count();
+    let proofs = format!("{held} of {} held", count(run.proofs.len() as u64, "proof"));
+    match verdict_word(run) {
+        "INVALID" => format!("Do not use these figures. {proofs}."),
+        "NOT PROVED" => format!("A slice was not what its label says. {proofs}."),
+        _ => format!("Every bound held; {proofs}."),
+    }
+}
+
+/// Proofs that failed, as sentences.
+pub fn failed_proofs(run: &Run) -> impl Iterator<Item = String> + '_ {
+    run.proofs.iter().filter(|proof| !proof.holds).map(|proof| {
+        format!("{}: {}; found {}", run.label(&proof.variant), proof.claim, proof.found)
+    })
+}
+
+/// What a reader should know beside the figures, as sentences.
+#[must_use]
+pub fn notes(run: &Run) -> Vec<String> {
+    let mut notes = Vec::new();
+    if run.validity.slices_repeated > 0 {
+        let repeated = count(run.validity.slices_repeated, "disturbed slice");
+        let verb = if run.validity.slices_repeated == 1 { "was" } else { "were" };
+        notes.push(format!("{repeated} {verb} taken once more."));
+    }
+    if (1..3).contains(&run.plan.instances) {
+        notes.push(format!(
+            "Only {} of every process: luck of memory layout is hardly averaged out.",
+            count(run.plan.instances.into(), "instance"),
+        ));
+    }
+    let limited = |result: &VariantResult| {
+        result.connecting.as_ref().is_some_and(|found| found.generator_limited)
+    };
+    if run.results.iter().any(limited) {
+        notes.push(
+            "Connections per second marked with * are the generator's limit: its core was busy \
+             all the time. CPU per connection is the figure to compare."
+                .into(),
+        );
+    }
+    if !run.environment.optimised {
+        notes.push("This build is not optimised: build with --release.".into());
+    }
+    notes.push(
+        match run.environment.irq_time_accounting {
+            Some(false) => {
+                "Softirq work is billed to the task that it interrupts (no IRQ_TIME_ACCOUNTING); \
+                 on loopback each side pays for delivery to the other."
+            }
+            Some(true) => {
+                "Softirq work is not in the CPU of the services (IRQ_TIME_ACCOUNTING); see how \
+                 busy the cores were."
+            }
+            None => "The kernel does not say whether softirq work is billed to tasks.",
+        }
+        .into(),
+    );
+    notes.extend(run.validity.notes.iter().cloned());
+    notes
+}
+
+/// The figure of a layer: `+18.9 µs`, or a bound where it is not told from zero.
+#[must_use]
+pub fn figure(run: &Run, cost: &Cost) -> String {
+    match (cost.verdict, cost.estimate_ns) {
+        (Verdict::Resolved, Some(ns)) => format!("{}\u{a0}µs", signed_us(ns)),
+        (Verdict::WithinNoise, _) => match bound_ns(run, cost) {
+            Some(bound) => format!("<\u{a0}{}\u{a0}µs", size_us(bound)),
+            None => "not told".into(),
+        },
+        _ => "not told".into(),
+    }
+}
+
+/// What a layer costs, in one sentence.
+#[must_use]
+pub fn sentence(cost: &Cost) -> String {
+    let subject = capital(&cost.label);
+    match (cost.verdict, cost.estimate_ns) {
+        (Verdict::Resolved, Some(ns)) => {
+            let place = if cost.per == "request" { "a request" } else { "a new connection" };
+            let verb = if ns < 0 { "takes" } else { "adds" };
+            let from = if ns < 0 { "off" } else { "to" };
+            format!(
+                "{subject} {verb} {}\u{a0}µs of server CPU {from} {place}{}{}.",
+                size_us(ns.unsigned_abs()),
+                share(cost, ns),
+                surely(cost),
+            )
+        }
+        (Verdict::WithinNoise, _) => {
+            format!("{subject}: no cost that can be told from noise{}.", surely(cost))
+        }
+        _ => format!("{subject}: {}.", cost.words),
+    }
+}
+
+fn share(cost: &Cost, ns: i64) -> String {
+    if cost.reference_ns == 0 {
+        return String::new();
+    }
+    let share = ns.unsigned_abs() as f64 / cost.reference_ns as f64;
+    let word = if ns < 0 { "less" } else { "more" };
+    format!(", {} {word} than without", percent(share))
+}
+
+fn surely(cost: &Cost) -> String {
+    // The simultaneous interval is the one that the verdict was taken on.
+    let ends = cost.family_low_ns.zip(cost.family_high_ns).or(cost.low_ns.zip(cost.high_ns));
+    ends.map_or(String::new(), |(low, high)| {
+        format!(
+            " ({} interval: {} to {}\u{a0}µs)",
+            percent(cost.level),
+            signed_us(low),
+            signed_us(high)
+        )
+    })
+}
+
+/// What a layer costs at most where its cost is not told from zero: neither the interval nor the
+/// noise floor can exclude less.
+fn bound_ns(run: &Run, cost: &Cost) -> Option<u64> {
+    let low = cost.family_low_ns.or(cost.low_ns)?;
+    let high = cost.family_high_ns.or(cost.high_ns)?;
+    let floor = run.floor(&cost.cell).filter(|_| cost.per == "request").map_or(0, |f| f.ns);
+    Some(low.unsigned_abs().max(high.unsigned_abs()).max(floor))
+}
+
+/// What the A/A control of a cell says, in one sentence.
+#[must_use]
+pub fn floor_sentence(run: &Run, cell: &str) -> String {
+    match (control(run, cell), run.floor(cell)) {
+        (Some(control), Some(floor)) => format!(
+            "The baseline was measured against itself and differed by {} µs{}: {}. Differences \
+             below {} µs, {} of its request, are noise in this run.",
+            control.estimate_ns.map_or("an unknown number of".into(), signed_us),
+            surely(control),
+            control.words,
+            size_us(floor.ns),
+            percent(floor.share),
+        ),
+        (Some(control), None) => {
+            format!("The baseline was measured against itself: {}.", control.words)
+        }
+        (None, _) => "No A/A control was run: there is no noise floor.".into(),
+    }
+}
+
+/// With a capital letter in front.
+fn capital(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn each_layer_has_one_sentence_and_one_figure() {
+        let run = testing::full();
+        let said: Vec<(String, String)> =
+            layers(&run, "").map(|cost| (figure(&run, cost), sentence(cost))).collect();
+        let expected = [
+            (
+                "+10.0 µs",
+                "TLS adds 10.0 µs of server CPU to a request, 12% more than without (95% \
+                 interval: +6.80 to +13.2 µs).",
+            ),
+            (
+                "< 2.20 µs",
+                "Client certificate: no cost that can be told from noise (95% interval: −2.20 \
+                 to +1.20 µs).",
+            ),
+            ("not told", "Policy, repeat: no interval: 3 rounds, and 8 are needed."),
+            (
+                "+95.0 µs",
+                "TLS adds 95.0 µs of server CPU to a new connection, 317% more than without \
+                 (95% interval: +89.8 to +100.2 µs).",
+            ),
+        ];
+        assert_eq!(said.len(), expected.len());
+        for ((figure, sentence), expected) in said.iter().zip(expected) {
+            let (figure, sentence) =
+                (figure.replace('\u{a0}', " "), sentence.replace('\u{a0}', " "));
+            assert_eq!((figure.as_str(), sentence.as_str()), expected);
+        }
+    }
+
+    #[test]
+    fn the_verdict_is_no_better_than_the_worst_of_bounds_and_proofs() {
+        let run = testing::full();
+        assert_eq!(verdict_word(&run), "VALID");
+        assert_eq!(verdict_sentence(&run), "Every bound held; 2 of 2 proofs held.");
+        let mut broken = testing::broken(run);
+        assert_eq!(verdict_word(&broken), "INVALID");
+        broken.validity.valid = true;
+        assert_eq!(verdict_word(&broken), "NOT PROVED");
+        let failed: Vec<String> = failed_proofs(&broken).collect();
+        assert_eq!(failed, ["S1: token verified; found 1,482 verified"]);
+    }
+
+    #[test]
+    fn the_floor_is_said_with_what_it_means() {
+        let mut run = testing::full();
+        let said = floor_sentence(&run, "");
+        assert!(said.contains("differed by +0.40 µs") && said.contains("below 2.00 µs"), "{said}");
+        assert!(floor_sentence(&run, "ping").contains("No A/A control"));
+        run.floors.clear();
+        assert!(!floor_sentence(&run, "").contains("below"));
+    }
+}

@@ -1,0 +1,129 @@
+//! What was typed after `tollgate matrix`, as the plan that it means: subjects, cells, protocol,
+//! cores. It starts nothing.
+
+use std::path::PathBuf;
+
+use loadgen::capacity::Settings;
+use loadgen::matrix::{Matrix, Subjects};
+use loadgen::plan::{CallPath, Cores, Protocol, StopRule, Topology, UNTIL_CI_ROUNDS_MAX};
+use loadgen::targets::Targets;
+use runtime::process::allowed_cpus;
+
+use super::axes::{axes, profiles};
+use super::{duration, pattern, seed_of_now, targets};
+use crate::bounds::{BoundWords, percent};
+use crate::{Failure, cli, serve};
+
+/// The shares of the closed-loop maximum at which `--capacity` takes the times of a variant.
+const CURVE_SHARES: [f64; 6] = [0.2, 0.4, 0.6, 0.8, 0.9, 0.95];
+
+/// What is to be measured; `targets` are the user's own servers instead of the stack.
+pub(super) fn matrix(typed: &cli::Matrix, targets: Option<&Targets>) -> Result<Matrix, Failure> {
+    let topology = Topology::parse(&typed.topology).ok_or_else(|| {
+        Failure::usage(format!("--topology takes mesh or single, not {:?}.", typed.topology))
+    })?;
+    let mut cells = axes(typed)?
+        .cells(&typed.vary)
+        .map_err(|sentence| Failure::usage(format!("{sentence}.")))?;
+    if topology == Topology::Single && cells.iter().any(|cell| cell.call_path == CallPath::Direct) {
+        return Err(Failure::usage(
+            "--call-path direct needs --topology mesh: the single server has no gateway to pass by.",
+        ));
+    }
+    let mut protocol = protocol(typed)?;
+    let slo = typed.slo.as_deref().map(crate::capacity::slo).transpose()?;
+    let capacity = (typed.capacity || slo.is_some()).then(|| Settings {
+        slice: protocol.slice,
+        shares: CURVE_SHARES.into(),
+        ..Settings::new(slo)
+    });
+    let (subjects, variants) = match targets {
+        Some(targets) => {
+            // Nothing is restarted; connections are made anew for every round.
+            protocol.instances = protocol.rounds;
+            cells.iter_mut().for_each(|cell| cell.workload = "target".into());
+            (Subjects::Targets(targets::pairs(targets)), targets::variants(targets, &cells))
+        }
+        None => (Subjects::Stack(topology), Matrix::variants_of(&profiles(typed)?, &cells)),
+    };
+    Ok(Matrix {
+        subjects,
+        variants,
+        cells,
+        protocol,
+        bounds: bounds(typed).parse()?,
+        cores: cores(&typed.server_cores, &typed.generator_cores)?,
+        runs: PathBuf::from(&typed.output),
+        commit: option_env!("TOLLGATE_COMMIT").map(String::from),
+        label: typed.label.clone().or_else(|| targets?.label.clone()),
+        driver: serve::driver(&typed.driver, typed.require_io_uring)?,
+        capacity,
+    })
+}
+
+fn bounds(typed: &cli::Matrix) -> BoundWords {
+    BoundWords {
+        max_lateness_p99: typed.max_lateness_p99.clone(),
+        min_achieved: typed.min_achieved.clone(),
+        max_dropped: typed.max_dropped.clone(),
+        max_steal: typed.max_steal.clone(),
+        max_foreign: typed.max_foreign.clone(),
+        max_throttled: typed.max_throttled.clone(),
+        max_errors: typed.max_errors.clone(),
+        max_in_flight_growth: typed.max_in_flight_growth.clone(),
+    }
+}
+
+fn protocol(typed: &cli::Matrix) -> Result<Protocol, Failure> {
+    let seed = typed.seed.unwrap_or_else(seed_of_now);
+    let mut protocol = if typed.quick { Protocol::quick(seed) } else { Protocol::standard(seed) };
+    protocol.stop = StopRule {
+        until_ci_share: typed.until_ci.as_deref().map(|t| percent("--until-ci", t)).transpose()?,
+        max_duration: typed
+            .max_duration
+            .as_deref()
+            .map(|t| duration("--max-duration", t))
+            .transpose()?,
+    };
+    if let Some(rounds) = typed.rounds {
+        protocol.instances = protocol.instances.min(rounds);
+        protocol.rounds = rounds;
+        if !typed.quick {
+            protocol.instances = rounds;
+        }
+    } else if protocol.stop.until_ci_share.is_some() {
+        (protocol.rounds, protocol.instances) = (UNTIL_CI_ROUNDS_MAX, UNTIL_CI_ROUNDS_MAX);
+    }
+    protocol.instances = typed.instances.unwrap_or(protocol.instances);
+    if let Some(slice) = &typed.slice {
+        protocol.slice = duration("--slice", slice)?;
+    }
+    protocol.pattern = pattern(&typed.arrivals)?;
+    protocol.check().map_err(|sentence| Failure::usage(format!("{sentence}.")))?;
+    Ok(protocol)
+}
+
+/// The cores as typed, and the rest of them from what this process may use.
+pub(crate) fn cores(
+    servers: &Option<String>,
+    generator: &Option<String>,
+) -> Result<Cores, Failure> {
+    let allowed = allowed_cpus()
+        .map_err(|error| Failure::failed(format!("The usable cores are not known: {error}.")))?;
+    let given = |text: &Option<String>| text.as_deref().map(serve::cores).transpose();
+    let (servers, generator) = (given(servers)?, given(generator)?);
+    for core in servers.iter().chain(&generator).flatten() {
+        if !allowed.contains(core) {
+            return Err(Failure::usage(format!(
+                "Core {core} is not one that this process may use; those are {allowed:?}."
+            )));
+        }
+    }
+    let taken: Vec<usize> = servers.iter().chain(&generator).flatten().copied().collect();
+    let mut free = allowed.iter().copied().filter(|core| !taken.contains(core));
+    let mut one = || free.next().map(|core| vec![core]);
+    match (servers.or_else(&mut one), generator.or_else(&mut one)) {
+        (Some(servers), Some(generator)) => Ok(Cores { servers, generator }),
+        _ => Cores::split(&allowed[..allowed.len().min(1)]).map_err(Failure::failed),
+    }
+}

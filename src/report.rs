@@ -1,0 +1,180 @@
+//! `tollgate report`: reads the directory that a run left and says the same in another form.
+//!
+//! Every figure comes from that directory: the record, and one histogram log per variant for the
+//! curves. A log that is missing or damaged costs its curve, and the page says so; a record that
+//! is missing or damaged costs everything. It refuses to judge again: what the run said about
+//! itself stands.
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use loadgen::report::{self, Paint};
+use metrics_export::run::Run;
+use metrics_export::spectrum::Spectrum;
+use metrics_export::{csv, hlog, html, markdown};
+
+use crate::state::write_atomically;
+use crate::{Failure, cli};
+
+/// The largest record that is read, in bytes: tens of thousands of slices.
+const RECORD_BYTES_MAX: u64 = 256 << 20;
+
+/// The tags of the histogram logs that have a curve in the page.
+const CURVES: [&str; 2] = ["response", "service"];
+
+/// What is made of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Html,
+    Text,
+    Markdown,
+    Json,
+    Csv,
+}
+
+/// Carries out `tollgate report`.
+pub(crate) fn command(typed: &cli::Report) -> Result<u8, Failure> {
+    let format = format(&typed.output_format)?;
+    let open = open(typed, format)?;
+    let (directory, record) = places(Path::new(&typed.run))?;
+    let run = read_record(&record)?;
+    let text = match format {
+        Format::Html => html::report(&run, &spectra(&run, &directory)),
+        Format::Text => report::text(&run, paint(typed)),
+        Format::Markdown => markdown::report(&run),
+        Format::Json => run.to_json(),
+        Format::Csv => csv::slices(&run.slices),
+    };
+    let page = directory.join("report.html");
+    match (typed.output.as_deref(), format) {
+        (Some("-"), _) => print(&text)?,
+        (None, Format::Html) => written(&page, &text, open)?,
+        (None, _) => print(&text)?,
+        (Some(file), _) => written(Path::new(file), &text, open)?,
+    }
+    Ok(0)
+}
+
+fn format(name: &str) -> Result<Format, Failure> {
+    match name {
+        "html" => Ok(Format::Html),
+        "text" => Ok(Format::Text),
+        "markdown" => Ok(Format::Markdown),
+        "json" => Ok(Format::Json),
+        "csv" => Ok(Format::Csv),
+        _ => Err(Failure::usage(format!(
+            "--output-format takes html, text, markdown, json or csv here, not {name:?}."
+        ))),
+    }
+}
+
+fn open(typed: &cli::Report, format: Format) -> Result<bool, Failure> {
+    let open = match typed.open.as_str() {
+        "yes" => true,
+        "no" => false,
+        other => {
+            return Err(Failure::usage(format!("--open takes yes or no, not {other:?}.")));
+        }
+    };
+    if open && (format != Format::Html || typed.output.as_deref() == Some("-")) {
+        return Err(Failure::usage("--open yes needs a page in a file: leave the format html."));
+    }
+    Ok(open)
+}
+
+/// The directory of a run and its record, whichever of the two was named.
+fn places(named: &Path) -> Result<(PathBuf, PathBuf), Failure> {
+    let (directory, record) = if named.is_dir() {
+        (named.to_path_buf(), named.join("run.json"))
+    } else {
+        let parent = named.parent().filter(|parent| !parent.as_os_str().is_empty());
+        (parent.unwrap_or(Path::new(".")).to_path_buf(), named.to_path_buf())
+    };
+    if record.is_file() {
+        return Ok((directory, record));
+    }
+    Err(Failure::failed(format!(
+        "There is no run at {}: {} is missing. Name the directory that `tollgate matrix` said it \
+         kept the run in, or the run.json in it; runs are below ./runs unless --output was given.",
+        named.display(),
+        record.display()
+    )))
+}
+
+fn read_record(record: &Path) -> Result<Run, Failure> {
+    let text = read(record, RECORD_BYTES_MAX)
+        .map_err(|why| Failure::failed(format!("{} cannot be read: {why}.", record.display())))?;
+    Run::from_json(&text)
+        .map_err(|why| Failure::failed(format!("{} cannot be reported: {why}.", record.display())))
+}
+
+/// The curves of every variant whose histogram log is there; of the others it is said why not.
+fn spectra(run: &Run, directory: &Path) -> Vec<Spectrum> {
+    let mut spectra = Vec::new();
+    for planned in &run.plan.variants {
+        match curves(&planned.id, directory) {
+            Ok(found) => spectra.extend(found),
+            Err(why) => eprintln!("tollgate: the page has no curve of {:?}: {why}.", planned.id),
+        }
+    }
+    spectra
+}
+
+fn curves(variant: &str, directory: &Path) -> Result<Vec<Spectrum>, String> {
+    // The id is the record's, and a record may come from anywhere: it names no other directory.
+    if variant.is_empty() || variant.starts_with('.') || variant.contains(['/', '\\', '\0']) {
+        return Err("its id is no name of a file".into());
+    }
+    let log = directory.join(format!("{variant}.hlog"));
+    let text = read(&log, hlog::LOG_BYTES_MAX as u64)
+        .map_err(|why| format!("{} cannot be read: {why}", log.display()))?;
+    let merged = hlog::merged(&text).map_err(|why| format!("{}: {why}", log.display()))?;
+    let of_tag = |tag: &str| Some(Spectrum::of(variant, tag, merged.get(tag)?));
+    Ok(CURVES.iter().filter_map(|tag| of_tag(tag)).collect())
+}
+
+/// A file as text, if it is no larger than this.
+fn read(path: &Path, bytes_max: u64) -> Result<String, String> {
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    // One byte more than is allowed tells a file that is too large.
+    file.take(bytes_max + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    if text.len() as u64 > bytes_max {
+        return Err(format!("it is larger than {} MiB", bytes_max >> 20));
+    }
+    Ok(text)
+}
+
+fn paint(typed: &cli::Report) -> Paint {
+    let to_terminal = typed.output.is_none() && io::stdout().is_terminal();
+    Paint::choose(to_terminal, std::env::var("NO_COLOR").ok().as_deref())
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout().write_all(text.as_bytes()) {
+        // Whoever reads may have seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::failed(format!(
+            "The report could not be written to standard output: {error}."
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn written(file: &Path, text: &str, open: bool) -> Result<(), Failure> {
+    write_atomically(file, text.as_bytes(), 0o644)?;
+    println!("{}", file.display());
+    if !open {
+        return Ok(());
+    }
+    let mut browser = Command::new("xdg-open");
+    browser.arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    match browser.status() {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err(Failure::failed(format!(
+            "The page was written, but xdg-open found no browser for it: open {} yourself.",
+            file.display()
+        ))),
+    }
+}
