@@ -73,7 +73,7 @@ fn calibration(typed: &cli::Calibrate) -> Result<Calibration, Failure> {
         rate_per_s,
         quick: typed.quick,
         seed: typed.seed.unwrap_or_else(matrix::seed_of_now),
-        cores: matrix::plan::cores(&typed.server_cores, &typed.generator_cores)?,
+        cores: matrix::cores(&typed.server_cores, &typed.generator_cores)?,
         driver: serve::driver(&typed.driver, false)?,
         commit: option_env!("TOLLGATE_COMMIT").map(String::from),
     })

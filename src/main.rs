@@ -58,10 +58,10 @@ fn main() -> ExitCode {
         Command::Run(typed) => run::command(*typed),
         Command::Capacity(typed) => capacity::command(*typed),
         Command::Matrix(typed) => matrix::command(*typed),
-        Command::Calibrate(typed) => calibrate::command(&typed),
-        Command::Reference(typed) => reference::command(&typed),
         Command::Report(typed) => report::command(&typed),
         Command::Compare(typed) => compare::command(&typed),
+        Command::Calibrate(typed) => calibrate::command(&typed),
+        Command::Reference(typed) => reference::command(&typed),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

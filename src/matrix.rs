@@ -3,7 +3,7 @@
 
 mod axes;
 mod launcher;
-pub(crate) mod plan;
+mod plan;
 mod targets;
 
 use std::fs::Permissions;
@@ -25,6 +25,7 @@ use crate::state::StateDir;
 use crate::{Failure, cli, pki};
 
 use launcher::Launcher;
+pub(crate) use plan::cores;
 use targets::TargetStack;
 
 /// How the answer is printed.

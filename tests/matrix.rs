@@ -6,7 +6,10 @@
 mod common;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use common::tollgate;
 use serde_json::Value;
@@ -109,6 +112,32 @@ fn tokens_are_sent_signed_and_cached_as_asked() {
     let wire = |variant: &str| result(&record, variant)["bytes_sent_per_request"].as_u64().unwrap();
     let one = "tokens-one-cache-on";
     assert!(wire(&format!("{one}-s4-repeat")) > wire(&format!("{one}-s0")) + 300);
+}
+
+/// Ctrl-C in the middle: what was taken is reported and kept, and the exit code says so.
+#[test]
+fn an_interrupted_matrix_keeps_what_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new(common::TOLLGATE)
+        .args(["matrix", "--profiles=S0,S1", "--rounds=60", "--slice=60ms", "-R", "200", "-o"])
+        .arg(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The plan is printed before the first slice.
+    let mut announced = String::new();
+    BufReader::new(child.stderr.take().unwrap()).read_line(&mut announced).unwrap();
+    assert!(announced.contains("60 rounds"), "{announced}");
+    std::thread::sleep(Duration::from_secs(4));
+    common::send_signal(child.id(), "INT");
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.starts_with("INTERRUPTED"), "{said}");
+    let kept = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    let record: Value = serde_json::from_slice(&fs::read(kept.join("run.json")).unwrap()).unwrap();
+    assert_eq!(record["complete"], false);
 }
 
 #[test]

@@ -60,13 +60,19 @@ fn servers_that_are_not_ours_are_measured_and_proved() {
         let output = measure(&file, &runs, &["--rounds=2", "--driver", driver]);
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(matches!(output.status.code(), Some(0 | 3)), "{output:?}");
-        assert!(said.contains("certificate and token - plain"), "{said}");
         let kept = fs::read_dir(&runs).unwrap().next().unwrap().unwrap().path();
         let record: Value =
             serde_json::from_slice(&fs::read(kept.join("run.json")).unwrap()).unwrap();
         for proof in record["proofs"].as_array().unwrap() {
             assert_eq!(proof["holds"], true, "{proof}");
         }
+        let formulas: Vec<&str> = record["costs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|c| c["formula"].as_str())
+            .collect();
+        assert!(formulas.contains(&"certificate and token - plain"), "{formulas:?}");
         let claims: Vec<&str> = record["proofs"]
             .as_array()
             .unwrap()
@@ -107,7 +113,7 @@ fn what_cannot_be_measured_is_refused_before_anything_is_sent() {
         (target.clone(), &["--profiles=S1"], 2, "--profiles"),
         (target.clone(), &["--fail-if=b.cpu_us_per_request > 1"], 2, "column 1"),
         (target.replace("127.0.0.1", "nowhere.invalid"), &[], 1, "nowhere.invalid"),
-        (target.replace("/api/ping", "/absent"), &["--max-errors=0"], 1, "no request was answered"),
+        (target.replace("/api/ping", "/absent"), &[], 1, "404"),
     ];
     for (text, options, code, named) in cases {
         let runs = folder.path().join("runs");
@@ -134,7 +140,11 @@ fn a_condition_that_holds_ends_with_99_and_says_so() {
         measure(file.to_str().unwrap(), &folder.path().join("runs"), &words)
     };
     let output = run("a.response_p99_us > 0");
-    assert_eq!(output.status.code(), Some(99), "{output:?}");
-    assert!(String::from_utf8_lossy(&output.stdout).contains("a.response_p99_us > 0"));
-    assert_eq!(run("a.response_p99_us < 0").status.code(), Some(0));
+    // On a machine so busy that even these bounds are broken, INVALID goes before.
+    assert!(matches!(output.status.code(), Some(99 | 3)), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("FAILED: a.response_p99_us > 0"), "{said}");
+    let output = run("a.response_p99_us < 0");
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{output:?}");
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("FAILED"), "{output:?}");
 }

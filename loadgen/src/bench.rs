@@ -214,6 +214,7 @@ impl Bench for LiveBench<'_> {
         let checks: Vec<Check> = proof::checks(&sent, &pages);
         self.client_driver = record.driver.into();
         let memory_peak_bytes = usage.memory_peak_bytes;
+        let errors = record.errors.to_string();
         let mut slice = row(variant, order, start, &record, usage);
         slice.server_handshakes = proof::server_handshakes(&sent, &pages);
         Ok(Measured {
@@ -226,6 +227,7 @@ impl Bench for LiveBench<'_> {
                 handshake: record.handshake,
             },
             memory_peak_bytes,
+            errors,
             asked: running.site.asked(),
             checks,
         })

@@ -83,6 +83,8 @@ pub struct Measured {
     pub times: Times,
     /// The most memory that any service process had resident, where it is known.
     pub memory_peak_bytes: Option<u64>,
+    /// The errors with an example of each kind, as a sentence; empty when there were none.
+    pub errors: String,
     /// Of whom.
     pub asked: Asked,
     /// What was checked to prove that it was what its label says.
@@ -283,6 +285,9 @@ impl Course<'_, '_> {
                     warmup,
                 };
                 let mut measured = self.measure(&order)?;
+                if measured.slice.requests_answered == 0 && !self.bench.interrupted() {
+                    return Err(self.unanswered(variant, &measured.errors));
+                }
                 measured.slice.counts = !warmup;
                 self.findings.keep(variant, measured)?;
             }
@@ -293,6 +298,15 @@ impl Course<'_, '_> {
             }
         }
         Ok(true)
+    }
+
+    fn unanswered(&self, variant: usize, errors: &str) -> Failure {
+        let label = &self.experiment.variants[variant].label;
+        let why = if errors.is_empty() { "nothing came back" } else { errors };
+        Failure(format!(
+            "{label}: no request was answered as it should be in the warm-up: {why}; see what the \
+             same request gets from curl, and the server's log"
+        ))
     }
 
     /// The rate of a cell: as asked, or a share of the slowest variant's capacity among all cells

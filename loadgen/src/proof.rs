@@ -137,7 +137,8 @@ fn new_connections(sent: &Sent<'_>, pages: &[Pages]) -> Check {
     let holds = opened >= record.ok && all_arrived && as_asked;
     let ok = record.ok;
     let found = format!(
-        "{ok} requests, {opened} connections opened, {full} full and {resumed} resumed handshakes; {seen}"
+        "{ok} requests, {opened} connections opened, {full} full and {resumed} resumed handshakes; \
+         {seen}"
     );
     Check { claim, holds, found }
 }

@@ -20,6 +20,17 @@
 //! Instances are resampled whole. What rounds vary within them is in the spread of their values
 //! already, and resampling these as well would count it twice (Davison and Hinkley, Bootstrap
 //! Methods and their Application, 1997, 3.8).
+//!
+//! In 2,000 simulated experiments of each layout (luck as large as the noise of a slice; normal,
+//! heavy-tailed and skewed noise; 11 layers) an own interval held its truth in 94.7% to 96.9%, all
+//! simultaneous ones of [`price_family`] held theirs at once in 94.1% to 97.7%. What few
+//! instances cost is width. With luck and noise of 2% each, half an interval for TLS and half a
+//! simultaneous one are, in percent of S0:
+//!
+//! | rounds, instances | 12, 12 | 12, 6 | 12, 3 | 8, 8 | 8, 4 | 8, 2 | 24, 12 | 40, 20 |
+//! |---|---|---|---|---|---|---|---|---|
+//! | own | 3.2 | 5.3 | 7.9 | 4.2 | 6.0 | 26 | 2.7 | 2.0 |
+//! | simultaneous | 4.8 | 8.9 | 26 | 6.8 | 14 | 460 | 4.2 | 2.9 |
 
 mod additivity;
 mod beta;

@@ -104,32 +104,67 @@ pub fn judge(
 }
 
 fn variant_breaches(slices: &[Slice], judged: &Judged<'_>, bounds: &Bounds) -> Vec<Breach> {
-    let own = || slices.iter().filter(|slice| slice.variant == judged.variant);
-    let counted = || own().filter(|slice| slice.counts && slice.kind == SliceKind::Open);
-    let mut breaches = Vec::new();
-    let mut breach = |bound: &str, sentence: String| {
-        let variant = Some(judged.variant.to_owned());
-        breaches.push(Breach { bound: bound.into(), variant, sentence });
+    let own: Vec<&Slice> = slices.iter().filter(|slice| slice.variant == judged.variant).collect();
+    let open = own.iter().filter(|slice| slice.counts && slice.kind == SliceKind::Open);
+    let open: Vec<&Slice> = open.copied().collect();
+    let mut found = generator_breaches(&own, judged, bounds);
+    found.extend(server_breaches(&own, &open, judged.label, bounds));
+    let variant = Some(judged.variant.to_owned());
+    let breach = |(bound, sentence): (&str, String)| Breach {
+        bound: bound.into(),
+        variant: variant.clone(),
+        sentence,
     };
-    let label = judged.label;
+    found.into_iter().map(breach).collect()
+}
 
+/// What keeps the generator from sending in time.
+fn generator_breaches(
+    own: &[&Slice],
+    judged: &Judged<'_>,
+    bounds: &Bounds,
+) -> Vec<(&'static str, String)> {
+    let label = judged.label;
+    let mut found = Vec::new();
     let late_ns = judged.lateness.value_at_quantile(0.99);
     if late_ns > bounds.lateness_p99_ns_max {
-        breach(
+        found.push((
             "lateness_p99_ns_max",
             format!(
                 "{label}: the generator sent {} late at p99 (bound {}). Give it a core of its own, \
-             lower --rates, or stop what else runs.",
+                 lower --rates, or stop what else runs.",
                 us(late_ns),
                 us(bounds.lateness_p99_ns_max),
             ),
-        );
+        ));
     }
-    let asked: u64 = counted().map(|slice| slice.requests_asked).sum();
-    let answered: u64 = counted().map(|slice| slice.requests_answered).sum();
+    let strayed = own.iter().filter(|slice| slice.counts && slice.strayed).count();
+    if strayed > 0 {
+        found.push((
+            "shared_core",
+            format!(
+                "{label}: in {strayed} slices the server ran on a core of the generator, and each \
+                 paid for the other. Pin the server to other cores (taskset -pc), or name others \
+                 with --generator-cores.",
+            ),
+        ));
+    }
+    found
+}
+
+/// What the servers did not do.
+fn server_breaches(
+    own: &[&Slice],
+    open: &[&Slice],
+    label: &str,
+    bounds: &Bounds,
+) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    let asked: u64 = open.iter().map(|slice| slice.requests_asked).sum();
+    let answered: u64 = open.iter().map(|slice| slice.requests_answered).sum();
     let achieved = share(answered, asked);
     if achieved < bounds.achieved_share_min {
-        breach(
+        found.push((
             "achieved_share_min",
             format!(
                 "{label}: {} of the asked requests were answered (bound {}). The servers \
@@ -137,54 +172,43 @@ fn variant_breaches(slices: &[Slice], judged: &Judged<'_>, bounds: &Bounds) -> V
                 percent(achieved),
                 percent(bounds.achieved_share_min),
             ),
-        );
+        ));
     }
-    let dropped: u64 = counted().map(|slice| slice.dropped).sum();
+    let dropped: u64 = open.iter().map(|slice| slice.dropped).sum();
     if dropped > bounds.dropped_max {
-        breach(
+        found.push((
             "dropped_max",
             format!(
                 "{label}: {dropped} requests found the queue full. Lower --rates or give more \
              --connections.",
             ),
-        );
+        ));
     }
-    let growing = counted().filter(|slice| grows(slice, bounds)).count();
-    if 2 * growing > counted().count() {
-        breach(
+    let growing = open.iter().filter(|slice| grows(slice, bounds)).count();
+    if 2 * growing > open.len() {
+        found.push((
             "in_flight_growth_max",
             format!(
                 "{label}: unanswered requests grew in {growing} of {} slices (bound {} more at \
                  the end than at the start): the servers fall behind. Lower --rates.",
-                counted().count(),
+                open.len(),
                 bounds.in_flight_growth_max,
             ),
-        );
-    }
-    let strayed = own().filter(|slice| slice.counts && slice.strayed).count();
-    if strayed > 0 {
-        breach(
-            "shared_core",
-            format!(
-                "{label}: in {strayed} slices the server ran on a core of the generator, and each \
-                 paid for the other. Pin the server to other cores (taskset -pc), or name others \
-                 with --generator-cores.",
-            ),
-        );
+        ));
     }
     // Errors count in every slice, also in one that was repeated for another reason.
-    let errors: u64 = own().map(Slice::errors_total).sum();
+    let errors: u64 = own.iter().map(|slice| slice.errors_total()).sum();
     if errors > bounds.errors_max {
-        breach(
+        found.push((
             "errors_max",
             format!(
                 "{label}: {errors} requests failed ({}). A wrong reply is no sample: see \
                  the logs of the servers.",
-                kinds(own()),
+                kinds(own),
             ),
-        );
+        ));
     }
-    breaches
+    found
 }
 
 fn machine_breaches(slices: &[Slice], bounds: &Bounds, measured_cores: usize) -> Vec<Breach> {
@@ -248,9 +272,9 @@ fn notes(slices: &[Slice]) -> Vec<String> {
 }
 
 /// The kinds of errors with their counts.
-fn kinds<'a>(slices: impl Iterator<Item = &'a Slice>) -> String {
+fn kinds(slices: &[&Slice]) -> String {
     let mut sums = std::collections::BTreeMap::<&str, u64>::new();
-    for (kind, count) in slices.flat_map(|slice| &slice.errors) {
+    for (kind, count) in slices.iter().flat_map(|slice| &slice.errors) {
         *sums.entry(kind).or_default() += count;
     }
     let texts: Vec<String> = sums.iter().map(|(kind, count)| format!("{count} {kind}")).collect();

@@ -47,10 +47,10 @@ pub(crate) enum Command {
     Run(Box<Run>),
     Capacity(Box<Capacity>),
     Matrix(Box<Matrix>),
-    Calibrate(Calibrate),
-    Reference(Reference),
     Report(Report),
     Compare(Compare),
+    Calibrate(Calibrate),
+    Reference(Reference),
 }
 
 /// Start the whole stack (auth, inventory, orders, gateway) and keep it running until Ctrl-C.

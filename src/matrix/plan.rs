@@ -27,7 +27,7 @@ pub(super) fn matrix(typed: &cli::Matrix, targets: Option<&Targets>) -> Result<M
         .map_err(|sentence| Failure::usage(format!("{sentence}.")))?;
     if topology == Topology::Single && cells.iter().any(|cell| cell.call_path == CallPath::Direct) {
         return Err(Failure::usage(
-            "--call-path direct needs --topology mesh: the single server has no gateway to pass by.",
+            "--call-path direct needs --topology mesh: the single server has no gateway.",
         ));
     }
     let mut protocol = protocol(typed)?;

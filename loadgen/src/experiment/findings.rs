@@ -66,7 +66,7 @@ impl Findings {
 
     /// Keeps a slice and adds its checks to the proofs.
     pub(super) fn keep(&mut self, variant: usize, measured: Measured) -> Result<(), Failure> {
-        let Measured { slice, times, memory_peak_bytes, asked, checks } = measured;
+        let Measured { slice, times, memory_peak_bytes, asked, checks, .. } = measured;
         for check in checks {
             let proofs = &mut self.proofs;
             let known = proofs

@@ -106,6 +106,7 @@ impl Bench for Simulation {
             slice,
             times: self.times(cost_ns),
             memory_peak_bytes: Some(12 << 20),
+            errors: String::new(),
             asked: Asked { request: None, cpu_source: "processes" },
             checks: vec![check],
         })
