@@ -39,8 +39,8 @@ fn wrong_answers_and_resets_are_counted_exactly_on_both_drivers() {
         let (code, report) = calibrate("faults", &["--driver", driver]);
         assert_eq!(code, 0, "{driver}: {report:#}");
         assert!(rows(&report).iter().all(|row| row["verdict"] == "pass"), "{driver}: {report:#}");
-        // 4,000/s for 1 s: every hundredth is reset, and 3% of the rest are wrong by turns. Where in
-        // its turns the server begins is up to the slice that warmed it up.
+        // 4,000/s for 1 s: every hundredth is reset, and 3% of the rest are wrong by turns. Where
+        // in its turns the server begins is up to the slice that warmed it up.
         let counted = |what| figure(&report, what, "server");
         assert_eq!(counted("requests sent"), 4_000, "{driver}");
         assert_eq!(counted("reset"), 40, "{driver}: {report:#}");

@@ -203,7 +203,7 @@ fn rows(trials: &[Trial], wanted: u32, rounds: u32) -> Vec<Row> {
         rows.push(coverage(busy_us, &findings, &verdict));
         if busy_us > 0 {
             rows.push(error(busy_us, &findings, &verdict));
-            rows.push(beside(busy_us, &findings));
+            rows.extend(beside(busy_us, &findings));
         }
     }
     rows
@@ -236,8 +236,11 @@ fn coverage(busy_us: u32, findings: &[Finding], verdict: &impl Fn(bool) -> Verdi
 
 fn error(busy_us: u32, findings: &[Finding], verdict: &impl Fn(bool) -> Verdict) -> Row {
     let errors: Vec<f64> = findings.iter().map(Finding::error_share).collect();
-    let error = median(&errors).unwrap_or(f64::INFINITY);
-    let row = Row::new(Part::Added, format!("loop of {busy_us} us: median error"))
+    let row = Row::new(Part::Added, format!("loop of {busy_us} us: median error"));
+    let Some(error) = median(&errors) else {
+        return row.found("none that count").judged("", verdict(false));
+    };
+    let row = row
         .found(format!("{:.1}%", error * 100.0))
         .figure("busy_us", busy_us)
         .figure("error_millionths", (error * 1e6).round() as i64);
@@ -248,14 +251,14 @@ fn error(busy_us: u32, findings: &[Finding], verdict: &impl Fn(bool) -> Verdict)
 }
 
 /// What comes with a loop beside its own time: another pattern of sleep, colder caches.
-fn beside(busy_us: u32, findings: &[Finding]) -> Row {
+fn beside(busy_us: u32, findings: &[Finding]) -> Option<Row> {
     let of = |figure: &dyn Fn(&Finding) -> f64| {
-        median(&findings.iter().map(figure).collect::<Vec<f64>>()).unwrap_or(0.0)
+        median(&findings.iter().map(figure).collect::<Vec<f64>>())
     };
-    let truth = of(&|finding| finding.truth_ns);
-    let beside = of(&|finding| finding.estimate_ns - finding.truth_ns);
-    let half = of(&|finding| finding.interval_ns.map_or(0.0, |(low, high)| (high - low) / 2.0));
-    Row::new(Part::Added, format!("loop of {busy_us} us: what comes beside it"))
+    let truth = of(&|finding| finding.truth_ns)?;
+    let beside = of(&|finding| finding.estimate_ns - finding.truth_ns)?;
+    let half = of(&|finding| finding.interval_ns.map_or(0.0, |(low, high)| (high - low) / 2.0))?;
+    let row = Row::new(Part::Added, format!("loop of {busy_us} us: what comes beside it"))
         .found(format!(
             "{:+.2} us beside {:.2} us; intervals of ±{:.2} us",
             beside / 1e3,
@@ -265,7 +268,8 @@ fn beside(busy_us: u32, findings: &[Finding]) -> Row {
         .figure("busy_us", busy_us)
         .figure("truth_ns", truth.round() as i64)
         .figure("beside_ns", beside.round() as i64)
-        .figure("half_width_ns", half.round() as i64)
+        .figure("half_width_ns", half.round() as i64);
+    Some(row)
 }
 
 /// A count with the interval of the share that it stands for.

@@ -55,12 +55,13 @@ fn group(taken: &Taken, what: &str) -> Row {
     }
 }
 
-/// A core that is little used is billed in ticks that are too coarse to judge by.
+/// A core that the server uses little is billed in ticks that are too coarse to judge by, and what
+/// else runs there weighs too much.
 fn core(taken: &Taken, what: &str) -> Row {
     let row = Row::new(Part::Books, format!("busy time of the core beside threads, {what}"));
     let (row, error) = compared(row, taken, taken.slice.busy_ns);
-    let share = taken.slice.busy_ns as f64 / taken.slice.duration_ns.max(1) as f64;
-    if share < 0.25 {
+    let threads_ns = taken.cpu_ns(THREADS).unwrap_or(0);
+    if threads_ns < taken.slice.duration_ns / 4 {
         return row;
     }
     row.judged("within 5%", Verdict::of(error.abs() <= ERROR_MAX, taken.disturbed))

@@ -27,7 +27,8 @@ const JSON: &[(&str, &[u8])] = &[("content-type", b"application/json")];
 
 /// As long as the gateway's own answer.
 const ANSWER: &[u8] =
-    br#"{"message":"pong","service":"reference","answeredBy":"a server of known cost","bodyBytes":0}"#;
+    b"{\"message\":\"pong\",\"service\":\"reference\",\"answeredBy\":\"a server of known cost\",\
+      \"bodyBytes\":0}";
 
 /// A whole answer, but no good one: shorter than any that is expected.
 const ANSWER_SHORT: &[u8] = b"{";
