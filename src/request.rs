@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
+use loadgen::cpu::with_descendants;
 use loadgen::generator::GeneratorOptions;
 use loadgen::requests;
 use loadgen::run::{ClientCredentials, Credentials, Format, RunOptions, Trust};
@@ -149,10 +150,11 @@ fn servers(typed: &RequestWords) -> Result<Vec<Process>, Failure> {
                 let pid = part.trim().parse().ok().filter(|pid| *pid > 0).ok_or_else(|| {
                     Failure::usage(format!("--server-pid takes PID[,PID], not {text:?}."))
                 })?;
-                if !pids.contains(&pid) {
-                    pids.push(pid);
-                }
+                // Many servers keep their workers as children of the process that one starts.
+                pids.extend(with_descendants(pid));
             }
+            pids.sort_unstable();
+            pids.dedup();
             let named = |pid| process(format!("process {pid}"), CpuSource::Pid(pid));
             Ok(pids.into_iter().map(named).collect())
         }

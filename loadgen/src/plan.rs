@@ -16,11 +16,13 @@ pub use variant::{Foreign, Subject, Tokens, Variant};
 /// The shortest slice: five clock ticks of the kernel's coarsest books.
 const SLICE_MIN: Duration = Duration::from_millis(50);
 
-/// Rounds unless told otherwise.
-const ROUNDS: u32 = 12;
+/// Rounds and instances unless told otherwise. Three short rounds on each instance rather than one
+/// long: a machine that falters for a second then spoils one of three, whose centre forgets it.
+const ROUNDS: u32 = 36;
+const INSTANCES: u32 = 12;
 
 /// The most rounds of an experiment that runs until its intervals are narrow.
-pub const UNTIL_CI_ROUNDS_MAX: u32 = 60;
+pub const UNTIL_CI_ROUNDS_MAX: u32 = 180;
 
 /// What ends the rounds of an experiment beside their number.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -70,18 +72,18 @@ pub struct Protocol {
 }
 
 impl Protocol {
-    /// The default: under four minutes on two cores. Every round has processes of its own: luck of
-    /// memory layout is then noise between rounds like any other, and their intervals are exact.
+    /// The default: under four minutes on two cores. The unit of evidence is the instance, so that
+    /// there are twelve of them: luck of memory layout is then noise like any other.
     #[must_use]
     pub fn standard(seed: u64) -> Protocol {
         Protocol {
             rounds: ROUNDS,
-            instances: ROUNDS,
+            instances: INSTANCES,
             stop: StopRule::default(),
-            slice: Duration::from_secs(1),
+            slice: Duration::from_millis(250),
             warmup: Duration::from_millis(150),
             closed_slice: Duration::from_millis(200),
-            handshake_slice: Duration::from_millis(200),
+            handshake_slice: Duration::from_millis(80),
             operating_share: 0.4,
             pattern: Pattern::Constant,
             seed,
@@ -93,12 +95,12 @@ impl Protocol {
     #[must_use]
     pub fn quick(seed: u64) -> Protocol {
         Protocol {
-            rounds: 8,
-            instances: 4,
-            slice: Duration::from_millis(250),
-            warmup: Duration::from_millis(80),
-            closed_slice: Duration::from_millis(120),
-            handshake_slice: Duration::from_millis(100),
+            rounds: 12,
+            instances: 6,
+            slice: Duration::from_millis(125),
+            warmup: Duration::from_millis(50),
+            closed_slice: Duration::from_millis(80),
+            handshake_slice: Duration::from_millis(50),
             quick: true,
             ..Protocol::standard(seed)
         }
@@ -106,6 +108,14 @@ impl Protocol {
 }
 
 impl Protocol {
+    /// The same with another number of rounds, on as many instances as keep three rounds on each
+    /// where there are enough, and else one.
+    #[must_use]
+    pub fn with_rounds(self, rounds: u32) -> Protocol {
+        let instances = rounds.min(INSTANCES).max(rounds / (ROUNDS / INSTANCES));
+        Protocol { rounds, instances, ..self }
+    }
+
     /// Checks that it can be carried out.
     ///
     /// # Errors
@@ -203,7 +213,7 @@ mod tests {
         assert_eq!(Protocol::quick(1).check(), Ok(()));
         for (protocol, flag) in [
             (Protocol { rounds: 0, ..standard.clone() }, "--rounds"),
-            (Protocol { instances: 13, ..standard.clone() }, "--instances"),
+            (Protocol { instances: 37, ..standard.clone() }, "--instances"),
             (Protocol { slice: Duration::ZERO, ..standard.clone() }, "--slice"),
             (
                 Protocol {
@@ -215,6 +225,12 @@ mod tests {
         ] {
             assert!(protocol.check().unwrap_err().contains(flag), "{flag}");
         }
+    }
+
+    #[test]
+    fn instances_follow_the_rounds() {
+        let instances = |rounds| Protocol::standard(1).with_rounds(rounds).instances;
+        assert_eq!([1, 8, 12, 20, 36, 60, 180].map(instances), [1, 8, 12, 12, 12, 20, 60]);
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub(crate) struct Matrix {
     /// arrivals: constant or poisson (default: constant)
     #[argh(option, default = "String::from(\"constant\")")]
     pub(crate) arrivals: String,
-    /// rounds in all (default: 12; 8 with --quick; at most 60 with --until-ci)
+    /// rounds in all (default: 36; 12 with --quick; at most 180 with --until-ci)
     #[argh(option)]
     pub(crate) rounds: Option<u32>,
     /// end when every interval is within this share of the baseline, such as 5%
@@ -76,7 +76,7 @@ pub(crate) struct Matrix {
     /// length of a slice, such as 1s or 250ms
     #[argh(option)]
     pub(crate) slice: Option<String>,
-    /// how often every process is started anew (default: every round; 4 times with --quick)
+    /// how often every process is started anew (default: 12 times; 6 times with --quick)
     #[argh(option)]
     pub(crate) instances: Option<u32>,
     /// cores for the servers, such as 0 (default: the first of those that this process has)

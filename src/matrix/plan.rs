@@ -85,14 +85,9 @@ fn protocol(typed: &cli::Matrix) -> Result<Protocol, Failure> {
             .map(|t| duration("--max-duration", t))
             .transpose()?,
     };
-    if let Some(rounds) = typed.rounds {
-        protocol.instances = protocol.instances.min(rounds);
-        protocol.rounds = rounds;
-        if !typed.quick {
-            protocol.instances = rounds;
-        }
-    } else if protocol.stop.until_ci_share.is_some() {
-        (protocol.rounds, protocol.instances) = (UNTIL_CI_ROUNDS_MAX, UNTIL_CI_ROUNDS_MAX);
+    let most = protocol.stop.until_ci_share.map(|_| UNTIL_CI_ROUNDS_MAX);
+    if let Some(rounds) = typed.rounds.or(most) {
+        protocol = protocol.with_rounds(rounds);
     }
     protocol.instances = typed.instances.unwrap_or(protocol.instances);
     if let Some(slice) = &typed.slice {

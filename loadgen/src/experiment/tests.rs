@@ -297,7 +297,7 @@ fn the_known_cost_is_found() {
     let mut simulation = Simulation::new(&variants());
     let findings = run(&mut simulation, &Protocol::standard(7));
     let view = CellView { findings: &findings, variants: &simulation.variants, cell: 0 };
-    assert_eq!(view.rounds().len(), 12);
+    assert_eq!(view.rounds().len(), 36);
     assert!(view.figure("s1", Per::Connection, 0).is_some());
     let layers = stats::layers(&["s0", "s0-again", "s1"]);
     let family = stats::price_family(&layers, "", &view, 1);

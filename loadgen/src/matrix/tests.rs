@@ -119,7 +119,7 @@ fn a_valid_run_reads_as_expected() {
     assert_eq!(cost("tls").verdict, Verdict::Resolved);
     assert!((cost("tls").estimate_ns.unwrap() - 6_000).abs() < 150, "{:?}", cost("tls"));
     assert!((cost("jwt-first").estimate_ns.unwrap() - 114_000).abs() < 600);
-    assert!(cost("certificate").rounds == 12 && cost("certificate-connection").rounds == 12);
+    assert!(cost("certificate").rounds == 36 && cost("certificate-connection").rounds == 36);
 }
 
 #[test]
