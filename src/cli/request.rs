@@ -131,7 +131,7 @@ macro_rules! with_request_flags {
             /// the I/O driver: auto (the one that costs least: epoll) or epoll
             #[argh(option, default = "String::from(\"auto\")")]
             pub(crate) driver: String,
-            /// read the server's CPU from these processes: PID[,PID]
+            /// read the server's CPU from these processes, such as 4711,4712
             #[argh(option)]
             pub(crate) server_pid: Option<String>,
             /// read the server's CPU from process_cpu_seconds_total of this page
