@@ -108,7 +108,8 @@ fn cell_sections(out: &mut String, run: &Run, cell: &Cell, paint: Paint) {
     }
     out.push_str(&floor(&view));
     for found in run.additivity.iter().filter(|found| found.cell == cell.id) {
-        out.extend(wrapped(&found.words, "  "));
+        let sentence = format!("Additivity, {}: {}.", found.form, found.words);
+        out.extend(wrapped(&sentence, "  "));
     }
 }
 
