@@ -1,8 +1,7 @@
 //! `tollgate compare`, and the conditions of `--fail-if` for every command that takes them: reads
 //! the records that are named, and turns what holds into an exit code.
 
-use std::fs;
-use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 
 use loadgen::compare::{self, Comparison};
@@ -10,10 +9,7 @@ use loadgen::report::Paint;
 use loadgen::threshold::{Judgement, Named, Threshold, ThresholdError};
 use metrics_export::run::Run;
 
-use crate::{Failure, cli};
-
-/// The largest record that is read, in bytes: that of hours of slices.
-const RECORD_BYTES_MAX: u64 = 256 * 1024 * 1024;
+use crate::{Failure, cli, report};
 
 /// Carries out `tollgate compare`.
 pub(crate) fn command(typed: &cli::Compare) -> Result<u8, Failure> {
@@ -94,16 +90,10 @@ pub(crate) fn load(path: &str) -> Result<Run, Failure> {
     let named = Path::new(path);
     let file = if named.is_dir() { named.join("run.json") } else { named.to_owned() };
     let shown = file.display();
-    let unreadable = |error: std::io::Error| {
+    let text = report::read(&file, report::RECORD_BYTES_MAX).map_err(|why| {
         Failure::failed(format!(
-            "Could not read {shown}: {error}; name the directory of a run, or its run.json."
+            "Could not read {shown}: {why}; name the directory of a run, or its run.json."
         ))
-    };
-    let mut text = String::new();
-    let opened = fs::File::open(&file).map_err(unreadable)?;
-    opened.take(RECORD_BYTES_MAX + 1).read_to_string(&mut text).map_err(unreadable)?;
-    if text.len() as u64 > RECORD_BYTES_MAX {
-        return Err(Failure::failed(format!("{shown} is larger than 256 MiB: that is no run.")));
-    }
+    })?;
     Run::from_json(&text).map_err(|sentence| Failure::failed(format!("{shown}: {sentence}.")))
 }

@@ -19,7 +19,7 @@ use crate::state::write_atomically;
 use crate::{Failure, cli};
 
 /// The largest record that is read, in bytes: tens of thousands of slices.
-const RECORD_BYTES_MAX: u64 = 256 << 20;
+pub(crate) const RECORD_BYTES_MAX: u64 = 256 << 20;
 
 /// The tags of the histogram logs that have a curve in the page.
 const CURVES: [&str; 2] = ["response", "service"];
@@ -136,7 +136,7 @@ fn curves(variant: &str, directory: &Path) -> Result<Vec<Spectrum>, String> {
 }
 
 /// A file as text, if it is no larger than this.
-fn read(path: &Path, bytes_max: u64) -> Result<String, String> {
+pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<String, String> {
     let mut text = String::new();
     let file = File::open(path).map_err(|error| error.to_string())?;
     // One byte more than is allowed tells a file that is too large.

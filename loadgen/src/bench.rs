@@ -21,6 +21,7 @@ use crate::proof::{self, Sent};
 use crate::random::Random;
 use crate::record::SliceRecord;
 use crate::results::percentiles;
+use crate::run::outcome::generator_share;
 use crate::schedule::Rate;
 use crate::slice::{Arrivals, SliceSpec, Wait};
 use crate::stack::Stack;
@@ -289,14 +290,8 @@ fn row(
         handshake: percentiles(&record.handshake),
         in_flight_growth_milli: (record.in_flight_growth() * 1000.0).round() as i64,
         retransmits: usage.retransmits,
-        generator_share_milli: generator_share_milli(record),
+        generator_share_milli: (generator_share(record) * 1000.0) as u32,
         server_handshakes: None,
         strayed: usage.strayed,
     }
-}
-
-/// The share of its cores' time that the generator used, in thousandths.
-fn generator_share_milli(record: &SliceRecord) -> u32 {
-    let available_ns = record.wall_ns.saturating_mul(record.workers as u64).max(1);
-    (record.generator_cpu_ns.saturating_mul(1000) / available_ns) as u32
 }

@@ -130,14 +130,11 @@ impl<'a> View<'a> {
 
     /// The costs of layers, without the control.
     fn costs(&self) -> impl Iterator<Item = &'a Cost> + use<'a> {
-        let cell = &self.cell.id;
-        let costs = self.run.costs.iter();
-        costs.filter(move |cost| cost.cell == *cell && cost.id != crate::stats::CONTROL)
+        answer::layers(self.run, &self.cell.id)
     }
 
     fn control(&self) -> Option<&'a Cost> {
-        let mut costs = self.run.costs.iter();
-        costs.find(|cost| cost.cell == self.cell.id && cost.id == crate::stats::CONTROL)
+        answer::control(self.run, &self.cell.id)
     }
 }
 

@@ -1,8 +1,7 @@
 //! What so many slices without a failure say about the next ones: the exact binomial bound of
 //! Clopper and Pearson. Pure.
 
-/// Halvings of the interval that the bound is searched in: beyond the precision of the numbers.
-const HALVINGS: usize = 60;
+use crate::stats::clopper_pearson;
 
 /// The lower bound of the share of successes after `kept` of `tried`: a true share below it would
 /// have shown so many or more with a probability of less than `error`. 0 when nothing was kept.
@@ -13,40 +12,8 @@ const HALVINGS: usize = 60;
 /// assert!((share_min(20, 20, 0.05) - 0.05_f64.powf(0.05)).abs() < 1e-9);
 /// ```
 pub fn share_min(kept: u64, tried: u64, error: f64) -> f64 {
-    if kept == 0 || tried == 0 {
-        return 0.0;
-    }
-    let (mut low, mut high) = (0.0, 1.0);
-    for _ in 0..HALVINGS {
-        let middle = (low + high) / 2.0;
-        if at_least(kept, tried, middle) < error {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    low
-}
-
-/// The probability of `kept` or more successes in `tried`, each with this share.
-fn at_least(kept: u64, tried: u64, share: f64) -> f64 {
-    if share <= 0.0 {
-        return 0.0;
-    }
-    if share >= 1.0 {
-        return 1.0;
-    }
-    // Each term from the one before, in logarithms: factors of many slices would overflow.
-    let odds = share.ln() - (1.0 - share).ln();
-    let mut term = tried as f64 * (1.0 - share).ln();
-    let mut sum = if kept == 0 { term.exp() } else { 0.0 };
-    for successes in 1..=tried {
-        term += ((tried - successes + 1) as f64 / successes as f64).ln() + odds;
-        if successes >= kept {
-            sum += term.exp();
-        }
-    }
-    sum.min(1.0)
+    // The interval shares its error out over both ends, and only one of them is asked for.
+    clopper_pearson(kept, tried, 1.0 - 2.0 * error).0
 }
 
 #[cfg(test)]

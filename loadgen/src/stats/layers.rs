@@ -7,6 +7,7 @@
 //! are is a table; a user's servers make theirs with [`difference`].
 
 use authn::profile::Profile;
+pub use metrics_export::answer::CONTROL;
 
 use super::Observation;
 
@@ -55,9 +56,6 @@ pub struct Layer {
     /// The role of the variant that the sum is taken relative to.
     pub reference: String,
 }
-
-/// The key of the A/A control among the layers.
-pub const CONTROL: &str = "a-a";
 
 /// Key, name, what it is counted by, and the roles that are added and taken off.
 type Row = (&'static str, &'static str, Per, &'static [(i8, &'static str)]);
