@@ -193,14 +193,15 @@ pub(crate) struct Local {
     pub(crate) tasks: Cell<usize>,
     /// Whether writes should leave at once instead of together with those of other connections.
     pub(crate) prompt: Cell<bool>,
-    read_last: Cell<Instant>,
+    /// Reads that have ended on this core so far.
+    pub(crate) reads: Cell<u64>,
     date: Cell<Date>,
 }
 
-/// Requests that follow each other on a core more closely than this are a crowd whose answers
-/// had better leave together: a small request takes 3 us of user time under TLS, a signature 15
-/// and more. What takes longer between two of them is work, or sleep.
-const CROWD_GAP: Duration = Duration::from_micros(15);
+/// A request that keeps its core busy for longer than this is work, whose answer had better not
+/// wait for the work of others: a small request takes 3 us of user time under TLS, a signature 15
+/// and more.
+const WORK: Duration = Duration::from_micros(15);
 
 impl Local {
     fn new(stats: StatsRef) -> Local {
@@ -211,18 +212,24 @@ impl Local {
             stats,
             draining: Cell::new(false),
             tasks: Cell::new(0),
-            prompt: Cell::new(true),
-            read_last: Cell::new(Instant::now()),
+            prompt: Cell::new(false),
+            reads: Cell::new(0),
             date: Cell::new(Date::read(Instant::now())),
         }
     }
 
-    /// Notes that a task of this core has read something at `now`.
+    /// Notes that a task of this core has read something.
     #[inline]
-    pub(crate) fn has_read(&self, now: Instant) {
-        let gap = now.saturating_duration_since(self.read_last.replace(now));
-        self.prompt.set(gap > CROWD_GAP);
-        self.deadlines.note(now);
+    pub(crate) fn has_read(&self) {
+        self.reads.set(self.reads.get() + 1);
+        self.prompt.set(false);
+    }
+
+    /// Notes that a request took so long. If nothing was read since its own bytes were, which was
+    /// read number `read`, then it was not waiting but work.
+    #[inline]
+    pub(crate) fn has_answered(&self, read: u64, took: Duration) {
+        self.prompt.set(took > WORK && read == self.reads.get());
     }
 
     /// The date at `now`, read anew at most once a second.

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use proto_http::{Answer, AnswerBody, BodyLength, Error, Method, RequestHead, Responder, Version};
 
@@ -131,6 +131,16 @@ impl<'a> Exchange<'a> {
     #[must_use]
     pub fn now(&self) -> Instant {
         self.wire.arrived
+    }
+
+    /// How long that is ago. Called when the answer is there: an answer that was work leaves at
+    /// once, others together.
+    #[inline]
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        let took = self.wire.arrived.elapsed();
+        self.wire.local.has_answered(self.wire.read_number, took);
+        took
     }
 
     /// The same moment in seconds since 1970.

@@ -85,6 +85,8 @@ pub(crate) struct Wire {
     pub(crate) status: u16,
     pub(crate) peer: SocketAddr,
     pub(crate) arrived: Instant,
+    /// Which read of this core brought it.
+    pub(crate) read_number: u64,
     pub(crate) body_error: Option<BodyError>,
     limits: Rc<ServerLimits>,
     body_since_ms: Option<u64>,
@@ -120,6 +122,7 @@ impl Wire {
             status: 0,
             peer: idle.peer,
             arrived: idle.arrived,
+            read_number: 0,
             body_error: None,
             body_since_ms: None,
             body_bytes: 0,
@@ -311,7 +314,8 @@ impl Wire {
             self.pace.saturating_sub(1)
         };
         self.arrived = now;
-        self.local.has_read(now);
+        self.read_number = self.local.reads.get();
+        self.local.deadlines.note(now);
         read
     }
 
