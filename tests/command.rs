@@ -185,3 +185,17 @@ fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     }
     files
 }
+
+#[test]
+fn a_stack_whose_steps_are_timed_shows_them_on_every_page() {
+    let up = Up::start("S0", &["--stage-timing"]);
+    assert_eq!(up.curl("gateway", "/api/ping").run().status, 200);
+    let handled = |service: &str| {
+        up.metric(service, "tollgate_stage_duration_seconds_count", &[r#"stage="handler""#])
+    };
+    assert_eq!((handled("gateway"), handled("orders")), (1.0, 0.0));
+    for service in ["auth", "inventory", "orders", "gateway"] {
+        let overhead = up.metric(service, "tollgate_stage_timing_overhead_seconds", &[]);
+        assert!(overhead > 0.0, "{service}");
+    }
+}

@@ -90,6 +90,9 @@ pub(crate) struct Up {
     /// longest wait for requests in flight when stopping, in ms (default: 5000)
     #[argh(option)]
     pub(crate) drain_ms: Option<u64>,
+    /// time the steps of every request, at a small cost: see each service's /metrics
+    #[argh(switch)]
+    pub(crate) stage_timing: bool,
 }
 
 /// Print an access token from the running stack's auth server.
