@@ -53,6 +53,7 @@ fn every_command_has_help() {
         &["matrix", "--help"],
         &["run", "--help"],
         &["compare", "--help"],
+        &["flame", "--help"],
         &["capacity", "--help"],
         &["token", "--help"],
         &["pki", "issue", "--help"],

@@ -5,6 +5,7 @@
 mod calibrate;
 mod capacity;
 mod compare;
+mod flame;
 mod measure;
 mod reference;
 mod report;
@@ -17,6 +18,7 @@ use argh::FromArgs;
 pub(crate) use calibrate::Calibrate;
 pub(crate) use capacity::Capacity;
 pub(crate) use compare::Compare;
+pub(crate) use flame::Flame;
 pub(crate) use measure::Matrix;
 pub(crate) use reference::Reference;
 pub(crate) use report::Report;
@@ -49,6 +51,7 @@ pub(crate) enum Command {
     Matrix(Box<Matrix>),
     Report(Report),
     Compare(Compare),
+    Flame(Box<Flame>),
     Calibrate(Calibrate),
     Reference(Reference),
 }
