@@ -228,7 +228,7 @@ fn lines(
     let samples: Vec<String> = shown.map(|p| p.stacks.total().to_string()).collect();
     let fewest = profiles.iter().map(|profile| profile.stacks.total()).min().unwrap_or(0);
     let mut lines = vec![
-        format!("{}, by all services of the {}.", load(typed, matrix), topology(typed)),
+        format!("{}, {}.", load(typed, matrix), topology(typed)),
         format!("CPU per request, by the kernel's books and without perf: {}.", costs.join(", ")),
         format!(
             "{} samples by {} at {} Hz; a share of 10% is known to {:.1} points (95%).",
@@ -247,8 +247,12 @@ fn lines(
     lines
 }
 
-fn topology(typed: &cli::Flame) -> &str {
-    typed.topology.as_deref().unwrap_or("mesh")
+/// Whose CPU it is.
+fn topology(typed: &cli::Flame) -> &'static str {
+    match typed.topology.as_deref() {
+        Some("single") => "of the one process that serves all",
+        _ => "of all services together",
+    }
 }
 
 /// What must be known about a recording before it is believed.

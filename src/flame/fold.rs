@@ -78,7 +78,7 @@ impl Folded {
             if let (Some((_, service)), Some(leaf)) = (service, frames.first()) {
                 self.count(leaf, program);
                 let named: Vec<String> = frames.iter().rev().map(Frame::name).collect();
-                let from = named.iter().rposition(|name| name == THREAD).map_or(0, |at| at + 1);
+                let from = outermost(&named);
                 let named = named.into_iter().skip(from);
                 let mut stack: Vec<String> =
                     std::iter::once(service.clone()).chain(named).collect();
@@ -99,6 +99,13 @@ impl Folded {
             self.program_nameless += nameless;
         }
     }
+}
+
+/// The place of the first frame that is worth a box: behind what starts a thread, or behind frames
+/// without a name, where an unwinding ended too early.
+fn outermost(named: &[String]) -> usize {
+    let thread = named.iter().rposition(|name| name == THREAD).map(|at| at + 1);
+    thread.or_else(|| named.iter().position(|name| !name.starts_with('['))).unwrap_or(0)
 }
 
 /// `    7f3a2c name of a function (/path/of the/object)`
@@ -203,7 +210,7 @@ mod tests {
         let folded = folded(SCRIPT);
         let lines = "\
 gateway;<rustls::conn::Conn<T> as core::ops::Deref>::deref;ring_core::aes_gcm_enc 1
-gateway;[libc.so.6];runtime::serve::work::{{closure}};__libc_send;\
+gateway;runtime::serve::work::{{closure}};[libc.so.6];__libc_send;\
 entry_SYSCALL_64_after_hwframe_[k];tcp_sendmsg_[k];__alloc_skb_[k] 2
 orders;[tollgate] 1
 orders;[vdso] 1
