@@ -8,6 +8,7 @@ mod calibrate;
 mod capacity;
 mod cli;
 mod compare;
+mod flame;
 mod matrix;
 mod pki;
 mod reference;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         Command::Matrix(typed) => matrix::command(*typed),
         Command::Report(typed) => report::command(&typed),
         Command::Compare(typed) => compare::command(&typed),
+        Command::Flame(typed) => flame::command(&typed),
         Command::Calibrate(typed) => calibrate::command(&typed),
         Command::Reference(typed) => reference::command(&typed),
     };

@@ -24,7 +24,7 @@ use crate::compare::Conditions;
 use crate::state::StateDir;
 use crate::{Failure, cli, pki};
 
-use launcher::Launcher;
+pub(crate) use launcher::Launcher;
 pub(crate) use plan::cores;
 use targets::TargetStack;
 
@@ -91,7 +91,17 @@ fn names(matrix: &Matrix) -> Vec<Named<'_>> {
     named.collect()
 }
 
-fn launcher(typed: &cli::Matrix, matrix: &Matrix, state: StateDir) -> Result<Launcher, Failure> {
+/// What is to be measured of our own stack.
+pub(crate) fn plan(typed: &cli::Matrix) -> Result<Matrix, Failure> {
+    plan::matrix(typed, None)
+}
+
+/// What starts the servers of such a plan, with keys and certificates in `state`.
+pub(crate) fn launcher(
+    typed: &cli::Matrix,
+    matrix: &Matrix,
+    state: StateDir,
+) -> Result<Launcher, Failure> {
     pki::ensure(&state)?;
     if let Some(key) = &typed.rs256_key {
         let pem = std::fs::read(key)

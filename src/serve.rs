@@ -66,6 +66,7 @@ fn config(service: &str, typed: ServeOptions) -> Result<ServiceConfig, Failure> 
     config.allow_insecure = typed.allow_insecure;
     config.resumption = typed.resumption;
     config.exit_with_stdin = typed.exit_with_stdin;
+    config.stage_timing = typed.stage_timing;
     config.workers = Some(workers(typed.workers)?);
     let given = |option: &str, text: Option<String>| text.map(|t| address(option, &t)).transpose();
     set(&mut config.listen, given("--listen", typed.listen)?);

@@ -62,8 +62,10 @@ fn launch(typed: &Up, profile: Profile) -> Result<Launch, Failure> {
     option("--workers", typed.workers.map(|n| n.to_string()));
     option("--cores", typed.cores.clone());
     option("--drain-ms", typed.drain_ms.map(|n| n.to_string()));
-    if typed.require_io_uring {
-        options.push("--require-io-uring".into());
+    for (asked, flag) in
+        [(typed.require_io_uring, "--require-io-uring"), (typed.stage_timing, "--stage-timing")]
+    {
+        options.extend(asked.then(|| flag.to_owned()));
     }
     let stock = typed.stock.iter().flat_map(|s| ["--stock".to_owned(), s.clone()]).collect();
     let retained = typed.orders_retained.iter();

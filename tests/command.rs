@@ -53,6 +53,7 @@ fn every_command_has_help() {
         &["matrix", "--help"],
         &["run", "--help"],
         &["compare", "--help"],
+        &["flame", "--help"],
         &["capacity", "--help"],
         &["token", "--help"],
         &["pki", "issue", "--help"],
@@ -184,4 +185,18 @@ fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
         if path.is_dir() { files.extend(walk(&path)) } else { files.push(path) }
     }
     files
+}
+
+#[test]
+fn a_stack_whose_steps_are_timed_shows_them_on_every_page() {
+    let up = Up::start("S0", &["--stage-timing"]);
+    assert_eq!(up.curl("gateway", "/api/ping").run().status, 200);
+    let handled = |service: &str| {
+        up.metric(service, "tollgate_stage_duration_seconds_count", &[r#"stage="handler""#])
+    };
+    assert_eq!((handled("gateway"), handled("orders")), (1.0, 0.0));
+    for service in ["auth", "inventory", "orders", "gateway"] {
+        let overhead = up.metric(service, "tollgate_stage_timing_overhead_seconds", &[]);
+        assert!(overhead > 0.0, "{service}");
+    }
 }

@@ -11,6 +11,7 @@ pub mod breakeven;
 pub mod csv;
 pub mod date;
 pub mod figures;
+pub mod flame;
 pub mod hlog;
 pub mod html;
 pub mod markdown;

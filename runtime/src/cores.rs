@@ -73,6 +73,7 @@ pub enum DriverChoice {
 pub struct CorePlan {
     pub(crate) cpus: Vec<usize>,
     pub(crate) choice: DriverChoice,
+    pub(crate) stage_timing: bool,
 }
 
 /// Executors one process may have; beyond it something was mistyped.
@@ -104,7 +105,13 @@ impl CorePlan {
             return Err(StartError::Workers(workers));
         }
         let cpus = chosen.iter().copied().cycle().take(workers).collect();
-        Ok(CorePlan { cpus, choice })
+        Ok(CorePlan { cpus, choice, stage_timing: false })
+    }
+
+    /// The same, with the steps of requests timed or not: see [`crate::stages`].
+    #[must_use]
+    pub fn with_stage_timing(self, stage_timing: bool) -> CorePlan {
+        CorePlan { stage_timing, ..self }
     }
 
     /// How many executors there will be.

@@ -13,6 +13,7 @@ use proto_http::{Answer, AnswerBody, BodyLength, Error, Method, RequestHead, Res
 use crate::cores::{Core, Local};
 use crate::inbox::Gathered;
 use crate::service::Broken;
+use crate::stages::{Lap, Stage};
 use crate::stats::CoreStats;
 use crate::wire::{Replied, Wire};
 
@@ -60,6 +61,7 @@ impl<'a> Exchange<'a> {
             out: &mut wire.out,
             state: &mut wire.replied,
             status: &mut wire.status,
+            encoding: &mut wire.encoding,
             local: &wire.local,
             stats: &wire.stats,
             closing: wire.stream.watch().fired().is_some() || wire.body_error.is_some(),
@@ -112,6 +114,21 @@ impl<'a> Exchange<'a> {
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         (self.wire.replied != Replied::No).then_some(self.wire.status)
+    }
+
+    /// Starts timing a step of this request, where steps are timed.
+    #[inline]
+    #[must_use]
+    pub fn lap(&self) -> Lap<'a> {
+        self.core.stats().lap()
+    }
+
+    /// How long the encoding of this request's answer took; zero where there is none yet, or
+    /// nothing is timed.
+    #[inline]
+    #[must_use]
+    pub fn encoding(&self) -> Duration {
+        if self.wire.replied == Replied::No { Duration::ZERO } else { self.wire.encoding }
     }
 
     /// The address of the other end.
@@ -269,6 +286,7 @@ pub struct Reply<'a> {
     out: &'a mut Vec<u8>,
     state: &'a mut Replied,
     status: &'a mut u16,
+    encoding: &'a mut Duration,
     local: &'a Local,
     stats: &'a CoreStats,
     closing: bool,
@@ -334,8 +352,10 @@ impl Reply<'_> {
             AnswerBody::None | AnswerBody::Bytes(_) => Replied::Whole,
             AnswerBody::Exact(_) | AnswerBody::Chunked => Replied::Streaming,
         };
+        let mut lap = self.stats.lap();
         let date = self.local.date(self.arrived).text;
         self.responder.respond(self.out, &date, answer);
+        *self.encoding = lap.end(Stage::Encode);
         *self.status = answer.status;
         self.stats.answered(answer.status);
     }

@@ -43,7 +43,8 @@ pub fn launch<S: Service, A: Service>(
         admin_addr = Some(addr);
         admin_share = sockets.pop().map(|socket| (Share::new(endpoint, socket), make_admin));
     }
-    let stats: Arc<[CoreStats]> = (0..workers).map(|_| CoreStats::default()).collect();
+    let stats: Arc<[CoreStats]> =
+        (0..workers).map(|_| CoreStats::timing(plan.stage_timing)).collect();
     let make = Arc::new(make);
     let open_everywhere = Arc::new(AtomicUsize::new(0));
     let (ready, started) = mpsc::sync_channel(workers);

@@ -17,6 +17,7 @@ pub mod process;
 pub mod serve;
 pub mod service;
 pub mod shutdown;
+pub mod stages;
 pub mod stats;
 pub mod stream;
 pub mod tls;

@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::deadline::Kind;
+use crate::stages::{Lap, Stages};
 
 /// One number with a single writer.
 #[derive(Debug, Default)]
@@ -83,9 +84,22 @@ pub struct CoreStats {
     pub upstream_handshakes: Counter,
     /// Connections to upstreams that are open now, idle ones included.
     pub upstream_open: Counter,
+    /// How long the steps of requests took, where that was asked for.
+    pub stages: Option<Box<Stages>>,
 }
 
 impl CoreStats {
+    /// Counters of a core that times the steps of requests, or does not.
+    pub(crate) fn timing(stages: bool) -> CoreStats {
+        CoreStats { stages: stages.then(Box::default), ..CoreStats::default() }
+    }
+
+    /// Starts timing a step, where steps are timed.
+    #[inline]
+    pub fn lap(&self) -> Lap<'_> {
+        Lap::start(self.stages.as_deref())
+    }
+
     /// Counts one answer under its class.
     #[inline]
     pub(crate) fn answered(&self, status: u16) {

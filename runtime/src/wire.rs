@@ -17,6 +17,7 @@ use crate::exchange::{BodyError, Exchange, Reply};
 use crate::inbox::{Gathered, Inbox};
 use crate::serve::ServerLimits;
 use crate::service::Broken;
+use crate::stages::Stage;
 use crate::stream::{Stream, StreamError, make_room};
 
 /// Answers gather up to this many bytes before they are written although more requests wait.
@@ -83,6 +84,8 @@ pub(crate) struct Wire {
     pub(crate) replied: Replied,
     /// The status of the answer, once there is one.
     pub(crate) status: u16,
+    /// How long the encoding of the answer took, once there is one, where that is timed.
+    pub(crate) encoding: Duration,
     pub(crate) peer: SocketAddr,
     pub(crate) arrived: Instant,
     /// Which read of this core brought it.
@@ -120,6 +123,7 @@ impl Wire {
             out: local.buffers.take(),
             replied: Replied::No,
             status: 0,
+            encoding: Duration::ZERO,
             peer: idle.peer,
             arrived: idle.arrived,
             read_number: 0,
@@ -146,8 +150,10 @@ impl Wire {
         let mut head_has_begun = false;
         loop {
             if !self.inbox.message().is_empty() {
+                let mut lap = self.stats.lap();
                 match self.http.head(self.inbox.message()) {
                     Ok(Some(consumed)) => {
+                        lap.end(Stage::Parse);
                         self.begin(consumed);
                         return Step::Request;
                     }

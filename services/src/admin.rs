@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use authn::{TokenCheck, Transport};
 use metrics_export::prometheus::{CONTENT_TYPE, Page};
@@ -14,7 +15,7 @@ use serde_json::json;
 
 use crate::config::ServiceConfig;
 use crate::problem::{self, NO_STORE, Problem};
-use crate::telemetry::{Telemetry, connections, page};
+use crate::telemetry::{Telemetry, connections, page, stages};
 
 const PATHS: [&[u8]; 3] = [b"/livez", b"/readyz", b"/metrics"];
 
@@ -26,13 +27,20 @@ pub struct AdminPages {
     config: ServiceConfig,
     telemetry: Arc<Telemetry>,
     checks: Vec<Check>,
+    overhead: Option<Duration>,
 }
 
 impl AdminPages {
-    /// Pages about a service with these counters and these conditions of being ready.
+    /// Pages about a service with these counters and these conditions of being ready. `overhead`
+    /// is what timing its steps costs a request, where they are timed.
     #[must_use]
-    pub fn new(config: ServiceConfig, telemetry: Arc<Telemetry>, checks: Vec<Check>) -> AdminPages {
-        AdminPages { config, telemetry, checks }
+    pub fn new(
+        config: ServiceConfig,
+        telemetry: Arc<Telemetry>,
+        checks: Vec<Check>,
+        overhead: Option<Duration>,
+    ) -> AdminPages {
+        AdminPages { config, telemetry, checks, overhead }
     }
 
     /// The service on the core that serves the pages.
@@ -103,6 +111,9 @@ impl Admin {
         self.facts(&mut page);
         page::requests(&self.pages.telemetry, &mut page);
         connections::add(&mut page, self.core.all_stats());
+        if let Some(overhead) = self.pages.overhead {
+            stages::add(&mut page, self.core.all_stats(), overhead);
+        }
         page::process_figures(&mut page);
         page.render()
     }

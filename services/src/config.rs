@@ -109,6 +109,8 @@ pub struct ServiceConfig {
     pub allow_insecure: bool,
     /// Ends the service when its standard input closes, so that it does not outlive its parent.
     pub exit_with_stdin: bool,
+    /// Whether the steps of requests are timed, which costs each of them a little.
+    pub stage_timing: bool,
     /// Listener limits.
     pub limits: LimitOverrides,
     /// gateway: the orders service's base address.
@@ -173,6 +175,7 @@ impl ServiceConfig {
             drain_ms: ServiceConfig::DRAIN_MS,
             allow_insecure: false,
             exit_with_stdin: false,
+            stage_timing: false,
             limits: LimitOverrides::default(),
             orders: None,
             inventory: None,

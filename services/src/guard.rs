@@ -12,6 +12,7 @@ use authn::{
     Access, Credentials, Denied, Identity, Permit, Profile, TokenCache, TokenCheck, TokenError,
     Verifier,
 };
+use runtime::stages::{Lap, Stage};
 use runtime::tls::Handshake;
 use runtime::{Exchange, Peer};
 
@@ -70,7 +71,8 @@ impl Guard {
         Session { credentials: Credentials { identity, access: None } }
     }
 
-    /// Checks the request for route `R` and issues the permit its handler takes.
+    /// Checks the request for route `R` and issues the permit its handler takes. `lap` has just
+    /// begun.
     ///
     /// # Errors
     /// The refusal to answer with.
@@ -78,9 +80,11 @@ impl Guard {
         &self,
         session: &'s mut Session,
         exchange: &Exchange<'_>,
+        lap: &mut Lap<'_>,
     ) -> Result<Permit<'s, R>, Refusal> {
         let check = if R::ENTRY.open { TokenCheck::Ignore } else { self.profile.token };
         let access = if check == TokenCheck::Ignore { Ok(None) } else { self.access(exchange) };
+        lap.end(Stage::Token);
         let decided = match access {
             Ok(access) => {
                 session.credentials.access = access;
@@ -89,6 +93,7 @@ impl Guard {
             Err(Refusal::Denied(denied)) => Err(denied),
             Err(refusal) => return Err(refusal),
         };
+        lap.end(Stage::Policy);
         self.counters.decided(decided.as_ref().map(Permit::decision).map_err(|denied| *denied));
         decided.map_err(Refusal::Denied)
     }

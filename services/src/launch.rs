@@ -2,8 +2,10 @@
 //! core, the admin pages, the limits.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use authn::{Profile, TokenCache, TokenCheck};
+use runtime::stages::{self, CLOCK_READS};
 use runtime::{Core, CorePlan, Endpoint, ServerLimits};
 
 use crate::admin::{AdminPages, Check};
@@ -35,7 +37,8 @@ pub fn launch<A: App>(
     let own_keys = Arc::clone(&keys);
     checks.push(Box::new(move || own_keys.missing()));
     let telemetry = Arc::new(Telemetry::new(A::ROUTES));
-    let pages = AdminPages::new(config.clone(), Arc::clone(&telemetry), checks);
+    let overhead = config.stage_timing.then(stage_timing_overhead);
+    let pages = AdminPages::new(config.clone(), Arc::clone(&telemetry), checks, overhead);
 
     let (service, profile) = (config.service, config.profile);
     let cache = cache_plan(&config)?;
@@ -47,6 +50,17 @@ pub fn launch<A: App>(
     let running = runtime::launch(plan, main, Some(admin), make_shell, |core| pages.on(core))
         .map_err(|error| ServeError::Start(error.to_string()))?;
     Ok(Started::new(running, service.name()))
+}
+
+/// Measures what timing the steps of a request costs it, and says so.
+fn stage_timing_overhead() -> Duration {
+    let overhead = stages::overhead();
+    tracing::info!(
+        overhead_ns = overhead.as_nanos() as u64,
+        clock_reads = CLOCK_READS,
+        "the steps of every request are timed, which costs each at least this much"
+    );
+    overhead
 }
 
 /// The cache of verified tokens of each core: how many entries, and what keys its hash so that a
@@ -89,5 +103,6 @@ fn limits(given: &LimitOverrides) -> ServerLimits {
 /// When a core is not one of this process's.
 pub fn plan(config: &ServiceConfig) -> Result<CorePlan, ServeError> {
     CorePlan::new(config.workers, config.cores.as_deref(), config.driver)
+        .map(|plan| plan.with_stage_timing(config.stage_timing))
         .map_err(|error| ServeError::Start(error.to_string()))
 }

@@ -6,6 +6,7 @@
 mod support;
 
 use authn::{Profile, Signer};
+use metrics_export::prometheus::Scrape;
 use services::ServiceKind;
 
 use support::{Lab, Server, bearer, claims, start};
@@ -124,4 +125,53 @@ fn answers_are_counted_by_route_and_never_by_path() {
         assert!(text.contains(name), "{name}");
     }
     assert!(text.contains(r#"profile="S0""#));
+}
+
+const STAGES: [&str; 5] = ["parse", "token", "policy", "handler", "encode"];
+
+fn page(server: &Server) -> Scrape {
+    let answer = server.admin_get("/metrics");
+    Scrape::parse(std::str::from_utf8(&answer.body).unwrap()).unwrap()
+}
+
+#[test]
+fn steps_are_timed_once_a_request_and_are_part_of_the_whole() {
+    let lab = Lab::new();
+    let signer = lab.signer();
+    for driver in support::DRIVERS {
+        let mut config = lab.config(ServiceKind::Gateway, Profile::parse("S2").unwrap());
+        config.orders = Some("127.0.0.1:1".to_string());
+        config.driver = driver;
+        config.stage_timing = true;
+        let server = start(config);
+        let good = token(&signer, "a", "orders.read");
+        for _ in 0..5 {
+            assert_eq!(ping(&lab, &server, "S2", None, &good), 200);
+        }
+        assert_eq!(ping(&lab, &server, "S2", None, "x.y.z"), 401);
+        let client = lab.client(Profile::parse("S2").unwrap().transport, None);
+        assert_eq!(client.get(&format!("{}/nowhere", server.url()), &[]).unwrap().status, 404);
+
+        let page = page(&server);
+        let of = |name: &str, stage| page.sum(name, &[("stage", stage)]).unwrap();
+        let counts = STAGES.map(|stage| of("tollgate_stage_duration_seconds_count", stage));
+        // A refused request has no handler, and one that no route takes has no token either.
+        assert_eq!(counts, [7.0, 6.0, 6.0, 5.0, 7.0]);
+        let sums = STAGES.map(|stage| of("tollgate_stage_duration_seconds_sum", stage));
+        assert!(sums.iter().all(|sum| *sum > 0.0), "{sums:?}");
+        let whole = page.sum("http_server_request_duration_seconds_sum", &[]).unwrap();
+        let parts: f64 = sums.iter().sum();
+        assert!(parts <= whole + 1e-9, "{sums:?} are more than {whole}");
+        assert!(page.sum("tollgate_stage_timing_overhead_seconds", &[]).unwrap() > 0.0);
+    }
+}
+
+#[test]
+fn nothing_is_timed_unless_that_is_asked_for() {
+    let lab = Lab::new();
+    let server = gateway(&lab, "S0", true);
+    let client = lab.client(Profile::parse("S0").unwrap().transport, None);
+    assert_eq!(client.get(&format!("{}/api/ping", server.url()), &[]).unwrap().status, 200);
+    let text = server.admin_get("/metrics").body;
+    assert!(!String::from_utf8(text).unwrap().contains("tollgate_stage"));
 }

@@ -5,6 +5,7 @@
 mod calibrate;
 mod capacity;
 mod compare;
+mod flame;
 mod measure;
 mod reference;
 mod report;
@@ -17,6 +18,7 @@ use argh::FromArgs;
 pub(crate) use calibrate::Calibrate;
 pub(crate) use capacity::Capacity;
 pub(crate) use compare::Compare;
+pub(crate) use flame::Flame;
 pub(crate) use measure::Matrix;
 pub(crate) use reference::Reference;
 pub(crate) use report::Report;
@@ -49,6 +51,7 @@ pub(crate) enum Command {
     Matrix(Box<Matrix>),
     Report(Report),
     Compare(Compare),
+    Flame(Box<Flame>),
     Calibrate(Calibrate),
     Reference(Reference),
 }
@@ -90,6 +93,9 @@ pub(crate) struct Up {
     /// longest wait for requests in flight when stopping, in ms (default: 5000)
     #[argh(option)]
     pub(crate) drain_ms: Option<u64>,
+    /// time the steps of every request, at a small cost: see each service's /metrics
+    #[argh(switch)]
+    pub(crate) stage_timing: bool,
 }
 
 /// Print an access token from the running stack's auth server.

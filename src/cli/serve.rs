@@ -136,6 +136,9 @@ macro_rules! serve_options {
             /// end when standard input closes, as it does when the parent is gone
             #[argh(switch)]
             exit_with_stdin: bool,
+            /// time the steps of every request, at a small cost: see /metrics
+            #[argh(switch)]
+            stage_timing: bool,
         }
 
         impl From<$type> for ServeOptions {
@@ -144,7 +147,8 @@ macro_rules! serve_options {
                     require_io_uring allow_insecure drain_ms connections_max server_cert
                     server_key client_ca crl jwks issuer audience token_cache token_cache_entries
                     resumption token_alg token_ttl_s client_secret auth orders inventory results
-                    upstream_profile orders_retained stock exit_with_stdin)
+                    upstream_profile orders_retained stock exit_with_stdin
+                    stage_timing)
             }
         }
     };
@@ -203,4 +207,5 @@ pub(crate) struct ServeOptions {
     pub(crate) orders_retained: Option<usize>,
     pub(crate) stock: Vec<String>,
     pub(crate) exit_with_stdin: bool,
+    pub(crate) stage_timing: bool,
 }

@@ -74,8 +74,14 @@ macro_rules! routes {
                 debug_assert!(index < Slot::Length as usize, "an index comes from this table");
                 $(
                     if index == Slot::$marker as usize {
-                        return match guard.permit::<$marker>(session, exchange) {
-                            Ok(permit) => $handler(self, permit, param, exchange).await,
+                        let mut lap = exchange.lap();
+                        return match guard.permit::<$marker>(session, exchange, &mut lap) {
+                            Ok(permit) => {
+                                let handled = $handler(self, permit, param, exchange).await;
+                                let encoding = exchange.encoding();
+                                lap.end_without(runtime::stages::Stage::Handler, encoding);
+                                handled
+                            }
                             Err(refusal) => {
                                 refusal.answer(exchange);
                                 Ok(())

@@ -10,6 +10,7 @@
 pub mod connections;
 pub mod page;
 mod process;
+pub mod stages;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

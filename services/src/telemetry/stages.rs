@@ -1,0 +1,33 @@
+//! How long the steps of requests took, as the runtime timed them, added up over the cores and
+//! named; and what the timing itself costs.
+
+use std::time::Duration;
+
+use metrics_export::prometheus::{Durations, Page};
+use runtime::stages::{STAGE_BOUNDS_NS, Stage};
+use runtime::stats::CoreStats;
+
+/// Adds a histogram for each step, and what being timed costs a request.
+pub fn add(page: &mut Page, cores: &[CoreStats], overhead: Duration) {
+    let mut family = page.histogram(
+        "tollgate_stage_duration_seconds",
+        "Time of each step of a request: parse, token, policy, handler without encode, encode.",
+    );
+    for stage in Stage::ALL {
+        let mut counts = [0; STAGE_BOUNDS_NS.len() + 1];
+        let mut sum_ns = 0u64;
+        for times in cores.iter().filter_map(|core| core.stages.as_ref()).map(|s| s.of(stage)) {
+            for (total, cell) in counts.iter_mut().zip(&times.cells) {
+                *total += cell.value();
+            }
+            sum_ns = sum_ns.wrapping_add(times.sum_ns.value());
+        }
+        let durations = Durations { bounds_ns: &STAGE_BOUNDS_NS, counts: &counts, sum_ns };
+        family.durations(&[("stage", stage.as_str())], &durations);
+    }
+    page.gauge(
+        "tollgate_stage_timing_overhead_seconds",
+        "What timing all steps costs a request at least, measured when the service started.",
+    )
+    .value(&[], overhead.as_secs_f64());
+}

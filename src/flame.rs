@@ -1,0 +1,311 @@
+//! `tollgate flame`: where the CPU of a request goes. It records the servers of one profile, or of
+//! two in turn, with Linux `perf` under the load that `matrix` makes, prints what each layer costs
+//! a request, and draws a flame graph.
+//!
+//! The flow and the sentences are here. It measures nothing by itself: what a request costs is
+//! what the bench of `matrix` reads in the kernel's books, and `perf` only shares it out.
+
+mod fold;
+mod layers;
+mod perf;
+mod session;
+mod tables;
+
+use std::fs;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use loadgen::matrix::Matrix;
+use metrics_export::flame::{Flame, Profile};
+use metrics_export::run::SliceKind;
+use runtime::process::{Shutdown, raise_file_limit};
+
+use crate::cli::{Command, Parsed};
+use crate::matrix::{self, duration};
+use crate::state::StateDir;
+use crate::{Failure, cli};
+
+use perf::{CallGraph, Sampling};
+use session::{Session, Taken};
+
+/// A recorded slice is no shorter: with less there is nothing to see.
+const DURATION_MIN: Duration = Duration::from_millis(100);
+
+/// The most samples of a second that the kernel takes by default is 100,000 for a machine.
+const FREQUENCY_MAX: u32 = 20_000;
+
+/// A share of nameless samples above this is worth a word.
+const NAMELESS_MAX: f64 = 0.05;
+
+/// Ctrl-C, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+/// Carries out `tollgate flame`.
+pub(crate) fn command(typed: &cli::Flame) -> Result<u8, Failure> {
+    let (words, matrix) = plan(typed)?;
+    let sampling = sampling(typed)?;
+    [Some(&typed.output), typed.folded.as_ref()].into_iter().flatten().try_for_each(has_folder)?;
+    let shutdown = Shutdown::install().map_err(Failure::failed)?;
+    let sampling = Sampling { event: perf::event()?, ..sampling };
+    raise_file_limit().map_err(|error| {
+        Failure::failed(format!("The limit of open files could not be raised: {error}."))
+    })?;
+    // Keys, certificates and recordings live as long as the command.
+    let folder = tempfile::Builder::new()
+        .prefix("tollgate-flame-")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir()
+        .map_err(|error| {
+            Failure::failed(format!("A temporary directory could not be made: {error}."))
+        })?;
+    let launcher = matrix::launcher(&words, &matrix, StateDir::create(folder.path())?)?;
+    let kind = kind(typed);
+    eprintln!("{}", announcement(typed, &matrix, &sampling));
+    let session = Session {
+        matrix: &matrix,
+        sampling: &sampling,
+        kind,
+        folder: folder.path(),
+        shutdown: shutdown.watch(),
+    };
+    let Some(taken) = session.run(launcher)? else {
+        eprintln!("Interrupted: nothing was written.");
+        return Ok(INTERRUPTED);
+    };
+    tell(typed, &matrix, &sampling, &taken)?;
+    Ok(0)
+}
+
+/// The variants as `matrix` would have them, in one cell and without its control.
+fn plan(typed: &cli::Flame) -> Result<(cli::Matrix, Matrix), Failure> {
+    if typed.against.as_ref().is_some_and(|against| against == &typed.profile) {
+        return Err(Failure::usage("--profile and --against name the same profile."));
+    }
+    let words = match cli::parse(typed.matrix()) {
+        Parsed::Command(Command::Matrix(words)) => *words,
+        Parsed::Usage(text) | Parsed::Help(text) => return Err(Failure::usage(text)),
+        Parsed::Command(_) => return Err(Failure::usage("This is no load.")),
+    };
+    let mut matrix = matrix::plan(&words)?;
+    let wanted = 1 + usize::from(typed.against.is_some());
+    matrix.variants.retain(|variant| !variant.again);
+    if matrix.cells.len() != 1 || matrix.variants.len() != wanted {
+        return Err(Failure::usage("Each option takes one value here, and no list."));
+    }
+    if typed.new_connections && typed.rate.is_some() {
+        return Err(Failure::usage("--new-connections is a closed loop: leave --rate out."));
+    }
+    let whole = duration("--duration", &typed.duration)?;
+    if whole < DURATION_MIN {
+        return Err(Failure::usage("--duration takes 100ms or more."));
+    }
+    // Every variant has two turns.
+    let turn = whole / 2;
+    let protocol = &mut matrix.protocol;
+    (protocol.slice, protocol.closed_slice, protocol.handshake_slice) = (turn, turn, turn);
+    Ok((words, matrix))
+}
+
+fn sampling(typed: &cli::Flame) -> Result<Sampling, Failure> {
+    if !(1..=FREQUENCY_MAX).contains(&typed.frequency) {
+        return Err(Failure::usage(format!("--frequency takes 1 to {FREQUENCY_MAX}.")));
+    }
+    let call_graph = CallGraph::parse(&typed.call_graph)?;
+    Ok(Sampling { event: "", frequency: typed.frequency, call_graph })
+}
+
+fn kind(typed: &cli::Flame) -> SliceKind {
+    match (typed.new_connections, &typed.rate) {
+        (true, _) => SliceKind::Connect,
+        (false, Some(_)) => SliceKind::Open,
+        (false, None) => SliceKind::Closed,
+    }
+}
+
+/// The variants' names: `S4 first sight against S1`.
+fn names(matrix: &Matrix) -> String {
+    let labels: Vec<&str> =
+        matrix.variants.iter().rev().map(|variant| variant.label.as_str()).collect();
+    labels.join(" against ")
+}
+
+/// What the servers are asked, and how.
+fn load(typed: &cli::Flame, matrix: &Matrix) -> String {
+    let cell = &matrix.cells[0];
+    match kind(typed) {
+        SliceKind::Connect => "a new connection for each request".into(),
+        SliceKind::Open => {
+            let rate = cell.rate_per_s.unwrap_or_default();
+            format!("{}, {rate} requests/s, {} connections", cell.workload, cell.connections)
+        }
+        SliceKind::Closed => {
+            format!("{}, closed loop, {} connections", cell.workload, cell.connections)
+        }
+    }
+}
+
+fn announcement(typed: &cli::Flame, matrix: &Matrix, sampling: &Sampling) -> String {
+    let mut out = format!(
+        "{}: {}; each recorded for {}, and measured as long without perf; servers on core {:?}, \
+         generator on core {:?}.",
+        names(matrix),
+        load(typed, matrix),
+        typed.duration,
+        matrix.cores.servers,
+        matrix.cores.generator,
+    );
+    if sampling.event == "cpu-clock" {
+        out += "\nThere are no hardware counters here: perf samples by the kernel's CPU clock, \
+                and code that runs with interrupts off is charged to where they come on again.";
+    }
+    if cfg!(debug_assertions) {
+        out += "\nThis is a debug build: nobody should use its figures (cargo build --release).";
+    }
+    out
+}
+
+/// Prints the tables and writes the files.
+fn tell(
+    typed: &cli::Flame,
+    matrix: &Matrix,
+    sampling: &Sampling,
+    taken: &[Taken],
+) -> Result<(), Failure> {
+    let variants = || matrix.variants.iter().zip(taken);
+    if let Some((variant, _)) = variants().find(|(_, taken)| taken.folded.stacks.total() == 0) {
+        return Err(Failure::failed(format!(
+            "perf took no sample of {}: give it more load or time (--duration), or a higher \
+             --frequency.",
+            variant.label
+        )));
+    }
+    let profiles: Vec<Profile<'_>> = variants()
+        .map(|(variant, taken)| Profile {
+            name: &variant.label,
+            stacks: &taken.folded.stacks,
+            request_us: taken.plain.us(),
+        })
+        .collect();
+    let Some((profile, against)) = profiles.split_last() else {
+        return Err(Failure::failed("Nothing was recorded."));
+    };
+    let lines = lines(typed, matrix, sampling, &profiles);
+    println!("{}\n{}\n", names(matrix), lines.join("\n"));
+    println!("{}", tables::by_layers(&profiles));
+    println!("{}", tables::by_functions(&profiles, typed.top));
+    variants().for_each(|(variant, taken)| {
+        notes(&variant.label, taken).iter().for_each(|note| println!("{note}"));
+    });
+    let against = against.first();
+    let flame = Flame {
+        title: &format!("Where the CPU of a request goes: {}", names(matrix)),
+        lines: &lines,
+        profile: *profile,
+        against: against.copied(),
+        layer: &|name| layers::of_frame(name).map(|layer| layer as usize),
+        legend: &tables::legend(profile, against),
+    };
+    write(&typed.output, &flame.svg())?;
+    if let Some(path) = &typed.folded {
+        write(path, &profile.stacks.folded())?;
+    }
+    println!("Written to {}", typed.output);
+    Ok(())
+}
+
+/// What stands above the graph and the tables.
+fn lines(
+    typed: &cli::Flame,
+    matrix: &Matrix,
+    sampling: &Sampling,
+    profiles: &[Profile<'_>],
+) -> Vec<String> {
+    let shown = profiles.iter().rev();
+    let costs: Vec<String> =
+        shown.clone().map(|p| format!("{} {:.2} us", p.name, p.request_us)).collect();
+    let samples: Vec<String> = shown.map(|p| p.stacks.total().to_string()).collect();
+    let fewest = profiles.iter().map(|profile| profile.stacks.total()).min().unwrap_or(0);
+    let mut lines = vec![
+        format!("{}, {}.", load(typed, matrix), topology(typed)),
+        format!("CPU per request, by the kernel's books and without perf: {}.", costs.join(", ")),
+        format!(
+            "{} samples by {} at {} Hz; a share of 10% is known to {:.1} points (95%).",
+            samples.join(" and "),
+            sampling.event,
+            sampling.frequency,
+            100.0 * 1.96 * (0.09 / fewest.max(1) as f64).sqrt()
+        ),
+    ];
+    if let [against, profile] = profiles {
+        lines.push(format!(
+            "A frame is as wide as its cost under {}; red costs more than under {}, blue less.",
+            profile.name, against.name
+        ));
+    }
+    lines
+}
+
+/// Whose CPU it is.
+fn topology(typed: &cli::Flame) -> &'static str {
+    match typed.topology.as_deref() {
+        Some("single") => "of the one process that serves all",
+        _ => "of all services together",
+    }
+}
+
+/// What must be known about a recording before it is believed.
+fn notes(label: &str, taken: &Taken) -> Vec<String> {
+    let folded = &taken.folded;
+    let mut notes = Vec::new();
+    if taken.plain.requests > 0 && taken.sampled.requests > 0 {
+        let more = 100.0 * (taken.sampled.us() / taken.plain.us() - 1.0);
+        notes.push(format!(
+            "{label}: a request cost {more:+.1}% under perf, from where the shares are."
+        ));
+    }
+    let share = |part: u64, all: u64| part as f64 / all.max(1) as f64;
+    if folded.kernel == 0 {
+        notes.push(format!(
+            "{label}: no sample is of the kernel: kernel.perf_event_paranoid is {}, and it takes \
+             1 or less, or root. The kernel's part is missing from every table.",
+            perf::setting("perf_event_paranoid").unwrap_or_default()
+        ));
+    } else if share(folded.kernel_nameless, folded.kernel) > NAMELESS_MAX {
+        notes.push(format!(
+            "{label}: the kernel hides the names of its functions: kernel.kptr_restrict is {}; \
+             as root, sysctl kernel.kptr_restrict=0.",
+            perf::setting("kptr_restrict").unwrap_or_default()
+        ));
+    }
+    if share(folded.program_nameless, folded.program) > NAMELESS_MAX {
+        notes.push(format!(
+            "{label}: this program has no symbols, so that its functions have no names: it was \
+             stripped; use what cargo build --release makes."
+        ));
+    }
+    let mut disturbances = taken.disturbances.clone();
+    disturbances.sort();
+    disturbances.dedup();
+    if !disturbances.is_empty() {
+        notes.push(format!("{label}: disturbed: {}.", disturbances.join("; ")));
+    }
+    notes
+}
+
+/// That a file has no folder to be written to is better known before the servers run.
+fn has_folder(path: &String) -> Result<(), Failure> {
+    let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => {
+            Err(Failure::failed(format!("There is no folder {}.", folder.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn write(path: &str, text: &str) -> Result<(), Failure> {
+    fs::write(Path::new(path), text)
+        .map_err(|error| Failure::failed(format!("Could not write {path}: {error}.")))
+}
