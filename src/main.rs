@@ -8,6 +8,7 @@ mod calibrate;
 mod capacity;
 mod cli;
 mod compare;
+mod doctor;
 mod matrix;
 mod pki;
 mod reference;
@@ -61,6 +62,7 @@ fn main() -> ExitCode {
         Command::Report(typed) => report::command(&typed),
         Command::Compare(typed) => compare::command(&typed),
         Command::Calibrate(typed) => calibrate::command(&typed),
+        Command::Doctor(typed) => doctor::command(&typed),
         Command::Reference(typed) => reference::command(&typed),
     };
     match outcome {

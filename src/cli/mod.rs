@@ -5,6 +5,7 @@
 mod calibrate;
 mod capacity;
 mod compare;
+mod doctor;
 mod measure;
 mod reference;
 mod report;
@@ -17,6 +18,7 @@ use argh::FromArgs;
 pub(crate) use calibrate::Calibrate;
 pub(crate) use capacity::Capacity;
 pub(crate) use compare::Compare;
+pub(crate) use doctor::Doctor;
 pub(crate) use measure::Matrix;
 pub(crate) use reference::Reference;
 pub(crate) use report::Report;
@@ -50,6 +52,7 @@ pub(crate) enum Command {
     Report(Report),
     Compare(Compare),
     Calibrate(Calibrate),
+    Doctor(Doctor),
     Reference(Reference),
 }
 
