@@ -8,7 +8,6 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 
 use loadgen::calibrate::{Calibration, Part, Report, markdown, text};
-use runtime::process::{Shutdown, raise_file_limit};
 
 use crate::{Failure, cli, matrix, serve};
 
@@ -29,10 +28,7 @@ const ROUNDS_MIN: u32 = loadgen::stats::ROUNDS_MIN as u32;
 pub(crate) fn command(typed: &cli::Calibrate) -> Result<u8, Failure> {
     let format = format(&typed.output_format)?;
     let calibration = calibration(typed)?;
-    let shutdown = Shutdown::install().map_err(Failure::failed)?;
-    raise_file_limit().map_err(|error| {
-        Failure::failed(format!("The limit of open files could not be raised: {error}."))
-    })?;
+    let shutdown = matrix::begin()?;
     let folder = tempfile::Builder::new()
         .prefix("tollgate-calibrate-")
         .permissions(Permissions::from_mode(0o700))

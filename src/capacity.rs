@@ -5,10 +5,9 @@ use std::time::Duration;
 use loadgen::capacity::{CapacityOptions, Quantile, Settings, Slo, capacity as search};
 use loadgen::run::Format;
 use loadgen::slice::{Arrivals, SliceSpec};
-use runtime::process::{Shutdown, raise_file_limit};
 
 use crate::bounds::percent;
-use crate::matrix::{duration, pattern};
+use crate::matrix::{self, duration, pattern};
 use crate::{Failure, cli, request};
 
 /// More confirmation slices than this take hours and say nothing more.
@@ -24,10 +23,7 @@ pub(crate) fn command(typed: cli::Capacity) -> Result<u8, Failure> {
     let slice = SliceSpec::new(Arrivals::Closed, typed.connections, settings.slice);
     let run = request::options(&words, slice)?;
     let options = CapacityOptions { run, pattern, settings, generator_share_max };
-    let shutdown = Shutdown::install().map_err(Failure::failed)?.watch();
-    raise_file_limit().map_err(|error| {
-        Failure::failed(format!("The limit of open files could not be raised: {error}."))
-    })?;
+    let shutdown = matrix::begin()?.watch();
     if let Some(sentence) = options.run.announcement().filter(|_| format != Format::Quiet) {
         eprintln!("{sentence}");
     }

@@ -8,6 +8,7 @@ mod calibrate;
 mod capacity;
 mod cli;
 mod compare;
+mod doctor;
 mod flame;
 mod matrix;
 mod pki;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         Command::Compare(typed) => compare::command(&typed),
         Command::Flame(typed) => flame::command(&typed),
         Command::Calibrate(typed) => calibrate::command(&typed),
+        Command::Doctor(typed) => doctor::command(&typed),
         Command::Reference(typed) => reference::command(&typed),
     };
     match outcome {

@@ -45,10 +45,7 @@ pub(crate) fn command(typed: cli::Matrix) -> Result<u8, Failure> {
     let targets = typed.targets.as_deref().map(|file| targets::list(&typed, file)).transpose()?;
     let mut matrix = plan::matrix(&typed, targets.as_ref())?;
     conditions.check(&names(&matrix))?;
-    let shutdown = Shutdown::install().map_err(Failure::failed)?;
-    raise_file_limit().map_err(|error| {
-        Failure::failed(format!("The limit of open files could not be raised: {error}."))
-    })?;
+    let shutdown = begin()?;
     // Keys and certificates of our own stack live as long as the run.
     let folder = tempfile::Builder::new()
         .prefix("tollgate-matrix-")
@@ -77,6 +74,17 @@ pub(crate) fn command(typed: cli::Matrix) -> Result<u8, Failure> {
     let judged = conditions.judge(&outcome.run)?;
     print(&outcome, format, &judged);
     Ok(threshold::exit_code(outcome.exit_code(), &judged))
+}
+
+/// What every command that measures begins with: takes over Ctrl-C, and may open many files.
+pub(crate) fn begin() -> Result<Shutdown, Failure> {
+    let shutdown = Shutdown::install().map_err(Failure::failed)?;
+    raise_file_limit().map_err(|error| {
+        Failure::failed(format!(
+            "The limit of open files could not be raised: {error}; see tollgate doctor."
+        ))
+    })?;
+    Ok(shutdown)
 }
 
 /// The variants by every name that a condition may call them.

@@ -5,9 +5,8 @@ use std::path::Path;
 use loadgen::run::{Format, run as run_url};
 use loadgen::schedule::Rate;
 use loadgen::slice::{Arrivals, SliceSpec};
-use runtime::process::{Shutdown, raise_file_limit};
 
-use crate::matrix::{duration, pattern};
+use crate::matrix::{self, duration, pattern};
 use crate::state::write_atomically;
 use crate::{Failure, cli, request};
 
@@ -16,10 +15,7 @@ pub(crate) fn command(typed: cli::Run) -> Result<u8, Failure> {
     let words = typed.request();
     let format = request::format(&words)?;
     let options = request::options(&words, slice(&typed)?)?;
-    let shutdown = Shutdown::install().map_err(Failure::failed)?.watch();
-    raise_file_limit().map_err(|error| {
-        Failure::failed(format!("The limit of open files could not be raised: {error}."))
-    })?;
+    let shutdown = matrix::begin()?.watch();
     if let Some(sentence) = options.announcement().filter(|_| format != Format::Quiet) {
         eprintln!("{sentence}");
     }

@@ -27,7 +27,6 @@ use crate::threshold::{self, Judgement};
 
 pub use markdown::markdown;
 pub use text::text;
-pub(crate) use text::wrapped;
 
 /// Two runs beside each other.
 #[derive(Clone, Debug, PartialEq, Serialize)]

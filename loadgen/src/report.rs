@@ -39,7 +39,9 @@ impl Paint {
         if is_terminal && !refused { Paint::Colour } else { Paint::Plain }
     }
 
-    pub(crate) fn wrap(self, code: &str, text: &str) -> String {
+    /// The text in the colour of an ANSI code, such as `31` for red.
+    #[must_use]
+    pub fn wrap(self, code: &str, text: &str) -> String {
         match self {
             Paint::Plain => text.to_owned(),
             Paint::Colour => format!("\x1b[{code}m{text}\x1b[0m"),
@@ -109,7 +111,7 @@ fn cell_sections(out: &mut String, run: &Run, cell: &Cell, paint: Paint) {
     out.push_str(&floor(&view));
     for found in run.additivity.iter().filter(|found| found.cell == cell.id) {
         let sentence = format!("Additivity, {}: {}.", found.form, found.words);
-        out.extend(wrapped(&sentence, "  "));
+        out.push_str(&wrapped(&sentence, "  - "));
     }
 }
 
@@ -243,7 +245,7 @@ fn verdict(run: &Run, paint: Paint) -> String {
     } else {
         let head = paint.wrap("1;31", "INVALID");
         let sentences = run.validity.breaches.iter().map(|breach| breach.sentence.as_str());
-        let sentences: String = sentences.flat_map(|sentence| wrapped(sentence, "  ")).collect();
+        let sentences: String = sentences.map(|sentence| wrapped(sentence, "  - ")).collect();
         write!(out, "{head}: do not use these figures.\n{sentences}{}\n", proofs(run))
     }
     .expect("writing to a String does not fail");
@@ -253,7 +255,7 @@ fn verdict(run: &Run, paint: Paint) -> String {
         let label = named(run, &proof.variant);
         let sentence = format!("{label}: {} - found {}", proof.claim, proof.found);
         writeln!(out, "{head}:").expect("writing to a String does not fail");
-        out.extend(wrapped(&sentence, "  "));
+        out.push_str(&wrapped(&sentence, "  - "));
     }
     out
 }
@@ -266,7 +268,7 @@ fn proofs(run: &Run) -> String {
 }
 
 fn notes(run: &Run) -> String {
-    answer::notes(run).iter().flat_map(|note| wrapped(note, "  ")).collect()
+    answer::notes(run).iter().map(|note| wrapped(note, "  - ")).collect()
 }
 
 /// A variant with its cell, for people.
@@ -280,24 +282,25 @@ fn named(run: &Run, variant: &str) -> String {
     }
 }
 
-/// A sentence as lines of at most [`COLUMNS_MAX`], the first with a dash.
-fn wrapped(sentence: &str, indent: &str) -> Vec<String> {
-    let width = usize::from(COLUMNS_MAX) - indent.len() - 2;
-    let mut lines = vec![String::new()];
-    for word in sentence.split(' ') {
-        let line = lines.last_mut().expect("there is always a line");
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > width {
-            lines.push(word.to_owned());
-        } else {
-            let space = if line.is_empty() { "" } else { " " };
-            line.push_str(space);
-            line.push_str(word);
+/// A sentence in lines that fit; the first begins with `head`, the others are moved in as far.
+#[must_use]
+pub fn wrapped(sentence: &str, head: &str) -> String {
+    let width = usize::from(COLUMNS_MAX);
+    let mut out = head.to_owned();
+    let mut column = head.len();
+    for (at, word) in sentence.split_whitespace().enumerate() {
+        let length = word.chars().count();
+        if at > 0 && column + 1 + length > width {
+            out = format!("{out}\n{}", " ".repeat(head.len()));
+            column = head.len();
+        } else if at > 0 {
+            out.push(' ');
+            column += 1;
         }
+        out.push_str(word);
+        column += length;
     }
-    let numbered = lines.into_iter().enumerate();
-    numbered
-        .map(|(at, line)| format!("{indent}{} {line}\n", if at == 0 { '-' } else { ' ' }))
-        .collect()
+    out + "\n"
 }
 
 fn duration(ns: u64) -> String {

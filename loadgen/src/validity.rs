@@ -227,7 +227,8 @@ fn machine_breaches(slices: &[Slice], bounds: &Bounds, measured_cores: usize) ->
             "steal_share_max",
             format!(
                 "The hypervisor took {} of the measured cores (bound {}). Use a machine \
-                 with cores of its own, or measure when its neighbours are quiet.",
+                 with cores of its own, or measure when its neighbours are quiet (see tollgate \
+                 doctor).",
                 percent(steal),
                 percent(bounds.steal_share_max),
             ),
@@ -240,7 +241,7 @@ fn machine_breaches(slices: &[Slice], bounds: &Bounds, measured_cores: usize) ->
             "foreign_share_max",
             format!(
                 "Other programs used {} of the measured cores (bound {}). Stop them, or \
-                 keep them off these cores.",
+                 keep them off these cores (see tollgate doctor).",
                 percent(foreign),
                 percent(bounds.foreign_share_max),
             ),
@@ -250,7 +251,10 @@ fn machine_breaches(slices: &[Slice], bounds: &Bounds, measured_cores: usize) ->
     if throttled > bounds.throttled_max {
         breach(
             "throttled_max",
-            format!("The control group was throttled {throttled} times. Raise its CPU limit.",),
+            format!(
+                "The control group was throttled {throttled} times. Raise its CPU limit (see \
+                 tollgate doctor).",
+            ),
         );
     }
     breaches

@@ -398,7 +398,8 @@ impl fmt::Display for StartError {
             StartError::IoUring(error) => write!(
                 f,
                 "io_uring is required and cannot be used: {error}; it needs Linux 6.0, \
-                 sysctl kernel.io_uring_disabled=0, and a container that does not block it"
+                 sysctl kernel.io_uring_disabled=0, and a container that does not block it \
+                 (tollgate doctor tells which it is)"
             ),
             StartError::Epoll(error) => {
                 write!(f, "no event queue can be had: {error}; raise the limit of open files")

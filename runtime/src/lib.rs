@@ -13,6 +13,7 @@ pub mod deadline;
 pub mod exchange;
 pub mod generator;
 pub mod launch;
+pub mod probe;
 pub mod process;
 pub mod serve;
 pub mod service;

@@ -5,6 +5,7 @@
 mod calibrate;
 mod capacity;
 mod compare;
+mod doctor;
 mod flame;
 mod measure;
 mod reference;
@@ -18,6 +19,7 @@ use argh::FromArgs;
 pub(crate) use calibrate::Calibrate;
 pub(crate) use capacity::Capacity;
 pub(crate) use compare::Compare;
+pub(crate) use doctor::Doctor;
 pub(crate) use flame::Flame;
 pub(crate) use measure::Matrix;
 pub(crate) use reference::Reference;
@@ -53,6 +55,7 @@ pub(crate) enum Command {
     Compare(Compare),
     Flame(Box<Flame>),
     Calibrate(Calibrate),
+    Doctor(Doctor),
     Reference(Reference),
 }
 

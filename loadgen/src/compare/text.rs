@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
 use super::{Change, Comparison, CostChange, CostFigure, Ratio, Share, Side, VariantChange};
-use crate::report::{COLUMNS_MAX, Paint};
+use crate::report::{COLUMNS_MAX, Paint, wrapped};
 use crate::threshold;
 
 /// ANSI codes.
@@ -201,24 +201,4 @@ fn right(text: &str) -> Cell {
 
 fn line(out: &mut String, text: &str) {
     writeln!(out, "{text}").expect("writing to a String does not fail");
-}
-
-/// A sentence in lines that fit; the first begins with `head`, the others are moved in as far.
-pub(crate) fn wrapped(sentence: &str, head: &str) -> String {
-    let width = usize::from(COLUMNS_MAX);
-    let mut out = head.to_owned();
-    let mut column = head.len();
-    for (at, word) in sentence.split_whitespace().enumerate() {
-        let length = word.chars().count();
-        if at > 0 && column + 1 + length > width {
-            out = format!("{out}\n{}", " ".repeat(head.len()));
-            column = head.len();
-        } else if at > 0 {
-            out.push(' ');
-            column += 1;
-        }
-        out.push_str(word);
-        column += length;
-    }
-    out + "\n"
 }

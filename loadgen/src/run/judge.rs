@@ -142,7 +142,8 @@ fn steal(books: &Books, bounds: &Bounds) -> Option<String> {
     (stolen_ns > (bounds.steal_share_max * core_ns).max(TICKS_SLACK_NS)).then(|| {
         format!(
             "the hypervisor took {:.1}% of the measured cores (bound {}%). Use a machine with \
-             cores of its own, or measure when its neighbours are quiet.",
+             cores of its own, or measure when its neighbours are quiet (see tollgate \
+             doctor).",
             stolen_ns / core_ns * 100.0,
             bounds.steal_share_max * 100.0,
         )
@@ -176,7 +177,7 @@ fn throttled(books: &Books, bounds: &Bounds) -> Option<String> {
     (times > bounds.throttled_max).then(|| {
         format!(
             "the control group of the generator was throttled {times} times (bound {}). Raise its \
-             CPU limit.",
+             CPU limit (see tollgate doctor).",
             bounds.throttled_max
         )
     })

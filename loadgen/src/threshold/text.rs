@@ -1,8 +1,7 @@
 //! Judgements as a person reads them in a terminal: what failed, and both sides of it.
 
 use super::Judgement;
-use crate::compare::wrapped;
-use crate::report::Paint;
+use crate::report::{Paint, wrapped};
 
 /// Each judgement with its sentence, at most 100 columns wide; empty where there is none.
 #[must_use]

@@ -1,0 +1,13 @@
+//! What can be typed after `tollgate doctor`.
+
+use argh::FromArgs;
+
+/// Look at this machine: what is good for measuring, what costs accuracy, how to mend it. Exits
+/// with 0 when nothing blocks measuring, and with 1 when something does.
+#[derive(FromArgs, Debug)]
+#[argh(subcommand, name = "doctor")]
+pub(crate) struct Doctor {
+    /// text or json (default: text)
+    #[argh(option, default = "String::from(\"text\")")]
+    pub(crate) output_format: String,
+}
