@@ -11,14 +11,10 @@ thread_local! {
     static HELD_BYTES: Cell<i64> = const { Cell::new(0) };
 }
 
-/// How often this thread has asked for memory so far.
-pub fn allocations() -> u64 {
-    ALLOCATIONS.get()
-}
-
-/// What this thread has asked for and not given back, in bytes, without the allocator's own needs.
-pub fn held_bytes() -> i64 {
-    HELD_BYTES.get()
+/// How often this thread has asked for memory so far, and how many bytes it has not given back,
+/// without the allocator's own needs.
+pub fn counted() -> (u64, i64) {
+    (ALLOCATIONS.get(), HELD_BYTES.get())
 }
 
 fn count(asked: u64, grown: i64) {
