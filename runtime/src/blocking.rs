@@ -278,7 +278,7 @@ impl Wire {
             self.plain.extend_from_slice(&buffer[..count]);
             return Ok(count);
         };
-        let fed = pump.feed(&buffer[..count], &mut self.plain);
+        let fed = pump.feed(&mut buffer[..count], &mut self.plain);
         // The alert of a failure goes out if it can; the failure is what is told.
         let flushed = self.flush(doing);
         fed.map_err(Error::Tls)?;

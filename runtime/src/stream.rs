@@ -295,9 +295,9 @@ impl Stream {
         } else {
             self.local.buffers.take()
         };
-        let (result, cipher) = self.receive(cipher).await;
+        let (result, mut cipher) = self.receive(cipher).await;
         let fed = match (&result, &mut self.tls) {
-            (Ok(1..), Some(pump)) => pump.feed(&cipher, plain),
+            (Ok(1..), Some(pump)) => pump.feed(&mut cipher, plain),
             _ => Ok(()),
         };
         self.local.buffers.give(cipher);

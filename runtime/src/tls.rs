@@ -17,32 +17,42 @@
 //! After every `feed`, failed ones included, whatever `take` yields must be sent: it is the next
 //! handshake flight, a key update, or the alert that tells the peer what was wrong.
 //!
+//! A record is decrypted in the caller's buffer and encrypted straight behind what the caller has
+//! to send. What rustls forces is one allocation and one copy for each record, either way.
+//!
 //! Memory is bounded: `feed` never leaves plaintext behind (it can append no more bytes than it
-//! was given), `write` drains each piece before the next, and rustls bounds what it keeps of an
-//! unfinished record (18 KB) or handshake message (64 KB).
+//! was given), `write` keeps nothing, and what is kept of an unfinished record (18 KB) or
+//! handshake message (64 KB) is freed once it is whole. An idle connection keeps no buffer.
 
+mod engine;
 mod error;
 
 use std::fmt;
-use std::io::{BufRead, Write};
 use std::sync::Arc;
 
+use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{
-    CipherSuite, ClientConfig, ClientConnection, Connection, HandshakeKind, ProtocolVersion,
-    ServerConfig, ServerConnection,
-};
+use rustls::server::UnbufferedServerConnection;
+use rustls::{CipherSuite, ClientConfig, HandshakeKind, ProtocolVersion, ServerConfig};
 
+use engine::{Engine, Say};
 pub use error::TlsError;
 
-/// How much plaintext is handed to rustls before the records made of it are taken out: what a
-/// single `write` may hold inside, in bytes. Four full records.
-const BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// The most that is kept of records whose handshake message has not ended, in bytes. That of a
+/// single record is bounded by its own header, which rustls checks.
+const HELD_BYTES_MAX: usize = 0xffff;
+
+/// Length of a record's header, in bytes; the last two say how long the rest is.
+const HEADER_BYTES: usize = 5;
 
 /// One TLS connection without its socket.
 pub struct Pump {
-    connection: Connection,
-    peer_closed: bool,
+    engine: Engine,
+    /// Part of a record or of a handshake message, until it is whole.
+    held: Vec<u8>,
+    /// What TLS itself has to say, until it is taken.
+    due: Vec<u8>,
+    failed: Option<Box<TlsError>>,
     cipher_bytes_in: u64,
     cipher_bytes_out: u64,
 }
@@ -53,8 +63,8 @@ impl Pump {
     /// # Errors
     /// When the configuration cannot serve any connection.
     pub fn server(config: Arc<ServerConfig>) -> Result<Pump, TlsError> {
-        let connection = ServerConnection::new(config).map_err(TlsError)?;
-        Ok(Pump::new(Connection::Server(connection)))
+        let connection = UnbufferedServerConnection::new(config).map_err(TlsError)?;
+        Ok(Pump::new(Engine::Server(connection)))
     }
 
     /// The client's end of a new connection to `name`. Its first flight is ready in [`take`].
@@ -64,81 +74,65 @@ impl Pump {
     ///
     /// [`take`]: Pump::take
     pub fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Pump, TlsError> {
-        let connection = ClientConnection::new(config, name).map_err(TlsError)?;
-        Ok(Pump::new(Connection::Client(connection)))
+        let connection = UnbufferedClientConnection::new(config, name).map_err(TlsError)?;
+        Ok(Pump::new(Engine::Client(connection)))
     }
 
     /// Takes in all of `cipher` as it came from the socket, in pieces of any size, and appends
-    /// the plaintext that it completes to `plain`: at most as many bytes as were given.
+    /// the plaintext that it completes to `plain`: at most as many bytes as were given. What
+    /// `cipher` holds afterwards means nothing: it was decrypted in place.
     /// What follows the peer's `close_notify` is ignored (RFC 8446 section 6.1).
     ///
     /// # Errors
     /// When the peer broke the protocol, was refused, or refused us by an alert. The connection
-    /// is over then; [`Pump::take`] yields the alert to send.
-    pub fn feed(&mut self, mut cipher: &[u8], plain: &mut Vec<u8>) -> Result<(), TlsError> {
+    /// is over then; [`Pump::take`] yields the alert to send, and every further call fails alike.
+    pub fn feed(&mut self, cipher: &mut [u8], plain: &mut Vec<u8>) -> Result<(), TlsError> {
+        self.sound()?;
         self.cipher_bytes_in += cipher.len() as u64;
-        while !cipher.is_empty() {
-            match self.connection.read_tls(&mut cipher) {
-                // rustls takes no more: the peer has closed, the rest means nothing.
-                Ok(0) => return Ok(()),
-                Ok(_) => {}
-                Err(_) => return Err(TlsError(rustls::Error::General(FULL.into()))),
-            }
-            let state = self.connection.process_new_packets().map_err(TlsError)?;
-            self.peer_closed = state.peer_has_closed();
-            if state.plaintext_bytes_to_read() > 0 {
-                self.drain(plain);
-            }
-        }
-        Ok(())
+        self.decrypt(cipher, plain).map_err(|error| {
+            self.held = Vec::new();
+            self.failed.insert(Box::new(TlsError(error))).as_ref().clone()
+        })
     }
 
     /// Encrypts `plain` and appends the records to `cipher`.
     ///
     /// # Errors
-    /// Before the handshake is done: nothing is queued here in secret.
+    /// Before the handshake is done: nothing is queued here in secret. After a failure, and once
+    /// both ends have closed.
     pub fn write(&mut self, plain: &[u8], cipher: &mut Vec<u8>) -> Result<(), TlsError> {
-        if self.connection.is_handshaking() {
+        self.sound()?;
+        if !self.ready() {
             return Err(TlsError(rustls::Error::HandshakeNotComplete));
         }
-        for piece in plain.chunks(BUFFER_BYTES_MAX) {
-            let mut rest = piece;
-            while !rest.is_empty() {
-                let taken = self.connection.writer().write(rest).unwrap_or(0);
-                if taken == 0 && !self.wants_write() {
-                    return Err(TlsError(rustls::Error::General(FULL.into())));
-                }
-                rest = &rest[taken..];
-                self.take(cipher);
-            }
-        }
-        Ok(())
+        self.say(Say::Data(plain), cipher)
     }
 
     /// Whether [`Pump::take`] would yield anything.
     #[must_use]
     pub fn wants_write(&self) -> bool {
-        self.connection.wants_write()
+        !self.due.is_empty() || self.engine.wants_write()
     }
 
     /// Appends everything that has to be sent to `cipher`; returns how many bytes that was.
     pub fn take(&mut self, cipher: &mut Vec<u8>) -> usize {
         let before = cipher.len();
-        while self.connection.wants_write() {
-            // Writing to a Vec cannot fail, and rustls offers all chunks at once.
-            if self.connection.write_tls(cipher).unwrap_or(0) == 0 {
-                break;
-            }
-        }
+        cipher.extend_from_slice(&std::mem::take(&mut self.due));
+        // Cannot fail: it only moves what rustls has encoded already.
+        let _ = self.engine.flush(cipher);
         let taken = cipher.len() - before;
         self.cipher_bytes_out += taken as u64;
         taken
     }
 
     /// Says goodbye: appends `close_notify` (and whatever was still to be sent) to `cipher`.
+    /// Before the handshake is done, and after a failure, there is nothing to say.
     pub fn close(&mut self, cipher: &mut Vec<u8>) {
-        self.connection.send_close_notify();
         self.take(cipher);
+        if self.failed.is_none() && self.ready() {
+            // Fails only where both ends have said it already.
+            let _ = self.say(Say::Goodbye, cipher);
+        }
     }
 
     /// Whether the handshake is done and plaintext may be written. A client of TLS 1.3 is ready
@@ -147,14 +141,15 @@ impl Pump {
     /// [`feed`]: Pump::feed
     #[must_use]
     pub fn ready(&self) -> bool {
-        !self.connection.is_handshaking()
+        !self.engine.is_handshaking()
     }
 
     /// Whether the peer sent `close_notify`. An end of the stream without it is a truncation,
     /// which matters to a body that is delimited by the end of the connection.
     #[must_use]
     pub fn peer_closed(&self) -> bool {
-        self.peer_closed
+        // With all plaintext taken out, rustls stops reading for no other reason.
+        self.ready() && !self.engine.wants_read()
     }
 
     /// What was agreed on, once [`Pump::ready`]; before that `None`.
@@ -163,38 +158,79 @@ impl Pump {
         if !self.ready() {
             return None;
         }
-        let group = self.connection.negotiated_key_exchange_group();
+        let group = self.engine.negotiated_key_exchange_group();
         Some(TlsFacts {
-            version: version_name(self.connection.protocol_version()?),
-            suite: suite_name(self.connection.negotiated_cipher_suite()?.suite()),
+            version: version_name(self.engine.protocol_version()?),
+            suite: suite_name(self.engine.negotiated_cipher_suite()?.suite()),
             group: group.and_then(|group| group.name().as_str()).unwrap_or("none"),
-            handshake: match self.connection.handshake_kind()? {
+            handshake: match self.engine.handshake_kind()? {
                 HandshakeKind::Resumed => Handshake::Resumed,
                 HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest => Handshake::Full,
             },
-            certificates: self.connection.peer_certificates(),
+            certificates: self.engine.peer_certificates(),
             cipher_bytes_in: self.cipher_bytes_in,
             cipher_bytes_out: self.cipher_bytes_out,
         })
     }
 
-    fn new(mut connection: Connection) -> Pump {
-        connection.set_buffer_limit(Some(BUFFER_BYTES_MAX));
-        Pump { connection, peer_closed: false, cipher_bytes_in: 0, cipher_bytes_out: 0 }
-    }
-
-    fn drain(&mut self, plain: &mut Vec<u8>) {
-        let mut reader = self.connection.reader();
-        // An error only says that nothing is left for now; the end was seen by `peer_closed`.
-        while let Ok(chunk) = reader.fill_buf() {
-            let taken = chunk.len();
-            if taken == 0 {
-                return;
-            }
-            plain.extend_from_slice(chunk);
-            reader.consume(taken);
+    fn new(engine: Engine) -> Pump {
+        Pump {
+            engine,
+            held: Vec::new(),
+            due: Vec::new(),
+            failed: None,
+            cipher_bytes_in: 0,
+            cipher_bytes_out: 0,
         }
     }
+
+    fn sound(&self) -> Result<(), TlsError> {
+        self.failed.as_ref().map_or(Ok(()), |error| Err(error.as_ref().clone()))
+    }
+
+    fn say(&mut self, what: Say<'_>, cipher: &mut Vec<u8>) -> Result<(), TlsError> {
+        self.take(cipher);
+        let before = cipher.len();
+        let said = self.engine.say(what, &mut self.held, cipher);
+        self.cipher_bytes_out += (cipher.len() - before) as u64;
+        said.map_err(TlsError)
+    }
+
+    fn decrypt(&mut self, cipher: &mut [u8], plain: &mut Vec<u8>) -> Result<(), rustls::Error> {
+        let mut rest = cipher;
+        while !self.held.is_empty() && !rest.is_empty() {
+            let (next, later) = rest.split_at_mut(missing(&self.held).min(rest.len()));
+            self.held.extend_from_slice(next);
+            let spent = self.engine.read(&mut self.held, plain, &mut self.due)?;
+            if spent == self.held.len() {
+                self.held = Vec::new();
+            } else {
+                self.held.drain(..spent);
+            }
+            rest = later;
+        }
+        if !rest.is_empty() {
+            let spent = self.engine.read(rest, plain, &mut self.due)?;
+            self.held.extend_from_slice(&rest[spent..]);
+        }
+        if self.peer_closed() {
+            self.held = Vec::new();
+        }
+        if self.held.len() > HELD_BYTES_MAX {
+            return Err(rustls::Error::General(FULL.into()));
+        }
+        Ok(())
+    }
+}
+
+/// How many bytes complete the record at the front of `held`, as far as its header tells. All
+/// there are, if it is complete: then it is part of a handshake message that goes on.
+fn missing(held: &[u8]) -> usize {
+    let end = match held {
+        [_, _, _, high, low, ..] => HEADER_BYTES + usize::from(u16::from_be_bytes([*high, *low])),
+        _ => HEADER_BYTES,
+    };
+    end.checked_sub(held.len()).filter(|missing| *missing > 0).unwrap_or(usize::MAX)
 }
 
 const FULL: &str = "a TLS record or message is larger than the protocol allows";

@@ -210,7 +210,7 @@ impl Connection {
                 Err(error) => return Err(CloseReason::from_io(&error)),
             };
             if self.pump.is_some() {
-                self.take_in(&scratch[..count], report)?;
+                self.take_in(&mut scratch[..count], report)?;
             } else {
                 self.counters.bytes_in += count as u64;
                 report.received();
@@ -224,10 +224,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes in `bytes` as they came from the wire.
+    /// Takes in `bytes` as they came from the wire; TLS decrypts them where they lie.
     pub(super) fn take_in(
         &mut self,
-        bytes: &[u8],
+        bytes: &mut [u8],
         report: &mut Report<'_>,
     ) -> Result<(), CloseReason> {
         self.counters.bytes_in += bytes.len() as u64;

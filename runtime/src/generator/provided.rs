@@ -49,22 +49,23 @@ impl Buffers {
         unsafe { submitter.register_buf_ring(address, COUNT, GROUP) }
     }
 
-    /// Shows `use_bytes` what the kernel received into buffer `id`, then gives the buffer back.
+    /// Lets `use_bytes` have what the kernel received into buffer `id`, to change it as well, then
+    /// gives the buffer back.
     ///
     /// # Safety
     /// A completion must have handed over `id` with `count` bytes, and it must not have been
-    /// given back since: otherwise the kernel may write while the bytes are read.
+    /// given back since: otherwise the kernel may write while the bytes are in use.
     pub(super) unsafe fn with<T>(
         &mut self,
         id: u16,
         count: usize,
-        use_bytes: impl FnOnce(&[u8]) -> T,
+        use_bytes: impl FnOnce(&mut [u8]) -> T,
     ) -> T {
         assert!(id < COUNT && count <= SIZE, "the kernel names only buffers that it was given");
         // SAFETY: the range lies inside the allocation (asserted) and was zeroed at first; the
-        // kernel does not write to it while the buffer is ours, as our caller promises.
+        // kernel does not touch it while the buffer is ours, as our caller promises.
         let bytes = unsafe {
-            std::slice::from_raw_parts(self.bytes.as_ptr().add(usize::from(id) * SIZE), count)
+            std::slice::from_raw_parts_mut(self.bytes.as_ptr().add(usize::from(id) * SIZE), count)
         };
         let result = use_bytes(bytes);
         self.give(id);

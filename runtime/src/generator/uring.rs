@@ -183,7 +183,7 @@ impl Uring {
         }
         let count = usize::try_from(completion.result).unwrap_or(0);
         if let Some(id) = cqueue::buffer_select(completion.flags) {
-            let take_in = |bytes: &[u8]| match bytes {
+            let take_in = |bytes: &mut [u8]| match bytes {
                 [] => Ok(()),
                 bytes => connection.take_in(bytes, report),
             };
