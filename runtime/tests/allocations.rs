@@ -6,52 +6,18 @@
 
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use proto_http::Method;
+use runtime::allocations::{self, Counting};
 use runtime::{
     Broken, CorePlan, DriverChoice, Endpoint, Exchange, Peer, Service, launch, no_admin,
 };
 use rustls::{ClientConnection, StreamOwned};
 
 use support::{Pki, localhost};
-
-/// The system's allocator, which counts what this thread asks it for.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-fn count() {
-    // A thread that is ending has nothing left to count.
-    let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-}
-
-// SAFETY: every call goes to the system's allocator unchanged; the count touches no memory that
-// was allocated here.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -68,7 +34,7 @@ impl Service for Told {
         if exchange.request().method() == Method::Post && exchange.body(4096).await.is_err() {
             return Ok(());
         }
-        let count = ALLOCATIONS.with(Cell::get).to_be_bytes();
+        let count = allocations::so_far().to_be_bytes();
         let fields: [(&str, &[u8]); 1] = [("Content-Type", b"application/octet-stream")];
         exchange.reply().send(200, &fields, &count);
         Ok(())
