@@ -10,20 +10,19 @@
 
 #![expect(clippy::unwrap_used, reason = "a benchmark may panic")]
 
-#[path = "../tests/support/counting.rs"]
-mod counting;
 #[path = "../tests/support/mod.rs"]
 mod support;
 
 use std::io::{Read, Write};
 use std::sync::Arc;
 
+use runtime::allocations::{self, Counting};
 use runtime::tls::Pump;
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 use support::{Pki, localhost};
 
 #[global_allocator]
-static ALLOCATOR: counting::Counting = counting::Counting;
+static ALLOCATOR: Counting = Counting;
 
 const REQUEST: [u8; 120] = [b'q'; 120];
 const ANSWER: [u8; 240] = [b'a'; 240];
@@ -203,7 +202,7 @@ fn crowd<E: End>(size: usize, count: u64, request: &[u8], answer: &[u8]) {
         pair.answer(answer, &mut buffers);
     };
     (0..100.max(size as u64)).for_each(&mut exchange);
-    let before = counting::counted().0;
+    let before = allocations::so_far();
     let start = cpu_ns();
     (0..count).for_each(&mut exchange);
     told(count, before, start);
@@ -212,7 +211,7 @@ fn crowd<E: End>(size: usize, count: u64, request: &[u8], answer: &[u8]) {
 fn handshakes<E: End>(count: u64, mutual: bool) {
     let (configs, mut buffers) = (Configs::new(mutual), Buffers::default());
     Pair::<E>::shake(&configs, &mut buffers);
-    let before = counting::counted().0;
+    let before = allocations::so_far();
     let start = cpu_ns();
     for _ in 0..count {
         Pair::<E>::shake(&configs, &mut buffers);
@@ -228,7 +227,7 @@ fn cpu_ns() -> u64 {
 
 fn told(count: u64, before: u64, start: u64) {
     let ns = (cpu_ns() - start) as f64 / count as f64;
-    let each = (counting::counted().0 - before) as f64 / count as f64;
+    let each = (allocations::so_far() - before) as f64 / count as f64;
     println!("{each:.2} allocations, {ns:.0} ns at both ends together, {count} times");
 }
 

@@ -6,6 +6,8 @@
 //! A server is a [`Service`] per core and a call of [`launch()`]; a client is an [`Upstream`] per
 //! core. [`Core`] is what both are given to live on.
 
+#[cfg(feature = "memory")]
+pub mod allocations;
 pub mod blocking;
 pub mod client;
 pub mod cores;
@@ -13,6 +15,8 @@ pub mod deadline;
 pub mod exchange;
 pub mod generator;
 pub mod launch;
+#[cfg(feature = "memory")]
+pub mod memory;
 pub mod probe;
 pub mod process;
 pub mod serve;
@@ -28,6 +32,7 @@ mod buffer;
 mod inbox;
 mod listener;
 mod pool;
+mod socket;
 mod sys;
 mod wire;
 

@@ -160,10 +160,10 @@ impl<S: Service> Door<S> {
 }
 
 /// One open connection in the counts, for as long as it lives.
-struct Guest<S: Service>(Rc<Door<S>>);
+pub(crate) struct Guest<S: Service>(Rc<Door<S>>);
 
 impl<S: Service> Guest<S> {
-    fn enter(door: &Rc<Door<S>>) -> Option<Guest<S>> {
+    pub(crate) fn enter(door: &Rc<Door<S>>) -> Option<Guest<S>> {
         // Relaxed: the number alone matters. A failed entry takes its own count back.
         if door.open_everywhere.fetch_add(1, Ordering::Relaxed) >= door.limits.connections_max {
             door.open_everywhere.fetch_sub(1, Ordering::Relaxed);
@@ -189,7 +189,7 @@ impl<S: Service> Drop for Guest<S> {
 
 /// A connection from the handshake on. This future is what an idle connection costs, so whatever
 /// lasts only while there is something to do is boxed.
-async fn attend<S: Service>(guest: Guest<S>, mut idle: Idle) {
+pub(crate) async fn attend<S: Service>(guest: Guest<S>, mut idle: Idle) {
     let door = &*guest.0;
     let mut early = Vec::new();
     if door.tls.is_some() && !Box::pin(greet(door, &mut idle.stream, &mut early)).await {

@@ -23,7 +23,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use monoio::buf::{IoBuf, SliceMut};
-use monoio::io::{AsyncReadRent, AsyncWriteRent, CancelableAsyncReadRent};
 use monoio::net::TcpStream;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
@@ -31,6 +30,7 @@ use rustls::{ClientConfig, ServerConfig};
 use crate::buffer::{BUFFER_BYTES, BUFFER_BYTES_LARGE};
 use crate::cores::{Core, Local, StatsRef};
 use crate::deadline::{Kind, Watch};
+use crate::socket::Socket;
 use crate::sys;
 use crate::tls::{Pump, TlsError, TlsFacts};
 
@@ -38,7 +38,7 @@ use crate::tls::{Pump, TlsError, TlsFacts};
 pub struct Stream {
     // Declared before the socket: the watch must go first.
     watch: Watch,
-    tcp: TcpStream,
+    tcp: Socket,
     tls: Option<Box<Pump>>,
     local: Rc<Local>,
     counted: Option<StatsRef>,
@@ -69,7 +69,7 @@ impl Stream {
             Some((config, name)) => Some(Pump::client(config, name)?),
             None => None,
         };
-        let mut stream = Stream::new(core.local.clone(), tcp, pump, None);
+        let mut stream = Stream::new(core.local.clone(), tcp.into(), pump, None);
         if stream.tls.is_some() {
             let mut plain = Vec::new();
             stream.handshake(&mut plain, connect_ms).await?;
@@ -80,20 +80,15 @@ impl Stream {
     /// An accepted connection; under TLS the handshake is still to be made.
     pub(crate) fn accepted(
         local: Rc<Local>,
-        tcp: TcpStream,
+        tcp: impl Into<Socket>,
         tls: Option<Arc<ServerConfig>>,
         counted: StatsRef,
     ) -> Result<Stream, TlsError> {
         let pump = tls.map(Pump::server).transpose()?;
-        Ok(Stream::new(local, tcp, pump, Some(counted)))
+        Ok(Stream::new(local, tcp.into(), pump, Some(counted)))
     }
 
-    fn new(
-        local: Rc<Local>,
-        tcp: TcpStream,
-        pump: Option<Pump>,
-        counted: Option<StatsRef>,
-    ) -> Stream {
+    fn new(local: Rc<Local>, tcp: Socket, pump: Option<Pump>, counted: Option<StatsRef>) -> Stream {
         Stream {
             watch: local.deadlines.watch(tcp.as_raw_fd()),
             tcp,
@@ -203,7 +198,7 @@ impl Stream {
 
     /// Waits until there is something to read, without holding a buffer meanwhile.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        self.tcp.readable(false).await
+        self.tcp.readable().await
     }
 
     /// Writes the last of `buffer`, under TLS together with close_notify. With `half_close` the
@@ -347,7 +342,7 @@ impl Stream {
         if bytes.is_empty() {
             return Ok(0);
         }
-        match sys::send_now(&self.tcp, bytes) {
+        match self.tcp.send_now(bytes) {
             Ok(sent) => {
                 self.count_out(sent);
                 Ok(sent)

@@ -4,8 +4,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test helper may panic")]
 
-#[path = "support/counting.rs"]
-mod counting;
 mod support;
 
 use std::io::{Read, Write};
@@ -13,6 +11,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use proto_http::Method;
+use runtime::allocations::{self, Counting};
 use runtime::{
     Broken, CorePlan, DriverChoice, Endpoint, Exchange, Peer, Service, launch, no_admin,
 };
@@ -21,7 +20,7 @@ use rustls::{ClientConnection, StreamOwned};
 use support::{Pki, localhost};
 
 #[global_allocator]
-static ALLOCATOR: counting::Counting = counting::Counting;
+static ALLOCATOR: Counting = Counting;
 
 /// Answers with the number of allocations so far, as eight bytes; reads the body of a POST.
 struct Told;
@@ -35,7 +34,7 @@ impl Service for Told {
         if exchange.request().method() == Method::Post && exchange.body(4096).await.is_err() {
             return Ok(());
         }
-        let count = counting::counted().0.to_be_bytes();
+        let count = allocations::so_far().to_be_bytes();
         let fields: [(&str, &[u8]); 1] = [("Content-Type", b"application/octet-stream")];
         exchange.reply().send(200, &fields, &count);
         Ok(())

@@ -3,18 +3,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "support/counting.rs"]
-mod counting;
 mod support;
 
 use std::sync::Arc;
 
+use runtime::allocations::{self, Counting};
 use runtime::tls::Pump;
 
 use support::{Pki, localhost};
 
 #[global_allocator]
-static ALLOCATOR: counting::Counting = counting::Counting;
+static ALLOCATOR: Counting = Counting;
 
 /// For all of an idle connection's user memory, in bytes. Its task and stream need 1 KiB more.
 const IDLE_BYTES_MAX: i64 = 12 * 1024 - 1024;
@@ -51,15 +50,15 @@ fn held(pki: &Pki, mutual: bool, body: &[u8]) -> (i64, i64) {
     server.send_tls13_tickets = 0;
     let server = Arc::new(server);
     let measure = || {
-        let start = counting::counted().1;
+        let start = allocations::held_bytes();
         let mut client = Box::new(Pump::client(client.clone(), localhost()).unwrap());
         let mut server = Box::new(Pump::server(server.clone()).unwrap());
         settle(&mut client, &mut server);
         send(&mut client, &mut server, body);
         send(&mut server, &mut client, body);
-        let both = counting::counted().1 - start;
+        let both = allocations::held_bytes() - start;
         drop(client);
-        let server_alone = counting::counted().1 - start;
+        let server_alone = allocations::held_bytes() - start;
         drop(server);
         (both - server_alone, server_alone)
     };
@@ -84,18 +83,18 @@ fn an_idle_connection_keeps_no_buffer() {
 #[test]
 fn a_message_without_an_end_is_held_to_a_bound() {
     let mut server = Pump::server(Pki::new().server(false)).unwrap();
-    let start = counting::counted().1;
+    let start = allocations::held_bytes();
     // A ClientHello of 64 KiB, a byte a record: far more wire than message.
     let message = [1, 0, 0xff, 0xff].into_iter().chain(std::iter::repeat(0));
     let (mut fed, mut most) = (0, 0);
     let error = message.take(100_000).find_map(|byte| {
         fed += 6;
         let result = server.feed(&mut [22, 3, 1, 0, 1, byte], &mut Vec::new());
-        most = most.max(counting::counted().1 - start);
+        most = most.max(allocations::held_bytes() - start);
         result.err()
     });
     assert!(error.unwrap().to_string().contains("larger than the protocol allows"));
     assert!(fed < 70_000, "{fed} bytes were taken in");
     assert!(most < 200_000, "{most} bytes were held");
-    assert!(counting::counted().1 - start < 4096, "a failed connection keeps none of it");
+    assert!(allocations::held_bytes() - start < 4096, "a failed connection keeps none of it");
 }

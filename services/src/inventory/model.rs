@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{SeqAccess, Visitor},
+    de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -34,12 +34,14 @@ impl OrderText<'_> {
     }
 }
 
+/// The members of a reservation.
 #[derive(Deserialize)]
-struct Reservation<'a> {
-    #[serde(borrow, rename = "orderId")]
-    order_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    items: Option<&'a RawValue>,
+#[serde(field_identifier, rename_all = "camelCase")]
+enum Member {
+    OrderId,
+    Items,
+    #[serde(other)]
+    Other,
 }
 
 #[derive(Deserialize)]
@@ -64,23 +66,19 @@ pub fn read_reservation<'a>(
     body: &'a [u8],
     line: impl FnMut(SkuName<'_>, u32),
 ) -> Result<OrderText<'a>, Invalid> {
-    let body: Reservation<'a> = serde_json::from_slice(body).map_err(|e| Invalid::syntax(&e))?;
-    let order_id = required(body.order_id, "orderId")?;
+    let mut lines = Lines { line, count: 0, part: Part::Unread, fault: None };
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let read = json.deserialize_map(Members(&mut lines));
+    let order_id = read.and_then(|order_id| json.end().map(|()| order_id));
+    let order_id = order_id.map_err(|error| lines.fault_or(&error))?;
+    let order_id = required(order_id, "orderId")?;
     let order_id = text(order_id).ok_or_else(|| Invalid::new("orderId must be a string"))?;
     OrderRef::parse(&order_id).map_err(|bad| Invalid::new(format!("orderId: {bad}")))?;
-    let items = required(body.items, "items")?;
-    let mut lines = Lines { line, count: 0, fault: None };
-    let read = serde_json::Deserializer::from_str(items.get()).deserialize_seq(&mut lines);
-    if let Some(fault) = lines.fault {
-        return Err(fault);
+    match (lines.part, lines.count) {
+        (Part::Read, 0) => Err(Invalid::new("items is empty; at least one is needed")),
+        (Part::Read, _) => Ok(OrderText(order_id)),
+        _ => Err(Invalid::new("items is missing")),
     }
-    if read.is_err() {
-        return Err(Invalid::new("items must be an array of objects with sku and quantity"));
-    }
-    if lines.count == 0 {
-        return Err(Invalid::new("items is empty; at least one is needed"));
-    }
-    Ok(OrderText(order_id))
 }
 
 /// Reads `{"quantity": 100}`: 0 to [`QUANTITY_MAX`].
@@ -113,10 +111,52 @@ pub fn write_sku(out: &mut Vec<u8>, name: &str, books: &Books) {
     out.push(b'}');
 }
 
+/// How far the items of a body were read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Unread,
+    Reading,
+    Null,
+    Read,
+}
+
+/// Reads the members of a body and gives the order id.
+struct Members<'l, F>(&'l mut Lines<F>);
+
+impl<'de, F: FnMut(SkuName<'_>, u32)> Visitor<'de> for Members<'_, F> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut order_id = None;
+        while let Some(member) = members.next_key()? {
+            match member {
+                Member::OrderId if order_id.is_some() => {
+                    return Err(A::Error::duplicate_field("orderId"));
+                }
+                Member::OrderId => order_id = Some(members.next_value()?),
+                Member::Items if self.0.part != Part::Unread => {
+                    return Err(A::Error::duplicate_field("items"));
+                }
+                // Read where they stand: kept for later, they would be gone over twice.
+                Member::Items => members.next_value_seed(&mut *self.0)?,
+                Member::Other => {
+                    members.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(order_id.flatten())
+    }
+}
+
 /// Passes lines on until the first fault.
 struct Lines<F> {
     line: F,
     count: usize,
+    part: Part,
     fault: Option<Invalid>,
 }
 
@@ -137,6 +177,25 @@ impl<F: FnMut(SkuName<'_>, u32)> Lines<F> {
         self.count += 1;
         Ok(())
     }
+
+    /// What is wrong with a body that could not be read.
+    fn fault_or(&mut self, error: &serde_json::Error) -> Invalid {
+        let shape = "items must be an array of objects with sku and quantity";
+        match self.fault.take() {
+            Some(fault) => fault,
+            None if self.part == Part::Reading && error.is_data() => Invalid::new(shape),
+            None => Invalid::syntax(error),
+        }
+    }
+}
+
+impl<'de, F: FnMut(SkuName<'_>, u32)> DeserializeSeed<'de> for &mut Lines<F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        self.part = Part::Reading;
+        json.deserialize_option(self)
+    }
 }
 
 impl<'de, F: FnMut(SkuName<'_>, u32)> Visitor<'de> for &mut Lines<F> {
@@ -146,13 +205,23 @@ impl<'de, F: FnMut(SkuName<'_>, u32)> Visitor<'de> for &mut Lines<F> {
         f.write_str("an array")
     }
 
+    fn visit_none<E>(self) -> Result<(), E> {
+        self.part = Part::Null;
+        Ok(())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_seq(self)
+    }
+
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         while let Some(item) = items.next_element::<Item<'de>>()? {
             if let Err(fault) = self.take(&item) {
                 self.fault = Some(Invalid::new(fault));
-                return Err(serde::de::Error::custom("a fault was found"));
+                return Err(A::Error::custom("a fault was found"));
             }
         }
+        self.part = Part::Read;
         Ok(())
     }
 }
@@ -198,6 +267,9 @@ mod tests {
             ("{\"orderId\":\"a b\",\"items\":[]}", "orderId: an order id is"),
             ("{\"orderId\":\"a\",\"orderId\":\"b\",\"items\":[]}", "duplicate field"),
             ("{\"orderId\":\"a\"}", "items is missing"),
+            ("{\"orderId\":\"a\",\"items\":null}", "items is missing"),
+            ("{\"items\":[],\"items\":[]}", "duplicate field"),
+            ("{\"orderId\":\"a\",\"items\":[{", "EOF"),
             ("{\"orderId\":\"a\",\"items\":{}}", "items must be an array"),
             ("{\"orderId\":\"a\",\"items\":[7]}", "items must be an array of objects"),
             ("{\"orderId\":\"a\",\"items\":[]}", "items is empty"),
