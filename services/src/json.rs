@@ -67,7 +67,10 @@ pub(crate) fn number(value: &RawValue) -> Option<&str> {
 pub(crate) fn push_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     let mut rest = text;
-    while let Some(at) = rest.iter().position(|&b| b < 0x20 || b == b'"' || b == b'\\') {
+    // Nearly no text has such a byte, and without an early end many bytes are looked at at once.
+    let escape = |&b: &u8| b < 0x20 || b == b'"' || b == b'\\';
+    let clean = !text.iter().fold(false, |found, b| found | escape(b));
+    while !clean && let Some(at) = rest.iter().position(escape) {
         out.extend_from_slice(&rest[..at]);
         match rest[at] {
             quoted @ (b'"' | b'\\') => out.extend_from_slice(&[b'\\', quoted]),
