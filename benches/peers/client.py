@@ -7,13 +7,19 @@ import json
 import os
 import re
 import subprocess
+import urllib.request
 
 import servers
 
 CONNECTIONS, HANDSHAKE_CONNECTIONS = 64, 16
 WARMUP = "300ms"
+# The slice begins with the file's first tokens again: the warm-up must have put as many others into
+# the cache after them as it holds, which takes a quarter of a second here.
+WARMUP_UNIQUE = "1s"
 # Replies that may be missing of all: connections that the end of a slice cut.
 ERRORS_SHARE_MAX = 0.001
+# Tokens of a slice that must have met the cache as the row says; the first one never does.
+PROOF_SHARE_MIN = 0.99
 
 
 class Sample:
@@ -25,13 +31,16 @@ class Sample:
 
 
 def words_of(tollgate, keys, server, seconds, path, mutual=False, method="GET", token=None,
-             requests=None, per_connection=None, body=None, threads=1, cores=None):
-    """The command line of one slice."""
+             requests=None, per_connection=None, body=None, threads=1, cores=None, count=None):
+    """The command line of one slice. One of a number of requests has no warm-up, since those of
+    before would be the same ones."""
     scheme = "https" if server.tls else "http"
     many = HANDSHAKE_CONNECTIONS if per_connection else CONNECTIONS
+    warmup = "0s" if count else WARMUP_UNIQUE if requests else WARMUP
     words = [tollgate, "run", f"{scheme}://127.0.0.1:{server.port}{path}", "-d",
-             f"{round(seconds * 1000)}ms", "--warmup", WARMUP, "-c", str(many), "--wait", "spin",
-             "-t", str(threads), "--cores", cores or str(servers.CLIENT_CORE),
+             f"{round(seconds * 1000)}ms", "--warmup", warmup,
+             "-c", str(many), "--wait", "spin", "-t", str(threads),
+             "--cores", cores or str(servers.CLIENT_CORE),
              "--server-pid", ",".join(map(str, server.pids)), "--output-format", "json"]
     if server.tls:
         words += ["--cacert", keys.path("ca.crt")]
@@ -44,6 +53,8 @@ def words_of(tollgate, keys, server, seconds, path, mutual=False, method="GET", 
         words += ["--token-file", token]
     if requests:
         words += ["--requests-file", requests]
+    if count:
+        words += ["-n", str(count)]
     if per_connection:
         words += ["--requests-per-connection", str(per_connection)]
     return words
@@ -74,6 +85,22 @@ def measure(tollgate, keys, server, seconds, path=servers.PATH, **more):
         said = (done.stderr or done.stdout).decode(errors="replace").strip()[-300:]
         raise RuntimeError(f"tollgate run ended with {done.returncode}: {said}")
     return sample_of(done.stdout)
+
+
+def prove_tokens(server, cache):
+    """Holds our server's own counters against what a row says of it: that nearly all tokens were
+    found in the cache (hit), not found (miss), or that there was no cache (off)."""
+    with urllib.request.urlopen(f"http://{server.admin}/metrics", timeout=5) as page:
+        counts = token_counts(page.read().decode())
+    if counts.get(cache, 0) < PROOF_SHARE_MIN * max(1, sum(counts.values())):
+        raise RuntimeError(f"tokens were to be cache={cache}, and the server counted {counts}")
+
+
+def token_counts(page):
+    """Tokens that were found good, by whether the cache knew them."""
+    name = 'tollgate_token_verifications_total{result="ok",cache="'
+    found = re.findall(re.escape(name) + r'(\w+)"} (\d+)', page)
+    return {cache: int(count) for cache, count in found}
 
 
 def pipelined(server, seconds, depth):

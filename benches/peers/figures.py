@@ -5,6 +5,8 @@ import math
 import statistics
 
 LEVEL = 0.95
+# Five rounds, the fewest that a verdict may stand on, have an interval of 94%.
+VERDICT_LEVEL_MIN = 0.9
 
 
 def interval(values):
@@ -66,7 +68,7 @@ def judge(kind, values, bound, sense, floor):
     its whole interval is on one side and its median is further away than the noise floor."""
     if not values:
         return not_measured("no round was complete")
-    (low, high), _ = interval(values)
+    (low, high), sure = interval(values)
     middle = statistics.median(values)
     shown = None if floor is None else (math.expm1(floor) if kind == "ratio" else floor)
     answer = Answer("", "", middle, low, high, shown, len(values))
@@ -76,13 +78,16 @@ def judge(kind, values, bound, sense, floor):
     better = (lambda a, b: a <= b) if sense == "at most" else (lambda a, b: a >= b)
     distance = abs(_place(kind, middle) - _place(kind, bound)) if middle > 0 or kind != "ratio" \
         else math.inf
-    side = "on the good side" if better(middle, bound) else "on the bad side"
-    if len(values) < 2 or floor is None:
-        answer.verdict, answer.why = "not resolved", f"one round shows no noise; {side}"
+    side = "looks reached" if better(middle, bound) else "looks not reached"
+    if sure < VERDICT_LEVEL_MIN or floor is None:
+        few = f"{side}, but {len(values)} rounds are too few"
+        answer.verdict, answer.why = "not resolved", few
     elif better(low, bound) != better(high, bound):
-        answer.verdict, answer.why = "not resolved", f"the goal is within the interval; {side}"
+        inside = f"{side}, but the goal is within the interval"
+        answer.verdict, answer.why = "not resolved", inside
     elif distance < floor:
-        answer.verdict, answer.why = "not resolved", f"nearer to the goal than the noise; {side}"
+        near = f"{side}, but nearer to the goal than the noise"
+        answer.verdict, answer.why = "not resolved", near
     else:
         answer.verdict = "reached" if better(middle, bound) else "not reached"
     return answer

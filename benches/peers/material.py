@@ -63,7 +63,7 @@ class Material:
 
     def token_file(self, algorithm):
         """A file with one token, whose algorithm is this."""
-        return self._once(f"token-{algorithm}.txt", lambda: self._tokens(algorithm, 1)[0] + "\n")
+        return self._once(f"token-{algorithm}.txt", lambda: self.token(algorithm) + "\n")
 
     def requests_file(self, algorithm, path):
         """A file of requests with a token of its own each, for `tollgate run`."""
@@ -76,8 +76,13 @@ class Material:
     def _once(self, name, make):
         return self.path(name) if os.path.exists(self.path(name)) else self.write(name, make())
 
-    def _tokens(self, algorithm, count):
-        made = run([self.floor, "sign", self.folder, algorithm, str(count)])
+    def token(self, algorithm, **claims):
+        """One token with these claims laid over the usual ones."""
+        return self._tokens(algorithm, 1, claims)[0]
+
+    def _tokens(self, algorithm, count, claims=None):
+        made = run([self.floor, "sign", self.folder, algorithm, str(count),
+                    json.dumps(claims or {})])
         return made.decode().split()
 
     def _key(self, algorithm):

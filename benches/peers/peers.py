@@ -12,7 +12,7 @@ Do not compare: figures of different runs or machines.
 
 From a clone: `cargo build --release && benches/peers/peers.py`. The peers are built on the way.
 Exit code: 0 measured, whatever came out; 1 a row could not be run; with --strict 99 when a goal was
-not reached. README.md beside this file says what each row means.
+not reached; 2 wrong words. README.md beside this file says what each row means.
 """
 
 import argparse
@@ -26,6 +26,9 @@ import subprocess
 import sys
 import tempfile
 import time
+
+# The bench leaves nothing behind in the tree.
+sys.dont_write_bytecode = True
 
 import client
 import figures
@@ -85,7 +88,9 @@ def measure_block(bench, block, chosen, lock):
     twin = block.twin.again()
     sides = {side.name: side for row in chosen for side in row.sides}
     sides.setdefault(block.twin.name, block.twin)
-    order = [block.twin.name, *[name for name in sides if name != block.twin.name], twin.name]
+    order = [block.twin.name, *[name for name in sides if name != block.twin.name]]
+    # As far from its twin as the sides of a row are from each other, on average.
+    order.insert(len(order) // 2 + 1, twin.name)
     sides[twin.name] = twin
     for turn in range(bench.rounds):
         say(f"{block.name}: round {turn + 1} of {bench.rounds}, {len(order)} sides")
@@ -130,8 +135,7 @@ def measure_probe(bench, probe, names):
     except Exception as error:  # As for a side: a sentence, and the others go on.
         say(f"  {error}")
         answers = {name: (figures.failed(str(error)), "", "") for name in names}
-    return [table.Line(name, probe.goals[name], "once" if name != "cores" else "ratio", *answers[name])
-            for name in names]
+    return [table.Line(name, probe.goals[name], probe.kind, *answers[name]) for name in names]
 
 
 def plan(wanted):
@@ -140,8 +144,11 @@ def plan(wanted):
     known += [name for probe in probes.all_probes() for name in probe.goals]
     for want in wanted:
         if not any(fits(name, want) for name in known):
-            sys.exit(f"peers.py: there is no row {want}; --list shows all")
-    is_wanted = lambda name: not wanted or any(fits(name, want) for want in wanted)
+            say(f"peers.py: there is no row {want}; --list shows all")
+            sys.exit(2)
+
+    def is_wanted(name):
+        return not wanted or any(fits(name, want) for want in wanted)
     blocks = [(block, [row for row in block.rows if is_wanted(row.name)])
               for block in rows.all_blocks()]
     singles = [(probe, [name for name in probe.goals if is_wanted(name)])

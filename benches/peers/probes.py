@@ -9,13 +9,15 @@ import subprocess
 
 import client
 import figures
+import likeness
 import memory
 import servers
 
 ROOT = os.path.normpath(os.path.join(servers.HERE, "..", ".."))
 COMMAND_SECONDS_MAX = 900
 SKUS = [f"SKU-{number}" for number in range(1000, 1064)]
-RESERVATIONS = 48_000
+RESERVATIONS = 100_000
+SLICE_SECONDS_MAX = 20
 
 
 class NotMeasured(Exception):
@@ -26,8 +28,8 @@ class Probe:
     """Rows that one run answers: their goals by name, and the run, which gives for each an
     `Answer` and two texts, ours and what it is beside."""
 
-    def __init__(self, goals, run):
-        self.goals, self.run = goals, run
+    def __init__(self, goals, run, kind="once"):
+        self.goals, self.run, self.kind = goals, run, kind
 
 
 def idle(profile, word, bound):
@@ -125,22 +127,14 @@ def estimates(folder):
 
 
 def reservations():
-    """A file that can go round for ever: every reservation is given back before its turn comes
-    again."""
-    half, lines = RESERVATIONS // 2, []
-
-    def give_back(number):
-        lines.append({"method": "DELETE", "path": f"/api/inventory/reservations/o-{number}"})
-    for number in range(RESERVATIONS):
-        lines.append({"method": "POST", "path": "/api/inventory/reservations",
-                      "headers": {"Content-Type": "application/json"},
-                      "body": {"orderId": f"o-{number}", "items": [
-                          {"sku": SKUS[number % len(SKUS)], "quantity": 1}]}})
-        if number >= half:
-            give_back(number - half)
-    for number in range(half, RESERVATIONS):
-        give_back(number)
-    return "".join(json.dumps(line) + "\n" for line in lines)
+    """As many reservations as a file may hold, each for an order of its own. A second one for the
+    same order would find the first, so a slice ends when all were sent."""
+    return "".join(json.dumps({
+        "method": "POST", "path": "/api/inventory/reservations",
+        "headers": {"Content-Type": "application/json"},
+        "body": {"orderId": f"o-{number}",
+                 "items": [{"sku": SKUS[number % len(SKUS)], "quantity": 1}]},
+    }) + "\n" for number in range(RESERVATIONS))
 
 
 def cores():
@@ -160,25 +154,33 @@ def cores():
             with bench.servers.ours("S0", "--workers", str(workers), "--cores",
                                     ",".join(map(str, mine)), *stock, service="inventory",
                                     core=mine) as server:
-                return client.measure(bench.tollgate, bench.keys, server, bench.seconds,
-                                      requests=requests, threads=len(clients),
-                                      cores=",".join(map(str, clients)))
-        values, samples = [], []
-        for _ in range(bench.rounds):
-            one, two = cost(1), cost(2)
-            samples.append((one, two))
-            # What two cores can do in one second of each, beside what one can.
-            values.append(2 * one.us / two.us)
-        twin = figures.noise_floor("ratio", [cost(1).us for _ in range(2)],
-                                   [cost(1).us for _ in range(2)])
-        one, two = samples[-1]
+                return client.measure(bench.tollgate, bench.keys, server, SLICE_SECONDS_MAX,
+                                      requests=requests, count=RESERVATIONS,
+                                      threads=len(clients), cores=",".join(map(str, clients)))
+        turns = [(cost(1), cost(2), cost(1)) for _ in range(bench.rounds)]
+        # What two cores can do in one second of each, beside what one can.
+        values = [2 * one.us / two.us for one, two, _ in turns]
+        twin = figures.noise_floor("ratio", *zip(*((one.us, again.us) for one, _, again in turns)))
+        one, two, _ = turns[-1]
         return {"cores": (figures.judge("ratio", values, 1.8, "at least", twin),
                           f"{two.us:.2f} us, {two.rps:.0f}/s", f"{one.us:.2f} us, "
                           f"{one.rps:.0f}/s with one")}
+    return Probe(goal, run, "ratio")
+
+
+def alike():
+    goal = {"alike": "peers refuse the tokens and clients that ours refuses"}
+
+    def run(bench):
+        wrong, asked = likeness.check(bench.servers, bench.keys)
+        answer = figures.judge_once(len(wrong), 0, "at most")
+        answer.why = "; ".join(wrong)
+        return {"alike": (answer, f"{asked - len(wrong)} of {asked} answers right", "")}
     return Probe(goal, run)
 
 
 def all_probes():
     """The rows that are measured once."""
-    return [idle("S0", "plain", 2), idle("S1", "tls", 12), allocations(), stores(), cores()]
+    return [alike(), idle("S0", "plain", 2), idle("S1", "tls", 12), allocations(), stores(),
+            cores()]
 

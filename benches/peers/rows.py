@@ -11,13 +11,14 @@ MUTUAL, TOKEN = ("S3", "S4", "S5"), ("S2", "S4", "S5")
 class Side:
     """One server under one kind of traffic."""
 
-    def __init__(self, name, start, needs=(), traffic=None, measure=None):
+    def __init__(self, name, start, needs=(), traffic=None, measure=None, cache=None):
         self.name, self.start, self.needs = name, start, needs
-        self.traffic, self.measure = traffic or {}, measure
+        self.traffic, self.measure, self.cache = traffic or {}, measure, cache
 
     def again(self):
         """The same side under another name: what differs between the two is noise."""
-        return Side(f"{self.name} again", self.start, self.needs, self.traffic, self.measure)
+        return Side(f"{self.name} again", self.start, self.needs, self.traffic, self.measure,
+                    self.cache)
 
     def run(self, bench, seconds):
         if self.start is None:
@@ -25,8 +26,11 @@ class Side:
         with self.start(bench.servers) as server:
             if self.measure:
                 return self.measure(server, seconds)
-            return client.measure(bench.tollgate, bench.keys, server, seconds,
-                                  **self._options(bench.keys))
+            sample = client.measure(bench.tollgate, bench.keys, server, seconds,
+                                    **self._options(bench.keys))
+            if self.cache:
+                client.prove_tokens(server, self.cache)
+            return sample
 
     def _options(self, keys):
         options = dict(self.traffic)
@@ -62,7 +66,11 @@ def traffic(profile, algorithm="ES256", **more):
 
 def ours(profile, label="", options=(), **more):
     name = f"tollgate {profile} {label}".strip()
-    return Side(name, lambda s: s.ours(profile, *options), (), traffic(profile, **more))
+    cache = None
+    if profile in TOKEN:
+        cache = "off" if "off" in options else "miss" if more.get("unique") else "hit"
+    return Side(name, lambda s: s.ours(profile, *options), (), traffic(profile, **more),
+                cache=cache)
 
 
 def axum(profile, algorithm="ES256", **more):

@@ -51,6 +51,7 @@ class Server:
     def start(self, words, log, core=SERVER_CORE, measured=True, port=None):
         """Starts one process; one without a known port says on standard output where it is."""
         with open(log, "ab") as errors:
+            began = errors.tell()
             process = child(words, core, stderr=errors, stdin=subprocess.DEVNULL,
                             stdout=subprocess.DEVNULL if port else subprocess.PIPE)
         self._children.append(process)
@@ -58,10 +59,8 @@ class Server:
             self.port = wait_for_port(process, port) if port else self._ready(process)
         except RuntimeError as error:
             self.stop()
-            with open(log, encoding="utf-8", errors="replace") as said:
-                tail = said.read().strip()[-300:]
-            raise RuntimeError(f"{os.path.basename(words[0])} did not start: {error} {tail}") \
-                from None
+            raise RuntimeError(f"{os.path.basename(words[0])} did not start: {error} "
+                               f"{last_line(log, began)}") from None
         if measured:
             self.pids.append(process.pid)
         return self.port
@@ -93,6 +92,14 @@ class Server:
 
     def __exit__(self, *_):
         self.stop()
+
+
+def last_line(log, began):
+    """What a process said last; the log is that of all of them."""
+    with open(log, "rb") as said:
+        said.seek(began)
+        lines = said.read().decode(errors="replace").split("\n")
+    return next((line.strip()[-300:] for line in reversed(lines) if line.strip()), "")
 
 
 def wait_for_port(process, port):

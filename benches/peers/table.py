@@ -33,7 +33,8 @@ class Line:
         return answer.verdict + (f": {answer.why}" if answer.why else "") + floor
 
     def cells(self):
-        return (self.name, self.goal, self.mine, self.other, self.figure(), self.verdict())
+        said = (self.name, self.goal, self.mine, self.other, self.figure(), self.verdict())
+        return tuple(" ".join(cell.split()) for cell in said)
 
     def as_dict(self):
         return {"row": self.name, "goal": self.goal, "kind": self.kind, "ours": self.mine,
