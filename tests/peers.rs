@@ -2,8 +2,6 @@
 //! that can be worked out by hand. No server is started and nothing is measured; python3 is all it
 //! needs.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::path::Path;
 use std::process::Command;
 

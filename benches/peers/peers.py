@@ -12,7 +12,7 @@ Do not compare: figures of different runs or machines.
 
 From a clone: `cargo build --release && benches/peers/peers.py`. The peers are built on the way.
 Exit code: 0 measured, whatever came out; 1 a row could not be run; with --strict 99 when a goal was
-not reached; 2 wrong words. README.md beside this file says what each row means.
+not reached; 2 wrong words; 130 interrupted. README.md beside this file says what each row means.
 """
 
 import argparse
@@ -116,14 +116,16 @@ def line_of(bench, block, row):
             for name in (block.twin.name, block.twin.again().name)]
     answer = figures.judge(row.kind, [row.value(turn) for turn in turns], row.bound, row.sense,
                            figures.noise_floor(row.kind, *pair))
-    mine, *others = [shown(columns[side.name], row.metric) for side in row.sides]
+    mine, *others = [shown(columns[side.name], row) for side in row.sides]
     names = [f"{side.name} {text}" for side, text in zip(row.sides[1:], others)]
     return table.Line(row.name, row.goal, row.kind, answer, mine, " + ".join(names))
 
 
-def shown(column, metric):
-    us = statistics.median(getattr(sample, metric) for sample in column)
-    return f"{us:.2f} us{' user' if metric == 'user_us' else ''}"
+def shown(column, row):
+    us = statistics.median(getattr(sample, row.metric) for sample in column)
+    text = f"{us:.2f} us{' user' if row.metric == 'user_us' else ''}"
+    rate = statistics.median(sample.rps for sample in column)
+    return f"{text}, {rate:.0f}/s" if row.rates else text
 
 
 def measure_probe(bench, probe, names):
@@ -249,6 +251,8 @@ def report(bench, lines, options, began):
 
 
 def main():
+    # Debian keeps nginx and haproxy where a user's PATH does not look.
+    os.environ["PATH"] += os.pathsep + "/usr/sbin"
     options = arguments()
     blocks, singles = plan([want for want in options.rows.split(",") if want])
     if options.list:
@@ -262,7 +266,7 @@ def main():
     own_the_machine()
     # A termination unwinds like an error, so that servers are stopped and the folder is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    began, lines = time.localtime(), []
+    began, lines, interrupted = time.localtime(), [], False
     lock = open(options.lock, "a", encoding="utf-8") if options.lock else None
     with tempfile.TemporaryDirectory(prefix="tollgate-peers-") as folder:
         bench = Bench(options, folder)
@@ -273,8 +277,11 @@ def main():
                 say(", ".join(names))
                 lines += measure_probe(bench, probe, names)
         except KeyboardInterrupt:
+            interrupted = True
             say("peers.py: interrupted; what follows is what there is")
         report(bench, lines, options, began)
+    if interrupted:
+        return 130
     if any(line.answer.verdict == "failed" for line in lines):
         return 1
     missed = any(line.answer.verdict == "not reached" for line in lines)
