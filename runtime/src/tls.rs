@@ -189,7 +189,9 @@ impl Pump {
     }
 
     fn say(&mut self, what: Say<'_>, cipher: &mut Vec<u8>) -> Result<(), TlsError> {
-        self.take(cipher);
+        if self.wants_write() {
+            self.take(cipher);
+        }
         let before = cipher.len();
         let said = self.engine.say(what, &mut self.held, cipher);
         self.cipher_bytes_out += (cipher.len() - before) as u64;
