@@ -20,6 +20,7 @@ use crate::bench::{LiveBench, Setup};
 use crate::capacity::Settings;
 use crate::experiment::{Experiment, Failure, Findings};
 use crate::generator::{Generator, GeneratorOptions};
+use crate::instructions::Stored;
 use crate::plan::{Cell, Cores, Protocol, StopRule, Topology, Variant};
 use crate::results::Prices;
 use crate::stack::Stack;
@@ -231,7 +232,8 @@ impl Matrix {
         environment.client_driver = bench.client_driver.clone();
         // The servers stop before the record is written: nothing of it depends on them any more.
         drop(bench);
-        let run = self.record(&findings, environment, now, began.elapsed());
+        let mut run = self.record(&findings, environment, now, began.elapsed());
+        self.judge_by_counts(&mut run, &Stored::built_in());
         let logs = self.variants.iter().zip(&findings.variants);
         let logs: Vec<(&str, &[u8])> = logs
             .filter_map(|(variant, kept)| {
@@ -273,6 +275,14 @@ impl Matrix {
             floors,
             additivity,
             slices: findings.slices.clone(),
+        }
+    }
+
+    /// Small layers of our own stack are judged by instructions too.
+    fn judge_by_counts(&self, run: &mut Run, stored: &Stored) {
+        if matches!(self.subjects, Subjects::Stack(_)) {
+            let layers: Vec<Layer> = self.layers().into_iter().flatten().collect();
+            stored.judge(&mut run.costs, &layers);
         }
     }
 

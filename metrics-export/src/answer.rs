@@ -4,7 +4,7 @@
 //! once. No sentence claims more than its interval: a cost that is not told from zero has a bound
 //! and no figure.
 
-use crate::figures::{count, percent, signed_us, size_us};
+use crate::figures::{count, percent, signed_count, signed_percent, signed_us, size_us, thousands};
 use crate::run::{Cost, Run, VariantResult, Verdict};
 
 /// The id of the A/A control among the costs; it is no layer.
@@ -133,6 +133,27 @@ pub fn sentence(cost: &Cost) -> String {
     }
 }
 
+/// What judges a small cost beside or in place of CPU time, in one sentence; nothing for others.
+#[must_use]
+pub fn second_judge(cost: &Cost) -> Option<String> {
+    let counted = cost.counted.as_ref()?;
+    let time = match cost.verdict {
+        Verdict::Resolved => "small, but resolved by CPU time",
+        Verdict::WithinNoise => "below what CPU time resolves here",
+        Verdict::TooFewRounds => "too few rounds for CPU time",
+    };
+    let of = counted.reference_instructions;
+    Some(format!(
+        "{time}; counted in memory: {} instructions of {} ({}) on the way of a {} through one \
+         service, release {}.",
+        signed_count(counted.instructions),
+        thousands(of),
+        signed_percent(counted.instructions as f64 / of.max(1) as f64),
+        counted.request,
+        counted.release,
+    ))
+}
+
 fn share(cost: &Cost, ns: i64) -> String {
     if cost.reference_ns == 0 {
         return String::new();
@@ -224,6 +245,15 @@ mod tests {
                 (figure.replace('\u{a0}', " "), sentence.replace('\u{a0}', " "));
             assert_eq!((figure.as_str(), sentence.as_str()), expected);
         }
+    }
+
+    #[test]
+    fn a_small_layer_says_what_else_judges_it() {
+        let run = testing::full();
+        let said: Vec<String> = layers(&run, "").filter_map(second_judge).collect();
+        let expected = "below what CPU time resolves here; counted in memory: −12 instructions of \
+                        9,800 (−0.1%) on the way of a ping through one service, release 0.1.0.";
+        assert_eq!(said, [expected]);
     }
 
     #[test]

@@ -101,6 +101,13 @@ pub fn mib(bytes: u64) -> String {
     format!("{:.1}", bytes as f64 / f64::from(1 << 20))
 }
 
+/// A difference of whole numbers with its sign and a comma at each thousand: `+1,234`.
+#[must_use]
+pub fn signed_count(number: i64) -> String {
+    let sign = if number < 0 { MINUS } else { '+' };
+    format!("{sign}{}", thousands(number.unsigned_abs()))
+}
+
 /// A whole number with a comma at each thousand.
 #[must_use]
 pub fn thousands(number: u64) -> String {

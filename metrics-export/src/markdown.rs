@@ -96,6 +96,13 @@ fn costs(out: &mut String, run: &Run, cell: &Cell) {
     }
     let floor = escape(&answer::floor_sentence(run, &cell.id));
     push(out, &format!("\n{floor}\n"));
+    let judged = answer::layers(run, &cell.id)
+        .filter_map(|cost| Some((cost, answer::second_judge(cost)?)))
+        .map(|(cost, judge)| format!("{} ({}): {judge}", cost.label, cost.formula));
+    for (at, sentence) in judged.enumerate() {
+        let space = if at == 0 { "\n" } else { "" };
+        push(out, &format!("{space}- {}\n", escape(&sentence)));
+    }
 }
 
 fn variants(out: &mut String, run: &Run, cell: &Cell) {

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 pub use capacity::{Capacity, LoadPoint, SloResult};
 pub use result::{
-    Additivity, ClosedLoop, Connecting, Cost, Floor, Percentiles, ServiceCost, VariantResult,
-    Verdict,
+    Additivity, ClosedLoop, Connecting, Cost, Counted, Floor, Percentiles, ServiceCost,
+    VariantResult, Verdict,
 };
 pub use slice::{Handshakes, ServiceCpu, Slice, SliceKind};
 

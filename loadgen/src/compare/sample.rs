@@ -83,6 +83,7 @@ pub(crate) fn cost(run: &mut Run, id: &str, [low, estimate, high]: [f64; 3]) {
         reference_ns: 10_000,
         verdict: Verdict::Resolved,
         words: "resolved".into(),
+        counted: None,
     });
 }
 

@@ -6,6 +6,7 @@ use metrics_export::run::{Environment, Verdict};
 
 use super::*;
 use crate::experiment::tests::{Silent, Simulation};
+use crate::instructions;
 use crate::plan::Axes;
 use crate::report::{self, Paint};
 
@@ -108,7 +109,9 @@ fn settings_are_told_apart() {
 
 #[test]
 fn a_valid_run_reads_as_expected() {
-    let run = simulated(&matrix(Protocol::standard(42)), |_| ());
+    let matrix = matrix(Protocol::standard(42));
+    let mut run = simulated(&matrix, |_| ());
+    matrix.judge_by_counts(&mut run, &Stored::read(instructions::tests::TEXT));
     assert!(run.validity.valid && run.complete);
     assert_eq!(Run::from_json(&run.to_json()), Ok(run.clone()));
     let text = report::text(&run, Paint::Plain);

@@ -193,6 +193,7 @@ impl<'a> Priced<'a> {
             reference_ns: self.reference_ns.round() as u64,
             verdict,
             words: words(verdict, self.is_control(), self.rounds),
+            counted: None,
         }
     }
 

@@ -29,7 +29,7 @@ pub(super) fn answer(view: &View<'_>) -> Markup {
             element("li")
                 .class(if unresolved { "unresolved" } else { "resolved" })
                 .holds(element("b").holds(answer::figure(view.run, cost)))
-                .holds(element("span").holds(answer::sentence(cost)))
+                .holds(element("span").holds(in_full(cost)))
         });
         all = all
             .holds(element("h3").holds(heading))
@@ -39,6 +39,17 @@ pub(super) fn answer(view: &View<'_>) -> Markup {
         return Markup::none();
     }
     all.holds(element("p").class("quiet").holds(floor_line(view))).into()
+}
+
+/// A cost's sentence, and what else judges it where it is small.
+fn in_full(cost: &Cost) -> String {
+    let second = answer::second_judge(cost).map_or(String::new(), |judge| {
+        let mut letters = judge.chars();
+        letters
+            .next()
+            .map_or(String::new(), |first| format!(" {}{}", first.to_uppercase(), letters.as_str()))
+    });
+    format!("{}{second}", answer::sentence(cost))
 }
 
 /// What "<" means in the answer.

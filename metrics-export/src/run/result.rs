@@ -174,6 +174,22 @@ pub struct Cost {
     pub verdict: Verdict,
     /// In one phrase what the interval means.
     pub words: String,
+    /// The same layer in instructions, where it is a small one; absent elsewhere.
+    pub counted: Option<Counted>,
+}
+
+/// A layer in instructions, counted in memory when the release was made: the judge of costs that
+/// CPU time hardly resolves. User space alone, without the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// Instructions that the layer adds.
+    pub instructions: i64,
+    /// Instructions of the request that it is added to.
+    pub reference_instructions: u64,
+    /// The request that was counted, on its way through one service.
+    pub request: String,
+    /// The release that was counted.
+    pub release: String,
 }
 
 /// Whether costs add up over all nine combinations of transport and token check in one cell: each

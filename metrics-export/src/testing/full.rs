@@ -203,16 +203,17 @@ fn costs() -> Vec<Cost> {
     few.verdict = Verdict::TooFewRounds;
     (few.low_ns, few.high_ns, few.family_low_ns, few.family_high_ns) = (None, None, None, None);
     few.words = "no interval: 3 rounds, and 8 are needed".into();
+    let mut certificate = cost("certificate", "client certificate", -500, 1_500);
+    certificate.counted = Some(Counted {
+        instructions: -12,
+        reference_instructions: 9_800,
+        request: "ping".into(),
+        release: "0.1.0".into(),
+    });
     let mut connection = cost("tls-connection", "TLS", 95_000, 5_000);
     connection.per = "connection".into();
     connection.reference_ns = 30_000;
-    vec![
-        control,
-        cost("tls", "TLS", 10_000, 3_000),
-        cost("certificate", "client certificate", -500, 1_500),
-        few,
-        connection,
-    ]
+    vec![control, cost("tls", "TLS", 10_000, 3_000), certificate, few, connection]
 }
 
 /// A cost with an interval of this half width.
@@ -235,5 +236,6 @@ fn cost(id: &str, label: &str, ns: i64, half: i64) -> Cost {
         reference_ns: 80_000,
         verdict: if resolved { Verdict::Resolved } else { Verdict::WithinNoise },
         words: if resolved { "resolved" } else { "not resolved: within the noise floor" }.into(),
+        counted: None,
     }
 }
