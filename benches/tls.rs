@@ -51,9 +51,9 @@ fn decrypt(server: &mut Pump, client: &mut Pump, plain: &[u8], count: u64) -> Du
     let mut read = Vec::with_capacity(plain.len());
     while left > 0 {
         let batch = left.min(BATCH);
-        let records: Vec<Vec<u8>> = (0..batch).map(|_| record(client, plain)).collect();
+        let mut records: Vec<Vec<u8>> = (0..batch).map(|_| record(client, plain)).collect();
         let start = Instant::now();
-        for record in &records {
+        for record in &mut records {
             read.clear();
             server.feed(black_box(record), &mut read).expect("a good record");
         }
@@ -91,14 +91,14 @@ fn shake(lab: &Lab, transport: Transport, config: Arc<ServerConfig>) -> Duration
     client.take(&mut there);
     let start = Instant::now();
     let mut server = Pump::server(config).expect("a good configuration");
-    server.feed(&there, &mut plain).expect("a good hello");
+    server.feed(&mut there, &mut plain).expect("a good hello");
     server.take(&mut back);
     let mut taken = start.elapsed();
-    client.feed(&back, &mut plain).expect("a server that is trusted");
+    client.feed(&mut back, &mut plain).expect("a server that is trusted");
     there.clear();
     client.take(&mut there);
     let start = Instant::now();
-    server.feed(&there, &mut plain).expect("a client that is trusted");
+    server.feed(&mut there, &mut plain).expect("a client that is trusted");
     taken += start.elapsed();
     assert!(server.ready() && !server.wants_write());
     taken

@@ -164,10 +164,10 @@ impl Lab {
         let (mut cipher, mut plain) = (Vec::new(), Vec::new());
         while !(server.ready() && client.ready() && !client.wants_write()) {
             client.take(&mut cipher);
-            server.feed(&cipher, &mut plain).expect("a client that is trusted");
+            server.feed(&mut cipher, &mut plain).expect("a client that is trusted");
             cipher.clear();
             server.take(&mut cipher);
-            client.feed(&cipher, &mut plain).expect("a server that is trusted");
+            client.feed(&mut cipher, &mut plain).expect("a server that is trusted");
             cipher.clear();
         }
         (server, client)
@@ -281,7 +281,7 @@ impl Caller {
             Some(pump) => {
                 self.cipher.clear();
                 self.connection.take(&mut self.cipher);
-                pump.feed(&self.cipher, &mut plain).expect("good records");
+                pump.feed(&mut self.cipher, &mut plain).expect("good records");
             }
         }
         plain

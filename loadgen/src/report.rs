@@ -113,7 +113,7 @@ fn cell_sections(out: &mut String, run: &Run, cell: &Cell, paint: Paint) {
         let Some(judge) = answer::second_judge(cost) else { continue };
         let judge = judge.replace('\u{2212}', "-");
         let sentence = format!("{} ({}): {judge}", cost.label, cost.formula.replace(' ', ""));
-        out.extend(wrapped(&sentence, "  "));
+        out.push_str(&wrapped(&sentence, "  "));
     }
     for found in run.additivity.iter().filter(|found| found.cell == cell.id) {
         let sentence = format!("Additivity, {}: {}.", found.form, found.words);
