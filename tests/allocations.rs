@@ -53,7 +53,7 @@ fn of_rustls(lab: &Lab, transport: Transport, request: usize, answer: usize) -> 
         let before = so_far();
         plain.clear();
         back.clear();
-        server.feed(&there, &mut plain).expect("a good record");
+        server.feed(&mut there, &mut plain).expect("a good record");
         server.write(&answer, &mut back).expect("an open connection");
         so_far() - before
     })
