@@ -173,11 +173,15 @@ def handshake(profile, word, kind, to_nginx):
     name, mine = f"handshake.{word}", ours(profile, **more)
     memory = Side(f"rustls in memory, {word}", None, (), None, lambda bench, seconds: client.floor(
         bench.built, ["handshake", bench.keys.folder, kind], seconds))
+    # nginx as it comes makes two tickets a connection, with the client's certificate inside.
+    tickets = Side(f"nginx {profile} with tickets", lambda s: s.nginx(profile, tickets=True),
+                   ("nginx",), traffic(profile, **more))
     return Block(name, mine, [
         at_most(f"{name}.rustls", 1.05, mine, memory, f"user CPU <= 1.05x {memory.name}",
                 "user_us"),
         at_most(f"{name}.axum", 1.0, mine, axum(profile, **more)),
         at_most(f"{name}.nginx", to_nginx, mine, nginx(profile, **more)),
+        at_most(f"{name}.nginx.tickets", None, mine, tickets),
         at_most(f"{name}.haproxy", None, mine, haproxy(profile, **more)),
     ])
 

@@ -174,23 +174,24 @@ class Servers:
         server.start(words, self.log, port=port)
         return server
 
-    def nginx(self, profile, hop=False):
+    def nginx(self, profile, hop=False, tickets=False):
         server = Server(profile != "S0")
         backend = self._backend(server) if hop else None
-        self._nginx(server, profile, backend)
+        self._nginx(server, profile, backend, tickets=tickets)
         return server
 
     def _backend(self, server):
         """The same plain nginx behind every gateway; its CPU is nobody's."""
         return self._nginx(server, "S0", None, measured=False)
 
-    def _nginx(self, server, profile, backend, measured=True):
+    def _nginx(self, server, profile, backend, measured=True, tickets=False):
         keys, port = self.keys, free_port()
         tls, upstream = "", ""
         if profile != "S0":
             tls = (f"ssl_certificate {keys.path('server.crt')}; "
-                   f"ssl_certificate_key {keys.path('server.key')}; ssl_protocols TLSv1.3; "
-                   "ssl_session_tickets off; ssl_session_cache off;")
+                   f"ssl_certificate_key {keys.path('server.key')}; ssl_protocols TLSv1.3;")
+            if not tickets:
+                tls += " ssl_session_tickets off; ssl_session_cache off;"
         if profile == "S3":
             tls += f" ssl_client_certificate {keys.path('ca.crt')}; ssl_verify_client on;"
         answer = f"return 200 '{material.ANSWER}';"
