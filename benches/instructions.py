@@ -136,7 +136,7 @@ def main():
     stored = json.loads(BASELINE.read_text()) if BASELINE.exists() else {}
     tools = made_with()
     grown, sentences = table(counts, stored.get("instructions", {}))
-    if not asked.bless:
+    if sentences and not asked.bless:
         print("\n".join(sentences))
     differing = [
         f"{tools[tool]} in place of {before}"
