@@ -36,6 +36,9 @@ const DURATION_MIN: Duration = Duration::from_millis(100);
 /// The most samples of a second that the kernel takes by default is 100,000 for a machine.
 const FREQUENCY_MAX: u32 = 20_000;
 
+/// The share of the samples that should have been taken, below which it is said.
+const KEPT_MIN: f64 = 0.9;
+
 /// A share of nameless samples above this is worth a word.
 const NAMELESS_MAX: f64 = 0.05;
 
@@ -194,9 +197,11 @@ fn tell(
     let lines = lines(typed, matrix, sampling, &profiles);
     println!("{}\n{}\n", names(matrix), lines.join("\n"));
     println!("{}", tables::by_layers(&profiles));
-    println!("{}", tables::by_functions(&profiles, typed.top));
+    if typed.top > 0 {
+        println!("{}", tables::by_functions(&profiles, typed.top));
+    }
     variants().for_each(|(variant, taken)| {
-        notes(&variant.label, taken).iter().for_each(|note| println!("{note}"));
+        notes(&variant.label, taken, typed.frequency).iter().for_each(|note| println!("{note}"));
     });
     let against = against.first();
     let flame = Flame {
@@ -256,7 +261,7 @@ fn topology(typed: &cli::Flame) -> &'static str {
 }
 
 /// What must be known about a recording before it is believed.
-fn notes(label: &str, taken: &Taken) -> Vec<String> {
+fn notes(label: &str, taken: &Taken, frequency: u32) -> Vec<String> {
     let folded = &taken.folded;
     let mut notes = Vec::new();
     if taken.plain.requests > 0 && taken.sampled.requests > 0 {
@@ -266,6 +271,14 @@ fn notes(label: &str, taken: &Taken) -> Vec<String> {
         ));
     }
     let share = |part: u64, all: u64| part as f64 / all.max(1) as f64;
+    let kept = folded.stacks.total();
+    let due = (taken.sampled.cpu_ns as f64 / 1e9 * f64::from(frequency)) as u64;
+    if share(kept, due) < KEPT_MIN {
+        notes.push(format!(
+            "{label}: perf kept {kept} of some {due} samples, and what was lost may not be like \
+             what was kept: leave the machine alone, or lower --frequency."
+        ));
+    }
     if folded.kernel == 0 {
         notes.push(format!(
             "{label}: no sample is of the kernel: kernel.perf_event_paranoid is {}, and it takes \
@@ -308,4 +321,44 @@ fn has_folder(path: &String) -> Result<(), Failure> {
 fn write(path: &str, text: &str) -> Result<(), Failure> {
     fs::write(Path::new(path), text)
         .map_err(|error| Failure::failed(format!("Could not write {path}: {error}.")))
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_export::flame::Stacks;
+
+    use super::session::Sum;
+    use super::*;
+
+    /// A recording of 100 samples in the kernel and 100 in the program.
+    fn taken(change: impl Fn(&mut Taken)) -> Vec<String> {
+        let mut taken = Taken::default();
+        (taken.folded.kernel, taken.folded.program) = (100, 100);
+        taken.folded.stacks.add(vec!["gateway".into()], 200);
+        taken.plain = Sum { cpu_ns: 1_000_000, requests: 100 };
+        taken.sampled = Sum { cpu_ns: 220_000_000, requests: 20_000 };
+        change(&mut taken);
+        notes("S4", &taken, 1_000)
+    }
+
+    #[test]
+    fn a_recording_says_what_it_cost_and_what_is_missing() {
+        let sound = taken(|_| {});
+        assert_eq!(sound, ["S4: a request cost +10.0% under perf, from where the shares are."]);
+        let changes: [(fn(&mut Taken), &str); 5] = [
+            (|taken| taken.folded.stacks = Stacks::default(), "kept 0 of some 220 samples"),
+            (|taken| taken.folded.kernel = 0, "kernel.perf_event_paranoid is"),
+            (|taken| taken.folded.kernel_nameless = 6, "kernel.kptr_restrict is"),
+            (|taken| taken.folded.program_nameless = 6, "it was stripped"),
+            (|taken| taken.disturbances = vec!["b".into(), "a".into(), "b".into()], "a; b."),
+        ];
+        for (change, word) in changes {
+            let notes = taken(change);
+            assert!(notes.len() == 2 && notes[1].contains(word), "{word}: {notes:?}");
+        }
+        let few = taken(|taken| {
+            (taken.folded.kernel_nameless, taken.folded.program_nameless) = (5, 5);
+        });
+        assert_eq!(few.len(), 1, "{few:?}");
+    }
 }

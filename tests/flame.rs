@@ -181,8 +181,8 @@ fn what_is_missing_is_said() {
     // It counts, and then it records nothing.
     let idle = r#"
         case "$1" in
-            record) while [ "$1" != -o ]; do shift; done; echo data > "$2"; cat > "$2.in";
-                rm "$2.in";;
+            record) while [ "$1" != -o ]; do shift; done; echo data > "$2";
+                echo 'Events enabled' >&2; cat > "$2.in"; rm "$2.in";;
             *) echo '<not supported>,,cycles,0,0.00,,' >&2;;
         esac"#;
     let output = with_perf(played(idle).path(), true);

@@ -17,7 +17,10 @@ use super::fold::FIELDS;
 use crate::Failure;
 
 /// `perf` has attached itself to a handful of processes after this long, or never will.
-const ATTACHED_WITHIN: Duration = Duration::from_secs(10);
+const ATTACHED_WITHIN: Duration = Duration::from_secs(20);
+
+/// What `perf record` says when it takes samples.
+const BEGUN: &str = "Events enabled";
 
 /// How long it may take to write what it has when it is told to end.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(30);
@@ -86,7 +89,6 @@ pub(super) struct Recording {
     child: Child,
     /// Open for as long as shall be recorded.
     stdin: Option<ChildStdin>,
-    data: PathBuf,
     log: PathBuf,
 }
 
@@ -103,6 +105,8 @@ impl Recording {
         let mut child = Command::new("perf")
             // Nothing is put into a cache in the user's home.
             .args(["record", "--no-buildid-cache", "-e", sampling.event])
+            // With a delay it says when it begins.
+            .args(["-D", "1"])
             .args(["-F", &sampling.frequency.to_string()])
             .args(["--call-graph", sampling.call_graph.option()])
             .args(["-p", &pids.join(","), "-o"])
@@ -116,15 +120,15 @@ impl Recording {
             .spawn()
             .map_err(|error| not_started(&error))?;
         let stdin = child.stdin.take();
-        let mut recording = Recording { child, stdin, data: data.to_owned(), log };
+        let mut recording = Recording { child, stdin, log };
         recording.attach()?;
         Ok(recording)
     }
 
-    /// The file has something in it once the events are open.
+    /// Waits until samples are taken.
     fn attach(&mut self) -> Result<(), Failure> {
         let deadline = Instant::now() + ATTACHED_WITHIN;
-        while fs::metadata(&self.data).map_or(0, |data| data.len()) == 0 {
+        while !self.said().contains(BEGUN) {
             if self.child.try_wait().map_err(Failure::failed)?.is_some() {
                 return Err(refused(&self.said()));
             }
