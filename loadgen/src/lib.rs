@@ -20,6 +20,7 @@ pub mod directory;
 pub mod environment;
 pub mod experiment;
 pub mod generator;
+pub mod live;
 pub mod matrix;
 pub mod plan;
 pub mod proof;
