@@ -74,7 +74,8 @@ pub(crate) struct Drive<'w> {
     window_ns: u64,
     /// When nothing is waited for any more.
     give_up_ns: u64,
-    live: (u64, u64),
+    /// Errors that a progress bar was told of.
+    errors_told: u64,
 }
 
 /// Where requests come from.
@@ -127,7 +128,7 @@ impl<'w> Drive<'w> {
             next_sweep_ns: 0,
             window_ns,
             give_up_ns: window_ns.saturating_add(timeout_ns),
-            live: (0, 0),
+            errors_told: 0,
             worker,
             spec,
             pool,

@@ -5,7 +5,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
     thread::{self, JoinHandle},
@@ -15,6 +15,7 @@ use std::{
 use runtime::{generator::DriverChoice, process::pin_to};
 
 use crate::{
+    live::Live,
     pool::Attached,
     random::Random,
     record::SliceRecord,
@@ -71,15 +72,6 @@ impl Stop {
     pub fn is_stopped(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
-}
-
-/// What a progress bar may look at while a slice runs. Each worker writes its own, now and then.
-#[derive(Debug, Default)]
-pub struct Live {
-    /// Good replies since the generator was started.
-    pub ok: AtomicU64,
-    /// Errors since the generator was started.
-    pub errors: AtomicU64,
 }
 
 /// The load generator: workers that wait for slices.

@@ -21,6 +21,7 @@ pub mod environment;
 pub mod experiment;
 pub mod generator;
 pub mod instructions;
+pub mod live;
 pub mod matrix;
 pub mod plan;
 pub mod proof;

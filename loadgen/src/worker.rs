@@ -14,7 +14,8 @@ use runtime::generator::{DriverChoice, Event, EventLoop, Wait};
 
 use crate::{
     drive::Drive,
-    generator::{Live, Stop},
+    generator::Stop,
+    live::Live,
     pool::{Attached, Opening, Owner, Owners, Pool, Stage},
     record::SliceRecord,
     recorder::Recorder,
@@ -120,6 +121,12 @@ impl Worker {
                 return;
             }
         }
+    }
+
+    /// What a progress bar sees of this worker.
+    #[inline]
+    pub(crate) fn live(&self) -> &Live {
+        &self.setup.live[self.setup.share.index]
     }
 
     fn attach(&mut self, index: usize, attached: Arc<Attached>) {

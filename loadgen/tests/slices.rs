@@ -15,6 +15,7 @@ use std::{
 use common::{Server, attach_with, attached};
 use loadgen::{
     check::ErrorKind,
+    live::Seen,
     record::SliceRecord,
     schedule::{Pattern, Rate},
     slice::{Arrivals, GeneratorError, SliceSpec},
@@ -57,6 +58,22 @@ fn an_open_loop_sends_what_was_asked() {
         assert_eq!(record.intended_per_second(), 2000.0);
         assert!(record.generator_cpu_ns > 0);
     }
+}
+
+/// The picture is coarse, and of the same replies as the result.
+#[test]
+fn a_progress_bar_sees_what_is_recorded() {
+    let server = Server::start();
+    let (mut generator, target) = attached(&server, "/third-503");
+    let live = generator.live();
+    let before = Seen::read(&live);
+    assert!(before.p99_ns().is_none());
+    let record = generator.run_slice(target, &open(1000.0, 4, 500)).unwrap();
+    let came = &Seen::read(&live) - &before;
+    assert_eq!((came.ok(), came.errors), (record.ok, record.errors.total()));
+    assert!(came.ok() > 0 && came.errors > 0, "{came:?}");
+    let (seen, exact) = (came.p99_ns().unwrap(), record.response.value_at_quantile(0.99));
+    assert!(seen.abs_diff(exact) * 10 < exact, "{seen} ns was shown for {exact}");
 }
 
 /// Other tests run beside this one, so that a slice may be disturbed; five in turn are not.

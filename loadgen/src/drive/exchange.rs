@@ -104,6 +104,9 @@ impl Drive<'_> {
         let times = slot.session.times(now_ns);
         let in_window = now_ns <= self.window_ns;
         self.worker.recorder.reply(progress.status, progress.verdict, times, in_window);
+        if progress.verdict.is_ok() {
+            self.worker.live().replied(times.0);
+        }
         self.outstanding -= 1;
         let used_up = self.per_connection.is_some_and(|most| slot.used >= most.get());
         if progress.reusable && !used_up {

@@ -137,15 +137,11 @@ impl Drive<'_> {
         self.publish();
     }
 
-    /// Lets a progress bar see how far the slice is.
+    /// Lets a progress bar see how many errors there are.
     fn publish(&mut self) {
-        let slice = &self.worker.recorder.slice;
-        let (ok, errors) = (slice.ok, slice.errors.total());
-        if let Some(live) = self.worker.setup.live.get(self.worker.setup.share.index) {
-            live.ok.fetch_add(ok - self.live.0, Ordering::Relaxed);
-            live.errors.fetch_add(errors - self.live.1, Ordering::Relaxed);
-        }
-        self.live = (ok, errors);
+        let errors = self.worker.recorder.slice.errors.total();
+        let told = std::mem::replace(&mut self.errors_told, errors);
+        self.worker.live().errors.fetch_add(errors - told, Ordering::Relaxed);
     }
 }
 

@@ -12,7 +12,8 @@ use std::{
 };
 
 use crate::{
-    generator::{Generator, Live, Stop, TargetId},
+    generator::{Generator, Stop, TargetId},
+    live::Live,
     record::SliceRecord,
     run::{Books, RunError, RunOptions, credentials::Source, machine::Machine},
     slice::SliceSpec,
