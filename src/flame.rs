@@ -345,7 +345,8 @@ mod tests {
     fn a_recording_says_what_it_cost_and_what_is_missing() {
         let sound = taken(|_| {});
         assert_eq!(sound, ["S4: a request cost +10.0% under perf, from where the shares are."]);
-        let changes: [(fn(&mut Taken), &str); 5] = [
+        type Change = fn(&mut Taken);
+        let changes: [(Change, &str); 5] = [
             (|taken| taken.folded.stacks = Stacks::default(), "kept 0 of some 220 samples"),
             (|taken| taken.folded.kernel = 0, "kernel.perf_event_paranoid is"),
             (|taken| taken.folded.kernel_nameless = 6, "kernel.kptr_restrict is"),
