@@ -1,7 +1,7 @@
 //! An allocator that counts, for tests that say what a path may allocate.
 //!
-//! It owns two counts for each thread, of calls and of bytes, and passes every call on to the system's allocator. It refuses
-//! to tell what was allocated, or to limit it.
+//! It owns two counts for each thread, of calls and of bytes, and passes every call on to the
+//! system's allocator. It refuses to tell what was allocated, or to limit it.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
