@@ -1,12 +1,12 @@
 //! Does one named path so many times, for `benches/instructions.py` to count its instructions under
 //! valgrind. Without a name it prints the names.
 //!
-//! What is counted is what happens within `tollgate_counted_step`, which is the server's part: keys,
-//! certificates, the client's work and the first requests of a connection stay outside. It measures
-//! no time and prints no figure; left out is what `request_path.rs` leaves out, and cache misses
-//! and mispredicted branches besides. Counts must not be compared with those of another processor:
-//! ring and the C library choose their code by what valgrind says the processor can do, which is
-//! less than what a new one can.
+//! What is counted is what happens within `tollgate_counted_step`, which is the server's part:
+//! keys, certificates, the client's work and a connection's first requests stay outside. It
+//! measures no time and prints no figure; left out is what `request_path.rs` leaves out, and cache
+//! misses and mispredicted branches besides. Counts must not be compared with those of another
+//! processor: ring and the C library choose their code by what valgrind says the processor can do,
+//! which is less than what a new one can.
 
 mod support;
 

@@ -1,7 +1,7 @@
-//! What a request allocates once its connection is warm: nothing of ours, under any profile. Counted
-//! in memory by an allocator that counts, over the code that serves real connections. Under TLS
-//! rustls allocates for the records it reads and writes; that is counted apart, at a bare pump that
-//! is given the same bytes, and printed.
+//! What a request allocates once its connection is warm: nothing of ours, under any profile. It is
+//! counted in memory by an allocator that counts, over the code that serves real connections. Under
+//! TLS rustls allocates for the records it reads and writes; that is counted apart, at a bare pump
+//! that is given the same bytes, and printed.
 
 #[path = "../benches/support/mod.rs"]
 mod support;

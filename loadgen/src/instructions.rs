@@ -86,7 +86,8 @@ pub(crate) mod tests {
     use super::*;
     use crate::stats;
 
-    pub(crate) const TEXT: &str = r#"{"release": "0.1.0", "made_with": {"rustc": "any"}, "instructions": {
+    pub(crate) const TEXT: &str = r#"{"release": "0.1.0", "made_with": {"rustc": "any"},
+        "instructions": {
         "S1 ping": 9000, "S2 ping": 9300, "S3 ping": 9010, "S4 ping": 9310, "S5 ping": 9443,
         "S2 ping, first sight": 200000, "http": 1200}}"#;
 
