@@ -4,9 +4,9 @@
 //! What is counted is what happens within `tollgate_counted_step`, which is the server's part:
 //! keys, certificates, the client's work and a connection's first requests stay outside. It
 //! measures no time and prints no figure; left out is what `request_path.rs` leaves out, and cache
-//! misses and mispredicted branches besides. Counts must not be compared with those of another processor:
-//! ring and the C library choose their code by what valgrind says the processor can do, which is
-//! less than what a new one can.
+//! misses and mispredicted branches besides. Counts must not be compared with those of another
+//! processor: ring and the C library choose their code by what valgrind says the processor can do,
+//! which is less than what a new one can.
 
 mod support;
 
@@ -126,7 +126,7 @@ fn records(bytes: usize, count: u64) {
         step(number, || {
             plain.clear();
             back.clear();
-            server.feed(&mut there, &mut plain).expect("a good record");
+            server.feed(&there, &mut plain).expect("a good record");
             server.write(&plain, &mut back).expect("an open connection");
         });
         assert_eq!(plain, sent);
