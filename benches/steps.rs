@@ -126,7 +126,7 @@ fn records(bytes: usize, count: u64) {
         step(number, || {
             plain.clear();
             back.clear();
-            server.feed(&there, &mut plain).expect("a good record");
+            server.feed(&mut there, &mut plain).expect("a good record");
             server.write(&plain, &mut back).expect("an open connection");
         });
         assert_eq!(plain, sent);
