@@ -62,8 +62,8 @@ with_bound_flags! {
         #[argh(option)]
         pub(crate) targets: Option<String>,
         /// mesh (a process a service) or single (one process) (default: mesh)
-        #[argh(option, default = "String::from(\"mesh\")")]
-        pub(crate) topology: String,
+        #[argh(option)]
+        pub(crate) topology: Option<String>,
         /// arrivals: constant or poisson (default: constant)
         #[argh(option, default = "String::from(\"constant\")")]
         pub(crate) arrivals: String,

@@ -19,9 +19,9 @@ const CURVE_SHARES: [f64; 6] = [0.2, 0.4, 0.6, 0.8, 0.9, 0.95];
 
 /// What is to be measured; `targets` are the user's own servers instead of the stack.
 pub(super) fn matrix(typed: &cli::Matrix, targets: Option<&Targets>) -> Result<Matrix, Failure> {
-    let topology = Topology::parse(&typed.topology).ok_or_else(|| {
-        Failure::usage(format!("--topology takes mesh or single, not {:?}.", typed.topology))
-    })?;
+    let name = typed.topology.as_deref().unwrap_or("mesh");
+    let topology = Topology::parse(name)
+        .ok_or_else(|| Failure::usage(format!("--topology takes mesh or single, not {name:?}.")))?;
     let mut cells = axes(typed)?
         .cells(&typed.vary)
         .map_err(|sentence| Failure::usage(format!("{sentence}.")))?;
