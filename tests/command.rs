@@ -11,7 +11,7 @@ use std::time::Duration;
 use common::{TOLLGATE, Up, send_signal, tollgate};
 
 /// Words that cannot be understood, and a word that the complaint must hold.
-const MISTAKES: [(&[&str], &str); 11] = [
+const MISTAKES: [(&[&str], &str); 12] = [
     (&[], "--help"),
     (&["dance"], "dance"),
     (&["up", "--profile", "S9"], "S9"),
@@ -22,6 +22,7 @@ const MISTAKES: [(&[&str], &str); 11] = [
     (&["run", "http://127.0.0.1:1/", "--duration", "soon"], "soon"),
     (&["run", "ftp://127.0.0.1/"], "ftp"),
     (&["matrix", "--topology", "ring"], "ring"),
+    (&["matrix", "--targets", "t.toml", "--topology", "single"], "--topology"),
     (&["run", "http://127.0.0.1:1/", "--output-format", "xml"], "xml"),
 ];
 

@@ -44,99 +44,12 @@ pub(crate) struct RequestWords {
     pub(crate) bounds: BoundWords,
 }
 
-/// Writes a command's struct with the shared flags and its own.
-macro_rules! with_request_flags {
+/// Writes a command's struct with the bounds of validity and its own flags.
+macro_rules! with_bound_flags {
     ($(#[$meta:meta])* struct $name:ident { $($own:tt)* }) => {
         $(#[$meta])*
         pub(crate) struct $name {
-            /// http or https URL
-            #[argh(positional)]
-            pub(crate) url: String,
             $($own)*
-            /// connections (default: 64)
-            #[argh(option, short = 'c', default = "64")]
-            pub(crate) connections: usize,
-            /// generator threads, one a core (default: 1)
-            #[argh(option, short = 't', default = "1")]
-            pub(crate) threads: usize,
-            /// arrivals of the open loop: constant or poisson (default: constant)
-            #[argh(option, default = "String::from(\"constant\")")]
-            pub(crate) arrivals: String,
-            /// method (default: GET, or POST with a body)
-            #[argh(option, short = 'm')]
-            pub(crate) method: Option<String>,
-            /// header as 'Name: value', or @FILE with one a line; may be repeated
-            #[argh(option, short = 'H')]
-            pub(crate) header: Vec<String>,
-            /// request body as text
-            #[argh(option)]
-            pub(crate) body: Option<String>,
-            /// request body from a file
-            #[argh(option)]
-            pub(crate) body_file: Option<String>,
-            /// file of requests to send in turn, a line each: JSON with method, path, headers, body
-            #[argh(option)]
-            pub(crate) requests_file: Option<String>,
-            /// connect to this HOST:PORT; Host and SNI stay the URL's
-            #[argh(option)]
-            pub(crate) connect_to: Option<String>,
-            /// name to send as SNI and to find in the certificate (default: the URL's)
-            #[argh(option)]
-            pub(crate) server_name: Option<String>,
-            /// PEM file with the CA of the server
-            #[argh(option)]
-            pub(crate) cacert: Option<String>,
-            /// PEM file with the client's certificate chain
-            #[argh(option)]
-            pub(crate) cert: Option<String>,
-            /// PEM file with the client's private key
-            #[argh(option)]
-            pub(crate) key: Option<String>,
-            /// do not verify the server's certificate
-            #[argh(switch, short = 'k')]
-            pub(crate) insecure: bool,
-            /// allow TLS session resumption
-            #[argh(switch)]
-            pub(crate) resumption: bool,
-            /// file with a bearer token, - for standard input
-            #[argh(option)]
-            pub(crate) token_file: Option<String>,
-            /// token endpoint for OAuth2 client credentials
-            #[argh(option)]
-            pub(crate) token_url: Option<String>,
-            /// client id for --token-url
-            #[argh(option)]
-            pub(crate) client_id: Option<String>,
-            /// file with the client's secret for --token-url
-            #[argh(option)]
-            pub(crate) client_secret_file: Option<String>,
-            /// scopes to ask for at --token-url, separated by spaces
-            #[argh(option)]
-            pub(crate) scope: Option<String>,
-            /// unmeasured time before (default: 1s)
-            #[argh(option, default = "String::from(\"1s\")")]
-            pub(crate) warmup: String,
-            /// longest wait for one answer (default: 10s)
-            #[argh(option, default = "String::from(\"10s\")")]
-            pub(crate) timeout: String,
-            /// new connection after this many requests
-            #[argh(option)]
-            pub(crate) requests_per_connection: Option<u32>,
-            /// how the generator waits: spin or sleep (default: sleep)
-            #[argh(option, default = "String::from(\"sleep\")")]
-            pub(crate) wait: String,
-            /// cores for the generator, such as 1 or 2-3
-            #[argh(option)]
-            pub(crate) cores: Option<String>,
-            /// the I/O driver: auto (the one that costs least: epoll) or epoll
-            #[argh(option, default = "String::from(\"auto\")")]
-            pub(crate) driver: String,
-            /// read the server's CPU from these processes, such as 4711,4712
-            #[argh(option)]
-            pub(crate) server_pid: Option<String>,
-            /// read the server's CPU from process_cpu_seconds_total of this page
-            #[argh(option)]
-            pub(crate) metrics_url: Option<String>,
             /// invalid when sent later than this at p99 (default: 100us)
             #[argh(option)]
             pub(crate) max_lateness_p99: Option<String>,
@@ -161,18 +74,134 @@ macro_rules! with_request_flags {
             /// invalid when unanswered requests grew by more (default: 10)
             #[argh(option)]
             pub(crate) max_in_flight_growth: Option<String>,
-            /// text, json, csv, markdown or quiet (default: text)
-            #[argh(option, default = "String::from(\"text\")")]
-            pub(crate) output_format: String,
-            /// write the result here instead of standard output
-            #[argh(option, short = 'o')]
-            pub(crate) output: Option<String>,
-            /// name of this run in its outputs
-            #[argh(option)]
-            pub(crate) label: Option<String>,
-            /// seed of every random choice
-            #[argh(option)]
-            pub(crate) seed: Option<u64>,
+        }
+
+        impl $name {
+            /// Hands the bounds over.
+            pub(crate) fn bounds(&self) -> $crate::bounds::BoundWords {
+                $crate::bounds::BoundWords {
+                    max_lateness_p99: self.max_lateness_p99.clone(),
+                    min_achieved: self.min_achieved.clone(),
+                    max_dropped: self.max_dropped.clone(),
+                    max_steal: self.max_steal.clone(),
+                    max_foreign: self.max_foreign.clone(),
+                    max_throttled: self.max_throttled.clone(),
+                    max_errors: self.max_errors.clone(),
+                    max_in_flight_growth: self.max_in_flight_growth.clone(),
+                }
+            }
+        }
+    };
+}
+
+/// Writes a command's struct with the shared flags and its own.
+macro_rules! with_request_flags {
+    ($(#[$meta:meta])* struct $name:ident { $($own:tt)* }) => {
+        $crate::cli::request::with_bound_flags! {
+            $(#[$meta])*
+            struct $name {
+                /// http or https URL
+                #[argh(positional)]
+                pub(crate) url: String,
+                $($own)*
+                /// connections (default: 64)
+                #[argh(option, short = 'c', default = "64")]
+                pub(crate) connections: usize,
+                /// generator threads, one a core (default: 1)
+                #[argh(option, short = 't', default = "1")]
+                pub(crate) threads: usize,
+                /// arrivals of the open loop: constant or poisson (default: constant)
+                #[argh(option, default = "String::from(\"constant\")")]
+                pub(crate) arrivals: String,
+                /// method (default: GET, or POST with a body)
+                #[argh(option, short = 'm')]
+                pub(crate) method: Option<String>,
+                /// header as 'Name: value', or @FILE with one a line; may be repeated
+                #[argh(option, short = 'H')]
+                pub(crate) header: Vec<String>,
+                /// request body as text
+                #[argh(option)]
+                pub(crate) body: Option<String>,
+                /// request body from a file
+                #[argh(option)]
+                pub(crate) body_file: Option<String>,
+                /// file of requests to send in turn, a line each: JSON with method, path, headers,
+                /// body
+                #[argh(option)]
+                pub(crate) requests_file: Option<String>,
+                /// connect to this HOST:PORT; Host and SNI stay the URL's
+                #[argh(option)]
+                pub(crate) connect_to: Option<String>,
+                /// name to send as SNI and to find in the certificate (default: the URL's)
+                #[argh(option)]
+                pub(crate) server_name: Option<String>,
+                /// PEM file with the CA of the server
+                #[argh(option)]
+                pub(crate) cacert: Option<String>,
+                /// PEM file with the client's certificate chain
+                #[argh(option)]
+                pub(crate) cert: Option<String>,
+                /// PEM file with the client's private key
+                #[argh(option)]
+                pub(crate) key: Option<String>,
+                /// do not verify the server's certificate
+                #[argh(switch, short = 'k')]
+                pub(crate) insecure: bool,
+                /// allow TLS session resumption
+                #[argh(switch)]
+                pub(crate) resumption: bool,
+                /// file with a bearer token, - for standard input
+                #[argh(option)]
+                pub(crate) token_file: Option<String>,
+                /// token endpoint for OAuth2 client credentials
+                #[argh(option)]
+                pub(crate) token_url: Option<String>,
+                /// client id for --token-url
+                #[argh(option)]
+                pub(crate) client_id: Option<String>,
+                /// file with the client's secret for --token-url
+                #[argh(option)]
+                pub(crate) client_secret_file: Option<String>,
+                /// scopes to ask for at --token-url, separated by spaces
+                #[argh(option)]
+                pub(crate) scope: Option<String>,
+                /// unmeasured time before (default: 1s)
+                #[argh(option, default = "String::from(\"1s\")")]
+                pub(crate) warmup: String,
+                /// longest wait for one answer (default: 10s)
+                #[argh(option, default = "String::from(\"10s\")")]
+                pub(crate) timeout: String,
+                /// new connection after this many requests
+                #[argh(option)]
+                pub(crate) requests_per_connection: Option<u32>,
+                /// how the generator waits: spin or sleep (default: sleep)
+                #[argh(option, default = "String::from(\"sleep\")")]
+                pub(crate) wait: String,
+                /// cores for the generator, such as 1 or 2-3
+                #[argh(option)]
+                pub(crate) cores: Option<String>,
+                /// the I/O driver: auto (the one that costs least: epoll) or epoll
+                #[argh(option, default = "String::from(\"auto\")")]
+                pub(crate) driver: String,
+                /// read the server's CPU from these processes, such as 4711,4712
+                #[argh(option)]
+                pub(crate) server_pid: Option<String>,
+                /// read the server's CPU from process_cpu_seconds_total of this page
+                #[argh(option)]
+                pub(crate) metrics_url: Option<String>,
+                /// text, json, csv, markdown or quiet (default: text)
+                #[argh(option, default = "String::from(\"text\")")]
+                pub(crate) output_format: String,
+                /// write the result here instead of standard output
+                #[argh(option, short = 'o')]
+                pub(crate) output: Option<String>,
+                /// name of this run in its outputs
+                #[argh(option)]
+                pub(crate) label: Option<String>,
+                /// seed of every random choice
+                #[argh(option)]
+                pub(crate) seed: Option<u64>,
+            }
         }
 
         impl $name {
@@ -210,20 +239,11 @@ macro_rules! with_request_flags {
                     output: self.output.clone(),
                     label: self.label.clone(),
                     seed: self.seed,
-                    bounds: $crate::bounds::BoundWords {
-                        max_lateness_p99: self.max_lateness_p99.clone(),
-                        min_achieved: self.min_achieved.clone(),
-                        max_dropped: self.max_dropped.clone(),
-                        max_steal: self.max_steal.clone(),
-                        max_foreign: self.max_foreign.clone(),
-                        max_throttled: self.max_throttled.clone(),
-                        max_errors: self.max_errors.clone(),
-                        max_in_flight_growth: self.max_in_flight_growth.clone(),
-                    },
+                    bounds: self.bounds(),
                 }
             }
         }
     };
 }
 
-pub(super) use with_request_flags;
+pub(super) use {with_bound_flags, with_request_flags};

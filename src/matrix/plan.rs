@@ -11,7 +11,7 @@ use runtime::process::allowed_cpus;
 
 use super::axes::{axes, profiles};
 use super::{duration, pattern, seed_of_now, targets};
-use crate::bounds::{BoundWords, percent};
+use crate::bounds::percent;
 use crate::{Failure, cli, serve};
 
 /// The shares of the closed-loop maximum at which `--capacity` takes the times of a variant.
@@ -19,9 +19,9 @@ const CURVE_SHARES: [f64; 6] = [0.2, 0.4, 0.6, 0.8, 0.9, 0.95];
 
 /// What is to be measured; `targets` are the user's own servers instead of the stack.
 pub(super) fn matrix(typed: &cli::Matrix, targets: Option<&Targets>) -> Result<Matrix, Failure> {
-    let topology = Topology::parse(&typed.topology).ok_or_else(|| {
-        Failure::usage(format!("--topology takes mesh or single, not {:?}.", typed.topology))
-    })?;
+    let name = typed.topology.as_deref().unwrap_or("mesh");
+    let topology = Topology::parse(name)
+        .ok_or_else(|| Failure::usage(format!("--topology takes mesh or single, not {name:?}.")))?;
     let mut cells = axes(typed)?
         .cells(&typed.vary)
         .map_err(|sentence| Failure::usage(format!("{sentence}.")))?;
@@ -51,7 +51,7 @@ pub(super) fn matrix(typed: &cli::Matrix, targets: Option<&Targets>) -> Result<M
         variants,
         cells,
         protocol,
-        bounds: bounds(typed).parse()?,
+        bounds: typed.bounds().parse()?,
         cores: cores(&typed.server_cores, &typed.generator_cores)?,
         runs: PathBuf::from(&typed.output),
         commit: option_env!("TOLLGATE_COMMIT").map(String::from),
@@ -59,19 +59,6 @@ pub(super) fn matrix(typed: &cli::Matrix, targets: Option<&Targets>) -> Result<M
         driver: serve::driver(&typed.driver, typed.require_io_uring)?,
         capacity,
     })
-}
-
-fn bounds(typed: &cli::Matrix) -> BoundWords {
-    BoundWords {
-        max_lateness_p99: typed.max_lateness_p99.clone(),
-        min_achieved: typed.min_achieved.clone(),
-        max_dropped: typed.max_dropped.clone(),
-        max_steal: typed.max_steal.clone(),
-        max_foreign: typed.max_foreign.clone(),
-        max_throttled: typed.max_throttled.clone(),
-        max_errors: typed.max_errors.clone(),
-        max_in_flight_growth: typed.max_in_flight_growth.clone(),
-    }
 }
 
 fn protocol(typed: &cli::Matrix) -> Result<Protocol, Failure> {

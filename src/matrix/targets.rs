@@ -26,7 +26,7 @@ use crate::{Failure, cli};
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// Options that say how our own stack is to be, and mean nothing to servers that are not ours.
-fn stack_options(typed: &cli::Matrix) -> [(&'static str, bool); 10] {
+fn stack_options(typed: &cli::Matrix) -> [(&'static str, bool); 11] {
     [
         ("--profiles", typed.profiles.is_some()),
         ("--factorial", typed.factorial),
@@ -38,6 +38,7 @@ fn stack_options(typed: &cli::Matrix) -> [(&'static str, bool); 10] {
         ("--token-alg", typed.token_alg.is_some()),
         ("--workers", typed.workers.is_some()),
         ("--instances", typed.instances.is_some()),
+        ("--topology", typed.topology.is_some()),
     ]
 }
 
