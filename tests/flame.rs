@@ -10,6 +10,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,15 +20,26 @@ use tempfile::TempDir;
 /// Starting servers on a busy machine takes its time.
 const WITHIN: Duration = Duration::from_secs(60);
 
+/// Each run has four servers, a generator and `perf`: together they would only take each other's
+/// time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// With so many samples a layer that has 8% of them is seen: all of them miss it once in ten
+/// million runs. On a machine that is busy enough there may be fewer.
+const SAMPLES_ENOUGH: u64 = 200;
+
 /// Folders of one run: where it works, and where it leaves its results.
 struct Place {
     work: TempDir,
     results: TempDir,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Place {
     fn new() -> Place {
-        Place { work: tempfile::tempdir().unwrap(), results: tempfile::tempdir().unwrap() }
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let [work, results] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        Place { work, results, _turn }
     }
 
     fn result(&self, name: &str) -> PathBuf {
@@ -83,36 +95,46 @@ fn recorded(place: &Place, words: &[&str]) -> Option<String> {
     None
 }
 
+/// The samples of the profile that was asked for.
+fn samples(said: &str) -> u64 {
+    let line = said.lines().find(|line| line.contains(" samples by ")).unwrap();
+    line.split(' ').next().unwrap().parse().unwrap()
+}
+
+/// A layer is in the tables of every recording that has samples enough.
+fn shows(said: &str, layer: &str) {
+    let samples = samples(said);
+    assert!(samples > 0, "{said}");
+    assert!(samples < SAMPLES_ENOUGH || said.contains(layer), "{layer:?} is not in\n{said}");
+}
+
 #[test]
 fn two_profiles_are_recorded_and_told_apart() {
     let place = Place::new();
     let folded = place.result("folded");
-    let words = ["--profile=S1", "--against=S0", "-d", "800ms", "--folded"];
+    let words = ["--profile=S1", "--against=S0", "-d", "1s", "--frequency=4999", "--folded"];
     let words = [&words[..], &[folded.to_str().unwrap()]].concat();
     let Some(said) = recorded(&place, &words) else {
         return;
     };
-    for words in ["S1 against S0", "CPU per request", "samples by", "more, us", "kernel: ", "all "]
-    {
+    for words in ["S1 against S0", "CPU per request", "more, us", "\nall "] {
         assert!(said.contains(words), "{words:?} is not in\n{said}");
     }
-    assert!(said.contains("TLS records"), "{said}");
+    ["kernel: ", "TLS records", "runtime"].iter().for_each(|layer| shows(&said, layer));
     let svg = fs::read_to_string(place.result("flame.svg")).unwrap();
     assert!(svg.contains("Where the CPU of a request goes: S1 against S0"), "{svg}");
     assert!(svg.contains("difference") && svg.contains("data-n=\"gateway\""), "{svg}");
     let folded = fs::read_to_string(folded).unwrap();
-    let samples: u64 =
-        folded.lines().map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum();
-    assert!(samples > 0 && said.contains(&format!("{samples} and ")), "{said}");
-    assert!(folded.lines().any(|line| line.contains("runtime::")), "{folded}");
+    let counts = folded.lines().map(|line| line.rsplit(' ').next().unwrap().parse::<u64>());
+    assert_eq!(counts.map(Result::unwrap).sum::<u64>(), samples(&said), "{said}");
 }
 
 #[test]
 fn new_connections_show_their_handshakes() {
     let place = Place::new();
-    let words = ["--profile=S3", "--new-connections", "-d", "800ms", "--call-graph=dwarf"];
+    let words = ["--profile=S3", "--new-connections", "-d", "1s", "--call-graph=dwarf"];
     if let Some(said) = recorded(&place, &words) {
-        assert!(said.contains("TLS handshake"), "{said}");
+        shows(&said, "TLS handshake");
         assert!(!said.contains("more, us"), "{said}");
     }
 }
