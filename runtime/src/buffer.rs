@@ -6,7 +6,7 @@
 //! needs `unsafe`. A connection holds buffers only while it has something in them or expects to
 //! very soon; the pool keeps a bounded number of spare ones.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use crate::cores::StatsRef;
 
@@ -22,16 +22,22 @@ pub(crate) const BUFFER_BYTES_LARGE: usize = 64 * 1024;
 /// goes back to the allocator.
 const SPARE_MAX: usize = 1024;
 
+/// Waits of a core that may keep their buffers to the end, in number. A read that can be called
+/// back costs a hash set's worth of bookkeeping, which so many busy connections are spared; if all
+/// of them fall idle, they hold 3 MB until their deadlines.
+const KEPT_MAX: usize = 256;
+
 /// The spare buffers of one core.
 pub(crate) struct Buffers {
     spare: RefCell<Vec<Vec<u8>>>,
+    kept: Cell<usize>,
     stats: StatsRef,
 }
 
 impl Buffers {
     /// An empty pool, which counts what it has to allocate.
     pub(crate) fn new(stats: StatsRef) -> Buffers {
-        Buffers { spare: RefCell::default(), stats }
+        Buffers { spare: RefCell::default(), kept: Cell::new(0), stats }
     }
 
     /// An empty buffer with room for [`BUFFER_BYTES`] at least.
@@ -52,10 +58,31 @@ impl Buffers {
         }
     }
 
+    /// Leave to keep a buffer for as long as a wait takes; `None` if too many have it.
+    #[inline]
+    pub(crate) fn keep(&self) -> Option<Keep<'_>> {
+        let kept = self.kept.get();
+        if kept == KEPT_MAX {
+            return None;
+        }
+        self.kept.set(kept + 1);
+        Some(Keep(&self.kept))
+    }
+
     /// How many spare buffers there are.
     #[cfg(test)]
     pub(crate) fn spare(&self) -> usize {
         self.spare.borrow().len()
+    }
+}
+
+/// Leave to keep a buffer while waiting; it ends when this is dropped.
+pub(crate) struct Keep<'a>(&'a Cell<usize>);
+
+impl Drop for Keep<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 
@@ -81,6 +108,16 @@ mod tests {
         assert!(buffer.is_empty() && buffer.capacity() == BUFFER_BYTES);
         assert_eq!(pool.spare(), 0);
         assert_eq!(pool.stats.buffers_made.value(), 1);
+    }
+
+    #[test]
+    fn so_many_waits_keep_their_buffers_and_no_more() {
+        let pool = pool();
+        let mut kept: Vec<Keep<'_>> = std::iter::from_fn(|| pool.keep()).collect();
+        assert_eq!(kept.len(), KEPT_MAX);
+        kept.pop();
+        assert!(pool.keep().is_some_and(|_| pool.keep().is_none()));
+        assert!(pool.keep().is_some());
     }
 
     #[test]

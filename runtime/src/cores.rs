@@ -17,12 +17,13 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use monoio::time::TimeDriver;
 use monoio::{IoUringDriver, LegacyDriver, Runtime, RuntimeBuilder};
 
 use crate::buffer::Buffers;
+use crate::clock::Moment;
 use crate::deadline::Deadlines;
 use crate::stats::CoreStats;
 use crate::sys;
@@ -162,12 +163,6 @@ impl Core {
         self.local.draining.get()
     }
 
-    /// Seconds since 1970 at `now`, from a clock that is read once a second.
-    #[must_use]
-    pub fn unix_s(&self, now: Instant) -> u64 {
-        self.local.date(now).unix_s
-    }
-
     /// Runs `future` beside the connections of this core. It must never wake itself in a circle:
     /// that would starve the core. It is dropped, wherever it stands, when the core ends.
     pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
@@ -208,7 +203,7 @@ pub(crate) struct Local {
 /// A request that keeps its core busy for longer than this is work, whose answer had better not
 /// wait for the work of others: a small request takes 3 us of user time under TLS, a signature 15
 /// and more.
-const WORK: Duration = Duration::from_micros(15);
+const WORK_NS: u64 = 15_000;
 
 impl Local {
     fn new(stats: StatsRef) -> Local {
@@ -221,7 +216,7 @@ impl Local {
             tasks: Cell::new(0),
             prompt: Cell::new(false),
             reads: Cell::new(0),
-            date: Cell::new(Date::read(Instant::now())),
+            date: Cell::new(Date::read(Moment::now())),
         }
     }
 
@@ -235,13 +230,13 @@ impl Local {
     /// Notes that a request took so long. If nothing was read since its own bytes were, which was
     /// read number `read`, then it was not waiting but work.
     #[inline]
-    pub(crate) fn has_answered(&self, read: u64, took: Duration) {
-        self.prompt.set(took > WORK && read == self.reads.get());
+    pub(crate) fn has_answered(&self, read: u64, took_ns: u64) {
+        self.prompt.set(took_ns > WORK_NS && read == self.reads.get());
     }
 
     /// The date at `now`, read anew at most once a second.
     #[inline]
-    pub(crate) fn date(&self, now: Instant) -> Date {
+    pub(crate) fn date(&self, now: Moment) -> Date {
         let date = self.date.get();
         if now < date.valid_until {
             return date;
@@ -257,11 +252,11 @@ impl Local {
 pub(crate) struct Date {
     pub(crate) unix_s: u64,
     pub(crate) text: [u8; 29],
-    valid_until: Instant,
+    valid_until: Moment,
 }
 
 impl Date {
-    fn read(now: Instant) -> Date {
+    fn read(now: Moment) -> Date {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let rest = Duration::from_nanos(1_000_000_000 - u64::from(since_1970.subsec_nanos()));
         Date {
@@ -430,10 +425,10 @@ mod tests {
 
     #[test]
     fn the_date_is_read_once_a_second() {
-        let now = Instant::now();
+        let now = Moment::now();
         let date = Date::read(now);
-        let left = date.valid_until - now;
-        assert!(left <= Duration::from_secs(1) && !left.is_zero());
+        let left_ns = date.valid_until.ns_since(now);
+        assert!((1..=1_000_000_000).contains(&left_ns));
         assert_eq!(date.text, proto_http::imf_fixdate(date.unix_s));
     }
 }

@@ -15,10 +15,11 @@ use std::cell::{Cell, RefCell};
 use std::net::Shutdown;
 use std::os::fd::RawFd;
 use std::rc::{Rc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use monoio::io::{CancelHandle, Canceller};
 
+use crate::clock::Moment;
 use crate::sys;
 
 /// What a socket waits for when its deadline strikes.
@@ -106,7 +107,6 @@ pub(crate) trait Housekeeping {
 
 /// All deadlines of one core, and its coarse clock.
 pub(crate) struct Deadlines {
-    start: Instant,
     now_ms: Cell<u64>,
     period_ms: Cell<u64>,
     sweeping: Cell<bool>,
@@ -139,8 +139,7 @@ impl Deadlines {
     /// A registry that reports each deadline that struck to `struck`.
     pub(crate) fn new(struck: impl Fn(Kind) + 'static) -> Rc<Deadlines> {
         Rc::new(Deadlines {
-            start: Instant::now(),
-            now_ms: Cell::new(0),
+            now_ms: Cell::new(Moment::now().as_ms()),
             period_ms: Cell::new(PERIOD_MS.1),
             sweeping: Cell::new(false),
             trim: Cell::new(false),
@@ -158,9 +157,8 @@ impl Deadlines {
 
     /// Tells the coarse clock the time, which the caller has just read anyway.
     #[inline]
-    pub(crate) fn note(&self, now: Instant) {
-        let elapsed = now.saturating_duration_since(self.start);
-        self.now_ms.set(elapsed.as_millis() as u64);
+    pub(crate) fn note(&self, now: Moment) {
+        self.now_ms.set(now.as_ms());
     }
 
     /// The coarse clock in milliseconds: behind the true one by at most one period.
@@ -188,14 +186,14 @@ impl Deadlines {
         });
         slots.push(slot.clone());
         if !self.sweeping.replace(true) {
-            self.note(Instant::now());
+            self.note(Moment::now());
             monoio::spawn(sweep_while_watched(self.clone()));
         }
         Watch { slot, registry: self.clone() }
     }
 
     /// Shuts every socket whose time is up.
-    pub(crate) fn sweep(&self, now: Instant) {
+    pub(crate) fn sweep(&self, now: Moment) {
         self.note(now);
         let now_ms = self.now_ms();
         let mut called_back = 0;
@@ -273,7 +271,7 @@ impl Deadlines {
 async fn sweep_while_watched(deadlines: Rc<Deadlines>) {
     loop {
         monoio::time::sleep(Duration::from_millis(deadlines.period_ms.get())).await;
-        deadlines.sweep(Instant::now());
+        deadlines.sweep(Moment::now());
         if deadlines.slots.borrow().is_empty() {
             deadlines.sweeping.set(false);
             return;

@@ -6,10 +6,11 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proto_http::{Answer, AnswerBody, BodyLength, Error, Method, RequestHead, Responder, Version};
 
+use crate::clock::Moment;
 use crate::cores::{Core, Local};
 use crate::inbox::Gathered;
 use crate::service::Broken;
@@ -143,24 +144,17 @@ impl<'a> Exchange<'a> {
         self.wire.out.len()
     }
 
-    /// When the bytes that completed this request's head arrived.
+    /// How long it is ago that the bytes which completed this request's head arrived, in ns.
+    /// Called when the answer is there: an answer that was work leaves at once, others together.
     #[inline]
     #[must_use]
-    pub fn now(&self) -> Instant {
-        self.wire.arrived
+    pub fn took_ns(&self) -> u64 {
+        let took_ns = Moment::now().ns_since(self.wire.arrived);
+        self.wire.local.has_answered(self.wire.read_number, took_ns);
+        took_ns
     }
 
-    /// How long that is ago. Called when the answer is there: an answer that was work leaves at
-    /// once, others together.
-    #[inline]
-    #[must_use]
-    pub fn took(&self) -> Duration {
-        let took = self.wire.arrived.elapsed();
-        self.wire.local.has_answered(self.wire.read_number, took);
-        took
-    }
-
-    /// The same moment in seconds since 1970.
+    /// When they arrived, in seconds since 1970.
     #[inline]
     #[must_use]
     pub fn unix_s(&self) -> u64 {
@@ -290,7 +284,7 @@ pub struct Reply<'a> {
     local: &'a Local,
     stats: &'a CoreStats,
     closing: bool,
-    arrived: Instant,
+    arrived: Moment,
 }
 
 impl Reply<'_> {

@@ -29,6 +29,7 @@ pub mod tls;
 pub mod url;
 
 mod buffer;
+mod clock;
 mod inbox;
 mod listener;
 mod pool;

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use monoio::io::{AsyncReadRentExt, AsyncWriteRentExt};
 
+use crate::clock::Moment;
 use crate::cores::{Core, Driver};
 use crate::deadline::Kind;
 use crate::launch::Opened;
@@ -132,12 +133,12 @@ async fn drain<S: Service>(core: &Core, main: &Opened<S>, limit: Duration) -> Dr
     let closed_before = main.door.closed.get();
     local.draining.set(true);
     main.listener.close(&main.door);
-    local.deadlines.note(start);
+    local.deadlines.note(Moment::now());
     local.deadlines.hasten(Kind::Idle, DRAIN_IDLE_MS);
     local.deadlines.hasten(Kind::Handshake, DRAIN_HANDSHAKE_MS);
     while main.door.open.get() > 0 && start.elapsed() < limit {
         monoio::time::sleep(LOOK).await;
-        local.deadlines.sweep(Instant::now());
+        local.deadlines.sweep(Moment::now());
     }
     let report = DrainReport {
         finished: main.door.closed.get() - closed_before,

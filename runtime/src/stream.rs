@@ -43,7 +43,15 @@ pub struct Stream {
     local: Rc<Local>,
     counted: Option<StatsRef>,
     written: u64,
-    holds: bool,
+}
+
+/// How long a read keeps its buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// Until the connection counts as idle.
+    Short,
+    /// Until its deadline.
+    Whole,
 }
 
 impl Stream {
@@ -96,7 +104,6 @@ impl Stream {
             local,
             counted,
             written: 0,
-            holds: false,
         }
     }
 
@@ -110,7 +117,7 @@ impl Stream {
         self.watch.set(Kind::Handshake, limit_ms);
         self.send_pending().await?;
         while self.tls.as_ref().is_some_and(|pump| !pump.ready()) {
-            if self.read_cipher(plain).await? == 0 {
+            if self.fill(plain, Hold::Whole).await? == 0 {
                 return Err(StreamError::Closed);
             }
         }
@@ -129,70 +136,91 @@ impl Stream {
         limit_ms: u64,
     ) -> Result<usize, StreamError> {
         self.watch.set(Kind::Response, limit_ms);
-        let result = self.fill(buffer).await;
+        let result = self.fill(buffer, Hold::Whole).await;
         self.watch.clear();
         result
     }
 
-    /// Writes all of `buffer` and empties it. Waits at most `limit_ms`, and a millisecond more
+    /// Writes all of `buffer`, which may be nothing, and empties it. Waits at most `limit_ms`, and a millisecond more
     /// for every 64 bytes.
     ///
     /// # Errors
     /// When the connection broke or the time was up.
     pub async fn write(&mut self, buffer: &mut Vec<u8>, limit_ms: u64) -> Result<(), StreamError> {
-        let result = match &mut self.tls {
-            None => self.drain(buffer, limit_ms).await,
-            Some(pump) => {
-                let mut cipher = self.local.buffers.take();
-                let written = pump.write(buffer, &mut cipher);
-                buffer.clear();
-                written?;
-                let result = self.drain(&mut cipher, limit_ms).await;
-                self.local.buffers.give(cipher);
-                result
-            }
-        };
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        let mut cipher = Vec::new();
+        if let Some(pump) = &mut self.tls {
+            cipher = self.local.buffers.take();
+            let written = pump.write(buffer, &mut cipher);
+            buffer.clear();
+            written?;
+            std::mem::swap(&mut cipher, buffer);
+        }
+        let result = self.drain(buffer, Some(limit_ms)).await;
+        if self.tls.is_some() {
+            std::mem::swap(&mut cipher, buffer);
+            self.local.buffers.give(cipher);
+        }
         result.map_err(|error| self.reason(error))
     }
 
-    /// As [`Stream::read`], under the deadline the caller has set on [`Stream::watch`].
-    pub(crate) async fn fill(&mut self, buffer: &mut Vec<u8>) -> Result<usize, StreamError> {
+    /// As [`Stream::read`], under the deadline the caller has set on [`Stream::watch`]. With
+    /// [`Hold::Short`] it may be called back, and its buffers are free then:
+    /// [`StreamError::called_back`]. While a TLS handshake lasts it reads once, whatever that
+    /// brings.
+    pub(crate) async fn fill(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        hold: Hold,
+    ) -> Result<usize, StreamError> {
         if buffer.capacity() == buffer.len() {
             buffer.reserve(BUFFER_BYTES);
         }
-        if self.tls.is_some() {
-            let before = buffer.len();
-            while buffer.len() == before {
-                if self.peer_closed() || self.read_cipher(buffer).await? == 0 {
-                    return self.end();
+        let before = buffer.len();
+        let handshake = self.tls.as_ref().is_some_and(|pump| !pump.ready());
+        loop {
+            if self.peer_closed() {
+                return self.end();
+            }
+            let bytes = self.room(buffer);
+            let (start, end) = (bytes.len(), bytes.capacity());
+            let slice = SliceMut::new(bytes, start, end);
+            let keep = if hold == Hold::Short { self.local.buffers.keep() } else { None };
+            let (result, slice) = if hold == Hold::Whole || keep.is_some() {
+                self.tcp.read(slice).await
+            } else {
+                let handle = self.watch.hold();
+                let read = self.tcp.cancelable_read(slice, handle).await;
+                self.watch.release();
+                read
+            };
+            drop(keep);
+            self.local.has_read();
+            let count = match self.take_in(result, slice.into_inner(), buffer) {
+                Ok(0) => return self.end(),
+                Ok(count) => count,
+                Err(error) => {
+                    if let StreamError::Tls(_) = &error {
+                        // The alert tells the peer what was wrong; our own error is the one that
+                        // counts.
+                        let _ = self.send_pending().await;
+                    }
+                    return Err(error);
                 }
+            };
+            let Some(pump) = &self.tls else {
+                return Ok(count);
+            };
+            if pump.wants_write() {
+                self.send_pending().await?;
             }
-            return Ok(buffer.len() - before);
-        }
-        let (result, bytes) = self.receive(std::mem::take(buffer)).await;
-        *buffer = bytes;
-        match result {
-            Ok(0) => self.end(),
-            Ok(n) => {
-                self.count_in(n);
-                Ok(n)
+            match buffer.len() - before {
+                0 if handshake => return Ok(count),
+                0 => {}
+                plain => return Ok(plain),
             }
-            Err(error) => Err(self.reason(error.into())),
-        }
-    }
-
-    /// As [`Stream::fill`], but gives up, and its buffers free, when it has waited for a while:
-    /// `None` then.
-    pub(crate) async fn fill_soon(
-        &mut self,
-        buffer: &mut Vec<u8>,
-    ) -> Option<Result<usize, StreamError>> {
-        self.holds = true;
-        let result = self.fill(buffer).await;
-        self.holds = false;
-        match result {
-            Err(StreamError::Io(error)) if error.raw_os_error() == Some(libc::ECANCELED) => None,
-            result => Some(result),
         }
     }
 
@@ -210,13 +238,13 @@ impl Stream {
         half_close: bool,
     ) -> Result<(), StreamError> {
         match &mut self.tls {
-            None => self.drain(buffer, limit_ms).await?,
+            None => self.drain(buffer, Some(limit_ms)).await?,
             Some(pump) => {
                 let mut cipher = self.local.buffers.take();
                 let written = pump.write(buffer, &mut cipher);
                 pump.close(&mut cipher);
                 buffer.clear();
-                let drained = self.drain(&mut cipher, limit_ms).await;
+                let drained = self.drain(&mut cipher, Some(limit_ms)).await;
                 self.local.buffers.give(cipher);
                 written?;
                 drained?;
@@ -265,47 +293,45 @@ impl Stream {
         self.tls.as_ref().is_some_and(|pump| pump.peer_closed())
     }
 
-    /// Reads once behind what `bytes` holds.
-    async fn receive(&mut self, bytes: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
-        let (start, end) = (bytes.len(), bytes.capacity());
-        let slice = SliceMut::new(bytes, start, end);
-        let (result, slice) = if self.holds {
-            let handle = self.watch.hold();
-            let read = self.tcp.cancelable_read(slice, handle).await;
-            self.watch.release();
-            read
-        } else {
-            self.tcp.read(slice).await
-        };
-        self.local.has_read();
-        (result, slice.into_inner())
-    }
-
-    /// Reads once from the socket and feeds TLS; returns how many wire bytes came.
-    async fn read_cipher(&mut self, plain: &mut Vec<u8>) -> Result<usize, StreamError> {
-        let spare = plain.capacity() - plain.len();
+    /// What the next read fills: the caller's own buffer, or under TLS one for records.
+    #[inline]
+    fn room(&self, buffer: &mut Vec<u8>) -> Vec<u8> {
+        if self.tls.is_none() {
+            return std::mem::take(buffer);
+        }
+        let spare = buffer.capacity() - buffer.len();
         // Who makes room for more than a page expects a large body: full records then.
-        let cipher = if spare > BUFFER_BYTES {
+        if spare > BUFFER_BYTES {
             Vec::with_capacity(spare.min(BUFFER_BYTES_LARGE))
         } else {
             self.local.buffers.take()
+        }
+    }
+
+    /// Puts what a read brought where it belongs, under TLS by way of the pump; returns how many
+    /// bytes came from the socket.
+    #[inline]
+    fn take_in(
+        &mut self,
+        result: io::Result<usize>,
+        mut bytes: Vec<u8>,
+        buffer: &mut Vec<u8>,
+    ) -> Result<usize, StreamError> {
+        let fed = match &mut self.tls {
+            None => {
+                *buffer = bytes;
+                Ok(())
+            }
+            Some(pump) => {
+                let came = matches!(result, Ok(1..));
+                let fed = if came { pump.feed(&mut bytes, buffer) } else { Ok(()) };
+                self.local.buffers.give(bytes);
+                fed
+            }
         };
-        let (result, mut cipher) = self.receive(cipher).await;
-        let fed = match (&result, &mut self.tls) {
-            (Ok(1..), Some(pump)) => pump.feed(&mut cipher, plain),
-            _ => Ok(()),
-        };
-        self.local.buffers.give(cipher);
         let count = result.map_err(|error| self.reason(error.into()))?;
         self.count_in(count);
-        if let Err(error) = fed {
-            // The alert tells the peer what was wrong; our own error is the one that counts.
-            let _ = self.send_pending().await;
-            return Err(StreamError::Tls(error));
-        }
-        if self.tls.as_ref().is_some_and(|pump| pump.wants_write()) {
-            self.send_pending().await?;
-        }
+        fed?;
         Ok(count)
     }
 
@@ -316,25 +342,42 @@ impl Stream {
         };
         let mut cipher = self.local.buffers.take();
         pump.take(&mut cipher);
-        let sent = self.send_now(&cipher)?;
-        let result = self.drain_rest(&mut cipher, sent).await;
+        let result = self.drain(&mut cipher, None).await;
         self.local.buffers.give(cipher);
         result.map_err(|error| self.reason(error))
     }
 
-    /// Writes all of `bytes` under a deadline.
-    async fn drain(&mut self, bytes: &mut Vec<u8>, limit_ms: u64) -> Result<(), StreamError> {
-        let sent = if self.local.prompt.get() { self.send_now(bytes)? } else { 0 };
-        if sent == bytes.len() {
-            bytes.clear();
-            return Ok(());
+    /// Writes all of `bytes`, within `limit_ms` or, at once and under the deadline that is set
+    /// already, without one.
+    async fn drain(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        limit_ms: Option<u64>,
+    ) -> Result<(), StreamError> {
+        let at_once = limit_ms.is_none() || self.local.prompt.get();
+        let mut sent = if at_once { self.send_now(bytes)? } else { 0 };
+        if let Some(limit_ms) = limit_ms
+            && sent < bytes.len()
+        {
+            let start_ms = self.watch.now_ms();
+            self.watch.set_after(Kind::Write, start_ms, limit_ms, bytes.len() as u64);
         }
-        let start_ms = self.watch.now_ms();
-        let length = bytes.len() as u64;
-        self.watch.set_after(Kind::Write, start_ms, limit_ms, length);
-        let result = self.drain_rest(bytes, sent).await;
-        self.watch.clear();
-        result
+        while sent < bytes.len() {
+            let owned = std::mem::take(bytes);
+            let (result, slice) = self.tcp.write(owned.slice(sent..)).await;
+            *bytes = slice.into_inner();
+            let count = result?;
+            if count == 0 {
+                return Err(StreamError::Closed);
+            }
+            self.count_out(count);
+            sent += count;
+        }
+        if limit_ms.is_some() {
+            self.watch.clear();
+        }
+        bytes.clear();
+        Ok(())
     }
 
     /// As much as the socket takes without waiting.
@@ -350,25 +393,6 @@ impl Stream {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// Writes what follows the first `sent` bytes, under the deadline that is set already.
-    async fn drain_rest(&mut self, bytes: &mut Vec<u8>, sent: usize) -> Result<(), StreamError> {
-        let mut sent = sent;
-        while sent < bytes.len() {
-            let owned = std::mem::take(bytes);
-            let (result, slice) = self.tcp.write(owned.slice(sent..)).await;
-            *bytes = slice.into_inner();
-            match result? {
-                0 => return Err(StreamError::Closed),
-                n => {
-                    self.count_out(n);
-                    sent += n;
-                }
-            }
-        }
-        bytes.clear();
-        Ok(())
     }
 
     /// The end of the stream, or the deadline that brought it about.
@@ -421,6 +445,13 @@ pub enum StreamError {
     Tls(TlsError),
     /// The kernel says no.
     Io(io::Error),
+}
+
+impl StreamError {
+    /// Whether this is no failure: a read that waited for long gave its buffer back.
+    pub(crate) fn called_back(&self) -> bool {
+        matches!(self, StreamError::Io(error) if error.raw_os_error() == Some(libc::ECANCELED))
+    }
 }
 
 impl From<io::Error> for StreamError {

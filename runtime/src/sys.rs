@@ -32,10 +32,22 @@ pub(crate) fn reset_on_close(fd: RawFd) {
 
 /// The processor time of the calling thread so far, in ns, to the moment.
 pub(crate) fn thread_cpu_ns() -> u64 {
+    clock_ns(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+/// The time since some moment before this process, in ns, which never goes back.
+#[inline]
+pub(crate) fn monotonic_ns() -> u64 {
+    clock_ns(libc::CLOCK_MONOTONIC)
+}
+
+/// What one of the kernel's clocks says; both of the above it knows since 2.6.12, and both count up
+/// from zero.
+#[inline]
+fn clock_ns(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to one live time, which the kernel fills.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    // The kernel knows this clock since 2.6.12 and counts up from zero.
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 

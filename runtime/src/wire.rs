@@ -6,11 +6,12 @@
 
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proto_http::{BodyLength, Error, Next, Server};
 
 use crate::buffer::BUFFER_BYTES_LARGE;
+use crate::clock::Moment;
 use crate::cores::{Local, StatsRef};
 use crate::deadline::Kind;
 use crate::exchange::{BodyError, Exchange, Reply};
@@ -18,13 +19,13 @@ use crate::inbox::{Gathered, Inbox};
 use crate::serve::ServerLimits;
 use crate::service::Broken;
 use crate::stages::Stage;
-use crate::stream::{Stream, StreamError, make_room};
+use crate::stream::{Hold, Stream, StreamError, make_room};
 
 /// Answers gather up to this many bytes before they are written although more requests wait.
 const GATHER_BYTES_MAX: usize = 64 * 1024;
 
 /// A connection whose requests come faster than this keeps its buffer while it waits.
-const BUSY_GAP: Duration = Duration::from_millis(20);
+const BUSY_GAP_NS: u64 = 20_000_000;
 
 /// What a quick request adds to a connection's pace, up to `PACE_MAX`; a slow one takes as much.
 /// With `PACE_BUSY` it is busy: one quick request after connecting does not make it so, and one
@@ -63,13 +64,13 @@ pub(crate) enum Refusal {
 pub(crate) struct Idle {
     pub(crate) stream: Stream,
     pub(crate) peer: SocketAddr,
-    arrived: Instant,
+    arrived: Moment,
     pace: u8,
 }
 
 impl Idle {
     pub(crate) fn new(stream: Stream, peer: SocketAddr) -> Idle {
-        Idle { stream, peer, arrived: Instant::now(), pace: 0 }
+        Idle { stream, peer, arrived: Moment::now(), pace: 0 }
     }
 }
 
@@ -87,7 +88,7 @@ pub(crate) struct Wire {
     /// How long the encoding of the answer took, once there is one, where that is timed.
     pub(crate) encoding: Duration,
     pub(crate) peer: SocketAddr,
-    pub(crate) arrived: Instant,
+    pub(crate) arrived: Moment,
     /// Which read of this core brought it.
     pub(crate) read_number: u64,
     pub(crate) body_error: Option<BodyError>,
@@ -95,15 +96,6 @@ pub(crate) struct Wire {
     body_since_ms: Option<u64>,
     body_bytes: u64,
     pace: u8,
-}
-
-/// How long a read keeps its buffer.
-#[derive(Clone, Copy)]
-enum Hold {
-    /// Until the connection counts as idle.
-    Short,
-    /// Until its deadline.
-    Whole,
 }
 
 impl Wire {
@@ -161,10 +153,11 @@ impl Wire {
                     Err(error) => return Step::Refuse(Refusal::Malformed(error)),
                 }
             }
-            if self.flush().await.is_err() {
+            let limit_ms = self.limits.write_ms;
+            if self.stream.write(&mut self.out, limit_ms).await.is_err() {
                 return Step::End;
             }
-            self.inbox.discard_spent(&self.local.buffers);
+            self.discard_spent();
             if self.inbox.bytes.is_empty() {
                 if self.pace < PACE_BUSY {
                     return Step::Park;
@@ -176,16 +169,16 @@ impl Wire {
                 self.stream.watch().set(Kind::Head, self.limits.head_ms);
             }
             let hold = if self.inbox.bytes.is_empty() { Hold::Short } else { Hold::Whole };
-            match self.read(hold).await {
-                Some(Ok(1..)) => {}
-                Some(Err(StreamError::Deadline(Kind::Head))) => {
-                    return Step::Refuse(Refusal::TooSlow);
-                }
-                Some(_) => return Step::End,
-                None => {
+            let read = self.stream.fill(&mut self.inbox.bytes, hold).await;
+            self.note_arrival();
+            match read {
+                Ok(1..) => {}
+                Err(StreamError::Deadline(Kind::Head)) => return Step::Refuse(Refusal::TooSlow),
+                Err(error) if error.called_back() => {
                     self.pace = 0;
                     return Step::Park;
                 }
+                _ => return Step::End,
             }
         }
     }
@@ -194,7 +187,9 @@ impl Wire {
     /// it as well: the rest has as long as a request's head, which it begins.
     pub(crate) async fn wake(&mut self) -> bool {
         self.stream.watch().set(Kind::Head, self.limits.head_ms);
-        matches!(self.read(Hold::Whole).await, Some(Ok(1..)))
+        let read = self.stream.fill(&mut self.inbox.bytes, Hold::Whole).await;
+        self.note_arrival();
+        matches!(read, Ok(1..))
     }
 
     /// Collects the whole body, contiguous.
@@ -226,16 +221,7 @@ impl Wire {
 
     /// Writes everything that was answered so far.
     pub(crate) async fn flush(&mut self) -> Result<(), Broken> {
-        if self.out.is_empty() {
-            return Ok(());
-        }
-        let limit_ms = self.limits.write_ms;
-        let result = self.stream.write(&mut self.out, limit_ms).await;
-        if self.out.capacity() > 2 * GATHER_BYTES_MAX {
-            // One huge answer should not cost memory for as long as the connection lives.
-            self.out = self.local.buffers.take();
-        }
-        Ok(result?)
+        Ok(self.stream.write(&mut self.out, self.limits.write_ms).await?)
     }
 
     /// Answers with an error of this crate's own, after which the connection ends.
@@ -290,10 +276,20 @@ impl Wire {
         let mut rest = LINGER_BYTES_MAX;
         loop {
             self.inbox.bytes.clear();
-            match self.stream.fill(&mut self.inbox.bytes).await {
+            match self.stream.fill(&mut self.inbox.bytes, Hold::Whole).await {
                 Ok(read @ 1..) if read < rest => rest -= read,
                 _ => return,
             }
+        }
+    }
+
+    /// Makes room for what is read next, once everything is written.
+    #[inline]
+    fn discard_spent(&mut self) {
+        self.inbox.discard_spent(&self.local.buffers);
+        if self.out.capacity() > 2 * GATHER_BYTES_MAX {
+            // One huge answer should not cost memory for as long as the connection lives.
+            self.out = self.local.buffers.take();
         }
     }
 
@@ -307,14 +303,11 @@ impl Wire {
         self.body_bytes = 0;
     }
 
-    /// Reads more of a head; `None` if none began for a while.
-    async fn read(&mut self, hold: Hold) -> Option<Result<usize, StreamError>> {
-        let read = match hold {
-            Hold::Short => self.stream.fill_soon(&mut self.inbox.bytes).await,
-            Hold::Whole => Some(self.stream.fill(&mut self.inbox.bytes).await),
-        };
-        let now = Instant::now();
-        self.pace = if now.saturating_duration_since(self.arrived) < BUSY_GAP {
+    /// Notes that more of a head has arrived: the time, and how quickly it came.
+    #[inline]
+    fn note_arrival(&mut self) {
+        let now = Moment::now();
+        self.pace = if now.ns_since(self.arrived) < BUSY_GAP_NS {
             PACE_MAX.min(self.pace + 1)
         } else {
             self.pace.saturating_sub(1)
@@ -322,7 +315,6 @@ impl Wire {
         self.arrived = now;
         self.read_number = self.local.reads.get();
         self.local.deadlines.note(now);
-        read
     }
 
     /// Reads more of the body, after everything that the peer might wait for was written.
@@ -343,7 +335,7 @@ impl Wire {
             }
             _ => {}
         }
-        let result = self.stream.fill(&mut self.inbox.bytes).await;
+        let result = self.stream.fill(&mut self.inbox.bytes, Hold::Whole).await;
         self.stream.watch().clear();
         match result {
             Ok(0) => Err(BodyError::Closed),

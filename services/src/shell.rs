@@ -48,7 +48,7 @@ impl<A: App> Service for Shell<A> {
             }
         };
         if let Some(status) = exchange.status() {
-            self.guard.counters().answered(index, status, exchange.took());
+            self.guard.counters().answered(index, status, exchange.took_ns());
         }
         result
     }
