@@ -85,7 +85,9 @@ impl Pool {
         if !fresh && let Some(link) = self.kept() {
             return Ok(link);
         }
-        self.connect().await
+        // Boxed: a busy connection's future has room for all that can happen in it, and is moved
+        // whole when a parked one wakes up. What happens rarely takes its own room.
+        Box::pin(self.connect()).await
     }
 
     /// Keeps a connection whose last response is complete.

@@ -244,7 +244,7 @@ async fn work<S: Service>(
     let limits = door.limits.clone();
     let mut wire = Wire::new(idle, local, door.stats.clone(), limits, early);
     if woken && !wire.wake().await {
-        wire.farewell(false).await;
+        Box::pin(wire.farewell(false)).await;
         return None;
     }
     loop {
@@ -253,11 +253,11 @@ async fn work<S: Service>(
             Step::Park => return Some(wire.into_idle()),
             Step::Refuse(refusal) => {
                 refuse(&mut wire, refusal);
-                wire.farewell(true).await;
+                Box::pin(wire.farewell(true)).await;
                 return None;
             }
             Step::End => {
-                wire.farewell(false).await;
+                Box::pin(wire.farewell(false)).await;
                 return None;
             }
         }
@@ -273,7 +273,7 @@ async fn work<S: Service>(
             Ok(true) => {}
             Ok(false) => {
                 let linger = !wire.http.body_done() || wire.body_error.is_some();
-                wire.farewell(linger).await;
+                Box::pin(wire.farewell(linger)).await;
                 return None;
             }
             Err(_) => return None,

@@ -65,7 +65,7 @@ impl Hop {
                 }
             }
             BodyLength::Exact(_) | BodyLength::Chunked | BodyLength::UntilClose => {
-                self.stream(upstream, exchange).await
+                Box::pin(self.stream(upstream, exchange)).await
             }
         };
         match sent {
@@ -168,7 +168,7 @@ impl Hop {
                     _ => AnswerBody::Chunked,
                 };
                 self.answer_head(exchange, &call, body);
-                self.relay_pieces(exchange, call, status).await
+                Box::pin(self.relay_pieces(exchange, call, status)).await
             }
             // Nothing has been said to the client yet.
             Err(error) => {
