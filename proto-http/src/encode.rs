@@ -161,9 +161,27 @@ fn framing(out: &mut Vec<u8>, length: Length) {
 fn text(out: &mut Vec<u8>, text: &[u8]) {
     let start = out.len();
     out.extend_from_slice(text);
-    if text.iter().fold(false, |suspect, byte| suspect | (*byte < b' ')) {
+    if holds_control(text) {
         keep_on_line(&mut out[start..]);
     }
+}
+
+/// Whether a byte is below the space, eight at a time: the last eight may be looked at twice.
+#[inline]
+fn holds_control(text: &[u8]) -> bool {
+    let Some(last) = text.last_chunk() else {
+        return text.iter().fold(false, |suspect, byte| suspect | (*byte < b' '));
+    };
+    let (words, _) = text.as_chunks();
+    words.iter().fold(below_space(last), |suspect, word| suspect | below_space(word)) != 0
+}
+
+/// The high bits of the bytes below the space; a borrow can add one above such a byte, never
+/// without one.
+#[inline]
+fn below_space(word: &[u8; 8]) -> u64 {
+    let word = u64::from_ne_bytes(*word);
+    word.wrapping_sub(u64::from_ne_bytes([b' '; 8])) & !word & u64::from_ne_bytes([0x80; 8])
 }
 
 #[cold]
@@ -318,6 +336,23 @@ mod tests {
             (u64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT"),
         ] {
             assert_eq!(String::from_utf8_lossy(&imf_fixdate(unix_s)), date);
+        }
+    }
+
+    #[test]
+    fn control_bytes_are_found_wherever_they_stand() {
+        for length in 0..40 {
+            for filler in [b' ', b'a', 0x7f, 0x80, 0xff] {
+                let mut text = vec![filler; length];
+                assert!(!holds_control(&text), "{filler} {length}");
+                for place in 0..length {
+                    for control in [0, b'\t', b'\n', b'\r', 0x1f] {
+                        text[place] = control;
+                        assert!(holds_control(&text), "{control} at {place} of {length}");
+                    }
+                    text[place] = filler;
+                }
+            }
         }
     }
 

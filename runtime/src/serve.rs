@@ -248,7 +248,26 @@ async fn work<S: Service>(
         return None;
     }
     loop {
-        match wire.next_request().await {
+        let step = loop {
+            if let Some(step) = wire.next_head() {
+                break step;
+            }
+            if wire.stream.seal(&mut wire.out).is_err() {
+                break Step::End;
+            }
+            let limit_ms = wire.limits.write_ms;
+            if wire.stream.drain(&mut wire.out, Some(limit_ms)).await.is_err() {
+                break Step::End;
+            }
+            let Some(hold) = wire.await_head() else {
+                break Step::Park;
+            };
+            let read = wire.stream.fill(&mut wire.inbox.bytes, hold).await;
+            if let Some(step) = wire.has_read(read) {
+                break step;
+            }
+        };
+        match step {
             Step::Request => door.stats.requests.add(1),
             Step::Park => return Some(wire.into_idle()),
             Step::Refuse(refusal) => {

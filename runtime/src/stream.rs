@@ -147,23 +147,23 @@ impl Stream {
     /// # Errors
     /// When the connection broke or the time was up.
     pub async fn write(&mut self, buffer: &mut Vec<u8>, limit_ms: u64) -> Result<(), StreamError> {
-        if buffer.is_empty() {
-            return Ok(());
+        self.seal(buffer)?;
+        self.drain(buffer, Some(limit_ms)).await
+    }
+
+    /// Makes records of what `buffer` holds, under TLS; a plain connection's bytes stay as they
+    /// are. [`Stream::drain`] then writes them.
+    #[inline]
+    pub(crate) fn seal(&mut self, buffer: &mut Vec<u8>) -> Result<(), TlsError> {
+        match &mut self.tls {
+            Some(pump) if !buffer.is_empty() => {
+                let mut cipher = self.local.buffers.take();
+                let written = pump.write(buffer, &mut cipher);
+                self.local.buffers.give(std::mem::replace(buffer, cipher));
+                written
+            }
+            _ => Ok(()),
         }
-        let mut cipher = Vec::new();
-        if let Some(pump) = &mut self.tls {
-            cipher = self.local.buffers.take();
-            let written = pump.write(buffer, &mut cipher);
-            buffer.clear();
-            written?;
-            std::mem::swap(&mut cipher, buffer);
-        }
-        let result = self.drain(buffer, Some(limit_ms)).await;
-        if self.tls.is_some() {
-            std::mem::swap(&mut cipher, buffer);
-            self.local.buffers.give(cipher);
-        }
-        result.map_err(|error| self.reason(error))
     }
 
     /// As [`Stream::read`], under the deadline the caller has set on [`Stream::watch`]. With
@@ -237,19 +237,12 @@ impl Stream {
         limit_ms: u64,
         half_close: bool,
     ) -> Result<(), StreamError> {
-        match &mut self.tls {
-            None => self.drain(buffer, Some(limit_ms)).await?,
-            Some(pump) => {
-                let mut cipher = self.local.buffers.take();
-                let written = pump.write(buffer, &mut cipher);
-                pump.close(&mut cipher);
-                buffer.clear();
-                let drained = self.drain(&mut cipher, Some(limit_ms)).await;
-                self.local.buffers.give(cipher);
-                written?;
-                drained?;
-            }
+        let sealed = self.seal(buffer);
+        if let Some(pump) = &mut self.tls {
+            pump.close(buffer);
         }
+        self.drain(buffer, Some(limit_ms)).await?;
+        sealed?;
         if half_close {
             sys::shutdown(self.tcp.as_raw_fd(), Shutdown::Write);
         }
@@ -344,12 +337,12 @@ impl Stream {
         pump.take(&mut cipher);
         let result = self.drain(&mut cipher, None).await;
         self.local.buffers.give(cipher);
-        result.map_err(|error| self.reason(error))
+        result
     }
 
-    /// Writes all of `bytes`, within `limit_ms` or, at once and under the deadline that is set
-    /// already, without one.
-    async fn drain(
+    /// Writes all of `bytes`, which may be nothing, and empties them: within `limit_ms` or, at
+    /// once and under the deadline that is set already, without one.
+    pub(crate) async fn drain(
         &mut self,
         bytes: &mut Vec<u8>,
         limit_ms: Option<u64>,
@@ -366,12 +359,14 @@ impl Stream {
             let owned = std::mem::take(bytes);
             let (result, slice) = self.tcp.write(owned.slice(sent..)).await;
             *bytes = slice.into_inner();
-            let count = result?;
-            if count == 0 {
-                return Err(StreamError::Closed);
+            match result {
+                Ok(0) => return Err(self.reason(StreamError::Closed)),
+                Ok(count) => {
+                    self.count_out(count);
+                    sent += count;
+                }
+                Err(error) => return Err(self.reason(error.into())),
             }
-            self.count_out(count);
-            sent += count;
         }
         if limit_ms.is_some() {
             self.watch.clear();

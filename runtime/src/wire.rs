@@ -41,7 +41,7 @@ pub(crate) enum Replied {
     Whole,
 }
 
-/// What [`Wire::next_request`] found.
+/// What comes next on a connection.
 pub(crate) enum Step {
     /// A request's head.
     Request,
@@ -92,7 +92,8 @@ pub(crate) struct Wire {
     /// Which read of this core brought it.
     pub(crate) read_number: u64,
     pub(crate) body_error: Option<BodyError>,
-    limits: Rc<ServerLimits>,
+    pub(crate) limits: Rc<ServerLimits>,
+    head_begun: bool,
     body_since_ms: Option<u64>,
     body_bytes: u64,
     pace: u8,
@@ -120,6 +121,7 @@ impl Wire {
             arrived: idle.arrived,
             read_number: 0,
             body_error: None,
+            head_begun: false,
             body_since_ms: None,
             body_bytes: 0,
             pace: idle.pace,
@@ -137,49 +139,68 @@ impl Wire {
         Idle { stream: self.stream, peer: self.peer, arrived: self.arrived, pace: self.pace }
     }
 
-    /// Finds the next request's head, reading as needed.
-    pub(crate) async fn next_request(&mut self) -> Step {
-        let mut head_has_begun = false;
-        loop {
-            if !self.inbox.message().is_empty() {
-                let mut lap = self.stats.lap();
-                match self.http.head(self.inbox.message()) {
-                    Ok(Some(consumed)) => {
-                        lap.end(Stage::Parse);
-                        self.begin(consumed);
-                        return Step::Request;
-                    }
-                    Ok(None) => {}
-                    Err(error) => return Step::Refuse(Refusal::Malformed(error)),
-                }
+    /// Looks for a request's head in what has been read; `None` if more must be read.
+    #[inline]
+    pub(crate) fn next_head(&mut self) -> Option<Step> {
+        if self.inbox.message().is_empty() {
+            return None;
+        }
+        let mut lap = self.stats.lap();
+        match self.http.head(self.inbox.message()) {
+            Ok(Some(consumed)) => {
+                lap.end(Stage::Parse);
+                self.begin(consumed);
+                Some(Step::Request)
             }
-            let limit_ms = self.limits.write_ms;
-            if self.stream.write(&mut self.out, limit_ms).await.is_err() {
-                return Step::End;
-            }
-            self.discard_spent();
-            if self.inbox.bytes.is_empty() {
-                if self.pace < PACE_BUSY {
-                    return Step::Park;
-                }
-                let limit_ms = self.limits.idle_now(&self.local);
-                self.stream.watch().set(Kind::Idle, limit_ms);
-            } else if !head_has_begun {
-                head_has_begun = true;
+            Ok(None) => None,
+            Err(error) => Some(Step::Refuse(Refusal::Malformed(error))),
+        }
+    }
+
+    /// Gets ready to read more of a head, once everything is written: makes room, sets the
+    /// deadline. `None` if there is nothing of it yet and the peer is slow.
+    #[inline]
+    pub(crate) fn await_head(&mut self) -> Option<Hold> {
+        self.inbox.discard_spent(&self.local.buffers);
+        if self.out.capacity() > 2 * GATHER_BYTES_MAX {
+            // One huge answer should not cost memory for as long as the connection lives.
+            self.out = self.local.buffers.take();
+        }
+        if !self.inbox.bytes.is_empty() {
+            if !self.head_begun {
+                self.head_begun = true;
                 self.stream.watch().set(Kind::Head, self.limits.head_ms);
             }
-            let hold = if self.inbox.bytes.is_empty() { Hold::Short } else { Hold::Whole };
-            let read = self.stream.fill(&mut self.inbox.bytes, hold).await;
-            self.note_arrival();
-            match read {
-                Ok(1..) => {}
-                Err(StreamError::Deadline(Kind::Head)) => return Step::Refuse(Refusal::TooSlow),
-                Err(error) if error.called_back() => {
-                    self.pace = 0;
-                    return Step::Park;
-                }
-                _ => return Step::End,
+            return Some(Hold::Whole);
+        }
+        if self.pace < PACE_BUSY {
+            return None;
+        }
+        self.stream.watch().set(Kind::Idle, self.limits.idle_now(&self.local));
+        Some(Hold::Short)
+    }
+
+    /// Notes that a read of a head has ended: when, and how quickly it came. `None` if it brought
+    /// something.
+    #[inline]
+    pub(crate) fn has_read(&mut self, read: Result<usize, StreamError>) -> Option<Step> {
+        let now = Moment::now();
+        self.pace = if now.ns_since(self.arrived) < BUSY_GAP_NS {
+            PACE_MAX.min(self.pace + 1)
+        } else {
+            self.pace.saturating_sub(1)
+        };
+        self.arrived = now;
+        self.read_number = self.local.reads.get();
+        self.local.deadlines.note(now);
+        match read {
+            Ok(1..) => None,
+            Err(StreamError::Deadline(Kind::Head)) => Some(Step::Refuse(Refusal::TooSlow)),
+            Err(error) if error.called_back() => {
+                self.pace = 0;
+                Some(Step::Park)
             }
+            _ => Some(Step::End),
         }
     }
 
@@ -188,8 +209,7 @@ impl Wire {
     pub(crate) async fn wake(&mut self) -> bool {
         self.stream.watch().set(Kind::Head, self.limits.head_ms);
         let read = self.stream.fill(&mut self.inbox.bytes, Hold::Whole).await;
-        self.note_arrival();
-        matches!(read, Ok(1..))
+        self.has_read(read).is_none()
     }
 
     /// Collects the whole body, contiguous.
@@ -283,38 +303,15 @@ impl Wire {
         }
     }
 
-    /// Makes room for what is read next, once everything is written.
-    #[inline]
-    fn discard_spent(&mut self) {
-        self.inbox.discard_spent(&self.local.buffers);
-        if self.out.capacity() > 2 * GATHER_BYTES_MAX {
-            // One huge answer should not cost memory for as long as the connection lives.
-            self.out = self.local.buffers.take();
-        }
-    }
-
     #[inline]
     fn begin(&mut self, consumed: usize) {
         self.stream.watch().clear();
         self.inbox.begin(consumed);
         self.replied = Replied::No;
         self.body_error = None;
+        self.head_begun = false;
         self.body_since_ms = None;
         self.body_bytes = 0;
-    }
-
-    /// Notes that more of a head has arrived: the time, and how quickly it came.
-    #[inline]
-    fn note_arrival(&mut self) {
-        let now = Moment::now();
-        self.pace = if now.ns_since(self.arrived) < BUSY_GAP_NS {
-            PACE_MAX.min(self.pace + 1)
-        } else {
-            self.pace.saturating_sub(1)
-        };
-        self.arrived = now;
-        self.read_number = self.local.reads.get();
-        self.local.deadlines.note(now);
     }
 
     /// Reads more of the body, after everything that the peer might wait for was written.
