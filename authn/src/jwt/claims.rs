@@ -74,9 +74,11 @@ pub(crate) struct NewPayload<'a> {
     pub exp: u64,
 }
 
-/// Reads a JSON text that must be one object.
+/// Reads a JSON text that must be one object. RFC 8259 section 8.1: it is UTF-8 throughout, which
+/// is looked at once and not for every string; the text of a claim nobody reads is no exception.
 pub(crate) fn object<'de, T: Deserialize<'de>>(json: &'de [u8]) -> serde_json::Result<T> {
-    serde_json::from_slice::<Object<T>>(json).map(|object| object.0)
+    let json = std::str::from_utf8(json).map_err(Error::custom)?;
+    serde_json::from_str::<Object<T>>(json).map(|object| object.0)
 }
 
 /// A `T` that only a JSON object can give. Without it a derived struct also reads an array, by

@@ -46,7 +46,7 @@ fn good_claims() -> NewClaims<'static> {
 }
 
 /// A token of any header and payload with a right signature.
-fn token(signer: &Signer, header: &str, payload: &str) -> String {
+fn token(signer: &Signer, header: &str, payload: impl AsRef<[u8]>) -> String {
     let signed = format!("{}.{}", BASE64.encode(header), BASE64.encode(payload));
     let signature = signer.signature(signed.as_bytes()).unwrap();
     format!("{signed}.{}", BASE64.encode(signature))
@@ -183,8 +183,15 @@ fn claims_that_deviate_are_refused() {
         assert_eq!(verifier.verify(token.as_bytes(), NOW).err(), refused, "{to}");
     }
     let long = GOOD.replace("client-1", &"c".repeat(257));
-    let token = token(&signer, &header(&signer), &long);
-    assert_eq!(verifier.verify(token.as_bytes(), NOW), Err(T::Claims));
+    let long = token(&signer, &header(&signer), &long);
+    assert_eq!(verifier.verify(long.as_bytes(), NOW), Err(T::Claims));
+    // A claim that nobody reads is UTF-8 all the same.
+    for (note, refused) in [(&b"\xc3\xa4"[..], None), (b"\xe4", Some(T::Claims))] {
+        let start = [&br#"{"note":""#[..], note, br#"","#].concat();
+        let noted = [&start, &GOOD.as_bytes()[1..]].concat();
+        let noted = token(&signer, &header(&signer), noted);
+        assert_eq!(verifier.verify(noted.as_bytes(), NOW).err(), refused, "{note:?}");
+    }
 }
 
 #[test]

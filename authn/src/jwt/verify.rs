@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use memchr::memchr;
 
 use super::claims::{Claims, Header, object};
 use super::{Access, Algorithm, TOKEN_BYTES_MAX};
@@ -152,7 +153,7 @@ impl<'a> Segments<'a> {
     /// Splits at exactly two dots. A third is refused with the signature's base64url, and an empty
     /// signature here, before anything asks which algorithm it is of.
     fn split(token: &'a [u8]) -> Result<Segments<'a>, TokenError> {
-        let dot = |bytes: &[u8]| bytes.iter().position(|b| *b == b'.').ok_or(TokenError::Malformed);
+        let dot = |bytes: &[u8]| memchr(b'.', bytes).ok_or(TokenError::Malformed);
         let first = dot(token)?;
         let second = first + 1 + dot(&token[first + 1..])?;
         let (header, payload) = (&token[..first], &token[first + 1..second]);
