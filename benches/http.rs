@@ -10,10 +10,10 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use proto_http::{Answer, AnswerBody, Limits, Next, Server};
+use proto_http::{Answer, AnswerBody, Limits, Lines, Next, Server};
 
 const DATE: &[u8; 29] = b"Sun, 06 Nov 1994 08:49:37 GMT";
-const JSON: &[(&str, &[u8])] = &[("content-type", b"application/json")];
+const JSON: Lines = Lines::new("content-type: application/json\r\n");
 const BODY: &[u8] = &[b'x'; 1024];
 
 /// One exchange: the head is read, the body to its end, and `answer` written.
@@ -36,13 +36,13 @@ fn exchange(
 fn whole(body: &'static [u8]) -> impl Fn(&mut Server, &mut Vec<u8>) {
     move |server, out| {
         let body = AnswerBody::Bytes(body);
-        server.respond(out, DATE, &Answer { status: 200, fields: JSON, body });
+        server.respond(out, DATE, &Answer { status: 200, lines: JSON, fields: &[], body });
     }
 }
 
 /// The same body in pieces of 128 bytes.
 fn in_chunks(server: &mut Server, out: &mut Vec<u8>) {
-    let answer = Answer { status: 200, fields: JSON, body: AnswerBody::Chunked };
+    let answer = Answer { status: 200, lines: JSON, fields: &[], body: AnswerBody::Chunked };
     server.respond(out, DATE, &answer);
     for piece in BODY.chunks(128) {
         server.respond_piece(out, piece);

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use authn::policy::authorize;
 use authn::{Algorithm, Callers, Credentials, Profile, Route, Scope, TokenCheck, Transport};
-use proto_http::{Answer, AnswerBody, Limits, Server};
+use proto_http::{Answer, AnswerBody, Limits, Lines, Server};
 use runtime::memory::on_core;
 
 use support::{Ask, Lab, Rig, Tokens, request};
@@ -137,14 +137,14 @@ fn exchanges(count: u64) {
     let token = "t".repeat(420);
     let input = request("GET", "/api/ping", Some(&token), "");
     let (mut server, mut out) = (Server::new(Limits::default()), Vec::new());
-    let fields: &[(&str, &[u8])] = &[("content-type", b"application/json")];
+    let lines = Lines::new("content-type: application/json\r\n");
     for number in 0..WARM_UP + count {
         step(number, || {
             out.clear();
             server.head(&input).expect("a good head").expect("a whole head");
             server.body(&[]).expect("no body");
             let body = AnswerBody::Bytes(&[b'x'; 100]);
-            server.respond(&mut out, DATE, &Answer { status: 200, fields, body });
+            server.respond(&mut out, DATE, &Answer { status: 200, lines, fields: &[], body });
             server.next();
         });
     }

@@ -5,6 +5,8 @@
 //! its own (CR, LF and NUL become spaces, RFC 9110 section 5.5), and to take framing from anyone
 //! but the state machine that keeps it.
 
+use crate::Lines;
+
 /// What follows the head of a message that is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnswerBody<'a> {
@@ -43,17 +45,20 @@ pub(crate) fn response_head(
     out: &mut Vec<u8>,
     status: u16,
     date: &[u8; 29],
-    own_fields: &[(&str, &[u8])],
+    (lines, own_fields): (Lines, &[(&str, &[u8])]),
     length: Length,
     connection: Connection,
 ) {
-    out.reserve(FIXED_BYTES + own_fields.iter().map(field_bytes).sum::<usize>());
+    let lines = lines.as_bytes();
+    let own_bytes = lines.len() + own_fields.iter().map(field_bytes).sum::<usize>();
+    out.reserve(FIXED_BYTES + own_bytes);
     status_line(out, status);
     if !own_fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("date")) {
         out.extend_from_slice(b"Date: ");
         out.extend_from_slice(date);
         out.extend_from_slice(b"\r\n");
     }
+    out.extend_from_slice(lines);
     fields(out, own_fields);
     framing(out, length);
     out.extend_from_slice(match connection {

@@ -6,7 +6,7 @@
 //! where there is none to be, and more of it than was announced.
 
 use crate::{
-    AnswerBody, Method, RequestHead, Version,
+    AnswerBody, Lines, Method, RequestHead, Version,
     body::Decoder,
     encode::{self, Connection, Length},
 };
@@ -16,6 +16,8 @@ use crate::{
 pub struct Answer<'a> {
     /// The final status, 200 to 999; anything else is sent as 500.
     pub status: u16,
+    /// Field lines that are sent before the fields, as they stand.
+    pub lines: Lines,
     /// Fields in the order they are sent. `Content-Length`, `Transfer-Encoding` and `Connection`
     /// are this crate's to write and are left out here; a `Date` replaces the one of the server.
     pub fields: &'a [(&'a str, &'a [u8])],
@@ -116,7 +118,8 @@ impl Responder {
             (false, Version::Http11) => Connection::None,
             (false, Version::Http10) => Connection::KeepAlive,
         };
-        encode::response_head(out, status, date, answer.fields, length, connection);
+        let fields = (answer.lines, answer.fields);
+        encode::response_head(out, status, date, fields, length, connection);
         out.extend_from_slice(bytes);
     }
 

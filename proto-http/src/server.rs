@@ -21,7 +21,7 @@
 //! data that arrives at a closed socket can cost the peer the answer (RFC 9112 section 9.6).
 //!
 //! ```
-//! use proto_http::{Answer, AnswerBody, BodyLength, Limits, Method, Next, Server, imf_fixdate};
+//! use proto_http::{Answer, AnswerBody, BodyLength, Limits, Lines, Method, Next, Server, imf_fixdate};
 //!
 //! let input = b"POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello\
 //!               GET / HTTP/1.1\r\n";
@@ -42,7 +42,8 @@
 //! // Answered: the answer is whole, and the connection stays.
 //! let mut out = Vec::new();
 //! let body = AnswerBody::Bytes(b"thanks");
-//! server.respond(&mut out, &imf_fixdate(0), &Answer { status: 201, fields: &[], body });
+//! let answer = Answer { status: 201, lines: Lines::NONE, fields: &[], body };
+//! server.respond(&mut out, &imf_fixdate(0), &answer);
 //! let expected = "HTTP/1.1 201 Created\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
 //!                 Content-Length: 6\r\n\r\nthanks";
 //! assert_eq!(String::from_utf8_lossy(&out), expected);

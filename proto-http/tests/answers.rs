@@ -4,11 +4,14 @@
 mod common;
 
 use common::{small_limits, unescape, vectors};
-use proto_http::{Answer, AnswerBody, Ask, Client, Error, Limits, Next, Server, imf_fixdate};
+use proto_http::{
+    Answer, AnswerBody, Ask, Client, Error, Limits, Lines, Next, Server, imf_fixdate,
+};
 
 const ANSWERS: &str = include_str!("data/answers.txt");
 const DATE: [u8; 29] = *b"Thu, 01 Jan 1970 00:00:00 GMT";
-const OK: Answer<'_> = Answer { status: 200, fields: &[], body: AnswerBody::None };
+const OK: Answer<'_> =
+    Answer { status: 200, lines: Lines::NONE, fields: &[], body: AnswerBody::None };
 
 #[test]
 fn answers() {
@@ -54,7 +57,7 @@ fn respond(server: &mut Server, answer: &str) -> Vec<u8> {
         other => panic!("no such kind: {other}"),
     };
     let mut out = Vec::new();
-    server.respond(&mut out, &imf_fixdate(0), &Answer { status, fields, body });
+    server.respond(&mut out, &imf_fixdate(0), &Answer { status, fields, body, ..OK });
     if matches!(body, AnswerBody::Exact(_) | AnswerBody::Chunked) {
         text.split('|').for_each(|piece| server.respond_piece(&mut out, piece.as_bytes()));
         server.respond_end(&mut out);
@@ -144,6 +147,20 @@ fn close_after_says_so_in_the_answer() {
     assert_eq!(server.next(), Next::Continue, "idle");
     server.close_after();
     assert_eq!(server.next(), Next::Close, "idle, and told to close");
+}
+
+#[test]
+fn lines_stand_before_the_fields() {
+    const LINES: Lines = Lines::new("content-type: text/plain\r\nvary: accept\r\n");
+    let mut server = Server::new(Limits::default());
+    server.head(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n").expect("good").expect("complete");
+    let mut out = Vec::new();
+    let fields: &[(&str, &[u8])] = &[("location", b"/b")];
+    server.respond(&mut out, &imf_fixdate(0), &Answer { lines: LINES, fields, ..OK });
+    let expected = "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
+                    content-type: text/plain\r\nvary: accept\r\nlocation: /b\r\n\
+                    Content-Length: 0\r\n\r\n";
+    assert_eq!(String::from_utf8_lossy(&out), expected);
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod common;
 use common::{ClientRun, ServerRun, small_limits};
 use proptest::{collection::vec, prelude::*, sample::select};
 use proto_http::{
-    Answer, AnswerBody, Ask, BodyLength, Client, Limits, Method, Next, Server, imf_fixdate,
+    Answer, AnswerBody, Ask, BodyLength, Client, Limits, Lines, Method, Next, Server, imf_fixdate,
 };
 
 /// Pieces of requests, some of them wrong; put together at random they are often nearly right.
@@ -248,7 +248,8 @@ impl Pair {
 
     fn answer(&mut self, exchange: &Exchange) -> Next {
         let fields: &[(&str, &[u8])] = &[("X-Value", exchange.value.as_bytes())];
-        let answer = Answer { status: exchange.status, fields, body: exchange.response.body() };
+        let (status, body) = (exchange.status, exchange.response.body());
+        let answer = Answer { status, lines: Lines::NONE, fields, body };
         self.server.respond(&mut self.to_client, &imf_fixdate(0), &answer);
         for piece in exchange.response.pieces() {
             self.server.respond_piece(&mut self.to_client, piece);

@@ -8,7 +8,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use proto_http::{Answer, AnswerBody, BodyLength, Error, Method, RequestHead, Responder, Version};
+use proto_http::{
+    Answer, AnswerBody, BodyLength, Error, Lines, Method, RequestHead, Responder, Version,
+};
 
 use crate::clock::Moment;
 use crate::cores::{Core, Local};
@@ -59,6 +61,7 @@ impl<'a> Exchange<'a> {
         let request = Request { head, bytes: wire.inbox.message() };
         let reply = Reply {
             responder,
+            lines: Lines::NONE,
             out: &mut wire.out,
             state: &mut wire.replied,
             status: &mut wire.status,
@@ -277,6 +280,7 @@ impl fmt::Debug for Request<'_> {
 /// The way to answer one request: once, whole or in pieces.
 pub struct Reply<'a> {
     responder: &'a mut Responder,
+    lines: Lines,
     out: &'a mut Vec<u8>,
     state: &'a mut Replied,
     status: &'a mut u16,
@@ -288,6 +292,13 @@ pub struct Reply<'a> {
 }
 
 impl Reply<'_> {
+    /// Adds field lines to the head, before all other fields.
+    #[inline]
+    #[must_use]
+    pub fn lines(self, lines: Lines) -> Self {
+        Reply { lines, ..self }
+    }
+
     /// The whole answer. `Content-Length`, `Connection` and `Date` are added; the body is left
     /// out where there must be none (HEAD, 204, 304).
     ///
@@ -296,7 +307,8 @@ impl Reply<'_> {
     #[inline]
     pub fn send(self, status: u16, fields: &[(&str, &[u8])], body: &[u8]) {
         let body = AnswerBody::Bytes(body);
-        self.answer(&Answer { status, fields, body });
+        let lines = self.lines;
+        self.answer(&Answer { status, lines, fields, body });
     }
 
     /// An answer that is streamed, if `body` is `Exact` or `Chunked`: its head. Pieces follow by
@@ -305,7 +317,8 @@ impl Reply<'_> {
     /// # Panics
     /// When this request was answered already.
     pub fn head(self, status: u16, fields: &[(&str, &[u8])], body: AnswerBody<'_>) {
-        self.answer(&Answer { status, fields, body });
+        let lines = self.lines;
+        self.answer(&Answer { status, lines, fields, body });
     }
 
     /// The next bytes of a streamed answer.

@@ -14,6 +14,7 @@ use runtime::{Broken, Core, Exchange, Peer, Service};
 use serde_json::json;
 
 use crate::config::ServiceConfig;
+use crate::fields::{JSON_NOW, TEXT_NOW};
 use crate::problem::{self, NO_STORE, Problem};
 use crate::telemetry::{Telemetry, connections, page, stages};
 
@@ -73,8 +74,7 @@ impl Service for Admin {
         let known = PATHS.iter().position(|path| *path == request.path());
         match (known, request.method()) {
             (Some(0), Method::Get | Method::Head) => {
-                let fields = [("content-type", b"text/plain".as_slice()), NO_STORE];
-                exchange.reply().send(200, &fields, b"alive\n");
+                exchange.reply().lines(TEXT_NOW).send(200, &[], b"alive\n");
             }
             (Some(1), Method::Get | Method::Head) => self.ready(exchange),
             (Some(2), Method::Get | Method::Head) => {
@@ -102,8 +102,7 @@ impl Admin {
         }
         let status = if reasons.is_empty() { 200 } else { 503 };
         let body = json!({ "ready": reasons.is_empty(), "reasons": reasons }).to_string();
-        let fields = [("content-type", b"application/json".as_slice()), NO_STORE];
-        exchange.reply().send(status, &fields, body.as_bytes());
+        exchange.reply().lines(JSON_NOW).send(status, &[], body.as_bytes());
     }
 
     fn metrics(&self) -> String {

@@ -13,6 +13,7 @@
 pub mod admin;
 pub mod auth;
 pub mod config;
+pub mod fields;
 pub mod gateway;
 pub mod guard;
 pub mod inventory;

@@ -18,13 +18,12 @@ use serde_json::json;
 
 use crate::config::ServiceConfig;
 use crate::error::ServeError;
+use crate::fields::{JSON, JSON_NOW};
 use crate::keys::Expected;
-use crate::problem::{self, NO_STORE, Problem};
+use crate::problem::{self, Problem};
 use crate::route::{Param, routes};
 
 pub use self::state::signers;
-
-const JSON: (&str, &[u8]) = ("content-type", b"application/json");
 
 /// Documents may be kept for a while; a new key is published before it signs.
 const KEEP: (&str, &[u8]) = ("cache-control", b"public, max-age=60");
@@ -171,13 +170,13 @@ async fn token(
     let (request, form, reply) = exchange.parts();
     match auth.0.issue(request.authorization(), form) {
         // RFC 6749 section 5.1: an answer with a token is never kept.
-        Ok(body) => reply.send(200, &[JSON, NO_STORE], body.as_bytes()),
+        Ok(body) => reply.lines(JSON_NOW).send(200, &[], body.as_bytes()),
         Err(error) => {
             let (body, challenge) = (error.to_json(), error.challenge("tollgate"));
             let challenge = challenge.as_deref().unwrap_or_default().as_bytes();
-            let fields = [JSON, NO_STORE, ("www-authenticate", challenge)];
-            let count = if challenge.is_empty() { 2 } else { 3 };
-            reply.send(error.status, &fields[..count], body.as_bytes());
+            let fields = [("www-authenticate", challenge)];
+            let count = usize::from(!challenge.is_empty());
+            reply.lines(JSON_NOW).send(error.status, &fields[..count], body.as_bytes());
         }
     }
     Ok(())
@@ -195,7 +194,7 @@ async fn metadata(
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    exchange.reply().send(200, &[JSON, KEEP], auth.0.metadata.as_bytes());
+    exchange.reply().lines(JSON).send(200, &[KEEP], auth.0.metadata.as_bytes());
     Ok(())
 }
 
@@ -205,7 +204,7 @@ async fn discovery(
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    exchange.reply().send(200, &[JSON, KEEP], auth.0.metadata.as_bytes());
+    exchange.reply().lines(JSON).send(200, &[KEEP], auth.0.metadata.as_bytes());
     Ok(())
 }
 

@@ -7,11 +7,10 @@ use authn::{Callers, Permit, Route, Scope};
 use proto_http::Method;
 use runtime::{Broken, Exchange};
 
+use crate::fields::JSON;
 use crate::problem;
 use crate::route::{Param, routes};
 use crate::telemetry::CoreCounters;
-
-const JSON: &[(&str, &[u8])] = &[("content-type", b"application/json")];
 
 /// About 100 bytes, as a small answer of a real service has. The count of body bytes comes between.
 const BEFORE: &[u8] =
@@ -71,6 +70,6 @@ async fn ping<R: Route>(
         answer[length..length + part.len()].copy_from_slice(part);
         length += part.len();
     }
-    exchange.reply().send(200, JSON, &answer[..length]);
+    exchange.reply().lines(JSON).send(200, &[], &answer[..length]);
     Ok(())
 }

@@ -11,6 +11,7 @@ use runtime::{Broken, Exchange};
 
 use crate::{
     error::ServeError,
+    fields::{JSON, JSON_NOW},
     inventory::{
         model::{read_quantity, read_reservation, write_reserved, write_sku},
         name::{OrderRef, SkuName},
@@ -26,10 +27,6 @@ use crate::{
 /// A hundred lines with the longest names take a quarter of it; the rest is for members that are
 /// ignored.
 const BODY_BYTES_MAX: usize = 64 * 1024;
-
-const JSON: (&str, &[u8]) = ("content-type", b"application/json");
-/// A stock is of this moment.
-const NO_STORE: (&str, &[u8]) = ("cache-control", b"no-store");
 
 /// Who works with the stock: orders by its certificate, its client by the token where there is no
 /// certificate.
@@ -112,7 +109,7 @@ async fn reserve(
         let mut answer = app.answer.borrow_mut();
         answer.clear();
         write_reserved(&mut answer, order.as_ref());
-        reply.send(201, &[JSON], &answer);
+        reply.lines(JSON).send(201, &[], &answer);
         return Ok(());
     }
     drop(order);
@@ -162,7 +159,7 @@ async fn read(
             let mut answer = app.answer.borrow_mut();
             answer.clear();
             write_sku(&mut answer, sku.name(), &sku.books());
-            exchange.reply().send(200, &[JSON, NO_STORE], &answer);
+            exchange.reply().lines(JSON_NOW).send(200, &[], &answer);
         }
         None => {
             let detail = "there is no such SKU; PUT {\"quantity\": n} here makes it";
@@ -208,7 +205,7 @@ async fn set(
     answer.clear();
     write_sku(&mut answer, sku.name(), &sku.books());
     let status = if known.is_some() { 200 } else { 201 };
-    exchange.reply().send(status, &[JSON, NO_STORE], &answer);
+    exchange.reply().lines(JSON_NOW).send(status, &[], &answer);
     Ok(())
 }
 

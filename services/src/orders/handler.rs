@@ -20,6 +20,7 @@ use proto_http::Method;
 use runtime::{Broken, Exchange, Request};
 
 use crate::{
+    fields::{JSON, JSON_NOW},
     orders::{
         id::{InstanceTag, OrderId, TEXT_BYTES},
         idempotency::{Begun, Claim, Idempotency, IdempotencyKey, KEYS_RETAINED},
@@ -28,7 +29,7 @@ use crate::{
         stock::{Failure, Stock, Taken},
         store::{Miss, Orders, Pending, Writer},
     },
-    problem::{NO_STORE, Problem, body_refused, required_body},
+    problem::{Problem, body_refused, required_body},
     route::{Param, routes},
 };
 
@@ -36,7 +37,6 @@ use crate::{
 /// ignored.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-const JSON: (&str, &[u8]) = ("content-type", b"application/json");
 const PATH: &[u8] = b"/api/orders/";
 
 /// Who orders: the gateway for its clients, or the runner itself.
@@ -282,7 +282,7 @@ fn created(app: &OrdersApp, exchange: &mut Exchange<'_>, id: OrderId) {
     let mut answer = app.answer.borrow_mut();
     answer.clear();
     write_created(&mut answer, id);
-    exchange.reply().send(201, &[JSON, ("location", &location)], &answer);
+    exchange.reply().lines(JSON).send(201, &[("location", &location)], &answer);
 }
 
 async fn read(
@@ -302,7 +302,7 @@ async fn read(
             let mut answer = app.answer.borrow_mut();
             answer.clear();
             write_order(&mut answer, id, &order);
-            exchange.reply().send(200, &[JSON, NO_STORE], &answer);
+            exchange.reply().lines(JSON_NOW).send(200, &[], &answer);
             return Ok(());
         }
         Err(Miss::NotFound) => (404, "no-order", "No Order", "there is no order of this id here"),

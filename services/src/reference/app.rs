@@ -14,6 +14,7 @@ use runtime::process::thread_cpu_ns;
 use runtime::{Broken, Core, Exchange, Peer, Service};
 
 use crate::admin::program_facts;
+use crate::fields::{JSON, TEXT_NOW};
 use crate::problem::{self, NO_STORE};
 use crate::telemetry::{connections, page};
 
@@ -23,7 +24,6 @@ use super::counts::{Counts, Ledger};
 use super::every::Every;
 
 const PATH: &[u8] = b"/api/ping";
-const JSON: &[(&str, &[u8])] = &[("content-type", b"application/json")];
 
 /// As long as the gateway's own answer.
 const ANSWER: &[u8] =
@@ -87,14 +87,14 @@ impl Reference {
 
     fn answer(&self, exchange: &mut Exchange<'_>) {
         if !self.wrong.is_due() {
-            return exchange.reply().send(200, JSON, ANSWER);
+            return exchange.reply().lines(JSON).send(200, &[], ANSWER);
         }
         if self.by_status.replace(!self.by_status.get()) {
             self.counts.wrong_status.add(1);
-            exchange.reply().send(500, JSON, ANSWER);
+            exchange.reply().lines(JSON).send(500, &[], ANSWER);
         } else {
             self.counts.wrong_body.add(1);
-            exchange.reply().send(200, JSON, ANSWER_SHORT);
+            exchange.reply().lines(JSON).send(200, &[], ANSWER_SHORT);
         }
     }
 }
@@ -159,8 +159,7 @@ impl Service for ReferenceAdmin {
         let request = exchange.request();
         match (request.method(), request.path()) {
             (Method::Get, b"/livez" | b"/readyz") => {
-                let fields = [("content-type", b"text/plain".as_slice()), NO_STORE];
-                exchange.reply().send(200, &fields, b"ready\n");
+                exchange.reply().lines(TEXT_NOW).send(200, &[], b"ready\n");
             }
             (Method::Get, b"/metrics") => {
                 let fields = [("content-type", CONTENT_TYPE.as_bytes()), NO_STORE];

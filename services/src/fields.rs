@@ -1,0 +1,15 @@
+//! The fields that answers of these services have in common.
+//!
+//! It owns their spelling. Fields of a single answer stand where it is given.
+
+use proto_http::Lines;
+
+/// JSON that may be kept.
+pub const JSON: Lines = Lines::new("content-type: application/json\r\n");
+
+/// JSON that must not be kept, because it changes or depends on who asks.
+pub const JSON_NOW: Lines =
+    Lines::new("content-type: application/json\r\ncache-control: no-store\r\n");
+
+/// Text that must not be kept.
+pub const TEXT_NOW: Lines = Lines::new("content-type: text/plain\r\ncache-control: no-store\r\n");
