@@ -188,13 +188,14 @@ def notes_of(bench, began, disturbed, taken):
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=probes.ROOT,
                             capture_output=True, check=False).stdout.decode().strip()
     _, sure = figures.interval(list(range(bench.rounds)))
+    level = min(sure, figures.LEVEL) * 100
+    spread = f"medians with their {level:.0f}% intervals (sign test)" if sure else "no intervals"
     notes = [f"{time.strftime('%Y-%m-%d %H:%M', began)}, Linux {platform.release()}, "
              f"{os.cpu_count()} cores, tollgate {commit}; "
              + "; ".join(version(words) for words in (
                  ["nginx", "-v"], ["haproxy", "-v"], ["h2load", "--version"])) + ".",
-             f"{bench.rounds} rounds of {bench.seconds:g} s; medians with their "
-             f"{min(sure, figures.LEVEL) * 100:.0f}% intervals (sign test); us are medians of "
-             "server CPU per request.", LABEL,
+             f"{bench.rounds} rounds of {bench.seconds:g} s; {spread}; us are medians of server CPU "
+             "per request.", LABEL,
              "User CPU is split from the whole by the kernel's clock ticks: sampled, to about 3%."]
     if disturbed:
         notes.append(f"DISTURBED: in {disturbed} of {taken} slices other programs or the "

@@ -347,6 +347,10 @@ impl Stream {
         bytes: &mut Vec<u8>,
         limit_ms: Option<u64>,
     ) -> Result<(), StreamError> {
+        if bytes.is_empty() {
+            // The deadline that is set belongs to another wait.
+            return Ok(());
+        }
         let at_once = limit_ms.is_none() || self.local.prompt.get();
         let mut sent = if at_once { self.send_now(bytes)? } else { 0 };
         if let Some(limit_ms) = limit_ms

@@ -179,7 +179,7 @@ fn claims_that_deviate_are_refused() {
     let verifier = verifier(&signer);
     for &(from, to, refused) in CLAIMS {
         assert!(GOOD.contains(from), "{from}");
-        let token = token(&signer, &header(&signer), &GOOD.replace(from, to));
+        let token = token(&signer, &header(&signer), GOOD.replace(from, to));
         assert_eq!(verifier.verify(token.as_bytes(), NOW).err(), refused, "{to}");
     }
     let long = GOOD.replace("client-1", &"c".repeat(257));
