@@ -33,8 +33,8 @@ impl Lines {
     ///
     /// # Panics
     /// When a line has another form, holds anything but visible ASCII and spaces, or is one of
-    /// `Connection`, `Content-Length`, `Transfer-Encoding` and `Date`: in a constant, that stops the
-    /// build.
+    /// `Connection`, `Content-Length`, `Transfer-Encoding` and `Date`: in a constant, that stops
+    /// the build.
     #[must_use]
     pub const fn new(text: &'static str) -> Lines {
         let mut rest = text.as_bytes();

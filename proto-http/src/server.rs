@@ -21,7 +21,8 @@
 //! data that arrives at a closed socket can cost the peer the answer (RFC 9112 section 9.6).
 //!
 //! ```
-//! use proto_http::{Answer, AnswerBody, BodyLength, Limits, Lines, Method, Next, Server, imf_fixdate};
+//! use proto_http::{Answer, AnswerBody, BodyLength, Limits, Lines, Method, Next, Server};
+//! use proto_http::imf_fixdate;
 //!
 //! let input = b"POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello\
 //!               GET / HTTP/1.1\r\n";

@@ -141,8 +141,8 @@ impl Stream {
         result
     }
 
-    /// Writes all of `buffer`, which may be nothing, and empties it. Waits at most `limit_ms`, and a millisecond more
-    /// for every 64 bytes.
+    /// Writes all of `buffer`, which may be nothing, and empties it. Waits at most `limit_ms`, and
+    /// a millisecond more for every 64 bytes.
     ///
     /// # Errors
     /// When the connection broke or the time was up.
