@@ -106,12 +106,18 @@ impl Listener {
         self.stopped.set(true);
     }
 
-    /// Stops listening. Connections the kernel has established are taken in and served first:
-    /// closing would reset them. New ones are kept out meanwhile by a filter that drops SYNs, so
-    /// that there is no moment between the last accept and the close.
-    pub(crate) fn close<S: Service>(&self, door: &Rc<Door<S>>) {
-        // Best effort: without the filter a connection could be reset in that moment.
+    /// Keeps new connections out, by a filter that drops SYNs. Those whose SYN came before are
+    /// still taken in: their peers may already have been told that they are connected.
+    pub(crate) fn keep_out(&self) {
+        // Best effort: without the filter a connection could be reset at the close.
         let _ = SockRef::from(&self.socket).attach_filter(&DROP_SYN);
+    }
+
+    /// Stops listening. Connections the kernel has established are taken in and served first:
+    /// closing would reset them. One whose third segment is still on its way is reset all the
+    /// same, so [`Listener::keep_out`] is best called a little earlier.
+    pub(crate) fn close<S: Service>(&self, door: &Rc<Door<S>>) {
+        self.keep_out();
         let _ = self.accept_all(door);
         self.closed.set(true);
         // Wakes the task that waits for readiness.

@@ -58,6 +58,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a draining core looks whether it is done.
 const LOOK: Duration = Duration::from_millis(2);
 
+/// How long a draining core still takes in connections whose SYN came before the drain began: the
+/// client believes itself connected once it has our answer, and its own arrives half a round trip
+/// later. Closing before would reset it.
+const LAST_ARRIVALS: Duration = Duration::from_millis(50);
+
 /// How long cut connections may take to notice before the core gives up waiting for them.
 const CUT_MAX: Duration = Duration::from_secs(1);
 
@@ -132,12 +137,17 @@ async fn drain<S: Service>(core: &Core, main: &Opened<S>, limit: Duration) -> Dr
     let start = Instant::now();
     let closed_before = main.door.closed.get();
     local.draining.set(true);
-    main.listener.close(&main.door);
+    main.listener.keep_out();
     local.deadlines.note(Moment::now());
     local.deadlines.hasten(Kind::Idle, DRAIN_IDLE_MS);
     local.deadlines.hasten(Kind::Handshake, DRAIN_HANDSHAKE_MS);
-    while main.door.open.get() > 0 && start.elapsed() < limit {
+    let mut listening = true;
+    while (listening || main.door.open.get() > 0) && start.elapsed() < limit {
         monoio::time::sleep(LOOK).await;
+        if listening && start.elapsed() >= LAST_ARRIVALS {
+            main.listener.close(&main.door);
+            listening = false;
+        }
         local.deadlines.sweep(Moment::now());
     }
     let report = DrainReport {
