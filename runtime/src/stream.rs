@@ -175,11 +175,12 @@ impl Stream {
         buffer: &mut Vec<u8>,
         hold: Hold,
     ) -> Result<usize, StreamError> {
-        if buffer.capacity() == buffer.len() {
+        let handshake = self.tls.as_ref().is_some_and(|pump| !pump.ready());
+        // What a handshake has room for, the connection would keep until its first request.
+        if !handshake && buffer.capacity() == buffer.len() {
             buffer.reserve(BUFFER_BYTES);
         }
         let before = buffer.len();
-        let handshake = self.tls.as_ref().is_some_and(|pump| !pump.ready());
         loop {
             if self.peer_closed() {
                 return self.end();

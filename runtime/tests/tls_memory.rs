@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use runtime::allocations::{self, Counting};
 use runtime::tls::Pump;
+use runtime::{Broken, Exchange, Peer, ServerLimits, Service, memory};
 
 use support::{Pki, localhost};
 
@@ -17,6 +18,9 @@ static ALLOCATOR: Counting = Counting;
 
 /// For all of an idle connection's user memory, in bytes. Its task and stream need 1 KiB more.
 const IDLE_BYTES_MAX: i64 = 12 * 1024 - 1024;
+
+/// For a connection whose handshake is done, with the bytes in flight that the kernel would hold.
+const WAITING_BYTES_MAX: i64 = 7 * 1024;
 
 /// Carries what TLS has to say by itself until neither end has more.
 fn settle(client: &mut Pump, server: &mut Pump) {
@@ -78,6 +82,51 @@ fn an_idle_connection_keeps_no_buffer() {
             assert!(bytes <= IDLE_BYTES_MAX, "mutual {mutual}: {bytes} bytes");
         }
     }
+}
+
+/// A service that nobody asks anything.
+struct Unasked;
+
+impl Service for Unasked {
+    type Session = ();
+
+    fn open(&self, _: &Peer<'_>) {}
+
+    async fn call(&self, (): &mut (), _: &mut Exchange<'_>) -> Result<(), Broken> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_connection_waits_for_its_first_request_without_a_buffer() {
+    let pki = Pki::new();
+    memory::on_core(|core| {
+        let tls = Some(pki.server(false));
+        let server = memory::Server::new(core, Unasked, tls, ServerLimits::default());
+        let connect = || {
+            let start = allocations::held_bytes();
+            let mut client = Pump::client(pki.client(false, false), localhost()).unwrap();
+            let mut connection = server.connect("127.0.0.1:1".parse().unwrap()).unwrap();
+            let (mut wire, mut plain) = (Vec::new(), Vec::new());
+            while client.wants_write() {
+                client.take(&mut wire);
+                connection.send(&wire);
+                wire.clear();
+                connection.take(&mut wire);
+                client.feed(&mut wire, &mut plain).unwrap();
+                wire.clear();
+            }
+            assert!(client.ready() && connection.is_open());
+            drop((client, wire));
+            (allocations::held_bytes() - start, connection)
+        };
+        // The pool's buffers and what the configurations keep come with the first.
+        let _first = connect();
+        let (held, _second) = connect();
+        println!("{held} bytes with what stands in for the kernel");
+        assert!(held < WAITING_BYTES_MAX, "{held} bytes");
+    })
+    .unwrap();
 }
 
 #[test]
