@@ -30,6 +30,7 @@ import time
 # The bench leaves nothing behind in the tree.
 sys.dont_write_bytecode = True
 
+import builds
 import client
 import figures
 import material
@@ -55,7 +56,7 @@ class Bench:
         self.idle_connections, self.allocations = options.idle_connections, options.allocations
         self.keys = material.Material(folder, self.tollgate,
                                       os.path.join(self.built, "peer-floor"))
-        self.servers = servers.Servers(self.keys, self.tollgate, self.built)
+        self.servers = servers.Servers(self.keys, self.tollgate, self.built, options.before)
         self.samples, self.failures, self.missing = {}, {}, {}
 
     def take(self, block, side):
@@ -140,9 +141,11 @@ def measure_probe(bench, probe, names):
     return [table.Line(name, probe.goals[name], probe.kind, *answers[name]) for name in names]
 
 
-def plan(wanted):
-    """Blocks and probes with the rows of them that were asked for, by the beginning of a name."""
-    known = [row.name for block in rows.all_blocks() for row in block.rows]
+def plan(wanted, before=None):
+    """Blocks and probes with the rows of them that were asked for, by the beginning of a name.
+    There are rows `before` only where there is a build before this one."""
+    every = rows.all_blocks() + (builds.blocks() if before else [])
+    known = [row.name for block in every for row in block.rows]
     known += [name for probe in probes.all_probes() for name in probe.goals]
     for want in wanted:
         if not any(fits(name, want) for name in known):
@@ -152,7 +155,7 @@ def plan(wanted):
     def is_wanted(name):
         return not wanted or any(fits(name, want) for want in wanted)
     blocks = [(block, [row for row in block.rows if is_wanted(row.name)])
-              for block in rows.all_blocks()]
+              for block in every]
     singles = [(probe, [name for name in probe.goals if is_wanted(name)])
                for probe in probes.all_probes()]
     return [pair for pair in blocks if pair[1]], [pair for pair in singles if pair[1]]
@@ -222,6 +225,8 @@ def arguments():
     parser.add_argument("--output-format", default="text", choices=("text", "markdown", "json"))
     parser.add_argument("-o", "--output", help="write the table here")
     parser.add_argument("--tollgate", default=os.path.join(probes.ROOT, "target/release/tollgate"))
+    parser.add_argument("--before", help="an earlier build of tollgate: adds the rows before.*, "
+                        "which hold this build against it")
     parser.add_argument("--idle-connections", type=int, default=memory.CONNECTIONS)
     parser.add_argument("--allocations", help="command that counts allocations, in place of ours")
     parser.add_argument("--strict", action="store_true", help="exit with 99 when a goal is missed")
@@ -231,12 +236,13 @@ def arguments():
     if options.rounds < 1 or options.seconds <= 0:
         parser.error("--rounds takes 1 or more and --seconds more than 0")
     options.tollgate = os.path.abspath(options.tollgate)
+    options.before = options.before and os.path.abspath(options.before)
     return options
 
 
 def report(bench, lines, options, began):
     # A hop's backend shares the server's core, so that every slice there has another program.
-    taken = [sample for key, column in bench.samples.items() if key[0] != "hop"
+    taken = [sample for key, column in bench.samples.items() if "hop" not in key[0]
              for sample in column]
     disturbed = sum(bool(sample.disturbed) for sample in taken)
     notes = notes_of(bench, began, disturbed, len(taken))
@@ -257,7 +263,7 @@ def main():
     # Debian keeps nginx and haproxy where a user's PATH does not look.
     os.environ["PATH"] += os.pathsep + "/usr/sbin"
     options = arguments()
-    blocks, singles = plan([want for want in options.rows.split(",") if want])
+    blocks, singles = plan([want for want in options.rows.split(",") if want], options.before)
     if options.list:
         goals = [(row.name, row.goal) for _, chosen in blocks for row in chosen]
         goals += [(name, probe.goals[name]) for probe, names in singles for name in names]

@@ -118,18 +118,20 @@ def wait_for_port(process, port):
 class Servers:
     """Starts any of the servers over one bench's material."""
 
-    def __init__(self, keys, tollgate, built):
+    def __init__(self, keys, tollgate, built, before=None):
         self.keys, self.tollgate, self.built = keys, tollgate, built
         self.log = keys.path("servers.log")
+        # The same servers of an earlier build of ours, where one is given.
+        self.before = before and Servers(keys, before, built)
 
     def ours(self, profile, *options, service="gateway", server=None, core=SERVER_CORE):
         """One of our own services; another one of the same server where one is given."""
-        keys = self.keys
+        keys, own = self.keys, self.keys.path("state", "certs", service)
         server = server or Server(profile != "S0")
         server.start(
             [self.tollgate, "serve", service, "--profile", profile, "--listen", "127.0.0.1:0",
-             "--admin", "127.0.0.1:0", "--server-cert", keys.path("server.crt"),
-             "--server-key", keys.path("server.key"), "--client-ca", keys.path("ca.crt"),
+             "--admin", "127.0.0.1:0", "--server-cert", f"{own}.crt",
+             "--server-key", f"{own}.key", "--client-ca", keys.path("ca.crt"),
              "--jwks", keys.path("jwks.json"), "--issuer", material.ISSUER,
              "--audience", material.AUDIENCE, "--drain-ms", "500",
              "--token-cache-entries", str(material.CACHE_ENTRIES), *options], self.log, core)

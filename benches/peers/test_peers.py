@@ -145,6 +145,14 @@ class Plan(unittest.TestCase):
         with self.assertRaises(SystemExit):
             peers.plan(["tls.g"])
 
+    def test_rows_of_two_builds_need_a_build_before(self):
+        blocks, singles = peers.plan(["before.hop"], "/a/build")
+        self.assertEqual([row.name for _, chosen in blocks for row in chosen],
+                         ["before.hop.s0", "before.hop.s1", "before.hop.s3", "before.hop.s4"])
+        self.assertEqual(singles, [])
+        with self.assertRaises(SystemExit):
+            peers.plan(["before.hop"])
+
     def test_formulae(self):
         sample = client.Sample
         block = rows.token("ES256")
