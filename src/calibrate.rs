@@ -4,11 +4,10 @@
 mod group;
 mod launcher;
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
-
 use loadgen::calibrate::{Calibration, Part, Report, markdown, text};
 
+use crate::held::WorkFolder;
+use crate::output::Place;
 use crate::{Failure, cli, matrix, serve};
 
 use launcher::Launcher;
@@ -28,22 +27,20 @@ const ROUNDS_MIN: u32 = loadgen::stats::ROUNDS_MIN as u32;
 pub(crate) fn command(typed: &cli::Calibrate) -> Result<u8, Failure> {
     let format = format(&typed.output_format)?;
     let calibration = calibration(typed)?;
+    let place = Place::open(typed.output.as_deref())?;
     let shutdown = matrix::begin()?;
-    let folder = tempfile::Builder::new()
-        .prefix("tollgate-calibrate-")
-        .permissions(Permissions::from_mode(0o700))
-        .tempdir()
-        .map_err(|error| {
-            Failure::failed(format!("A temporary directory could not be made: {error}."))
-        })?;
+    let folder = WorkFolder::create()?;
     let cores = &calibration.cores.servers;
     let mut launcher = Launcher::new(folder.path().to_path_buf(), cores, &typed.driver);
     eprintln!("{}", calibration.announcement());
-    let report = calibration
+    let (report, failure) = calibration
         .run(&mut launcher, &|| shutdown.received().is_some())
         .map_err(|failure| Failure::failed(format!("{failure}.")))?;
-    print(&report, format, typed.output.as_deref())?;
-    Ok(report.exit_code())
+    place.deliver(answer(&report, format).as_bytes())?;
+    match failure {
+        None => Ok(report.exit_code()),
+        Some(failure) => Err(Failure::failed(format!("It ended before its time: {failure}."))),
+    }
 }
 
 fn calibration(typed: &cli::Calibrate) -> Result<Calibration, Failure> {
@@ -93,18 +90,12 @@ fn parts(typed: Option<&str>) -> Result<Vec<Part>, Failure> {
     Ok(parts)
 }
 
-fn print(report: &Report, format: Format, output: Option<&str>) -> Result<(), Failure> {
-    let answer = match format {
+fn answer(report: &Report, format: Format) -> String {
+    match format {
         Format::Text => text(report),
         Format::Json => report.to_json(),
         Format::Markdown => markdown(report, &command_line()),
-    };
-    match output {
-        None => print!("{answer}"),
-        Some(path) => std::fs::write(path, answer)
-            .map_err(|error| Failure::failed(format!("Could not write {path}: {error}.")))?,
     }
-    Ok(())
 }
 
 /// What was typed, without the path of the program. None of it is a secret.

@@ -8,6 +8,7 @@ use loadgen::slice::{Arrivals, SliceSpec};
 
 use crate::bounds::percent;
 use crate::matrix::{self, duration, pattern};
+use crate::output::{Place, rendered};
 use crate::{Failure, cli, request};
 
 /// More confirmation slices than this take hours and say nothing more.
@@ -23,13 +24,14 @@ pub(crate) fn command(typed: cli::Capacity) -> Result<u8, Failure> {
     let slice = SliceSpec::new(Arrivals::Closed, typed.connections, settings.slice);
     let run = request::options(&words, slice)?;
     let options = CapacityOptions { run, pattern, settings, generator_share_max };
+    let place = Place::open(words.output.as_deref())?;
     let shutdown = matrix::begin()?.watch();
     if let Some(sentence) = options.run.announcement().filter(|_| format != Format::Quiet) {
         eprintln!("{sentence}");
     }
     let outcome = search(&options, &|| shutdown.received().is_some())
         .map_err(|error| Failure { code: error.exit_code(), message: format!("{error}.") })?;
-    request::deliver(&words, &outcome.render(format))?;
+    place.deliver(rendered(format, |format| outcome.render(format)).as_bytes())?;
     Ok(outcome.exit_code())
 }
 

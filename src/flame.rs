@@ -11,19 +11,16 @@ mod perf;
 mod session;
 mod tables;
 
-use std::fs;
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::time::Duration;
 
 use loadgen::matrix::Matrix;
 use metrics_export::flame::{Flame, Profile};
 use metrics_export::run::SliceKind;
-use runtime::process::{Shutdown, raise_file_limit};
 
 use crate::cli::{Command, Parsed};
+use crate::held::WorkFolder;
 use crate::matrix::{self, duration};
+use crate::output::Place;
 use crate::state::StateDir;
 use crate::{Failure, cli};
 
@@ -45,24 +42,24 @@ const NAMELESS_MAX: f64 = 0.05;
 /// Ctrl-C, as shells have it.
 const INTERRUPTED: u8 = 130;
 
+/// Where the graph and the folded stacks go; the tables are printed.
+struct Places {
+    graph: Place,
+    folded: Place,
+}
+
 /// Carries out `tollgate flame`.
 pub(crate) fn command(typed: &cli::Flame) -> Result<u8, Failure> {
     let (words, matrix) = plan(typed)?;
     let sampling = sampling(typed)?;
-    [Some(&typed.output), typed.folded.as_ref()].into_iter().flatten().try_for_each(has_folder)?;
-    let shutdown = Shutdown::install().map_err(Failure::failed)?;
+    let places = Places {
+        graph: Place::open(Some(&typed.output))?,
+        folded: Place::open(typed.folded.as_deref())?,
+    };
     let sampling = Sampling { event: perf::event()?, ..sampling };
-    raise_file_limit().map_err(|error| {
-        Failure::failed(format!("The limit of open files could not be raised: {error}."))
-    })?;
+    let shutdown = matrix::begin()?;
     // Keys, certificates and recordings live as long as the command.
-    let folder = tempfile::Builder::new()
-        .prefix("tollgate-flame-")
-        .permissions(Permissions::from_mode(0o700))
-        .tempdir()
-        .map_err(|error| {
-            Failure::failed(format!("A temporary directory could not be made: {error}."))
-        })?;
+    let (folder, recordings) = (WorkFolder::create()?, WorkFolder::create_large()?);
     let launcher = matrix::launcher(&words, &matrix, StateDir::create(folder.path())?)?;
     let kind = kind(typed);
     eprintln!("{}", announcement(typed, &matrix, &sampling));
@@ -70,14 +67,14 @@ pub(crate) fn command(typed: &cli::Flame) -> Result<u8, Failure> {
         matrix: &matrix,
         sampling: &sampling,
         kind,
-        folder: folder.path(),
+        folder: recordings.path(),
         shutdown: shutdown.watch(),
     };
     let Some(taken) = session.run(launcher)? else {
         eprintln!("Interrupted: nothing was written.");
         return Ok(INTERRUPTED);
     };
-    tell(typed, &matrix, &sampling, &taken)?;
+    tell(typed, &matrix, &sampling, &taken, places)?;
     Ok(0)
 }
 
@@ -175,6 +172,7 @@ fn tell(
     matrix: &Matrix,
     sampling: &Sampling,
     taken: &[Taken],
+    places: Places,
 ) -> Result<(), Failure> {
     let variants = || matrix.variants.iter().zip(taken);
     if let Some((variant, _)) = variants().find(|(_, taken)| taken.folded.stacks.total() == 0) {
@@ -212,10 +210,8 @@ fn tell(
         layer: &|name| layers::of_frame(name).map(|layer| layer as usize),
         legend: &tables::legend(profile, against),
     };
-    write(&typed.output, &flame.svg())?;
-    if let Some(path) = &typed.folded {
-        write(path, &profile.stacks.folded())?;
-    }
+    places.graph.deliver_beside(flame.svg().as_bytes())?;
+    places.folded.deliver_beside(profile.stacks.folded().as_bytes())?;
     println!("Written to {}", typed.output);
     Ok(())
 }
@@ -305,22 +301,6 @@ fn notes(label: &str, taken: &Taken, frequency: u32) -> Vec<String> {
         notes.push(format!("{label}: disturbed: {}.", disturbances.join("; ")));
     }
     notes
-}
-
-/// That a file has no folder to be written to is better known before the servers run.
-fn has_folder(path: &String) -> Result<(), Failure> {
-    let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty());
-    match folder {
-        Some(folder) if !folder.is_dir() => {
-            Err(Failure::failed(format!("There is no folder {}.", folder.display())))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn write(path: &str, text: &str) -> Result<(), Failure> {
-    fs::write(Path::new(path), text)
-        .map_err(|error| Failure::failed(format!("Could not write {path}: {error}.")))
 }
 
 #[cfg(test)]

@@ -6,11 +6,10 @@ mod launcher;
 mod plan;
 mod targets;
 
-use std::fs::Permissions;
 use std::io::IsTerminal as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use loadgen::directory;
 use loadgen::matrix::{Matrix, Outcome, Subjects};
 use loadgen::plan::{Topology, Variant};
 use loadgen::report::{self, Paint};
@@ -21,6 +20,7 @@ use metrics_export::{csv, markdown};
 use runtime::process::{Shutdown, raise_file_limit};
 
 use crate::compare::Conditions;
+use crate::held::{self, WorkFolder};
 use crate::state::StateDir;
 use crate::{Failure, cli, pki};
 
@@ -45,15 +45,10 @@ pub(crate) fn command(typed: cli::Matrix) -> Result<u8, Failure> {
     let targets = typed.targets.as_deref().map(|file| targets::list(&typed, file)).transpose()?;
     let mut matrix = plan::matrix(&typed, targets.as_ref())?;
     conditions.check(&names(&matrix))?;
+    directory::check(&matrix.runs).map_err(|why| Failure::failed(format!("{why}.")))?;
     let shutdown = begin()?;
     // Keys and certificates of our own stack live as long as the run.
-    let folder = tempfile::Builder::new()
-        .prefix("tollgate-matrix-")
-        .permissions(Permissions::from_mode(0o700))
-        .tempdir()
-        .map_err(|error| {
-            Failure::failed(format!("A temporary directory could not be made: {error}."))
-        })?;
+    let folder = WorkFolder::create()?;
     let mut stack: Box<dyn Stack> = match &targets {
         None => Box::new(launcher(&typed, &matrix, StateDir::create(folder.path())?)?),
         Some(targets) => {
@@ -73,12 +68,15 @@ pub(crate) fn command(typed: cli::Matrix) -> Result<u8, Failure> {
         .map_err(|failure| Failure::failed(format!("{failure}.")))?;
     let judged = conditions.judge(&outcome.run)?;
     print(&outcome, format, &judged);
+    for sentence in [&outcome.failure, &outcome.misplaced].into_iter().flatten() {
+        eprintln!("tollgate: {sentence}.");
+    }
     Ok(threshold::exit_code(outcome.exit_code(), &judged))
 }
 
 /// What every command that measures begins with: takes over Ctrl-C, and may open many files.
 pub(crate) fn begin() -> Result<Shutdown, Failure> {
-    let shutdown = Shutdown::install().map_err(Failure::failed)?;
+    let shutdown = held::shutdown()?;
     raise_file_limit().map_err(|error| {
         Failure::failed(format!(
             "The limit of open files could not be raised: {error}; see tollgate doctor."

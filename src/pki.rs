@@ -1,18 +1,24 @@
 //! `tollgate pki`: puts what `authn::pki` makes into files. What exists is kept, so that running it
-//! twice changes nothing; certificates that have run out are made anew.
+//! twice changes nothing; certificates that have run out, or are not of the CA, are made anew. It
+//! refuses to make a CA in the place of another, whose key may be kept elsewhere.
 
 use std::fs;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use authn::material::CertifiedKey;
+use authn::chain::check_authority;
+use authn::material::{CertifiedKey, certificates};
 use authn::pki::{Authority, Issued, Request};
+use runtime::files::{PRIVATE, PUBLIC};
+use rustls::pki_types::CertificateDer;
 use services::ServiceKind;
+use zeroize::Zeroizing;
 
 use crate::Failure;
 use crate::cli::{Pki, PkiCommand, PkiIssue};
-use crate::state::{StateDir, write_atomically};
+use crate::state::{self, StateDir};
 
 /// The clients that every stack knows; the same names stand in the auth server's registry.
 pub(crate) const CLIENTS: [&str; 3] = ["bench-runner", "service-order", "bench-ui"];
@@ -43,46 +49,109 @@ pub(crate) fn command(typed: Pki) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// Makes whatever is missing of a stack's CA and certificates.
+/// Makes whatever is missing of a stack's CA and certificates. A CA is never made in the place of
+/// another: where its key is kept elsewhere, everything that it signed must be good.
 pub(crate) fn ensure(state: &StateDir) -> Result<(), Failure> {
-    let authority = ensure_authority(state)?;
     let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-    for (_, service, _) in ServiceKind::TABLE {
-        let request = Request {
-            name: service,
-            dns: &["localhost", service],
-            ips: &loopback,
-            spiffe: true,
-            server: true,
-            client: true,
-            days: STACK_CERTIFICATE_DAYS,
+    let services = ServiceKind::TABLE.map(|(_, service, _)| (service, ["localhost", service]));
+    let servers = services.iter().map(|(service, dns)| Request {
+        name: service,
+        dns,
+        ips: &loopback,
+        spiffe: true,
+        server: true,
+        client: true,
+        days: STACK_CERTIFICATE_DAYS,
+    });
+    let clients = CLIENTS.iter().map(|client| Request {
+        name: client,
+        dns: &[],
+        ips: &[],
+        spiffe: true,
+        server: false,
+        client: true,
+        days: STACK_CERTIFICATE_DAYS,
+    });
+    let servers = servers.map(|request| (state.path("certs"), request));
+    let all = servers.chain(clients.map(|request| (state.path("clients"), request)));
+    let authority = ensure_authority(state)?;
+    let ca = match &authority {
+        Some(authority) => vec![authority.certificate().clone()],
+        None => certificates(&read(&state.ca_cert())?)
+            .map_err(|error| Failure::failed(format!("{}: {error}", state.ca_cert().display())))?,
+    };
+    for (folder, request) in all {
+        let Err(fault) = check(&folder, request.name, &ca) else {
+            continue;
         };
-        ensure_certificate(state, &authority, "certs", &request)?;
-    }
-    for client in CLIENTS {
-        let request = Request {
-            name: client,
-            dns: &[],
-            ips: &[],
-            spiffe: true,
-            server: false,
-            client: true,
-            days: STACK_CERTIFICATE_DAYS,
+        let path = folder.join(format!("{}.crt", request.name));
+        let Some(authority) = &authority else {
+            return Err(Failure::failed(keyless(state, &path, &fault)));
         };
-        ensure_certificate(state, &authority, "clients", &request)?;
+        if fs::symlink_metadata(&path).is_ok() {
+            eprintln!("{} is issued anew: {fault}.", path.display());
+        }
+        let issued = authority.issue(&request, now_s()).map_err(Failure::failed)?;
+        write_issued(&folder, request.name, &issued)?;
     }
     Ok(())
 }
 
-fn ensure_authority(state: &StateDir) -> Result<Authority, Failure> {
+/// What to do about a certificate that the CA must issue, where its key is not here.
+fn keyless(state: &StateDir, path: &Path, fault: &str) -> String {
+    format!(
+        "{} is needed: {fault}. The CA's key is not here to issue it: put it back as {} for this \
+         command, or begin anew with another CA by removing {}, certs and clients.",
+        path.display(),
+        state.path("ca/ca.key").display(),
+        state.path("ca").display(),
+    )
+}
+
+/// The CA of the state; none where its key is kept elsewhere. It is made where there is nothing of
+/// one, and nothing that another one issued.
+fn ensure_authority(state: &StateDir) -> Result<Option<Authority>, Failure> {
     let (cert, key) = (state.ca_cert(), state.path("ca/ca.key"));
-    if cert.exists() && key.exists() {
-        return load_authority(state);
+    match (is_there(&cert)?, is_there(&key)?) {
+        (true, true) => return load_authority(state).map(Some),
+        (true, false) => return Ok(None),
+        (false, true) => {
+            return Err(Failure::failed(format!(
+                "There is {} without its certificate: put {} back, or remove the key to begin \
+                 anew with another CA.",
+                key.display(),
+                cert.display()
+            )));
+        }
+        (false, false) => {}
+    }
+    if let Some(link) = [&cert, &key].into_iter().find(|path| path.is_symlink()) {
+        return Err(Failure::failed(format!(
+            "{} is a link that leads nowhere: bring back what it leads to, or remove it.",
+            link.display()
+        )));
+    }
+    let issued = ["certs", "clients"].map(|folder| state.path(folder));
+    let issued = issued.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
+    let mut issued = issued.map(|entry| entry.path());
+    if let Some(certificate) = issued.find(|path| path.extension().is_some_and(|e| e == "crt")) {
+        return Err(Failure::failed(format!(
+            "There is no CA in {}, but {} was issued by one: put ca.crt back, or remove certs and \
+             clients to begin anew with another CA.",
+            state.path("ca").display(),
+            certificate.display()
+        )));
     }
     let authority = Authority::create("tollgate CA", now_s()).map_err(Failure::failed)?;
-    write_atomically(&key, authority.key_pem().as_bytes(), 0o600)?;
-    write_atomically(&cert, authority.cert_pem().as_bytes(), 0o644)?;
-    Ok(authority)
+    state::write(&key, authority.key_pem().as_bytes(), PRIVATE)?;
+    state::write(&cert, authority.cert_pem().as_bytes(), PUBLIC)?;
+    Ok(Some(authority))
+}
+
+/// A link that leads nowhere, such as to a disk that is not here now, is no file.
+fn is_there(path: &Path) -> Result<bool, Failure> {
+    path.try_exists()
+        .map_err(|error| Failure::failed(format!("Could not look at {}: {error}.", path.display())))
 }
 
 fn load_authority(state: &StateDir) -> Result<Authority, Failure> {
@@ -91,28 +160,22 @@ fn load_authority(state: &StateDir) -> Result<Authority, Failure> {
         .map_err(|error| Failure::failed(format!("{}: {error}", state.ca_cert().display())))
 }
 
-fn ensure_certificate(
-    state: &StateDir,
-    authority: &Authority,
-    folder: &str,
-    request: &Request<'_>,
-) -> Result<(), Failure> {
-    let folder = state.path(folder);
-    if !is_good(&folder, request.name) {
-        let issued = authority.issue(request, now_s()).map_err(Failure::failed)?;
-        write_issued(&folder, request.name, &issued)?;
-    }
-    Ok(())
-}
-
-/// Whether a certificate and its key are there, belong together and last for another day.
-fn is_good(folder: &Path, name: &str) -> bool {
-    let file = |kind: &str| fs::read(folder.join(format!("{name}.{kind}"))).ok();
-    let (Some(cert), Some(key)) = (file("crt"), file("key")) else {
-        return false;
+/// Checks that a certificate and its key are there, belong together, are of this CA, and last for
+/// another day.
+fn check(folder: &Path, name: &str, ca: &[CertificateDer<'static>]) -> Result<(), String> {
+    let file = |kind: &str| {
+        let path = folder.join(format!("{name}.{kind}"));
+        fs::read(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => format!("there is no {}", path.display()),
+            _ => format!("{} cannot be read: {error}", path.display()),
+        })
     };
-    CertifiedKey::from_pem(&cert, &key)
-        .is_ok_and(|pair| pair.check_validity(now_s() + RENEW_BEFORE_S).is_ok())
+    let (cert, key) = (file("crt")?, Zeroizing::new(file("key")?));
+    let pair = CertifiedKey::from_pem(&cert, &key).map_err(|error| error.to_string())?;
+    let until_s = now_s() + RENEW_BEFORE_S;
+    pair.check_validity(until_s)
+        .and_then(|()| check_authority(pair.chain(), ca, now_s()))
+        .map_err(|error| error.to_string())
 }
 
 fn issue_one(state: &StateDir, typed: &PkiIssue) -> Result<[PathBuf; 2], Failure> {
@@ -156,8 +219,8 @@ fn issue_one(state: &StateDir, typed: &PkiIssue) -> Result<[PathBuf; 2], Failure
 /// The key goes first: a certificate that is there always has its key.
 fn write_issued(folder: &Path, name: &str, issued: &Issued) -> Result<[PathBuf; 2], Failure> {
     let (cert, key) = (folder.join(format!("{name}.crt")), folder.join(format!("{name}.key")));
-    write_atomically(&key, issued.key_pem.as_bytes(), 0o600)?;
-    write_atomically(&cert, issued.cert_pem.as_bytes(), 0o644)?;
+    state::write(&key, issued.key_pem.as_bytes(), PRIVATE)?;
+    state::write(&cert, issued.cert_pem.as_bytes(), PUBLIC)?;
     Ok([cert, key])
 }
 
@@ -187,6 +250,70 @@ mod tests {
         fs::write(&gateway, "not a certificate").unwrap();
         ensure(&state).unwrap();
         assert_ne!(read(&gateway).unwrap(), first);
-        assert!(is_good(&state.path("certs"), "gateway"));
+        assert_eq!(check(&state.path("certs"), "gateway", &ca_of(&state)), Ok(()));
+    }
+
+    fn ca_of(state: &StateDir) -> Vec<CertificateDer<'static>> {
+        certificates(&read(&state.ca_cert()).unwrap()).unwrap()
+    }
+
+    /// Every file below the directory with its content.
+    fn content(state: &StateDir) -> Vec<(PathBuf, Vec<u8>)> {
+        let folders = ["ca", "certs", "clients"].map(|folder| state.path(folder));
+        let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
+        let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files.into_iter().map(|path| (path.clone(), read(&path).unwrap())).collect()
+    }
+
+    #[test]
+    fn a_ca_is_never_made_in_the_place_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::create(&folder.path().join("s")).unwrap();
+        ensure(&state).unwrap();
+        let [cert, key] = [state.ca_cert(), state.path("ca/ca.key")];
+        let away = |path: &Path| {
+            fs::rename(path, folder.path().join(path.file_name().unwrap())).unwrap();
+        };
+        let back = |path: &Path| {
+            fs::rename(folder.path().join(path.file_name().unwrap()), path).unwrap();
+        };
+        let refused = |word: &str| {
+            let before = content(&state);
+            let message = ensure(&state).unwrap_err().message;
+            assert!(message.contains(word), "{message}");
+            assert_eq!(content(&state), before);
+        };
+        away(&key);
+        let before = content(&state);
+        ensure(&state).unwrap();
+        assert_eq!(content(&state), before, "without the key all is well as long as all is good");
+        let orders = state.path("clients/bench-ui.crt");
+        away(&orders);
+        refused("ca/ca.key");
+        back(&orders);
+        away(&cert);
+        refused("put ca.crt back");
+        back(&key);
+        refused("without its certificate");
+        back(&cert);
+        ensure(&state).unwrap();
+        assert_eq!(read(&state.ca_cert()).unwrap(), before[0].1);
+    }
+
+    #[test]
+    fn a_certificate_of_another_ca_is_issued_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let [state, other] =
+            ["s", "t"].map(|name| StateDir::create(&folder.path().join(name)).unwrap());
+        ensure(&state).unwrap();
+        ensure(&other).unwrap();
+        for file in ["certs/orders.crt", "certs/orders.key"] {
+            fs::copy(other.path(file), state.path(file)).unwrap();
+        }
+        let of_other = check(&state.path("certs"), "orders", &ca_of(&state)).unwrap_err();
+        assert!(of_other.contains("not issued by this authority"), "{of_other}");
+        ensure(&state).unwrap();
+        assert_eq!(check(&state.path("certs"), "orders", &ca_of(&state)), Ok(()));
     }
 }

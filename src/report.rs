@@ -15,7 +15,7 @@ use metrics_export::run::Run;
 use metrics_export::spectrum::Spectrum;
 use metrics_export::{csv, hlog, html, markdown};
 
-use crate::state::write_atomically;
+use crate::output::Place;
 use crate::{Failure, cli};
 
 /// The largest record that is read, in bytes: tens of thousands of slices.
@@ -39,6 +39,13 @@ pub(crate) fn command(typed: &cli::Report) -> Result<u8, Failure> {
     let format = format(&typed.output_format)?;
     let open = open(typed, format)?;
     let (directory, record) = places(Path::new(&typed.run))?;
+    let page = directory.join("report.html").display().to_string();
+    let file = match (typed.output.as_deref(), format) {
+        (Some("-"), _) => None,
+        (None, Format::Html) => Some(page.as_str()),
+        (given, _) => given,
+    };
+    let place = Place::open(file)?;
     let run = read_record(&record)?;
     let text = match format {
         Format::Html => html::report(&run, &spectra(&run, &directory)),
@@ -47,12 +54,16 @@ pub(crate) fn command(typed: &cli::Report) -> Result<u8, Failure> {
         Format::Json => run.to_json(),
         Format::Csv => csv::slices(&run.slices),
     };
-    let page = directory.join("report.html");
-    match (typed.output.as_deref(), format) {
-        (Some("-"), _) => print(&text)?,
-        (None, Format::Html) => written(&page, &text, open)?,
-        (None, _) => print(&text)?,
-        (Some(file), _) => written(Path::new(file), &text, open)?,
+    match file {
+        None => print(&text)?,
+        Some(file) => {
+            // The record stays where it is: what cannot be written is made again at any time.
+            place.write(text.as_bytes())?;
+            println!("{file}");
+            if open {
+                browse(file)?;
+            }
+        }
     }
     Ok(0)
 }
@@ -162,19 +173,13 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-fn written(file: &Path, text: &str, open: bool) -> Result<(), Failure> {
-    write_atomically(file, text.as_bytes(), 0o644)?;
-    println!("{}", file.display());
-    if !open {
-        return Ok(());
-    }
+fn browse(file: &str) -> Result<(), Failure> {
     let mut browser = Command::new("xdg-open");
     browser.arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     match browser.status() {
         Ok(status) if status.success() => Ok(()),
         _ => Err(Failure::failed(format!(
-            "The page was written, but xdg-open found no browser for it: open {} yourself.",
-            file.display()
+            "The page was written, but xdg-open found no browser for it: open {file} yourself."
         ))),
     }
 }

@@ -2,7 +2,7 @@
 //! the options of a target, the files that they name, and the place where the result goes.
 
 use std::fs;
-use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::io::{IsTerminal as _, Read as _};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -15,6 +15,7 @@ use loadgen::run::{ClientCredentials, Credentials, Format, RunOptions, Trust};
 use loadgen::slice::{SliceSpec, Wait};
 use loadgen::stack::{CpuSource, Process};
 use runtime::blocking;
+use runtime::files::loose_mode;
 use runtime::process::allowed_cpus;
 use runtime::url::Url;
 use rustls::pki_types::ServerName;
@@ -22,7 +23,6 @@ use zeroize::Zeroizing;
 
 use crate::cli::RequestWords;
 use crate::matrix::{duration, seed_of_now};
-use crate::state::write_atomically;
 use crate::{Failure, serve};
 
 /// The largest file with headers, a body, requests or a token that is read, in bytes.
@@ -74,16 +74,6 @@ pub(crate) fn format(typed: &RequestWords) -> Result<Format, Failure> {
             typed.output_format
         ))
     })
-}
-
-/// Writes the result where it was asked for.
-pub(crate) fn deliver(typed: &RequestWords, text: &str) -> Result<(), Failure> {
-    match &typed.output {
-        Some(file) => write_atomically(Path::new(file), text.as_bytes(), 0o644).map(drop),
-        None => std::io::stdout()
-            .write_all(text.as_bytes())
-            .map_err(|error| Failure::failed(format!("The result was not printed: {error}."))),
-    }
 }
 
 fn spec(typed: &RequestWords, slice: SliceSpec) -> Result<SliceSpec, Failure> {
@@ -187,7 +177,7 @@ fn connect_to(text: &str, within: Duration) -> Result<Vec<SocketAddr>, Failure> 
 
 fn trust(typed: &RequestWords) -> Result<Trust, Failure> {
     let identity_pem = match (&typed.cert, &typed.key) {
-        (Some(cert), Some(key)) => Some((read(cert)?, Zeroizing::new(read(key)?))),
+        (Some(cert), Some(key)) => Some((read(cert)?, Zeroizing::new(read_secret(key)?))),
         (None, None) => None,
         _ => return Err(Failure::usage("--cert and --key belong together.")),
     };
@@ -261,7 +251,7 @@ pub(crate) fn secret(file: &str) -> Result<Zeroizing<String>, Failure> {
             })?;
             bytes
         }
-        _ => read(file)?,
+        _ => read_secret(file)?,
     });
     let text = std::str::from_utf8(&bytes)
         .map_err(|_| Failure::failed(format!("{file} does not hold a secret as text.")))?;
@@ -269,6 +259,15 @@ pub(crate) fn secret(file: &str) -> Result<Zeroizing<String>, Failure> {
         Some(line) => Ok(Zeroizing::new(line.to_owned())),
         None => Err(Failure::failed(format!("{file} is empty; a secret was expected in it."))),
     }
+}
+
+/// A file with a key or a secret. Whom else it is open to is the user's to decide here.
+pub(crate) fn read_secret(file: &str) -> Result<Vec<u8>, Failure> {
+    let loose = fs::metadata(file).ok().and_then(|found| loose_mode(Path::new(file), &found));
+    if let Some(command) = loose {
+        eprintln!("WARNING: others may use the secret in {file}; close it with: {command}");
+    }
+    read(file)
 }
 
 pub(crate) fn read(file: &str) -> Result<Vec<u8>, Failure> {

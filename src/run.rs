@@ -1,13 +1,11 @@
 //! `tollgate run URL`: turns what was typed into a run, and prints what came of it.
 
-use std::path::Path;
-
 use loadgen::run::{Format, run as run_url};
 use loadgen::schedule::Rate;
 use loadgen::slice::{Arrivals, SliceSpec};
 
 use crate::matrix::{self, duration, pattern};
-use crate::state::write_atomically;
+use crate::output::{Place, rendered};
 use crate::{Failure, cli, request};
 
 /// Carries out `tollgate run`.
@@ -15,6 +13,8 @@ pub(crate) fn command(typed: cli::Run) -> Result<u8, Failure> {
     let words = typed.request();
     let format = request::format(&words)?;
     let options = request::options(&words, slice(&typed)?)?;
+    let place = Place::open(words.output.as_deref())?;
+    let log = Place::open(typed.hlog.as_deref())?;
     let shutdown = matrix::begin()?.watch();
     if let Some(sentence) = options.announcement().filter(|_| format != Format::Quiet) {
         eprintln!("{sentence}");
@@ -22,10 +22,9 @@ pub(crate) fn command(typed: cli::Run) -> Result<u8, Failure> {
     let interrupted = || shutdown.received().is_some();
     let outcome = run_url(&options, &interrupted)
         .map_err(|error| Failure { code: error.exit_code(), message: format!("{error}.") })?;
-    request::deliver(&words, &outcome.render(format))?;
-    if let Some(file) = &typed.hlog {
-        let log = outcome.hlog().map_err(Failure::failed)?;
-        write_atomically(Path::new(file), &log, 0o644)?;
+    place.deliver(rendered(format, |format| outcome.render(format)).as_bytes())?;
+    if typed.hlog.is_some() {
+        log.deliver_beside(&outcome.hlog().map_err(Failure::failed)?)?;
     }
     Ok(outcome.exit_code())
 }

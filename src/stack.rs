@@ -2,13 +2,13 @@
 //! ready and ends when its standard input closes, so that no child outlives its parent, even one
 //! that was killed. `tollgate up` and `tollgate matrix` both stand on this.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc;
+use std::process::{ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,10 +17,14 @@ use serde::Deserialize;
 use services::ServiceKind;
 
 use crate::Failure;
+use crate::held::OwnChild;
 use crate::state::StateDir;
 
 /// A child that has not said that it is ready after this long is given up.
 const READY_WITHIN: Duration = Duration::from_secs(15);
+
+/// How often it is looked whether a start was interrupted.
+const READY_POLL: Duration = Duration::from_millis(50);
 
 /// How long a child may take to end beyond its own drain time before it is killed.
 const STOP_GRACE: Duration = Duration::from_secs(2);
@@ -74,13 +78,14 @@ pub(crate) struct Member {
     pub(crate) service: &'static str,
     /// Where it serves.
     pub(crate) url: String,
+    listen: SocketAddr,
     /// Where its health and metrics are.
     pub(crate) admin: SocketAddr,
     /// The I/O driver that it runs on.
     pub(crate) driver: String,
     /// Its process id.
     pub(crate) pid: u32,
-    child: Child,
+    child: OwnChild,
     /// Open for as long as the child shall live.
     stdin: Option<ChildStdin>,
     log: PathBuf,
@@ -104,7 +109,7 @@ impl Stack {
     pub(crate) fn start(state: &StateDir, launch: &Launch) -> Result<Stack, Failure> {
         let mut stack = Stack { members: Vec::new(), drain: launch.drain };
         for service in launch.services {
-            let member = stack.start_member(state, launch, service)?;
+            let member = stack.start_member(state, launch, service, None, &|| false)?;
             stack.members.push(member);
         }
         Ok(stack)
@@ -118,7 +123,8 @@ impl Stack {
         log: PathBuf,
         drain: Duration,
     ) -> Result<Stack, Failure> {
-        let member = Member::start(name, words, log, "http")?;
+        let start = Start { service: name, words, log, scheme: "http", again: false };
+        let member = Member::start(start, &|| false)?;
         Ok(Stack { members: vec![member], drain })
     }
 
@@ -134,16 +140,24 @@ impl Stack {
     }
 
     /// The first service that ended by itself, with the end of its log.
-    pub(crate) fn fallen(&mut self) -> Option<String> {
-        self.members.iter_mut().find_map(|member| {
-            let status = member.child.try_wait().ok().flatten()?;
-            Some(format!(
-                "{} (process {}) ended: {status}. Its log ends with:\n{}",
-                member.service,
-                member.pid,
-                tail(&member.log)
-            ))
-        })
+    pub(crate) fn fallen(&self) -> Option<String> {
+        self.members.iter().find_map(|member| Some(member.obituary(&member.ended()?)))
+    }
+
+    /// Starts a service anew, on the ports that it had and with its log continued. It may be given
+    /// up by `interrupted`.
+    pub(crate) fn restart(
+        &mut self,
+        state: &StateDir,
+        launch: &Launch,
+        place: usize,
+        interrupted: &dyn Fn() -> bool,
+    ) -> Result<(), Failure> {
+        let old = &self.members[place];
+        let ports = (old.listen, old.admin);
+        let member = self.start_member(state, launch, old.service, Some(ports), interrupted)?;
+        self.members[place] = member;
+        Ok(())
     }
 
     /// Stops all services, those that call first, and waits for them. True when each ended well.
@@ -152,7 +166,7 @@ impl Stack {
         for member in self.members.iter_mut().rev() {
             // Closing its standard input asks a child to drain; see `serve --exit-with-stdin`.
             drop(member.stdin.take());
-            clean &= wait_or_kill(&mut member.child, self.drain + STOP_GRACE);
+            clean &= wait_or_kill(&member.child, self.drain + STOP_GRACE);
         }
         self.members.clear();
         clean
@@ -163,15 +177,24 @@ impl Stack {
         state: &StateDir,
         launch: &Launch,
         service: &'static str,
+        ports: Option<(SocketAddr, SocketAddr)>,
+        interrupted: &dyn Fn() -> bool,
     ) -> Result<Member, Failure> {
         let log = state.path(format!("logs/{}{service}.log", launch.log_label));
-        let words = self.words(state, launch, service);
+        let words = &self.words(state, launch, service, ports);
         let scheme = if launch.profile.transport == Transport::Plain { "http" } else { "https" };
-        Member::start(service, &words, log, scheme)
+        let again = ports.is_some();
+        Member::start(Start { service, words, log, scheme, again }, interrupted)
     }
 
-    /// The command line of one service.
-    fn words(&self, state: &StateDir, launch: &Launch, service: &'static str) -> Vec<String> {
+    /// The command line of one service, on the ports that it had or on those of the plan.
+    fn words(
+        &self,
+        state: &StateDir,
+        launch: &Launch,
+        service: &'static str,
+        ports: Option<(SocketAddr, SocketAddr)>,
+    ) -> Vec<String> {
         let mut words: Vec<String> =
             ["serve", service, "--exit-with-stdin"].map(String::from).into();
         let mut option = |name: &str, value: &str| {
@@ -181,11 +204,9 @@ impl Stack {
         option("--state", &state.root().to_string_lossy());
         option("--profile", launch.profile.label());
         option("--issuer", &launch.issuer);
-        let kind = ServiceKind::parse(service).filter(|_| !launch.any_port);
-        let (port, admin) = kind.map_or((0, 0), |kind| (kind.port(), kind.admin_port()));
-        let port = launch.auth_port.filter(|_| service == "auth").unwrap_or(port);
-        option("--listen", &format!("127.0.0.1:{port}"));
-        option("--admin", &format!("127.0.0.1:{admin}"));
+        let (listen, admin) = ports.unwrap_or_else(|| planned_ports(launch, service));
+        option("--listen", &listen.to_string());
+        option("--admin", &admin.to_string());
         for upstream in upstreams(service) {
             if let Some(url) = self.url(upstream) {
                 option(&format!("--{upstream}"), url);
@@ -198,33 +219,46 @@ impl Stack {
     }
 }
 
+/// How one server is started.
+struct Start<'a> {
+    service: &'static str,
+    words: &'a [String],
+    log: PathBuf,
+    scheme: &'a str,
+    /// Whether it ran before, so that its log is continued.
+    again: bool,
+}
+
 impl Member {
     /// Starts this same program with other words and waits until it says that it is ready.
-    fn start(
-        service: &'static str,
-        words: &[String],
-        log: PathBuf,
-        scheme: &str,
-    ) -> Result<Member, Failure> {
-        let log_file = File::create(&log)
+    fn start(start: Start<'_>, interrupted: &dyn Fn() -> bool) -> Result<Member, Failure> {
+        let Start { service, words, log, scheme, again } = start;
+        let log_file = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .append(again)
+            .truncate(!again)
+            .open(&log)
             .map_err(|e| Failure::failed(format!("Could not write {}: {e}.", log.display())))?;
         let program = std::env::current_exe()
             .map_err(|e| Failure::failed(format!("Could not find the own program: {e}.")))?;
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(words)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log_file)
             // Ctrl-C reaches the parent only, which then stops its children in their order.
-            .process_group(0)
-            .spawn()
+            .process_group(0);
+        let child = OwnChild::spawn(&mut command)
             .map_err(|e| Failure::failed(format!("Could not start {service}: {e}.")))?;
-        let stdin = child.stdin.take();
-        match wait_until_ready(&mut child) {
+        let stdin = child.take_stdin();
+        match wait_until_ready(&child, interrupted) {
             Ok(ready) => Ok(Member {
                 service,
                 // Certificates are made out to loopback addresses too: no name is looked up.
                 url: format!("{scheme}://{}", ready.listen),
+                listen: ready.listen,
                 admin: ready.admin,
                 driver: ready.driver,
                 pid: child.id(),
@@ -234,11 +268,26 @@ impl Member {
             }),
             Err(reason) => {
                 drop(stdin);
-                wait_or_kill(&mut child, STOP_GRACE);
+                wait_or_kill(&child, STOP_GRACE);
                 let end = tail(&log);
                 Err(Failure::failed(format!("{service} did not start: {reason}\n{end}")))
             }
         }
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// That it ended, how, and the end of its log.
+    pub(crate) fn obituary(&self, status: &ExitStatus) -> String {
+        let Member { service, pid, log, .. } = self;
+        let said = match tail(log) {
+            end if end.is_empty() => "Its log says nothing.".to_owned(),
+            end => format!("Its log ends with:\n{end}"),
+        };
+        format!("{service} (process {pid}) ended: {status}. {said}")
     }
 }
 
@@ -258,8 +307,17 @@ fn upstreams(service: &str) -> &'static [&'static str] {
     }
 }
 
-fn wait_until_ready(child: &mut Child) -> Result<Ready, String> {
-    let Some(stdout) = child.stdout.take() else {
+/// The ports of the plan: any free ones, or the port table's.
+fn planned_ports(launch: &Launch, service: &str) -> (SocketAddr, SocketAddr) {
+    let kind = ServiceKind::parse(service).filter(|_| !launch.any_port);
+    let (port, admin) = kind.map_or((0, 0), |kind| (kind.port(), kind.admin_port()));
+    let port = launch.auth_port.filter(|_| service == "auth").unwrap_or(port);
+    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    (loopback(port), loopback(admin))
+}
+
+fn wait_until_ready(child: &OwnChild, interrupted: &dyn Fn() -> bool) -> Result<Ready, String> {
+    let Some(stdout) = child.take_stdout() else {
         return Err("its output could not be read.".into());
     };
     let (send, receive) = mpsc::channel();
@@ -269,27 +327,36 @@ fn wait_until_ready(child: &mut Child) -> Result<Ready, String> {
             let _ = send.send(line);
         }
     });
-    let line = receive.recv_timeout(READY_WITHIN).map_err(|error| match error {
-        mpsc::RecvTimeoutError::Timeout => {
-            format!("it was not ready after {} s.", READY_WITHIN.as_secs())
+    let deadline = Instant::now() + READY_WITHIN;
+    let line = loop {
+        match receive.recv_timeout(READY_POLL) {
+            Ok(line) => break line,
+            Err(RecvTimeoutError::Timeout) if interrupted() => {
+                return Err("it was interrupted.".into());
+            }
+            Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => {}
+            Err(RecvTimeoutError::Timeout) => {
+                return Err(format!("it was not ready after {} s.", READY_WITHIN.as_secs()));
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err("it ended. Its log ends with:".into());
+            }
         }
-        mpsc::RecvTimeoutError::Disconnected => String::from("it ended. Its log ends with:"),
-    })?;
+    };
     let parsed: ReadyLine = serde_json::from_str(&line)
         .map_err(|_| format!("it said {line:?} where its ready line was expected."))?;
     Ok(parsed.ready)
 }
 
 /// Waits for a child's end; true when it ended by itself and without an error.
-fn wait_or_kill(child: &mut Child, within: Duration) -> bool {
+fn wait_or_kill(child: &OwnChild, within: Duration) -> bool {
     let deadline = Instant::now() + within;
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return status.success(),
             Ok(None) if Instant::now() < deadline => thread::sleep(STOP_POLL),
             _ => {
-                let _ = child.kill();
-                let _ = child.wait();
+                child.kill();
                 return false;
             }
         }
@@ -319,13 +386,16 @@ mod tests {
     fn a_child_that_says_nothing_of_use_is_refused() {
         let spawn = |script: &str| {
             let mut command = Command::new("sh");
-            command.args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap()
+            OwnChild::spawn(command.args(["-c", script]).stdout(Stdio::piped())).unwrap()
         };
-        let mut odd = spawn("echo hello");
-        assert!(wait_until_ready(&mut odd).err().unwrap().contains("hello"));
-        assert!(wait_or_kill(&mut odd, Duration::from_secs(5)));
-        let mut dead = spawn("exit 3");
-        assert!(wait_until_ready(&mut dead).err().unwrap().contains("ended"));
-        assert!(!wait_or_kill(&mut dead, Duration::from_secs(5)));
+        let odd = spawn("echo hello");
+        assert!(wait_until_ready(&odd, &|| false).err().unwrap().contains("hello"));
+        assert!(wait_or_kill(&odd, Duration::from_secs(5)));
+        let dead = spawn("exit 3");
+        assert!(wait_until_ready(&dead, &|| false).err().unwrap().contains("ended"));
+        assert!(!wait_or_kill(&dead, Duration::from_secs(5)));
+        let slow = spawn("read line");
+        assert!(wait_until_ready(&slow, &|| true).err().unwrap().contains("interrupted"));
+        slow.kill();
     }
 }

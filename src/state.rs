@@ -2,10 +2,11 @@
 //! to its owner (0700; keys and secrets 0600) and locked by the one command that runs the stack.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use runtime::files::{self, PRIVATE};
 use serde::{Deserialize, Serialize};
 
 use crate::Failure;
@@ -113,7 +114,7 @@ impl StateDir {
 
     /// Writes what only the owner may read.
     pub(crate) fn write_private(&self, below: &str, bytes: &[u8]) -> Result<PathBuf, Failure> {
-        write_atomically(&self.root.join(below), bytes, 0o600)
+        write(&self.root.join(below), bytes, PRIVATE)
     }
 
     /// The running stack, as `up` wrote it down.
@@ -174,21 +175,14 @@ pub(crate) struct StackClient {
     pub(crate) secret: Option<PathBuf>,
 }
 
-/// Writes a file whole or not at all, making its directory where that is missing.
-pub(crate) fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> Result<PathBuf, Failure> {
-    let written = || -> io::Result<()> {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        let mut name = path.file_name().unwrap_or_default().to_os_string();
-        name.push(format!(".{}.part", std::process::id()));
-        let part = folder.join(name);
-        let mut file =
-            OpenOptions::new().create(true).write(true).truncate(true).mode(mode).open(&part)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&part, path)
-    };
-    written()
+/// Writes a file of the state whole or not at all, making its directory where that is missing.
+pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<PathBuf, Failure> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .and_then(|()| files::write(path, bytes, mode))
         .map_err(|error| Failure::failed(format!("Could not write {}: {error}.", show(path))))?;
     Ok(path.to_path_buf())
 }

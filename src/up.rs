@@ -13,12 +13,16 @@ use services::ServiceKind;
 use zeroize::Zeroizing;
 
 use crate::cli::Up;
+use crate::restarts::{Pace, STARTS_MAX, lost};
 use crate::stack::{Launch, MESH, Stack};
 use crate::state::{StackClient, StackFile, StackService, StateDir};
-use crate::{Failure, pki, serve, token};
+use crate::{Failure, held, pki, serve, token};
 
 /// How often a running stack is looked at: has a service ended, is a token near its end.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// After this long the header file is tried again when no token could be had for it.
+const HEADER_RETRY: Duration = Duration::from_secs(1);
 
 /// The share of a token's life after which the header file gets a new one.
 const REFRESH_AFTER: f64 = 0.5;
@@ -27,19 +31,19 @@ const REFRESH_AFTER: f64 = 0.5;
 pub(crate) fn command(typed: &Up) -> Result<u8, Failure> {
     let profile = serve::profile(typed.profile.as_deref())?;
     let launch = launch(typed, profile)?;
-    let shutdown = Shutdown::install().map_err(Failure::failed)?;
+    let shutdown = held::shutdown()?;
     warn(profile);
     let state = StateDir::create(Path::new(&typed.state))?;
     let _lock = state.lock()?;
     pki::ensure(&state)?;
-    let mut stack = Stack::start(&state, &launch)?;
-    let file = describe(&state, &stack, profile);
-    let json = serde_json::to_vec_pretty(&file).map_err(Failure::failed)?;
-    state.write_private("stack.json", &json)?;
-    let outcome = run(&state, &mut stack, &file, profile, &shutdown);
+    let stack = Stack::start(&state, &launch)?;
+    let tend = || launch.services.iter().map(|_| Tended::default()).collect();
+    let tended = (!typed.no_restart).then(tend);
+    let mut running = Running { state: &state, launch: &launch, stack, tended, shutdown };
+    let outcome = running.run();
     let _ = fs::remove_file(state.path("stack.json"));
     outcome?;
-    match stack.stop() {
+    match running.stack.stop() {
         true => Ok(0),
         false => Err(Failure::failed(format!(
             "A service had to be killed or ended with an error; see {}.",
@@ -135,28 +139,123 @@ fn describe(state: &StateDir, stack: &Stack, profile: Profile) -> StackFile {
     }
 }
 
-/// Prints how to use the stack and watches over it until a signal comes or a service ends.
-fn run(
-    state: &StateDir,
-    stack: &mut Stack,
-    file: &StackFile,
-    profile: Profile,
-    shutdown: &Shutdown,
-) -> Result<(), Failure> {
-    let mut fresh_until = write_header(state, file, profile)?;
-    print(state, stack, file, profile);
-    loop {
-        if shutdown.received().is_some() {
-            eprintln!("Stopping: requests in flight are finished first.");
-            return Ok(());
+/// A running stack.
+struct Running<'a> {
+    state: &'a StateDir,
+    launch: &'a Launch,
+    stack: Stack,
+    /// What is known of each service's ends; none: they are not started again.
+    tended: Option<Vec<Tended>>,
+    shutdown: Shutdown,
+}
+
+/// What is known of the ends of one service.
+#[derive(Default)]
+struct Tended {
+    pace: Pace,
+    /// When it is started again; none as long as it runs.
+    due: Option<Instant>,
+}
+
+impl Running<'_> {
+    /// Prints how to use the stack and watches over it until a signal comes, or until a service
+    /// ends that is not to be started again.
+    fn run(&mut self) -> Result<(), Failure> {
+        let profile = self.launch.profile;
+        let mut file = self.publish()?;
+        let mut fresh_until = write_header(self.state, &file, profile)?;
+        print(self.state, &self.stack, &file, profile);
+        loop {
+            if self.shutdown.received().is_some() {
+                eprintln!("Stopping: requests in flight are finished first.");
+                return Ok(());
+            }
+            if self.tend()? {
+                file = self.publish()?;
+            }
+            if fresh_until.is_some_and(|until| Instant::now() >= until) {
+                fresh_until = write_header(self.state, &file, profile).unwrap_or_else(|failure| {
+                    eprintln!("{failure} The header file is written again in a moment.");
+                    Some(Instant::now() + HEADER_RETRY)
+                });
+            }
+            thread::sleep(LOOK_EVERY);
         }
-        if let Some(fallen) = stack.fallen() {
-            return Err(Failure::failed(fallen));
+    }
+
+    /// Writes down where the services are.
+    fn publish(&self) -> Result<StackFile, Failure> {
+        let file = describe(self.state, &self.stack, self.launch.profile);
+        let json = serde_json::to_vec_pretty(&file).map_err(Failure::failed)?;
+        self.state.write_private("stack.json", &json)?;
+        Ok(file)
+    }
+
+    /// Starts services again that ended by themselves. True when one was.
+    fn tend(&mut self) -> Result<bool, Failure> {
+        let mut changed = false;
+        for place in 0..self.stack.members().len() {
+            let member = &self.stack.members()[place];
+            let Some(status) = member.ended() else {
+                continue;
+            };
+            let obituary = member.obituary(&status);
+            let Some(tended) = self.tended.as_mut().map(|all| &mut all[place]) else {
+                return Err(Failure::failed(obituary));
+            };
+            let now = Instant::now();
+            let due = *tended.due.get_or_insert_with(|| {
+                let due = tended.pace.due(now);
+                eprintln!("{obituary}\n{}", lost(member.service));
+                announce(member.service, due - now);
+                due
+            });
+            if now < due {
+                continue;
+            }
+            tended.pace.started(now);
+            changed |= self.start_again(place);
         }
-        if fresh_until.is_some_and(|until| Instant::now() >= until) {
-            fresh_until = write_header(state, file, profile)?;
+        Ok(changed)
+    }
+
+    /// Tries to start a service again; if that fails, it is tried later.
+    fn start_again(&mut self, place: usize) -> bool {
+        let shutdown = self.shutdown.watch();
+        let interrupted = || shutdown.received().is_some();
+        let began = Instant::now();
+        let started = self.stack.restart(self.state, self.launch, place, &interrupted);
+        let Some(tended) = self.tended.as_mut().map(|all| &mut all[place]) else {
+            return false;
+        };
+        let (member, now) = (&self.stack.members()[place], Instant::now());
+        match started {
+            Ok(()) => {
+                tended.due = None;
+                let took = (now - began).as_millis();
+                let (service, url, pid) = (member.service, &member.url, member.pid);
+                eprintln!("{service} serves {url} again, as process {pid}, after {took} ms.");
+                true
+            }
+            Err(_) if interrupted() => false,
+            Err(failure) => {
+                let due = tended.pace.due(now);
+                tended.due = Some(due);
+                eprintln!("{failure}");
+                announce(member.service, due - now);
+                false
+            }
         }
-        thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// Says when a service is started again.
+fn announce(service: &str, wait: Duration) {
+    match wait.as_millis() {
+        0 => eprintln!("{service} is started again now."),
+        wait => eprintln!(
+            "{service} is started again in {wait} ms, at most {STARTS_MAX} times a minute."
+        ),
     }
 }
 

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cache;
+pub mod chain;
 pub mod error;
 pub mod grant;
 pub mod identity;

@@ -36,6 +36,9 @@ const SETTLE: Duration = Duration::from_millis(10);
 /// Connections that are opened at one time where each request has its own.
 const CONNECTING_AT_ONCE: usize = 8;
 
+/// How long a server that failed a slice is given to be seen to have ended: its sockets go first.
+const FALLEN_WITHIN: Duration = Duration::from_millis(500);
+
 /// New connections of a slice to a server that is not on loopback, where one source address has
 /// 28,232 ports by default and each is taken for a minute: so many slices in a minute may use it.
 pub const REMOTE_CONNECTIONS_MAX: u64 = 1_000;
@@ -180,7 +183,40 @@ impl Bench for LiveBench<'_> {
         Ok(())
     }
 
+    /// Runs a slice. One in which a server ended is none, whoever's server it was.
     fn slice(&mut self, order: &Order) -> Result<Measured, Failure> {
+        let measured = self.take(order);
+        let failed = match &measured {
+            Ok(measured) => !measured.errors.is_empty(),
+            Err(_) => true,
+        };
+        let deadline = Instant::now() + if failed { FALLEN_WITHIN } else { Duration::ZERO };
+        loop {
+            if let Some(sentence) = self.fallen() {
+                return Err(Failure(sentence));
+            }
+            if Instant::now() >= deadline {
+                return measured;
+            }
+            thread::sleep(SETTLE);
+        }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn interrupted(&self) -> bool {
+        (self.setup.interrupted)()
+    }
+}
+
+impl LiveBench<'_> {
+    fn fallen(&self) -> Option<String> {
+        self.running.iter().find_map(|running| running.site.fallen())
+    }
+
+    fn take(&mut self, order: &Order) -> Result<Measured, Failure> {
         let spec = self.spec(order)?;
         let variant = &self.setup.variants[order.variant];
         let running = &self.running[order.variant];
@@ -232,14 +268,6 @@ impl Bench for LiveBench<'_> {
             asked: running.site.asked(),
             checks,
         })
-    }
-
-    fn elapsed(&self) -> Duration {
-        self.began.elapsed()
-    }
-
-    fn interrupted(&self) -> bool {
-        (self.setup.interrupted)()
     }
 }
 

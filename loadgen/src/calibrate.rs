@@ -24,6 +24,7 @@ use std::time::Duration;
 use runtime::generator::DriverChoice;
 
 use crate::experiment::Failure;
+use crate::panics::caught;
 use crate::plan::Cores;
 use crate::stack::Stack;
 
@@ -135,19 +136,20 @@ impl Calibration {
         )
     }
 
-    /// Runs it. `interrupted` is asked between slices; what was found until then is reported.
+    /// Runs it. `interrupted` is asked between slices; what was found until then is reported, also
+    /// when a failure ends it, which comes with the report.
     ///
     /// # Errors
-    /// What made it impossible, as a sentence.
+    /// What made it impossible before anything was found, as a sentence.
     pub fn run(
         &self,
         stack: &mut dyn Stack,
         interrupted: &dyn Fn() -> bool,
-    ) -> Result<Report, Failure> {
+    ) -> Result<(Report, Option<Failure>), Failure> {
         let mut session = Session::new(self, stack, interrupted);
         for part in &self.parts {
             session.progress.begin(*part, self.planned_of(*part));
-            let done = match part {
+            let mut take = || match part {
                 Part::Faults => faults::run(&mut session),
                 Part::Schedules => schedules::run(&mut session),
                 Part::Delay => times::delay(&mut session),
@@ -155,13 +157,18 @@ impl Calibration {
                 Part::Books => books::run(&mut session),
                 Part::Added => added::run(&mut session),
             };
-            match done {
+            match caught(&mut take).map_err(|why| Failure(why).into()).flatten() {
                 Ok(()) => {}
-                Err(Stop::Interrupted) => return Ok(session.report(false)),
-                Err(Stop::Failed(failure)) => return Err(failure),
+                Err(Stop::Interrupted) => return Ok((session.report(false), None)),
+                Err(Stop::Failed(failure))
+                    if session.rows.is_empty() && session.trials.is_empty() =>
+                {
+                    return Err(failure);
+                }
+                Err(Stop::Failed(failure)) => return Ok((session.report(false), Some(failure))),
             }
         }
-        Ok(session.report(true))
+        Ok((session.report(true), None))
     }
 }
 

@@ -116,25 +116,26 @@ impl Settings {
 
 /// Searches: asks `measure` for one slice after the other until the answer is known. Once
 /// `interrupted` says so it ends with what there is; a slice during which that happened is left
-/// out.
-///
-/// # Errors
-/// The first error of `measure`.
+/// out. The first error of `measure` ends it too, and comes with what there is.
 pub fn search<E>(
     settings: Settings,
     measure: &mut dyn FnMut(&Step) -> Result<LoadPoint, E>,
     interrupted: &dyn Fn() -> bool,
-) -> Result<Capacity, E> {
+) -> (Capacity, Option<E>) {
     let mut search = Search::new(settings);
+    let mut failure = None;
     while let Some(step) = search.next_step() {
         if interrupted() {
             break;
         }
-        let point = measure(&step)?;
-        if interrupted() {
-            break;
+        match measure(&step) {
+            Ok(_) if interrupted() => break,
+            Ok(point) => search.take(point),
+            Err(error) => {
+                failure = Some(error);
+                break;
+            }
         }
-        search.take(point);
     }
-    Ok(search.finish())
+    (search.finish(), failure)
 }

@@ -22,6 +22,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use metrics_export::run::{Bounds, Slice, SliceKind};
 
+use crate::panics::caught;
 use crate::plan::{Cell, Protocol, Variant};
 use crate::stats::Layer;
 use crate::{record, results, validity};
@@ -180,7 +181,8 @@ impl Experiment<'_> {
     /// Runs it to its end, or until an end is asked for.
     ///
     /// # Errors
-    /// The first failure of the bench. Interruption is none.
+    /// What failed before there was a slice that counts. Later failures are in the findings, with
+    /// the slices until then. Interruption is none.
     pub fn run(
         &self,
         bench: &mut dyn Bench,
@@ -195,9 +197,16 @@ impl Experiment<'_> {
             done: 0,
             repeats: 0,
         };
-        let complete = course.instances()?;
-        course.findings.complete = complete;
-        Ok(course.findings)
+        let ended = caught(|| course.instances()).map_err(Failure).flatten();
+        let mut findings = course.findings;
+        match ended {
+            Ok(complete) => findings.complete = complete,
+            Err(failure) if findings.slices.iter().any(|slice| slice.counts) => {
+                findings.fail(failure);
+            }
+            Err(failure) => return Err(failure),
+        }
+        Ok(findings)
     }
 
     /// How many slices are planned, warm-ups included and repeats not.

@@ -23,6 +23,7 @@ pub mod generator;
 pub mod instructions;
 pub mod live;
 pub mod matrix;
+pub mod panics;
 pub mod plan;
 pub mod proof;
 pub mod random;

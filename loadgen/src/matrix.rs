@@ -21,6 +21,7 @@ use crate::capacity::Settings;
 use crate::experiment::{Experiment, Failure, Findings};
 use crate::generator::{Generator, GeneratorOptions};
 use crate::instructions::Stored;
+use crate::panics::caught;
 use crate::plan::{Cell, Cores, Protocol, StopRule, Topology, Variant};
 use crate::results::Prices;
 use crate::stack::Stack;
@@ -84,13 +85,20 @@ pub struct Outcome {
     pub run: Run,
     /// Where it was written.
     pub directory: PathBuf,
+    /// What ended it before its time, where that was no wish, as a sentence.
+    pub failure: Option<String>,
+    /// Why it was not written where it should have been, as a sentence.
+    pub misplaced: Option<String>,
 }
 
 impl Outcome {
-    /// 130 interrupted, 1 a slice was not what its label says, 3 not valid, else 0.
+    /// 1 it failed before its time or could not be written where it should have been, 130
+    /// interrupted, 1 a slice was not what its label says, 3 not valid, else 0.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        if !self.run.complete {
+        if self.failure.is_some() || self.misplaced.is_some() {
+            1
+        } else if !self.run.complete {
             130
         } else if self.run.proofs.iter().any(|proof| !proof.holds) {
             1
@@ -191,7 +199,8 @@ impl Matrix {
     /// Runs it. `interrupted` is asked between slices.
     ///
     /// # Errors
-    /// What made the run impossible, as a sentence; then nothing is written.
+    /// What made the run impossible before a slice was finished, as a sentence; then nothing is
+    /// written. What happens later is in the outcome.
     pub fn run(
         &self,
         stack: &mut dyn Stack,
@@ -224,8 +233,12 @@ impl Matrix {
         };
         let mut bar = Bar::new(&self.variants, &self.cells);
         let mut findings = experiment.run(&mut bench, &mut bar)?;
-        if let Some(settings) = &self.capacity {
-            capacity::search_all(&experiment, settings, &mut bench, &mut bar, &mut findings)?;
+        if let Some(settings) = self.capacity.as_ref().filter(|_| findings.failure.is_none()) {
+            let mut search =
+                || capacity::search_all(&experiment, settings, &mut bench, &mut bar, &mut findings);
+            if let Err(failure) = caught(&mut search).map_err(Failure).flatten() {
+                findings.fail(failure);
+            }
         }
         drop(bar);
         environment.server_drivers = bench.server_drivers.iter().cloned().collect();
@@ -233,15 +246,17 @@ impl Matrix {
         // The servers stop before the record is written: nothing of it depends on them any more.
         drop(bench);
         let mut run = self.record(&findings, environment, now, began.elapsed());
-        self.judge_by_counts(&mut run, &Stored::built_in());
+        let counted = caught(|| self.judge_by_counts(&mut run, &Stored::built_in()));
+        run.validity.notes.extend(counted.err().map(|why| format!("Instructions: {why}.")));
         let logs = self.variants.iter().zip(&findings.variants);
         let logs: Vec<(&str, &[u8])> = logs
             .filter_map(|(variant, kept)| {
                 Some((variant.id.as_str(), kept.log.as_ref()?.as_bytes()))
             })
             .collect();
-        let directory = directory::write(&self.runs, &run, &logs).map_err(Failure)?;
-        Ok(Outcome { run, directory })
+        let (directory, misplaced) = directory::write_somewhere(&self.runs, &run, &logs);
+        let failure = findings.failure.map(|failure| failure.0);
+        Ok(Outcome { run, directory, failure, misplaced })
     }
 
     /// The record of what was found.
@@ -255,8 +270,16 @@ impl Matrix {
     ) -> Run {
         let seed = self.protocol.seed;
         let (variants, cells) = (&self.variants, &self.cells);
-        let Prices { costs, floors, additivity } =
-            results::prices(findings, variants, cells, &self.layers(), seed);
+        // The slices are worth keeping without what is made of them.
+        let priced = caught(|| results::prices(findings, variants, cells, &self.layers(), seed));
+        let results = caught(|| results::variants(findings, variants));
+        let faults: Vec<String> =
+            priced.as_ref().err().into_iter().chain(results.as_ref().err()).cloned().collect();
+        let Prices { costs, floors, additivity } = priced.unwrap_or_default();
+        let mut validity = self.validity(findings, &costs);
+        validity.notes.extend(faults.iter().map(|why| format!("Figures are missing: {why}.")));
+        let ended = findings.failure.iter().map(|why| format!("It ended before its time: {why}."));
+        validity.notes.extend(ended);
         let id = format!("{}-{:04x}", date::compact(now.as_secs()), seed & 0xffff);
         Run {
             schema: run::SCHEMA.into(),
@@ -266,11 +289,11 @@ impl Matrix {
             started_at: date::rfc3339(now.as_secs()),
             elapsed_ns: elapsed.as_nanos() as u64,
             complete: findings.complete,
-            validity: self.validity(findings, &costs),
+            validity,
             plan: self.plan(findings),
             environment,
             proofs: findings.proofs.clone(),
-            results: results::variants(findings, &self.variants),
+            results: results.unwrap_or_default(),
             costs,
             floors,
             additivity,

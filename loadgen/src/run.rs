@@ -190,6 +190,8 @@ pub enum RunError {
     Server(String),
     /// The generator could not do it.
     Generator(GeneratorError),
+    /// A fault of this program; the sentence tells which.
+    Fault(String),
     /// It was interrupted before anything was measured.
     Interrupted,
 }
@@ -211,7 +213,8 @@ impl fmt::Display for RunError {
             RunError::Url(sentence)
             | RunError::Trust(sentence)
             | RunError::Token(sentence)
-            | RunError::Server(sentence) => out.write_str(sentence),
+            | RunError::Server(sentence)
+            | RunError::Fault(sentence) => out.write_str(sentence),
             RunError::Generator(error) => error.fmt(out),
             RunError::Interrupted => out.write_str("interrupted before anything was measured"),
         }

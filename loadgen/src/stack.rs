@@ -3,7 +3,6 @@
 //! The generator knows no service and starts none: it is handed URLs, key material and process
 //! ids, measures, and drops them again.
 
-use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -53,8 +52,20 @@ pub struct Started {
     /// What is asked of them.
     pub requests: Requests,
     /// Whatever must live as long as the servers run; its drop stops them.
-    pub keep: Box<dyn Any>,
+    pub keep: Box<dyn Keep>,
 }
+
+/// What keeps servers running.
+pub trait Keep {
+    /// A sentence about a server that ended by itself; None as long as all run, and of servers that
+    /// are not ours.
+    fn fallen(&self) -> Option<String> {
+        None
+    }
+}
+
+/// Servers that are not ours.
+impl Keep for () {}
 
 /// What is asked of the servers of a variant.
 pub enum Requests {

@@ -13,6 +13,7 @@ pub mod client;
 pub mod cores;
 pub mod deadline;
 pub mod exchange;
+pub mod files;
 pub mod generator;
 pub mod launch;
 #[cfg(feature = "memory")]

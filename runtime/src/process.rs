@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -43,6 +44,13 @@ pub fn raise_file_limit() -> io::Result<u64> {
 /// When the kernel does not tell.
 pub fn allowed_cpus() -> io::Result<Vec<usize>> {
     crate::sys::allowed_cpus()
+}
+
+/// The user whose rights this process has.
+#[must_use]
+pub fn user_id() -> u32 {
+    // SAFETY: the call takes no pointer and always succeeds.
+    unsafe { libc::geteuid() }
 }
 
 /// Binds the calling thread to one processor.
@@ -123,6 +131,38 @@ impl Shutdown {
             signal_hook::flag::register(number, armed)?;
             signal_hook::flag::register_usize(number, Arc::clone(&first), number as usize)?;
         }
+        let signals = Signals::new([SIGINT, SIGTERM])?;
+        Ok(Shutdown { signals, first })
+    }
+
+    /// Takes the signals over as [`Shutdown::install`] does, for a process that must not leave
+    /// something behind: the second signal calls `clean` and then ends the process, the third ends
+    /// it at once.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn install_with(clean: impl FnOnce() + Send + 'static) -> io::Result<Shutdown> {
+        let first = Arc::new(AtomicUsize::new(0));
+        let armed = Arc::new(AtomicBool::new(false));
+        // A byte for each signal: flags alone would make one of two that come close together.
+        let (mut reader, writer) = UnixStream::pair()?;
+        for signal in [Signal::Interrupt, Signal::Terminate] {
+            let number = signal.number();
+            let exit = Arc::clone(&armed);
+            signal_hook::flag::register_conditional_shutdown(number, signal.exit_code(), exit)?;
+            signal_hook::flag::register_usize(number, Arc::clone(&first), number as usize)?;
+            signal_hook::low_level::pipe::register(number, writer.try_clone()?)?;
+        }
+        let last = Arc::clone(&first);
+        thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            if reader.read_exact(&mut [0; 2]).is_ok() {
+                armed.store(true, Ordering::Relaxed);
+                clean();
+                let signal = Signal::from_number(last.load(Ordering::Relaxed));
+                let code = signal.map_or(Signal::Interrupt.exit_code(), Signal::exit_code);
+                signal_hook::low_level::exit(code);
+            }
+        })?;
         let signals = Signals::new([SIGINT, SIGTERM])?;
         Ok(Shutdown { signals, first })
     }

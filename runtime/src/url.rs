@@ -108,6 +108,15 @@ impl Url {
         Ok(Url { target: target.to_owned(), ..self.clone() })
     }
 
+    /// Whether the host is this machine by its very spelling: a loopback address, or `localhost`
+    /// (RFC 6761 section 6.3). Any other name may lead somewhere else tomorrow.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        let address = host.parse::<IpAddr>().map(|ip| ip.to_canonical().is_loopback());
+        address.unwrap_or_else(|_| host.eq_ignore_ascii_case("localhost"))
+    }
+
     /// Whether TLS is spoken.
     #[must_use]
     pub fn is_tls(&self) -> bool {

@@ -2,13 +2,14 @@
 //! command line was read. It owns defaults and the rules between settings; it opens no file.
 //!
 //! It refuses combinations that would be unsafe without having been asked for: plain HTTP beyond
-//! loopback.
+//! loopback, to be served or to be called.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use authn::{Algorithm, Profile, TokenCheck, Transport};
 use runtime::DriverChoice;
+use runtime::url::Url;
 
 use crate::error::ServeError;
 use crate::kind::ServiceKind;
@@ -274,6 +275,13 @@ impl ServiceConfig {
                 self.listen
             )));
         }
+        if let Some((option, address)) = self.plain_calls().first().filter(|_| !self.allow_insecure)
+        {
+            return Err(ServeError::Config(format!(
+                "{option} {address} is plain HTTP to an address that is not loopback: give an https \
+                 address, one on 127.0.0.1, or insist with --allow-insecure"
+            )));
+        }
         if self.service == ServiceKind::Orders && self.inventory.is_none() {
             return Err(ServeError::Config(ServiceConfig::NO_INVENTORY.into()));
         }
@@ -288,6 +296,39 @@ impl ServiceConfig {
             ));
         }
         Ok(())
+    }
+
+    /// What would be called in plain HTTP beyond loopback: the option and its address.
+    fn plain_calls(&self) -> Vec<(&'static str, &str)> {
+        let jwks = match &self.jwks {
+            Some(KeySource::Url(url)) => Some(url),
+            Some(KeySource::File(_)) | None => None,
+        };
+        // The issuer is a name, until keys or tokens are asked for there.
+        let keys = self.profile.token != TokenCheck::Ignore && self.jwks.is_none();
+        let token = self.service == ServiceKind::Orders;
+        let token = token && self.upstream().token != TokenCheck::Ignore;
+        let asked = (keys || token)
+            && self.auth.is_none()
+            && !matches!(self.service, ServiceKind::Auth | ServiceKind::All);
+        let named = [
+            ("--orders", self.orders.as_ref()),
+            ("--inventory", self.inventory.as_ref()),
+            ("--results", self.results.as_ref()),
+            ("--auth", self.auth.as_ref()),
+            ("--jwks", jwks),
+            ("--issuer", self.issuer.as_ref().filter(|_| asked)),
+        ];
+        let plain = self.upstream().transport == Transport::Plain;
+        let is_exposed = |address: &str| match Url::parse(address) {
+            Ok(url) => !url.is_tls() && !url.is_loopback(),
+            // Without a scheme it gets the profile's; what is wrong with it is told where it is used.
+            Err(_) => {
+                plain && Url::parse(&format!("http://{address}")).is_ok_and(|u| !u.is_loopback())
+            }
+        };
+        let given = named.into_iter().filter_map(|(option, address)| Some((option, address?)));
+        given.map(|(o, a)| (o, a.as_str())).filter(|(_, address)| is_exposed(address)).collect()
     }
 
     /// What the operator must be told loudly about this configuration.
@@ -307,6 +348,12 @@ impl ServiceConfig {
                 ));
             }
         }
+        for (option, address) in self.plain_calls() {
+            all.push(format!(
+                "profile {label}: {service} calls {option} {address} in PLAIN HTTP; anyone on the \
+                 path reads and changes everything, tokens and verification keys too"
+            ));
+        }
         if self.resumption && self.profile.transport == Transport::Mutual {
             all.push(format!(
                 "profile {label} with --resumption: a resumed session's client certificate is NOT \
@@ -320,5 +367,80 @@ impl ServiceConfig {
             ));
         }
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Set = fn(&mut ServiceConfig, &str);
+
+    /// Every option that holds an address, on a service that uses it.
+    const ADDRESSES: [(&str, ServiceKind, Set); 6] = [
+        ("--orders", ServiceKind::Gateway, |c, a| c.orders = Some(a.into())),
+        ("--inventory", ServiceKind::Orders, |c, a| c.inventory = Some(a.into())),
+        ("--results", ServiceKind::Gateway, |c, a| c.results = Some(a.into())),
+        ("--auth", ServiceKind::Inventory, |c, a| c.auth = Some(a.into())),
+        ("--jwks", ServiceKind::Inventory, |c, a| c.jwks = Some(KeySource::parse(a))),
+        ("--issuer", ServiceKind::Inventory, |c, a| c.issuer = Some(a.into())),
+    ];
+
+    fn config(service: ServiceKind, profile: &str) -> ServiceConfig {
+        let mut config = ServiceConfig::new(service, Profile::parse(profile).unwrap());
+        config.inventory = (service == ServiceKind::Orders).then(|| "127.0.0.1:1".into());
+        config
+    }
+
+    #[test]
+    fn plain_http_beyond_loopback_is_called_only_by_those_who_insist() {
+        let exposed = ["http://192.0.2.1:8445", "http://orders.internal", "http://[2001:db8::1]/"];
+        let safe =
+            ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1", "https://192.0.2.1"];
+        for (option, service, set) in ADDRESSES {
+            for address in exposed {
+                let mut config = config(service, "S5");
+                set(&mut config, address);
+                let refused = config.check().unwrap_err().to_string();
+                let named = refused.contains(&format!("{option} {address}"));
+                assert!(named && refused.contains("--allow-insecure"), "{refused}");
+                config.allow_insecure = true;
+                config.check().unwrap();
+                let warnings = config.warnings().join("\n");
+                assert!(
+                    warnings.contains(address) && warnings.contains("PLAIN HTTP"),
+                    "{warnings}"
+                );
+            }
+            for address in safe {
+                let mut config = config(service, "S5");
+                set(&mut config, address);
+                config.check().unwrap();
+                assert_eq!(config.warnings(), [""; 0], "{option} {address}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_without_a_scheme_has_the_profiles() {
+        for (profile, refused) in [("S0", true), ("S5", false)] {
+            let mut config = config(ServiceKind::Gateway, "S5");
+            config.upstream_profile = Some(Profile::parse(profile).unwrap());
+            config.orders = Some("192.0.2.1:8445".into());
+            assert_eq!(config.check().is_err(), refused, "{profile}");
+        }
+    }
+
+    #[test]
+    fn an_issuer_that_is_never_asked_is_only_a_name() {
+        let mut config = config(ServiceKind::Inventory, "S5");
+        config.issuer = Some("http://issuer.example".into());
+        config.auth = Some("https://192.0.2.1".into());
+        config.check().unwrap();
+        (config.auth, config.jwks) = (None, Some(KeySource::parse("keys.json")));
+        config.check().unwrap();
+        let mut own = ServiceConfig::new(ServiceKind::Auth, Profile::parse("S5").unwrap());
+        own.issuer = Some("http://issuer.example".into());
+        own.check().unwrap();
     }
 }

@@ -2,13 +2,14 @@
 //! sees the whole file or none and nobody but the owner sees a secret.
 //!
 //! It refuses to overwrite what another process made first: [`create_once`] then returns what is
-//! there.
+//! there. It refuses a secret that others than its owner may read or change.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::hash::{BuildHasher as _, RandomState};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use runtime::files::{self, PRIVATE, loose_mode};
 
 use crate::error::ServeError;
 
@@ -47,13 +48,39 @@ pub fn create_dir(path: &Path) -> Result<(), ServeError> {
     made.map_err(|error| ServeError::io(path, &error))
 }
 
+/// The whole of a file with a private key or a secret, which must be closed to others, and to the
+/// group for writing.
+///
+/// # Errors
+/// A sentence that names the file, with the command that closes it.
+pub fn read_private(path: &Path) -> Result<Vec<u8>, ServeError> {
+    let metadata = fs::metadata(path).map_err(|error| ServeError::io(path, &error))?;
+    match loose_mode(path, &metadata) {
+        None => read(path),
+        Some(command) => Err(ServeError::content(
+            path,
+            format!("others than its owner may use the secret in it; close it with: {command}"),
+        )),
+    }
+}
+
+/// As [`read_private`], or nothing where there is no file.
+///
+/// # Errors
+/// A sentence that names the file.
+pub fn read_private_if_there(path: &Path) -> Result<Option<Vec<u8>>, ServeError> {
+    match fs::exists(path) {
+        Ok(false) => Ok(None),
+        _ => read_private(path).map(Some),
+    }
+}
+
 /// Writes a file that only its owner reads, replacing what was there in one step.
 ///
 /// # Errors
 /// A sentence that names the file.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), ServeError> {
-    let beside = write_beside(path, bytes).map_err(|error| ServeError::io(path, &error))?;
-    fs::rename(&beside, path).map_err(|error| ServeError::io(path, &error))
+    files::write(path, bytes, PRIVATE).map_err(|error| ServeError::io(path, &error))
 }
 
 /// Writes a file that only its owner reads unless there is one already, and returns what is there.
@@ -61,29 +88,11 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), ServeError> {
 /// # Errors
 /// A sentence that names the file.
 pub fn create_once(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, ServeError> {
-    let beside = write_beside(path, bytes).map_err(|error| ServeError::io(path, &error))?;
-    // Unlike a rename, a link fails where another process was faster.
-    let linked = fs::hard_link(&beside, path);
-    // A left-over is harmless, and the link's own result is the one that counts.
-    let _ = fs::remove_file(&beside);
-    match linked {
+    match files::write_new(path, bytes, PRIVATE) {
         Ok(()) => Ok(bytes.to_vec()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read(path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read_private(path),
         Err(error) => Err(ServeError::io(path, &error)),
     }
-}
-
-fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
-    let mut name = path.as_os_str().to_owned();
-    // A random name: in containers that share the directory every process may be number 1, and one
-    // must neither remove nor link what another is still writing.
-    let random = RandomState::new().hash_one(std::process::id());
-    name.push(format!(".{random:016x}.new"));
-    let beside = PathBuf::from(name);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    Ok(beside)
 }
 
 #[cfg(test)]
@@ -118,6 +127,24 @@ mod tests {
             let holds = read(&path).unwrap();
             assert!(holds.len() == 64 && got.iter().all(|got| *got == holds));
         }
+    }
+
+    #[test]
+    fn a_secret_that_others_may_use_is_refused_with_the_command_that_closes_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        write_private(&path, b"key").unwrap();
+        for (mode, refused) in [(0o600, false), (0o640, false), (0o644, true), (0o660, true)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            match read_private(&path) {
+                Ok(bytes) => assert!(!refused && bytes == b"key", "{mode:o}"),
+                Err(error) => {
+                    let command = format!("chmod 640 {}", path.display());
+                    assert!(refused && error.to_string().contains(&command), "{mode:o}: {error}");
+                }
+            }
+        }
+        assert!(read_private_if_there(&dir.path().join("none")).unwrap().is_none());
     }
 
     #[test]

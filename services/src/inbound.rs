@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use authn::Transport;
+use authn::chain::check_authority;
 use authn::material::{self, CertifiedKey, ServerMaterial};
 use authn::tls::{TlsOptions, server_config};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
@@ -27,8 +28,10 @@ pub fn server_tls(config: &ServiceConfig) -> Result<Option<Arc<rustls::ServerCon
         return Ok(None);
     }
     let mutual = transport == Transport::Mutual;
+    let identity = own_certificate(config)?;
+    warn_of_other_authority(config, &identity);
     let material = ServerMaterial {
-        identity: own_certificate(config)?,
+        identity,
         client_ca: if mutual { authorities(config)? } else { Vec::new() },
         crls: if mutual { revocation_lists(config)? } else { Vec::new() },
     };
@@ -50,12 +53,32 @@ pub fn own_certificate(config: &ServiceConfig) -> Result<CertifiedKey, ServeErro
     )?;
     let key_path =
         config.file(config.server_key.as_deref(), "--server-key", &format!("certs/{name}.key"))?;
-    let (chain, key) = (files::read(&chain_path)?, files::read(&key_path)?);
+    let (chain, key) = (files::read(&chain_path)?, files::read_private(&key_path)?);
     let identity = CertifiedKey::from_pem(&chain, &key)
         .map_err(|error| at_fault(&error, &chain_path, &key_path))?;
     let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     identity.check_validity(now_s).map_err(|error| ServeError::content(&chain_path, error))?;
     Ok(identity)
+}
+
+/// What an operator should know about the certificate: that whoever trusts the authority of this
+/// stack alone will refuse it. It may be meant so, where clients are strangers.
+fn warn_of_other_authority(config: &ServiceConfig, identity: &CertifiedKey) {
+    let given = config.client_ca.as_deref();
+    let (Ok(path), Ok(authorities)) =
+        (config.file(given, "--client-ca", "ca/ca.crt"), authorities(config))
+    else {
+        return;
+    };
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    if let Err(error) = check_authority(identity.chain(), &authorities, now_s) {
+        eprintln!(
+            "WARNING: the certificate of {} is not of --client-ca {}: {error}. Whoever trusts that \
+             one alone refuses this service",
+            config.service.name(),
+            path.display()
+        );
+    }
 }
 
 /// The certificates of the authority behind clients and services.

@@ -61,7 +61,7 @@ impl TokenKeeper {
         let published = Arc::clone(&token);
         let form = request_form(scopes);
         let attempt = move || {
-            let secret = files::read(&secret_path).map_err(|error| error.to_string())?;
+            let secret = files::read_private(&secret_path).map_err(|error| error.to_string())?;
             let secret = String::from_utf8(secret)
                 .map_err(|_| format!("{} is not text", secret_path.display()))?;
             let (token, lives) = fetch(&caller, client, secret.trim(), &form)?;

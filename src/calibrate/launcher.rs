@@ -8,7 +8,7 @@ use loadgen::calibrate::servers::{self, Server};
 use loadgen::calibrate::{GROUP, THREADS};
 use loadgen::plan::{Cell, Variant};
 use loadgen::run::Trust;
-use loadgen::stack::{self, CpuSource, Process, Requests, StackError, Started};
+use loadgen::stack::{self, CpuSource, Keep, Process, Requests, StackError, Started};
 use loadgen::tokens::Tokens;
 use runtime::url::Url;
 
@@ -26,6 +26,19 @@ pub(super) struct Launcher {
     logs: PathBuf,
     /// Options of every server.
     options: Vec<String>,
+}
+
+/// A running server. Its group can be taken away only after its last process, and fields are
+/// dropped in their order.
+struct Kept {
+    stack: Stack,
+    _group: Option<Group>,
+}
+
+impl Keep for Kept {
+    fn fallen(&self) -> Option<String> {
+        self.stack.fallen()
+    }
 }
 
 impl Launcher {
@@ -64,8 +77,7 @@ impl Launcher {
             tokens: Tokens::none(),
             processes,
             requests: Requests::Own(Box::new(servers::workload())),
-            // The group can be taken away only after its last process.
-            keep: Box::new((stack, group)),
+            keep: Box::new(Kept { stack, _group: group }),
         })
     }
 }

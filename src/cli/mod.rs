@@ -99,6 +99,9 @@ pub(crate) struct Up {
     /// time the steps of every request, at a small cost: see each service's /metrics
     #[argh(switch)]
     pub(crate) stage_timing: bool,
+    /// end when a service ends by itself, instead of starting it again
+    #[argh(switch)]
+    pub(crate) no_restart: bool,
 }
 
 /// Print an access token from the running stack's auth server.

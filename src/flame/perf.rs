@@ -9,12 +9,13 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::fold::FIELDS;
 use crate::Failure;
+use crate::held::OwnChild;
 
 /// `perf` has attached itself to a handful of processes after this long, or never will.
 const ATTACHED_WITHIN: Duration = Duration::from_secs(20);
@@ -86,7 +87,7 @@ pub(super) fn event() -> Result<&'static str, Failure> {
 
 /// A running `perf record`.
 pub(super) struct Recording {
-    child: Child,
+    child: OwnChild,
     /// Open for as long as shall be recorded.
     stdin: Option<ChildStdin>,
     log: PathBuf,
@@ -102,7 +103,8 @@ impl Recording {
         let log = data.with_extension("log");
         let said = File::create(&log).map_err(|error| unwritten(&log, &error))?;
         let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
-        let mut child = Command::new("perf")
+        let mut command = Command::new("perf");
+        command
             // Nothing is put into a cache in the user's home.
             .args(["record", "--no-buildid-cache", "-e", sampling.event])
             // With a delay it says when it begins.
@@ -116,17 +118,16 @@ impl Recording {
             .stdout(Stdio::null())
             .stderr(said)
             // Ctrl-C reaches us only, who then end the recording.
-            .process_group(0)
-            .spawn()
-            .map_err(|error| not_started(&error))?;
-        let stdin = child.stdin.take();
-        let mut recording = Recording { child, stdin, log };
+            .process_group(0);
+        let child = OwnChild::spawn(&mut command).map_err(|error| not_started(&error))?;
+        let stdin = child.take_stdin();
+        let recording = Recording { child, stdin, log };
         recording.attach()?;
         Ok(recording)
     }
 
     /// Waits until samples are taken.
-    fn attach(&mut self) -> Result<(), Failure> {
+    fn attach(&self) -> Result<(), Failure> {
         let deadline = Instant::now() + ATTACHED_WITHIN;
         while !self.said().contains(BEGUN) {
             if self.child.try_wait().map_err(Failure::failed)?.is_some() {
@@ -144,7 +145,7 @@ impl Recording {
     /// Ends the recording and waits until it is written.
     pub(super) fn finish(mut self) -> Result<(), Failure> {
         drop(self.stdin.take());
-        match wait(&mut self.child, WRITTEN_WITHIN, &|| false)? {
+        match wait(&self.child, WRITTEN_WITHIN, &|| false)? {
             Some(status) if status.success() => Ok(()),
             Some(_) => Err(refused(&self.said())),
             None => Err(Failure::failed("perf did not end when it was told to.")),
@@ -159,9 +160,8 @@ impl Recording {
 impl Drop for Recording {
     fn drop(&mut self) {
         drop(self.stdin.take());
-        if matches!(wait(&mut self.child, WRITTEN_WITHIN, &|| false), Ok(None)) {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+        if matches!(wait(&self.child, WRITTEN_WITHIN, &|| false), Ok(None)) {
+            self.child.kill();
         }
     }
 }
@@ -173,25 +173,24 @@ pub(super) fn script(
 ) -> Result<Option<String>, Failure> {
     let (text, log) = (data.with_extension("txt"), data.with_extension("log"));
     let create = |path: &Path| File::create(path).map_err(|error| unwritten(path, &error));
-    let mut child = Command::new("perf")
+    let mut command = Command::new("perf");
+    command
         // Without `--no-inline` a program is started for each of thousands of addresses.
         .args(["script", "--no-inline", "-F", FIELDS, "-i"])
         .arg(data)
         .stdin(Stdio::null())
         .stdout(create(&text)?)
         .stderr(create(&log)?)
-        .process_group(0)
-        .spawn()
-        .map_err(|error| not_started(&error))?;
-    match wait(&mut child, Duration::MAX, interrupted)? {
+        .process_group(0);
+    let child = OwnChild::spawn(&mut command).map_err(|error| not_started(&error))?;
+    match wait(&child, Duration::MAX, interrupted)? {
         Some(status) if status.success() => {
             let bytes = fs::read(&text).map_err(Failure::failed)?;
             Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
         }
         Some(_) => Err(refused(&fs::read_to_string(&log).unwrap_or_default())),
         None => {
-            let _ = child.kill();
-            let _ = child.wait();
+            child.kill();
             Ok(None)
         }
     }
@@ -199,7 +198,7 @@ pub(super) fn script(
 
 /// Waits for a child's end; none if it did not come in time, or something else did.
 fn wait(
-    child: &mut Child,
+    child: &OwnChild,
     within: Duration,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Option<ExitStatus>, Failure> {

@@ -10,7 +10,7 @@ use authn::jwt::new_token_id;
 use authn::{Algorithm, NewClaims, Profile, ScopeSet, Signer, Transport};
 use loadgen::plan::{self, CallPath, Cell, Handshake, Topology, Variant};
 use loadgen::run::Trust;
-use loadgen::stack::{CpuSource, Process, Requests, StackError, Started};
+use loadgen::stack::{CpuSource, Keep, Process, Requests, StackError, Started};
 use loadgen::tokens::Tokens;
 use runtime::blocking;
 use runtime::url::Url;
@@ -62,6 +62,12 @@ impl loadgen::stack::Stack for Launcher {
         instance: u32,
     ) -> Result<Started, StackError> {
         self.start_stack(variant, cell, instance).map_err(|failure| StackError(failure.message))
+    }
+}
+
+impl Keep for Stack {
+    fn fallen(&self) -> Option<String> {
+        Stack::fallen(self)
     }
 }
 

@@ -19,7 +19,7 @@ use runtime::blocking;
 use runtime::url::Url;
 use zeroize::Zeroizing;
 
-use crate::request::{fields, read, secret};
+use crate::request::{fields, read, read_secret, secret};
 use crate::{Failure, cli};
 
 /// The longest wait for an address or a token.
@@ -210,7 +210,9 @@ fn file_bytes(file: &Path) -> Result<Vec<u8>, Failure> {
 
 fn trust(spec: &TargetSpec) -> Result<Trust, Failure> {
     let identity_pem = match &spec.identity {
-        Some((chain, key)) => Some((file_bytes(chain)?, Zeroizing::new(file_bytes(key)?))),
+        Some((chain, key)) => {
+            Some((file_bytes(chain)?, Zeroizing::new(read_secret(&key.to_string_lossy())?)))
+        }
         None => None,
     };
     // Of a plain target nothing is checked, and a default for all targets must not need a file.

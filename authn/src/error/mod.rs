@@ -38,6 +38,8 @@ pub enum Error {
     Key,
     /// The private key does not belong to the certificate.
     KeyMismatch,
+    /// The certificate was not issued by an authority that was given.
+    OtherAuthority,
     /// The certificate has ended, at this unix second.
     Expired(u64),
     /// The certificate has not begun; it does at this unix second.
@@ -94,6 +96,7 @@ impl fmt::Display for Error {
             Error::Certificate => "a certificate in it cannot be read; make or export it again",
             Error::Key => KEY,
             Error::KeyMismatch => KEY_MISMATCH,
+            Error::OtherAuthority => "the certificate was not issued by this authority",
             Error::Expired(at) => {
                 return write!(f, "the certificate ended on {}; issue a new one", Date(*at));
             }

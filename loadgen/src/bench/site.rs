@@ -82,6 +82,11 @@ impl Site {
         self.started.tokens.clone()
     }
 
+    /// A sentence about a server of these that ended by itself.
+    pub(super) fn fallen(&self) -> Option<String> {
+        self.started.keep.fallen()
+    }
+
     /// Whether connections go to a loopback address, which has any number of source addresses.
     pub(super) fn is_loopback(&self) -> bool {
         self.target.addresses.iter().all(|address| address.ip().is_loopback())

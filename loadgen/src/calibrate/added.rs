@@ -99,6 +99,9 @@ fn experiment(session: &mut Session<'_>, number: u32) -> Result<Trial, Stop> {
         let findings = experiment.run(probe as &mut dyn Bench, progress)?;
         Ok((findings, std::mem::take(&mut probe.counted)))
     })?;
+    if let Some(failure) = findings.failure {
+        return Err(failure.into());
+    }
     if !findings.complete {
         return Err(Stop::Interrupted);
     }

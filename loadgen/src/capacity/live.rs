@@ -12,6 +12,7 @@ use metrics_export::run::{Bounds, LoadPoint};
 
 use super::{CapacityOutcome, Load, Purpose, Settings, Step, search};
 use crate::{
+    panics::caught,
     random::Random,
     record::SliceRecord,
     results::percentiles,
@@ -52,6 +53,7 @@ pub fn capacity(
     let shown = stage.clone();
     let drawer = |_| options.run.progress.then(|| shown.drawer());
     let began = SystemTime::now();
+    let mut failure = None;
     let ((found, slices, first), warnings) = with_rig(&options.run, interrupted, drawer, |rig| {
         let mut slices = Slices::new(options, rig, stage);
         let first = slices.warm_up()?;
@@ -59,14 +61,25 @@ pub fn capacity(
             return Ok((None, slices.tally, first));
         }
         let settings = options.settings.clone();
-        let found = search(settings, &mut |step| slices.measure(step), interrupted)?;
+        let mut measure =
+            |step: &Step| caught(|| slices.measure(step)).map_err(RunError::Fault).flatten();
+        let (found, ended) = search(settings, &mut measure, interrupted);
+        match ended {
+            Some(error) if found.closed_loop_milli_per_s == 0 => return Err(error),
+            // What was found until the user lost patience is a result.
+            Some(RunError::Interrupted) | None => {}
+            Some(error) => failure = Some(error.to_string()),
+        }
         Ok((Some(found), slices.tally, first))
     })?;
     match found {
         Some(found) if found.closed_loop_milli_per_s == 0 && !found.complete => {
             Err(RunError::Interrupted)
         }
-        found => Ok(CapacityOutcome::new(options, found, slices, first, began, warnings)),
+        found => {
+            let outcome = CapacityOutcome::new(options, found, slices, first, began, warnings);
+            Ok(CapacityOutcome { failure, ..outcome }.with_failure_first())
+        }
     }
 }
 

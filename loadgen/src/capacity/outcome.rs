@@ -44,6 +44,8 @@ pub struct CapacityOutcome {
     pub breaches: Vec<String>,
     /// What a reader should know about valid figures.
     pub notes: Vec<String>,
+    /// What ended the search before its time, where that was no wish.
+    pub failure: Option<String>,
 }
 
 impl CapacityOutcome {
@@ -87,7 +89,15 @@ impl CapacityOutcome {
             cpu_source: (!servers.is_empty()).then_some(source),
             breaches,
             notes,
+            failure: None,
         }
+    }
+
+    /// Puts what ended the search before everything else that is wrong with it.
+    pub(super) fn with_failure_first(mut self) -> CapacityOutcome {
+        let early = |why: &String| format!("the search ended before its time: {why}");
+        self.breaches.splice(0..0, self.failure.iter().map(early));
+        self
     }
 
     /// Whether the figures can be believed.
@@ -95,11 +105,12 @@ impl CapacityOutcome {
         self.breaches.is_empty()
     }
 
-    /// 130 when it was interrupted, 1 when no request was answered well, 3 when it is not valid,
+    /// 1 when it failed before its time, 130 when it was interrupted, 1 when no request was answered well, 3 when it is not valid,
     /// 99 when no rate kept the limit, else 0.
     pub fn exit_code(&self) -> u8 {
         let unkept = |slo: &metrics_export::run::SloResult| slo.rate_milli_per_s.is_none();
         match &self.capacity {
+            _ if self.failure.is_some() => 1,
             capacity if !capacity.complete => 130,
             capacity if capacity.closed_loop_milli_per_s == 0 => 1,
             _ if !self.valid() => 3,

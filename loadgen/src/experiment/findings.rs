@@ -15,6 +15,8 @@ use crate::stats::{LayerInput, Per};
 pub struct Findings {
     /// Whether every planned slice was taken.
     pub complete: bool,
+    /// What ended it before its time, where that was no wish.
+    pub failure: Option<Failure>,
     /// The operating point of each cell, once the first instance was warmed up.
     pub rates_per_s: Vec<Option<f64>>,
     /// Every slice.
@@ -62,6 +64,11 @@ impl Findings {
             rates_per_s: vec![None; cells],
             ..Findings::default()
         }
+    }
+
+    /// Notes what ended the experiment.
+    pub fn fail(&mut self, failure: Failure) {
+        (self.complete, self.failure) = (false, Some(failure));
     }
 
     /// Keeps a slice and adds its checks to the proofs.

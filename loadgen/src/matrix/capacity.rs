@@ -36,9 +36,10 @@ pub(super) fn search_all(
             watcher.taken(1, 1, &measured.slice);
             Ok(point(step, &measured.slice, experiment))
         };
-        let found = search(settings, &mut measure, &|| ended.get())?;
+        let (found, failure) = search(settings, &mut measure, &|| ended.get());
         findings.complete &= found.complete;
         findings.variants[place].capacity = Some(found);
+        failure.map_or(Ok(()), Err)?;
     }
     Ok(())
 }

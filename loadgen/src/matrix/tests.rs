@@ -134,8 +134,12 @@ fn a_disturbed_run_says_so_first_and_exits_3() {
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     golden("invalid.txt", &text);
     assert!(report::text(&run, Paint::Colour).starts_with("\x1b[1;31mINVALID"));
-    let outcome = Outcome { run, directory: PathBuf::new() };
+    let outcome = outcome(run);
     assert_eq!(outcome.exit_code(), 3);
+}
+
+fn outcome(run: Run) -> Outcome {
+    Outcome { run, directory: PathBuf::new(), failure: None, misplaced: None }
 }
 
 #[test]
@@ -143,14 +147,14 @@ fn exit_codes_rank_interruption_before_proof_before_validity() {
     let run = simulated(&matrix(Protocol::quick(42)), |simulation| {
         simulation.disturbed = Some(25);
     });
-    let failed = Outcome { run, directory: PathBuf::new() };
+    let failed = outcome(run);
     assert_eq!(failed.exit_code(), 1, "a check that failed is not forgotten");
     let run = simulated(&matrix(Protocol::quick(42)), |simulation| {
         simulation.interrupt_after = 30;
     });
     assert!(!run.results.is_empty() && run.costs.iter().all(|cost| cost.low_ns.is_none()));
     assert!(report::text(&run, Paint::Plain).starts_with("INTERRUPTED"));
-    assert_eq!(Outcome { run, directory: PathBuf::new() }.exit_code(), 130);
+    assert_eq!(outcome(run).exit_code(), 130);
 }
 
 #[test]

@@ -131,11 +131,14 @@ impl Machine {
             Ok(after) => {
                 Books { usage: self.meter.between(before, &after), cores, source, failed: None }
             }
-            Err(error) => {
-                let failed = Some(error.to_string());
-                Books { usage: Usage::default(), cores, source, failed }
-            }
+            Err(error) => self.unread(error.to_string()),
         }
+    }
+
+    /// What is known where the second reading failed.
+    pub(super) fn unread(&self, why: String) -> Books {
+        let (cores, source) = (self.cores.clone(), self.source);
+        Books { usage: Usage::default(), cores, source, failed: Some(why) }
     }
 }
 

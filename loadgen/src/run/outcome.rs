@@ -7,6 +7,7 @@ use hdrhistogram::Histogram;
 use metrics_export::hlog::{Interval, Log};
 
 use crate::{
+    panics::caught,
     record::SliceRecord,
     run::{Asks, Books, CpuKind, RunOptions, judge::judge},
     slice::{Arrivals, SliceSpec, Wait},
@@ -52,17 +53,21 @@ impl Outcome {
         began: SystemTime,
         mut notes: Vec<String>,
     ) -> Outcome {
-        let judgement = judge(spec, &record, books.as_ref(), &options.bounds);
-        let breaches = [judgement.disturbed, judgement.target].concat();
+        let breaches = caught(|| {
+            let judgement = judge(spec, &record, books.as_ref(), &options.bounds);
+            [judgement.disturbed, judgement.target].concat()
+        });
+        let breaches = breaches.unwrap_or_else(|why| vec![format!("it was not judged: {why}")]);
         notes.splice(0..0, options.announcement());
-        notes.extend(remarks(spec, &record));
-        match &books {
-            Some(books) => notes.extend(book_remarks(books, &record)),
-            None => notes.push(
-                "the warm-up had no good reply: it is what is shown, and nothing was measured"
-                    .into(),
-            ),
-        }
+        let remarked = caught(|| match &books {
+            Some(books) => [remarks(spec, &record), book_remarks(books, &record)].concat(),
+            None => {
+                let only = "the warm-up had no good reply: it is what is shown, and nothing was \
+                            measured";
+                [remarks(spec, &record), vec![only.into()]].concat()
+            }
+        });
+        notes.extend(remarked.unwrap_or_else(|why| vec![why]));
         Outcome {
             label: options.label.clone(),
             url: options.shown_url(),

@@ -14,6 +14,7 @@ use std::{
 use crate::{
     generator::{Generator, Stop, TargetId},
     live::Live,
+    panics::{self, caught},
     record::SliceRecord,
     run::{Books, RunError, RunOptions, credentials::Source, machine::Machine},
     slice::SliceSpec,
@@ -51,7 +52,8 @@ impl Rig<'_> {
         let before = self.machine.read()?;
         let record = self.generator.run_slice(self.target, &spec);
         let record = record.map_err(|error| self.failed(error.into()))?;
-        Ok((record, self.machine.since(&before)))
+        let books = caught(|| self.machine.since(&before));
+        Ok((record, books.unwrap_or_else(|why| self.machine.unread(why))))
     }
 
     /// Whether the end was asked for.
@@ -86,12 +88,15 @@ pub(crate) fn with_rig<T>(
         let (unneeded, refreshing) = channel::<()>();
         let watching = scope.spawn(move || watch(&stop, interrupted, draw, &ended));
         let refresher = &source;
-        scope.spawn(move || refresher.keep_fresh(&refreshing));
+        let refreshing = scope.spawn(move || refresher.keep_fresh(&refreshing));
         let done = work(&mut rig);
         drop((over, unneeded));
-        // The bar is gone before anything is printed.
-        let _ = watching.join();
-        Ok((done?, source.warnings()))
+        // The bar is gone before anything is printed. A thread that panicked takes no result away.
+        let ends = [watching.join(), refreshing.join()];
+        let faults = ends.iter().filter_map(|end| end.as_ref().err());
+        let mut warnings = source.warnings();
+        warnings.extend(faults.map(|panic| panics::sentence(&**panic)));
+        Ok((done?, warnings))
     })
 }
 

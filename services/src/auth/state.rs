@@ -23,7 +23,7 @@ pub fn signers(state: &Path, signing: Algorithm) -> Result<Vec<Signer>, ServeErr
     let mut all = vec![signer(&dir, signing)?];
     for other in Algorithm::ALL.into_iter().filter(|other| *other != signing) {
         let path = dir.join(key_file(other));
-        if let Some(pem) = files::read_if_there(&path)? {
+        if let Some(pem) = files::read_private_if_there(&path)? {
             all.push(load(&path, other, &pem)?);
         } else if other != Algorithm::Rs256 {
             all.push(signer(&dir, other)?);
@@ -42,7 +42,7 @@ const fn key_file(algorithm: Algorithm) -> &'static str {
 
 fn signer(dir: &Path, algorithm: Algorithm) -> Result<Signer, ServeError> {
     let path = dir.join(key_file(algorithm));
-    let pem = match files::read_if_there(&path)? {
+    let pem = match files::read_private_if_there(&path)? {
         Some(pem) => pem,
         None => {
             let (der, _) =

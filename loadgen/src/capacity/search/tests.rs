@@ -42,7 +42,8 @@ fn run(settings: Settings, mut target: impl FnMut(&Step) -> LoadPoint) -> (Capac
         assert!(steps.len() < 500, "the search does not end");
         Ok::<LoadPoint, ()>(target(step))
     };
-    let found = search(settings, &mut measure, &|| false).unwrap();
+    let (found, failure) = search(settings, &mut measure, &|| false);
+    assert_eq!(failure, None);
     (found, steps)
 }
 
@@ -200,11 +201,22 @@ fn an_interrupted_search_keeps_what_it_has() {
         taken.set(taken.get() + 1);
         Ok::<_, ()>(point(step.load, 1_000_000))
     };
-    let found = search(Settings::new(slo()), &mut measure, &|| taken.get() == 6).unwrap();
+    let (found, _) = search(Settings::new(slo()), &mut measure, &|| taken.get() == 6);
     assert!(!found.complete);
     // The sixth slice was cut short, and is not among them.
     assert_eq!(found.curve.len(), 5);
     assert_eq!(found.slo.unwrap().rate_milli_per_s, None);
+}
+
+#[test]
+fn a_search_that_fails_keeps_what_it_has() {
+    let mut taken = 0;
+    let mut measure = |step: &Step| {
+        taken += 1;
+        if taken == 6 { Err("broken") } else { Ok(point(step.load, 1_000_000)) }
+    };
+    let (found, failure) = search(Settings::new(slo()), &mut measure, &|| false);
+    assert_eq!((found.complete, found.curve.len(), failure), (false, 5, Some("broken")));
 }
 
 proptest! {

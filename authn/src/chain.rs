@@ -1,0 +1,83 @@
+//! Whether a certificate is of an authority, told to its operator before a peer finds out.
+//!
+//! Owns the question alone: whom to trust in a handshake is decided by rustls. It names what is
+//! wrong and never why a peer would be right to accept it all the same.
+
+use std::time::Duration;
+
+use rustls_pki_types::{CertificateDer, UnixTime};
+use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+
+use crate::error::Error;
+
+/// Checks that the first certificate of `chain` leads to one of `authorities` at `now_s` (unix
+/// seconds), for a server or for a client. An authority's own certificate is its own.
+///
+/// # Errors
+/// [`Error::Certificate`] for one that cannot be read, [`Error::OtherAuthority`] for one that no
+/// authority here has issued.
+pub fn check_authority(
+    chain: &[CertificateDer<'_>],
+    authorities: &[CertificateDer<'_>],
+    now_s: u64,
+) -> Result<(), Error> {
+    let (first, between) = chain.split_first().ok_or(Error::NoCertificate)?;
+    if authorities.contains(first) {
+        return Ok(());
+    }
+    let certificate = EndEntityCert::try_from(first).map_err(|_| Error::Certificate)?;
+    let anchors: Vec<_> =
+        authorities.iter().filter_map(|ca| anchor_from_trusted_cert(ca).ok()).collect();
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(now_s));
+    let leads = |usage: KeyUsage| {
+        let algorithms = webpki::ALL_VERIFICATION_ALGS;
+        let path =
+            certificate.verify_for_usage(algorithms, &anchors, between, now, usage, None, None);
+        path.is_ok()
+    };
+    match leads(KeyUsage::server_auth()) || leads(KeyUsage::client_auth()) {
+        true => Ok(()),
+        false => Err(Error::OtherAuthority),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::material::certificates;
+    use crate::pki::{Authority, Request};
+
+    const NOW_S: u64 = 1_900_000_000;
+
+    fn issued(authority: &Authority, server: bool) -> Vec<CertificateDer<'static>> {
+        let request = Request {
+            name: "a",
+            dns: if server { &["localhost"] } else { &[] },
+            ips: &[],
+            spiffe: true,
+            server,
+            client: !server,
+            days: 2,
+        };
+        certificates(authority.issue(&request, NOW_S).unwrap().cert_pem.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_certificate_is_of_the_authority_that_issued_it_and_of_no_other() {
+        // Both have the same name, so that only the signature tells them apart.
+        let [own, other] = [(); 2].map(|()| Authority::create("CA", NOW_S).unwrap());
+        let (ours, others) = ([own.certificate().clone()], [other.certificate().clone()]);
+        let both = [others[0].clone(), ours[0].clone()];
+        for server in [true, false] {
+            let chain = issued(&own, server);
+            assert_eq!(check_authority(&chain, &ours, NOW_S), Ok(()));
+            assert_eq!(check_authority(&chain, &both, NOW_S), Ok(()));
+            for wrong in [&others[..], &[]] {
+                let refused = check_authority(&chain, wrong, NOW_S);
+                assert_eq!(refused, Err(Error::OtherAuthority));
+            }
+        }
+        assert_eq!(check_authority(&ours, &ours, NOW_S), Ok(()));
+        assert_eq!(check_authority(&[], &ours, NOW_S), Err(Error::NoCertificate));
+    }
+}
