@@ -14,6 +14,7 @@ use loadgen::requests;
 use loadgen::run::{ClientCredentials, Credentials, Format, RunOptions, Trust};
 use loadgen::slice::{SliceSpec, Wait};
 use loadgen::stack::{CpuSource, Process};
+use metrics_export::printable::printable;
 use runtime::blocking;
 use runtime::process::allowed_cpus;
 use runtime::url::Url;
@@ -78,6 +79,7 @@ pub(crate) fn format(typed: &RequestWords) -> Result<Format, Failure> {
 
 /// Writes the result where it was asked for.
 pub(crate) fn deliver(typed: &RequestWords, text: &str) -> Result<(), Failure> {
+    let text = &*printable(text);
     match &typed.output {
         Some(file) => write_atomically(Path::new(file), text.as_bytes(), 0o644).map(drop),
         None => std::io::stdout()
