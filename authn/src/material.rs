@@ -199,12 +199,13 @@ pub fn authorities(file: &[u8], peers: Peers, now_s: u64) -> Result<Authorities,
 /// [`Error::OtherContent`].
 pub fn private_key(file: &[u8]) -> Result<PrivateKey, Error> {
     if let Some(der) = pem::bare_der(file) {
-        let key = PrivateKeyDer::try_from(der.to_vec());
-        return match key {
-            Ok(key) => Ok(PrivateKey(Zeroizing::new(key))),
-            Err(_) if der::is_encrypted_key(der) => Err(Error::EncryptedKey),
-            Err(_) if der::is_pkcs12(der) => Err(Error::OtherContent(PKCS12)),
-            Err(_) => Err(Error::NoKey),
+        // The shapes of the others would pass for keys.
+        return match () {
+            () if der::is_encrypted_key(der) => Err(Error::EncryptedKey),
+            () if der::is_pkcs12(der) => Err(Error::OtherContent(PKCS12)),
+            () => PrivateKeyDer::try_from(der.to_vec())
+                .map(|key| PrivateKey(Zeroizing::new(key)))
+                .map_err(|_| Error::NoKey),
         };
     }
     let found = pem::blocks(file, |label| KEY_LABELS.contains(&label))?;
