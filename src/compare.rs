@@ -7,8 +7,10 @@ use std::path::Path;
 use loadgen::compare::{self, Comparison};
 use loadgen::report::Paint;
 use loadgen::threshold::{Judgement, Named, Threshold, ThresholdError};
+use metrics_export::printable::printable;
 use metrics_export::run::Run;
 
+use crate::terminal::in_colours;
 use crate::{Failure, cli, report};
 
 /// Carries out `tollgate compare`.
@@ -17,10 +19,13 @@ pub(crate) fn command(typed: &cli::Compare) -> Result<u8, Failure> {
         "text" => |comparison| {
             let no_color = std::env::var("NO_COLOR").ok();
             let paint = Paint::choose(std::io::stdout().is_terminal(), no_color.as_deref());
-            Ok(compare::text(comparison, paint))
+            Ok(in_colours(&compare::text(comparison, paint), paint).into_owned())
         },
-        "json" => |comparison| comparison.to_json().map_err(Failure::failed),
-        "markdown" => |comparison| Ok(compare::markdown(comparison)),
+        "json" => |comparison| {
+            let json = comparison.to_json().map_err(Failure::failed)?;
+            Ok(printable(&json).into_owned())
+        },
+        "markdown" => |comparison| Ok(printable(&compare::markdown(comparison)).into_owned()),
         "quiet" => |_| Ok(String::new()),
         other => {
             return Err(Failure::usage(format!(
@@ -29,7 +34,10 @@ pub(crate) fn command(typed: &cli::Compare) -> Result<u8, Failure> {
         }
     };
     let conditions = Conditions::new(&typed.fail_if, None)?;
-    let (before, after) = (load(&typed.before)?, load(&typed.after)?);
+    let (mut before, mut after) = (load(&typed.before)?, load(&typed.after)?);
+    if typed.output_format == "text" {
+        (before, after) = (before.printable(), after.printable());
+    }
     let mut comparison = compare::compare(&before, &after);
     let conditions = Conditions { baseline: Some(before), ..conditions };
     conditions.check(&Named::of(&after.plan))?;

@@ -14,6 +14,7 @@ use std::path::Path;
 use loadgen::plan::Cores;
 use loadgen::report::Paint;
 
+use crate::terminal::in_colours;
 use crate::{Failure, cli, exit, matrix};
 use facts::Facts;
 
@@ -33,7 +34,8 @@ pub(crate) fn command(typed: &cli::Doctor) -> Result<u8, Failure> {
         print::json(&findings).map_err(Failure::failed)?
     } else {
         let no_color = std::env::var("NO_COLOR").ok();
-        print::text(&findings, Paint::choose(std::io::stdout().is_terminal(), no_color.as_deref()))
+        let paint = Paint::choose(std::io::stdout().is_terminal(), no_color.as_deref());
+        in_colours(&print::text(&findings, paint), paint).into_owned()
     };
     std::io::stdout()
         .write_all(out.as_bytes())

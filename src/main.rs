@@ -3,6 +3,10 @@
 
 #![forbid(unsafe_code)]
 
+// First, because its macros are for all that follow.
+#[macro_use]
+mod terminal;
+
 mod bounds;
 mod calibrate;
 mod capacity;
@@ -71,6 +75,10 @@ fn main() -> ExitCode {
         Command::Reference(typed) => reference::command(&typed),
     };
     match outcome {
+        Ok(0) if terminal::failed() => {
+            eprintln!("tollgate: standard output could not be written.");
+            ExitCode::from(exit::FAILED)
+        }
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             eprintln!("tollgate: {failure}");

@@ -22,7 +22,7 @@ use runtime::process::{Shutdown, raise_file_limit};
 use crate::compare::Conditions;
 use crate::held::{self, WorkFolder};
 use crate::state::StateDir;
-use crate::{Failure, cli, pki};
+use crate::{Failure, cli, pki, terminal};
 
 pub(crate) use launcher::Launcher;
 pub(crate) use plan::cores;
@@ -132,9 +132,11 @@ fn print(outcome: &Outcome, format: Format, judged: &[Judgement]) {
     let paint = Paint::choose(stdout.is_terminal(), std::env::var("NO_COLOR").ok().as_deref());
     match format {
         Format::Text => {
-            print!("{}", report::text(&outcome.run, paint));
+            let text = report::text(&terminal::shown(&outcome.run, paint), paint);
+            terminal::coloured(&text, paint);
             if !judged.is_empty() {
-                print!("\n{}", threshold::text(judged, paint));
+                println!();
+                terminal::coloured(&threshold::text(judged, paint), paint);
             }
             println!("\nKept in {}", outcome.directory.display());
         }

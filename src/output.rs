@@ -7,6 +7,7 @@ use std::path::Path;
 
 use loadgen::panics::caught;
 use loadgen::run::Format;
+use metrics_export::printable::printable;
 use runtime::files::{Output, PUBLIC};
 
 use crate::Failure;
@@ -73,7 +74,8 @@ pub(crate) fn rendered(format: Format, render: impl Fn(Format) -> String) -> Str
     let formats = [format, Format::Json, Format::Text, Format::Csv];
     let mut made = formats.into_iter().map(|format| caught(|| render(format)));
     // The faults were reported by whoever caught them; the first format that can be made counts.
-    made.find_map(Result::ok).unwrap_or_default()
+    let text = made.find_map(Result::ok).unwrap_or_default();
+    printable(&text).into_owned()
 }
 
 /// Prints a result. If that fails, it is kept in a temporary file.

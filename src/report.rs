@@ -11,11 +11,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use loadgen::report::{self, Paint};
+use metrics_export::printable::printable;
 use metrics_export::run::Run;
 use metrics_export::spectrum::Spectrum;
 use metrics_export::{csv, hlog, html, markdown};
 
 use crate::output::Place;
+use crate::terminal::{in_colours, shown};
 use crate::{Failure, cli};
 
 /// The largest record that is read, in bytes: tens of thousands of slices.
@@ -49,10 +51,13 @@ pub(crate) fn command(typed: &cli::Report) -> Result<u8, Failure> {
     let run = read_record(&record)?;
     let text = match format {
         Format::Html => html::report(&run, &spectra(&run, &directory)),
-        Format::Text => report::text(&run, paint(typed)),
-        Format::Markdown => markdown::report(&run),
-        Format::Json => run.to_json(),
-        Format::Csv => csv::slices(&run.slices),
+        Format::Text => {
+            let paint = paint(typed);
+            in_colours(&report::text(&shown(&run, paint), paint), paint).into_owned()
+        }
+        Format::Markdown => printable(&markdown::report(&run)).into_owned(),
+        Format::Json => printable(&run.to_json()).into_owned(),
+        Format::Csv => printable(&csv::slices(&run.slices)).into_owned(),
     };
     match file {
         None => print(&text)?,

@@ -12,6 +12,7 @@ use services::{KeySource, ServiceConfig, ServiceKind};
 
 use crate::Failure;
 use crate::cli::{Serve, ServeOptions};
+use crate::terminal::Log;
 
 /// How long a service may take to finish what is in flight, unless told.
 pub(crate) const DRAIN: Duration = Duration::from_millis(ServiceConfig::DRAIN_MS);
@@ -45,7 +46,7 @@ pub(crate) fn command(typed: Serve) -> Result<u8, Failure> {
 /// Sends what is logged to standard error; standard output is for the ready line.
 pub(crate) fn log_to_stderr() {
     tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(|| Log)
         .with_env_filter(log_filter())
         .with_target(false)
         .init();

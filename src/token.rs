@@ -4,11 +4,11 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use authn::grant::{RESPONSE_BYTES_MAX, TokenResponse, basic_authorization, request_form};
-use authn::material::{CertifiedKey, ClientMaterial, certificates};
-use authn::tls::{TlsOptions, client_config};
+use authn::material::{CertifiedKey, ClientMaterial, Peers, authorities};
+use authn::tls::{ServerTrust, TlsOptions, client_config};
 use authn::{Profile, ScopeSet};
 use runtime::blocking;
 use runtime::url::Url;
@@ -91,14 +91,17 @@ fn tls(
     client: &StackClient,
 ) -> Result<Option<Arc<rustls::ClientConfig>>, Failure> {
     let profile = Profile::parse(&stack.profile).map_err(Failure::failed)?;
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let material = ClientMaterial {
-        roots: certificates(&read(&stack.ca)?).map_err(Failure::failed)?,
+        roots: authorities(&read(&stack.ca)?, Peers::Servers, now_s)
+            .map_err(|error| Failure::failed(format!("{}: {error}.", stack.ca.display())))?
+            .valid,
         identity: Some(
             CertifiedKey::from_pem(&read(&client.cert)?, &read(&client.key)?)
                 .map_err(Failure::failed)?,
         ),
     };
-    client_config(&material, profile.transport, &TlsOptions::default(), false)
+    client_config(&material, profile.transport, &TlsOptions::default(), &ServerTrust::Path)
         .map_err(Failure::failed)
 }
 

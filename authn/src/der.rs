@@ -14,6 +14,8 @@ pub(crate) struct Certificate<'a> {
     pub issuer: &'a [u8],
     /// The subject's `Name`: a sequence of relative distinguished names.
     pub subject: &'a [u8],
+    /// The contents of the `SubjectPublicKeyInfo`.
+    pub public_key: &'a [u8],
     /// Begin of validity, in unix seconds.
     pub not_before_s: u64,
     /// Last second of validity, in unix seconds.
@@ -25,8 +27,9 @@ pub(crate) struct Certificate<'a> {
 }
 
 const BOOLEAN: u8 = 0x01;
-const INTEGER: u8 = 0x02;
-const OCTET_STRING: u8 = 0x04;
+pub(crate) const INTEGER: u8 = 0x02;
+pub(crate) const BIT_STRING: u8 = 0x03;
+pub(crate) const OCTET_STRING: u8 = 0x04;
 pub(crate) const OBJECT_IDENTIFIER: u8 = 0x06;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
@@ -52,7 +55,7 @@ impl<'a> Certificate<'a> {
         let mut validity = Reader::new(fields.expect(SEQUENCE)?);
         let (not_before_s, not_after_s) = (validity.time()?, validity.time()?);
         let subject = fields.expect(SEQUENCE)?;
-        fields.expect(SEQUENCE)?; // public key
+        let public_key = fields.expect(SEQUENCE)?;
 
         let (mut is_authority, mut subject_key_id) = (false, None);
         // Between key and extensions stand the two unique identifiers of version 2.
@@ -78,6 +81,7 @@ impl<'a> Certificate<'a> {
             serial,
             issuer,
             subject,
+            public_key,
             not_before_s,
             not_after_s,
             is_authority,
@@ -93,6 +97,72 @@ pub(crate) fn issuer_of_revocation_list(der: &[u8]) -> Option<&[u8]> {
     fields.accept(INTEGER); // version
     fields.expect(SEQUENCE)?; // signature algorithm
     fields.expect(SEQUENCE)
+}
+
+/// Whether the text has the shape of an encrypted key (RFC 5958 section 3).
+pub(crate) fn is_encrypted_key(der: &[u8]) -> bool {
+    let parts = || {
+        let mut key = Reader::new(Reader::new(der).expect(SEQUENCE)?);
+        Reader::new(key.expect(SEQUENCE)?).expect(OBJECT_IDENTIFIER)?;
+        key.expect(OCTET_STRING)
+    };
+    parts().is_some()
+}
+
+/// Whether the text has the shape of PKCS #12 (RFC 7292 section 4).
+pub(crate) fn is_pkcs12(der: &[u8]) -> bool {
+    let version =
+        Reader::new(der).expect(SEQUENCE).and_then(|pfx| Reader::new(pfx).expect(INTEGER));
+    version == Some(&[3])
+}
+
+/// The contents of the object identifier of an extended key usage.
+pub(crate) type Purpose = &'static [u8];
+pub(crate) const SERVER_AUTH: Purpose = &[0x2b, 6, 1, 5, 5, 7, 3, 1];
+pub(crate) const CLIENT_AUTH: Purpose = &[0x2b, 6, 1, 5, 5, 7, 3, 2];
+const ANY_PURPOSE: Purpose = &[0x55, 0x1d, 0x25, 0];
+
+/// What OpenSSL writes behind a `TRUSTED CERTIFICATE` (`X509_CERT_AUX`).
+pub(crate) struct TrustSettings<'a> {
+    /// What the certificate is trusted for; `None` for all.
+    trusted: Option<&'a [u8]>,
+    /// What it is not trusted for.
+    rejected: Option<&'a [u8]>,
+}
+
+const REJECTED: u8 = 0xa0;
+
+impl<'a> TrustSettings<'a> {
+    pub fn read(der: &'a [u8]) -> Option<TrustSettings<'a>> {
+        let mut settings = Reader::new(Reader::new(der).expect(SEQUENCE)?);
+        let trusted = settings.accept(SEQUENCE);
+        Some(TrustSettings { trusted, rejected: settings.accept(REJECTED) })
+    }
+
+    /// Whether the certificate is trusted for this. A list that cannot be read allows nothing.
+    pub fn allow(&self, purpose: Purpose) -> bool {
+        let trusted = self.trusted.is_none_or(|list| lists(list, purpose) == Some(true));
+        trusted && self.rejected.is_none_or(|list| lists(list, purpose) == Some(false))
+    }
+}
+
+/// Whether a list of object identifiers has this one, or the one that stands for all.
+fn lists(mut list: &[u8], purpose: Purpose) -> Option<bool> {
+    let mut found = false;
+    while !list.is_empty() {
+        let mut reader = Reader(list);
+        let one = reader.expect(OBJECT_IDENTIFIER)?;
+        found |= one == purpose || one == ANY_PURPOSE;
+        list = reader.0;
+    }
+    Some(found)
+}
+
+/// The first element of a DER text with its header, and what follows it.
+pub(crate) fn first_element(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut reader = Reader::new(der);
+    reader.next()?;
+    der.split_at_checked(der.len() - reader.0.len())
 }
 
 /// Walks the elements of a DER text.

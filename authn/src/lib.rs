@@ -28,6 +28,9 @@ pub mod scope;
 pub mod tls;
 
 mod der;
+mod pem;
+mod public_key;
+mod subject;
 
 pub use cache::TokenCache;
 pub use error::{Denied, Error, TokenError};

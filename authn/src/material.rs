@@ -1,8 +1,8 @@
-//! Key material: PEM text to certificates, keys and revocation lists.
+//! Key material: PEM text or DER to certificates, keys and revocation lists.
 //!
 //! Owns the checks that let an operator find a mistake before the first handshake does: something
-//! of the right kind is in the file, it can be read, key and certificate belong together, and the
-//! certificate is valid now. Private keys are never printed and are overwritten when dropped. Opens
+//! of the right kind is in the file, it can be read, key and certificate belong together, and what
+//! is needed of it is valid now. Private keys are never printed and are overwritten when dropped. Opens
 //! no files: the caller reads them, knows their names and guards their mode.
 
 use std::fmt;
@@ -10,12 +10,14 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls::InconsistentKeys;
-use rustls_pki_types::pem::{PemObject, SectionKind};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
 use crate::der;
-use crate::error::Error;
+use crate::error::{Date, Error};
+use crate::pem::{self, Block};
+use crate::public_key::Kind;
+use crate::subject;
 use crate::tls;
 
 /// A private key: never printed, overwritten when dropped.
@@ -57,7 +59,10 @@ impl CertifiedKey {
                 Err(Error::KeyMismatch)
             }
             Err(rustls::Error::InvalidCertificate(_)) => Err(Error::Certificate),
-            Err(_) => Err(Error::Key),
+            Err(_) => Err(match Kind::of_certificate(&chain[0]) {
+                Some(kind) if !kind.is_supported() => Error::KeyKind(kind.to_string()),
+                _ => Error::Key,
+            }),
         }
     }
 
@@ -71,13 +76,57 @@ impl CertifiedKey {
         &self.key
     }
 
-    /// Checks that every certificate of the chain is valid at `now_s` (unix seconds).
+    /// Checks that what a path to an authority needs of the chain is valid at `now_s` (unix
+    /// seconds): its own certificate and those of its issuers. An authority that issued itself is
+    /// no part of it (RFC 8446 section 4.4.2), and neither is what stands beside the path.
     ///
     /// # Errors
-    /// As [`check_validity`].
+    /// [`Error::Expired`] or [`Error::NotYetValid`] for its own, [`Error::Chain`] for an issuer's,
+    /// [`Error::Certificate`].
     pub fn check_validity(&self, now_s: u64) -> Result<(), Error> {
-        check_validity(&self.chain, now_s)
+        let chain = read_all(&self.chain)?;
+        for &at in &path(&chain, now_s) {
+            match (Validity::of(&chain[at], now_s), at) {
+                (Validity::Now, _) => {}
+                (Validity::Ended(second), 0) => return Err(Error::Expired(second)),
+                (Validity::NotYet(second), 0) => return Err(Error::NotYetValid(second)),
+                (Validity::Ended(_) | Validity::NotYet(_), _) => {
+                    return Err(Error::Chain(out_of_time(&chain[at])));
+                }
+            }
+        }
+        Ok(())
     }
+
+    /// The certificates of the chain that no path needs and that are not valid at `now_s`, a
+    /// sentence each.
+    pub fn unneeded(&self, now_s: u64) -> Vec<String> {
+        let Ok(chain) = read_all(&self.chain) else { return Vec::new() };
+        let needed = path(&chain, now_s);
+        let others = (0..chain.len()).filter(|at| !needed.contains(at)).map(|at| &chain[at]);
+        let others = others.filter(|other| Validity::of(other, now_s) != Validity::Now);
+        others.map(|other| format!("{}; nothing needs it", out_of_time(other))).collect()
+    }
+}
+
+/// The authorities that peers' certificates are checked with.
+#[derive(Debug)]
+pub struct Authorities {
+    /// Those that are valid now; never empty.
+    pub valid: Vec<CertificateDer<'static>>,
+    /// All of the file, for [`crate::tls::ServerTrust::Exact`].
+    pub all: Vec<CertificateDer<'static>>,
+    /// Those that are not valid now or cannot be read, and therefore are trusted for nothing.
+    pub warnings: Vec<String>,
+}
+
+/// Who is checked with authorities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peers {
+    /// Those that call us, or that we call.
+    Both,
+    /// Servers that we call.
+    Servers,
 }
 
 /// What a server needs for TLS.
@@ -101,65 +150,227 @@ pub struct ClientMaterial {
     pub identity: Option<CertifiedKey>,
 }
 
-/// Reads the certificates of a PEM text, in their order; other sections are skipped.
+/// Reads the certificates of a file, in their order; other blocks are skipped. What OpenSSL's trust
+/// settings say beside a certificate counts for [`authorities`] only.
 ///
 /// # Errors
-/// [`Error::NoCertificate`], [`Error::Pem`], or [`Error::Certificate`] for one that cannot be read.
-pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let certificates = sections::<CertificateDer<'_>>(pem)?;
-    if certificates.is_empty() {
-        return Err(Error::NoCertificate);
-    }
-    match certificates.iter().all(|certificate| der::Certificate::read(certificate).is_some()) {
-        true => Ok(certificates),
-        false => Err(Error::Certificate),
-    }
+/// [`Error::NoCertificate`], [`Error::Pem`], [`Error::Certificate`] for one that cannot be read,
+/// [`Error::OtherContent`] for a file that holds them in a form that has to be unpacked first.
+pub fn certificates(file: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let all = trusted_certificates(file)?;
+    let all: Vec<CertificateDer<'_>> = all.into_iter().map(|(one, _)| one).collect();
+    read_all(&all)?;
+    Ok(all)
 }
 
-/// Reads the one private key of a PEM text; certificates beside it are skipped.
+/// Reads the authorities of a file at `now_s` (unix seconds): those that have expired, that cannot
+/// be read, or that OpenSSL's trust settings (`TRUSTED CERTIFICATE`) do not allow for these peers
+/// are left out.
 ///
 /// # Errors
-/// [`Error::NoKey`], [`Error::ManyKeys`], [`Error::EncryptedKey`], [`Error::Pem`].
-pub fn private_key(pem: &[u8]) -> Result<PrivateKey, Error> {
-    let mut keys =
-        sections::<PrivateKeyDer<'_>>(pem)?.into_iter().map(|key| PrivateKey(Zeroizing::new(key)));
-    match (keys.next(), keys.next()) {
-        (Some(key), None) => {
-            // The old form of an encrypted key has the label of a plain one.
-            if has(pem, b"Proc-Type: 4,ENCRYPTED") { Err(Error::EncryptedKey) } else { Ok(key) }
+/// As [`certificates`]; [`Error::Chain`] when none is valid, which names the first.
+pub fn authorities(file: &[u8], peers: Peers, now_s: u64) -> Result<Authorities, Error> {
+    let mut all = trusted_certificates(file)?;
+    all.retain(|(_, settings)| allowed(settings, peers));
+    let all: Vec<CertificateDer<'static>> = all.into_iter().map(|(one, _)| one).collect();
+    let (mut valid, mut warnings) = (Vec::new(), Vec::new());
+    for (place, certificate) in all.iter().enumerate() {
+        let read = read(certificate).ok();
+        match read.filter(|_| webpki::anchor_from_trusted_cert(certificate).is_ok()) {
+            None => warnings.push(format!("certificate {} of it cannot be read", place + 1)),
+            Some(read) if Validity::of(&read, now_s) == Validity::Now => {
+                valid.push(certificate.clone());
+            }
+            Some(read) => warnings.push(out_of_time(&read)),
         }
-        (Some(_), Some(_)) => Err(Error::ManyKeys),
-        (None, _) if has(pem, b"-----BEGIN ENCRYPTED PRIVATE KEY-----") => Err(Error::EncryptedKey),
-        (None, _) => Err(Error::NoKey),
+    }
+    match (valid.is_empty(), warnings.first()) {
+        (false, _) => Ok(Authorities { valid, all, warnings }),
+        (true, None) => Err(Error::NoCertificate),
+        (true, Some(_)) if all.iter().all(|one| read(one).is_err()) => Err(Error::Certificate),
+        (true, Some(first)) => Err(Error::Chain(first.clone())),
     }
 }
 
-/// Reads the revocation lists of a PEM text.
+/// Reads the one private key of a file; certificates and parameters beside it are skipped.
+///
+/// # Errors
+/// [`Error::NoKey`], [`Error::ManyKeys`], [`Error::EncryptedKey`], [`Error::Pem`],
+/// [`Error::OtherContent`].
+pub fn private_key(file: &[u8]) -> Result<PrivateKey, Error> {
+    if let Some(der) = pem::bare_der(file) {
+        // The shapes of the others would pass for keys.
+        return match () {
+            () if der::is_encrypted_key(der) => Err(Error::EncryptedKey),
+            () if der::is_pkcs12(der) => Err(Error::OtherContent(PKCS12)),
+            () => PrivateKeyDer::try_from(der.to_vec())
+                .map(|key| PrivateKey(Zeroizing::new(key)))
+                .map_err(|_| Error::NoKey),
+        };
+    }
+    let found = pem::blocks(file, |label| KEY_LABELS.contains(&label))?;
+    let mut keys: Vec<Block> = found.wanted;
+    // The same key twice is one key.
+    keys.dedup_by(|one, other| !one.encrypted && one.label == other.label && one.der == other.der);
+    match &mut keys[..] {
+        [key] if key.encrypted || key.label == ENCRYPTED_KEY => Err(Error::EncryptedKey),
+        [key] => {
+            let der = std::mem::take(&mut *key.der);
+            Ok(PrivateKey(Zeroizing::new(match key.label.as_str() {
+                "RSA PRIVATE KEY" => PrivateKeyDer::Pkcs1(der.into()),
+                "EC PRIVATE KEY" => PrivateKeyDer::Sec1(der.into()),
+                _ => PrivateKeyDer::Pkcs8(der.into()),
+            })))
+        }
+        [] => Err(match &found.others[..] {
+            others if others.iter().any(|label| label == "OPENSSH PRIVATE KEY") => {
+                Error::OtherContent(OPENSSH_KEY)
+            }
+            _ => Error::NoKey,
+        }),
+        _ => Err(Error::ManyKeys),
+    }
+}
+
+/// Reads the revocation lists of a file.
 ///
 /// # Errors
 /// [`Error::NoRevocationList`], [`Error::Pem`]. Whether a list can be used shows when the TLS
 /// configuration is made.
-pub fn revocation_lists(pem: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, Error> {
-    let lists = sections::<CertificateRevocationListDer<'_>>(pem)?;
-    if lists.is_empty() { Err(Error::NoRevocationList) } else { Ok(lists) }
+pub fn revocation_lists(file: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, Error> {
+    if let Some(der) =
+        pem::bare_der(file).filter(|der| der::issuer_of_revocation_list(der).is_some())
+    {
+        return Ok(vec![der.to_vec().into()]);
+    }
+    let found = pem::blocks(file, |label| label == "X509 CRL")?;
+    if found.wanted.is_empty() {
+        return Err(Error::NoRevocationList);
+    }
+    Ok(found.wanted.into_iter().map(|mut list| std::mem::take(&mut *list.der).into()).collect())
 }
 
-/// Checks that all these certificates are valid at `now_s` (unix seconds).
-///
-/// # Errors
-/// [`Error::Expired`] or [`Error::NotYetValid`] for the first that is not, [`Error::Certificate`].
-pub fn check_validity(certificates: &[CertificateDer<'_>], now_s: u64) -> Result<(), Error> {
-    for certificate in certificates {
-        let certificate = der::Certificate::read(certificate).ok_or(Error::Certificate)?;
+/// What OpenSSL puts before a certificate; the second is its oldest form.
+const CERTIFICATE_LABELS: [&str; 3] = ["CERTIFICATE", "X509 CERTIFICATE", TRUSTED_CERTIFICATE];
+const TRUSTED_CERTIFICATE: &str = "TRUSTED CERTIFICATE";
+
+const KEY_LABELS: [&str; 4] = ["PRIVATE KEY", "EC PRIVATE KEY", "RSA PRIVATE KEY", ENCRYPTED_KEY];
+const ENCRYPTED_KEY: &str = "ENCRYPTED PRIVATE KEY";
+
+const PKCS7: &str = "it holds certificates as PKCS #7; take them out with \
+    openssl pkcs7 -print_certs -in FILE -out NEW";
+const PKCS12: &str = "it is in PKCS #12; take out what it holds with \
+    openssl pkcs12 -in FILE -nodes -out NEW";
+const REQUEST: &str =
+    "it holds a request for a certificate; have a CA sign it and give what comes back";
+const OPENSSH_KEY: &str =
+    "it holds a key in the form of OpenSSH; convert it with ssh-keygen -p -m PKCS8 -f FILE";
+
+/// The certificates of a file, each with the trust settings behind it.
+fn trusted_certificates(file: &[u8]) -> Result<Vec<(CertificateDer<'static>, Vec<u8>)>, Error> {
+    if let Some(der) = pem::bare_der(file) {
+        if der::is_pkcs12(der) {
+            return Err(Error::OtherContent(PKCS12));
+        }
+        let certificate = CertificateDer::from(der.to_vec());
+        return match der::Certificate::read(&certificate) {
+            Some(_) => Ok(vec![(certificate, Vec::new())]),
+            None => Err(Error::NoCertificate),
+        };
+    }
+    let found = pem::blocks(file, |label| CERTIFICATE_LABELS.contains(&label))?;
+    if found.wanted.is_empty() {
+        let has = |labels: &[&str]| found.others.iter().any(|label| labels.contains(&&**label));
+        return Err(match () {
+            () if has(&["PKCS7", "PKCS #7 SIGNED DATA", "CMS"]) => Error::OtherContent(PKCS7),
+            () if has(&["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"]) => {
+                Error::OtherContent(REQUEST)
+            }
+            () => Error::NoCertificate,
+        });
+    }
+    found.wanted.iter().map(split).collect()
+}
+
+/// A certificate, and what `TRUSTED CERTIFICATE` has behind it.
+fn split(block: &Block) -> Result<(CertificateDer<'static>, Vec<u8>), Error> {
+    let (certificate, settings) = match block.label.as_str() {
+        TRUSTED_CERTIFICATE => der::first_element(&block.der).ok_or(Error::Certificate)?,
+        _ => (&block.der[..], &[][..]),
+    };
+    Ok((certificate.to_vec().into(), settings.to_vec()))
+}
+
+/// Whether OpenSSL's trust settings allow an authority for these peers. No settings allow all.
+fn allowed(settings: &[u8], peers: Peers) -> bool {
+    let needed: &[der::Purpose] = match peers {
+        Peers::Servers => &[der::SERVER_AUTH],
+        Peers::Both => &[der::SERVER_AUTH, der::CLIENT_AUTH],
+    };
+    settings.is_empty()
+        || der::TrustSettings::read(settings)
+            .is_some_and(|settings| needed.iter().all(|purpose| settings.allow(*purpose)))
+}
+
+fn read<'a>(certificate: &'a CertificateDer<'_>) -> Result<der::Certificate<'a>, Error> {
+    der::Certificate::read(certificate).ok_or(Error::Certificate)
+}
+
+fn read_all<'a>(
+    certificates: &'a [CertificateDer<'_>],
+) -> Result<Vec<der::Certificate<'a>>, Error> {
+    certificates.iter().map(read).collect()
+}
+
+/// The places of those certificates that a path from the first one needs. Where two bear the name
+/// of an issuer, as after a cross-signing or a renewal, one that is valid will do.
+fn path(chain: &[der::Certificate<'_>], now_s: u64) -> Vec<usize> {
+    let mut path = vec![0];
+    let mut at = 0;
+    while let Some(issuer) = chain.get(at).map(|certificate| certificate.issuer) {
+        let bears = |other: &usize| {
+            let other = &chain[*other];
+            other.subject == issuer && other.issuer != other.subject
+        };
+        let issuers = (0..chain.len()).filter(|other| !path.contains(other)).filter(bears);
+        let valid = |other: &usize| Validity::of(&chain[*other], now_s) != Validity::Now;
+        match issuers.min_by_key(valid) {
+            Some(next) => at = next,
+            None => break,
+        }
+        path.push(at);
+    }
+    path
+}
+
+/// Whether a certificate is valid at some second.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Validity {
+    Now,
+    Ended(u64),
+    NotYet(u64),
+}
+
+impl Validity {
+    fn of(certificate: &der::Certificate<'_>, now_s: u64) -> Validity {
         if now_s < certificate.not_before_s {
-            return Err(Error::NotYetValid(certificate.not_before_s));
+            return Validity::NotYet(certificate.not_before_s);
         }
         // RFC 5280 section 4.1.2.5: the last second belongs to the validity.
         if now_s > certificate.not_after_s {
-            return Err(Error::Expired(certificate.not_after_s));
+            return Validity::Ended(certificate.not_after_s);
         }
+        Validity::Now
     }
-    Ok(())
+}
+
+fn out_of_time(certificate: &der::Certificate<'_>) -> String {
+    format!(
+        "the certificate of {} is valid from {} to {} only",
+        subject::text(certificate.subject),
+        Date(certificate.not_before_s),
+        Date(certificate.not_after_s)
+    )
 }
 
 /// A PKCS#8 key as PEM text (RFC 7468), for a file of mode 0600.
@@ -182,19 +393,4 @@ pub(crate) fn to_pem(label: &str, der: &[u8]) -> Zeroizing<String> {
     }
     pem.push_str(&format!("-----END {label}-----\n"));
     pem
-}
-
-/// All sections of one kind.
-fn sections<T: PemObject>(pem: &[u8]) -> Result<Vec<T>, Error> {
-    // Through pairs, so that the buffer of a section that is not wanted is not copied again.
-    <(SectionKind, Vec<u8>)>::pem_slice_iter(pem)
-        .filter_map(|section| match section {
-            Ok((kind, der)) => T::from_pem(kind, der).map(Ok),
-            Err(error) => Some(Err(Error::Pem(error.to_string()))),
-        })
-        .collect()
-}
-
-fn has(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window == part)
 }

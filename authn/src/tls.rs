@@ -9,24 +9,29 @@
 //! each other's sessions. A resumed mutual TLS session is not checked again (expiry, revocation,
 //! authority) by rustls: ask for resumption there only to measure it.
 
+mod refusal;
+mod verifier;
+
 use std::sync::Arc;
 
-use rustls::client::Resumption;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::{cipher_suite, default_provider, kx_group};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
-    SupportedCipherSuite, SupportedProtocolVersion,
+    ClientConfig, InconsistentKeys, RootCertStore, ServerConfig, SupportedCipherSuite,
+    SupportedProtocolVersion,
 };
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::CertificateDer;
 
 use crate::error::Error;
 use crate::material::{ClientMaterial, ServerMaterial};
 use crate::profile::Transport;
+
+use verifier::{Anyone, Clients, Servers};
 
 /// The protocol of ALPN (RFC 7301).
 pub const ALPN: &[u8] = b"http/1.1";
@@ -56,6 +61,19 @@ static SUITES: &[SupportedCipherSuite] = &[
 pub struct TlsOptions {
     /// Session resumption, off unless asked for. It takes both sides.
     pub resumption: bool,
+}
+
+/// How a client judges the server that it calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerTrust {
+    /// By a path to an authority, and in TLS 1.2 with the extended master secret (RFC 7627). The
+    /// only one for services.
+    Path,
+    /// As the load generator judges any server: by a path, or as one of these very certificates,
+    /// whose name and dates are still checked. TLS 1.2 may do without the extended master secret.
+    Exact(Vec<CertificateDer<'static>>),
+    /// Not at all. For the load generator, against servers whose authority is not at hand.
+    Anyone,
 }
 
 /// The configuration of a server; `None` for plain transport.
@@ -108,17 +126,14 @@ pub fn server_config(
 /// The configuration of a client; `None` for plain transport. The client's own certificate is shown
 /// under [`Transport::Mutual`] only, and must be there then.
 ///
-/// `insecure` accepts any server certificate. It is for the load generator, against servers whose
-/// authority is not at hand, and for nothing else.
-///
 /// # Errors
-/// [`Error::RootsNeeded`] (unless `insecure`), [`Error::ClientCertificateNeeded`],
-/// [`Error::Certificate`], or [`Error::Tls`] with what rustls says.
+/// [`Error::RootsNeeded`] (unless anyone is trusted), [`Error::ClientCertificateNeeded`],
+/// [`Error::Certificate`], or [`Error::Tls`].
 pub fn client_config(
     material: &ClientMaterial,
     transport: Transport,
     options: &TlsOptions,
-    insecure: bool,
+    trust: &ServerTrust,
 ) -> Result<Option<Arc<ClientConfig>>, Error> {
     if transport == Transport::Plain {
         return Ok(None);
@@ -126,12 +141,9 @@ pub fn client_config(
     let provider = provider();
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(VERSIONS)
-        .map_err(refused)?;
-    let builder = if insecure {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
-    } else {
-        builder.with_root_certificates(roots(&material.roots, Error::RootsNeeded)?)
-    };
+        .map_err(refused)?
+        .dangerous()
+        .with_custom_certificate_verifier(server_verifier(material, &provider, trust)?);
     let mut config = match (transport, &material.identity) {
         (Transport::Mutual, Some(identity)) => builder
             .with_client_auth_cert(identity.chain().to_vec(), identity.key().der().clone_key())
@@ -140,7 +152,7 @@ pub fn client_config(
         (Transport::Plain | Transport::Tls, _) => builder.with_no_client_auth(),
     };
     config.alpn_protocols = vec![ALPN.to_vec()];
-    config.require_ems = true;
+    config.require_ems = *trust == ServerTrust::Path;
     config.resumption = match options.resumption {
         true => Resumption::in_memory_sessions(CLIENT_SESSIONS_MAX),
         false => Resumption::disabled(),
@@ -158,6 +170,24 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     })
 }
 
+fn server_verifier(
+    material: &ClientMaterial,
+    provider: &Arc<CryptoProvider>,
+    trust: &ServerTrust,
+) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+    let exact = match trust {
+        ServerTrust::Path => Vec::new(),
+        ServerTrust::Exact(certificates) => certificates.clone(),
+        ServerTrust::Anyone => return Ok(Arc::new(Anyone(Arc::clone(provider)))),
+    };
+    let roots = roots(&material.roots, Error::RootsNeeded)?;
+    let inner =
+        WebPkiServerVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(provider))
+            .build()
+            .map_err(unbuilt)?;
+    Ok(Arc::new(Servers { inner, roots, exact }))
+}
+
 /// Chain, expiry, extended key usage and, where lists are given, revocation of client certificates.
 /// Fails closed: a certificate that no list covers is refused, and so is every one when a list has
 /// expired.
@@ -166,14 +196,23 @@ fn client_verifier(
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, Error> {
     let roots = roots(&material.client_ca, Error::ClientAuthorityNeeded)?;
-    WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider))
-        .with_crls(material.crls.iter().cloned())
-        .enforce_revocation_expiration()
-        .build()
-        .map_err(|error| match error {
-            VerifierBuilderError::InvalidCrl(why) => Error::RevocationList(format!("{why:?}")),
-            other => Error::Tls(other.to_string()),
-        })
+    let inner =
+        WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), Arc::clone(provider))
+            .with_crls(material.crls.iter().cloned())
+            .enforce_revocation_expiration()
+            .build()
+            .map_err(unbuilt)?;
+    Ok(Arc::new(Clients { inner, roots }))
+}
+
+fn unbuilt(error: VerifierBuilderError) -> Error {
+    match error {
+        VerifierBuilderError::InvalidCrl(why) => {
+            Error::RevocationList(refusal::of_list(&why).into())
+        }
+        VerifierBuilderError::NoRootAnchors => Error::RootsNeeded,
+        _ => Error::Tls("the certificates of the authorities cannot be used".into()),
+    }
 }
 
 fn roots(
@@ -188,47 +227,11 @@ fn roots(
 }
 
 fn refused(error: rustls::Error) -> Error {
-    Error::Tls(error.to_string())
-}
-
-/// Accepts whoever the server says it is; that it holds the key of the certificate it shows is
-/// still checked, so that the handshake costs what a verified one does, but for the chain.
-#[derive(Debug)]
-struct AcceptAny(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AcceptAny {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+    match error {
+        rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Error::KeyMismatch,
+        rustls::Error::InvalidCertificate(_) => Error::Certificate,
+        rustls::Error::FailedToGetRandomBytes => Error::Random,
+        rustls::Error::General(sentence) => Error::Tls(sentence),
+        _ => Error::Tls("certificate and key do not make a TLS configuration".into()),
     }
 }

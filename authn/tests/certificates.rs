@@ -91,7 +91,12 @@ fn an_authority_survives_its_files() {
     let server = server_material(&made, None);
     let server = authn::tls::server_config(Some(&server), authn::Transport::Mutual, &options);
     let client = client_material(&made, Some(&issued));
-    let client = authn::tls::client_config(&client, authn::Transport::Mutual, &options, false);
+    let client = authn::tls::client_config(
+        &client,
+        authn::Transport::Mutual,
+        &options,
+        &authn::tls::ServerTrust::Path,
+    );
     handshake(&server.unwrap().unwrap(), &client.unwrap().unwrap()).unwrap();
 
     let other = authority();

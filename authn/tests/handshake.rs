@@ -10,7 +10,7 @@ use authn::error::{Denied, Error};
 use authn::identity;
 use authn::material::{ClientMaterial, ServerMaterial};
 use authn::pki::{Authority, Request, Revoked, serial_of};
-use authn::tls::{TlsOptions, client_config, server_config};
+use authn::tls::{ServerTrust, TlsOptions, client_config, server_config};
 use authn::{Profile, Transport};
 use common::*;
 use rustls::{CertificateError, HandshakeKind, ServerConfig};
@@ -34,7 +34,7 @@ fn every_profile_gets_what_it_says() {
     let client = client_material(&authority, Some(&issued));
     for profile in Profile::ALL {
         let server = server_config(Some(&material), profile.transport, &ONCE).unwrap();
-        let client = client_config(&client, profile.transport, &ONCE, false).unwrap();
+        let client = client_config(&client, profile.transport, &ONCE, &ServerTrust::Path).unwrap();
         let (Some(server), Some(client)) = (server, client) else {
             assert_eq!(profile.transport, Transport::Plain);
             continue;
@@ -59,7 +59,8 @@ fn without_a_certificate_there_is_no_mutual_connection() {
     let authority = authority();
     let server = server(&server_material(&authority, None), Transport::Mutual, &ONCE);
     let without = client_material(&authority, None);
-    let client = client_config(&without, Transport::Tls, &ONCE, false).unwrap().unwrap();
+    let client =
+        client_config(&without, Transport::Tls, &ONCE, &ServerTrust::Path).unwrap().unwrap();
     assert_eq!(handshake(&server, &client).err(), Some(rustls::Error::NoCertificatesPresented));
 }
 
@@ -77,7 +78,8 @@ fn certificates_of_the_wrong_kind_are_refused() {
     ];
     for (what, issued) in table {
         let client = client_material(&authority, Some(&issued));
-        let client = client_config(&client, Transport::Mutual, &ONCE, false).unwrap().unwrap();
+        let client =
+            client_config(&client, Transport::Mutual, &ONCE, &ServerTrust::Path).unwrap().unwrap();
         let error = handshake(&server, &client).expect_err(what);
         assert!(matches!(error, rustls::Error::InvalidCertificate(_)), "{what}: {error}");
     }
@@ -105,7 +107,8 @@ fn revoked_certificates_are_refused_and_an_expired_list_refuses_all() {
         let material = server_material(&authority, list.map(String::as_str));
         let server = server(&material, Transport::Mutual, &ONCE);
         let client = client_material(&authority, Some(issued));
-        let client = client_config(&client, Transport::Mutual, &ONCE, false).unwrap().unwrap();
+        let client =
+            client_config(&client, Transport::Mutual, &ONCE, &ServerTrust::Path).unwrap().unwrap();
         handshake(&server, &client).err()
     };
     for (issued, list, refused) in table {
@@ -120,7 +123,8 @@ fn a_client_refuses_servers_it_cannot_verify_unless_told_not_to() {
     let authority = authority();
     let server = server(&server_material(&authority, None), Transport::Tls, &ONCE);
     let stranger = client_material(&Authority::create("another", now_s()).unwrap(), None);
-    let client = client_config(&stranger, Transport::Tls, &ONCE, false).unwrap().unwrap();
+    let client =
+        client_config(&stranger, Transport::Tls, &ONCE, &ServerTrust::Path).unwrap().unwrap();
     let error = handshake(&server, &client).err().unwrap();
     assert!(matches!(error, rustls::Error::InvalidCertificate(_)), "{error}");
     // The same with a certificate for clients, and with another name.
@@ -132,12 +136,14 @@ fn a_client_refuses_servers_it_cannot_verify_unless_told_not_to() {
         material.identity = certified(&authority.issue(&request, now_s()).unwrap());
         let server = server_config(Some(&material), Transport::Tls, &ONCE).unwrap().unwrap();
         let trusting = client_material(&authority, None);
-        let client = client_config(&trusting, Transport::Tls, &ONCE, false).unwrap().unwrap();
+        let client =
+            client_config(&trusting, Transport::Tls, &ONCE, &ServerTrust::Path).unwrap().unwrap();
         let error = handshake(&server, &client).err().unwrap();
         assert!(matches!(error, rustls::Error::InvalidCertificate(_)), "{error}");
     }
     let nothing = ClientMaterial::default();
-    let client = client_config(&nothing, Transport::Tls, &ONCE, true).unwrap().unwrap();
+    let client =
+        client_config(&nothing, Transport::Tls, &ONCE, &ServerTrust::Anyone).unwrap().unwrap();
     handshake(&server, &client).unwrap();
 }
 
@@ -151,7 +157,8 @@ fn sessions_are_resumed_only_when_both_sides_were_asked() {
     for transport in [Transport::Tls, Transport::Mutual] {
         for (ours, theirs) in [(ONCE, ONCE), (ONCE, RESUMED), (RESUMED, ONCE), (RESUMED, RESUMED)] {
             let server = server(&material, transport, &ours);
-            let client = client_config(&identity, transport, &theirs, false).unwrap().unwrap();
+            let client =
+                client_config(&identity, transport, &theirs, &ServerTrust::Path).unwrap().unwrap();
             let (first, peer) = handshake(&server, &client).unwrap();
             // A ticket that nobody can use is not even made.
             assert_eq!(peer.tls13_tickets_received(), u32::from(ours.resumption));
@@ -173,7 +180,8 @@ fn one_profile_never_resumes_the_session_of_another() {
     let authority = authority();
     let material = server_material(&authority, None);
     let client = client_material(&authority, None);
-    let client = client_config(&client, Transport::Tls, &RESUMED, false).unwrap().unwrap();
+    let client =
+        client_config(&client, Transport::Tls, &RESUMED, &ServerTrust::Path).unwrap().unwrap();
     for _ in 0..3 {
         // The client offers the ticket of the server before it.
         let server = server(&material, Transport::Tls, &RESUMED);
@@ -231,7 +239,8 @@ fn missing_material_is_said() {
     assert!(matches!(refused, Some(Error::RevocationList(_))), "{refused:?}");
 
     let client = |material: &ClientMaterial, transport, insecure| {
-        client_config(material, transport, &ONCE, insecure).err()
+        let trust = if insecure { ServerTrust::Anyone } else { ServerTrust::Path };
+        client_config(material, transport, &ONCE, &trust).err()
     };
     let nothing = ClientMaterial::default();
     assert_eq!(client(&nothing, Transport::Plain, false), None);
@@ -247,7 +256,8 @@ fn a_mutual_peer_without_certificates_is_refused() {
     let authority = authority();
     let server = server(&server_material(&authority, None), Transport::Tls, &ONCE);
     let client = client_material(&authority, None);
-    let client = client_config(&client, Transport::Tls, &ONCE, false).unwrap().unwrap();
+    let client =
+        client_config(&client, Transport::Tls, &ONCE, &ServerTrust::Path).unwrap().unwrap();
     let (connection, _) = handshake(&server, &client).unwrap();
     let peer = identity::of_peer(Transport::Mutual, connection.peer_certificates());
     assert_eq!(peer, Err(Denied::CertificateMissing));

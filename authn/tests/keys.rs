@@ -43,15 +43,16 @@ fn the_published_examples_verify() {
         ("ed", Algorithm::EdDsa, ED25519_SIGNED, ED25519_SIGNATURE),
     ];
     for (kid, algorithm, signed, signature) in table {
-        let key = keys.find(kid).unwrap();
+        let key = keys.find(kid, algorithm).unwrap();
         let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
         assert_eq!(key.algorithm(), algorithm);
         assert_eq!(key.verify(signed.as_bytes(), &signature), Ok(()));
         assert_eq!(key.verify(b"else", &signature), Err(TokenError::Signature));
     }
-    let thumbprint = |kid| keys.find(kid).unwrap().thumbprint();
-    assert_eq!(thumbprint("rsa"), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
-    assert_eq!(thumbprint("ed"), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+    let thumbprint = |kid, algorithm| keys.find(kid, algorithm).unwrap().thumbprint();
+    let rsa = thumbprint("rsa", Algorithm::Rs256);
+    assert_eq!(rsa, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
+    assert_eq!(thumbprint("ed", Algorithm::EdDsa), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
 }
 
 #[test]
@@ -65,68 +66,132 @@ fn a_set_survives_its_document() {
     let read = KeySet::parse(json.as_bytes()).unwrap();
     assert_eq!(read.to_json(), json);
     for signer in [&one, &two, &three] {
-        let key = read.find(signer.key_id()).unwrap();
+        let key = read.find(signer.key_id(), signer.algorithm()).unwrap();
         assert_eq!(key.algorithm(), signer.algorithm());
         assert_eq!(key.thumbprint(), signer.public_key().thumbprint());
     }
     assert!(json.contains(r#""use":"sig""#) && !json.contains(r#""d""#) && !json.contains("null"));
 }
 
-/// RFC 7517 section 5: what is not understood is skipped, not an error.
+/// A set of this key and a good one has the good one and says why it ignores the other; a set of
+/// it alone is an error that says the same.
+fn ignored(key: &str, why: &str) {
+    let set = parse(&[key, ED25519]).unwrap();
+    assert_eq!(set.len(), 1, "{key}");
+    assert!(set.find("ed", Algorithm::EdDsa).is_ok(), "{key}");
+    let ignored = set.ignored().unwrap();
+    assert!(ignored.contains(why) && !ignored.contains(char::is_control), "{key}: {ignored}");
+    let alone = parse(&[key]).err();
+    let Some(Error::KeySetUnusable(reason)) = &alone else { panic!("{key}: {alone:?}") };
+    assert_eq!(reason, ignored);
+}
+
+/// RFC 7517 section 5: what is not understood is ignored, and not an error.
 #[test]
-fn keys_that_are_not_for_us_are_skipped() {
-    let others = [
-        r#"{"kty":"oct","kid":"a","k":"AAAA"}"#,
-        r#"{"kty":"EC","crv":"P-384","kid":"b","x":"AA","y":"AA"}"#,
-        r#"{"kty":"OKP","crv":"X25519","kid":"c","x":"AA"}"#,
-        r#"{"kty":"new","kid":"d"}"#,
-        r#"{"kty":"RSA","kid":"e","alg":"RS512","n":"AA","e":"AQAB"}"#,
-        r#"{"kty":"RSA","kid":"f","use":"enc","n":"AA","e":"AQAB"}"#,
-        r#"{"kty":"RSA","kid":"g","key_ops":["wrapKey"],"n":"AA","e":"AQAB"}"#,
-        r#"{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}"#,
+fn keys_for_something_else_are_ignored_with_their_reason() {
+    let table = [
+        (r#"{"kty":"oct","kid":"a","k":"AAAA"}"#, "symmetric"),
+        (r#"{"kty":"EC","crv":"P-384","kid":"b","x":"AA","y":"AA"}"#, "curve \"P-384\""),
+        (r#"{"kty":"EC","kid":"b","x":"AA","y":"AA"}"#, "crv is missing"),
+        (r#"{"kty":"OKP","crv":"X25519","kid":"c","x":"AA"}"#, "curve \"X25519\""),
+        (r#"{"kty":"new\u001b[2J","kid":"d"}"#, "kty \"new\\u{1b}[2J\""),
+        (r#"{"kty":"RSA","kid":"e","alg":"RS512","n":"AA","e":"AQAB"}"#, "RS512"),
+        (r#"{"kty":"RSA","kid":"f","use":"enc","n":"AA","e":"AQAB"}"#, "use is \"enc\""),
+        (r#"{"kty":"RSA","kid":"g","key_ops":["wrapKey"],"n":"AA","e":"AQAB"}"#, "key_ops"),
+        (r#"{"kty":"EC","crv":"P-256","x":"AA","y":"AA"}"#, "no kid"),
+        (r#"{"kid":"h"}"#, "kty"),
+        (r#"{"kty":7,"kid":"i"}"#, "expected a string"),
+        (r#"{"kty":"OKP","crv":"Ed25519","kid":["ed"],"x":"AA"}"#, "expected a string"),
+        (r#""key""#, "an object"),
+        ("null", "an object"),
+        ("{}", "kty"),
     ];
-    for other in others {
-        assert_eq!(parse(&[other, ED25519]).unwrap().len(), 1, "{other}");
-        assert_eq!(parse(&[other]).err(), Some(Error::KeySetEmpty), "{other}");
+    for (key, why) in table {
+        ignored(key, why);
     }
     // Symmetric keys are never kept: no token can be verified with one.
-    assert!(parse(&[others[0], ED25519]).unwrap().find("a").is_none());
+    let set = parse(&[table[0].0, ED25519]).unwrap();
+    for algorithm in Algorithm::ALL {
+        assert_eq!(set.find("a", algorithm).err(), Some(TokenError::UnknownKey));
+    }
+    assert_eq!(parse(&[ED25519]).unwrap().ignored(), None);
 }
 
 #[test]
-fn keys_that_are_wrong_are_errors() {
+fn keys_that_are_wrong_are_ignored_with_their_reason() {
     let private =
         ED25519.replace(r#""kid""#, r#""d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","kid""#);
+    let rsa_1024 = format!(r#"{{"kty":"RSA","kid":"r","n":"{}A","e":"AQAB"}}"#, "g".repeat(170));
     let table = [
         (private, "private"),
         (P256.replace("f83O", "f83P"), "not on P-256"),
         (P256.replace("f83O", ""), "32 bytes"),
         (P256.replace("RVEU", "RVEV"), "base64url"),
         (P256.replace("RVEU", "RVEU="), "base64url"),
-        (P256.replace(r#""y""#, r#""z""#), "missing"),
-        (ED25519.replace("11qY", ""), "32 bytes"),
+        (P256.replace(r#""y""#, r#""z""#), "y is missing"),
+        (ED25519.replace("11qY", "").replace(r#""ed""#, r#""other""#), "32 bytes"),
         (ED25519.replace(r#""ed""#, r#""""#), "kid"),
+        (ED25519.replace(r#""ed""#, &format!("\"{}\"", "k".repeat(257))), "longer than 256"),
+        (rsa_1024, "1024 bits"),
         (RSA.replace("AQAB", "AQAA"), "RSA key's"),
         (RSA.replace("AQAB", "AQ"), "RSA key's"),
         (RSA.replace("AQAB", "AAEAAQ"), "zero bytes"),
         (RSA.replace("AQAB", "AQAAAAAB"), "RSA key's"),
         (RSA.replace("0vx7agoebGcQ", "0vx7"), "2048"),
+        (RSA.replace("0vx7", "AAAA0vx7"), "zero bytes"),
         (RSA.replace("DKgw", "DKgg"), "RSA key's"),
     ];
-    for (key, sentence) in table {
-        let error = parse(&[&key, ED25519]).err().map(|error| error.to_string());
-        assert!(error.as_ref().is_some_and(|error| error.contains(sentence)), "{key}: {error:?}");
+    for (key, why) in table {
+        ignored(&key, why);
     }
-    let twice = parse(&[ED25519, P256, &P256.replace(r#""ec""#, r#""ed""#)]);
-    assert!(matches!(twice, Err(Error::KeySetKey(kid, _)) if kid == "ed"));
+}
+
+/// RFC 7517 section 4.5: keys of different kinds may share a `kid`. A token finds the one for its
+/// algorithm, wherever that stands, and never another.
+#[test]
+fn a_token_finds_the_key_of_its_kid_and_algorithm() {
+    let okp = ED25519.replace(r#""ed""#, r#""ec""#);
+    for keys in [[P256, &okp], [&okp, P256]] {
+        let set = parse(&keys).unwrap();
+        assert_eq!((set.len(), set.ignored()), (2, None));
+        for algorithm in [Algorithm::Es256, Algorithm::EdDsa] {
+            assert_eq!(set.find("ec", algorithm).unwrap().algorithm(), algorithm);
+        }
+        assert_eq!(set.find("ec", Algorithm::Rs256).err(), Some(TokenError::Algorithm));
+        assert_eq!(set.find("no", Algorithm::Es256).err(), Some(TokenError::UnknownKey));
+    }
+    let other = Signer::generate(Algorithm::Es256).unwrap().1;
+    let other = KeySet::of([&other]).unwrap().to_json();
+    let (before, after) = (other.find('{').unwrap(), other.rfind(']').unwrap());
+    let other = &other[other[before + 1..].find('{').unwrap() + before + 1..after];
+    let id = serde_json::from_str::<serde_json::Value>(other).unwrap()["kid"].to_string();
+    let twin = other.replace(&id, r#""ec""#);
+    for (second, why) in [(P256, "twice"), (&twin, "same kid and algorithm")] {
+        let set = parse(&[P256, second]).unwrap();
+        assert_eq!(set.len(), 1);
+        assert!(set.ignored().unwrap().contains(why), "{:?}", set.ignored());
+        let first = parse(&[P256]).unwrap();
+        let kept = set.find("ec", Algorithm::Es256).unwrap().thumbprint();
+        assert_eq!(kept, first.find("ec", Algorithm::Es256).unwrap().thumbprint());
+    }
+}
+
+#[test]
+fn reasons_are_as_many_as_anybody_reads() {
+    let mut keys = vec!["{}"; 1000];
+    keys.push(ED25519);
+    let set = parse(&keys).unwrap();
+    let ignored = set.ignored().unwrap();
+    assert!(ignored.ends_with("; and 992 more") && ignored.len() < 2000, "{ignored}");
 }
 
 #[test]
 fn documents_that_are_wrong_are_errors() {
-    let syntax = ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[["EC"]]}"#, r#"{"keys":[{}]}"#];
+    let syntax = ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":"EC"}"#, r#"{"keys":null}"#];
     for json in syntax {
         assert!(matches!(KeySet::parse(json.as_bytes()), Err(Error::KeySetSyntax(_))), "{json}");
     }
+    assert_eq!(KeySet::parse(br#"{"keys":[]}"#).err(), Some(Error::KeySetEmpty));
     let twice = r#"{"keys":[],"keys":[]}"#;
     assert!(matches!(KeySet::parse(twice.as_bytes()), Err(Error::KeySetSyntax(_))));
     let many: Vec<String> =

@@ -18,7 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use authn::material::{CertifiedKey, ClientMaterial, ServerMaterial};
 use authn::pki::{Authority, Request};
-use authn::tls::{TlsOptions, client_config, server_config};
+use authn::tls::{ServerTrust, TlsOptions, client_config, server_config};
 use authn::{
     Algorithm, KeySet, NewClaims, Profile, Scope, ScopeSet, Signer, TokenCache, TokenCheck,
     Transport, Verifier,
@@ -152,7 +152,7 @@ impl Lab {
     }
 
     pub fn client_tls(&self, transport: Transport) -> Option<Arc<ClientConfig>> {
-        client_config(&self.client, transport, &TlsOptions::default(), false)
+        client_config(&self.client, transport, &TlsOptions::default(), &ServerTrust::Path)
             .expect("good material")
     }
 

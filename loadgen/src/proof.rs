@@ -166,8 +166,12 @@ fn client_transport(sent: &Sent<'_>) -> Check {
         .iter()
         .map(|proof| {
             let resumed = if proof.resumed { " resumed" } else { "" };
+            let unbound = match proof.extended_master_secret {
+                true => "",
+                false => " without extended master secret",
+            };
             let (version, suite, group) = (&proof.version, &proof.suite, &proof.group);
-            format!("{} connections {version} {suite} {group}{resumed}", proof.connections)
+            format!("{} connections {version} {suite} {group}{resumed}{unbound}", proof.connections)
         })
         .collect();
     let connections = &sent.record.connections;

@@ -307,6 +307,8 @@ pub struct TlsProof {
     pub group: &'static str,
     /// The session was resumed.
     pub resumed: bool,
+    /// Its secret is bound to the whole handshake; false for TLS 1.2 without RFC 7627.
+    pub extended_master_secret: bool,
     /// How many connections of the slice, kept or opened.
     pub connections: u64,
 }
@@ -318,6 +320,7 @@ pub(crate) fn add_proof(proofs: &mut Vec<TlsProof>, proof: &TlsProof) {
             && known.suite == proof.suite
             && known.group == proof.group
             && known.resumed == proof.resumed
+            && known.extended_master_secret == proof.extended_master_secret
     });
     match known {
         Some(known) => known.connections += proof.connections,
@@ -368,6 +371,7 @@ mod tests {
             suite: "TLS_AES_128_GCM_SHA256",
             group: "x25519",
             resumed: false,
+            extended_master_secret: true,
             connections: 1,
         };
         let mut proofs = Vec::new();

@@ -88,6 +88,7 @@ impl Recorder {
                 suite: facts.suite,
                 group: facts.group,
                 resumed: facts.handshake == Handshake::Resumed,
+                extended_master_secret: facts.extended_master_secret,
                 connections: 1,
             };
             add_proof(&mut self.slice.tls, &proof);

@@ -16,7 +16,7 @@ use authn::{
     Transport,
     material::{CertifiedKey, ClientMaterial, ServerMaterial, certificates},
     pki::{Authority, Request},
-    tls::{TlsOptions, client_config, server_config},
+    tls::{ServerTrust, TlsOptions, client_config, server_config},
 };
 use loadgen::{
     check::ErrorKind,
@@ -85,7 +85,8 @@ impl Shop {
         let transport = if identity.is_some() { Transport::Mutual } else { Transport::Tls };
         let material = ClientMaterial { roots: self.roots(), identity };
         let options = TlsOptions { resumption };
-        let config = client_config(&material, transport, &options, false).unwrap().unwrap();
+        let config =
+            client_config(&material, transport, &options, &ServerTrust::Path).unwrap().unwrap();
         let target = Target {
             name: format!("https://{addr}"),
             addresses: vec![addr],

@@ -16,6 +16,7 @@ pub mod hlog;
 pub mod html;
 pub mod markdown;
 pub mod markup;
+pub mod printable;
 pub mod prometheus;
 pub mod run;
 pub mod spectrum;

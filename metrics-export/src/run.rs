@@ -10,6 +10,9 @@ mod result;
 mod slice;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::printable::printable;
 
 pub use capacity::{Capacity, LoadPoint, SloResult};
 pub use result::{
@@ -272,6 +275,14 @@ impl Run {
         text
     }
 
+    /// The same with every text of it made [`printable`], for a rendering that adds colours.
+    #[must_use]
+    pub fn printable(&self) -> Run {
+        let text = serde_json::to_value(self)
+            .and_then(|value| serde_json::from_value(printable_texts(value)));
+        text.expect("escaped texts are texts where texts were")
+    }
+
     /// Reads a record.
     ///
     /// # Errors
@@ -324,5 +335,19 @@ impl Run {
     #[must_use]
     pub fn label<'a>(&'a self, variant: &'a str) -> &'a str {
         self.planned(variant).map_or(variant, |planned| &planned.label)
+    }
+}
+
+fn printable_texts(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(printable(&text).into_owned()),
+        Value::Array(values) => values.into_iter().map(printable_texts).collect(),
+        Value::Object(members) => {
+            let shown = |(name, value): (String, Value)| {
+                (printable(&name).into_owned(), printable_texts(value))
+            };
+            Value::Object(members.into_iter().map(shown).collect())
+        }
+        other => other,
     }
 }

@@ -26,6 +26,7 @@
 
 mod engine;
 mod error;
+mod hello;
 
 use std::fmt;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use rustls::{CipherSuite, ClientConfig, HandshakeKind, ProtocolVersion, ServerCo
 
 use engine::{Engine, Say};
 pub use error::TlsError;
+use hello::has_extended_master_secret;
 
 /// The most that is kept of records whose handshake message has not ended, in bytes. That of a
 /// single record is bounded by its own header, which rustls checks.
@@ -53,6 +55,8 @@ pub struct Pump {
     /// What TLS itself has to say, until it is taken.
     due: Vec<u8>,
     failed: Option<Box<TlsError>>,
+    /// Whether the server agreed on it; a client learns that from the first record.
+    extended_master_secret: Option<bool>,
     cipher_bytes_in: u64,
     cipher_bytes_out: u64,
 }
@@ -64,7 +68,8 @@ impl Pump {
     /// When the configuration cannot serve any connection.
     pub fn server(config: Arc<ServerConfig>) -> Result<Pump, TlsError> {
         let connection = UnbufferedServerConnection::new(config).map_err(TlsError)?;
-        Ok(Pump::new(Engine::Server(connection)))
+        // A server of ours demands it.
+        Ok(Pump::new(Engine::Server(connection), Some(true)))
     }
 
     /// The client's end of a new connection to `name`. Its first flight is ready in [`take`].
@@ -75,7 +80,7 @@ impl Pump {
     /// [`take`]: Pump::take
     pub fn client(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Pump, TlsError> {
         let connection = UnbufferedClientConnection::new(config, name).map_err(TlsError)?;
-        Ok(Pump::new(Engine::Client(connection)))
+        Ok(Pump::new(Engine::Client(connection), None))
     }
 
     /// Takes in all of `cipher` as it came from the socket, in pieces of any size, and appends
@@ -159,23 +164,27 @@ impl Pump {
             return None;
         }
         let group = self.engine.negotiated_key_exchange_group();
+        let version = self.engine.protocol_version()?;
         Some(TlsFacts {
-            version: version_name(self.engine.protocol_version()?),
+            version: version_name(version),
             suite: suite_name(self.engine.negotiated_cipher_suite()?.suite()),
             group: group.and_then(|group| group.name().as_str()).unwrap_or("none"),
             handshake: match self.engine.handshake_kind()? {
                 HandshakeKind::Resumed => Handshake::Resumed,
                 HandshakeKind::Full | HandshakeKind::FullWithHelloRetryRequest => Handshake::Full,
             },
+            extended_master_secret: version == ProtocolVersion::TLSv1_3
+                || self.extended_master_secret != Some(false),
             certificates: self.engine.peer_certificates(),
             cipher_bytes_in: self.cipher_bytes_in,
             cipher_bytes_out: self.cipher_bytes_out,
         })
     }
 
-    fn new(engine: Engine) -> Pump {
+    fn new(engine: Engine, extended_master_secret: Option<bool>) -> Pump {
         Pump {
             engine,
+            extended_master_secret,
             held: Vec::new(),
             due: Vec::new(),
             failed: None,
@@ -203,6 +212,8 @@ impl Pump {
         while !self.held.is_empty() && !rest.is_empty() {
             let (next, later) = rest.split_at_mut(missing(&self.held).min(rest.len()));
             self.held.extend_from_slice(next);
+            self.extended_master_secret =
+                self.extended_master_secret.or_else(|| has_extended_master_secret(&self.held));
             let spent = self.engine.read(&mut self.held, plain, &mut self.due)?;
             if spent == self.held.len() {
                 self.held = Vec::new();
@@ -212,6 +223,8 @@ impl Pump {
             rest = later;
         }
         if !rest.is_empty() {
+            self.extended_master_secret =
+                self.extended_master_secret.or_else(|| has_extended_master_secret(rest));
             let spent = self.engine.read(rest, plain, &mut self.due)?;
             self.held.extend_from_slice(&rest[spent..]);
         }
@@ -255,6 +268,9 @@ pub struct TlsFacts<'a> {
     pub group: &'static str,
     /// Whether certificates were exchanged anew.
     pub handshake: Handshake,
+    /// Whether the session's secret is bound to its whole handshake: always in TLS 1.3, in 1.2
+    /// with the extended master secret (RFC 7627).
+    pub extended_master_secret: bool,
     /// What the peer presented, its own certificate first; `None` if it presented nothing. Also
     /// known to a resumed session, which did not check them again.
     pub certificates: Option<&'a [CertificateDer<'static>]>,

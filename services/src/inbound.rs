@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use authn::Transport;
 use authn::chain::check_authority;
-use authn::material::{self, CertifiedKey, ServerMaterial};
+use authn::material::{self, CertifiedKey, Peers, ServerMaterial};
 use authn::tls::{TlsOptions, server_config};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 
@@ -56,8 +56,11 @@ pub fn own_certificate(config: &ServiceConfig) -> Result<CertifiedKey, ServeErro
     let (chain, key) = (files::read(&chain_path)?, files::read_private(&key_path)?);
     let identity = CertifiedKey::from_pem(&chain, &key)
         .map_err(|error| at_fault(&error, &chain_path, &key_path))?;
-    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now_s = now_s();
     identity.check_validity(now_s).map_err(|error| ServeError::content(&chain_path, error))?;
+    for sentence in identity.unneeded(now_s) {
+        tracing::warn!("{}: {sentence}", chain_path.display());
+    }
     Ok(identity)
 }
 
@@ -87,7 +90,16 @@ fn warn_of_other_authority(config: &ServiceConfig, identity: &CertifiedKey) {
 /// A file that cannot be read or holds no certificate.
 pub fn authorities(config: &ServiceConfig) -> Result<Vec<CertificateDer<'static>>, ServeError> {
     let path = config.file(config.client_ca.as_deref(), "--client-ca", "ca/ca.crt")?;
-    material::certificates(&files::read(&path)?).map_err(|error| ServeError::content(&path, error))
+    let found = material::authorities(&files::read(&path)?, Peers::Both, now_s())
+        .map_err(|error| ServeError::content(&path, error))?;
+    for sentence in &found.warnings {
+        tracing::warn!("{}: {sentence}; it is trusted for nothing", path.display());
+    }
+    Ok(found.valid)
+}
+
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// The revocation lists: as given, else the state directory's where it has one.
@@ -113,9 +125,9 @@ fn revocation_lists(
 
 /// Says which of the pair is at fault.
 fn at_fault(error: &authn::Error, chain: &Path, key: &Path) -> ServeError {
-    use authn::Error::{EncryptedKey, Key, KeyMismatch, ManyKeys, NoKey};
+    use authn::Error::{EncryptedKey, Key, KeyKind, KeyMismatch, ManyKeys, NoKey};
     let path = match error {
-        NoKey | ManyKeys | EncryptedKey | Key | KeyMismatch => key,
+        NoKey | ManyKeys | EncryptedKey | Key | KeyKind(_) | KeyMismatch => key,
         _ => chain,
     };
     ServeError::content(path, error)

@@ -70,11 +70,19 @@ impl KeyRing {
         let verifier = Arc::new(Published::default());
         let published = Arc::clone(&verifier);
         let mut known: Option<Vec<u8>> = None;
+        let mut ignored: Option<String> = None;
         let attempt = move || {
             let bytes = fetch()?;
             if known.as_ref() != Some(&bytes) {
                 let keys = KeySet::parse(&bytes)
                     .map_err(|error| format!("the JWK set cannot be used: {error}"))?;
+                // News only: a set may be written anew for each fetch without a change.
+                if keys.ignored() != ignored.as_deref() {
+                    ignored = keys.ignored().map(str::to_owned);
+                    if let Some(ignored) = &ignored {
+                        tracing::warn!("the JWK set is used without some of its keys: {ignored}");
+                    }
+                }
                 published.publish(Arc::new(expected.verifier(keys)));
                 known = Some(bytes);
             }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use authn::Transport;
 use authn::material::ClientMaterial;
-use authn::tls::{TlsOptions, client_config};
+use authn::tls::{ServerTrust, TlsOptions, client_config};
 use runtime::UpstreamConfig;
 use runtime::blocking::{self, Response};
 use runtime::url::Url;
@@ -111,7 +111,7 @@ fn tls(config: &ServiceConfig) -> Result<Option<Arc<ClientConfig>>, ServeError> 
     };
     let material = ClientMaterial { roots: authorities(config)?, identity };
     let options = TlsOptions { resumption: config.resumption };
-    client_config(&material, transport, &options, false)
+    client_config(&material, transport, &options, &ServerTrust::Path)
         .map_err(|error| ServeError::Config(format!("TLS towards other services: {error}")))
 }
 

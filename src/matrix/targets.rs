@@ -199,6 +199,9 @@ impl Reached {
         options.connect_to = Some(resolve(spec.connect_to.as_ref().unwrap_or(&spec.url))?);
         let token = KeptToken::open(credentials(spec)?, options.trust.clone(), WITHIN)
             .map_err(|error| Failure::failed(format!("{error}.")))?;
+        for sentence in options.trust.warnings() {
+            eprintln!("{}: {sentence}.", spec.name);
+        }
         let workload = options.workload();
         Ok(Reached { options, workload, token, processes: processes(spec)? })
     }

@@ -36,6 +36,12 @@ pub enum Error {
     Certificate,
     /// The private key cannot be read or is of a kind that is not supported.
     Key,
+    /// The private key is of this kind, which is not supported.
+    KeyKind(String),
+    /// The file holds something else; the text says how to get at what is wanted.
+    OtherContent(&'static str),
+    /// A certificate that is needed beside the first is not valid now; the text says which.
+    Chain(String),
     /// The private key does not belong to the certificate.
     KeyMismatch,
     /// The certificate was not issued by an authority that was given.
@@ -74,10 +80,12 @@ pub enum Error {
     KeySetTooLarge,
     /// The key set is not JSON of the right shape; the text says where.
     KeySetSyntax(String),
-    /// A key of the set cannot be used: its `kid`, and what is wrong.
-    KeySetKey(String, &'static str),
-    /// No key of the set can verify tokens here.
+    /// A key of the set cannot be used: its quoted `kid`, and what is wrong.
+    KeySetKey(String, String),
+    /// The key set has no key.
     KeySetEmpty,
+    /// No key of the set can verify tokens here; the text says of each why.
+    KeySetUnusable(String),
     /// The registry of clients is not JSON of the right shape; the text says where.
     Clients(String),
     /// The answer of an authorization server cannot be used.
@@ -94,7 +102,12 @@ impl fmt::Display for Error {
             Error::EncryptedKey => ENCRYPTED_KEY,
             Error::Pem(why) => return write!(f, "the PEM text is damaged: {why}"),
             Error::Certificate => "a certificate in it cannot be read; make or export it again",
-            Error::Key => KEY,
+            Error::Key => return write!(f, "the private key cannot be used; {KEYS}"),
+            Error::KeyKind(kind) => {
+                return write!(f, "the private key is {kind}, which is not supported; {KEYS}");
+            }
+            Error::OtherContent(instead) => instead,
+            Error::Chain(why) => return write!(f, "{why}; give one that is valid now"),
             Error::KeyMismatch => KEY_MISMATCH,
             Error::OtherAuthority => "the certificate was not issued by this authority",
             Error::Expired(at) => {
@@ -130,8 +143,9 @@ impl fmt::Display for Error {
             Error::KeySetTooLarge => "the key set is larger than 64 KiB or has more than 32 keys",
             Error::KeySetSyntax(why) => return write!(f, "the key set cannot be read: {why}"),
             Error::KeySetKey(kid, why) => {
-                return write!(f, "the key {kid:?} of the key set cannot be used: {why}");
+                return write!(f, "the key {kid} of the key set cannot be used: {why}");
             }
+            Error::KeySetUnusable(why) => return write!(f, "{KEY_SET_UNUSABLE}: {why}"),
             Error::KeySetEmpty => KEY_SET_EMPTY,
             Error::TokenResponse => TOKEN_RESPONSE,
             Error::Clients(why) => return write!(f, "the list of clients cannot be read: {why}"),
@@ -152,11 +166,10 @@ const NO_REVOCATION_LIST: &str = "\
     there is no revocation list in it; give a PEM file with a block that begins with \
     -----BEGIN X509 CRL-----";
 const ENCRYPTED_KEY: &str = "\
-    the private key is encrypted; decrypt it, for example with openssl pkcs8 -topk8 \
-    -nocrypt, and guard the file by its mode";
-const KEY: &str = "\
-    the private key cannot be used; give an ECDSA P-256 or P-384, Ed25519 or RSA key of \
-    2048 bits or more, in PKCS#8";
+    the private key is encrypted; decrypt it with openssl pkey -in KEY -out PLAIN_KEY, give \
+    PLAIN_KEY, and guard it by its mode";
+const KEYS: &str = "\
+    give an ECDSA P-256 or P-384, Ed25519 or RSA key of 2048 to 8192 bits";
 const KEY_MISMATCH: &str = "\
     the private key does not belong to the certificate; give the pair that was made \
     together";
@@ -175,12 +188,14 @@ const RSA_NOT_MADE: &str = "\
     RSA keys are not made here; make one with openssl genpkey -algorithm RSA -pkeyopt \
     rsa_keygen_bits:2048 and import it";
 const KEY_SET_EMPTY: &str =
+    "the key set is empty; it needs a key with a kid for ES256, EdDSA or RS256";
+const KEY_SET_UNUSABLE: &str =
     "no key of the key set can be used; it needs one with a kid for ES256, EdDSA or RS256";
 const TOKEN_RESPONSE: &str =
     "the answer of the authorization server is not a bearer token's; check its URL";
 
 /// A unix second as a date in words that sort: `2026-11-23T18:00:00Z`.
-struct Date(u64);
+pub(crate) struct Date(pub u64);
 
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,15 +1,17 @@
 //! One key of a JWKS document (JWK, RFC 7517 section 4).
 //!
-//! Owns the members that are read and written, and the choice of the keys that are for us. Skips
-//! those that are not; refuses one of a known kind that is malformed, and every private key.
+//! Owns the members that are read and written, and the choice of the keys that are for us. Refuses
+//! every other one with its reason: of another kind or use, malformed, weak, or private.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::key::{Key, PublicKey, unusable};
+use super::key::{Key, PublicKey, short, unusable};
 use crate::error::Error;
 use crate::jwt::Algorithm;
+use crate::jwt::claims::Object;
 
 /// Longest `kid`, in bytes.
 pub const KEY_ID_BYTES_MAX: usize = 256;
@@ -41,48 +43,82 @@ pub(super) struct Jwk {
     d: Option<serde::de::IgnoredAny>,
 }
 
-impl PublicKey {
-    /// Reads one key of a set; `None` when it is not for us.
-    pub(super) fn from_jwk(jwk: &Jwk) -> Result<Option<PublicKey>, Error> {
-        let kid = jwk.kid.as_deref();
-        if jwk.kty != "oct" && jwk.d.is_some() {
-            return Err(unusable(kid, "it is private; publish public keys only"));
+impl Jwk {
+    /// The one algorithm that the key is for, or why it is for none of ours. Kind and curve alone
+    /// decide (RFC 8725 section 3.1); `alg`, `use` and `key_ops` can only rule the key out.
+    fn algorithm(&self) -> Result<Algorithm, String> {
+        if self.kty != "oct" && self.d.is_some() {
+            return Err("it is private; its issuer must replace it and publish public keys".into());
         }
-        let algorithm = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
+        let algorithm = match (self.kty.as_str(), self.crv.as_deref()) {
             ("EC", Some("P-256")) => Algorithm::Es256,
             ("OKP", Some("Ed25519")) => Algorithm::EdDsa,
             ("RSA", _) => Algorithm::Rs256,
-            _ => return Ok(None),
+            ("oct", _) => return Err("it is symmetric: whoever verifies with it can sign".into()),
+            ("EC" | "OKP", Some(crv)) => {
+                return Err(format!("its curve {} is not used", short(crv)));
+            }
+            ("EC" | "OKP", None) => return Err("its member crv is missing".into()),
+            (kty, _) => return Err(format!("its kty {} is not used", short(kty))),
         };
-        let for_tokens = jwk.alg.as_deref().is_none_or(|alg| alg == algorithm.as_str())
-            && jwk.usage.as_deref().is_none_or(|usage| usage == "sig")
-            && jwk.key_ops.as_ref().is_none_or(|ops| ops.iter().any(|op| op == "verify"));
+        match (self.alg.as_deref(), self.usage.as_deref(), &self.key_ops) {
+            (Some(alg), _, _) if alg != algorithm.as_str() => {
+                Err(format!("it is for {}; used are ES256, EdDSA and RS256", short(alg)))
+            }
+            (_, Some(usage), _) if usage != "sig" => {
+                Err(format!("its use is {} and not \"sig\"", short(usage)))
+            }
+            (_, _, Some(ops)) if !ops.iter().any(|op| op == "verify") => {
+                Err("its key_ops do not allow to verify".into())
+            }
+            _ => Ok(algorithm),
+        }
+    }
+}
+
+impl PublicKey {
+    /// Reads one key of a set.
+    ///
+    /// # Errors
+    /// [`Error::KeySetKey`] with the reason why no token can be verified with it here.
+    pub(super) fn from_json(json: Value) -> Result<PublicKey, Error> {
+        let named = json.get("kid").and_then(Value::as_str).map(str::to_owned);
+        let jwk: Object<Jwk> = serde_json::from_value(json)
+            .map_err(|error| unusable(named.as_deref(), error.to_string()))?;
+        PublicKey::from_jwk(&jwk.0)
+    }
+
+    fn from_jwk(jwk: &Jwk) -> Result<PublicKey, Error> {
+        let kid = jwk.kid.as_deref();
+        let algorithm = jwk.algorithm().map_err(|why| unusable(kid, why))?;
         // A token must name its key, so a key without a name is never found.
-        let Some(kid) = kid.filter(|_| for_tokens) else {
-            return Ok(None);
+        let Some(kid) = kid else {
+            return Err(unusable(None, "it has no kid, so that no token can name it"));
         };
         if kid.is_empty() || kid.len() > KEY_ID_BYTES_MAX {
             return Err(unusable(Some(kid), "its kid is empty or longer than 256 bytes"));
         }
-        let member = |value: &Option<String>| {
-            let text =
-                value.as_deref().ok_or_else(|| unusable(Some(kid), "a member is missing"))?;
-            URL_SAFE_NO_PAD
-                .decode(text)
-                .map_err(|_| unusable(Some(kid), "a member is not unpadded base64url"))
+        let member = |name: &str, value: &Option<String>| {
+            let text = value
+                .as_deref()
+                .ok_or_else(|| unusable(Some(kid), format!("its member {name} is missing")))?;
+            URL_SAFE_NO_PAD.decode(text).map_err(|_| {
+                unusable(Some(kid), format!("its member {name} is not unpadded base64url"))
+            })
         };
         match algorithm {
             Algorithm::Es256 => {
-                let (x, y) = (member(&jwk.x)?, member(&jwk.y)?);
+                let (x, y) = (member("x", &jwk.x)?, member("y", &jwk.y)?);
                 if x.len() != 32 || y.len() != 32 {
                     return Err(unusable(Some(kid), "its x or y is not 32 bytes"));
                 }
                 PublicKey::from_p256(Some(kid), &[&[4], &x[..], &y[..]].concat())
             }
-            Algorithm::EdDsa => PublicKey::from_ed25519(Some(kid), &member(&jwk.x)?),
-            Algorithm::Rs256 => PublicKey::from_rsa(Some(kid), &member(&jwk.n)?, &member(&jwk.e)?),
+            Algorithm::EdDsa => PublicKey::from_ed25519(Some(kid), &member("x", &jwk.x)?),
+            Algorithm::Rs256 => {
+                PublicKey::from_rsa(Some(kid), &member("n", &jwk.n)?, &member("e", &jwk.e)?)
+            }
         }
-        .map(Some)
     }
 
     pub(super) fn to_jwk(&self) -> Jwk {

@@ -17,6 +17,9 @@ use ring::signature::{self, RsaPublicKeyComponents, UnparsedPublicKey};
 use crate::error::{Error, TokenError};
 use crate::jwt::Algorithm;
 
+/// The most characters of a name that a message shows.
+const SHOWN_CHARS_MAX: usize = 64;
+
 /// A public key that verifies tokens of one algorithm, under one `kid`.
 #[derive(Clone)]
 pub struct PublicKey {
@@ -72,7 +75,10 @@ impl PublicKey {
             return Err(unusable(key_id, "its numbers begin with zero bytes"));
         }
         if !(2048..=8192).contains(&bits) {
-            return Err(unusable(key_id, "its modulus is not of 2048 to 8192 bits"));
+            return Err(unusable(
+                key_id,
+                format!("its RSA modulus has {bits} bits, not 2048 to 8192"),
+            ));
         }
         let odd = |number: &[u8]| number.last().is_some_and(|byte| byte & 1 == 1);
         let exponent = e.iter().take(5).fold(0u64, |value, byte| value << 8 | u64::from(*byte));
@@ -146,6 +152,14 @@ impl Key {
     }
 }
 
-pub(super) fn unusable(key_id: Option<&str>, why: &'static str) -> Error {
-    Error::KeySetKey(key_id.unwrap_or("without kid").into(), why)
+pub(super) fn unusable(key_id: Option<&str>, why: impl Into<String>) -> Error {
+    Error::KeySetKey(key_id.map_or_else(|| "without kid".into(), short), why.into())
+}
+
+/// A text of the document for a message: quoted, printable, and not longer than anybody reads.
+pub(super) fn short(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("{:?}..", &text[..end]),
+        None => format!("{text:?}"),
+    }
 }

@@ -1,8 +1,9 @@
 //! Key sets (JWKS, RFC 7517): the public keys of an issuer, found by `kid`.
 //!
-//! Owns the document and its bounds. Keys of other kinds in a set are skipped, as RFC 7517 section
-//! 5 wants it; a key of a known kind that is malformed, a repeated `kid`, or a private key in a
-//! public set is an error, because somebody has to know.
+//! Owns the document and its bounds. A key that cannot verify tokens here is ignored, whatever is
+//! wrong with it, as RFC 7517 section 5 wants it; its reason is kept, because somebody has to know.
+//! A `kid` may stand for keys of several algorithms (section 4.5): a token finds its own by both.
+//! Refuses a set in which no key can be used.
 
 mod jwk;
 mod key;
@@ -10,10 +11,11 @@ mod key;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::error::Error;
-use crate::jwt::Signer;
-use crate::jwt::claims::{Object, object};
+use crate::error::{Error, TokenError};
+use crate::jwt::claims::object;
+use crate::jwt::{Algorithm, Signer};
 
 use jwk::Jwk;
 use key::unusable;
@@ -24,41 +26,51 @@ pub use key::PublicKey;
 /// Largest key set that is read, in bytes: 32 RSA keys with certificate chains fit.
 pub const KEY_SET_BYTES_MAX: usize = 64 * 1024;
 
-/// Most keys in a set: each is looked at when a token is verified.
+/// Most usable keys in a set: each is looked at when a token is verified.
 pub const KEYS_MAX: usize = 32;
 
-/// The public keys of an issuer, found by `kid`. Cloning shares them.
+/// The most ignored keys that are named one by one.
+const IGNORED_NAMED_MAX: usize = 8;
+
+/// The public keys of an issuer, found by `kid` and algorithm. Cloning shares them.
 #[derive(Clone, Debug)]
-pub struct KeySet(Arc<[PublicKey]>);
+pub struct KeySet {
+    keys: Arc<[PublicKey]>,
+    ignored: Option<Arc<str>>,
+}
 
 impl KeySet {
     /// Reads a JWKS document (RFC 7517 section 5) of at most [`KEY_SET_BYTES_MAX`] bytes and
-    /// [`KEYS_MAX`] keys.
+    /// [`KEYS_MAX`] usable keys. What is wrong with the others tells [`KeySet::ignored`].
     ///
     /// # Errors
-    /// [`Error::KeySetTooLarge`], [`Error::KeySetSyntax`], [`Error::KeySetKey`] for the first key
-    /// that is wrong, [`Error::KeySetEmpty`] when none is left that can verify tokens.
+    /// [`Error::KeySetTooLarge`], [`Error::KeySetSyntax`], [`Error::KeySetEmpty`] without any key,
+    /// [`Error::KeySetUnusable`] when none can verify tokens here.
     pub fn parse(json: &[u8]) -> Result<KeySet, Error> {
         if json.len() > KEY_SET_BYTES_MAX {
             return Err(Error::KeySetTooLarge);
         }
-        let set: JwkSet = object(json).map_err(|error| Error::KeySetSyntax(error.to_string()))?;
-        if set.keys.len() > KEYS_MAX {
-            return Err(Error::KeySetTooLarge);
+        let set: JwkSet<Value> =
+            object(json).map_err(|error| Error::KeySetSyntax(error.to_string()))?;
+        let (mut keys, mut ignored) = (Vec::new(), Vec::new());
+        for key in set.keys {
+            match PublicKey::from_json(key).and_then(|key| distinct(&keys, key)) {
+                Ok(key) => keys.push(key),
+                Err(error) => ignored.push(error),
+            }
         }
-        let keys: Vec<PublicKey> = set
-            .keys
-            .iter()
-            .filter_map(|Object(jwk)| PublicKey::from_jwk(jwk).transpose())
-            .collect::<Result<_, Error>>()?;
-        KeySet::from_keys(keys)
+        if keys.is_empty() && !ignored.is_empty() {
+            return Err(Error::KeySetUnusable(listed(&ignored)));
+        }
+        let ignored = (!ignored.is_empty()).then(|| listed(&ignored).into());
+        Ok(KeySet { ignored, ..KeySet::from_keys(keys)? })
     }
 
     /// A set of these keys.
     ///
     /// # Errors
     /// [`Error::KeySetEmpty`], [`Error::KeySetTooLarge`], or [`Error::KeySetKey`] when two keys
-    /// have one `kid`.
+    /// of one algorithm have one `kid`.
     pub fn from_keys(keys: Vec<PublicKey>) -> Result<KeySet, Error> {
         if keys.is_empty() {
             return Err(Error::KeySetEmpty);
@@ -67,11 +79,9 @@ impl KeySet {
             return Err(Error::KeySetTooLarge);
         }
         for (at, key) in keys.iter().enumerate() {
-            if keys[..at].iter().any(|other| other.key_id() == key.key_id()) {
-                return Err(unusable(Some(key.key_id()), "another key has the same kid"));
-            }
+            distinct(&keys[..at], key.clone())?;
         }
-        Ok(KeySet(keys.into()))
+        Ok(KeySet { keys: keys.into(), ignored: None })
     }
 
     /// The public halves of these signers.
@@ -84,33 +94,75 @@ impl KeySet {
 
     /// The JWKS document of the set.
     pub fn to_json(&self) -> String {
-        let set = JwkSet { keys: self.0.iter().map(|key| Object(key.to_jwk())).collect() };
+        let set = JwkSet { keys: self.iter().map(PublicKey::to_jwk).collect::<Vec<Jwk>>() };
         serde_json::to_string(&set).expect("a key set is plain strings")
     }
 
-    /// The key of this `kid`.
-    pub fn find(&self, key_id: &str) -> Option<&PublicKey> {
-        self.0.iter().find(|key| &**key.key_id() == key_id)
+    /// The key of this `kid` that verifies this algorithm.
+    ///
+    /// # Errors
+    /// [`TokenError::UnknownKey`] when no key has this `kid`, [`TokenError::Algorithm`] when none
+    /// that has it is for this algorithm.
+    pub fn find(&self, key_id: &str, algorithm: Algorithm) -> Result<&PublicKey, TokenError> {
+        let mut error = TokenError::UnknownKey;
+        for key in self.iter().filter(|key| &**key.key_id() == key_id) {
+            if key.algorithm() == algorithm {
+                return Ok(key);
+            }
+            error = TokenError::Algorithm;
+        }
+        Err(error)
+    }
+
+    /// Which keys of the document are ignored, and why; `None` when all are used.
+    pub fn ignored(&self) -> Option<&str> {
+        self.ignored.as_deref()
     }
 
     /// The keys, in the order of the document.
     pub fn iter(&self) -> impl Iterator<Item = &PublicKey> {
-        self.0.iter()
+        self.keys.iter()
     }
 
     /// How many keys there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.keys.len()
     }
 
     /// Whether there is no key; never so, since no constructor makes an empty set.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.keys.is_empty()
     }
 }
 
 /// The document.
 #[derive(Serialize, Deserialize)]
-struct JwkSet {
-    keys: Vec<Object<Jwk>>,
+struct JwkSet<T> {
+    keys: Vec<T>,
+}
+
+/// The key, unless a token that names it would find one of these.
+fn distinct(keys: &[PublicKey], key: PublicKey) -> Result<PublicKey, Error> {
+    let same =
+        |other: &&PublicKey| other.key_id() == key.key_id() && other.algorithm() == key.algorithm();
+    match keys.iter().find(same) {
+        None => Ok(key),
+        Some(other) if other.thumbprint() == key.thumbprint() => {
+            Err(unusable(Some(key.key_id()), "it stands in the set twice"))
+        }
+        Some(_) => Err(unusable(
+            Some(key.key_id()),
+            "an earlier key has the same kid and algorithm; each key needs a kid of its own",
+        )),
+    }
+}
+
+/// The sentences of ignored keys in one, as many as anybody reads.
+fn listed(ignored: &[Error]) -> String {
+    let named: Vec<String> = ignored.iter().take(IGNORED_NAMED_MAX).map(Error::to_string).collect();
+    let named = named.join("; ");
+    match ignored.len().saturating_sub(IGNORED_NAMED_MAX) {
+        0 => named,
+        more => format!("{named}; and {more} more"),
+    }
 }

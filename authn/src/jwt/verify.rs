@@ -105,11 +105,7 @@ impl Verifier {
         // are no key's, so they end here whatever the key. Said before the key is searched, lest
         // somebody fetch a new key set for them.
         let algorithm = Algorithm::parse(&header.alg).ok_or(TokenError::Algorithm)?;
-        let key = self.keys.find(key_id).ok_or(TokenError::UnknownKey)?;
-        if key.algorithm() != algorithm {
-            return Err(TokenError::Algorithm);
-        }
-        Ok(key)
+        self.keys.find(key_id, algorithm)
     }
 
     /// Reads and judges the claims of a token whose signature was verified.

@@ -40,6 +40,7 @@ fn failures(variant: &Variant, case: &Case) -> Vec<&'static str> {
             suite: "TLS13_AES_128_GCM_SHA256",
             group: "X25519",
             resumed: false,
+            extended_master_secret: true,
             connections: 64,
         });
     }

@@ -148,6 +148,7 @@ fn connections_json(outcome: &Outcome) -> Value {
                 "suite": proof.suite,
                 "group": proof.group,
                 "resumed": proof.resumed,
+                "extended_master_secret": proof.extended_master_secret,
                 "connections": proof.connections,
             })
         })

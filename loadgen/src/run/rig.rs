@@ -24,6 +24,11 @@ use crate::{
 /// How often the watching thread looks whether the run was interrupted, and draws.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// What a reader must know of a target that none of our servers would talk to.
+const WEAK_SESSIONS: &str = "\
+    the target speaks TLS 1.2 without the extended master secret (RFC 7627): it is measured as it \
+    is, and a service of tollgate would refuse it";
+
 /// Draws progress; called several times a second, and dropped before anything is printed.
 pub(crate) type Drawer = Box<dyn FnMut() + Send>;
 
@@ -33,6 +38,8 @@ pub(crate) struct Rig<'a> {
     target: TargetId,
     machine: Machine,
     tokens: Tokens,
+    /// Connections of the target had no extended master secret.
+    weak_sessions: bool,
     interrupted: &'a (dyn Fn() -> bool + Sync),
 }
 
@@ -41,7 +48,9 @@ impl Rig<'_> {
     pub(crate) fn warm(&mut self, spec: &SliceSpec) -> Result<SliceRecord, RunError> {
         let spec = SliceSpec { tokens: self.tokens.clone(), ..spec.clone() };
         let ran = self.generator.run_slice(self.target, &spec);
-        ran.map_err(|error| self.failed(error.into()))
+        let record = ran.map_err(|error| self.failed(error.into()))?;
+        self.note_sessions(&record);
+        Ok(record)
     }
 
     /// Runs a slice between two readings of the machine's books.
@@ -52,8 +61,13 @@ impl Rig<'_> {
         let before = self.machine.read()?;
         let record = self.generator.run_slice(self.target, &spec);
         let record = record.map_err(|error| self.failed(error.into()))?;
+        self.note_sessions(&record);
         let books = caught(|| self.machine.since(&before));
         Ok((record, books.unwrap_or_else(|why| self.machine.unread(why))))
+    }
+
+    fn note_sessions(&mut self, record: &SliceRecord) {
+        self.weak_sessions |= record.tls.iter().any(|proof| !proof.extended_master_secret);
     }
 
     /// Whether the end was asked for.
@@ -81,7 +95,8 @@ pub(crate) fn with_rig<T>(
     let mut generator = Generator::start(&options.generator)?;
     let target = generator.attach(target, &options.workload())?;
     let (stop, draw) = (generator.stopper(), drawer(generator.live()));
-    let mut rig = Rig { generator, target, machine, tokens: source.tokens(), interrupted };
+    let tokens = source.tokens();
+    let mut rig = Rig { generator, target, machine, tokens, weak_sessions: false, interrupted };
     thread::scope(|scope| {
         // Both threads end when their sender is dropped, however this scope is left.
         let (over, ended) = channel::<()>();
@@ -94,7 +109,9 @@ pub(crate) fn with_rig<T>(
         // The bar is gone before anything is printed. A thread that panicked takes no result away.
         let ends = [watching.join(), refreshing.join()];
         let faults = ends.iter().filter_map(|end| end.as_ref().err());
-        let mut warnings = source.warnings();
+        let mut warnings = options.trust.warnings();
+        warnings.extend(rig.weak_sessions.then(|| WEAK_SESSIONS.into()));
+        warnings.extend(source.warnings());
         warnings.extend(faults.map(|panic| panics::sentence(&**panic)));
         Ok((done?, warnings))
     })

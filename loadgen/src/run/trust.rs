@@ -1,5 +1,6 @@
 //! Whom `tollgate run` trusts over TLS and what it presents. It refuses to trust anybody when no
-//! authority can be found, unless it was told to trust everybody.
+//! authority can be found, unless it was told to trust everybody. It is lenient where the servers of
+//! this project are strict, because a server that is measured need not be one of ours.
 
 use std::{
     env, fmt, fs,
@@ -9,8 +10,8 @@ use std::{
 
 use authn::{
     Transport,
-    material::{CertifiedKey, ClientMaterial, certificates},
-    tls::{TlsOptions, client_config},
+    material::{Authorities, CertifiedKey, ClientMaterial, Peers, authorities},
+    tls::{ServerTrust, TlsOptions, client_config},
 };
 use rustls::ClientConfig;
 use zeroize::Zeroizing;
@@ -41,28 +42,56 @@ pub struct Trust {
 impl Trust {
     /// The configuration of the measured connections.
     pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, RunError> {
+        let authorities = self.authorities()?;
+        let identity = self.identity()?;
+        let transport = if identity.is_some() { Transport::Mutual } else { Transport::Tls };
+        let options = TlsOptions { resumption: self.resumption };
+        let (roots, trust) = match authorities {
+            Some(found) if !self.insecure => (found.valid, ServerTrust::Exact(found.all)),
+            _ => (Vec::new(), ServerTrust::Anyone),
+        };
+        let material = ClientMaterial { roots, identity };
+        client_config(&material, transport, &options, &trust)
+            .map_err(|error| RunError::Trust(format!("TLS cannot be set up: {error}")))?
+            .ok_or_else(|| RunError::Trust("TLS cannot be set up without a transport".into()))
+    }
+
+    /// What of the given files is not used, a sentence each. What makes a file useless is not told
+    /// here: the configuration fails then.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        // The system's own bundle is not the user's to tidy up.
+        if let (Some(_), false, Ok(Some(found))) =
+            (&self.authorities_pem, self.insecure, self.authorities())
+        {
+            let unused = |why| format!("of --cacert: {why}; it is trusted for nothing");
+            all.extend(found.warnings.into_iter().map(unused));
+        }
+        if let Ok(Some(identity)) = self.identity() {
+            let unneeded = identity.unneeded(now_s());
+            all.extend(unneeded.into_iter().map(|why| format!("of --cert: {why}")));
+        }
+        all
+    }
+
+    /// Who may sign for the server; nobody where anybody is trusted and none was given.
+    fn authorities(&self) -> Result<Option<Authorities>, RunError> {
         let pem = match (&self.authorities_pem, self.insecure) {
-            (Some(pem), _) => Some(pem.clone()),
-            (None, true) => None,
-            (None, false) => Some(system_bundle().ok_or_else(|| {
+            (Some(pem), _) => pem.clone(),
+            (None, true) => return Ok(None),
+            (None, false) => system_bundle().ok_or_else(|| {
                 RunError::Trust(
                     "no authority to check the server with was found on this system: name one \
                      with --cacert FILE, or check nothing with -k"
                         .into(),
                 )
-            })?),
+            })?,
         };
-        let roots = pem.map_or(Ok(Vec::new()), |pem| certificates(&pem));
-        let roots = roots.map_err(|error| {
-            RunError::Trust(format!("the server's authorities cannot be read: {error}"))
-        })?;
-        let identity = self.identity()?;
-        let transport = if identity.is_some() { Transport::Mutual } else { Transport::Tls };
-        let material = ClientMaterial { roots, identity };
-        let options = TlsOptions { resumption: self.resumption };
-        client_config(&material, transport, &options, self.insecure)
-            .map_err(|error| RunError::Trust(format!("TLS cannot be set up: {error}")))?
-            .ok_or_else(|| RunError::Trust("TLS cannot be set up without a transport".into()))
+        let found = authorities(&pem, Peers::Servers, now_s());
+        found.map(Some).map_err(|error| {
+            RunError::Trust(format!("the server's authorities (--cacert) cannot be used: {error}"))
+        })
     }
 
     fn identity(&self) -> Result<Option<CertifiedKey>, RunError> {
@@ -75,8 +104,7 @@ impl Trust {
             ))
         };
         let identity = CertifiedKey::from_pem(chain, key).map_err(wrong)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        identity.check_validity(now.as_secs()).map_err(wrong)?;
+        identity.check_validity(now_s()).map_err(wrong)?;
         Ok(Some(identity))
     }
 }
@@ -90,6 +118,10 @@ impl fmt::Debug for Trust {
             .field("resumption", &self.resumption)
             .finish()
     }
+}
+
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// What the system trusts, if it says so anywhere.

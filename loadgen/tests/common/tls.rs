@@ -15,7 +15,7 @@ use authn::{
     Transport,
     material::{CertifiedKey, ClientMaterial, ServerMaterial, certificates},
     pki::{Authority, Request},
-    tls::{TlsOptions, client_config, server_config},
+    tls::{ServerTrust, TlsOptions, client_config, server_config},
 };
 use loadgen::target::{Source, Target, TlsTarget};
 use rustls::{ServerConnection, StreamOwned, pki_types::ServerName};
@@ -42,7 +42,8 @@ pub fn serve() -> (Target, Arc<AtomicU64>) {
     let material = ServerMaterial { identity, client_ca: roots.clone(), crls: Vec::new() };
     let server = server_config(Some(&material), Transport::Tls, &options).unwrap().unwrap();
     let material = ClientMaterial { roots, identity: None };
-    let config = client_config(&material, Transport::Tls, &options, false).unwrap().unwrap();
+    let config =
+        client_config(&material, Transport::Tls, &options, &ServerTrust::Path).unwrap().unwrap();
     let answered = Arc::new(AtomicU64::new(0));
     let addr = listen(server, Arc::clone(&answered));
     let target = Target {

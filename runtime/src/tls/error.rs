@@ -1,12 +1,18 @@
-//! What went wrong with a TLS connection, in words that say which side refused what.
+//! What went wrong with a TLS connection, in words that say which side refused what and what to do.
+//!
+//! Owns a sentence for every kind of error that rustls has. Refuses to show the names that the
+//! library has for them, and lets nothing through that the peer wrote and a terminal would act on.
+
+mod alert;
+mod certificate;
 
 use std::fmt;
 
-use rustls::{AlertDescription, CertificateError};
+use rustls::{Error, InvalidMessage, PeerIncompatible, PeerMisbehaved};
 
 /// Why a TLS connection ended before its time.
 #[derive(Clone, Debug, PartialEq)]
-pub struct TlsError(pub(super) rustls::Error);
+pub struct TlsError(pub(super) Error);
 
 impl TlsError {
     /// The name (RFC 8446 section 6) of the alert by which the peer ended the connection, if it
@@ -14,14 +20,14 @@ impl TlsError {
     #[must_use]
     pub fn alert(&self) -> Option<&'static str> {
         match &self.0 {
-            rustls::Error::AlertReceived(alert) => Some(alert_name(*alert)),
+            Error::AlertReceived(alert) => Some(alert::name(*alert)),
             _ => None,
         }
     }
 
     /// The error as rustls tells it.
     #[must_use]
-    pub fn inner(&self) -> &rustls::Error {
+    pub fn inner(&self) -> &Error {
         &self.0
     }
 }
@@ -31,92 +37,157 @@ impl std::error::Error for TlsError {}
 impl fmt::Display for TlsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            rustls::Error::AlertReceived(alert) => {
-                write!(f, "the peer ended TLS with the alert {}", alert_name(*alert))?;
-                alert_hint(*alert).map_or(Ok(()), |hint| write!(f, ": {hint}"))
+            Error::AlertReceived(alert) => {
+                write!(f, "the peer ended TLS with the alert {}", alert::name(*alert))?;
+                alert::hint(*alert).map_or(Ok(()), |hint| write!(f, ": {hint}"))
             }
-            rustls::Error::InvalidCertificate(error) => match certificate_hint(error) {
-                Some(hint) => write!(f, "the peer's certificate was refused: {hint}"),
-                None => write!(f, "the peer's certificate was refused: {error}"),
-            },
-            rustls::Error::InvalidMessage(_) => {
-                write!(f, "the peer does not speak TLS here ({})", self.0)
+            Error::InvalidCertificate(error) => {
+                f.write_str("the peer's certificate was refused: ")?;
+                certificate::explain(error, f)
             }
-            rustls::Error::NoCertificatesPresented => {
-                write!(f, "the client presented no certificate, and one is required")
+            Error::InvalidMessage(error) => f.write_str(message(*error)),
+            Error::PeerIncompatible(error) => {
+                write!(f, "the two ends cannot agree on TLS: {}", incompatible(error))
             }
-            other => write!(f, "TLS failed: {other}"),
+            Error::PeerMisbehaved(error) => {
+                write!(f, "the peer broke the TLS protocol: {}", misbehaved(error))
+            }
+            other => f.write_str(own(other)),
         }
     }
 }
 
-fn alert_hint(alert: AlertDescription) -> Option<&'static str> {
-    Some(match alert {
-        AlertDescription::CertificateRequired => "it wants a client certificate and was given none",
-        AlertDescription::UnknownCA => "it does not trust the CA of the certificate it was given",
-        AlertDescription::CertificateExpired => "the certificate it was given has expired",
-        AlertDescription::CertificateRevoked => "the certificate it was given was revoked",
-        AlertDescription::BadCertificate
-        | AlertDescription::CertificateUnknown
-        | AlertDescription::UnsupportedCertificate
-        | AlertDescription::DecryptError => "it refused the certificate it was given",
-        AlertDescription::ProtocolVersion => "it supports neither TLS 1.3 nor TLS 1.2",
-        AlertDescription::HandshakeFailure => {
-            "the two ends have no cipher suite or group in common, or it wants a client certificate"
+/// A message that cannot be read. The first one that a server of another protocol sends ends here.
+fn message(error: InvalidMessage) -> &'static str {
+    match error {
+        InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion => {
+            "the peer does not speak TLS here; check the port and the scheme"
         }
-        AlertDescription::UnrecognisedName => "it does not serve this host name",
-        _ => return None,
-    })
-}
-
-fn certificate_hint(error: &CertificateError) -> Option<&'static str> {
-    Some(match error {
-        CertificateError::UnknownIssuer => "no trusted CA issued it; give the CA that did",
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired",
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "it is not valid yet; check the clocks of both machines"
+        InvalidMessage::MessageTooLarge | InvalidMessage::CertificatePayloadTooLarge => {
+            "the peer does not speak TLS here, or sent a message larger than TLS allows; check the \
+             port and the scheme, and that its certificate chain is short"
         }
-        CertificateError::Revoked => "it was revoked",
-        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            "it was not issued for this use; its extended key usage forbids it"
+        InvalidMessage::HandshakePayloadTooLarge => {
+            "the peer sent a handshake message of more than 64 KiB; shorten its certificate chain"
         }
-        CertificateError::BadSignature => {
-            "the trusted CA did not sign it; a different CA of the same name may have"
+        _ => {
+            "the peer sent a TLS message that cannot be read; check that nothing between the two \
+             ends changes the connection, and the peer's TLS library"
         }
-        _ => return None,
-    })
-}
-
-/// The names of RFC 8446 section 6 and its predecessors.
-fn alert_name(alert: AlertDescription) -> &'static str {
-    match alert {
-        AlertDescription::CloseNotify => "close_notify",
-        AlertDescription::UnexpectedMessage => "unexpected_message",
-        AlertDescription::BadRecordMac => "bad_record_mac",
-        AlertDescription::RecordOverflow => "record_overflow",
-        AlertDescription::HandshakeFailure => "handshake_failure",
-        AlertDescription::BadCertificate => "bad_certificate",
-        AlertDescription::UnsupportedCertificate => "unsupported_certificate",
-        AlertDescription::CertificateRevoked => "certificate_revoked",
-        AlertDescription::CertificateExpired => "certificate_expired",
-        AlertDescription::CertificateUnknown => "certificate_unknown",
-        AlertDescription::IllegalParameter => "illegal_parameter",
-        AlertDescription::UnknownCA => "unknown_ca",
-        AlertDescription::AccessDenied => "access_denied",
-        AlertDescription::DecodeError => "decode_error",
-        AlertDescription::DecryptError => "decrypt_error",
-        AlertDescription::ProtocolVersion => "protocol_version",
-        AlertDescription::InsufficientSecurity => "insufficient_security",
-        AlertDescription::InternalError => "internal_error",
-        AlertDescription::InappropriateFallback => "inappropriate_fallback",
-        AlertDescription::UserCanceled => "user_canceled",
-        AlertDescription::NoRenegotiation => "no_renegotiation",
-        AlertDescription::MissingExtension => "missing_extension",
-        AlertDescription::UnsupportedExtension => "unsupported_extension",
-        AlertDescription::UnrecognisedName => "unrecognized_name",
-        AlertDescription::UnknownPSKIdentity => "unknown_psk_identity",
-        AlertDescription::CertificateRequired => "certificate_required",
-        AlertDescription::NoApplicationProtocol => "no_application_protocol",
-        other => other.as_str().unwrap_or("unknown"),
     }
 }
+
+/// Both ends keep to the protocol and have nothing in common.
+fn incompatible(error: &PeerIncompatible) -> &'static str {
+    match error {
+        PeerIncompatible::ExtendedMasterSecretExtensionRequired => {
+            "the peer speaks TLS 1.2 without the extended master secret (RFC 7627), which a \
+             service demands; give it TLS 1.3 or a newer TLS library"
+        }
+        PeerIncompatible::NoCipherSuitesInCommon => {
+            "no cipher suite in common; allow one with ECDHE and AES-GCM or ChaCha20-Poly1305"
+        }
+        PeerIncompatible::NoKxGroupsInCommon
+        | PeerIncompatible::NamedGroupsExtensionRequired
+        | PeerIncompatible::KeyShareExtensionRequired => {
+            "no key exchange group in common; allow X25519, P-256 or P-384"
+        }
+        PeerIncompatible::NoSignatureSchemesInCommon
+        | PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon
+        | PeerIncompatible::SignatureAlgorithmsExtensionRequired => {
+            "no signature algorithm in common; use a certificate whose key is ECDSA on P-256 or \
+             P-384, Ed25519, or RSA of 2048 bits or more"
+        }
+        PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+        | PeerIncompatible::SupportedVersionsExtensionRequired => {
+            "the peer speaks an older version; allow TLS 1.2 or 1.3 there"
+        }
+        PeerIncompatible::EcPointsExtensionRequired
+        | PeerIncompatible::NoEcPointFormatsInCommon
+        | PeerIncompatible::UncompressedEcPointsRequired => {
+            "the peer does not take uncompressed points; allow TLS 1.3 there"
+        }
+        PeerIncompatible::NullCompressionRequired => "the peer demands compression; switch it off",
+        PeerIncompatible::IncorrectCertificateTypeExtension
+        | PeerIncompatible::UnsolicitedCertificateTypeExtension => {
+            "the peer wants another type of certificate than X.509"
+        }
+        _ => "the peer demands something that is not supported here; allow TLS 1.3 there",
+    }
+}
+
+/// The peer does what no version of the protocol allows.
+fn misbehaved(error: &PeerMisbehaved) -> &'static str {
+    use PeerMisbehaved as P;
+    match error {
+        P::SelectedUnofferedApplicationProtocol => {
+            "it chose an application protocol that was not offered; only http/1.1 is"
+        }
+        P::SelectedUnofferedCipherSuite
+        | P::SelectedUnusableCipherSuiteForVersion
+        | P::SelectedDifferentCipherSuiteAfterRetry
+        | P::CipherSuiteDifferedOnRetry => "it chose a cipher suite that was not offered",
+        P::SelectedUnofferedKxGroup | P::WrongGroupForKeyShare | P::InvalidKeyShare => {
+            "it chose a key exchange that was not offered, or sent a wrong share of it"
+        }
+        P::SignedKxWithWrongAlgorithm | P::SignedHandshakeWithUnadvertisedSigScheme => {
+            "it signed with an algorithm that was not offered; its certificate's key must be \
+             ECDSA on P-256 or P-384, Ed25519, or RSA of 2048 bits or more"
+        }
+        P::TooManyRenegotiationRequests => "it asks for renegotiation, which is not done here",
+        P::TooManyKeyUpdateRequests => "it changes keys too often",
+        P::TooManyWarningAlertsReceived => "it sends too many warnings",
+        P::TooManyEmptyFragments => "it sends too many empty records",
+        P::TooMuchEarlyDataReceived | P::EarlyDataAttemptedInSecondClientHello => {
+            "it sends early data, which is not taken here"
+        }
+        P::IncorrectBinder
+        | P::SelectedInvalidPsk
+        | P::SelectedUnofferedPsk
+        | P::ResumptionAttemptedWithVariedEms
+        | P::ResumptionOfferedWithVariedCipherSuite
+        | P::ResumptionOfferedWithVariedEms
+        | P::ResumptionOfferedWithIncompatibleCipherSuite => {
+            "it resumed a session in another way than it was made; try without resumption"
+        }
+        _ => "a message does not fit the handshake; update the peer's TLS library",
+    }
+}
+
+/// What neither an alert nor a certificate is the cause of.
+fn own(error: &Error) -> &'static str {
+    match error {
+        Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
+            "the peer broke the TLS protocol: it sent a message out of its turn; update its TLS \
+             library"
+        }
+        Error::NoCertificatesPresented => {
+            "the peer presented no certificate, and one is required; give it one with its key"
+        }
+        Error::DecryptError => {
+            "a TLS record could not be decrypted: it was changed on its way, or the peer's TLS \
+             library is wrong"
+        }
+        Error::PeerSentOversizedRecord => "the peer sent a TLS record larger than TLS allows",
+        Error::NoApplicationProtocol => {
+            "no application protocol in common: only http/1.1 is spoken here; allow it there"
+        }
+        Error::UnsupportedNameType => "a certificate cannot be checked for a name of this kind",
+        Error::FailedToGetCurrentTime => "the clock of this machine cannot be read",
+        Error::FailedToGetRandomBytes => "the system's source of randomness failed; try again",
+        Error::InvalidCertRevocationList(_) => {
+            "the peer's certificate was refused: the revocation list of its CA cannot be used; \
+             make a new one"
+        }
+        Error::InconsistentKeys(_) => {
+            "the private key does not belong to the certificate; give the pair that was made \
+             together"
+        }
+        Error::HandshakeNotComplete => "TLS is not ready: its handshake has not ended",
+        Error::EncryptError => "a TLS record could not be encrypted; open a new connection",
+        _ => "TLS failed for a reason that has no name; try again, and with another TLS version",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use authn::material::{CertifiedKey, ClientMaterial, certificates};
 use authn::pki::{Authority, Request, Revoked, serial_of};
-use authn::tls::{TlsOptions, client_config};
+use authn::tls::{ServerTrust, TlsOptions, client_config};
 use authn::{Algorithm, NewClaims, Profile, ScopeSet, Signer, Transport};
 use metrics_export::prometheus::Scrape;
 use runtime::DriverChoice;
@@ -132,7 +132,7 @@ impl Lab {
         let material =
             ClientMaterial { roots: certificates(&self.read("ca/ca.crt")).unwrap(), identity };
         let options = TlsOptions::default();
-        let tls = client_config(&material, effective, &options, false).unwrap();
+        let tls = client_config(&material, effective, &options, &ServerTrust::Path).unwrap();
         Client { tls }
     }
 }
