@@ -236,8 +236,8 @@ impl Client {
     }
 
     /// How many bytes at the front of the input are interim responses that have been read, while
-    /// the final head is still to come. The caller spends them before it hands in more; one that does
-    /// not holds them until the final head is there.
+    /// the final head is still to come. The caller spends them before it hands in more; one that
+    /// does not ask holds them until the final head is there.
     pub fn interim(&mut self) -> usize {
         match self.state {
             State::Waiting => std::mem::take(&mut self.skipped_bytes),

@@ -2,8 +2,8 @@
 //! reader refuses is read here once more, as curl and browsers would read it.
 //!
 //! It owns what is forgiven: folded lines, LF alone, empty lines before the head, white space
-//! before a colon, names that are no tokens, statuses from 600 to 999, equal lengths given more than once,
-//! `Transfer-Encoding` in every form whose end is certain. It refuses what leaves the end of the
+//! before a colon, names that are no tokens, statuses from 600 to 999, equal lengths given more than
+//! once, `Transfer-Encoding` in every form whose end is certain. It refuses what leaves the end of the
 //! response in doubt (lengths that differ or are no numbers), what is not HTTP/1, and NUL and CR
 //! within a line. No server and no gateway reads with it.
 
