@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 
+use loadgen::check::Expect;
 use loadgen::cpu::with_descendants;
 use loadgen::generator::GeneratorOptions;
 use loadgen::requests;
@@ -43,6 +44,9 @@ pub(crate) fn options(typed: &RequestWords, slice: SliceSpec) -> Result<RunOptio
         (None, Some(file)) => read(file)?,
         (None, None) => Vec::new(),
     };
+    if let Some(text) = &typed.expect_status {
+        options.expect = expect_status(text)?;
+    }
     options.warmup = match typed.warmup.as_str() {
         "0" | "0s" => Duration::ZERO,
         text => duration("--warmup", text)?,
@@ -74,6 +78,23 @@ pub(crate) fn format(typed: &RequestWords) -> Result<Format, Failure> {
             typed.output_format
         ))
     })
+}
+
+/// Statuses that are good, as `expect_status` of targets.toml lists them. Interim responses answer
+/// no request (RFC 9110 section 15.2).
+fn expect_status(text: &str) -> Result<Expect, Failure> {
+    let status = |part: &str| {
+        let digits = part.len() == 3 && part.bytes().all(|byte| byte.is_ascii_digit());
+        part.parse::<u16>().ok().filter(|status| digits && *status >= 200)
+    };
+    let statuses: Option<Vec<u16>> = text.split(',').map(|part| status(part.trim())).collect();
+    let statuses = statuses.ok_or_else(|| {
+        Failure::usage(format!(
+            "--expect-status takes whole numbers from 200 to 999, such as 304 or 200,404, not \
+             {text:?}."
+        ))
+    })?;
+    Ok(Expect::one_of(&statuses, 0))
 }
 
 fn spec(typed: &RequestWords, slice: SliceSpec) -> Result<SliceSpec, Failure> {
@@ -309,5 +330,18 @@ mod tests {
         assert_eq!(names, ["X-A", "Authorization", "X-B"]);
         assert_eq!(fields[2].1, b"1: 2");
         assert!(field("no colon").is_err());
+    }
+
+    #[test]
+    fn expected_statuses_are_those_that_answer_a_request() {
+        let expect = expect_status("304, 200,999").unwrap();
+        let good = [200, 304, 999].map(|status| expect.judge(status, 0).is_ok());
+        assert_eq!(good, [true; 3]);
+        assert!(expect.judge(201, 0).is_err());
+        for wrong in ["", "ok", "100", "1000", "+200", "0200", "200,", "2xx", "200-299", "-1"] {
+            let error = expect_status(wrong).unwrap_err();
+            assert!(error.message.contains("from 200 to 999"), "{wrong}");
+            assert_eq!(error.code, crate::exit::USAGE, "{wrong}");
+        }
     }
 }

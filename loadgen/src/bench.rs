@@ -321,5 +321,8 @@ fn row(
         generator_share_milli: (generator_share(record) * 1000.0) as u32,
         server_handshakes: None,
         strayed: usage.strayed,
+        closed_idle: record.connections.closed_idle,
+        closed_unsolicited: record.connections.unsolicited,
+        cpu_unknown: usage.cpu_unknown,
     }
 }

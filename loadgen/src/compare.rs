@@ -19,7 +19,7 @@ mod tests;
 mod text;
 mod words;
 
-use metrics_export::run::{Run, SliceKind, VariantResult};
+use metrics_export::run::{Percentiles, Run, SliceKind, VariantResult};
 use serde::Serialize;
 
 use crate::stats::{self, Estimate};
@@ -88,11 +88,11 @@ pub struct VariantChange {
 /// Two figures and their ratio, without an interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Ratio {
-    /// Before.
-    pub a: u64,
+    /// Before; absent where nothing was recorded, as in what follows.
+    pub a: Option<u64>,
     /// After.
-    pub b: u64,
-    /// After over before; absent when there is no before.
+    pub b: Option<u64>,
+    /// After over before; absent when one of them is.
     pub ratio: Option<f64>,
 }
 
@@ -254,20 +254,26 @@ fn variant_change(a: &Run, b: &Run, pair: &pairing::Pair<'_>) -> Option<VariantC
     let change = |kind| cpu_change(a, &pair.a.id, b, &pair.b.id, kind);
     let connects = before.connecting.is_some() && now.connecting.is_some();
     let closed = before.closed_loop.zip(now.closed_loop);
+    let point = |of: fn(&Percentiles) -> u64| {
+        let known = |points: &Percentiles| points.known(of(points));
+        Ratio::of(known(&before.response), known(&now.response))
+    };
     Some(VariantChange {
         cell: pair.cell.to_owned(),
         variant: pair.b.label.clone(),
         cpu_per_request: change(SliceKind::Open),
         cpu_per_connection: connects.then(|| change(SliceKind::Connect)),
-        response_p50: Ratio::of(before.response.p50_ns, now.response.p50_ns),
-        response_p99: Ratio::of(before.response.p99_ns, now.response.p99_ns),
-        closed_loop: closed.map(|(a, b)| Ratio::of(a.requests_milli_per_s, b.requests_milli_per_s)),
+        response_p50: point(|points| points.p50_ns),
+        response_p99: point(|points| points.p99_ns),
+        closed_loop: closed
+            .map(|(a, b)| Ratio::of(Some(a.requests_milli_per_s), Some(b.requests_milli_per_s))),
     })
 }
 
 impl Ratio {
-    fn of(a: u64, b: u64) -> Ratio {
-        Ratio { a, b, ratio: (a > 0).then(|| b as f64 / a as f64) }
+    fn of(a: Option<u64>, b: Option<u64>) -> Ratio {
+        let both = a.filter(|a| *a > 0).zip(b);
+        Ratio { a, b, ratio: both.map(|(a, b)| b as f64 / a as f64) }
     }
 }
 

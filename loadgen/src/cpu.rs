@@ -52,8 +52,10 @@ pub struct Reading {
 pub struct Usage {
     /// Time between the readings.
     pub wall_ns: u64,
-    /// CPU of each service.
+    /// CPU of each service; empty where `cpu_unknown` says why.
     pub services: Vec<ServiceCpu>,
+    /// Why there is no figure of the services' CPU, as a sentence.
+    pub cpu_unknown: Option<String>,
     /// Busy time of the server cores: what was neither idle nor stolen.
     pub busy_ns: u64,
     /// Softirq time of the server cores.
@@ -126,17 +128,14 @@ impl Meter {
             (Some(before), Some(after)) => Some(after.run_ns_since(before, &self.measured_cores)),
             _ => None,
         };
-        let books = before.services.iter().zip(&after.services);
-        let services =
-            self.services.iter().zip(books).map(|((service, _), (before, after))| ServiceCpu {
-                service: service.clone(),
-                cpu_ns: after.run_ns.saturating_sub(before.run_ns),
-                user_ns: after.user_ns.saturating_sub(before.user_ns),
-                system_ns: after.system_ns.saturating_sub(before.system_ns),
-            });
+        let (services, cpu_unknown) = match self.services_between(before, after) {
+            Ok(services) => (services, None),
+            Err(why) => (Vec::new(), Some(why)),
+        };
         Usage {
             wall_ns,
-            services: services.collect(),
+            services,
+            cpu_unknown,
             busy_ns: (wall_ns * self.server_cores.len() as u64).saturating_sub(not_busy),
             softirq_ns: servers.softirq * TICK_NS,
             steal_ns: measured.steal * TICK_NS,
@@ -149,6 +148,26 @@ impl Meter {
             memory_peak_bytes: after.memory_peak_bytes,
             strayed: self.strayed(before, after),
         }
+    }
+
+    fn services_between(
+        &self,
+        before: &Reading,
+        after: &Reading,
+    ) -> Result<Vec<ServiceCpu>, String> {
+        let books = before.services.iter().zip(&after.services);
+        let service = |((name, _), (before, after)): (&(String, CpuSource), (&Books, &Books))| {
+            let spent = after.since(before).map_err(|why| {
+                format!("the CPU of {name} is not known: {why}. It has no figure here")
+            })?;
+            Ok(ServiceCpu {
+                service: name.clone(),
+                cpu_ns: spent.run_ns,
+                user_ns: spent.user_ns,
+                system_ns: spent.system_ns,
+            })
+        };
+        self.services.iter().zip(books).map(service).collect()
     }
 
     fn strayed(&self, before: &Reading, after: &Reading) -> bool {

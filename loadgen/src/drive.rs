@@ -11,7 +11,8 @@
 //!                     └─ queue is full ▶ dropped
 //! ```
 //! Free connections are used in turn, the longest idle first: all that were asked for carry
-//! traffic, and none is left to run into the target's idle limit.
+//! traffic, and none is left to run into the target's idle limit. One that the target closes is
+//! opened again when a request needs it, or after a pause that doubles while that is in vain.
 
 mod exchange;
 mod upkeep;
@@ -40,10 +41,6 @@ use crate::{
 const SWEEP_NS_MIN: u64 = 1_000_000;
 const SWEEP_NS_MAX: u64 = 100_000_000;
 
-/// How long a place rests whose connection could not be opened, so that a target that refuses is
-/// not hammered.
-const REST_NS: u64 = 10_000_000;
-
 /// One slice under way.
 pub(crate) struct Drive<'w> {
     worker: &'w mut Worker,
@@ -54,11 +51,11 @@ pub(crate) struct Drive<'w> {
     flow: Flow,
     /// Places that wait for a request, the longest waiting first.
     free: VecDeque<u32>,
+    /// Places whose idle connection was lost: used where none is free, or opened after a rest.
+    vacant: VecDeque<u32>,
     /// Intended times of requests that wait for a place, the oldest first.
     queue: VecDeque<u64>,
     queue_room: usize,
-    /// Places that get a new connection at the next sweep.
-    resting: Vec<u32>,
     /// Requests that have a place: sent, or waiting for its connection.
     outstanding: u64,
     tokens: View,
@@ -114,9 +111,9 @@ impl<'w> Drive<'w> {
         Some(Drive {
             attached: Arc::clone(&pool.attached),
             free: VecDeque::with_capacity(pool.places.len()),
+            vacant: VecDeque::new(),
             queue: VecDeque::with_capacity(queue_room),
             queue_room,
-            resting: Vec::with_capacity(pool.places.len()),
             outstanding: 0,
             tokens: View::new(&spec.tokens, share),
             filling: Filling::new(unique.wrapping_add(part), spec.seed.wrapping_add(part)),
@@ -142,8 +139,7 @@ impl<'w> Drive<'w> {
         self.render();
         self.count_prepared();
         let cpu_ns = self.wait_for_begin();
-        self.begin();
-        let result = self.traffic();
+        let result = self.look().and_then(|()| self.begin()).and_then(|()| self.traffic());
         self.worker.recorder.slice.wall_ns = self.clock.now_ns();
         self.worker.recorder.slice.generator_cpu_ns =
             upkeep::thread_cpu_ns().saturating_sub(cpu_ns);
@@ -164,17 +160,22 @@ impl<'w> Drive<'w> {
             if self.is_over(now_ns) {
                 return Ok(());
             }
-            let until = self.clock.at(self.wake_ns());
-            let mut events = std::mem::take(&mut self.worker.events);
-            let polled = self.worker.io.poll(wait, Some(until), &mut events);
-            // All of these bytes had arrived by now, whenever they are looked at below.
-            let now_ns = self.clock.now_ns();
-            for event in events.drain(..) {
-                self.event(event, now_ns);
-            }
-            self.worker.events = events;
-            polled?;
+            self.poll(wait, self.clock.at(self.wake_ns()))?;
         }
+    }
+
+    /// Waits for events until then, and takes them in.
+    #[inline]
+    fn poll(&mut self, wait: generator::Wait, until: Instant) -> io::Result<()> {
+        let mut events = std::mem::take(&mut self.worker.events);
+        let polled = self.worker.io.poll(wait, Some(until), &mut events);
+        // All of these bytes had arrived by now, whenever they are looked at below.
+        let now_ns = self.clock.now_ns();
+        for event in events.drain(..) {
+            self.event(event, now_ns);
+        }
+        self.worker.events = events;
+        polled
     }
 
     /// When there is something to do even if no event comes.
@@ -221,7 +222,7 @@ impl<'w> Drive<'w> {
         let quarter = (intended_ns * 4 / self.window_ns.max(1)).min(3) as usize;
         slice.in_flight[quarter].add(unanswered);
         self.worker.recorder.late(now_ns - intended_ns);
-        if let Some(place) = self.free.pop_front() {
+        if let Some(place) = self.free.pop_front().or_else(|| self.vacant.pop_front()) {
             self.start(place, Some(intended_ns));
         } else if self.queue.len() < self.queue_room {
             self.queue.push_back(intended_ns);
@@ -251,15 +252,26 @@ impl<'w> Drive<'w> {
         }
     }
 
-    /// Puts a place where due requests find it. One that lost its connection gets a new one first,
-    /// unless connections are opened when they are needed.
+    /// Puts a place where due requests find it. One whose connection ended in order gets a new one
+    /// first, unless connections are opened when they are needed; one that lost it rests.
     fn free_up(&mut self, place: u32) {
-        let idle = self.pool.places[place as usize].stage == Stage::Idle;
-        if idle || self.per_connection.is_some() {
+        let slot = &self.pool.places[place as usize];
+        if slot.stage == Stage::Idle || self.per_connection.is_some() {
             self.free.push_back(place);
-        } else if matches!(&self.flow, Flow::Open(schedule) if schedule.left() > 0) {
+        } else if !self.opens_ahead() {
+            // No request is to come.
+        } else if slot.losses == 0 {
             self.open(place, None);
+        } else {
+            self.vacant.push_back(place);
+            self.rest(place);
         }
+    }
+
+    /// Whether connections are opened before a request needs them.
+    fn opens_ahead(&self) -> bool {
+        let more = matches!(&self.flow, Flow::Open(schedule) if schedule.left() > 0);
+        more && self.per_connection.is_none()
     }
 
     /// Gives a request its place. Without an intended time it is meant to be sent when it is.

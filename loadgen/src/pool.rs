@@ -22,6 +22,15 @@ use crate::{
     workload::{Workload, WorkloadError},
 };
 
+/// How long a place rests whose connection was lost or refused, so that a target that closes or
+/// refuses is not hammered: the first time, and at most.
+pub(crate) const REST_NS_MIN: u64 = 10_000_000;
+const REST_NS_MAX: u64 = 1_000_000_000;
+const REST_DOUBLINGS_MAX: u32 = 7;
+
+/// A time that never comes.
+pub(crate) const NO_REST: u64 = u64::MAX;
+
 /// A target with its request, as workers are handed it.
 #[derive(Debug)]
 pub(crate) struct Attached {
@@ -83,6 +92,11 @@ pub(crate) struct Place {
     pub(crate) used: u32,
     /// The connection was opened to get ready and has not been counted yet.
     pub(crate) fresh: bool,
+    /// Connections in a row that could not be opened or were lost without a reply; one more where
+    /// the last one was lost after it had carried replies.
+    pub(crate) losses: u8,
+    /// Until then, in ns after the slice's begin, no connection is opened ahead of requests.
+    pub(crate) rest_until_ns: u64,
     /// Bytes that were counted in an earlier slice.
     counted: Wire,
 }
@@ -95,6 +109,8 @@ impl Place {
             session: Session::new(),
             used: 0,
             fresh: false,
+            losses: 0,
+            rest_until_ns: NO_REST,
             counted: Wire::default(),
         }
     }
@@ -107,7 +123,27 @@ impl Place {
         self.session = Session::new();
         self.used = 0;
         self.fresh = false;
+        self.rest_until_ns = NO_REST;
         self.counted = Wire::default();
+    }
+
+    /// Whether a whole reply has come on the connection.
+    fn has_replied(&self) -> bool {
+        self.used > u32::from(self.stage == Stage::Busy)
+    }
+
+    /// Notes that the connection is lost, or could not be opened. Returns whether it was of use.
+    pub(crate) fn lose(&mut self) -> bool {
+        let was_of_use = self.has_replied();
+        self.losses = if was_of_use { 1 } else { self.losses.saturating_add(1) };
+        was_of_use
+    }
+
+    /// How long the place rests before it is given another connection: twice as long each time in
+    /// a row.
+    pub(crate) fn rest_ns(&self) -> u64 {
+        let doublings = u32::from(self.losses).saturating_sub(1).min(REST_DOUBLINGS_MAX);
+        (REST_NS_MIN << doublings).min(REST_NS_MAX)
     }
 
     /// Bytes since the last call.

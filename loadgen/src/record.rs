@@ -275,6 +275,10 @@ pub struct Connections {
     pub failed: u64,
     /// Closed by the target.
     pub closed_by_target: u64,
+    /// Those of `closed_by_target` that carried no request at that time.
+    pub closed_idle: u64,
+    /// Closed by the generator, because bytes came that no request had asked for.
+    pub unsolicited: u64,
     /// Full TLS handshakes.
     pub handshakes_full: u64,
     /// Resumed TLS handshakes.
@@ -284,12 +288,34 @@ pub struct Connections {
 }
 
 impl Connections {
-    fn merge(&mut self, other: &Connections) {
+    /// What a reader should know of idle connections, as sentences.
+    pub(crate) fn remarks(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.closed_idle > 0 {
+            notes.push(format!(
+                "the target closed {} idle connections: each is opened again when a request needs \
+                 it, or after a pause that doubles from 10 ms to 1 s",
+                self.closed_idle
+            ));
+        }
+        if self.unsolicited > 0 {
+            notes.push(format!(
+                "on {} connections the target sent bytes after a whole reply that no request had \
+                 asked for: the replies count, and the connections were closed",
+                self.unsolicited
+            ));
+        }
+        notes
+    }
+
+    pub(crate) fn merge(&mut self, other: &Connections) {
         self.kept += other.kept;
         self.opened += other.opened;
         self.opened_in_slice += other.opened_in_slice;
         self.failed += other.failed;
         self.closed_by_target += other.closed_by_target;
+        self.closed_idle += other.closed_idle;
+        self.unsolicited += other.unsolicited;
         self.handshakes_full += other.handshakes_full;
         self.handshakes_resumed += other.handshakes_resumed;
         self.certificates_presented += other.certificates_presented;

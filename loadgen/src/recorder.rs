@@ -122,9 +122,14 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// RFC 9110 section 15.4: those that send a client elsewhere. 304 answers a condition.
+pub(crate) fn is_redirect(status: u16) -> bool {
+    matches!(status, 301 | 302 | 303 | 307 | 308)
+}
+
 fn describe(kind: ErrorKind, status: u16) -> String {
     match kind {
-        ErrorKind::Status if (300..400).contains(&status) => {
+        ErrorKind::Status if is_redirect(status) => {
             format!("status {status}; redirects are not followed")
         }
         _ => format!("status {status}"),
@@ -148,6 +153,7 @@ mod tests {
         assert_eq!(slice.statuses.into_iter().collect::<Vec<_>>(), [(200, 2), (302, 1)]);
         let example = slice.errors.example(ErrorKind::Status);
         assert_eq!(example, Some("status 302; redirects are not followed"));
+        assert_eq!(describe(ErrorKind::Status, 304), "status 304", "which is no redirect");
     }
 
     #[test]

@@ -98,7 +98,7 @@ fn result(view: CellView<'_>, variant: &Variant, kept: &Kept) -> Option<VariantR
     let open: Vec<&Slice> = findings.counted(&variant.id, SliceKind::Open).collect();
     let sum = |of: fn(&Slice) -> u64| open.iter().map(|slice| of(slice)).sum::<u64>();
     let answered = sum(|slice| slice.requests_answered);
-    let cpu = median_of(&open, Slice::cpu_ns_per_request)?;
+    let cpu = cpu_of(&open)?;
     let per_request = |total: u64| (answered > 0).then(|| rounded(total as f64, answered));
     Some(VariantResult {
         variant: variant.id.clone(),
@@ -135,7 +135,8 @@ fn errors(findings: &Findings, variant: &Variant) -> BTreeMap<String, u64> {
 }
 
 fn services(open: &[&Slice]) -> Vec<ServiceCost> {
-    let names = open.first().map_or(&[][..], |slice| &slice.services);
+    let read = open.iter().find(|slice| slice.cpu_unknown.is_none());
+    let names = read.map_or(&[][..], |slice| &slice.services);
     let cost = |name: &str| {
         median_of(open, |slice| {
             let own = slice.services.iter().find(|cpu| cpu.service == name)?;
@@ -164,7 +165,7 @@ fn closed_loop(findings: &Findings, variant: &Variant) -> Option<ClosedLoop> {
     };
     Some(ClosedLoop {
         requests_milli_per_s: median_of(&closed, rate)?,
-        cpu_ns_per_request: median_of(&closed, Slice::cpu_ns_per_request)?,
+        cpu_ns_per_request: cpu_of(&closed)?,
     })
 }
 
@@ -207,7 +208,7 @@ fn connecting(view: CellView<'_>, variant: &Variant, kept: &Kept) -> Option<Conn
         server_handshakes_resumed: seen(|seen| seen.resumed),
         connections_milli_per_s: median_of(&slices, rate)?,
         generator_limited: share >= u64::from(GENERATOR_LIMIT_MILLI),
-        cpu_ns_per_connection: median_of(&slices, Slice::cpu_ns_per_request)?,
+        cpu_ns_per_connection: cpu_of(&slices)?,
         cpu_ns_per_handshake: beyond(Slice::cpu_ns_per_request),
         client_cpu_ns_per_connection: median_of(&slices, client_cpu_ns_per_request),
         client_cpu_ns_per_handshake: beyond(client_cpu_ns_per_request),
@@ -219,6 +220,12 @@ fn connecting(view: CellView<'_>, variant: &Variant, kept: &Kept) -> Option<Conn
 fn client_cpu_ns_per_request(slice: &Slice) -> Option<f64> {
     (slice.requests_answered > 0)
         .then(|| slice.client_cpu_ns as f64 / slice.requests_answered as f64)
+}
+
+/// CPU per request; 0, which is no figure, where it is known of none.
+fn cpu_of(slices: &[&Slice]) -> Option<u64> {
+    let unknown = slices.iter().any(|slice| slice.cpu_unknown.is_some());
+    median_of(slices, Slice::cpu_ns_per_request).or(unknown.then_some(0))
 }
 
 fn median_of(slices: &[&Slice], of: impl Fn(&Slice) -> Option<f64>) -> Option<u64> {

@@ -8,7 +8,9 @@
 //!                         │                         │  └─ end of connection, where
 //!                         └──────── fault ──────────┘     that ends the body ──▶ Idle
 //! ```
-//! After a fault the connection is of no use: where the next reply would begin is not known.
+//! After a fault the connection is of no use: where the next reply would begin is not known. Bytes
+//! after a whole reply leave that reply what it is, however TCP cuts them, and end the connection.
+//! Replies are read leniently, as curl reads them: the server is measured, and not its grammar.
 //!
 //! ```
 //! use loadgen::{check::Expect, session::{Session, Progress}};
@@ -20,7 +22,7 @@
 //! let reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 //! let (taken, done) = session.received(reply, &expect).unwrap();
 //! assert_eq!(taken, reply.len());
-//! let Some(Progress { status: 200, verdict: Ok(()), reusable: true }) = done else { panic!() };
+//! let Some(Progress { status: 200, verdict: Ok(()), reusable: true, .. }) = done else { panic!() };
 //! assert_eq!(session.times(5_000), (4_000, 3_800)); // response time, service time
 //! ```
 
@@ -28,8 +30,24 @@ use proto_http::{Client, Error, Limits, Method};
 
 use crate::check::{ErrorKind, Expect};
 
-/// A reply may be as long as it likes: it is streamed through.
-const BODY_BYTES_MAX: u64 = u64::MAX;
+/// The longest head of a reply, and the longest trailers: what curl takes.
+const HEAD_BYTES_MAX: usize = 300 * 1024;
+
+/// As many fields as such a head can hold: `a:` and a line end take four bytes.
+const FIELDS_MAX: usize = HEAD_BYTES_MAX / 4;
+
+/// What is read off and dropped as it comes may be of any size, because the time-out bounds it:
+/// bodies, chunk extensions and interim responses.
+const LIMITS: Limits = Limits {
+    head_bytes_max: HEAD_BYTES_MAX,
+    target_bytes_max: 0,
+    fields_max: FIELDS_MAX,
+    body_bytes_max: u64::MAX,
+    chunk_extension_bytes_max: usize::MAX,
+    trailer_bytes_max: HEAD_BYTES_MAX,
+    drain_bytes_max: 0,
+    interim_responses_max: u8::MAX,
+};
 
 /// One virtual connection's exchange.
 #[derive(Debug)]
@@ -57,6 +75,8 @@ pub struct Progress {
     pub verdict: Result<(), ErrorKind>,
     /// Another request may be sent on the connection.
     pub reusable: bool,
+    /// It may not because more bytes came, which no request asked for.
+    pub unsolicited: bool,
 }
 
 /// Why a connection is of no use any more.
@@ -82,6 +102,15 @@ impl Fault {
     /// What a user reads.
     pub fn sentence(self) -> &'static str {
         match self {
+            Fault::Malformed(Error::HeadTooLarge | Error::TooManyFields) => {
+                "the head of the response is longer than 300 KiB, the most that is read"
+            }
+            Fault::Malformed(Error::StatusLine) => {
+                "what came does not begin as a response does: `HTTP/1.1` and a status of 100 to 999"
+            }
+            Fault::Malformed(Error::ContentLengthRepeated) => {
+                "the response gives different lengths in Content-Length"
+            }
             Fault::Malformed(error) => error.as_str(),
             Fault::Unasked => "bytes came that belong to no request",
             Fault::Closed => "the server closed the connection before its reply was whole",
@@ -98,9 +127,8 @@ impl Default for Session {
 impl Session {
     /// A connection on which nothing has been sent.
     pub fn new() -> Session {
-        let limits = Limits { body_bytes_max: BODY_BYTES_MAX, ..Limits::default() };
         Session {
-            client: Client::new(limits),
+            client: Client::lenient(LIMITS),
             phase: Phase::Idle,
             body_bytes: 0,
             intended_ns: 0,
@@ -151,17 +179,17 @@ impl Session {
         }
         if self.phase == Phase::Head {
             match self.client.head(input).map_err(Fault::Malformed)? {
-                None => return Ok((0, None)),
+                None => return Ok((self.client.interim(), None)),
                 Some(head) => spent = head,
             }
             self.phase = Phase::Body;
         }
         loop {
             if self.client.body_done() {
-                if spent < input.len() {
-                    return Err(Fault::Unasked);
-                }
-                return Ok((spent, Some(self.finish(expect))));
+                let mut progress = self.finish(expect);
+                progress.unsolicited = progress.reusable && spent < input.len();
+                progress.reusable &= !progress.unsolicited;
+                return Ok((input.len(), Some(progress)));
             }
             let rest = input.get(spent..).unwrap_or_default();
             if rest.is_empty() {
@@ -195,6 +223,7 @@ impl Session {
             status,
             verdict: expect.judge(status, self.body_bytes),
             reusable: self.client.reusable(),
+            unsolicited: false,
         }
     }
 }
@@ -308,6 +337,15 @@ mod tests {
         for end in ends {
             let end = end.max(start);
             match session.received(&bytes[start..end], &expect()) {
+                // Bytes after a whole reply mean the same, whether they come with it or later.
+                Err(Fault::Unasked) if reply.is_some() => {
+                    let whole = |reply: Progress| Progress {
+                        reusable: false,
+                        unsolicited: reply.reusable || reply.unsolicited,
+                        ..reply
+                    };
+                    return Fate::Reply(reply.map(whole).expect("there is one"));
+                }
                 Err(_) => return Fate::Fault,
                 Ok((spent, progress)) => {
                     assert!(spent <= end - start, "more was taken than there is");
@@ -378,9 +416,49 @@ mod tests {
         let mut session = Session::new();
         assert_eq!(session.received(b"", &expect()), Ok((0, None)));
         assert_eq!(session.received(b"HTTP/1.1 408", &expect()), Err(Fault::Unasked));
+    }
+
+    #[test]
+    fn a_whole_reply_stays_good_whatever_comes_after_it() {
+        for reply in [
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+        ] {
+            for more in ["\r\n", "x", "0\r\n\r\n", "HTTP/1.1 200 OK\r\n"] {
+                let bytes = [reply, more].concat();
+                let good =
+                    Progress { status: 200, verdict: Ok(()), reusable: false, unsolicited: true };
+                for cut in 0..bytes.len() {
+                    assert_eq!(fate(bytes.as_bytes(), &[cut]), Fate::Reply(good), "{bytes:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_reply_may_be_of_any_size_but_for_its_head() {
+        let head = |bytes: usize| {
+            let filler = "Set-Cookie: a=b\r\n".repeat(bytes / 17);
+            format!("HTTP/1.1 200 OK\r\n{filler}Content-Length: 1\r\n\r\nx")
+        };
+        let interim = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(10_000);
+        let extension = format!("1;{}\r\nx\r\n0\r\n\r\n", "a=b;".repeat(100_000));
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        for reply in [
+            head(HEAD_BYTES_MAX - 100),
+            interim + "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
+            [chunked, &extension].concat(),
+        ] {
+            let mut session = Session::new();
+            session.sent(Method::Get, 0, 0);
+            let cuts: Vec<usize> = (0..reply.len()).step_by(50_000).collect();
+            let progress = feed(&mut session, reply.as_bytes(), &cuts).expect("it is whole");
+            assert_eq!((progress.status, progress.verdict), (200, Ok(())));
+        }
+        let mut session = Session::new();
         session.sent(Method::Get, 0, 0);
-        let two = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nxHTTP/1.1 200 OK\r\n";
-        assert_eq!(session.received(two, &expect()), Err(Fault::Unasked));
+        let fault = session.received(head(HEAD_BYTES_MAX).as_bytes(), &expect()).unwrap_err();
+        assert!(fault.sentence().contains("300 KiB"), "{}", fault.sentence());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use hdrhistogram::Histogram;
 use metrics_export::run::{Bounds, Breach, Slice, SliceKind, Validity};
 
 use crate::cpu::TICK_NS;
+use crate::record::Connections;
 
 /// What was wrong with a slice, as sentences; empty when nothing was.
 #[must_use]
@@ -62,6 +63,7 @@ pub fn machine_disturbances(slice: &Slice, bounds: &Bounds, measured_cores: usiz
     if slice.strayed {
         found.push("the server ran on a core of the generator".into());
     }
+    found.extend(slice.cpu_unknown.clone());
     found
 }
 
@@ -265,6 +267,17 @@ fn notes(slices: &[Slice]) -> Vec<String> {
     if slices.iter().any(|slice| slice.foreign_ns.is_none()) {
         notes.push("Too many threads run here to read what other programs used.".into());
     }
+    let unknown = || slices.iter().filter_map(|slice| slice.cpu_unknown.as_ref());
+    if let Some(first) = unknown().next() {
+        notes.push(format!("In {} slices {first}.", unknown().count()));
+    }
+    let sum = |of: fn(&Slice) -> u64| slices.iter().map(of).sum();
+    let idle = Connections {
+        closed_idle: sum(|slice| slice.closed_idle),
+        unsolicited: sum(|slice| slice.closed_unsolicited),
+        ..Connections::default()
+    };
+    notes.extend(idle.remarks().iter().map(|note| format!("Over all slices {note}.")));
     let again: u64 = slices.iter().filter_map(|slice| slice.retransmits).sum();
     if again > 0 {
         notes.push(format!(

@@ -282,7 +282,8 @@ impl Worker {
                 pool.prepare_failed += 1;
             }
         }
-        if pool.places.iter().any(|place| place.stage == Stage::Idle) {
+        // One that was closed again has answered all the same: what that means, its requests tell.
+        if ready.idle > 0 {
             return Ok(());
         }
         let reason = ready.reason.clone().unwrap_or_else(|| SILENT.into());

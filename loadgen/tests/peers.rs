@@ -1,12 +1,13 @@
 //! Servers that do what HTTP allows and few clients expect, played by hand: interim replies, ends
-//! of connections in every way, bodies in every framing, addresses that lead nowhere. On every
-//! driver of the generator.
+//! of connections in every way, bodies in every framing, what browsers forgive, addresses that lead
+//! nowhere, servers that close what is idle. On every driver of the generator.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    num::NonZeroU32,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -16,9 +17,10 @@ use std::{
 };
 
 use loadgen::{
-    check::ErrorKind,
+    check::{ErrorKind, Expect, Statuses},
     generator::{Generator, GeneratorOptions},
     record::SliceRecord,
+    schedule::{Pattern, Rate},
     slice::{Arrivals, GeneratorError, SliceSpec},
     target::{Source, Target},
     workload::Workload,
@@ -116,7 +118,7 @@ fn send(stream: &mut TcpStream, bytes: &[u8]) -> bool {
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// What is allowed, by its name, and how many connections it takes at least.
-const ALLOWED: [(&str, Play, u64); 8] = [
+const ALLOWED: [(&str, Play, u64); 9] = [
     ("one interim reply", |s, _| send(s, b"HTTP/1.1 100 Continue\r\n\r\n") && send(s, OK), 1),
     (
         "several interim replies, apart",
@@ -161,6 +163,7 @@ const ALLOWED: [(&str, Play, u64); 8] = [
         },
         1,
     ),
+    ("more than was asked for", |s, _| send(s, &[OK, OK].concat()), REQUESTS),
     ("nothing but a status", |s, _| send(s, b"HTTP/1.1 204 No Content\r\n\r\n"), 1),
 ];
 
@@ -174,6 +177,184 @@ fn what_is_allowed_is_understood() {
             assert_eq!(record.errors.total(), 0, "{driver:?}, {name}: {}", record.errors);
             let opened = server.connections.load(Ordering::Relaxed);
             assert!(opened >= connections, "{driver:?}, {name}: {opened} connections");
+        }
+    }
+}
+
+/// What browsers forgive, by its name. No reply of it costs a connection.
+const FORGIVEN: [(&str, Play); 10] = [
+    ("a folded line", |s, _| {
+        send(s, b"HTTP/1.1 200 OK\r\nA: one\r\n two\r\nContent-Length: 2\r\n\r\nok")
+    }),
+    ("LF alone", |s, _| send(s, b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok")),
+    ("no reason", |s, _| send(s, b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok")),
+    ("a space before the colon", |s, _| {
+        send(s, b"HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nok")
+    }),
+    ("empty lines before it", |s, _| send(s, b"\r\n\r\n") && send(s, OK)),
+    ("one length several times", |s, _| {
+        send(s, b"HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\nContent-Length: 2\r\n\r\nok")
+    }),
+    ("HTTP/1.0 that stays", |s, _| {
+        send(s, b"HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\nok")
+    }),
+    ("1,000 fields and a long one", |s, _| {
+        let fields = [&"Set-Cookie: a=b\r\n".repeat(1_000), "A: ", &"x".repeat(100_000)];
+        send(s, b"HTTP/1.1 200 OK\r\n")
+            && send(s, fields.concat().as_bytes())
+            && send(s, b"\r\nContent-Length: 2\r\n\r\nok")
+    }),
+    ("1,000 interim replies", |s, _| {
+        send(s, &b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1_000)) && send(s, OK)
+    }),
+    ("chunks with long extensions, padded sizes and codings", |s, _| {
+        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, Chunked\r\n\r\n";
+        let chunk = format!("2  ;{}\r\nok\r\n", "a=\"b\";".repeat(200));
+        send(s, head) && send(s, &chunk.as_bytes().repeat(20)) && send(s, b"0 \r\n\r\n")
+    }),
+];
+
+#[test]
+fn what_browsers_forgive_is_forgiven() {
+    for driver in drivers() {
+        for (name, does) in FORGIVEN {
+            let server = play(does);
+            let record = run(driver, vec![server.addr], "GET", &spec(10_000)).unwrap();
+            assert_eq!(record.ok, REQUESTS, "{driver:?}, {name}: {}", record.errors);
+            assert_eq!(record.errors.total(), 0, "{driver:?}, {name}: {}", record.errors);
+            assert_eq!(server.connections.load(Ordering::Relaxed), 2, "{driver:?}, {name}");
+        }
+    }
+}
+
+#[test]
+fn a_status_of_three_digits_is_counted_under_its_number() {
+    for driver in drivers() {
+        let server = play(|s, nth| {
+            let status = [299, 600, 999][(nth % 3) as usize];
+            send(s, format!("HTTP/1.1 {status} Odd\r\nContent-Length: 0\r\n\r\n").as_bytes())
+        });
+        let options = GeneratorOptions { driver, ..GeneratorOptions::unpinned(1) };
+        let mut generator = Generator::start(&options).unwrap();
+        let workload = Workload {
+            expect: Expect { statuses: Statuses::range(200, 699), body_bytes_min: 0 },
+            ..Workload::custom("test", "GET", "/", Vec::new(), Vec::new())
+        };
+        let target = generator.attach(target(vec![server.addr]), &workload).unwrap();
+        let record = generator.run_slice(target, &spec(10_000)).unwrap();
+        let counts: Vec<(u16, u64)> = record.statuses.into_iter().collect();
+        assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), REQUESTS);
+        assert_eq!(counts.iter().map(|(status, _)| *status).collect::<Vec<_>>(), [299, 600, 999]);
+        assert_eq!(record.errors.example(ErrorKind::Status), Some("status 999"));
+    }
+}
+
+/// Requests of an open loop, one connection.
+fn open(rate: f64, ms: u64) -> SliceSpec {
+    let rate = Rate::per_second(rate).unwrap();
+    let arrivals = Arrivals::Open { rate, pattern: Pattern::Constant };
+    SliceSpec::new(arrivals, 1, Duration::from_millis(ms))
+}
+
+/// A port behind which each connection is handed to `does`, with its number from 1.
+fn listening(does: fn(TcpStream, u64)) -> Played {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let connections = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&connections);
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let nth = count.fetch_add(1, Ordering::Relaxed) + 1;
+            thread::spawn(move || does(stream, nth));
+        }
+    });
+    Played { addr, connections }
+}
+
+/// In half a second a pause that doubles from 10 ms leaves room for six attempts; each request of
+/// an open loop may have one of its own.
+#[test]
+fn a_target_that_closes_every_connection_is_not_hammered() {
+    let closed = SliceSpec::new(Arrivals::Closed, 1, Duration::from_millis(500));
+    let each = SliceSpec { requests_per_connection: NonZeroU32::new(1), ..closed.clone() };
+    for driver in drivers() {
+        for spec in [open(10.0, 500), closed.clone(), each.clone()] {
+            let server = listening(|stream, _| drop(stream));
+            let record = run(driver, vec![server.addr], "GET", &spec).unwrap();
+            let tried = server.connections.load(Ordering::Relaxed);
+            assert!((2..=20).contains(&tried), "{driver:?}: {tried} connections for {spec:?}");
+            assert!(record.ok == 0 && record.errors.total() > 0, "{}", record.errors);
+            let open_loop = matches!(spec.arrivals, Arrivals::Open { .. });
+            assert!(record.connections.closed_idle > 0 || !open_loop, "{:?}", record.connections);
+        }
+    }
+}
+
+#[test]
+fn a_target_that_begins_to_refuse_is_not_hammered() {
+    for driver in drivers() {
+        for each in [None, NonZeroU32::new(1)] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let addr = listener.local_addr().unwrap();
+            // The first connection is closed, and then nobody listens any more.
+            let server = thread::spawn(move || drop(listener.accept()));
+            let closed = SliceSpec::new(Arrivals::Closed, 1, Duration::from_millis(500));
+            let spec = SliceSpec { requests_per_connection: each, ..closed };
+            let record = run(driver, vec![addr], "GET", &spec).unwrap();
+            server.join().unwrap();
+            let refused = record.errors.of(ErrorKind::Refused);
+            assert!((1..=8).contains(&refused), "{driver:?}: {}", record.errors);
+        }
+    }
+}
+
+/// The first four connections are closed before the slice begins, but after they were made ready:
+/// if that is too late on a busy machine, they have carried their request.
+#[test]
+fn no_request_is_sent_on_a_connection_whose_end_has_come() {
+    let server = |stream: TcpStream, nth: u64| {
+        stream.set_nonblocking(true).unwrap();
+        let begun = Instant::now();
+        let mut asked = nth > 4;
+        while !asked && begun.elapsed() < Duration::from_millis(1) {
+            asked = matches!(stream.peek(&mut [0]), Ok(1));
+        }
+        stream.set_nonblocking(false).unwrap();
+        if asked {
+            serve(stream, |s, _| send(s, OK));
+        }
+    };
+    for driver in drivers() {
+        for arrivals in [Arrivals::Closed, open(200.0, 1).arrivals] {
+            let spec = SliceSpec::new(arrivals, 4, Duration::from_millis(100));
+            // A request may cross the end on its way, which is an error, though a rare one.
+            let shown = (0..5).any(|_| {
+                let server = listening(server);
+                let record = run(driver, vec![server.addr], "GET", &spec).unwrap();
+                record.errors.total() == 0 && record.ok > 10 && record.connections.closed_idle > 0
+            });
+            assert!(shown, "{driver:?}, {arrivals:?}");
+        }
+    }
+}
+
+#[test]
+fn bytes_after_a_whole_reply_cost_the_connection_alone_however_they_come() {
+    for driver in drivers() {
+        let plays: [Play; 2] = [
+            |s, _| send(s, &[OK, b"\r\n"].concat()),
+            |s, _| {
+                send(s, OK);
+                thread::sleep(Duration::from_millis(2));
+                send(s, b"\r\n")
+            },
+        ];
+        for does in plays {
+            let server = play(does);
+            let record = run(driver, vec![server.addr], "GET", &open(20.0, 300)).unwrap();
+            assert_eq!((record.ok, record.errors.total()), (6, 0), "{}", record.errors);
+            assert!(record.connections.unsolicited >= 5, "{:?}", record.connections);
+            assert_eq!(record.connections.closed_by_target, 0, "{:?}", record.connections);
         }
     }
 }
@@ -209,7 +390,7 @@ fn a_reply_to_head_has_no_body() {
 }
 
 /// What is wrong, by its name, the kind it counts as, and what the first sentence says of it.
-const WRONG: [(&str, Play, ErrorKind, &str); 9] = [
+const WRONG: [(&str, Play, ErrorKind, &str); 8] = [
     (
         "a redirect",
         |s, _| {
@@ -238,8 +419,8 @@ const WRONG: [(&str, Play, ErrorKind, &str); 9] = [
             while send(s, b"HTTP/1.1 100 Continue\r\n\r\n") {}
             false
         },
-        ErrorKind::Malformed,
-        "",
+        ErrorKind::Timeout,
+        "no reply within",
     ),
     (
         "an endless body",
@@ -271,12 +452,6 @@ const WRONG: [(&str, Play, ErrorKind, &str); 9] = [
         ErrorKind::Malformed,
         "",
     ),
-    (
-        "more than was asked for",
-        |s, _| send(s, &[OK, OK].concat()),
-        ErrorKind::Malformed,
-        "belong to no request",
-    ),
 ];
 
 #[test]
@@ -286,7 +461,7 @@ fn what_is_wrong_is_an_error_with_its_kind() {
             let server = play(does);
             let begun = Instant::now();
             // What ends by itself has all the time that a busy machine takes.
-            let timeout_ms = if kind == ErrorKind::Timeout { 400 } else { 10_000 };
+            let timeout_ms = if kind == ErrorKind::Timeout { 200 } else { 10_000 };
             let record = run(driver, vec![server.addr], "GET", &spec(timeout_ms)).unwrap();
             assert_eq!(record.ok, 0, "{driver:?}, {name}");
             assert_eq!(record.errors.of(kind), REQUESTS, "{driver:?}, {name}: {}", record.errors);

@@ -19,6 +19,7 @@ use loadgen::{
     run::{ClientCredentials, Credentials, Format, Outcome, RunOptions, run},
     schedule::{Pattern, Rate},
     slice::{Arrivals, SliceSpec},
+    stack::{CpuSource, Process},
 };
 use runtime::url::Url;
 
@@ -102,6 +103,57 @@ fn errors_and_overload_come_first() {
 
     let outcome = done(&options(&server, "/garbage", Some(100.0)));
     assert_eq!(outcome.exit_code(), 1, "no good reply at all");
+}
+
+#[test]
+fn a_percentile_of_nothing_is_no_number() {
+    let server = Server::start();
+    let outcome = done(&options(&server, "/garbage", Some(100.0)));
+    let csv = outcome.render(Format::Csv);
+    let (names, cells) = csv.trim_end().split_once('\n').unwrap();
+    let mut row = names.split(',').zip(cells.split(','));
+    assert!(row.all(|(name, cell)| !name.starts_with("response_") || cell.is_empty()), "{csv}");
+    let json: serde_json::Value = serde_json::from_str(&outcome.render(Format::Json)).unwrap();
+    assert!(json["times"].get("response").is_none(), "{json:#}");
+    for format in [Format::Text, Format::Markdown] {
+        assert!(!outcome.render(format).contains("response time"));
+    }
+}
+
+#[test]
+fn a_cpu_counter_that_is_no_counter_gives_no_figure_and_a_sentence() {
+    let server = Server::start();
+    type Page = fn(u64) -> String;
+    let pages: [(Page, &str); 3] = [
+        (|nth| format!("{}.5", 90 - nth), "fell from"),
+        (|nth| if nth == 0 { "1.5".into() } else { "NaN".into() }, "is NaN"),
+        (|_| "-Inf".into(), "is -inf"),
+    ];
+    for (value, part) in pages {
+        let mut options = options(&server, "/ok", Some(100.0));
+        let cpu = CpuSource::Metrics(Url::parse(&metrics_page(value)).unwrap());
+        options.servers = vec![Process { service: "server".into(), cpu, admin: None }];
+        let outcome = done(&options);
+        let json: serde_json::Value = serde_json::from_str(&outcome.render(Format::Json)).unwrap();
+        assert_eq!(json["server"], serde_json::Value::Null, "{json:#}");
+        assert!(outcome.notes.iter().any(|note| note.contains(part)), "{:?}", outcome.notes);
+        assert!(!outcome.render(Format::Text).contains("server CPU"));
+    }
+}
+
+/// Publishes a CPU counter, a value for each time it is asked.
+fn metrics_page(value: fn(u64) -> String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/metrics", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for (nth, mut stream) in (0..).zip(listener.incoming().flatten()) {
+            let _ = stream.read(&mut [0; 4096]).unwrap();
+            let body = format!("process_cpu_seconds_total {}\n", value(nth));
+            let reply = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            stream.write_all(reply.as_bytes()).unwrap();
+        }
+    });
+    url
 }
 
 #[test]

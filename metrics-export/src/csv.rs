@@ -88,7 +88,7 @@ fn leading_cells(slice: &Slice) -> Vec<String> {
 
 fn percentile_cells(points: &Percentiles) -> [String; 5] {
     [points.p50_ns, points.p90_ns, points.p99_ns, points.p999_ns, points.max_ns]
-        .map(|ns| ns.to_string())
+        .map(|ns| points.known(ns).map_or_else(String::new, |ns| ns.to_string()))
 }
 
 fn trailing_cells(slice: &Slice) -> [String; 10] {
@@ -153,6 +153,7 @@ mod tests {
             assert_eq!(row[column("variant")], slice.variant);
             assert_eq!(row[column("requests_answered")], slice.requests_answered.to_string());
             assert_eq!(row[column("response_p99_ns")], slice.response.p99_ns.to_string());
+            assert_eq!(row[column("connect_p99_ns")], "", "a percentile of nothing is no time");
             assert_eq!(row[column("gateway_cpu_ns")], slice.services[0].cpu_ns.to_string());
             assert_eq!(row[column("disturbances")], slice.disturbances.join("; "));
         }

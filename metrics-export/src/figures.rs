@@ -1,6 +1,8 @@
 //! Numbers as people read them: few digits, a comma at each thousand, a real minus sign, the unit
 //! beside the figure. It refuses to hide what it rounds: nothing that is not zero becomes "0".
 
+use crate::run::Percentiles;
+
 /// The minus sign, as wide as a plus.
 const MINUS: char = '\u{2212}';
 
@@ -50,6 +52,12 @@ pub fn time(ns: u64) -> String {
     };
     let places = if value < 9.995 { 2 } else { usize::from(value < 99.95) };
     format!("{value:.places$} {unit}")
+}
+
+/// A point of a distribution, or a dash where nothing was recorded.
+#[must_use]
+pub fn time_or_nothing(points: &Percentiles, ns: u64) -> String {
+    points.known(ns).map_or(NOTHING.into(), time)
 }
 
 /// How long something went on: `250 ms`, `1 s`, `49 s`, `3 min 20 s`.

@@ -8,7 +8,7 @@
 use std::fmt::Write;
 
 use crate::answer;
-use crate::figures::{NOTHING, rate, signed_us, thousands, time, us};
+use crate::figures::{NOTHING, rate, signed_us, thousands, time_or_nothing, us};
 use crate::run::{Cell, Run, Verdict};
 
 /// Breaches that are shown; a comment is no log.
@@ -120,6 +120,7 @@ fn variants(out: &mut String, run: &Run, cell: &Cell) {
     for (planned, result) in found {
         let cpu = match planned.cpu_source.as_str() {
             "none" => NOTHING.into(),
+            _ if result.cpu_ns_per_request == 0 => NOTHING.into(),
             _ => us(result.cpu_ns_per_request),
         };
         let errors = result.errors.values().sum::<u64>() + result.dropped;
@@ -128,9 +129,9 @@ fn variants(out: &mut String, run: &Run, cell: &Cell) {
             &[
                 &planned.label,
                 &cpu,
-                &time(result.response.p50_ns),
-                &time(result.response.p99_ns),
-                &time(result.service.p99_ns),
+                &time_or_nothing(&result.response, result.response.p50_ns),
+                &time_or_nothing(&result.response, result.response.p99_ns),
+                &time_or_nothing(&result.service, result.service.p99_ns),
                 &result.closed_loop.map_or(NOTHING.into(), |c| rate(c.requests_milli_per_s)),
                 &thousands(errors),
             ],

@@ -25,7 +25,10 @@ pub use slice::{Handshakes, ServiceCpu, Slice, SliceKind};
 pub const SCHEMA: &str = "tollgate.run";
 
 /// The version of the record's shape. A change that an older reader would misread raises it.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
+
+/// The oldest version that is read as well: it had zeros for percentiles of nothing.
+const SCHEMA_VERSION_MIN: u32 = 2;
 
 /// One measurement, whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -295,10 +298,12 @@ impl Run {
         }
         let head: Head = serde_json::from_str(text)
             .map_err(|error| format!("this is no record of a run: {error}"))?;
-        if head.schema != SCHEMA || head.schema_version != SCHEMA_VERSION {
+        if head.schema != SCHEMA
+            || !(SCHEMA_VERSION_MIN..=SCHEMA_VERSION).contains(&head.schema_version)
+        {
             return Err(format!(
-                "this record is {} version {}, and this build reads {SCHEMA} version \
-                 {SCHEMA_VERSION}; use the build that wrote it",
+                "this record is {} version {}, and this build reads {SCHEMA} versions \
+                 {SCHEMA_VERSION_MIN} to {SCHEMA_VERSION}; use the build that wrote it",
                 head.schema, head.schema_version
             ));
         }

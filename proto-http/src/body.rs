@@ -33,14 +33,14 @@ pub(crate) enum Decoder {
 
 impl Decoder {
     /// A body of this length; one announced to be over the limit is refused before it is sent.
-    pub(crate) fn new(length: BodyLength, limits: &Limits) -> Result<Self, Error> {
+    pub(crate) fn new(length: BodyLength, limits: &Limits, lenient: bool) -> Result<Self, Error> {
         Ok(match length {
             BodyLength::Empty | BodyLength::Exact(0) => Self::Done,
             BodyLength::Exact(bytes) if bytes > limits.body_bytes_max => {
                 return Err(Error::BodyTooLarge);
             }
             BodyLength::Exact(bytes) => Self::Exact(bytes),
-            BodyLength::Chunked => Self::Chunked(Chunked::new()),
+            BodyLength::Chunked => Self::Chunked(Chunked::new(lenient)),
             BodyLength::UntilClose => Self::UntilClose(limits.body_bytes_max),
         })
     }

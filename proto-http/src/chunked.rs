@@ -3,7 +3,9 @@
 //!
 //! It owns where data begins and ends. It refuses whatever another reader might count differently:
 //! a size that is not plain hexadecimal, a bare CR or LF, data that outlasts its size, and
-//! extensions or trailers without end. Extensions and trailers are checked and dropped.
+//! extensions or trailers without end. Extensions and trailers are checked and dropped. A lenient
+//! client forgives what leaves no doubt about the data: LF alone, white space after a size, and
+//! trailer lines of whatever form.
 //!
 //! ```text
 //! Size -> [SizeSpace] -> [Extension] -> SizeLf -> Data -> DataCr -> DataLf -> Size
@@ -39,6 +41,7 @@ enum State {
 #[derive(Clone, Debug)]
 pub(crate) struct Chunked {
     state: State,
+    lenient: bool,
     /// Digits of the size being read.
     digits: u8,
     /// The size being read, then what is left of the chunk.
@@ -50,9 +53,10 @@ pub(crate) struct Chunked {
 }
 
 impl Chunked {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(lenient: bool) -> Self {
         Self {
             state: State::Size,
+            lenient,
             digits: 0,
             left: 0,
             total: 0,
@@ -108,10 +112,13 @@ impl Chunked {
                     // RFC 9112 section 7.1.1: white space before the semicolon is bad, but parsed.
                     b' ' | b'\t' => Ok(State::SizeSpace),
                     b';' => Ok(State::Extension),
+                    b'\r' if self.lenient => Ok(State::SizeLf),
+                    b'\n' if self.lenient => self.begin_data(limits),
                     _ => Err(Error::ChunkSize),
                 }
             }
             State::Extension if byte == b'\r' => Ok(State::SizeLf),
+            State::Extension if byte == b'\n' && self.lenient => self.begin_data(limits),
             State::Extension => {
                 self.count_extension(limits)?;
                 if is_text(byte) { Ok(State::Extension) } else { Err(Error::ChunkSize) }
@@ -120,6 +127,7 @@ impl Chunked {
             State::SizeLf => Err(Error::ChunkSize),
             State::DataCr if byte == b'\r' => Ok(State::DataLf),
             State::DataLf if byte == b'\n' => Ok(State::Size),
+            State::DataCr if byte == b'\n' && self.lenient => Ok(State::Size),
             State::DataCr | State::DataLf => Err(Error::ChunkEnd),
             _ => self.trailer(state, byte, limits),
         }
@@ -131,6 +139,7 @@ impl Chunked {
             b'a'..=b'f' => byte - b'a' + 10,
             b'A'..=b'F' => byte - b'A' + 10,
             b'\r' if self.digits > 0 => return Ok(State::SizeLf),
+            b'\n' if self.digits > 0 && self.lenient => return self.begin_data(limits),
             b';' | b' ' | b'\t' if self.digits > 0 => {
                 self.count_extension(limits)?;
                 return Ok(if byte == b';' { State::Extension } else { State::SizeSpace });
@@ -164,6 +173,9 @@ impl Chunked {
         if self.trailer_bytes > limits.trailer_bytes_max {
             return Err(Error::TrailerTooLarge);
         }
+        if self.lenient {
+            return lenient_trailer(state, byte);
+        }
         match (state, byte) {
             (State::TrailerStart, b'\r') => Ok(State::EndLf),
             (State::EndLf, b'\n') => Ok(State::Done),
@@ -187,6 +199,17 @@ impl Chunked {
     }
 }
 
+/// Trailer lines are dropped, so that only their ends matter.
+fn lenient_trailer(state: State, byte: u8) -> Result<State, Error> {
+    match (state, byte) {
+        (State::TrailerStart, b'\r') => Ok(State::EndLf),
+        (State::TrailerStart | State::EndLf, b'\n') => Ok(State::Done),
+        (State::EndLf, _) | (_, 0) => Err(Error::Trailer),
+        (_, b'\n') => Ok(State::TrailerStart),
+        _ => Ok(State::TrailerValue),
+    }
+}
+
 /// RFC 9110 section 5.6.2: `tchar`.
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
@@ -202,7 +225,11 @@ mod tests {
     use super::*;
 
     fn read(input: &[u8], limits: &Limits) -> Result<(Vec<u8>, usize), Error> {
-        let mut machine = Chunked::new();
+        read_as(false, input, limits)
+    }
+
+    fn read_as(lenient: bool, input: &[u8], limits: &Limits) -> Result<(Vec<u8>, usize), Error> {
+        let mut machine = Chunked::new(lenient);
         let (mut out, mut at) = (Vec::new(), 0);
         loop {
             let body = machine.piece(&input[at..], limits)?;
@@ -217,7 +244,7 @@ mod tests {
 
     #[test]
     fn one_chunk_takes_one_call() {
-        let body = Chunked::new().piece(b"5\r\nhello\r\n0\r\n\r\nGET", &Limits::default());
+        let body = Chunked::new(false).piece(b"5\r\nhello\r\n0\r\n\r\nGET", &Limits::default());
         assert_eq!(body, Ok(Body { consumed: 15, data: 3..8, done: true }));
     }
 
@@ -256,10 +283,30 @@ mod tests {
 
     #[test]
     fn data_before_a_mistake_is_handed_out_first() {
-        let mut machine = Chunked::new();
+        let mut machine = Chunked::new(false);
         let body = machine.piece(b"2\r\nabX", &Limits::default()).expect("the data is good");
         assert_eq!(body, Body { consumed: 5, data: 3..5, done: false });
         assert_eq!(machine.piece(b"X", &Limits::default()), Err(Error::ChunkEnd));
         assert_eq!(machine.piece(b"\r\n", &Limits::default()), Err(Error::ChunkEnd));
+    }
+
+    #[test]
+    fn a_lenient_reader_forgives_what_leaves_no_doubt_about_the_data() {
+        let limits = Limits::default();
+        for input in [
+            "2  \r\nhi\r\n0\r\n\r\n",
+            "2\t\nhi\n0\n\n",
+            "2;a=\"b\"\nhi\r\n0;c\r\n\n",
+            "2\r\nhi\r\n0\r\nA b: c\r\n folded\r\n?\n\r\n",
+        ] {
+            let found = read_as(true, input.as_bytes(), &limits);
+            assert_eq!(found, Ok((b"hi".to_vec(), input.len())), "{input:?}");
+            assert!(read(input.as_bytes(), &limits).is_err(), "{input:?} is not for the strict");
+        }
+        for input in
+            ["2x\r\nhi\r\n", "+2\r\nhi\r\n", "\r\n", "2\r\nhi!\n0\n\n", "0\r\n\0: a\r\n\r\n"]
+        {
+            assert!(read_as(true, input.as_bytes(), &limits).is_err(), "{input:?}");
+        }
     }
 }

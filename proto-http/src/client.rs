@@ -45,7 +45,7 @@ use crate::{
     AnswerBody, Body, BodyLength, Error, Limits, Method, ResponseHead,
     body::Decoder,
     encode::{self, Length},
-    read,
+    lenient, read,
     search::Progress,
 };
 
@@ -95,6 +95,10 @@ pub struct Client {
     sending: Sending,
     method: Method,
     progress: Progress,
+    /// What the strict reader refuses is read again leniently.
+    lenient: bool,
+    /// The head that is coming was refused by the strict reader.
+    refused: Option<lenient::Search>,
     /// Bytes of interim responses before the head that is being read.
     skipped_bytes: usize,
     interim_responses: u8,
@@ -117,6 +121,8 @@ impl Client {
             sending: Sending::Done,
             method: Method::Other,
             progress: Progress::default(),
+            lenient: false,
+            refused: None,
             skipped_bytes: 0,
             interim_responses: 0,
             head: ResponseHead::default(),
@@ -124,6 +130,13 @@ impl Client {
             known_method: Method::Other,
             body: Decoder::Done,
         }
+    }
+
+    /// The same for a client that measures servers of others: it takes responses that curl and
+    /// browsers take, where the end of the response is beyond doubt. A folded value spans its line
+    /// ends. Not for a gateway, whose neighbours must understand a response alike.
+    pub fn lenient(limits: Limits) -> Self {
+        Self { lenient: true, ..Self::new(limits) }
     }
 
     /// Writes a request's head, and its body if it is given whole. The connection must be
@@ -222,6 +235,16 @@ impl Client {
         found
     }
 
+    /// How many bytes at the front of the input are interim responses that have been read, while
+    /// the final head is still to come. The caller spends them before it hands in more; one that
+    /// does not ask holds them until the final head is there.
+    pub fn interim(&mut self) -> usize {
+        match self.state {
+            State::Waiting => std::mem::take(&mut self.skipped_bytes),
+            _ => 0,
+        }
+    }
+
     /// The head read last.
     pub fn response(&self) -> &ResponseHead {
         &self.head
@@ -293,7 +316,7 @@ impl Client {
     #[inline]
     fn expect_body(&mut self, taken: Option<usize>) -> Result<Option<usize>, Error> {
         if taken.is_some() {
-            self.body = Decoder::new(self.head.length, &self.limits)?;
+            self.body = Decoder::new(self.head.length, &self.limits, self.lenient)?;
         }
         Ok(taken)
     }
@@ -302,9 +325,7 @@ impl Client {
         self.known.clear();
         loop {
             let start = self.skipped_bytes;
-            let (progress, head) = (&mut self.progress, &mut self.head);
-            let found = read::response(progress, input, start, self.method, &self.limits, head)?;
-            let Some(taken) = found else { return Ok(None) };
+            let Some(taken) = self.one_head(input, start)? else { return Ok(None) };
             match self.head.status {
                 // RFC 9110 section 15.2.2: only a client that sent Upgrade is sent 101.
                 101 => return Err(Error::UpgradeUnasked),
@@ -325,6 +346,25 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// Reads one head, interim or final. A lenient client reads strictly first as well: that is the
+    /// faster way, and right for nearly all.
+    fn one_head(&mut self, input: &[u8], start: usize) -> Result<Option<usize>, Error> {
+        let (method, limits, head) = (self.method, &self.limits, &mut self.head);
+        if self.refused.is_none() {
+            let found = read::response(&mut self.progress, input, start, method, limits, head);
+            if found.is_ok() || !self.lenient {
+                return found;
+            }
+            self.progress = Progress::default();
+        }
+        let search = self.refused.get_or_insert_default();
+        let found = lenient::response(search, input, start, method, limits, head)?;
+        if found.is_some() {
+            self.refused = None;
+        }
+        Ok(found)
     }
 
     /// Ends the exchange if its body has ended, else goes to `state`.

@@ -20,6 +20,8 @@ enum Coding {
     Chunked,
     /// Others first, `chunked` last.
     Unknown,
+    /// Not `chunked` last: its end is the connection's. Only a lenient client gets this far.
+    UntilClose,
 }
 
 /// What a length is asked for.
@@ -78,15 +80,8 @@ impl Framing {
             (Some(Coding::Unknown), _) => return Err(Error::TransferEncodingUnknown),
             _ => {}
         }
-        if let Message::Response(method, status) = message {
-            // 1: these end with the head whatever the fields say.
-            if method == Method::Head || matches!(status, 100..=199 | 204 | 304) {
-                return Ok(BodyLength::Empty);
-            }
-            // 2: a tunnel follows, which is not a body.
-            if method == Method::Connect && matches!(status, 200..=299) {
-                return Ok(BodyLength::Empty);
-            }
+        if ends_with_head(message) {
+            return Ok(BodyLength::Empty);
         }
         Ok(match (self.coding, self.content_length, message) {
             // 4: `chunked` is the last coding. Where it is not, `transfer_encoding` refused.
@@ -100,10 +95,60 @@ impl Framing {
         })
     }
 
+    /// Takes one more length of a response that is read leniently (RFC 9110 section 8.6: the same
+    /// one again may be taken for one). Different ones leave the end in doubt.
+    pub(crate) fn another_length(&mut self, value: &[u8]) -> Result<(), Error> {
+        let before = self.content_length.take();
+        self.content_length(value)?;
+        match before {
+            Some(before) if self.content_length != Some(before) => {
+                Err(Error::ContentLengthRepeated)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes one more transfer coding of a response that is read leniently. The last one says how
+    /// the body ends; `identity` is what RFC 2616 called none at all.
+    pub(crate) fn another_coding(&mut self, value: &[u8]) {
+        let name = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+        if name.eq_ignore_ascii_case(b"chunked") {
+            self.coding = Some(Coding::Chunked);
+        } else if !name.eq_ignore_ascii_case(b"identity") {
+            self.coding = Some(Coding::UntilClose);
+        }
+    }
+
+    /// RFC 9112 section 6.3 for a response that is read leniently: where a transfer coding and a
+    /// length stand side by side the coding wins (3), and one that does not end in `chunked` lasts
+    /// until the connection ends (4).
+    pub(crate) fn lenient_body_length(&self, message: Message) -> BodyLength {
+        match (ends_with_head(message), self.coding, self.content_length) {
+            (true, _, _) => BodyLength::Empty,
+            (false, Some(Coding::Chunked | Coding::Unknown), _) => BodyLength::Chunked,
+            (false, None, Some(length)) => BodyLength::Exact(length),
+            (false, Some(Coding::UntilClose), _) | (false, None, None) => BodyLength::UntilClose,
+        }
+    }
+
+    /// There is a transfer coding.
+    pub(crate) fn is_coded(&self) -> bool {
+        self.coding.is_some()
+    }
+
     /// The message announces a body; in a response that cannot have one, a sign of confusion.
     pub(crate) fn announces_body(&self) -> bool {
         self.coding.is_some() || self.content_length.is_some_and(|length| length > 0)
     }
+}
+
+/// A response that has no body, whatever its fields say.
+fn ends_with_head(message: Message) -> bool {
+    let Message::Response(method, status) = message else { return false };
+    // 1: these end with the head; 2: a tunnel follows, which is not a body.
+    method == Method::Head
+        || matches!(status, 100..=199 | 204 | 304)
+        || method == Method::Connect && matches!(status, 200..=299)
 }
 
 /// RFC 9112 section 6.3, 4: a request whose last coding is not `chunked` has no reliable length

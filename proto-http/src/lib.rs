@@ -20,6 +20,7 @@ mod body;
 mod chunked;
 mod error;
 mod framing;
+mod lenient;
 mod limits;
 mod lines;
 mod read;

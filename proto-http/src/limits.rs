@@ -2,8 +2,8 @@
 //! that count the bytes do that. It refuses an unlimited value by having no way to say one, except
 //! for bodies, which can be streamed.
 
-/// The most fields a head may have, whatever [`Limits::fields_max`] says: the array that tokens are
-/// read into lives on the stack and has this length.
+/// The most fields a head may have that is read strictly, whatever [`Limits::fields_max`] says: the
+/// array that tokens are read into lives on the stack and has this length.
 pub const FIELDS_MAX: usize = 100;
 
 /// What one peer may make us hold or read.
@@ -14,7 +14,7 @@ pub struct Limits {
     pub head_bytes_max: usize,
     /// Bytes of a request target; more is 414. RFC 9112 section 3 asks for 8000 at least.
     pub target_bytes_max: usize,
-    /// Fields of a head, at most [`FIELDS_MAX`]; more is 431.
+    /// Fields of a head, at most [`FIELDS_MAX`] where it is read strictly; more is 431.
     pub fields_max: usize,
     /// Bytes of a body, chunk framing not counted; more is 413. A route may allow less.
     pub body_bytes_max: u64,
@@ -26,7 +26,7 @@ pub struct Limits {
     /// Bytes of a body nobody asked for that are read off to save the connection, chunk framing
     /// included. Beyond it, closing is cheaper than reading.
     pub drain_bytes_max: u64,
-    /// Interim (1xx) responses a client skips before the final one.
+    /// Interim (1xx) responses a client skips before the final one; `u8::MAX` is any number.
     pub interim_responses_max: u8,
 }
 

@@ -211,7 +211,8 @@ impl RequestHead {
 }
 
 impl ResponseHead {
-    fn clear(&mut self) {
+    /// Forgets the last head and keeps the memory its fields took.
+    pub(crate) fn clear(&mut self) {
         let mut fields = std::mem::take(&mut self.fields);
         fields.clear();
         *self = Self { fields, ..Self::default() };
@@ -220,7 +221,7 @@ impl ResponseHead {
 
 /// The fields that mean something here.
 #[derive(Clone, Copy)]
-enum Known {
+pub(crate) enum Known {
     Host,
     Authorization,
     Expect,
@@ -232,7 +233,7 @@ enum Known {
 impl Known {
     /// Length and first letter tell all but a few names apart before any comparison.
     #[inline]
-    fn of(name: &[u8]) -> Option<Self> {
+    pub(crate) fn of(name: &[u8]) -> Option<Self> {
         match (name.len(), name.first()? | 0x20) {
             (4, b'h') if is(name, b"host") => Some(Self::Host),
             (6, b'e') if is(name, b"expect") => Some(Self::Expect),

@@ -107,8 +107,8 @@ impl Server {
             return Ok(None);
         }
         let found = read::request(&mut self.progress, input, &self.limits, &mut self.head);
-        let found =
-            found.and_then(|taken| Ok((taken, Decoder::new(self.head.length, &self.limits)?)));
+        let found = found
+            .and_then(|taken| Ok((taken, Decoder::new(self.head.length, &self.limits, false)?)));
         match found {
             Ok((None, _)) => Ok(None),
             Ok((taken, body)) => {

@@ -66,7 +66,7 @@ pub(crate) fn cut_response<'h, 'b>(
 
 /// RFC 9110 section 2.5: another version is 505 if it is one at all. `Ok` while it may become one.
 #[cold]
-fn version_error(version: &[u8], malformed: Error) -> Result<(), Error> {
+pub(crate) fn version_error(version: &[u8], malformed: Error) -> Result<(), Error> {
     const FORM: &[u8; 8] = b"HTTP/#.#";
     let fits = FORM.iter().zip(version).all(|(form, byte)| match form {
         b'#' => byte.is_ascii_digit(),

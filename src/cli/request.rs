@@ -17,6 +17,7 @@ pub(crate) struct RequestWords {
     pub(crate) body: Option<String>,
     pub(crate) body_file: Option<String>,
     pub(crate) requests_file: Option<String>,
+    pub(crate) expect_status: Option<String>,
     pub(crate) connect_to: Option<String>,
     pub(crate) server_name: Option<String>,
     pub(crate) cacert: Option<String>,
@@ -129,6 +130,9 @@ macro_rules! with_request_flags {
                 /// body
                 #[argh(option)]
                 pub(crate) requests_file: Option<String>,
+                /// statuses of a good response, one or several: 304 or 200,404 (default: any 2xx)
+                #[argh(option)]
+                pub(crate) expect_status: Option<String>,
                 /// connect to this HOST:PORT; Host and SNI stay the URL's
                 #[argh(option)]
                 pub(crate) connect_to: Option<String>,
@@ -215,6 +219,7 @@ macro_rules! with_request_flags {
                     body: self.body.clone(),
                     body_file: self.body_file.clone(),
                     requests_file: self.requests_file.clone(),
+                    expect_status: self.expect_status.clone(),
                     connect_to: self.connect_to.clone(),
                     server_name: self.server_name.clone(),
                     cacert: self.cacert.clone(),

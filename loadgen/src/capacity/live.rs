@@ -14,7 +14,7 @@ use super::{CapacityOutcome, Load, Purpose, Settings, Step, search};
 use crate::{
     panics::caught,
     random::Random,
-    record::SliceRecord,
+    record::{Connections, SliceRecord},
     results::percentiles,
     run::{
         Books, RunError, RunOptions,
@@ -90,7 +90,8 @@ pub(super) struct Tally {
     pub(super) driver: &'static str,
     pub(super) workers: usize,
     pub(super) retransmits: u64,
-    /// Why the books could not be read after a slice, the first time.
+    pub(super) connections: Connections,
+    /// Why the server's CPU is not known of a slice, the first time.
     pub(super) unread: Option<String>,
 }
 
@@ -130,9 +131,11 @@ impl<'a, 'r> Slices<'a, 'r> {
         self.tally.slices += 1;
         self.tally.driver = record.driver;
         self.tally.workers = record.workers;
+        self.tally.connections.merge(&record.connections);
         self.tally.retransmits += books.usage.retransmits.unwrap_or(0);
         if self.tally.unread.is_none() {
-            self.tally.unread.clone_from(&books.failed);
+            let why = books.failed.as_ref().or(books.usage.cpu_unknown.as_ref());
+            self.tally.unread = why.cloned();
         }
         Ok(point(step.load, &spec, &record, &books, &self.options.run.bounds))
     }

@@ -182,6 +182,7 @@ fn remarks(options: &CapacityOptions, found: Option<&Capacity>, tally: &Tally) -
                 .into(),
         );
     }
+    notes.extend(tally.connections.remarks());
     if tally.retransmits > 0 {
         notes.push(format!(
             "this machine sent {} TCP segments again meanwhile (all programs together): packets \

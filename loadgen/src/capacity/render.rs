@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::time::UNIX_EPOCH;
 
-use metrics_export::run::{LoadPoint, SloResult};
+use metrics_export::run::{LoadPoint, Percentiles, SloResult};
 use serde_json::json;
 
 use super::{CapacityOutcome, Quantile};
@@ -161,7 +161,10 @@ fn table(outcome: &CapacityOutcome) -> Vec<String> {
         "svc p99",
         quantile.as_str(),
     )];
-    let times: Vec<u64> = outcome.open().map(|point| quantile.of(&point.response)).collect();
+    let times: Vec<u64> = outcome
+        .open()
+        .filter_map(|point| point.response.known(quantile.of(&point.response)))
+        .collect();
     for point in outcome.open() {
         let times_ns = &point.response;
         let cpu_cell = match point.server_cpu_ns_per_request {
@@ -181,15 +184,20 @@ fn table(outcome: &CapacityOutcome) -> Vec<String> {
             rate(asked),
             rate(point.achieved_milli_per_s),
             share(outcome, asked),
-            us(times_ns.p50_ns),
-            us(times_ns.p90_ns),
-            us(times_ns.p99_ns),
-            us(times_ns.p999_ns),
-            us(point.service.p99_ns),
-            bar(quantile.of(times_ns), &times),
+            us_or_dash(times_ns, times_ns.p50_ns),
+            us_or_dash(times_ns, times_ns.p90_ns),
+            us_or_dash(times_ns, times_ns.p99_ns),
+            us_or_dash(times_ns, times_ns.p999_ns),
+            us_or_dash(&point.service, point.service.p99_ns),
+            times_ns.known(quantile.of(times_ns)).map_or("-".into(), |ns| bar(ns, &times)),
         ));
     }
     lines
+}
+
+/// A point of a distribution for people.
+fn us_or_dash(times: &Percentiles, ns: u64) -> String {
+    times.known(ns).map_or("-".into(), us)
 }
 
 /// A share of the maximum, in percent.
@@ -240,10 +248,10 @@ fn markdown(outcome: &CapacityOutcome) -> String {
             "| {} | {} | {} | {} | {} | {} | {cpu} | {kept} |",
             rate(point.asked_milli_per_s.unwrap_or(0)),
             rate(point.achieved_milli_per_s),
-            us(times.p50_ns),
-            us(times.p90_ns),
-            us(times.p99_ns),
-            us(times.p999_ns),
+            us_or_dash(times, times.p50_ns),
+            us_or_dash(times, times.p90_ns),
+            us_or_dash(times, times.p99_ns),
+            us_or_dash(times, times.p999_ns),
         )
         .expect("writing to a String does not fail");
     }
@@ -264,6 +272,7 @@ fn csv(outcome: &CapacityOutcome) -> String {
     for (purpose, point) in points.chain(confirmations.map(|point| ("confirm", point))) {
         let times = &point.response;
         let open = point.asked_milli_per_s.is_some();
+        let cell = |ns: Option<u64>| ns.map_or(String::new(), |ns| ns.to_string());
         let milli = |milli: u64| format!("{:.3}", milli as f64 / 1e3);
         let cells = [
             quoted(outcome.label.as_deref().unwrap_or_default()),
@@ -273,13 +282,13 @@ fn csv(outcome: &CapacityOutcome) -> String {
             if open { purpose } else { "maximum" }.into(),
             point.asked_milli_per_s.map_or(String::new(), milli),
             milli(point.achieved_milli_per_s),
-            times.p50_ns.to_string(),
-            times.p90_ns.to_string(),
-            times.p99_ns.to_string(),
-            times.p999_ns.to_string(),
-            times.max_ns.to_string(),
-            point.service.p99_ns.to_string(),
-            point.server_cpu_ns_per_request.map_or(String::new(), |ns| ns.to_string()),
+            cell(times.known(times.p50_ns)),
+            cell(times.known(times.p90_ns)),
+            cell(times.known(times.p99_ns)),
+            cell(times.known(times.p999_ns)),
+            cell(times.known(times.max_ns)),
+            cell(point.service.known(point.service.p99_ns)),
+            cell(point.server_cpu_ns_per_request),
             point.errors.to_string(),
             point.dropped.to_string(),
             point.kept.map_or(String::new(), |kept| kept.to_string()),

@@ -236,5 +236,8 @@ fn slice(variant: &str, round: u32, kind: SliceKind, ns: f64) -> Slice {
         generator_share_milli: 0,
         server_handshakes: None,
         strayed: false,
+        closed_idle: 0,
+        closed_unsolicited: 0,
+        cpu_unknown: None,
     }
 }

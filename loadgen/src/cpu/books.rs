@@ -3,7 +3,7 @@
 //!
 //! A process is the most exact and tells the split of user and kernel by clock ticks; a control
 //! group holds workers that come and go; a published counter is all that a remote server offers,
-//! and is as coarse as that server keeps it.
+//! and is as coarse as that server keeps it. A counter that fell, or is no number, is no figure.
 
 use std::fs;
 use std::io;
@@ -20,6 +20,9 @@ use crate::stack::CpuSource;
 /// The counter that Prometheus client libraries publish of their process.
 const PROCESS_CPU: &str = "process_cpu_seconds_total";
 
+/// From here on a counter exceeds 64 bits of ns, which are 584 years.
+const SECONDS_END: f64 = 1.8e10;
+
 /// The longest wait for a metrics page, and the largest that is read.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 const PAGE_BYTES_MAX: usize = 4 << 20;
@@ -31,6 +34,16 @@ pub(super) struct Books {
     pub(super) user_ns: u64,
     pub(super) system_ns: u64,
     threads: Vec<Thread>,
+    /// Why the counter is no figure.
+    unusable: Option<String>,
+}
+
+/// What a service spent between two readings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spent {
+    pub(super) run_ns: u64,
+    pub(super) user_ns: u64,
+    pub(super) system_ns: u64,
 }
 
 /// One thread of a process.
@@ -42,6 +55,23 @@ struct Thread {
 }
 
 impl Books {
+    /// What was spent since an earlier reading; an error tells why that cannot be known.
+    pub(super) fn since(&self, before: &Books) -> Result<Spent, String> {
+        if let Some(why) = before.unusable.as_ref().or(self.unusable.as_ref()) {
+            return Err(why.clone());
+        }
+        let user_ns = rise(before.user_ns, self.user_ns)?;
+        let system_ns = rise(before.system_ns, self.system_ns)?;
+        let still_there = |thread: &Thread| self.threads.iter().any(|now| now.id == thread.id);
+        let run_ns = if before.threads.iter().all(still_there) {
+            rise(before.run_ns, self.run_ns)?
+        } else {
+            // A thread that ended took its exact figure along; the process keeps its ticks.
+            user_ns + system_ns
+        };
+        Ok(Spent { run_ns, user_ns, system_ns })
+    }
+
     /// Whether a thread that did a twentieth of the work since `before` or more was last seen on
     /// one of these cores.
     pub(super) fn strayed(&self, before: &Books, cores: &[usize]) -> bool {
@@ -53,6 +83,17 @@ impl Books {
             there && ran_ns > work_ns / 20
         })
     }
+}
+
+fn rise(before_ns: u64, now_ns: u64) -> Result<u64, String> {
+    now_ns.checked_sub(before_ns).ok_or_else(|| {
+        format!(
+            "its counter fell from {} s to {} s, as it does when a server is started again or \
+             several take turns behind one address",
+            before_ns as f64 / 1e9,
+            now_ns as f64 / 1e9,
+        )
+    })
 }
 
 /// Reads the books of a service now.
@@ -86,7 +127,12 @@ fn process(service: &str, pid: u32) -> io::Result<Books> {
     }
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).map_err(gone)?;
     let (user, system) = parse::process_ticks(&stat).unwrap_or((0, 0));
-    Ok(Books { user_ns: user * TICK_NS, system_ns: system * TICK_NS, ..books })
+    let (user_ns, system_ns) = (user.saturating_mul(TICK_NS), system.saturating_mul(TICK_NS));
+    if books.threads.is_empty() {
+        // A kernel without schedstat keeps ticks alone.
+        books.run_ns = user_ns.saturating_add(system_ns);
+    }
+    Ok(Books { user_ns, system_ns, ..books })
 }
 
 fn control_group(folder: &Path) -> io::Result<Books> {
@@ -94,8 +140,8 @@ fn control_group(folder: &Path) -> io::Result<Books> {
     // Version 1 keeps it in ns, in a hierarchy of its own.
     if let Some(run_ns) = read("cpuacct.usage").ok().and_then(|text| text.trim().parse().ok()) {
         let stat = read("cpuacct.stat").unwrap_or_default();
-        let [user_ns, system_ns] =
-            ["user", "system"].map(|name| parse::keyed(&stat, name).unwrap_or(0) * TICK_NS);
+        let [user_ns, system_ns] = ["user", "system"]
+            .map(|name| parse::keyed(&stat, name).unwrap_or(0).saturating_mul(TICK_NS));
         return Ok(Books { run_ns, user_ns, system_ns, ..Books::default() });
     }
     let text = read("cpu.stat").map_err(|error| {
@@ -113,9 +159,9 @@ fn control_group(folder: &Path) -> io::Result<Books> {
             folder.display()
         ))
     })?;
-    let ns = |name: &str| parse::keyed(&text, name).unwrap_or(0) * 1_000;
+    let ns = |name: &str| parse::keyed(&text, name).unwrap_or(0).saturating_mul(1_000);
     let (user_ns, system_ns) = (ns("user_usec"), ns("system_usec"));
-    Ok(Books { run_ns: usage * 1_000, user_ns, system_ns, ..Books::default() })
+    Ok(Books { run_ns: usage.saturating_mul(1_000), user_ns, system_ns, ..Books::default() })
 }
 
 fn page(url: &Url) -> io::Result<Books> {
@@ -132,7 +178,16 @@ fn page(url: &Url) -> io::Result<Books> {
     let seconds = scrape
         .sum(PROCESS_CPU, &[])
         .ok_or_else(|| failed(format!("the page has no {PROCESS_CPU}")))?;
-    Ok(Books { run_ns: (seconds * 1e9) as u64, ..Books::default() })
+    Ok(published(seconds))
+}
+
+/// A published counter as books; one that is no time is kept as such.
+fn published(seconds: f64) -> Books {
+    if (0.0..SECONDS_END).contains(&seconds) {
+        return Books { run_ns: (seconds * 1e9) as u64, ..Books::default() };
+    }
+    let unusable = Some(format!("{PROCESS_CPU} is {seconds}, which is no time"));
+    Books { unusable, ..Books::default() }
 }
 
 /// The most memory that a process ever had resident, in bytes; None when the kernel does not say.
@@ -167,6 +222,38 @@ mod tests {
         };
         assert!(!idle.strayed(&before, &[1]));
         assert!(idle.strayed(&before, &[0]));
+    }
+
+    #[test]
+    fn a_counter_that_fell_or_is_no_time_is_no_figure() {
+        let (one, two) = (published(19.9), published(20.0));
+        assert_eq!(two.since(&one).unwrap().run_ns, 100_000_000);
+        let why = one.since(&two).unwrap_err();
+        assert!(why.contains("fell from 20 s to 19.9 s"), "{why}");
+        for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, 1e300] {
+            let wrong = published(wrong);
+            for books in [wrong.since(&one), two.since(&wrong), wrong.since(&wrong)] {
+                assert!(books.unwrap_err().contains("which is no time"));
+            }
+        }
+        let group = |user_ns| Books { run_ns: 9, user_ns, ..Books::default() };
+        assert!(group(1).since(&group(2)).is_err(), "every part of it is looked at");
+    }
+
+    #[test]
+    fn threads_that_ended_are_known_by_the_ticks_of_their_process() {
+        let thread = |id, run_ns| Thread { id, run_ns, last_core: None };
+        let books = |threads: Vec<Thread>, user_ns| Books {
+            run_ns: threads.iter().map(|thread| thread.run_ns).sum(),
+            user_ns,
+            threads,
+            ..Books::default()
+        };
+        let before = books(vec![thread(1, 100), thread(2, 5_000)], 10);
+        let whole = books(vec![thread(1, 300), thread(2, 5_100), thread(3, 50)], 20);
+        assert_eq!(whole.since(&before).unwrap().run_ns, 350);
+        let ended = books(vec![thread(1, 9_000)], 4_010);
+        assert_eq!(ended.since(&before).unwrap().run_ns, 4_000, "and not the difference of sums");
     }
 
     #[test]

@@ -1,21 +1,26 @@
 //! What happens to the connections of a slice: opened, answered, lost. Each request that was on a
-//! place leaves it here, once, with a reply or an error, and the place takes its next one.
+//! place leaves it here, once, with a reply or an error, and the place takes its next one. A place
+//! whose connections come to nothing rests in between.
 
 use runtime::generator::{CloseReason, Event, Token};
 
-use super::{Drive, Flow, REST_NS};
+use super::{Drive, Flow};
 use crate::{
     check::ErrorKind,
-    pool::{Opening, Stage, lost_error, open_error},
+    pool::{NO_REST, Opening, Stage, lost_error, open_error},
     session::Progress,
     worker::{Worker, idle_event},
 };
 
 impl Drive<'_> {
-    /// A request that could not be put on its connection gets another one, within the time-out.
+    /// A request that could not be put on its connection gets another one, within the time-out,
+    /// unless that one's predecessor was lost as well.
     pub(super) fn send_elsewhere(&mut self, place: u32, intended_ns: u64, now_ns: u64) {
+        let slot = &mut self.pool.places[place as usize];
+        slot.lose();
+        let first = slot.losses == 1;
         self.drop_connection(place);
-        if now_ns < intended_ns.saturating_add(self.timeout_ns) {
+        if first && now_ns < intended_ns.saturating_add(self.timeout_ns) {
             self.open(place, Some(intended_ns));
         } else {
             let sentence = || "connections were lost before a request was on them".to_owned();
@@ -51,23 +56,32 @@ impl Drive<'_> {
         let kind = if waiting.is_some() { kind } else { ErrorKind::Reconnect };
         slice.errors.add(kind, sentence);
         self.outstanding -= u64::from(waiting.is_some());
+        self.pool.places[place as usize].lose();
         self.drop_connection(place);
-        self.resting.push(place);
-        self.next_sweep_ns = self.next_sweep_ns.min(self.clock.now_ns() + REST_NS);
+        self.rest(place);
+    }
+
+    /// Leaves an empty place alone for a while.
+    pub(super) fn rest(&mut self, place: u32) {
+        let slot = &mut self.pool.places[place as usize];
+        slot.rest_until_ns = self.clock.now_ns().saturating_add(slot.rest_ns());
+        self.next_sweep_ns = self.next_sweep_ns.min(slot.rest_until_ns);
+    }
+
+    /// A place has rested: it takes a request that waits, or gets a connection for the next one.
+    pub(super) fn rested(&mut self, place: u32, now_ns: u64) {
+        self.pool.places[place as usize].rest_until_ns = NO_REST;
+        self.vacant.retain(|vacant| *vacant != place);
+        if self.queue.is_empty() && self.opens_ahead() {
+            self.open(place, None);
+        } else {
+            self.turn(place, now_ns);
+        }
     }
 
     #[inline]
     pub(super) fn event(&mut self, event: Event, now_ns: u64) {
-        let (Event::Connected(token) | Event::Received(token) | Event::Closed(token, _)) = event;
-        let owner = self.worker.owners.of(token);
-        if owner.pool != self.pool.index {
-            let Worker { io, pools, .. } = &mut *self.worker;
-            return idle_event(io, pools, owner, &event);
-        }
-        let place = owner.place;
-        if self.pool.places.get(place as usize).and_then(|slot| slot.token) != Some(token) {
-            return;
-        }
+        let Some((place, token)) = self.own_place(&event) else { return };
         match event {
             Event::Received(_) => self.received(place, token, now_ns),
             Event::Connected(_) => self.connected(place, token, now_ns),
@@ -77,6 +91,32 @@ impl Drive<'_> {
         // that waited: what becomes due meanwhile must not wait for the last of them.
         if matches!(self.flow, Flow::Open(_)) {
             self.take_up_due(self.clock.now_ns());
+        }
+    }
+
+    /// The place that an event is about. One of another target's is taken in here.
+    #[inline]
+    fn own_place(&mut self, event: &Event) -> Option<(u32, Token)> {
+        let (Event::Connected(token) | Event::Received(token) | Event::Closed(token, _)) = *event;
+        let owner = self.worker.owners.of(token);
+        if owner.pool != self.pool.index {
+            let Worker { io, pools, .. } = &mut *self.worker;
+            idle_event(io, pools, owner, event);
+            return None;
+        }
+        let slot = self.pool.places.get(owner.place as usize)?;
+        (slot.token == Some(token)).then_some((owner.place, token))
+    }
+
+    /// Before the slice's first request: what happened to its connections since they were made
+    /// ready is no more than a loss of idle ones.
+    pub(super) fn early_event(&mut self, event: &Event) {
+        if let Some((place, _)) = self.own_place(event) {
+            match event {
+                Event::Connected(_) => {}
+                Event::Received(_) => self.lose_idle(place, true),
+                Event::Closed(..) => self.lose_idle(place, false),
+            }
         }
     }
 
@@ -94,7 +134,7 @@ impl Drive<'_> {
             Err(fault) if slot.stage == Stage::Busy => {
                 self.fail(place, fault.kind(), || fault.sentence().to_owned(), now_ns);
             }
-            Err(_) => self.idle_lost(place),
+            Err(_) => self.idle_lost(place, true),
         }
     }
 
@@ -112,6 +152,8 @@ impl Drive<'_> {
         if progress.reusable && !used_up {
             slot.stage = Stage::Idle;
         } else {
+            slot.losses = u8::from(progress.unsolicited);
+            self.worker.recorder.slice.connections.unsolicited += u64::from(progress.unsolicited);
             self.drop_connection(place);
         }
         self.turn(place, now_ns);
@@ -142,7 +184,7 @@ impl Drive<'_> {
             Stage::Opening { waiting, .. } => {
                 self.not_opened(place, waiting, open_error(reason), || reason.to_string());
             }
-            Stage::Idle => self.idle_lost(place),
+            Stage::Idle => self.idle_lost(place, false),
             Stage::Busy => {
                 self.worker.recorder.slice.connections.closed_by_target += 1;
                 let ended = match reason {
@@ -157,12 +199,20 @@ impl Drive<'_> {
         }
     }
 
-    /// A connection that nobody used is gone.
-    fn idle_lost(&mut self, place: u32) {
-        self.worker.recorder.slice.connections.closed_by_target += 1;
-        self.drop_connection(place);
+    /// A connection that nobody used is gone, or has to go.
+    fn idle_lost(&mut self, place: u32, unsolicited: bool) {
+        self.lose_idle(place, unsolicited);
         self.free.retain(|free| *free != place);
         self.free_up(place);
+    }
+
+    fn lose_idle(&mut self, place: u32, unsolicited: bool) {
+        let connections = &mut self.worker.recorder.slice.connections;
+        connections.unsolicited += u64::from(unsolicited);
+        connections.closed_by_target += u64::from(!unsolicited);
+        connections.closed_idle += u64::from(!unsolicited);
+        self.pool.places[place as usize].lose();
+        self.drop_connection(place);
     }
 
     /// The request on a busy place has no good reply, and its connection is of no use any more.
@@ -175,8 +225,15 @@ impl Drive<'_> {
     ) {
         self.worker.recorder.slice.errors.add(kind, sentence);
         self.outstanding -= 1;
+        let was_of_use = self.pool.places[place as usize].lose();
         self.drop_connection(place);
-        self.turn(place, now_ns);
+        let was_lost = matches!(kind, ErrorKind::Closed | ErrorKind::Reset | ErrorKind::Tls);
+        // In a closed loop nothing else holds back the next request, and its connection.
+        if was_lost && !was_of_use && matches!(self.flow, Flow::Closed(_)) {
+            self.rest(place);
+        } else {
+            self.turn(place, now_ns);
+        }
     }
 
     /// Closes a place's connection, if it has one, and counts its bytes.

@@ -2,14 +2,22 @@
 //! deadlines, stopping, and the books at the end. None of it is on the path of a request.
 
 use std::{
-    fs,
+    fs, io,
     sync::atomic::Ordering,
     thread,
     time::{Duration, Instant},
 };
 
-use super::{Drive, Flow, REST_NS, nanoseconds};
-use crate::{check::ErrorKind, pool::Stage};
+use runtime::generator;
+
+use super::{Drive, Flow, nanoseconds};
+use crate::{
+    check::ErrorKind,
+    pool::{NO_REST, REST_NS_MIN, Stage},
+};
+
+/// How many requests of a closed loop are begun between two looks at the connections.
+const BEGUN_AT_ONCE: u32 = 64;
 
 /// The longest wait for replies once the slice was told to stop.
 const STOP_WAIT: Duration = Duration::from_secs(1);
@@ -28,6 +36,7 @@ impl Drive<'_> {
                     let sentence = || format!("not open within {:?}", self.spec.timeout);
                     self.not_opened(place, waiting, ErrorKind::ConnectTimeout, sentence);
                 }
+                Stage::Empty if now_ns >= slot.rest_until_ns => self.rested(place, now_ns),
                 _ => {}
             }
         }
@@ -38,10 +47,9 @@ impl Drive<'_> {
             let sentence = || "no connection became free in time".to_owned();
             self.worker.recorder.slice.errors.add(ErrorKind::Timeout, sentence);
         }
-        for place in std::mem::take(&mut self.resting) {
-            self.turn(place, now_ns);
-        }
-        self.next_sweep_ns = now_ns + if self.resting.is_empty() { self.sweep_ns } else { REST_NS };
+        let rests_ns = self.pool.places.iter().map(|slot| slot.rest_until_ns);
+        let next_rest_ns = rests_ns.min().unwrap_or(u64::MAX).max(now_ns + REST_NS_MIN);
+        self.next_sweep_ns = next_rest_ns.min(now_ns + self.sweep_ns);
         self.publish();
         if self.worker.setup.stop.is_stopped() && !self.worker.recorder.slice.interrupted {
             self.stop(now_ns);
@@ -97,8 +105,7 @@ impl Drive<'_> {
         }
     }
 
-    /// All workers begin together. Whatever happens to idle connections until then is seen once
-    /// they are used. Returns the thread's CPU time at the begin.
+    /// All workers begin together. Returns the thread's CPU time at the begin.
     pub(super) fn wait_for_begin(&self) -> u64 {
         let cpu_ns = thread_cpu_ns();
         let waited = Instant::now();
@@ -108,10 +115,37 @@ impl Drive<'_> {
         cpu_ns + nanoseconds(waited.elapsed())
     }
 
-    pub(super) fn begin(&mut self) {
-        for place in 0..self.pool.places.len() as u32 {
-            self.turn(place, 0);
+    /// Sees what happened to idle connections while all waited for the begin, so that no request
+    /// is sent on one whose end has come. An end that is still on its way cannot be seen: a request
+    /// that meets it is an error, because a target that drops requests looks the same.
+    pub(super) fn look(&mut self) -> io::Result<()> {
+        for place in &mut self.pool.places {
+            place.rest_until_ns = NO_REST;
         }
+        loop {
+            let mut events = std::mem::take(&mut self.worker.events);
+            let polled =
+                self.worker.io.poll(generator::Wait::Spin, Some(self.clock.epoch), &mut events);
+            let seen = events.len();
+            events.drain(..).for_each(|event| self.early_event(&event));
+            self.worker.events = events;
+            polled?;
+            // Each event closes a connection, so that there is an end of them.
+            if seen == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    pub(super) fn begin(&mut self) -> io::Result<()> {
+        for place in 0..self.pool.places.len() as u32 {
+            self.turn(place, self.clock.now_ns());
+            let begun = place % BEGUN_AT_ONCE == BEGUN_AT_ONCE - 1;
+            if begun && matches!(self.flow, Flow::Closed(_)) {
+                self.poll(generator::Wait::Spin, self.clock.epoch)?;
+            }
+        }
+        Ok(())
     }
 
     /// Counts what did not end by itself, and leaves only idle connections.

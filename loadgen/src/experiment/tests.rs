@@ -87,7 +87,7 @@ impl Bench for Simulation {
         let variant = self.variants[order.variant].id.clone();
         let lateness_ns = if disturbed { 900_000 } else { 5_000 };
         let slice = Slice {
-            lateness: Percentiles { p99_ns: lateness_ns, ..Percentiles::default() },
+            lateness: Percentiles { count: 1, p99_ns: lateness_ns, ..Percentiles::default() },
             errors: if self.errors > 0 && variant == "s1" && order.kind == SliceKind::Open {
                 [("status".to_owned(), self.errors)].into()
             } else {
@@ -170,6 +170,9 @@ fn blank_slice(variant: &str, order: &Order, answered: u64) -> Slice {
         generator_share_milli: 1_000,
         server_handshakes: None,
         strayed: false,
+        closed_idle: 0,
+        closed_unsolicited: 0,
+        cpu_unknown: None,
     }
 }
 

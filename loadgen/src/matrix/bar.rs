@@ -35,10 +35,10 @@ impl Watcher for Bar {
         let found = self.names.iter().find(|(id, _)| *id == slice.variant);
         let name = found.map_or(slice.variant.as_str(), |(_, name)| name);
         let rate = slice.requests_answered as f64 * 1e9 / slice.duration_ns.max(1) as f64;
-        let p99_us = slice.response.p99_ns / 1_000;
+        let p99 = slice.response.known(slice.response.p99_ns);
+        let p99 = p99.map_or("-".into(), |ns| format!("{} us", ns / 1_000));
         self.bar.set_length(planned);
-        self.bar
-            .set_message(format!("{name} {}: {rate:.0}/s, p99 {p99_us} us", slice.kind.as_str()));
+        self.bar.set_message(format!("{name} {}: {rate:.0}/s, p99 {p99}", slice.kind.as_str()));
         self.bar.set_position(done);
     }
 }

@@ -10,6 +10,11 @@ pub(super) fn whole_us(ns: u64) -> String {
     thousands((ns + 500) / 1000)
 }
 
+/// Whole microseconds, or a dash for what was not measured.
+pub(super) fn whole_us_or_dash(ns: Option<u64>) -> String {
+    ns.map_or("-".into(), whole_us)
+}
+
 /// Microseconds, or a dash for what was not measured.
 pub(super) fn us_or_dash(ns: Option<u64>) -> String {
     ns.map_or("-".into(), us)

@@ -6,7 +6,7 @@ use comfy_table::{
 use metrics_export::breakeven::{self, BreakEven};
 use metrics_export::run::{Connecting, Run, VariantResult, Verdict};
 
-use super::figures::{signed, thousands, us, us_or_dash, whole_us};
+use super::figures::{signed, thousands, us, us_or_dash, whole_us, whole_us_or_dash};
 use super::{COLUMNS_MAX, View, interval};
 
 pub(super) fn cpu_table(view: &View<'_>) -> Table {
@@ -25,7 +25,8 @@ pub(super) fn cpu_table(view: &View<'_>) -> Table {
             let found = result.services.iter().find(|cost| cost.service == *name);
             us_or_dash(found.map(|cost| cost.cpu_ns_per_request))
         }));
-        row.push(us(result.cpu_ns_per_request));
+        // No request is served in no time: it was not read.
+        row.push(us_or_dash(Some(result.cpu_ns_per_request).filter(|ns| *ns > 0)));
         row.push(us_or_dash(result.busy_ns_per_request));
         let in_kernel = result.system_share_milli;
         row.push(in_kernel.map_or("-".into(), |milli| format!("{}%", (milli + 5) / 10)));
@@ -59,8 +60,8 @@ pub(super) fn times_table(view: &View<'_>) -> Table {
     for result in view.results() {
         let mut row = vec![run.label(&result.variant).to_owned()];
         for points in [&result.response, &result.service] {
-            let points = [points.p50_ns, points.p99_ns, points.p999_ns, points.max_ns];
-            row.extend(points.map(whole_us));
+            let shown = [points.p50_ns, points.p99_ns, points.p999_ns, points.max_ns];
+            row.extend(shown.map(|ns| whole_us_or_dash(points.known(ns))));
         }
         table.add_row(cells(row));
     }
@@ -121,7 +122,7 @@ pub(super) fn connect_table(view: &View<'_>) -> Table {
             us_or_dash(found.client_cpu_ns_per_connection),
             us_or_dash(found.client_cpu_ns_per_handshake),
             format!("{}{limited}", thousands(found.connections_milli_per_s / 1000)),
-            whole_us(found.connect.p50_ns),
+            whole_us_or_dash(found.connect.known(found.connect.p50_ns)),
             match found.tls.count {
                 0 => "-".into(),
                 _ => format!("{}, {}", whole_us(found.tls.p50_ns), whole_us(found.tls.p99_ns)),
@@ -178,7 +179,7 @@ pub(super) fn capacity_table(view: &View<'_>) -> Table {
             // Rates are rounded when they are asked for.
             let near = |milli: u64| (milli as f64 - asked).abs() < 0.02 * asked;
             let point = found.curve.iter().find(|point| point.asked_milli_per_s.is_some_and(near));
-            point.map_or("-".into(), |point| whole_us(point.response.p99_ns))
+            whole_us_or_dash(point.and_then(|point| point.response.known(point.response.p99_ns)))
         }));
         table.add_row(cells(row));
     }

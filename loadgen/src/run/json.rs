@@ -159,6 +159,8 @@ fn connections_json(outcome: &Outcome) -> Value {
         "opened_in_window": connections.opened_in_slice,
         "failed": connections.failed,
         "closed_by_target": connections.closed_by_target,
+        "closed_idle": connections.closed_idle,
+        "closed_unsolicited": connections.unsolicited,
         "handshakes_full": connections.handshakes_full,
         "handshakes_resumed": connections.handshakes_resumed,
         "certificates_presented": connections.certificates_presented,

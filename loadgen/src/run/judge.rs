@@ -6,6 +6,7 @@ use metrics_export::run::Bounds;
 
 use crate::{
     record::SliceRecord,
+    recorder::is_redirect,
     run::machine::{Books, TICKS_SLACK_NS},
     slice::{Arrivals, SliceSpec},
 };
@@ -113,7 +114,11 @@ fn advice(record: &SliceRecord) -> &'static str {
         }
         Some((403, _)) => " A 403 refuses these credentials: check their scopes and the client.",
         Some((404 | 405, _)) => " Check the path and the method (-m).",
-        Some((300..=399, _)) => " Give the URL that the redirect leads to.",
+        Some((304, _)) => {
+            " A 304 answers a condition of the request: leave out If-None-Match and \
+             If-Modified-Since (-H), or count it as good (--expect-status 304)."
+        }
+        Some((status, _)) if is_redirect(*status) => " Give the URL that the redirect leads to.",
         Some((429 | 503, _)) => " The target limits or sheds load: lower the rate.",
         _ => "",
     }
@@ -242,6 +247,24 @@ mod tests {
         late.lateness.record(200_000).unwrap();
         let found = judge(&spec, &late, None, &bounds);
         assert!(found.target.is_empty() && found.disturbed[0].contains("late at p99"), "{found:?}");
+    }
+
+    #[test]
+    fn the_advice_fits_the_status() {
+        let (spec, mut record) = open();
+        record.errors.add_many(crate::check::ErrorKind::Status, 1);
+        for (status, part) in [
+            (304, "--expect-status 304"),
+            (301, "the redirect leads to"),
+            (308, "the redirect leads to"),
+            (300, "not in the times."),
+            (999, "not in the times."),
+        ] {
+            record.statuses = [(status, 100)].into();
+            let found = judge(&spec, &record, None, &Bounds::default()).target;
+            assert!(found[0].contains(part), "{status}: {found:?}");
+            assert_eq!(found[0].contains("redirect"), part.contains("redirect"), "{found:?}");
+        }
     }
 
     #[test]

@@ -72,7 +72,8 @@ impl Books {
     /// CPU of all of the server's processes, where it was read.
     pub fn server_cpu_ns(&self) -> Option<u64> {
         let services = || self.usage.services.iter().map(|service| service.cpu_ns).sum();
-        (self.source.is_some() && self.failed.is_none()).then(services)
+        let known = self.failed.is_none() && self.usage.cpu_unknown.is_none();
+        (self.source.is_some() && known).then(services)
     }
 
     /// The same for each request.

@@ -153,6 +153,7 @@ fn remarks(spec: &SliceSpec, record: &SliceRecord) -> Vec<String> {
     if record.connections.failed > 0 {
         notes.push(format!("{} connections could not be opened", record.connections.failed));
     }
+    notes.extend(record.connections.remarks());
     notes
 }
 
@@ -163,7 +164,8 @@ fn book_remarks(books: &Books, record: &SliceRecord) -> Vec<String> {
         notes.push(format!("{why}. Without it nothing is known of other programs either"));
         return notes;
     }
-    if books.source == Some(CpuKind::Metrics) {
+    notes.extend(books.usage.cpu_unknown.clone());
+    if books.source == Some(CpuKind::Metrics) && books.server_cpu_ns().is_some() {
         notes.push(format!(
             "the server's CPU is a counter that it publishes itself, usually in steps of 10 ms: \
              one step is {:.2} us a request here. Serving that page is in it",

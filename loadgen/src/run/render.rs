@@ -270,10 +270,10 @@ fn csv(outcome: &Outcome) -> String {
     ];
     for (name, times) in times {
         for (quantile, _, key) in PERCENTILES {
-            let value = times.value_at_quantile(quantile).to_string();
+            let value = known(times, times.value_at_quantile(quantile));
             columns.push((format!("{name}_{key}"), value));
         }
-        columns.push((format!("{name}_max_ns"), times.max().to_string()));
+        columns.push((format!("{name}_max_ns"), known(times, times.max())));
     }
     columns.push(("generator_cpu_ns".into(), record.generator_cpu_ns.to_string()));
     let server = outcome.books.as_ref().and_then(Books::server_cpu_ns);
@@ -282,6 +282,11 @@ fn csv(outcome: &Outcome) -> String {
     columns.push(("server_cpu_ns_per_request".into(), server.map_or("".into(), each)));
     let (names, values): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
     format!("{}\n{}\n", names.join(","), values.join(","))
+}
+
+/// A point of a distribution as a cell, which is empty where nothing was recorded.
+fn known(times: &Histogram<u64>, ns: u64) -> String {
+    if times.is_empty() { String::new() } else { ns.to_string() }
 }
 
 /// RFC 4180 section 2; a leading sign of a formula is defused for spreadsheets.

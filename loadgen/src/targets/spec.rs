@@ -152,7 +152,7 @@ impl Reader<'_> {
         };
         // Interim replies are no answers (RFC 9110 section 15.2).
         let statuses: Vec<u16> =
-            entry.numbers(200..600)?.into_iter().map(|status| status as u16).collect();
+            entry.numbers(200..1000)?.into_iter().map(|status| status as u16).collect();
         Ok(Expect::one_of(&statuses, least))
     }
 

@@ -171,7 +171,7 @@ fn what_is_wrong_is_said_with_line_and_key() {
         (target, "server_pid = 0", 4, "whole numbers from 1 to 4194304"),
         (target, "server_pid = [1, \"2\"]", 4, "whole numbers from 1"),
         (target, "server_pid = 99999999999999999999", 4, "whole numbers"),
-        (target, "expect_status = 100", 4, "whole numbers from 200 to 599"),
+        (target, "expect_status = 100", 4, "whole numbers from 200 to 999"),
         (target, "expect_status = []", 4, "whole numbers"),
         (target, "min_body_bytes = [1, 2]", 4, "one number"),
         (target, "connect_to = \"localhost\"", 4, "takes HOST:PORT"),

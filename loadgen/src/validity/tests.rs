@@ -29,7 +29,7 @@ fn quiet() -> Slice {
         handshakes_resumed: 0,
         response: Percentiles::default(),
         service: Percentiles::default(),
-        lateness: Percentiles { p99_ns: 20_000, ..Percentiles::default() },
+        lateness: Percentiles { count: 1, p99_ns: 20_000, ..Percentiles::default() },
         services: Vec::new(),
         client_cpu_ns: 0,
         busy_ns: 0,
@@ -44,6 +44,9 @@ fn quiet() -> Slice {
         generator_share_milli: 1_000,
         server_handshakes: None,
         strayed: false,
+        closed_idle: 0,
+        closed_unsolicited: 0,
+        cpu_unknown: None,
     }
 }
 
@@ -119,4 +122,20 @@ fn errors_count_in_every_slice() {
 fn unreadable_foreign_cpu_is_noted() {
     let slice = Slice { foreign_ns: None, ..quiet() };
     assert_eq!(judged(&[slice], 0).notes.len(), 1);
+}
+
+#[test]
+fn unknown_cpu_disturbs_its_slice_and_is_noted() {
+    let why = Some("the CPU of server is not known: its counter fell".to_owned());
+    let slice = Slice { cpu_unknown: why, ..quiet() };
+    assert_eq!(slice.cpu_ns_per_request(), None);
+    assert!(disturbances(&slice, &Bounds::default(), 2)[0].contains("counter fell"));
+    assert!(judged(&[slice], 0).notes[0].contains("In 1 slices the CPU of server"));
+}
+
+#[test]
+fn idle_connections_that_were_lost_are_noted() {
+    let slices = [2, 3].map(|closed_idle| Slice { closed_idle, ..quiet() });
+    let notes = judged(&slices, 0).notes;
+    assert!(notes[0].contains("closed 5 idle connections"), "{notes:?}");
 }

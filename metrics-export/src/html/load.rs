@@ -4,7 +4,7 @@
 use super::figure;
 use super::table::Table;
 use super::view::View;
-use crate::figures::{NOTHING, percent, rate, thousands, time};
+use crate::figures::{NOTHING, percent, rate, thousands, time, time_or_nothing};
 use crate::markup::{Markup, element};
 use crate::run::{Capacity, LoadPoint, PlannedVariant, SloResult};
 use crate::svg::{self, Axis, Lines, Mark, Series, Spacing};
@@ -34,10 +34,11 @@ pub(super) fn section(view: &View<'_>) -> Markup {
     all.holds(element("ul").class("notes").holds_all(limits)).holds(table(&found)).into()
 }
 
-/// The points of the open loop, by their rate.
+/// The points of the open loop that have times, by their rate.
 fn open(capacity: &Capacity) -> impl Iterator<Item = &LoadPoint> {
     let mut points: Vec<&LoadPoint> =
         capacity.curve.iter().filter(|point| point.asked_milli_per_s.is_some()).collect();
+    points.retain(|point| point.response.count > 0);
     points.sort_by_key(|point| point.asked_milli_per_s);
     points.into_iter()
 }
@@ -131,10 +132,10 @@ fn table(found: &[(&PlannedVariant, &Capacity)]) -> Markup {
                 planned.label.clone(),
                 point.asked_milli_per_s.map_or("closed loop".into(), rate),
                 rate(point.achieved_milli_per_s),
-                time(point.response.p50_ns),
-                time(point.response.p99_ns),
-                time(point.response.p999_ns),
-                time(point.service.p99_ns),
+                time_or_nothing(&point.response, point.response.p50_ns),
+                time_or_nothing(&point.response, point.response.p99_ns),
+                time_or_nothing(&point.response, point.response.p999_ns),
+                time_or_nothing(&point.service, point.service.p99_ns),
                 thousands(point.errors),
                 thousands(point.dropped),
                 match point.kept {

@@ -38,7 +38,9 @@ impl<'a> View<'a> {
     pub(super) fn with_cpu(
         &self,
     ) -> impl Iterator<Item = (&'a PlannedVariant, &'a VariantResult)> + Clone + use<'a> {
-        self.results().filter(|(planned, _)| planned.cpu_source != "none")
+        self.results().filter(|(planned, result)| {
+            planned.cpu_source != "none" && result.cpu_ns_per_request > 0
+        })
     }
 
     /// How a variant is drawn.

@@ -84,6 +84,16 @@ pub struct Slice {
     pub server_handshakes: Option<Handshakes>,
     /// Whether the server ran on a core of the generator.
     pub strayed: bool,
+    /// Connections that the target closed while they carried no request.
+    #[serde(default)]
+    pub closed_idle: u64,
+    /// Connections that were closed because the target sent bytes that no request had asked for.
+    #[serde(default)]
+    pub closed_unsolicited: u64,
+    /// Why the CPU of the services is not known, as a sentence; absent where it is, or is not asked
+    /// for.
+    #[serde(default)]
+    pub cpu_unknown: Option<String>,
 }
 
 /// New connections by their handshake, as a server counted them.
@@ -141,10 +151,11 @@ impl Slice {
         self.services.iter().map(|service| service.cpu_ns).sum()
     }
 
-    /// Server CPU per answered request; None when nothing was answered.
+    /// Server CPU per answered request; None when nothing was answered, or it is not known.
     #[must_use]
     pub fn cpu_ns_per_request(&self) -> Option<f64> {
-        (self.requests_answered > 0).then(|| self.cpu_ns() as f64 / self.requests_answered as f64)
+        let known = self.requests_answered > 0 && self.cpu_unknown.is_none();
+        known.then(|| self.cpu_ns() as f64 / self.requests_answered as f64)
     }
 
     /// Failed requests of every kind.

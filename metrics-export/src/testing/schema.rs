@@ -192,7 +192,7 @@ fn a_record_that_does_not_fit_is_noticed() {
         ("run.elapsed_ns: is not", |run| run["elapsed_ns"] = json!(1.5)),
         ("run.elapsed_ns: is below", |run| run["elapsed_ns"] = json!(-1)),
         ("run.slices[0].kind: is unknown", |run| run["slices"][0]["kind"] = json!("other")),
-        ("run.schema_version: is not 2", |run| run["schema_version"] = json!(3)),
+        ("run.schema_version: is not 3", |run| run["schema_version"] = json!(4)),
         ("run.plan: has no \"seed\"", |run| {
             run["plan"].as_object_mut().unwrap().remove("seed");
         }),

@@ -46,9 +46,9 @@ use table::Table;
 use uring::Uring;
 
 /// How many received bytes of one connection may wait for the caller before the peer is no longer
-/// read from. It exceeds any head that the response decoder accepts; bodies are consumed piece
-/// by piece.
-pub const RECEIVED_BYTES_MAX: usize = 256 * 1024;
+/// read from. It exceeds any head that the caller accepts (300 KiB); bodies are consumed piece by
+/// piece.
+pub const RECEIVED_BYTES_MAX: usize = 512 * 1024;
 
 /// How many bytes of one connection may wait for the peer before [`EventLoop::send`] refuses
 /// more. A single larger send is taken whole where nothing waits.

@@ -138,3 +138,17 @@ fn programs_read_ns_and_thousandths() {
     assert!(lines[1].starts_with("nightly,http://127.0.0.1:8080/ping,true,closed,maximum,,"));
     assert!(outcome.render(Format::Markdown).contains("| 1224000 |"));
 }
+
+#[test]
+fn a_percentile_of_nothing_is_no_number() {
+    let mut outcome = outcome();
+    let none = Percentiles::default();
+    let empty = LoadPoint { response: none, service: none, ..point(Some(10), 10, 1, None) };
+    outcome.capacity.curve = vec![empty];
+    assert!(outcome.render(Format::Csv).contains(",10.000,10.000,,,,,,,12345,"));
+    assert!(outcome.render(Format::Markdown).contains("| 10.0 | 10.0 | - | - | - | - |"));
+    assert!(!outcome.render(Format::Text).contains("0.00"));
+    let json: serde_json::Value = serde_json::from_str(&outcome.render(Format::Json)).unwrap();
+    let response = &json["capacity"]["curve"][0]["response"];
+    assert_eq!((&response["count"], &response["p99_ns"]), (&0.into(), &serde_json::Value::Null));
+}
