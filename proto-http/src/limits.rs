@@ -16,8 +16,8 @@ pub struct Limits {
     pub target_bytes_max: usize,
     /// Fields of a head, at most [`FIELDS_MAX`]; more is 431.
     pub fields_max: usize,
-    /// Options of all Connection fields of a head together; more is 400. Usual are one or two, and a
-    /// proxy compares every field with every option.
+    /// Options of all Connection fields of a head together; more is 400. Usual are one or two, and
+    /// a proxy compares every field with every option.
     pub connection_options_max: usize,
     /// Bytes of a body, chunk framing not counted; more is 413. A route may allow less.
     pub body_bytes_max: u64,
