@@ -263,6 +263,16 @@ mod tests {
     }
 
     #[test]
+    fn an_interval_of_zero_is_said_without_a_unit_too() {
+        assert_eq!(resolve_interval("0").unwrap(), Duration::ZERO);
+        assert_eq!(resolve_interval("0s").unwrap(), Duration::ZERO);
+        assert_eq!(resolve_interval("2m").unwrap(), Duration::from_secs(120));
+        for wrong in ["", "30", "-1s", "never"] {
+            assert!(resolve_interval(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
     fn profiles_are_never_guessed() {
         assert!(profile(Some("S6")).is_err());
         assert!(profile(Some("")).is_err());

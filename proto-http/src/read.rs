@@ -288,7 +288,7 @@ impl Meaning {
         self.options += 1;
     }
 
-    /// Other options are names of fields; those that make too many are counted only.
+    /// Other options are names of fields. Once there are too many the rest need not be read.
     #[cold]
     fn connection_list(
         &mut self,
@@ -303,11 +303,14 @@ impl Meaning {
                 continue;
             }
             self.options += 1;
+            if self.options > limits.connection_options_max {
+                return;
+            }
             if option.eq_ignore_ascii_case(b"close") {
                 self.close = true;
             } else if option.eq_ignore_ascii_case(b"keep-alive") {
                 self.stay = true;
-            } else if self.options <= limits.connection_options_max {
+            } else {
                 let at = option.as_ptr() as usize - value.as_ptr() as usize;
                 let start = span.start + at as u32;
                 names.push(Span { start, end: start + option.len() as u32 });

@@ -119,7 +119,7 @@ impl Confused {
             while let Some((asked, body)) = request(&mut stream) {
                 *answered.lock().unwrap() = Some(stream.try_clone().unwrap());
                 let mut bytes = own(&asked, &body);
-                bytes.extend_from_slice(&std::mem::take(&mut *taken.lock().unwrap()));
+                bytes.extend_from_slice(std::mem::take(&mut *taken.lock().unwrap()));
                 if stream.write_all(&bytes).is_err() {
                     return;
                 }
