@@ -88,9 +88,9 @@ fn guard(
 /// name, and, where the client sent none, `Host` and `Content-Length`.
 const FORWARDED_FIELDS: usize = 8;
 
-/// Bytes that they take, and that the upstream's host name may be longer than the gateway's: the
-/// longest name of a host has 253, the longest of a client some 300.
-const FORWARDED_BYTES: usize = 2 * 1024;
+/// Bytes that they take, and that the upstream's host name may be longer than the gateway's: a name
+/// of a host or a client has 300 at most, a certificate some 2,000 in base64.
+const FORWARDED_BYTES: usize = 4 * 1024;
 
 /// The runtime's limits with what was said otherwise. What stands behind a gateway takes a head
 /// that was as large as the gateway takes and has grown by what it adds.

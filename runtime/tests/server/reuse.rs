@@ -219,7 +219,7 @@ fn no_client_is_given_a_response_that_is_not_its_own() {
         let upstream = Confused::start();
         // What is seen on one connection must not save the others from being looked at.
         let proxy = Proxy::start(choice, upstream.backend.addr, |config| config.distrust_ms = 0);
-        let config = Config { cases: 48, failure_persistence: None, ..Config::default() };
+        let config = Config { cases: 24, failure_persistence: None, ..Config::default() };
         let script = prop::collection::vec(turn(), 2..8);
         let played = TestRunner::new(config).run(&script, |turns| {
             play(&proxy, &upstream, &turns);
