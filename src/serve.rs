@@ -12,13 +12,14 @@ use services::{KeySource, ServiceConfig, ServiceKind};
 
 use crate::Failure;
 use crate::cli::{Serve, ServeOptions};
+use crate::matrix::duration;
 use crate::terminal::Log;
 
 /// How long a service may take to finish what is in flight, unless told.
 pub(crate) const DRAIN: Duration = Duration::from_millis(ServiceConfig::DRAIN_MS);
 
 /// Options that only some services have a use for: the option, and those services.
-const SPECIAL: [(&str, &[ServiceKind]); 10] = {
+const SPECIAL: [(&str, &[ServiceKind]); 12] = {
     use ServiceKind::{All, Auth, Gateway, Inventory, Orders};
     [
         ("--token-alg", &[Auth, All]),
@@ -28,6 +29,8 @@ const SPECIAL: [(&str, &[ServiceKind]); 10] = {
         ("--orders", &[Gateway]),
         ("--inventory", &[Gateway, Orders]),
         ("--results", &[Gateway]),
+        ("--forward-field", &[Gateway]),
+        ("--resolve-interval", &[Gateway, Orders]),
         ("--upstream-profile", &[Gateway, Orders]),
         ("--orders-retained", &[Orders, All]),
         ("--stock", &[Inventory, All]),
@@ -93,6 +96,11 @@ fn config(service: &str, typed: ServeOptions) -> Result<ServiceConfig, Failure> 
     config.orders = typed.orders;
     config.inventory = typed.inventory;
     config.results = typed.results;
+    config.forward_fields = typed.forward_field;
+    set(
+        &mut config.resolve_interval,
+        typed.resolve_interval.as_deref().map(resolve_interval).transpose()?,
+    );
     config.upstream_profile =
         typed.upstream_profile.as_deref().map(|name| profile(Some(name))).transpose()?;
     set(&mut config.token_alg, typed.token_alg.as_deref().map(algorithm).transpose()?);
@@ -118,6 +126,8 @@ fn refuse_useless(kind: ServiceKind, typed: &ServeOptions) -> Result<(), Failure
         "--orders" => typed.orders.is_some(),
         "--inventory" => typed.inventory.is_some(),
         "--results" => typed.results.is_some(),
+        "--forward-field" => !typed.forward_field.is_empty(),
+        "--resolve-interval" => typed.resolve_interval.is_some(),
         "--upstream-profile" => typed.upstream_profile.is_some(),
         "--orders-retained" => typed.orders_retained.is_some(),
         "--stock" => !typed.stock.is_empty(),
@@ -201,6 +211,14 @@ fn switch(option: &str, text: &str) -> Result<bool, Failure> {
     }
 }
 
+/// How often names are looked up again; zero is never without a reason.
+fn resolve_interval(text: &str) -> Result<Duration, Failure> {
+    match text {
+        "0" | "0s" => Ok(Duration::ZERO),
+        _ => duration("--resolve-interval", text),
+    }
+}
+
 /// An address with its port.
 pub(crate) fn address(option: &str, text: &str) -> Result<SocketAddr, Failure> {
     SocketAddr::from_str(text).map_err(|_| {
@@ -242,6 +260,16 @@ mod tests {
         assert_eq!(stock("SKU-1=20").unwrap(), ("SKU-1".into(), 20));
         for wrong in ["SKU-1", "SKU-1=", "SKU-1=x", "SKU-1=-2"] {
             assert!(stock(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn an_interval_of_zero_is_said_without_a_unit_too() {
+        assert_eq!(resolve_interval("0").unwrap(), Duration::ZERO);
+        assert_eq!(resolve_interval("0s").unwrap(), Duration::ZERO);
+        assert_eq!(resolve_interval("2m").unwrap(), Duration::from_secs(120));
+        for wrong in ["", "30", "-1s", "never"] {
+            assert!(resolve_interval(wrong).is_err(), "{wrong:?}");
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use common::{TOLLGATE, Up, send_signal, tollgate};
 
 /// Words that cannot be understood, and a word that the complaint must hold.
-const MISTAKES: [(&[&str], &str); 12] = [
+const MISTAKES: [(&[&str], &str); 15] = [
     (&[], "--help"),
     (&["dance"], "dance"),
     (&["up", "--profile", "S9"], "S9"),
@@ -19,6 +19,9 @@ const MISTAKES: [(&[&str], &str); 12] = [
     (&["serve", "gateway", "--listen", "nowhere"], "nowhere"),
     (&["serve", "gateway", "--stock", "SKU-1=2"], "--stock"),
     (&["serve", "orders", "--profile", "S0"], "--inventory"),
+    (&["serve", "inventory", "--forward-field", "X-Real-IP"], "--forward-field"),
+    (&["serve", "gateway", "--profile", "S0", "--forward-field", "Host"], "never goes on"),
+    (&["serve", "gateway", "--profile", "S0", "--resolve-interval", "9ms"], "1s or more"),
     (&["run", "http://127.0.0.1:1/", "--duration", "soon"], "soon"),
     (&["run", "ftp://127.0.0.1/"], "ftp"),
     (&["matrix", "--topology", "ring"], "ring"),

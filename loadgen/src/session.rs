@@ -42,6 +42,7 @@ const LIMITS: Limits = Limits {
     head_bytes_max: HEAD_BYTES_MAX,
     target_bytes_max: 0,
     fields_max: FIELDS_MAX,
+    connection_options_max: usize::MAX,
     body_bytes_max: u64::MAX,
     chunk_extension_bytes_max: usize::MAX,
     trailer_bytes_max: HEAD_BYTES_MAX,

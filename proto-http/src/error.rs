@@ -27,6 +27,8 @@ pub enum Error {
     FieldName,
     /// A field value holds a control character.
     FieldValue,
+    /// More options in Connection than `connection_options_max`.
+    ConnectionOptionsTooMany,
     /// An HTTP/1.1 request without Host.
     HostMissing,
     /// More than one Host.
@@ -111,6 +113,9 @@ impl Error {
                 "a field name is malformed; send a token and a colon with no space, on one line"
             }
             Self::FieldValue => "a field value holds a control character; remove it",
+            Self::ConnectionOptionsTooMany => {
+                "the Connection fields list too many options; send `close`, `keep-alive` or none"
+            }
             Self::HostMissing => "the Host field is missing; send exactly one",
             Self::HostRepeated => "the Host field is repeated; send exactly one",
             Self::HostInvalid => "the Host field is malformed; send a host and an optional port",

@@ -160,6 +160,7 @@ pub struct RequestHead {
     /// Where the path begins within the target.
     pub(crate) path_start: u32,
     pub(crate) fields: Vec<Field>,
+    pub(crate) options: Vec<Span>,
 }
 
 impl RequestHead {
@@ -171,6 +172,12 @@ impl RequestHead {
     /// The value of the first field of this name, given in lower case.
     pub fn field<'b>(&self, bytes: &'b [u8], lower_name: &str) -> Option<&'b [u8]> {
         find(&self.fields, bytes, lower_name)
+    }
+
+    /// The options of all Connection fields, save `close` and `keep-alive`: names of fields that
+    /// end at this hop (RFC 9110 section 7.6.1). At most `connection_options_max`.
+    pub fn connection_options(&self) -> &[Span] {
+        &self.options
     }
 
     /// The path of the target without its query, percent-encoding untouched; `*` for `OPTIONS *`.
@@ -218,10 +225,19 @@ pub struct ResponseHead {
     pub length: BodyLength,
     /// The server allows another request on this connection.
     pub keep_alive: bool,
+    /// The fields announce a body that must not follow: after HEAD, with 204 and with 304 (RFC 9110
+    /// section 8.6). A server that is confused about it may send one all the same.
+    pub body_withheld: bool,
     pub(crate) fields: Vec<Field>,
+    pub(crate) options: Vec<Span>,
 }
 
 impl ResponseHead {
+    /// As [`RequestHead::connection_options`].
+    pub fn connection_options(&self) -> &[Span] {
+        &self.options
+    }
+
     /// All fields in the order they were sent.
     pub fn fields(&self) -> &[Field] {
         &self.fields

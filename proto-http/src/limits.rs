@@ -4,7 +4,7 @@
 
 /// The most fields a head may have that is read strictly, whatever [`Limits::fields_max`] says: the
 /// array that tokens are read into lives on the stack and has this length.
-pub const FIELDS_MAX: usize = 100;
+pub const FIELDS_MAX: usize = 128;
 
 /// What one peer may make us hold or read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,9 @@ pub struct Limits {
     pub target_bytes_max: usize,
     /// Fields of a head, at most [`FIELDS_MAX`] where it is read strictly; more is 431.
     pub fields_max: usize,
+    /// Options of all Connection fields of a head together; more is 400. Usual are one or two, and
+    /// a proxy compares every field with every option.
+    pub connection_options_max: usize,
     /// Bytes of a body, chunk framing not counted; more is 413. A route may allow less.
     pub body_bytes_max: u64,
     /// Bytes of chunk extensions in one body, all chunks together; more is 400. Nobody uses them,
@@ -35,7 +38,8 @@ impl Default for Limits {
         Self {
             head_bytes_max: 16 * 1024,
             target_bytes_max: 8 * 1024,
-            fields_max: FIELDS_MAX,
+            fields_max: 100,
+            connection_options_max: 16,
             body_bytes_max: 16 * 1024 * 1024,
             chunk_extension_bytes_max: 1024,
             trailer_bytes_max: 4 * 1024,

@@ -102,12 +102,13 @@ fn parse_request(
         lines_end &= line_ended;
         head.fields.push(field);
         if let Some(known) = Known::of(token.name.as_bytes()) {
-            request_field(known, token.value, field.value, head, &mut meaning)?;
+            request_field(known, token.value, field.value, head, &mut meaning, limits)?;
         }
     }
     if !lines_end {
         return Err(Error::LineEnding);
     }
+    meaning.check_options(limits)?;
     // RFC 9112 section 3.2: a server must refuse an HTTP/1.1 request without Host.
     if head.host.is_none() && head.version == Version::Http11 {
         return Err(Error::HostMissing);
@@ -126,6 +127,7 @@ fn request_field(
     span: Span,
     head: &mut RequestHead,
     meaning: &mut Meaning,
+    limits: &Limits,
 ) -> Result<(), Error> {
     match known {
         Known::Host if head.host.is_some() => return Err(Error::HostRepeated),
@@ -141,7 +143,7 @@ fn request_field(
         }
         // RFC 9110 section 10.1.1: 417 is for a member that is not `100-continue`.
         Known::Expect => return Err(Error::Expectation),
-        Known::Connection => meaning.connection(value),
+        Known::Connection => meaning.connection(value, span, &mut head.options, limits),
         Known::ContentLength => meaning.framing.content_length(value)?,
         Known::TransferEncoding => meaning.framing.transfer_encoding(value)?,
     }
@@ -177,7 +179,9 @@ fn parse_response(
         lines_end &= line_ended;
         head.fields.push(field);
         match Known::of(token.name.as_bytes()) {
-            Some(Known::Connection) => meaning.connection(token.value),
+            Some(Known::Connection) => {
+                meaning.connection(token.value, field.value, &mut head.options, limits);
+            }
             Some(Known::ContentLength) => meaning.framing.content_length(token.value)?,
             Some(Known::TransferEncoding) => meaning.framing.transfer_encoding(token.value)?,
             _ => {}
@@ -186,14 +190,17 @@ fn parse_response(
     if !lines_end {
         return Err(Error::LineEnding);
     }
+    meaning.check_options(limits)?;
     let message = Message::Response(asked, head.status);
     head.length = meaning.framing.body_length(head.version, message)?;
+    head.body_withheld = matches!((asked, head.status), (Method::Head, _) | (_, 204 | 304))
+        && meaning.framing.announces_body();
     head.keep_alive = meaning.keep_alive(head.version)
         && head.length != BodyLength::UntilClose
         // A tunnel is no place for requests; nor is a connection whose server announces a body
         // where none can be (RFC 9110 section 8.6), for it may well send one.
         && asked != Method::Connect
-        && !(head.status == 204 && meaning.framing.announces_body());
+        && !(head.status == 204 && head.body_withheld);
     Ok(Some(taken))
 }
 
@@ -205,8 +212,10 @@ impl RequestHead {
     /// Forgets the last head and keeps the memory its fields took.
     pub(crate) fn clear(&mut self) {
         let mut fields = std::mem::take(&mut self.fields);
+        let mut options = std::mem::take(&mut self.options);
         fields.clear();
-        *self = Self { fields, ..Self::default() };
+        options.clear();
+        *self = Self { fields, options, ..Self::default() };
     }
 }
 
@@ -214,8 +223,10 @@ impl ResponseHead {
     /// Forgets the last head and keeps the memory its fields took.
     pub(crate) fn clear(&mut self) {
         let mut fields = std::mem::take(&mut self.fields);
+        let mut options = std::mem::take(&mut self.options);
         fields.clear();
-        *self = Self { fields, ..Self::default() };
+        options.clear();
+        *self = Self { fields, options, ..Self::default() };
     }
 }
 
@@ -263,25 +274,56 @@ struct Meaning {
     framing: Framing,
     close: bool,
     stay: bool,
+    options: usize,
 }
 
 impl Meaning {
     /// RFC 9110 section 7.6.1: a list of options, here and in further fields of the name.
     #[inline]
-    fn connection(&mut self, value: &[u8]) {
+    fn connection(&mut self, value: &[u8], span: Span, names: &mut Vec<Span>, limits: &Limits) {
         match value.len() {
             5 if value.eq_ignore_ascii_case(b"close") => self.close = true,
             10 if value.eq_ignore_ascii_case(b"keep-alive") => self.stay = true,
-            _ => self.connection_list(value),
+            _ => return self.connection_list(value, span, names, limits),
+        }
+        self.options += 1;
+    }
+
+    /// Other options are names of fields. Once there are too many the rest need not be read.
+    #[cold]
+    fn connection_list(
+        &mut self,
+        value: &[u8],
+        span: Span,
+        names: &mut Vec<Span>,
+        limits: &Limits,
+    ) {
+        for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            // RFC 9110 section 5.6.1.2: empty elements are ignored.
+            if option.is_empty() {
+                continue;
+            }
+            self.options += 1;
+            if self.options > limits.connection_options_max {
+                return;
+            }
+            if option.eq_ignore_ascii_case(b"close") {
+                self.close = true;
+            } else if option.eq_ignore_ascii_case(b"keep-alive") {
+                self.stay = true;
+            } else {
+                let at = option.as_ptr() as usize - value.as_ptr() as usize;
+                let start = span.start + at as u32;
+                names.push(Span { start, end: start + option.len() as u32 });
+            }
         }
     }
 
-    #[cold]
-    fn connection_list(&mut self, value: &[u8]) {
-        for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-            self.close |= option.eq_ignore_ascii_case(b"close");
-            self.stay |= option.eq_ignore_ascii_case(b"keep-alive");
+    fn check_options(&self, limits: &Limits) -> Result<(), Error> {
+        if self.options > limits.connection_options_max {
+            return Err(Error::ConnectionOptionsTooMany);
         }
+        Ok(())
     }
 
     /// RFC 9112 section 9.3.

@@ -49,6 +49,8 @@ pub struct Responder {
     pub(crate) body: Decoder,
     is_head: bool,
     version: Version,
+    /// The answer's end is that of the connection.
+    pub(crate) until_close: bool,
     /// This exchange is the connection's last.
     pub(crate) last: bool,
     /// Every exchange is, from now on.
@@ -67,6 +69,7 @@ impl Responder {
             body: Decoder::Done,
             is_head: false,
             version: Version::Http11,
+            until_close: false,
             last: false,
             closing: false,
             continue_owed: false,
@@ -82,6 +85,7 @@ impl Responder {
         self.body = body;
         self.is_head = head.method == Method::Head;
         self.version = head.version;
+        self.until_close = false;
         self.last = self.closing || !head.keep_alive;
         self.continue_owed = head.expect_continue;
         self.drained_bytes = 0;
@@ -193,6 +197,7 @@ impl Responder {
             // RFC 9112 section 6.1: a client of HTTP/1.0 is sent no transfer coding.
             AnswerBody::Chunked if self.version == Version::Http10 => {
                 self.last |= !is_head;
+                self.until_close = !is_head;
                 (Length::None, if is_head { State::Answered } else { State::UntilClose }, &[])
             }
             AnswerBody::Chunked => {

@@ -200,6 +200,13 @@ impl Server {
         self.responder.close_after();
     }
 
+    /// The answer has no other end than that of the connection, as streamed ones have for clients
+    /// of HTTP/1.0: if it is cut off, the connection must not end as if it were whole (RFC 9112
+    /// section 8).
+    pub fn ends_with_connection(&self) -> bool {
+        self.responder.until_close
+    }
+
     /// What to do now that the answer is written.
     #[inline]
     #[expect(clippy::should_implement_trait, reason = "it is the word for this step, and no item")]

@@ -9,6 +9,10 @@
 //! One connection carries one request at a time, so responses cannot be mixed up: a [`Call`]
 //! that is dropped early closes its connection. A small request leaves in one write.
 //!
+//! A kept connection is looked at when the first bytes of a request are about to leave. If anything
+//! has arrived, it could be taken for this request's response: the request leaves on a fresh one.
+//! What arrives after that look cannot be told from a response.
+//!
 //! A kept connection may turn out to be closed. The request is then sent once more, on a fresh
 //! one, but only where that cannot do harm (RFC 9110 section 9.2.2): nothing of a response has
 //! arrived, and either the method is idempotent or not one byte could be written.
@@ -25,6 +29,7 @@ use proto_http::{Ask, BodyLength, Client, Error, ResponseHead};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
+use crate::addresses::Addresses;
 use crate::cores::Core;
 use crate::deadline::Kind;
 use crate::inbox::{Gathered, Inbox};
@@ -36,7 +41,7 @@ use crate::tls::{TlsError, TlsFacts};
 #[derive(Clone, Debug)]
 pub struct UpstreamConfig {
     /// Its addresses, used in turn.
-    pub addrs: Vec<SocketAddr>,
+    pub addrs: Arc<dyn Addresses>,
     /// What `Host` says where a request does not say it itself.
     pub host: String,
     /// How to speak TLS to it, and the name its certificate must have; `None` is plain.
@@ -52,6 +57,9 @@ pub struct UpstreamConfig {
     /// How long an unused connection is kept. Shorter than servers do, so that it is the client
     /// that closes.
     pub idle_ms: u64,
+    /// How long no connection is kept to one that said something unasked. If it does so on each of
+    /// its connections, one client is given a wrong response once in this time.
+    pub distrust_ms: u64,
     /// What a response may hold.
     pub http: proto_http::Limits,
 }
@@ -61,7 +69,7 @@ impl UpstreamConfig {
     #[must_use]
     pub fn new(addrs: Vec<SocketAddr>, host: impl Into<String>) -> UpstreamConfig {
         UpstreamConfig {
-            addrs,
+            addrs: Arc::new(Arc::new(addrs)),
             host: host.into(),
             tls: None,
             connections_max: 1024,
@@ -69,6 +77,7 @@ impl UpstreamConfig {
             response_ms: 10_000,
             write_ms: 10_000,
             idle_ms: 30_000,
+            distrust_ms: 10_000,
             http: proto_http::Limits::default(),
         }
     }
@@ -95,13 +104,10 @@ impl Upstream {
     pub async fn send(&self, ask: &Ask<'_>) -> Result<Call, ClientError> {
         let mut fresh = false;
         loop {
-            let link = self.checkout(fresh).await?;
-            let kept = link.kept;
-            let mut call = Call::new(self.pool.clone(), link);
-            let result = call.exchange(&self.named(ask)).await;
-            match result {
+            let mut call = self.checkout(fresh).await?;
+            match call.exchange(&self.named(ask)).await {
                 Ok(()) => return Ok(call),
-                Err(_) if kept && call.may_be_repeated(ask.method) => {
+                Err(_) if call.may_be_repeated(ask.method) => {
                     self.pool.core.stats().upstream_retried.add(1);
                     fresh = true;
                 }
@@ -115,21 +121,14 @@ impl Upstream {
     /// # Errors
     /// When there is no connection.
     pub async fn begin(&self, ask: &Ask<'_>) -> Result<Call, ClientError> {
-        let link = self.checkout(false).await?;
-        let mut call = Call::new(self.pool.clone(), link);
+        let mut call = self.checkout(false).await?;
         call.encode(&self.named(ask));
         Ok(call)
     }
 
-    async fn checkout(&self, fresh: bool) -> Result<Link, ClientError> {
-        let link = match self.pool.checkout(fresh).await {
-            Ok(link) => link,
-            Err(error) => return Err(self.failed(error)),
-        };
-        if link.kept {
-            self.pool.core.stats().upstream_reused.add(1);
-        }
-        Ok(link)
+    async fn checkout(&self, fresh: bool) -> Result<Call, ClientError> {
+        let link = self.pool.checkout(fresh).await.map_err(|error| self.failed(error))?;
+        Ok(Call::new(self.pool.clone(), link))
     }
 
     fn failed(&self, error: ClientError) -> ClientError {
@@ -155,9 +154,12 @@ impl fmt::Debug for Upstream {
 /// One request and its response.
 pub struct Call {
     pool: Rc<Pool>,
+    /// None once there is no connection that could be used.
     link: Option<Link>,
     inbox: Inbox,
     out: Vec<u8>,
+    /// The first bytes of the request have left, or are about to.
+    begun: bool,
     responded: bool,
     written_before: u64,
 }
@@ -170,6 +172,7 @@ impl Call {
             out: buffers.take(),
             written_before: link.stream.written(),
             link: Some(link),
+            begun: false,
             responded: false,
             pool,
         }
@@ -181,7 +184,7 @@ impl Call {
     /// When the connection broke. The upstream may have answered before: see
     /// [`Call::response`].
     pub async fn write(&mut self, piece: &[u8]) -> Result<(), ClientError> {
-        let link = self.link.as_mut().expect("only drop takes the link");
+        let link = self.link.as_mut().ok_or(ClientError::Closed)?;
         link.http.request_piece(&mut self.out, piece);
         self.flush().await
     }
@@ -191,7 +194,7 @@ impl Call {
     /// # Errors
     /// As [`Call::write`].
     pub async fn finish_request(&mut self) -> Result<(), ClientError> {
-        let link = self.link.as_mut().expect("only drop takes the link");
+        let link = self.link.as_mut().ok_or(ClientError::Closed)?;
         link.http.request_end(&mut self.out);
         self.flush().await
     }
@@ -202,7 +205,7 @@ impl Call {
     /// When there is none, or it breaks the protocol.
     pub async fn response(&mut self) -> Result<(), ClientError> {
         while !self.responded {
-            let link = self.link.as_mut().expect("only drop takes the link");
+            let link = self.link.as_mut().ok_or(ClientError::Closed)?;
             match link.http.head(self.inbox.message()) {
                 Ok(Some(consumed)) => {
                     self.inbox.begin(consumed);
@@ -258,7 +261,7 @@ impl Call {
             return Err(ClientError::TooLarge);
         }
         loop {
-            let link = self.link.as_mut().expect("only drop takes the link");
+            let link = self.link.as_mut().ok_or(ClientError::Closed)?;
             let gathered = self.inbox.gather(&mut link.http, max);
             match gathered.map_err(ClientError::Protocol)? {
                 Gathered::All => return Ok(self.inbox.body()),
@@ -273,12 +276,10 @@ impl Call {
     /// # Errors
     /// When what has arrived is malformed.
     pub fn buffered(&mut self) -> Result<Option<&[u8]>, ClientError> {
-        let link = self.link.as_mut().expect("only drop takes the link");
+        let link = self.link.as_mut().ok_or(ClientError::Closed)?;
         let gathered = self.inbox.gather(&mut link.http, usize::MAX);
-        match gathered.map_err(ClientError::Protocol)? {
-            Gathered::All => Ok(Some(self.inbox.body())),
-            Gathered::Part | Gathered::TooMuch => Ok(None),
-        }
+        let whole = gathered.map_err(ClientError::Protocol)? == Gathered::All;
+        Ok(whole.then(|| self.inbox.body()))
     }
 
     /// The head's fields and the body as far as it was collected, at once.
@@ -293,7 +294,7 @@ impl Call {
     /// As [`Call::body`].
     pub async fn piece(&mut self) -> Result<Option<&[u8]>, ClientError> {
         loop {
-            let link = self.link.as_mut().expect("only drop takes the link");
+            let link = self.link.as_mut().ok_or(ClientError::Closed)?;
             match self.inbox.piece(&mut link.http) {
                 Ok(Some(true)) => return Ok(Some(self.inbox.body())),
                 Ok(Some(false)) => return Ok(None),
@@ -304,12 +305,13 @@ impl Call {
     }
 
     fn link(&self) -> &Link {
-        self.link.as_ref().expect("only drop takes the link")
+        self.link.as_ref().expect("a call with a response has its connection")
     }
 
     fn encode(&mut self, ask: &Ask<'_>) {
-        let link = self.link.as_mut().expect("only drop takes the link");
-        link.http.request(&mut self.out, ask);
+        if let Some(link) = &mut self.link {
+            link.http.request(&mut self.out, ask);
+        }
     }
 
     async fn exchange(&mut self, ask: &Ask<'_>) -> Result<(), ClientError> {
@@ -321,16 +323,34 @@ impl Call {
     /// Whether the failed request can be sent again without harm.
     fn may_be_repeated(&self, method: &str) -> bool {
         let idempotent = matches!(method, "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE");
-        let stream = &self.link().stream;
+        let Some(Link { stream, kept: true, .. }) = &self.link else {
+            return false;
+        };
         let unsent = stream.written() == self.written_before;
         let unanswered = self.inbox.bytes.is_empty() && stream.watch().fired().is_none();
         unanswered && (idempotent || unsent)
     }
 
     async fn flush(&mut self) -> Result<(), ClientError> {
-        let link = self.link.as_mut().expect("only drop takes the link");
+        if !self.begun {
+            self.begun = true;
+            let link = self.link.as_mut().ok_or(ClientError::Closed)?;
+            if !self.pool.is_usable(link) {
+                Box::pin(self.renew()).await?;
+            }
+        }
+        let link = self.link.as_mut().ok_or(ClientError::Closed)?;
         let limit_ms = self.pool.config.write_ms;
         Ok(link.stream.write(&mut self.out, limit_ms).await?)
+    }
+
+    /// Puts a new connection in the place of one that cannot be used.
+    async fn renew(&mut self) -> Result<(), ClientError> {
+        let mut link = self.link.take().ok_or(ClientError::Closed)?;
+        self.pool.renew(&mut link).await?;
+        self.written_before = link.stream.written();
+        self.link = Some(link);
+        Ok(())
     }
 
     async fn read_body(&mut self) -> Result<(), ClientError> {
@@ -343,7 +363,7 @@ impl Call {
     }
 
     async fn read(&mut self) -> Result<(), ClientError> {
-        let link = self.link.as_mut().expect("only drop takes the link");
+        let link = self.link.as_mut().ok_or(ClientError::Closed)?;
         let limit_ms = self.pool.config.response_ms;
         match link.stream.read(&mut self.inbox.bytes, limit_ms).await? {
             0 => self.end(),
@@ -353,7 +373,7 @@ impl Call {
 
     /// The upstream has closed: right only where that is what ends the body.
     fn end(&mut self) -> Result<(), ClientError> {
-        let link = self.link.as_mut().expect("only drop takes the link");
+        let link = self.link.as_mut().ok_or(ClientError::Closed)?;
         if !self.responded || !link.stream.ended_properly() {
             return Err(ClientError::Closed);
         }
@@ -365,16 +385,21 @@ impl Call {
     }
 
     /// Whether the connection is between two requests: its response is there to the last byte,
-    /// and nothing after it.
+    /// and nothing after it, nor was more announced than may come.
     fn complete(&mut self) -> bool {
         let Some(link) = &mut self.link else {
             return false;
         };
-        self.responded
+        let whole = self.responded
             && self.out.is_empty()
-            && self.inbox.gather(&mut link.http, usize::MAX) == Ok(Gathered::All)
-            && self.inbox.is_spent()
+            && self.inbox.gather(&mut link.http, usize::MAX) == Ok(Gathered::All);
+        if whole && !self.inbox.is_spent() {
+            self.pool.distrust();
+            return false;
+        }
+        whole
             && Client::reusable(&link.http)
+            && !link.http.response().body_withheld
             && link.stream.watch().fired().is_none()
     }
 }

@@ -122,12 +122,21 @@ struct Slot {
     at_ms: Cell<u64>,
     kind: Cell<Kind>,
     fired: Cell<Option<Kind>>,
+    /// The end of this socket must be a reset.
+    abortive: Cell<bool>,
     /// Since when a read has held a buffer for nothing, and how to call it back.
     held_since_ms: Cell<u64>,
     canceller: RefCell<Option<Canceller>>,
 }
 
 impl Slot {
+    /// Ends the socket's wait: shuts it down, or resets it where an end would be taken for another.
+    fn shut(&self, how: Shutdown) {
+        if !(self.abortive.get() && sys::abort(self.fd)) {
+            sys::shutdown(self.fd, how);
+        }
+    }
+
     fn call_back(&self) {
         self.held_since_ms.set(NEVER);
         let mut canceller = self.canceller.borrow_mut();
@@ -181,6 +190,7 @@ impl Deadlines {
             at_ms: Cell::new(NEVER),
             kind: Cell::new(Kind::Idle),
             fired: Cell::new(None),
+            abortive: Cell::new(false),
             held_since_ms: Cell::new(NEVER),
             canceller: RefCell::new(None),
         });
@@ -240,7 +250,7 @@ impl Deadlines {
         let slots = self.slots.borrow();
         for slot in slots.iter() {
             slot.at_ms.set(NEVER);
-            sys::shutdown(slot.fd, Shutdown::Both);
+            slot.shut(Shutdown::Both);
         }
         slots.len()
     }
@@ -250,7 +260,7 @@ impl Deadlines {
         slot.at_ms.set(NEVER);
         slot.fired.set(Some(kind));
         (self.struck)(kind);
-        sys::shutdown(slot.fd, kind.shuts());
+        slot.shut(kind.shuts());
     }
 
     fn remove(&self, slot: &Slot) {
@@ -327,6 +337,11 @@ impl Watch {
     /// There will be no [`Watch::hold`] for some time.
     pub(crate) fn forget_hold(&self) {
         self.slot.canceller.take();
+    }
+
+    /// Whether a deadline that expires resets the connection, whatever it is set for.
+    pub(crate) fn set_abortive(&self, abortive: bool) {
+        self.slot.abortive.set(abortive);
     }
 
     /// The coarse clock in milliseconds.

@@ -6,6 +6,7 @@
 //! A server is a [`Service`] per core and a call of [`launch()`]; a client is an [`Upstream`] per
 //! core. [`Core`] is what both are given to live on.
 
+pub mod addresses;
 #[cfg(feature = "memory")]
 pub mod allocations;
 pub mod blocking;
@@ -31,6 +32,7 @@ pub mod url;
 
 mod buffer;
 mod clock;
+mod health;
 mod inbox;
 mod listener;
 mod pool;
@@ -38,6 +40,7 @@ mod socket;
 mod sys;
 mod wire;
 
+pub use crate::addresses::Addresses;
 pub use crate::client::{Call, ClientError, Upstream, UpstreamConfig};
 pub use crate::cores::{Core, CorePlan, Driver, DriverChoice, StartError};
 pub use crate::exchange::{BodyError, Exchange, Reply, Request};

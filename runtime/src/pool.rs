@@ -1,12 +1,15 @@
 //! The connections one core keeps to one upstream.
 //!
 //! The one used last is taken first, so that the surplus of a burst grows old and is closed. An
-//! idle connection has no operation in flight and no buffer: it is looked at before it is used
-//! again if it has been idle for a while, and closed by the core's sweep when it is too old.
+//! idle connection has no operation in flight and no buffer. It is closed by the core's sweep when
+//! it is too old, or its address is no longer one of the upstream's. Whether anything has arrived
+//! on it is looked at when a request is about to leave ([`Pool::is_usable`]), and not when it is
+//! taken: that may be long before.
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use proto_http::Client;
 
@@ -14,16 +17,18 @@ use crate::client::{ClientError, UpstreamConfig};
 use crate::cores::{Core, StatsRef};
 use crate::deadline::{Housekeeping, Kind};
 use crate::stream::{Stream, StreamError};
-
-/// Idle for longer than this, a connection is looked at before it is used, in milliseconds. A
-/// server that closes a connection this young was going to close any.
-const TRUSTED_MS: u64 = 20;
+use crate::sys::Liveness;
 
 /// All connections to one upstream.
 pub(crate) struct Pool {
     pub(crate) core: Core,
     pub(crate) config: UpstreamConfig,
     idle: RefCell<Vec<Link>>,
+    /// The addresses, and which version of them.
+    addrs: RefCell<Arc<Vec<SocketAddr>>>,
+    version: Cell<u64>,
+    /// Until when connections are not kept, on the coarse clock.
+    distrusted_until_ms: Cell<u64>,
     open: Rc<Cell<usize>>,
     turn: Cell<usize>,
 }
@@ -34,6 +39,9 @@ pub(crate) struct Link {
     pub(crate) http: Client,
     /// It has carried a request before.
     pub(crate) kept: bool,
+    addr: SocketAddr,
+    /// The version of the addresses that `addr` was found in last.
+    version: u64,
     idle_since_ms: u64,
     _place: Place,
 }
@@ -68,10 +76,14 @@ impl Pool {
     pub(crate) fn new(core: &Core, config: UpstreamConfig) -> Rc<Pool> {
         let deadlines = &core.local.deadlines;
         deadlines.expect(config.response_ms.min(config.idle_ms).min(config.connect_ms));
+        let (version, addrs) = (config.addrs.version(), config.addrs.list());
         let pool = Rc::new(Pool {
             core: core.clone(),
             config,
             idle: RefCell::default(),
+            addrs: RefCell::new(addrs),
+            version: Cell::new(version),
+            distrusted_until_ms: Cell::new(0),
             open: Rc::default(),
             turn: Cell::new(0),
         });
@@ -80,43 +92,115 @@ impl Pool {
         pool
     }
 
-    /// A kept connection that seems usable, unless a `fresh` one is asked for; else a new one.
+    /// A kept connection, unless a `fresh` one is asked for; else a new one.
     pub(crate) async fn checkout(&self, fresh: bool) -> Result<Link, ClientError> {
         if !fresh && let Some(link) = self.kept() {
             return Ok(link);
         }
         // Boxed: a busy connection's future has room for all that can happen in it, and is moved
         // whole when a parked one wakes up. What happens rarely takes its own room.
-        Box::pin(self.connect()).await
+        Box::pin(self.open()).await
+    }
+
+    /// The last look at a connection before a request leaves on it.
+    pub(crate) fn is_usable(&self, link: &mut Link) -> bool {
+        if !link.kept {
+            return true;
+        }
+        let found = link.stream.look();
+        match found {
+            Liveness::Quiet => self.core.stats().upstream_reused.add(1),
+            Liveness::Ended => {}
+            Liveness::Talking => self.distrust(),
+        }
+        found == Liveness::Quiet
+    }
+
+    /// Gives `link` a new connection in place of the one it has. The old one must not be used even
+    /// if this fails.
+    pub(crate) async fn renew(&self, link: &mut Link) -> Result<(), ClientError> {
+        (link.stream, link.addr) = self.connect().await?;
+        (link.version, link.kept) = (self.version.get(), false);
+        Ok(())
     }
 
     /// Keeps a connection whose last response is complete.
     pub(crate) fn keep(&self, mut link: Link) {
-        if self.core.draining() {
+        let now_ms = self.core.local.deadlines.now_ms();
+        let distrusted = now_ms < self.distrusted_until_ms.get();
+        if distrusted || self.core.draining() || !self.is_current(&mut link) {
             return;
         }
         link.kept = true;
-        link.idle_since_ms = self.core.local.deadlines.now_ms();
+        link.idle_since_ms = now_ms;
         link.stream.watch().clear();
         self.idle.borrow_mut().push(link);
     }
 
+    /// The upstream has said something unasked. What it says next may come just after a request
+    /// was sent, and then nothing tells it from a response; so for a while each request has a
+    /// connection of its own.
+    #[cold]
+    pub(crate) fn distrust(&self) {
+        self.core.stats().upstream_unsolicited.add(1);
+        let now_ms = self.core.local.deadlines.now_ms();
+        self.distrusted_until_ms.set(now_ms + self.config.distrust_ms);
+        let idle = self.idle.take();
+        drop(idle);
+    }
+
     fn kept(&self) -> Option<Link> {
+        self.refresh();
         let now_ms = self.core.local.deadlines.now_ms();
         loop {
-            // Closed ones are dropped one by one: there may be a usable one below.
-            let link = self.idle.borrow_mut().pop()?;
+            // Old ones are dropped one by one: there may be a usable one below.
+            let mut link = self.idle.borrow_mut().pop()?;
             let idle_ms = now_ms.saturating_sub(link.idle_since_ms);
-            if idle_ms <= TRUSTED_MS || (idle_ms < self.config.idle_ms && link.stream.quiet()) {
+            if idle_ms < self.config.idle_ms && self.is_current(&mut link) {
                 return Some(link);
             }
         }
     }
 
-    /// Tries the addresses in turn, each at most `connect_ms`.
-    async fn connect(&self) -> Result<Link, ClientError> {
+    /// Takes over newer addresses if there are any.
+    #[inline]
+    fn refresh(&self) {
+        let version = self.config.addrs.version();
+        if version != self.version.get() {
+            self.version.set(version);
+            self.addrs.replace(self.config.addrs.list());
+        }
+    }
+
+    /// Whether the connection's address is still one of the upstream's.
+    #[inline]
+    fn is_current(&self, link: &mut Link) -> bool {
+        let version = self.version.get();
+        if link.version != version && !self.addrs.borrow().contains(&link.addr) {
+            return false;
+        }
+        link.version = version;
+        true
+    }
+
+    async fn open(&self) -> Result<Link, ClientError> {
         let place = Place::take(self)?;
-        let addrs = &self.config.addrs;
+        let (stream, addr) = self.connect().await?;
+        Ok(Link {
+            stream,
+            http: Client::new(self.config.http),
+            kept: false,
+            addr,
+            version: self.version.get(),
+            idle_since_ms: 0,
+            _place: place,
+        })
+    }
+
+    /// Tries the addresses in turn, each at most `connect_ms`.
+    async fn connect(&self) -> Result<(Stream, SocketAddr), ClientError> {
+        self.refresh();
+        let addrs = self.addrs.borrow().clone();
         let turn = self.turn.get();
         self.turn.set(turn.wrapping_add(1));
         let mut failed = ClientError::NoAddress;
@@ -128,17 +212,12 @@ impl Pool {
                     if self.config.tls.is_some() {
                         self.core.stats().upstream_handshakes.add(1);
                     }
-                    return Ok(Link {
-                        stream,
-                        http: Client::new(self.config.http),
-                        kept: false,
-                        idle_since_ms: 0,
-                        _place: place,
-                    });
+                    return Ok((stream, addr));
                 }
                 Err(error) => failed = error,
             }
         }
+        self.config.addrs.failed();
         Err(failed)
     }
 
@@ -160,7 +239,9 @@ impl Housekeeping for Pool {
         // The oldest come first, because the newest are taken first.
         let mut idle = self.idle.borrow_mut();
         let old = idle.partition_point(|link| now_ms - link.idle_since_ms.min(now_ms) >= limit_ms);
-        let closed: Vec<Link> = idle.drain(..old).collect();
+        let mut closed: Vec<Link> = idle.drain(..old).collect();
+        self.refresh();
+        closed.extend(idle.extract_if(.., |link| !self.is_current(link)));
         drop(idle);
         drop(closed);
     }

@@ -283,9 +283,10 @@ async fn work<S: Service>(
         let mut exchange = Exchange::new(&mut wire, &door.core);
         let called = door.service.call(session, &mut exchange).await;
         if called == Err(Broken::Reset) {
-            wire.stream.reset_on_close();
+            wire.stream.set_abortive(true);
         }
         if called.is_err() || !answered(&mut wire) {
+            wire.guard_end();
             return None;
         }
         match wire.conclude().await {

@@ -78,6 +78,8 @@ pub struct CoreStats {
     pub upstream_reused: Counter,
     /// Requests that were sent again because a kept connection turned out to be closed.
     pub upstream_retried: Counter,
+    /// How often an upstream said something that nobody had asked for.
+    pub upstream_unsolicited: Counter,
     /// Requests to upstreams that ended in an error.
     pub upstream_failed: Counter,
     /// TLS handshakes with upstreams that succeeded.

@@ -30,8 +30,9 @@ use rustls::{ClientConfig, ServerConfig};
 use crate::buffer::{BUFFER_BYTES, BUFFER_BYTES_LARGE};
 use crate::cores::{Core, Local, StatsRef};
 use crate::deadline::{Kind, Watch};
+use crate::health;
 use crate::socket::Socket;
-use crate::sys;
+use crate::sys::{self, Liveness};
 use crate::tls::{Pump, TlsError, TlsFacts};
 
 /// One connection, either end.
@@ -250,9 +251,11 @@ impl Stream {
         Ok(())
     }
 
-    /// Makes the close of this connection a reset.
-    pub(crate) fn reset_on_close(&self) {
-        sys::reset_on_close(self.tcp.as_raw_fd());
+    /// Makes every end of this connection a reset, by whomever or whatever it is ended; or not any
+    /// more.
+    pub(crate) fn set_abortive(&self, abortive: bool) {
+        sys::reset_on_close(self.tcp.as_raw_fd(), abortive);
+        self.watch.set_abortive(abortive);
     }
 
     /// The slot of this connection's deadline.
@@ -278,9 +281,10 @@ impl Stream {
         self.written
     }
 
-    /// Whether an idle connection can still be used.
-    pub(crate) fn quiet(&self) -> bool {
-        sys::liveness(&self.tcp) == sys::Liveness::Quiet
+    /// What there is on this connection, on which nothing is awaited.
+    #[inline]
+    pub(crate) fn look(&mut self) -> Liveness {
+        health::look(&self.tcp, self.tls.as_deref_mut())
     }
 
     fn peer_closed(&self) -> bool {

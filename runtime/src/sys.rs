@@ -19,10 +19,11 @@ pub(crate) fn shutdown(fd: RawFd, how: Shutdown) {
     unsafe { libc::shutdown(fd, how) };
 }
 
-/// Makes the last close of the socket `fd` a reset: what was not sent is dropped, and the peer is
-/// told so (RST). The result does not matter: a socket that takes no option is closed already.
-pub(crate) fn reset_on_close(fd: RawFd) {
-    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+/// Makes the last close of the socket `fd` a reset, or an orderly end again: with a reset, what was
+/// not sent is dropped, and the peer is told so (RST), however this process ends. The result does
+/// not matter: a socket that takes no option is closed already.
+pub(crate) fn reset_on_close(fd: RawFd, reset: bool) {
+    let linger = libc::linger { l_onoff: reset.into(), l_linger: 0 };
     let size = size_of::<libc::linger>() as libc::socklen_t;
     let value = (&raw const linger).cast();
     // SAFETY: the pointer and the size are those of one live structure, which the kernel only
@@ -60,13 +61,35 @@ pub(crate) fn send_now(socket: &impl AsRawFd, bytes: &[u8]) -> io::Result<usize>
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
+/// Takes what has arrived at the socket, without waiting; 0 is its end.
+pub(crate) fn receive_now(socket: &impl AsRawFd, bytes: &mut [u8]) -> io::Result<usize> {
+    let fd = socket.as_raw_fd();
+    // SAFETY: the pointer and the length are those of one live, exclusively borrowed slice.
+    let read =
+        unsafe { libc::recv(fd, bytes.as_mut_ptr().cast(), bytes.len(), libc::MSG_DONTWAIT) };
+    usize::try_from(read).map_err(|_| io::Error::last_os_error())
+}
+
+/// Ends the TCP connection of `fd` at once and tells its peer so (RST); what waits on it completes
+/// with an error. False if it is no TCP connection, or the kernel refuses.
+pub(crate) fn abort(fd: RawFd) -> bool {
+    let unspecified =
+        libc::sockaddr { sa_family: libc::AF_UNSPEC as libc::sa_family_t, sa_data: [0; 14] };
+    let size = size_of::<libc::sockaddr>() as libc::socklen_t;
+    // SAFETY: the pointer and the size are those of one live structure, which the kernel only
+    // reads; a number that is no socket only yields an error.
+    unsafe { libc::connect(fd, &raw const unspecified, size) == 0 }
+}
+
 /// What an idle socket has to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Liveness {
     /// Open, and nothing has arrived.
     Quiet,
-    /// Closed, broken, or with bytes nobody asked for.
-    Unusable,
+    /// Closed or broken.
+    Ended,
+    /// Bytes have arrived that nobody asked for.
+    Talking,
 }
 
 /// Looks at an idle socket without waiting and without taking anything off it.
@@ -76,10 +99,12 @@ pub(crate) fn liveness(socket: &impl AsRawFd) -> Liveness {
     let fd = socket.as_raw_fd();
     // SAFETY: the pointer and the length are those of one live, exclusively borrowed array.
     let read = unsafe { libc::recv(fd, byte.as_mut_ptr().cast(), byte.len(), flags) };
-    if read < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock {
+    if read > 0 {
+        Liveness::Talking
+    } else if read < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock {
         Liveness::Quiet
     } else {
-        Liveness::Unusable
+        Liveness::Ended
     }
 }
 
@@ -129,6 +154,7 @@ pub(crate) fn trim_heap() {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
     use std::os::unix::net::UnixStream;
 
     use super::*;
@@ -190,13 +216,54 @@ mod tests {
     }
 
     #[test]
+    fn receive_now_takes_what_is_there_and_then_says_it_would_block() {
+        let (a, mut b) = UnixStream::pair().unwrap();
+        b.write_all(b"abc").unwrap();
+        let mut bytes = [0; 8];
+        assert_eq!(receive_now(&a, &mut bytes).unwrap(), 3);
+        assert_eq!(&bytes[..3], b"abc");
+        let error = receive_now(&a, &mut bytes).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        drop(b);
+        assert_eq!(receive_now(&a, &mut bytes).unwrap(), 0);
+    }
+
+    fn tcp_pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let a = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (a, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn an_aborted_connection_is_reset_and_wakes_who_waits_on_it() {
+        let (mut a, mut b) = tcp_pair();
+        assert!(abort(a.as_raw_fd()));
+        assert_eq!(b.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert!(a.read(&mut [0]).is_err());
+        assert!(!abort(-1), "no socket, no harm");
+    }
+
+    #[test]
+    fn a_close_is_a_reset_only_while_that_is_wanted() {
+        let (a, mut b) = tcp_pair();
+        reset_on_close(a.as_raw_fd(), true);
+        drop(a);
+        assert_eq!(b.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        let (a, mut b) = tcp_pair();
+        reset_on_close(a.as_raw_fd(), true);
+        reset_on_close(a.as_raw_fd(), false);
+        drop(a);
+        assert_eq!(b.read(&mut [0]).unwrap(), 0);
+    }
+
+    #[test]
     fn liveness_tells_quiet_from_closed_and_from_chatty() {
         let (a, b) = UnixStream::pair().unwrap();
         assert_eq!(liveness(&a), Liveness::Quiet);
         (&b).write_all(b"x").unwrap();
-        assert_eq!(liveness(&a), Liveness::Unusable);
+        assert_eq!(liveness(&a), Liveness::Talking);
         let (a, b) = UnixStream::pair().unwrap();
         drop(b);
-        assert_eq!(liveness(&a), Liveness::Unusable);
+        assert_eq!(liveness(&a), Liveness::Ended);
     }
 }

@@ -157,6 +157,12 @@ impl Pump {
         self.ready() && !self.engine.wants_read()
     }
 
+    /// Whether nothing of what came in is unfinished: no part of a record or message is kept, and
+    /// the peer has not closed.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.held.is_empty() && self.failed.is_none() && !self.peer_closed()
+    }
+
     /// What was agreed on, once [`Pump::ready`]; before that `None`.
     #[must_use]
     pub fn facts(&self) -> Option<TlsFacts<'_>> {

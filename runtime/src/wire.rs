@@ -93,6 +93,8 @@ pub(crate) struct Wire {
     pub(crate) read_number: u64,
     pub(crate) body_error: Option<BodyError>,
     pub(crate) limits: Rc<ServerLimits>,
+    /// An end of the connection is a reset for now.
+    abortive: bool,
     head_begun: bool,
     body_since_ms: Option<u64>,
     body_bytes: u64,
@@ -121,6 +123,7 @@ impl Wire {
             arrived: idle.arrived,
             read_number: 0,
             body_error: None,
+            abortive: false,
             head_begun: false,
             body_since_ms: None,
             body_bytes: 0,
@@ -241,7 +244,17 @@ impl Wire {
 
     /// Writes everything that was answered so far.
     pub(crate) async fn flush(&mut self) -> Result<(), Broken> {
+        self.guard_end();
         Ok(self.stream.write(&mut self.out, self.limits.write_ms).await?)
+    }
+
+    /// An answer that ends with the connection looks whole wherever that ends. Until its last byte
+    /// is written every end is therefore a reset: a deadline, a failure of ours, a killed process.
+    pub(crate) fn guard_end(&mut self) {
+        if !self.abortive && self.http.ends_with_connection() {
+            self.abortive = true;
+            self.stream.set_abortive(true);
+        }
     }
 
     /// Answers with an error of this crate's own, after which the connection ends.
@@ -282,9 +295,13 @@ impl Wire {
     /// sending; closing at once would make its kernel throw our answer away (RFC 9112 section
     /// 9.6), so what it sends is read off for a moment.
     pub(crate) async fn farewell(mut self, linger: bool) {
+        self.guard_end();
         let limit_ms = self.limits.write_ms;
         let stream = &mut self.stream;
         let said = stream.write_last(&mut self.out, limit_ms, linger).await;
+        if self.abortive && said.is_ok() {
+            stream.set_abortive(false);
+        }
         if linger && said.is_ok() {
             self.read_off().await;
         }

@@ -6,12 +6,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use authn::{Algorithm, Profile, TokenCheck, Transport};
 use runtime::DriverChoice;
 use runtime::url::Url;
 
 use crate::error::ServeError;
+use crate::gateway::let_through;
 use crate::kind::ServiceKind;
 
 /// Where verification keys come from.
@@ -120,6 +122,11 @@ pub struct ServiceConfig {
     pub inventory: Option<String>,
     /// gateway: the results service's base address.
     pub results: Option<String>,
+    /// gateway: fields of clients that go to upstreams although others of their kind do not.
+    pub forward_fields: Vec<String>,
+    /// gateway and orders: how often the names of upstreams are looked up again; zero is only when
+    /// no connection can be made.
+    pub resolve_interval: Duration,
     /// auth: which algorithm signs tokens.
     pub token_alg: Algorithm,
     /// auth: how long a token is valid.
@@ -144,6 +151,9 @@ impl ServiceConfig {
     pub const DRAIN_MS: u64 = 10_000;
     /// Default for [`ServiceConfig::token_ttl_s`]: a stolen token is of use for this long.
     pub const TOKEN_TTL_S: u64 = 900;
+    /// Default for [`ServiceConfig::resolve_interval`]: what name servers let others keep is seldom
+    /// shorter.
+    pub const RESOLVE_INTERVAL: Duration = Duration::from_secs(30);
     /// Default for [`ServiceConfig::orders_retained`].
     pub const ORDERS_RETAINED: usize = 1_000_000;
 
@@ -181,6 +191,8 @@ impl ServiceConfig {
             orders: None,
             inventory: None,
             results: None,
+            forward_fields: Vec::new(),
+            resolve_interval: ServiceConfig::RESOLVE_INTERVAL,
             token_alg: Algorithm::Es256,
             token_ttl_s: ServiceConfig::TOKEN_TTL_S,
             client_secret: None,
@@ -284,6 +296,15 @@ impl ServiceConfig {
         }
         if self.service == ServiceKind::Orders && self.inventory.is_none() {
             return Err(ServeError::Config(ServiceConfig::NO_INVENTORY.into()));
+        }
+        let_through(&self.forward_fields)?;
+        let interval = self.resolve_interval;
+        if !interval.is_zero() && interval < Duration::from_secs(1) {
+            return Err(ServeError::Config(
+                "--resolve-interval must be 1s or more; 0s looks names up again only when no \
+                 connection can be made"
+                    .into(),
+            ));
         }
         if self.token_cache && self.token_cache_entries == 0 {
             return Err(ServeError::Config(

@@ -9,11 +9,12 @@ use runtime::stages::{self, CLOCK_READS};
 use runtime::{Core, CorePlan, Endpoint, ServerLimits};
 
 use crate::admin::{AdminPages, Check};
-use crate::config::{LimitOverrides, ServiceConfig};
+use crate::config::ServiceConfig;
 use crate::error::ServeError;
 use crate::guard::Guard;
 use crate::inbound::server_tls;
 use crate::keys::KeyRing;
+use crate::kind::ServiceKind;
 use crate::route::App;
 use crate::serve::Started;
 use crate::shell::Shell;
@@ -30,7 +31,7 @@ pub fn launch<A: App>(
     make: impl Fn(&Core, &Arc<CoreCounters>) -> A + Send + Sync + 'static,
 ) -> Result<Started, ServeError> {
     let plan = plan(&config)?;
-    let limits = limits(&config.limits);
+    let limits = limits(&config);
     let main = Endpoint { addr: config.listen, tls: server_tls(&config)?, limits };
     let admin = Endpoint { addr: config.admin, tls: None, limits: ServerLimits::default() };
 
@@ -83,9 +84,23 @@ fn guard(
     Guard::new(profile, Arc::clone(keys), cache, counters)
 }
 
-/// The runtime's limits with what was said otherwise.
-fn limits(given: &LimitOverrides) -> ServerLimits {
+/// Fields that a gateway adds to a request's head, rounded up: `Via`, `Forwarded`, the client's
+/// name, and, where the client sent none, `Host` and `Content-Length`.
+const FORWARDED_FIELDS: usize = 8;
+
+/// Bytes that they take, and that the upstream's host name may be longer than the gateway's: a name
+/// of a host or a client has 300 at most, a certificate some 2,000 in base64.
+const FORWARDED_BYTES: usize = 4 * 1024;
+
+/// The runtime's limits with what was said otherwise. What stands behind a gateway takes a head
+/// that was as large as the gateway takes and has grown by what it adds.
+fn limits(config: &ServiceConfig) -> ServerLimits {
+    let given = &config.limits;
     let mut limits = ServerLimits::default();
+    if config.service != ServiceKind::Gateway {
+        limits.http.fields_max += FORWARDED_FIELDS;
+        limits.http.head_bytes_max += FORWARDED_BYTES;
+    }
     let set = |limit: &mut u64, given: Option<u64>| *limit = given.unwrap_or(*limit);
     set(&mut limits.head_ms, given.head_ms);
     set(&mut limits.body_ms, given.body_ms);

@@ -38,6 +38,8 @@ mod launch;
 mod once_map;
 pub mod outbound;
 pub mod published;
+mod query;
+mod resolve;
 mod serve;
 mod sync;
 pub mod token;

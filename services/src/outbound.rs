@@ -4,6 +4,7 @@
 //! It refuses an address whose scheme the profile does not speak: what is called S3 must not
 //! quietly call its upstream in plain HTTP.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::config::{KeySource, LimitOverrides, ServiceConfig};
 use crate::error::ServeError;
 use crate::files;
 use crate::inbound::{authorities, own_certificate};
+use crate::resolve::Resolved;
 
 /// The largest JWK set that is asked for; the reader's own limit is lower.
 const JWKS_BYTES_MAX: usize = 256 * 1024;
@@ -33,6 +35,7 @@ pub struct Outbound {
     transport: Transport,
     tls: Option<Arc<ClientConfig>>,
     limits: LimitOverrides,
+    resolve_interval: Duration,
 }
 
 impl Outbound {
@@ -43,7 +46,8 @@ impl Outbound {
     pub fn load(config: &ServiceConfig) -> Result<Outbound, ServeError> {
         let transport = config.upstream().transport;
         let tls = if config.calls_others() { tls(config)? } else { None };
-        Ok(Outbound { transport, tls, limits: config.limits })
+        let resolve_interval = config.resolve_interval;
+        Ok(Outbound { transport, tls, limits: config.limits, resolve_interval })
     }
 
     /// A caller for background threads. Its address may be of either scheme.
@@ -82,7 +86,14 @@ impl Outbound {
             return Err(fault("paths go on as they are; give only scheme, host and port".into()));
         }
         let addrs = url.resolve().map_err(|error| fault(error.to_string()))?;
-        let mut upstream = UpstreamConfig::new(addrs, url.host_field());
+        let mut upstream = UpstreamConfig::new(addrs.clone(), url.host_field());
+        if url.host.parse::<IpAddr>().is_err() {
+            let (name, asked) = (url.host.clone(), url.clone());
+            let look_up = move || asked.resolve().map_err(|error| error.to_string());
+            let resolved = Resolved::keep(name, addrs, self.resolve_interval, look_up)
+                .map_err(|error| ServeError::Start(error.to_string()))?;
+            upstream.addrs = Arc::new(resolved);
+        }
         let limits = &self.limits;
         upstream.connections_max =
             limits.upstream_connections_max.unwrap_or(upstream.connections_max);

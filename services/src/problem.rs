@@ -72,6 +72,14 @@ pub fn method_not_allowed(exchange: &mut Exchange<'_>, table: &[Entry], pattern:
     problem.answer_with(exchange, &[("allow", allow.as_bytes())]);
 }
 
+/// 400 for an access token in the query, whether tokens are looked at or not.
+pub fn token_in_query(exchange: &mut Exchange<'_>) {
+    let detail = "URLs are logged, so an access token must not be in one; send it as \
+                  `Authorization: Bearer TOKEN`";
+    let title = "Token In Query";
+    Problem { status: 400, kind: Some("token-in-query"), title, detail }.answer(exchange);
+}
+
 /// Waits for the body of a route that cannot do without one, at most `max` bytes.
 ///
 /// # Errors

@@ -34,7 +34,13 @@ impl<T> Published<T> {
     /// True once a value is there.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.version.load(Ordering::Acquire) != 0
+        self.version() != 0
+    }
+
+    /// Another number after each value that is published.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     /// What was published last.
@@ -61,7 +67,7 @@ impl<T> Reader<T> {
 
     /// Takes over a newer value if there is one; true if there was.
     pub fn refresh(&self) -> bool {
-        let version = self.shared.version.load(Ordering::Acquire);
+        let version = self.shared.version();
         if version == self.seen.get() {
             return false;
         }

@@ -2,12 +2,13 @@
 //! the permit and call the handler, and counts the answer.
 //!
 //! It owns the order of these steps. It refuses to know any service: routes, handlers and their
-//! state come as an [`App`].
+//! state come as an [`App`]. Under every profile it refuses an access token in the query.
 
 use runtime::{Broken, Exchange, Peer, Service};
 
 use crate::guard::{Guard, Session};
 use crate::problem;
+use crate::query::carries_token;
 use crate::route::{App, Found, find};
 
 /// One core's server of the routes of `A`.
@@ -34,6 +35,15 @@ impl<A: App> Service for Shell<A> {
 
     async fn call(&self, session: &mut Session, exchange: &mut Exchange<'_>) -> Result<(), Broken> {
         let request = exchange.request();
+        // All that follows the path is its query; where there is none, this is all that it costs.
+        if request.target().len() != request.path().len()
+            && request.query().is_some_and(carries_token)
+        {
+            problem::token_in_query(exchange);
+            let index = A::ROUTES.len();
+            self.guard.counters().answered(index, 400, exchange.took_ns());
+            return Ok(());
+        }
         let (index, result) = match find(A::ROUTES, request.method(), request.path()) {
             Found::Route(index, param) => {
                 (index, self.app.call(index, param, &self.guard, session, exchange).await)

@@ -138,6 +138,134 @@ fn fields_of_one_connection_end_at_the_gateway() {
     }
 }
 
+/// A request of its own connection with further field lines, and what the upstream saw of it.
+fn seen_upstream(server: &Server, told: &Receiver<String>, lines: &str) -> String {
+    let request =
+        format!("GET /api/orders/1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{lines}\r\n");
+    let answer = raw(server, request.as_bytes(), until_closed);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    told.recv_timeout(SOON).unwrap().to_ascii_lowercase()
+}
+
+#[test]
+fn claims_of_clients_end_at_the_gateway_unless_they_are_let_through() {
+    for driver in DRIVERS {
+        let lab = Lab::new();
+        let (addr, told) = canned(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+        let lines = "Client-Cert: claim\r\nX-Forwarded-User: claim\r\nX-Original-URL: claim\r\n\
+                     X-HTTP-Method-Override: claim\r\nTrue-Client-IP: claim\r\n\
+                     X-Tollgate-Client: claim\r\nX_Forwarded_For: claim\r\n\
+                     Content_Length: claim\r\nX-Trace: kept\r\nApp_Id: app\r\n";
+        let strict = gateway(&lab, driver, Some(addr));
+        let request = seen_upstream(&strict, &told, lines);
+        assert!(!request.contains("claim") && !request.contains("app_id"), "{request}");
+        assert_eq!(field(&request, "x-trace"), Some("kept"));
+        // The upstream serves one connection after the other.
+        drop(strict);
+        let mut config = lab.config(ServiceKind::Gateway, Profile::parse("S0").unwrap());
+        config.driver = driver;
+        config.orders = Some(addr.to_string());
+        config.forward_fields = vec!["True-Client-IP".to_string(), "app_id".to_string()];
+        let open = start(config);
+        let request = seen_upstream(&open, &told, lines);
+        assert_eq!(request.matches("claim").count(), 1, "{request}");
+        assert_eq!(field(&request, "true-client-ip"), Some("claim"));
+        assert_eq!(field(&request, "app_id"), Some("app"));
+    }
+}
+
+#[test]
+fn too_many_connection_options_are_refused_from_either_side() {
+    let lab = Lab::new();
+    let (addr, told) = canned(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\
+          Connection: a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q\r\n\r\n",
+    );
+    let server = gateway(&lab, DriverChoice::Auto, Some(addr));
+    let ask = |options: &str| {
+        let request =
+            format!("GET /api/orders/1 HTTP/1.1\r\nHost: a\r\nConnection: {options}close\r\n\r\n");
+        raw(&server, request.as_bytes(), until_closed)
+    };
+    assert!(ask(&"x-hop, ".repeat(15)).starts_with("HTTP/1.1 502"), "16, and 17 in the response");
+    assert!(told.recv_timeout(SOON).unwrap().starts_with("GET /api/orders/1 "));
+    assert!(ask(&"x-hop, ".repeat(16)).starts_with("HTTP/1.1 400"));
+    assert!(told.try_recv().is_err(), "nothing arrived at the upstream");
+}
+
+#[test]
+fn a_head_that_the_gateway_takes_fits_the_services_behind_it() {
+    let lab = Lab::new();
+    let profile = Profile::parse("S0").unwrap();
+    let mut config = lab.config(ServiceKind::Orders, profile);
+    config.inventory = Some("127.0.0.1:1".to_string());
+    let orders = start(config);
+    let mut config = lab.config(ServiceKind::Gateway, profile);
+    // A host name that is longer than the one the client sent.
+    config.orders = Some(format!("localhost:{}", orders.addr().port()));
+    let server = start(config);
+    let ask = |version: &str, lines: &str| {
+        let request = format!("POST /api/orders HTTP/{version}\r\n{lines}\r\n");
+        raw(&server, request.as_bytes(), until_closed)
+    };
+    let full = |count: usize| (0..count).map(|n| format!("a{n}: 1\r\n")).collect::<String>();
+    // Without a length the gateway adds one, and to HTTP/1.0 without Host that as well.
+    let close = "Host: a\r\nConnection: close\r\n";
+    assert!(ask("1.0", &full(100)).starts_with("HTTP/1.1 4"), "{}", ask("1.0", &full(100)));
+    for (version, lines) in [("1.0", full(100)), ("1.1", format!("{close}{}", full(98)))] {
+        let answer = ask(version, &lines);
+        assert!(answer.contains("problem+json") && !answer.starts_with("HTTP/1.1 431"), "{answer}");
+    }
+    assert!(ask("1.0", &full(101)).starts_with("HTTP/1.1 431"), "one too many at the gateway");
+    let room = 16 * 1024 - "POST /api/orders HTTP/1.1\r\n\r\n".len() - close.len();
+    let value = |room: usize| format!("{close}A: {}\r\n", "x".repeat(room - "A: \r\n".len()));
+    let answer = ask("1.1", &value(room));
+    assert!(!answer.starts_with("HTTP/1.1 431"), "{answer}");
+    assert!(ask("1.1", &value(room + 1)).starts_with("HTTP/1.1 431"));
+}
+
+#[test]
+fn a_response_that_was_cut_off_ends_with_a_reset_where_its_end_is_the_framing() {
+    for driver in DRIVERS {
+        for label in ["S0", "S1"] {
+            let lab = Lab::new();
+            let addr = upstream(|mut stream| {
+                read_head(&mut stream).unwrap();
+                let half = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n";
+                stream.write_all(half).unwrap();
+                // The rest never comes: the first client hangs up before the upstream does.
+                let _ = stream.read(&mut [0]);
+            });
+            let profile = Profile::parse(label).unwrap();
+            let mut config = lab.config(ServiceKind::Gateway, profile);
+            config.driver = driver;
+            config.orders = Some(format!("http://{addr}"));
+            config.upstream_profile = Some(Profile::parse("S0").unwrap());
+            config.limits.upstream_response_ms = Some(50);
+            let server = start(config);
+            let tcp = TcpStream::connect(server.addr()).unwrap();
+            tcp.set_read_timeout(Some(SOON)).unwrap();
+            let request = b"GET /api/orders/1 HTTP/1.0\r\n\r\n";
+            let mut all = Vec::new();
+            let ended = match lab.client(profile.transport, None).tls {
+                None => {
+                    (&tcp).write_all(request).unwrap();
+                    (&tcp).read_to_end(&mut all)
+                }
+                Some(tls) => {
+                    let name = "localhost".try_into().unwrap();
+                    let client = rustls::ClientConnection::new(tls, name).unwrap();
+                    let mut stream = rustls::StreamOwned::new(client, tcp);
+                    stream.write_all(request).unwrap();
+                    stream.read_to_end(&mut all)
+                }
+            };
+            let kind = ended.unwrap_err().kind();
+            assert_eq!(kind, std::io::ErrorKind::ConnectionReset, "{label} {driver:?}");
+        }
+    }
+}
+
 #[test]
 fn what_is_no_route_never_reaches_an_upstream() {
     let lab = Lab::new();

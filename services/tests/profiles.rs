@@ -91,6 +91,37 @@ fn run(driver: DriverChoice) {
 }
 
 #[test]
+fn a_token_in_the_query_is_refused_under_every_profile_and_on_every_path() {
+    let lab = Lab::new();
+    let signer = lab.signer();
+    let token = bearer(&signer.sign(&claims("bench-runner", "orders.read")).unwrap());
+    for profile in Profile::ALL {
+        for service in [ServiceKind::Gateway, ServiceKind::Inventory, ServiceKind::Auth] {
+            let mut config = lab.config(service, profile);
+            if service == ServiceKind::Gateway {
+                config.orders = Some("127.0.0.1:1".to_string());
+            }
+            let server = start(config);
+            let client = lab.client(profile.transport, Some("bench-runner"));
+            for target in [
+                "/api/ping?access_token=abc",
+                "/api/orders/1?a=b&%61ccess%5Ftoken=abc",
+                "/api/inventory/SKU-1000?access_token=abc",
+                "/.well-known/jwks.json?access_token=abc",
+                "/nowhere?access_token",
+            ] {
+                let url = format!("{}{target}", server.url());
+                let answer = client.get(&url, &[("authorization", &token)]).unwrap();
+                let context = format!("{} {service:?} {target}", profile.label());
+                assert_eq!(answer.status, 400, "{context}");
+                let body = String::from_utf8(answer.body).unwrap();
+                assert!(body.contains("token-in-query"), "{context}: {body}");
+            }
+        }
+    }
+}
+
+#[test]
 fn every_profile_asks_for_what_it_says() {
     run(DriverChoice::Auto);
 }

@@ -89,6 +89,20 @@ fn upstream_addresses_must_fit_the_profile() {
 }
 
 #[test]
+fn fields_and_intervals_that_cannot_be_are_said() {
+    let field = |name: &str| {
+        let name = name.to_string();
+        refusal("S0", move |_, config| config.forward_fields = vec![name])
+    };
+    says(&field("Content-Length"), &["--forward-field", "Content-Length", "never goes on"]);
+    says(&field("X-Tollgate-Client"), &["--forward-field", "never for a client"]);
+    says(&field("a b"), &["--forward-field", "not the name of a field"]);
+    let short = std::time::Duration::from_millis(10);
+    let interval = refusal("S0", |_, config| config.resolve_interval = short);
+    says(&interval, &["--resolve-interval", "1s or more"]);
+}
+
+#[test]
 fn a_taken_port_and_a_missing_service_are_said() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = holder.local_addr().unwrap();

@@ -124,6 +124,14 @@ macro_rules! serve_options {
             /// gateway: URL of results
             #[argh(option)]
             results: Option<String>,
+            /// gateway: a field of clients that goes on although others of its kind do not, such as
+            /// X-Real-IP; may be repeated
+            #[argh(option)]
+            forward_field: Vec<String>,
+            /// gateway and orders: how often the names of upstreams are looked up again, such as
+            /// 30s; 0s: only when no connection can be made (default: 30s)
+            #[argh(option)]
+            resolve_interval: Option<String>,
             /// gateway and orders: profile towards upstreams (default: the own profile)
             #[argh(option)]
             upstream_profile: Option<String>,
@@ -147,8 +155,8 @@ macro_rules! serve_options {
                     require_io_uring allow_insecure drain_ms connections_max server_cert
                     server_key client_ca crl jwks issuer audience token_cache token_cache_entries
                     resumption token_alg token_ttl_s client_secret auth orders inventory results
-                    upstream_profile orders_retained stock exit_with_stdin
-                    stage_timing)
+                    forward_field resolve_interval upstream_profile orders_retained stock
+                    exit_with_stdin stage_timing)
             }
         }
     };
@@ -203,6 +211,8 @@ pub(crate) struct ServeOptions {
     pub(crate) orders: Option<String>,
     pub(crate) inventory: Option<String>,
     pub(crate) results: Option<String>,
+    pub(crate) forward_field: Vec<String>,
+    pub(crate) resolve_interval: Option<String>,
     pub(crate) upstream_profile: Option<String>,
     pub(crate) orders_retained: Option<usize>,
     pub(crate) stock: Vec<String>,

@@ -63,6 +63,7 @@ pub fn small_limits() -> Limits {
         head_bytes_max: 256,
         target_bytes_max: 64,
         fields_max: 8,
+        connection_options_max: 4,
         body_bytes_max: 64,
         chunk_extension_bytes_max: 8,
         trailer_bytes_max: 32,

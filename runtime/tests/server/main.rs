@@ -4,11 +4,13 @@
 #![expect(clippy::unwrap_used, reason = "a test helper may panic")]
 
 mod basics;
+mod cut;
 mod deadlines;
 mod draining;
 mod limits;
 mod peer;
 mod proxy;
+mod reuse;
 mod shop;
 mod tls;
 mod upstream;

@@ -58,6 +58,20 @@ impl Service for Shop {
                 it.flush().await?;
                 return Err(Broken::Abandoned);
             }
+            "/half" => {
+                it.reply().head(200, &TEXT, AnswerBody::Chunked);
+                it.reply().piece(b"half of");
+                it.flush().await?;
+                self.0.sleep(Duration::from_secs(60)).await;
+                it.reply().end();
+            }
+            "/unread" => {
+                it.reply().head(200, &TEXT, AnswerBody::Chunked);
+                loop {
+                    it.reply().piece(&[b'x'; 64 * 1024]);
+                    it.flush().await?;
+                }
+            }
             "/reset" => return Err(Broken::Reset),
             _ => it.reply().problem(404, "there is no such route"),
         }

@@ -1,13 +1,13 @@
 //! The upstream client: what it keeps, what it repeats, and what it calls an error.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use runtime::Endpoint;
+use runtime::{Addresses, Endpoint};
 
 use crate::peer::{PATIENCE, Peer};
 use crate::proxy::{Backend, Proxy};
@@ -171,7 +171,7 @@ fn an_upstream_that_takes_no_connection_is_504() {
     // A backlog that is full drops further SYNs.
     let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
     let listener = listener.unwrap();
-    let any: std::net::SocketAddr = "127.0.0.1:0".parse().unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
     listener.bind(&any.into()).unwrap();
     listener.listen(0).unwrap();
     let addr = listener.local_addr().unwrap().as_socket().unwrap();
@@ -265,5 +265,74 @@ fn upstreams_are_spoken_to_under_mutual_tls() {
         let response = Peer::connect(proxy.addr).get("/ping");
         assert_eq!(response.status, 502);
         assert!(response.text().contains("TLS"), "{}", response.text());
+    });
+}
+
+/// A list of addresses that the test changes, and how often a connection failed.
+#[derive(Debug)]
+struct Book {
+    list: Mutex<Arc<Vec<SocketAddr>>>,
+    version: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Book {
+    fn new(addr: SocketAddr) -> Arc<Book> {
+        let list = Mutex::new(Arc::new(vec![addr]));
+        Arc::new(Book { list, version: AtomicU64::new(1), failed: AtomicU64::new(0) })
+    }
+
+    fn change(&self, addrs: Vec<SocketAddr>) {
+        *self.list.lock().unwrap() = Arc::new(addrs);
+        self.version.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[derive(Debug)]
+struct Shared(Arc<Book>);
+
+impl Addresses for Shared {
+    fn version(&self) -> u64 {
+        self.0.version.load(Ordering::SeqCst)
+    }
+
+    fn list(&self) -> Arc<Vec<SocketAddr>> {
+        self.0.list.lock().unwrap().clone()
+    }
+
+    fn failed(&self) {
+        self.0.failed.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn an_upstream_that_moves_is_followed_and_a_failure_is_told() {
+    with_each_driver(|choice| {
+        let serve = |_, mut stream: TcpStream| {
+            while request(&mut stream) {
+                stream.write_all(OK).unwrap();
+            }
+        };
+        let (old, new) = (Backend::start(serve), Backend::start(serve));
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let book = Book::new(old.addr);
+        let shared = book.clone();
+        let proxy = Proxy::start(choice, old.addr, move |config| {
+            config.addrs = Arc::new(Shared(shared.clone()));
+        });
+        let mut peer = Peer::connect(proxy.addr);
+        // Still one of its addresses: the connection is kept.
+        for addrs in [vec![old.addr], vec![new.addr, old.addr], vec![old.addr]] {
+            book.change(addrs);
+            assert_eq!(peer.get("/").status, 200);
+        }
+        assert_eq!((old.connections(), new.connections()), (1, 0));
+        book.change(vec![new.addr]);
+        assert_eq!(peer.get("/").status, 200);
+        assert_eq!((old.connections(), new.connections()), (1, 1));
+        assert_eq!(proxy.sum(|stats| stats.upstream_open.value()), 1, "the old one is closed");
+        book.change(vec![nobody]);
+        assert_eq!(peer.get("/").status, 502);
+        assert_eq!(book.failed.load(Ordering::SeqCst), 1);
     });
 }

@@ -1,35 +1,105 @@
 //! Which fields of a message go through the gateway, and which end there (RFC 9110 section 7.6.1).
 //!
-//! It owns this decision for both directions. It refuses to pass on what a client says about where
-//! it comes from: only what this gateway saw itself is told to upstreams.
+//! It owns this decision for both directions. It refuses to pass on what a client says about who or
+//! where it is, or about another target, method or length than those of its request: upstreams may
+//! believe such fields because a proxy usually writes them, and only what this gateway saw itself
+//! is told to them. The lists hold what proxies, load balancers and application servers are known
+//! to write or to believe.
 
-/// Fields that concern one connection only, or that the encoder writes anew.
-const HOP_BY_HOP: [&str; 11] = [
-    "connection",
-    "content-length",
-    "host",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+use proto_http::Span;
 
-/// What a client could use to pretend to be somebody else, or that is settled here: `Expect` is
-/// answered by this server itself (RFC 9110 section 10.1.1).
-const CLIENT_ONLY: [&str; 8] = [
-    "expect",
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-proto",
-    "x-real-ip",
-    "x-forwarded-client-cert",
-];
+/// Fields that concern one connection only, or that the encoder writes anew; by first letter.
+fn hop_by_hop(name: &[u8]) -> &'static [&'static str] {
+    match initial(name) {
+        b'c' => &["connection", "content-length"],
+        b'h' => &["host", "http2-settings"],
+        b'k' => &["keep-alive"],
+        b'p' => &["proxy-authenticate", "proxy-authorization", "proxy-connection"],
+        b't' => &["te", "trailer", "transfer-encoding"],
+        b'u' => &["upgrade"],
+        _ => &[],
+    }
+}
+
+/// What this gateway alone says to upstreams, or settles itself: `Expect` is answered by this
+/// server (RFC 9110 section 10.1.1). No flag lets a client say it.
+fn own(name: &[u8]) -> &'static [&'static str] {
+    match initial(name) {
+        b'e' => &["expect"],
+        b'x' => &["x-tollgate-*"],
+        _ => &[],
+    }
+}
+
+/// What a client could use to pretend to be somebody else, or to have asked for something else; by
+/// first letter, and by the first after `X-`. A star stands for any rest.
+fn claims(name: &[u8]) -> &'static [&'static str] {
+    match name {
+        [b'x' | b'X', b'-', third, ..] => extension_claims(third | 0x20),
+        _ => match initial(name) {
+            b'c' => &["cf-access-*", "cf-connecting-ip*", "client-cert*", "client-ip"],
+            b'f' => &["fastly-client-ip", "forwarded", "front-end-https"],
+            b'h' => &["http-client-ip"],
+            // A CGI program finds `Proxy` where it looks for its own proxy.
+            b'p' => &["proxy"],
+            b'r' => &["remote-*"],
+            b's' => &["ssl-client-*"],
+            b't' => &["true-client-ip"],
+            b'w' => &["wl-proxy-*"],
+            _ => &[],
+        },
+    }
+}
+
+/// The claims that begin with `X-` and this letter.
+fn extension_claims(letter: u8) -> &'static [&'static str] {
+    match letter {
+        b'a' => &[
+            "x-accel-*",
+            "x-amzn-oidc-*",
+            "x-anonymous-consumer",
+            "x-appengine-*",
+            "x-arr-*",
+            "x-auth-request-*",
+            "x-authenticated-*",
+            "x-azure-clientip",
+            "x-azure-socketip",
+        ],
+        b'c' => &[
+            "x-client-cert*",
+            "x-client-dn*",
+            "x-client-id*",
+            "x-client-ip",
+            "x-client-name",
+            "x-client-s-dn*",
+            "x-client-ssl-*",
+            "x-client-subject*",
+            "x-client-verif*",
+            "x-cluster-client-ip",
+            "x-consumer-*",
+            "x-content-length",
+            "x-credential-*",
+            "x-custom-ip-authorization",
+        ],
+        b'e' => &["x-envoy-*"],
+        b'f' => &["x-forwarded*"],
+        b'g' => &["x-goog-authenticated-user-*", "x-goog-iap-*"],
+        b'h' => &["x-host", "x-http-destinationurl", "x-http-host-override", "x-http-method*"],
+        b'i' => &["x-identity*"],
+        b'm' => &["x-method-override", "x-ms-client-principal*"],
+        b'o' => &["x-original-*", "x-originating-*", "x-override-*"],
+        b'p' => &["x-peer-*", "x-principal*", "x-proxyuser-*"],
+        b'r' => &["x-real-*", "x-remote-*", "x-rewrite-*"],
+        b's' => &["x-scheme", "x-spiffe-*", "x-ssl-*", "x-subject*"],
+        b't' => &["x-tls-*", "x-true-client-ip"],
+        b'u' => {
+            &["x-url-scheme", "x-user", "x-user-email", "x-user-id", "x-user-name", "x-username"]
+        }
+        b'v' => &["x-verified-*"],
+        b'w' => &["x-webauth-*"],
+        _ => &[],
+    }
+}
 
 /// What a message goes through: the direction decides which fields end here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,25 +110,90 @@ pub enum Direction {
     Response,
 }
 
-/// Whether a field goes on. `connection` are the values of the message's `Connection` fields, whose
-/// names end here too.
-pub fn passes<'a>(
-    direction: Direction,
-    name: &[u8],
-    connection: impl Iterator<Item = &'a [u8]>,
-) -> bool {
-    if is_one_of(&HOP_BY_HOP, name) {
-        return false;
+/// Which fields of clients this gateway lets through although it would remove them: their names in
+/// lower case.
+#[derive(Debug, Clone, Default)]
+pub struct LetThrough(Vec<String>);
+
+/// Names that may be let through; each field that would be removed is compared with all of them.
+const LET_THROUGH_MAX: usize = 32;
+
+impl LetThrough {
+    /// Understands the names as they were typed.
+    ///
+    /// # Errors
+    /// A sentence about the first that cannot be let through.
+    pub fn parse(names: &[String]) -> Result<LetThrough, String> {
+        if names.len() > LET_THROUGH_MAX {
+            return Err(format!("at most {LET_THROUGH_MAX} fields can be let through"));
+        }
+        names.iter().map(|name| let_through(name)).collect::<Result<_, _>>().map(LetThrough)
     }
-    if direction == Direction::Request && is_one_of(&CLIENT_ONLY, name) {
-        return false;
+
+    /// Whether a field goes on. `options` are the message's Connection options, whose fields end
+    /// here, as they lie in `bytes`.
+    #[inline]
+    pub fn passes(
+        &self,
+        direction: Direction,
+        name: &[u8],
+        options: &[Span],
+        bytes: &[u8],
+    ) -> bool {
+        if is_one_of(hop_by_hop(name), name) {
+            return false;
+        }
+        if direction == Direction::Request && is_claim(name) && !self.holds(name) {
+            return false;
+        }
+        !options.iter().any(|option| option.of(bytes).eq_ignore_ascii_case(name))
     }
-    let mut named = connection.flat_map(|value| value.split(|byte| *byte == b','));
-    !named.any(|listed| listed.trim_ascii().eq_ignore_ascii_case(name))
+
+    #[cold]
+    fn holds(&self, name: &[u8]) -> bool {
+        self.0.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+    }
 }
 
+/// The name in lower case, if clients may be allowed to send it on.
+fn let_through(name: &str) -> Result<String, String> {
+    let lower = name.to_ascii_lowercase();
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if lower.is_empty() || !lower.bytes().all(is_token) {
+        return Err(format!("{name:?} is not the name of a field; give one such as X-Real-IP"));
+    }
+    // Who reads fields as CGI does takes an underscore for a hyphen.
+    let read = lower.replace('_', "-");
+    if is_one_of(hop_by_hop(read.as_bytes()), read.as_bytes()) {
+        return Err(format!("{name} belongs to one connection and never goes on"));
+    }
+    if is_one_of(own(read.as_bytes()), read.as_bytes()) {
+        return Err(format!("{name} is for this gateway to write, never for a client"));
+    }
+    Ok(lower)
+}
+
+/// Whether a client must not say this unless it is let through. An underscore hides a name: many
+/// application servers take it for a hyphen.
+#[inline]
+fn is_claim(name: &[u8]) -> bool {
+    is_one_of(claims(name), name) || is_one_of(own(name), name) || name.contains(&b'_')
+}
+
+/// The first letter in lower case.
+#[inline]
+fn initial(name: &[u8]) -> u8 {
+    name.first().map_or(0, |byte| byte | 0x20)
+}
+
+#[inline]
 fn is_one_of(list: &[&str], name: &[u8]) -> bool {
-    list.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+    list.iter().any(|known| match known.strip_suffix('*') {
+        Some(start) => {
+            name.get(..start.len()).is_some_and(|n| n.eq_ignore_ascii_case(start.as_bytes()))
+        }
+        None => name.eq_ignore_ascii_case(known.as_bytes()),
+    })
 }
 
 /// Whether a `Via` value names this gateway already: the request has come in a circle.
@@ -70,27 +205,155 @@ pub fn names_us(via: &[u8], pseudonym: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn passes_with(direction: Direction, name: &str, connection: &[&str]) -> bool {
-        passes(direction, name.as_bytes(), connection.iter().map(|value| value.as_bytes()))
+    fn passes_with(direction: Direction, name: &str, options: &[&str]) -> bool {
+        passes_through(&LetThrough::default(), direction, name, options)
+    }
+
+    fn passes_through(
+        through: &LetThrough,
+        direction: Direction,
+        name: &str,
+        options: &[&str],
+    ) -> bool {
+        let mut bytes = Vec::new();
+        let mut spans = Vec::new();
+        for option in options {
+            let start = bytes.len() as u32;
+            bytes.extend_from_slice(option.as_bytes());
+            spans.push(Span { start, end: bytes.len() as u32 });
+        }
+        through.passes(direction, name.as_bytes(), &spans, &bytes)
     }
 
     #[test]
-    fn what_ends_here() {
-        for name in ["Connection", "TE", "transfer-encoding", "Content-Length", "Upgrade", "host"] {
+    fn fields_of_one_connection_end_here() {
+        for name in [
+            "Connection",
+            "TE",
+            "transfer-encoding",
+            "Content-Length",
+            "Upgrade",
+            "host",
+            "Keep-Alive",
+            "HTTP2-Settings",
+        ] {
             assert!(!passes_with(Direction::Request, name, &[]), "{name}");
             assert!(!passes_with(Direction::Response, name, &[]), "{name}");
         }
-        assert!(!passes_with(Direction::Request, "X-Forwarded-For", &[]));
-        assert!(!passes_with(Direction::Request, "x-hop", &["close, X-Hop", "keep-alive"]));
-        assert!(!passes_with(Direction::Response, "x-hop", &["keep-alive", "\tx-hop "]));
+        assert!(!passes_with(Direction::Request, "x-hop", &["X-Hop"]));
+        assert!(!passes_with(Direction::Response, "x-hop", &["other", "x-hop"]));
     }
 
     #[test]
-    fn what_goes_on() {
-        for name in ["Authorization", "Content-Type", "Idempotency-Key", "x-hop2", "Date"] {
-            assert!(passes_with(Direction::Request, name, &["x-hop", "close"]), "{name}");
+    fn claims_of_clients_end_here() {
+        for name in [
+            "Forwarded",
+            "X-Forwarded",
+            "X-Forwarded-For",
+            "x-forwarded-prefix",
+            "X-FORWARDED-USER",
+            "X-Forwarded-Scheme",
+            "X-Forwarded-Client-Cert",
+            "Client-Cert",
+            "Client-Cert-Chain",
+            "X-Client-Cert",
+            "X-Client-Verify",
+            "X-SSL-Client-S-DN",
+            "ssl-client-verify",
+            "X-Original-URL",
+            "X-Original-Host",
+            "X-Rewrite-URL",
+            "X-HTTP-Method-Override",
+            "X-HTTP-Method",
+            "X-Method-Override",
+            "True-Client-IP",
+            "CF-Connecting-IP",
+            "CF-Connecting-IPv6",
+            "X-Client-IP",
+            "X-Cluster-Client-IP",
+            "X-Real-IP",
+            "X-Remote-User",
+            "Remote-User",
+            "X-Envoy-External-Address",
+            "X-Tollgate-Client",
+            "x-tollgate-",
+            "Proxy",
+            "Expect",
+            "X_Forwarded_For",
+            "Content_Length",
+            "authorization_",
+            "_",
+        ] {
+            assert!(!passes_with(Direction::Request, name, &[]), "{name}");
+        }
+    }
+
+    #[test]
+    fn everything_else_goes_on() {
+        for name in [
+            "Authorization",
+            "Content-Type",
+            "Content-Encoding",
+            "Cookie",
+            "Idempotency-Key",
+            "x-hop2",
+            "Date",
+            "Early-Data",
+            "Origin",
+            "Range",
+            "Traceparent",
+            "Upgrade-Insecure-Requests",
+            "Via",
+            "X-Request-ID",
+            "X-",
+            "X",
+            "User-Agent",
+        ] {
+            assert!(passes_with(Direction::Request, name, &["x-hop"]), "{name}");
         }
         assert!(passes_with(Direction::Response, "WWW-Authenticate", &[]));
+        assert!(passes_with(Direction::Response, "X_Underscored", &[]));
+    }
+
+    #[test]
+    fn a_claim_is_let_through_by_name_only() {
+        let names = ["X-Real-IP", "app_id"].map(String::from);
+        let through = LetThrough::parse(&names).unwrap();
+        for (name, passes) in [
+            ("x-real-ip", true),
+            ("X-Real-IP", true),
+            ("X-Real-IPs", false),
+            ("APP_ID", true),
+            ("app_key", false),
+        ] {
+            let passed = passes_through(&through, Direction::Request, name, &[]);
+            assert_eq!(passed, passes, "{name}");
+        }
+        let named = passes_through(&through, Direction::Request, "X-Real-IP", &["x-real-ip"]);
+        assert!(!named, "a Connection option ends it all the same");
+    }
+
+    #[test]
+    fn what_frames_a_message_or_is_the_gateways_own_is_never_let_through() {
+        for name in [
+            "Content-Length",
+            "content_length",
+            "Transfer_Encoding",
+            "Connection",
+            "TE",
+            "Host",
+            "Expect",
+            "X-Tollgate-Client",
+            "x_tollgate_client",
+            "",
+            "a b",
+            "a:",
+            "\u{e9}",
+        ] {
+            assert!(LetThrough::parse(&[name.to_string()]).is_err(), "{name}");
+        }
+        let many: Vec<String> = (0..=LET_THROUGH_MAX).map(|n| format!("x-{n}")).collect();
+        assert!(LetThrough::parse(&many[1..]).is_ok() && LetThrough::parse(&many).is_err());
     }
 
     #[test]

@@ -12,7 +12,7 @@
 use proto_http::{AnswerBody, Ask, BodyLength, Method, Version};
 use runtime::{BodyError, Broken, Call, ClientError, Exchange, Request, Upstream};
 
-use super::fields::{Direction, names_us, passes};
+use super::fields::{Direction, LetThrough, names_us};
 use super::lists::{Field, FieldLists};
 use super::seen::Seen;
 use crate::problem::{self, Problem};
@@ -34,14 +34,21 @@ pub struct Hop {
     upstream: Option<Upstream>,
     /// Whether clients speak TLS to this gateway.
     tls: bool,
+    /// Fields of clients that go on although others of their kind do not.
+    through: LetThrough,
     lists: FieldLists,
 }
 
 impl Hop {
     /// A hop to `upstream`; without one every request is answered 502.
     #[must_use]
-    pub fn new(name: &'static str, upstream: Option<Upstream>, tls: bool) -> Hop {
-        Hop { name, upstream, tls, lists: FieldLists::default() }
+    pub fn new(
+        name: &'static str,
+        upstream: Option<Upstream>,
+        tls: bool,
+        through: LetThrough,
+    ) -> Hop {
+        Hop { name, upstream, tls, through, lists: FieldLists::default() }
     }
 
     /// Forwards the request, whose permit the caller holds, and its response.
@@ -91,7 +98,7 @@ impl Hop {
             _ => AnswerBody::Bytes(body),
         };
         let mut fields = self.lists.take();
-        request_fields(&request, &seen, &mut fields);
+        self.request_fields(&request, &seen, &mut fields);
         let result = upstream.send(&ask(&request, &fields, body)).await;
         self.lists.give(fields);
         result.map_err(Failed::Upstream)
@@ -111,7 +118,7 @@ impl Hop {
             _ => AnswerBody::Chunked,
         };
         let mut fields = self.lists.take();
-        request_fields(&request, &seen, &mut fields);
+        self.request_fields(&request, &seen, &mut fields);
         let begun = upstream.begin(&ask(&request, &fields, body)).await;
         self.lists.give(fields);
         let mut call = begun.map_err(Failed::Upstream)?;
@@ -206,10 +213,10 @@ impl Hop {
     /// Answers with the response's status and fields.
     fn answer_head(&self, exchange: &mut Exchange<'_>, call: &Call, body: AnswerBody<'_>) {
         let mut fields = self.lists.take();
-        let connection =
-            || call.fields().filter(|(name, _)| is_connection(name)).map(|(_, value)| value);
+        let (head, bytes, _) = call.parts();
+        let options = head.connection_options();
         for (name, value) in call.fields() {
-            if passes(Direction::Response, name, connection())
+            if self.through.passes(Direction::Response, name, options, bytes)
                 && let Ok(name) = std::str::from_utf8(name)
             {
                 fields.push((name, value));
@@ -217,6 +224,25 @@ impl Hop {
         }
         exchange.reply().head(call.status(), &fields, body);
         self.lists.give(fields);
+    }
+
+    /// The request's fields that go on, and what this gateway says of itself and of the client.
+    fn request_fields<'a>(
+        &self,
+        request: &Request<'a>,
+        seen: &'a Seen,
+        fields: &mut Vec<Field<'a>>,
+    ) {
+        let (options, bytes) = (request.head().connection_options(), request.bytes());
+        for (name, value) in request.fields() {
+            if self.through.passes(Direction::Request, name, options, bytes)
+                && let Ok(name) = std::str::from_utf8(name)
+            {
+                fields.push((name, value));
+            }
+        }
+        fields.push(("via", if request.version() == Version::Http10 { VIA_10 } else { VIA_11 }));
+        fields.push(("forwarded", seen.as_bytes()));
     }
 
     /// Tells what failed at the upstream: 502 it cannot be used, 503 there is no room left, 504 it
@@ -267,21 +293,6 @@ fn refuse(
     Problem { status, kind: Some(kind), title, detail }.answer(exchange);
 }
 
-/// The fields of the request that go on, and what this gateway says of itself and of the client.
-fn request_fields<'a>(request: &Request<'a>, seen: &'a Seen, fields: &mut Vec<Field<'a>>) {
-    let connection =
-        || request.fields().filter(|(name, _)| is_connection(name)).map(|(_, value)| value);
-    for (name, value) in request.fields() {
-        if passes(Direction::Request, name, connection())
-            && let Ok(name) = std::str::from_utf8(name)
-        {
-            fields.push((name, value));
-        }
-    }
-    fields.push(("via", if request.version() == Version::Http10 { VIA_10 } else { VIA_11 }));
-    fields.push(("forwarded", seen.as_bytes()));
-}
-
 /// The request as it goes on: same method and target.
 fn ask<'a>(request: &Request<'a>, fields: &'a [Field<'a>], body: AnswerBody<'a>) -> Ask<'a> {
     Ask {
@@ -299,10 +310,6 @@ fn origin_form<'a>(request: &Request<'a>) -> &'a [u8] {
     let target = request.target();
     let length = request.path().len() + request.query().map_or(0, |query| query.len() + 1);
     &target[target.len().saturating_sub(length)..]
-}
-
-fn is_connection(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(b"connection")
 }
 
 /// Whether this gateway forwarded the request before.

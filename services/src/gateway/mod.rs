@@ -15,6 +15,7 @@ use std::sync::Arc;
 use authn::{Callers, Permit, Route, Transport};
 use runtime::{Broken, Core, Exchange, Upstream, UpstreamConfig};
 
+use self::fields::LetThrough;
 use self::forward::Hop;
 use self::ping::Ping;
 use crate::config::ServiceConfig;
@@ -119,6 +120,16 @@ pub struct Upstreams {
     results: Option<UpstreamConfig>,
     /// Whether clients speak TLS to the gateway, which upstreams are told.
     clients_use_tls: bool,
+    through: LetThrough,
+}
+
+/// Understands the names given by `--forward-field`.
+///
+/// # Errors
+/// A name that cannot be let through.
+pub fn let_through(names: &[String]) -> Result<LetThrough, ServeError> {
+    LetThrough::parse(names)
+        .map_err(|error| ServeError::Config(format!("--forward-field: {error}")))
 }
 
 impl Upstreams {
@@ -135,6 +146,7 @@ impl Upstreams {
             inventory: resolve("--inventory", &config.inventory)?,
             results: resolve("--results", &config.results)?,
             clients_use_tls: config.profile.transport != Transport::Plain,
+            through: let_through(&config.forward_fields)?,
         })
     }
 
@@ -152,7 +164,8 @@ impl Gateway {
     pub fn new(core: &Core, upstreams: &Upstreams, counters: Arc<CoreCounters>) -> Gateway {
         let tls = upstreams.clients_use_tls;
         let route = |name, config: &Option<UpstreamConfig>| {
-            Hop::new(name, config.clone().map(|config| Upstream::new(core, config)), tls)
+            let upstream = config.clone().map(|config| Upstream::new(core, config));
+            Hop::new(name, upstream, tls, upstreams.through.clone())
         };
         Gateway {
             ping: Ping::new(counters),

@@ -61,5 +61,6 @@ fn upstreams(page: &mut Page, sum: impl Fn(fn(&CoreStats) -> &Counter) -> u64) {
     )
     .value(&[("kind", "reused_connection")], sum(|core| &core.upstream_reused))
     .value(&[("kind", "retried")], sum(|core| &core.upstream_retried))
+    .value(&[("kind", "unsolicited")], sum(|core| &core.upstream_unsolicited))
     .value(&[("kind", "failed")], sum(|core| &core.upstream_failed));
 }
