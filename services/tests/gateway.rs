@@ -374,6 +374,25 @@ fn heads_keep_their_length_and_have_no_body() {
 }
 
 #[test]
+fn a_response_too_many_goes_to_nobody_and_is_counted() {
+    for driver in DRIVERS {
+        let lab = Lab::new();
+        // Each connection says one response too many, in one segment with the first.
+        let (addr, _told) = canned(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nown\
+              HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nanother",
+        );
+        let server = gateway(&lab, driver, Some(addr));
+        for _ in 0..3 {
+            let get = b"GET /api/orders/1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+            let answer = raw(&server, get, until_closed);
+            assert!(answer.ends_with("\r\n\r\nown"), "{answer}");
+        }
+        assert_eq!(server.metric("tollgate_upstream_unsolicited_total", &[]), 3);
+    }
+}
+
+#[test]
 fn failures_of_upstreams_are_told_apart() {
     for driver in DRIVERS {
         let lab = Lab::new();
