@@ -15,7 +15,7 @@ use authn::Profile;
 use runtime::DriverChoice;
 use services::ServiceKind;
 
-use support::{DRIVERS, Lab, SOON, Server, start};
+use support::{DRIVERS, Lab, SOON, Server, raw, start, until_closed};
 
 /// An upstream: `play` gets each connection that comes.
 fn upstream(play: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
@@ -75,26 +75,6 @@ fn gateway(lab: &Lab, driver: DriverChoice, orders: Option<SocketAddr>) -> Serve
     config.orders = orders.map(|addr| addr.to_string());
     config.inventory = Some("127.0.0.1:1".to_string());
     start(config)
-}
-
-/// Sends raw bytes and reads until the gateway closes or `enough` says so.
-fn raw(server: &Server, request: &[u8], enough: impl Fn(&[u8]) -> bool) -> String {
-    let mut stream = TcpStream::connect(server.addr()).unwrap();
-    stream.set_read_timeout(Some(SOON)).unwrap();
-    stream.write_all(request).unwrap();
-    let mut all = Vec::new();
-    let mut buffer = [0; 64 * 1024];
-    while !enough(&all) {
-        match stream.read(&mut buffer).unwrap() {
-            0 => break,
-            count => all.extend_from_slice(&buffer[..count]),
-        }
-    }
-    String::from_utf8(all).unwrap()
-}
-
-fn until_closed(_: &[u8]) -> bool {
-    false
 }
 
 #[test]
