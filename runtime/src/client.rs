@@ -29,7 +29,7 @@ use proto_http::{Ask, BodyLength, Client, Error, ResponseHead};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
-use crate::addresses::Addresses;
+use crate::addresses::{Addresses, Fixed};
 use crate::cores::Core;
 use crate::deadline::Kind;
 use crate::inbox::{Gathered, Inbox};
@@ -69,7 +69,7 @@ impl UpstreamConfig {
     #[must_use]
     pub fn new(addrs: Vec<SocketAddr>, host: impl Into<String>) -> UpstreamConfig {
         UpstreamConfig {
-            addrs: Arc::new(Arc::new(addrs)),
+            addrs: Arc::new(Fixed(Arc::new(addrs))),
             host: host.into(),
             tls: None,
             connections_max: 1024,

@@ -35,16 +35,15 @@ impl<A: App> Service for Shell<A> {
 
     async fn call(&self, session: &mut Session, exchange: &mut Exchange<'_>) -> Result<(), Broken> {
         let request = exchange.request();
+        let path = request.path();
         // All that follows the path is its query; where there is none, this is all that it costs.
-        if request.target().len() != request.path().len()
-            && request.query().is_some_and(carries_token)
-        {
+        if request.target().len() != path.len() && request.query().is_some_and(carries_token) {
             problem::token_in_query(exchange);
             let index = A::ROUTES.len();
             self.guard.counters().answered(index, 400, exchange.took_ns());
             return Ok(());
         }
-        let (index, result) = match find(A::ROUTES, request.method(), request.path()) {
+        let (index, result) = match find(A::ROUTES, request.method(), path) {
             Found::Route(index, param) => {
                 (index, self.app.call(index, param, &self.guard, session, exchange).await)
             }

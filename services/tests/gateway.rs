@@ -15,7 +15,7 @@ use authn::Profile;
 use runtime::DriverChoice;
 use services::ServiceKind;
 
-use support::{DRIVERS, Lab, SOON, Server, start};
+use support::{DRIVERS, Lab, SOON, Server, raw, start, until_closed};
 
 /// An upstream: `play` gets each connection that comes.
 fn upstream(play: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
@@ -75,26 +75,6 @@ fn gateway(lab: &Lab, driver: DriverChoice, orders: Option<SocketAddr>) -> Serve
     config.orders = orders.map(|addr| addr.to_string());
     config.inventory = Some("127.0.0.1:1".to_string());
     start(config)
-}
-
-/// Sends raw bytes and reads until the gateway closes or `enough` says so.
-fn raw(server: &Server, request: &[u8], enough: impl Fn(&[u8]) -> bool) -> String {
-    let mut stream = TcpStream::connect(server.addr()).unwrap();
-    stream.set_read_timeout(Some(SOON)).unwrap();
-    stream.write_all(request).unwrap();
-    let mut all = Vec::new();
-    let mut buffer = [0; 64 * 1024];
-    while !enough(&all) {
-        match stream.read(&mut buffer).unwrap() {
-            0 => break,
-            count => all.extend_from_slice(&buffer[..count]),
-        }
-    }
-    String::from_utf8(all).unwrap()
-}
-
-fn until_closed(_: &[u8]) -> bool {
-    false
 }
 
 #[test]
@@ -371,6 +351,25 @@ fn heads_keep_their_length_and_have_no_body() {
     assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 2, "{answer}");
     assert_eq!(answer.to_lowercase().matches("content-length: 1234").count(), 2, "{answer}");
     assert!(told.recv_timeout(SOON).unwrap().starts_with("HEAD /api/orders/1 "));
+}
+
+#[test]
+fn a_response_too_many_goes_to_nobody_and_is_counted() {
+    for driver in DRIVERS {
+        let lab = Lab::new();
+        // Each connection says one response too many, in one segment with the first.
+        let (addr, _told) = canned(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nown\
+              HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nanother",
+        );
+        let server = gateway(&lab, driver, Some(addr));
+        for _ in 0..3 {
+            let get = b"GET /api/orders/1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+            let answer = raw(&server, get, until_closed);
+            assert!(answer.ends_with("\r\n\r\nown"), "{answer}");
+        }
+        assert_eq!(server.metric("tollgate_upstream_unsolicited_total", &[]), 3);
+    }
 }
 
 #[test]

@@ -162,6 +162,9 @@ fn let_through(name: &str) -> Result<String, String> {
     if lower.is_empty() || !lower.bytes().all(is_token) {
         return Err(format!("{name:?} is not the name of a field; give one such as X-Real-IP"));
     }
+    if name.contains('*') {
+        return Err(format!("{name} stands for many fields; give the name of each"));
+    }
     // Who reads fields as CGI does takes an underscore for a hyphen.
     let read = lower.replace('_', "-");
     if is_one_of(hop_by_hop(read.as_bytes()), read.as_bytes()) {
@@ -345,6 +348,7 @@ mod tests {
             "Expect",
             "X-Tollgate-Client",
             "x_tollgate_client",
+            "X-Forwarded-*",
             "",
             "a b",
             "a:",

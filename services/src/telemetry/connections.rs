@@ -56,11 +56,15 @@ fn upstreams(page: &mut Page, sum: impl Fn(fn(&CoreStats) -> &Counter) -> u64) {
     page.counter("tollgate_upstream_handshakes_total", "TLS handshakes with upstreams.")
         .value(&[], sum(|core| &core.upstream_handshakes));
     page.counter(
+        "tollgate_upstream_unsolicited_total",
+        "Times that an upstream said something unasked, which costs it its connections.",
+    )
+    .value(&[], sum(|core| &core.upstream_unsolicited));
+    page.counter(
         "tollgate_upstream_requests_total",
         "Requests to upstreams, by what became of them.",
     )
     .value(&[("kind", "reused_connection")], sum(|core| &core.upstream_reused))
     .value(&[("kind", "retried")], sum(|core| &core.upstream_retried))
-    .value(&[("kind", "unsolicited")], sum(|core| &core.upstream_unsolicited))
     .value(&[("kind", "failed")], sum(|core| &core.upstream_failed));
 }

@@ -10,7 +10,8 @@
 )]
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -213,6 +214,26 @@ impl Server {
     pub fn drain(self) -> runtime::DrainReport {
         self.started.drain(SOON)
     }
+}
+
+/// Sends raw bytes and reads until the server closes or `enough` says so.
+pub fn raw(server: &Server, request: &[u8], enough: impl Fn(&[u8]) -> bool) -> String {
+    let mut stream = TcpStream::connect(server.addr()).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    stream.write_all(request).unwrap();
+    let mut all = Vec::new();
+    let mut buffer = [0; 64 * 1024];
+    while !enough(&all) {
+        match stream.read(&mut buffer).unwrap() {
+            0 => break,
+            count => all.extend_from_slice(&buffer[..count]),
+        }
+    }
+    String::from_utf8(all).unwrap()
+}
+
+pub fn until_closed(_: &[u8]) -> bool {
+    false
 }
 
 /// A client with its TLS, or none.
