@@ -72,6 +72,7 @@ fn outcome() -> CapacityOutcome {
         cpu_source: None,
         breaches: Vec::new(),
         notes: vec!["a note".into()],
+        failure: None,
     }
 }
 
