@@ -70,12 +70,12 @@ pub(crate) fn command(typed: &cli::Flame) -> Result<u8, Failure> {
         folder: recordings.path(),
         shutdown: shutdown.watch(),
     };
-    let Some(taken) = session.run(launcher)? else {
+    let Some((taken, failure)) = session.run(launcher)? else {
         eprintln!("Interrupted: nothing was written.");
         return Ok(INTERRUPTED);
     };
     tell(typed, &matrix, &sampling, &taken, places)?;
-    Ok(0)
+    failure.map_or(Ok(0), Err)
 }
 
 /// The variants as `matrix` would have them, in one cell and without its control.

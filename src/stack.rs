@@ -269,8 +269,13 @@ impl Member {
             Err(reason) => {
                 drop(stdin);
                 wait_or_kill(&child, STOP_GRACE);
-                let end = tail(&log);
-                Err(Failure::failed(format!("{service} did not start: {reason}\n{end}")))
+                let how = child.try_wait().ok().flatten().map(|status| status.to_string());
+                Err(Failure::failed(format!(
+                    "{service} (process {}) did not start: {reason} It has ended: {}. {}",
+                    child.id(),
+                    how.unwrap_or_default(),
+                    last_words(&log)
+                )))
             }
         }
     }
@@ -283,11 +288,7 @@ impl Member {
     /// That it ended, how, and the end of its log.
     pub(crate) fn obituary(&self, status: &ExitStatus) -> String {
         let Member { service, pid, log, .. } = self;
-        let said = match tail(log) {
-            end if end.is_empty() => "Its log says nothing.".to_owned(),
-            end => format!("Its log ends with:\n{end}"),
-        };
-        format!("{service} (process {pid}) ended: {status}. {said}")
+        format!("{service} (process {pid}) ended: {status}. {}", last_words(log))
     }
 }
 
@@ -339,7 +340,7 @@ fn wait_until_ready(child: &OwnChild, interrupted: &dyn Fn() -> bool) -> Result<
                 return Err(format!("it was not ready after {} s.", READY_WITHIN.as_secs()));
             }
             Err(RecvTimeoutError::Disconnected) => {
-                return Err("it ended. Its log ends with:".into());
+                return Err("its output ended.".into());
             }
         }
     };
@@ -363,10 +364,13 @@ fn wait_or_kill(child: &OwnChild, within: Duration) -> bool {
     }
 }
 
-fn tail(log: &Path) -> String {
+fn last_words(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n")
+    match lines[lines.len().saturating_sub(LOG_TAIL_LINES)..].join("\n") {
+        end if end.is_empty() => "Its log says nothing.".to_owned(),
+        end => format!("Its log ends with:\n{end}"),
+    }
 }
 
 #[cfg(test)]

@@ -163,6 +163,69 @@ fn a_server_that_cannot_be_reached_is_told_with_what_to_do() {
     expect(&[&there, "--metrics-url", &there], 1, &["Prometheus metrics page"]);
 }
 
+/// A target that notices whether it was ever called.
+fn uncalled() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_told_before_the_first_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (directory, file, fifo) = (path(""), path("file"), path("fifo"));
+    fs::write(&file, "kept").unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let (listener, url) = uncalled();
+    for place in [&directory, &path("missing/x"), &path("file/x"), &fifo] {
+        for words in [
+            &["run", &url, "-o", place][..],
+            &["run", &url, "--hlog", place],
+            &["capacity", &url, "-o", place],
+            &["calibrate", "--quick", "-o", place],
+            &["flame", "-o", place],
+            &["flame", "-o", &path("graph"), "--folded", place],
+        ] {
+            let output = tollgate(words);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{words:?}: {said}");
+            assert!(said.contains(place.as_str()) && output.stdout.is_empty(), "{words:?}: {said}");
+        }
+    }
+    let output = tollgate(&["matrix", "--quick", "-o", &file]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && said.contains(&file), "{said}");
+    assert!(listener.accept().is_err(), "the target was called");
+    assert_eq!(fs::read(&file).unwrap(), b"kept");
+    assert!(!folder.path().join("graph").exists());
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_printed_and_kept() {
+    let url = play(|s| s.write_all(OK).is_ok());
+    let folder = tempfile::tempdir().unwrap();
+    for (flag, printed) in [("-o", true), ("--hlog", false)] {
+        let output = std::process::Command::new(common::TOLLGATE)
+            .args(["run", &url, "-d", "100ms", "-c", "1", "--warmup", "0"])
+            .args(["--output-format", "json", flag, "/dev/full"])
+            .env("TMPDIR", folder.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(json(&output)["requests"]["ok"].as_u64().unwrap() > 0, "{said}");
+        assert!(said.contains("/dev/full"), "{said}");
+        let kept = fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+        assert!(said.contains(kept.to_str().unwrap()), "{said}");
+        let bytes = fs::read(&kept).unwrap();
+        assert_eq!(bytes == output.stdout, printed);
+        assert!(printed || String::from_utf8(bytes).unwrap().contains("Tag=response"));
+        fs::remove_file(&kept).unwrap();
+    }
+}
+
 /// What is wrong, by its name, and what is said about it.
 const WRONG: [(&str, Play, &[&str]); 12] = [
     (

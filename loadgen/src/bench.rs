@@ -106,8 +106,10 @@ impl<'a> LiveBench<'a> {
             Failure(format!("the servers of {} could not be started: {error}", variant.label))
         })?;
         let site = Site::open(&variant.label, started)?;
-        self.server_drivers.extend(site.drivers()?);
-        let workload = workload(&site, cell)?;
+        let asked = site.drivers().and_then(|drivers| Ok((drivers, workload(&site, cell)?)));
+        let failed = asked.is_err();
+        let (drivers, workload) = unless_fallen(asked, failed, || site.fallen())?;
+        self.server_drivers.extend(drivers);
         // A ping is the smallest request over a new connection; only the gateway answers it.
         let pings = matches!(site.path().first(), Some(&("gateway" | "all")));
         let connecting = if pings { Workload::ping() } else { workload.clone() };
@@ -186,20 +188,8 @@ impl Bench for LiveBench<'_> {
     /// Runs a slice. One in which a server ended is none, whoever's server it was.
     fn slice(&mut self, order: &Order) -> Result<Measured, Failure> {
         let measured = self.take(order);
-        let failed = match &measured {
-            Ok(measured) => !measured.errors.is_empty(),
-            Err(_) => true,
-        };
-        let deadline = Instant::now() + if failed { FALLEN_WITHIN } else { Duration::ZERO };
-        loop {
-            if let Some(sentence) = self.fallen() {
-                return Err(Failure(sentence));
-            }
-            if Instant::now() >= deadline {
-                return measured;
-            }
-            thread::sleep(SETTLE);
-        }
+        let failed = measured.as_ref().map_or(true, |measured| !measured.errors.is_empty());
+        unless_fallen(measured, failed, || self.fallen())
     }
 
     fn elapsed(&self) -> Duration {
@@ -208,6 +198,24 @@ impl Bench for LiveBench<'_> {
 
     fn interrupted(&self) -> bool {
         (self.setup.interrupted)()
+    }
+}
+
+/// A result, unless a server ended meanwhile: then that is the failure, and not what came of it.
+fn unless_fallen<T>(
+    result: Result<T, Failure>,
+    failed: bool,
+    fallen: impl Fn() -> Option<String>,
+) -> Result<T, Failure> {
+    let deadline = Instant::now() + if failed { FALLEN_WITHIN } else { Duration::ZERO };
+    loop {
+        if let Some(sentence) = fallen() {
+            return Err(Failure(sentence));
+        }
+        if Instant::now() >= deadline {
+            return result;
+        }
+        thread::sleep(SETTLE);
     }
 }
 

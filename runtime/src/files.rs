@@ -54,8 +54,7 @@ enum Place {
 }
 
 impl Output {
-    /// Finds out whether `path` can be written to, and makes its directory where that is missing.
-    /// Nothing that is there changes.
+    /// Finds out whether `path` can be written to. Nothing that is there changes.
     ///
     /// # Errors
     /// Why it cannot be; it never waits for a pipe's reader.
@@ -95,7 +94,7 @@ impl Output {
         let place = match path.to_str() {
             Some("/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1") => Place::Stdout,
             Some("/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2") => Place::Stderr,
-            _ => place(path, mode)?,
+            _ => place(path)?,
         };
         if mode & 0o077 == 0 && !matches!(place, Place::Regular(..)) {
             return Err(io::Error::other("a secret is written to a regular file only"));
@@ -158,7 +157,7 @@ fn quoted(path: &Path) -> String {
 }
 
 /// What stands at a path, after its links.
-fn place(path: &Path, mode: u32) -> io::Result<Place> {
+fn place(path: &Path) -> io::Result<Place> {
     let mut path = path.to_path_buf();
     for _ in 0..LINKS_MAX {
         let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
@@ -167,13 +166,9 @@ fn place(path: &Path, mode: u32) -> io::Result<Place> {
             _ => Path::new("."),
         };
         strangers_links(folder)?;
-        let secret = mode & 0o077 == 0;
-        let folder_mode = if secret { 0o700 } else { 0o777 };
-        match DirBuilder::new().recursive(true).mode(folder_mode).create(folder) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(io::ErrorKind::NotADirectory.into());
-            }
-            made => made?,
+        if !folder.is_dir() {
+            let missing = format!("there is no directory {}", folder.display());
+            return Err(io::Error::new(io::ErrorKind::NotFound, missing));
         }
         let folder = fs::canonicalize(folder)?;
         let here = folder.join(name);
@@ -324,9 +319,9 @@ mod tests {
     #[test]
     fn a_file_is_replaced_whole_and_never_more_open_than_it_was() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("deep/er/result.json");
+        let path = folder.path().join("result.json");
         let output = Output::open(&path, PUBLIC).unwrap();
-        assert!(!path.exists() && names(path.parent().unwrap()).is_empty());
+        assert!(names(folder.path()).is_empty());
         output.write(b"one").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         write(&path, b"two", PUBLIC).unwrap();
@@ -334,7 +329,7 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
         write(&path, b"key", PRIVATE).unwrap();
         assert_eq!((fs::read(&path).unwrap(), mode(&path)), (b"key".to_vec(), 0o600));
-        assert_eq!(names(path.parent().unwrap()), ["result.json"]);
+        assert_eq!(names(folder.path()), ["result.json"]);
     }
 
     #[test]
@@ -347,7 +342,8 @@ mod tests {
         let pipe = fifo(folder.path());
         let socket = folder.path().join("socket");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-        for path in [folder.path(), &file.join("below"), &circle, &pipe, &socket] {
+        let missing = folder.path().join("missing/file");
+        for path in [folder.path(), &file.join("below"), &missing, &circle, &pipe, &socket] {
             assert!(Output::open(path, PUBLIC).is_err(), "{}", path.display());
         }
         let error = Output::open(&pipe, PUBLIC).unwrap_err();

@@ -290,8 +290,8 @@ impl ServiceConfig {
         if let Some((option, address)) = self.plain_calls().first().filter(|_| !self.allow_insecure)
         {
             return Err(ServeError::Config(format!(
-                "{option} {address} is plain HTTP to an address that is not loopback: give an https \
-                 address, one on 127.0.0.1, or insist with --allow-insecure"
+                "{option} {address} is plain HTTP to an address that is not loopback: give an \
+                 https address, one on 127.0.0.1, or insist with --allow-insecure"
             )));
         }
         if self.service == ServiceKind::Orders && self.inventory.is_none() {
@@ -343,7 +343,7 @@ impl ServiceConfig {
         let plain = self.upstream().transport == Transport::Plain;
         let is_exposed = |address: &str| match Url::parse(address) {
             Ok(url) => !url.is_tls() && !url.is_loopback(),
-            // Without a scheme it gets the profile's; what is wrong with it is told where it is used.
+            // Without a scheme it gets the profile's; faults are told where it is used.
             Err(_) => {
                 plain && Url::parse(&format!("http://{address}")).is_ok_and(|u| !u.is_loopback())
             }

@@ -102,7 +102,12 @@ impl Stack for Noting {
 
 impl Session<'_> {
     /// Starts the servers, and records each variant; none when the end was asked for before.
-    pub(super) fn run(&self, launcher: Launcher) -> Result<Option<Vec<Taken>>, Failure> {
+    ///
+    /// A failure after every variant was recorded once comes with what was recorded.
+    pub(super) fn run(
+        &self,
+        launcher: Launcher,
+    ) -> Result<Option<(Vec<Taken>, Option<Failure>)>, Failure> {
         let processes = Processes::default();
         let mut stack = Noting { launcher, processes: Rc::clone(&processes) };
         let matrix = self.matrix;
@@ -126,13 +131,17 @@ impl Session<'_> {
             self.slice(&mut bench, variant, SliceKind::Closed, true)?;
         }
         let turns: Vec<usize> = (0..taken.len()).chain((0..taken.len()).rev()).collect();
-        for variant in turns {
-            if self.interrupted() {
+        let mut failure = None;
+        for (done, variant) in turns.into_iter().enumerate() {
+            if self.interrupted() || failure.is_some() {
                 break;
             }
-            self.turn(&mut bench, variant, &processes, &mut taken[variant])?;
+            match self.turn(&mut bench, variant, &processes, &mut taken[variant]) {
+                Err(ended) if done >= taken.len() => failure = Some(ended),
+                turned => turned?,
+            }
         }
-        Ok((!self.interrupted()).then_some(taken))
+        Ok((!self.interrupted()).then_some((taken, failure)))
     }
 
     /// One slice without `perf` and one with it.

@@ -84,7 +84,7 @@ impl Launcher {
         let stack = Stack::start(&self.state, &self.launch(profile, variant, cell, instance))?;
         let mut processes = Vec::new();
         for member in stack.members() {
-            wait_until_ready(member.service, &member.admin.to_string())?;
+            wait_until_ready(&stack, member.service, &member.admin.to_string())?;
             processes.push(Process {
                 service: member.service.into(),
                 cpu: CpuSource::Pid(member.pid),
@@ -217,7 +217,7 @@ fn signer(state: &Path, algorithm: Algorithm) -> Result<Signer, Failure> {
         .ok_or_else(|| Failure::failed("The auth server has no signing key."))
 }
 
-fn wait_until_ready(service: &str, admin: &str) -> Result<(), Failure> {
+fn wait_until_ready(stack: &Stack, service: &str, admin: &str) -> Result<(), Failure> {
     let url = Url::parse(&format!("http://{admin}/readyz")).map_err(Failure::failed)?;
     let deadline = Instant::now() + READY_WITHIN;
     loop {
@@ -227,6 +227,9 @@ fn wait_until_ready(service: &str, admin: &str) -> Result<(), Failure> {
             Ok(answer) => String::from_utf8_lossy(&answer.body).into_owned(),
             Err(error) => error.to_string(),
         };
+        if let Some(fallen) = stack.fallen() {
+            return Err(Failure::failed(fallen));
+        }
         if Instant::now() >= deadline {
             return Err(Failure::failed(format!(
                 "{service} was not ready after {} s: {said}",

@@ -21,6 +21,8 @@ pub(crate) struct Simulation {
     pub(crate) disturbed: Option<usize>,
     /// An end is asked for after so many slices.
     pub(crate) interrupt_after: usize,
+    /// The slice with this number fails, by a panic where that is said.
+    pub(crate) fails: Option<(usize, bool)>,
     /// Failed requests in each open-loop slice of S1.
     pub(crate) errors: u64,
 }
@@ -34,6 +36,7 @@ impl Simulation {
             random: Random::new(3),
             disturbed: None,
             interrupt_after: usize::MAX,
+            fails: None,
             errors: 0,
         }
     }
@@ -77,7 +80,13 @@ impl Bench for Simulation {
 
     fn slice(&mut self, order: &Order) -> Result<Measured, Failure> {
         let disturbed = self.disturbed == Some(self.orders.len());
-        self.orders.push(*order);
+        match self.fails {
+            Some((at, true)) if at == self.orders.len() => panic!("a server of straw"),
+            Some((at, false)) if at == self.orders.len() => {
+                return Err(Failure("orders (process 7) ended".into()));
+            }
+            _ => self.orders.push(*order),
+        }
         let noise = 1.0 + 0.01 * (self.random.next_open_unit() - 0.5);
         let cost_ns = self.cost_ns(order.variant) * noise;
         let answered = match order.kind {
@@ -213,6 +222,32 @@ fn run_in(cells: &[Cell], simulation: &mut Simulation, protocol: &Protocol) -> F
         assert_eq!(experiment.slices_planned(), simulation.taken_once());
     }
     findings
+}
+
+#[test]
+fn a_failure_keeps_the_slices_that_were_finished() {
+    let (variants, cells) = (variants(), cells());
+    let layers = vec![stats::layers(&["s0", "s1"]); cells.len()];
+    let experiment = Experiment {
+        variants: &variants,
+        cells: &cells,
+        layers: &layers,
+        protocol: &Protocol::quick(7),
+        bounds: &Bounds::default(),
+        measured_cores: 2,
+    };
+    for (panics, word) in [(false, "process 7"), (true, "a server of straw")] {
+        let mut simulation = Simulation::new(&variants);
+        simulation.fails = Some((20, panics));
+        let findings = experiment.run(&mut simulation, &mut Silent).unwrap();
+        assert_eq!((findings.complete, findings.slices.len()), (false, 20));
+        assert!(findings.failure.unwrap().0.contains(word), "{word}");
+        // Before anything counts there is nothing to keep.
+        let mut simulation = Simulation::new(&variants);
+        simulation.fails = Some((1, panics));
+        let failure = experiment.run(&mut simulation, &mut Silent).unwrap_err();
+        assert!(failure.0.contains(word), "{failure}");
+    }
 }
 
 #[test]

@@ -158,6 +158,32 @@ fn exit_codes_rank_interruption_before_proof_before_validity() {
 }
 
 #[test]
+fn a_run_that_failed_is_recorded_with_its_reason() {
+    let run = simulated(&matrix(Protocol::quick(42)), |simulation| {
+        simulation.fails = Some((70, false));
+    });
+    assert!(!run.complete && run.slices.len() == 70 && !run.results.is_empty());
+    assert!(run.validity.notes.iter().any(|note| note.contains("process 7")), "{run:?}");
+    let failed = Outcome { failure: Some("it failed".into()), ..outcome(run) };
+    assert_eq!(failed.exit_code(), 1);
+}
+
+#[test]
+fn a_run_that_has_no_place_is_kept_elsewhere() {
+    let file = std::env::temp_dir().join(format!("tollgate-no-place-{}", std::process::id()));
+    fs::write(&file, "").unwrap();
+    let run = simulated(&matrix(Protocol::quick(42)), |_| ());
+    assert!(directory::check(&file).unwrap_err().contains("--output"));
+    let (place, why) = directory::write_somewhere(&file, &run, &[]);
+    let why = why.unwrap();
+    assert!(why.contains("--output") && why.contains(place.to_str().unwrap()), "{why}");
+    let text = fs::read_to_string(place.join("run.json")).unwrap();
+    assert_eq!(Run::from_json(&text).unwrap(), run);
+    fs::remove_dir_all(place.parent().unwrap()).unwrap();
+    fs::remove_file(&file).unwrap();
+}
+
+#[test]
 fn a_directory_appears_whole_and_is_never_overwritten() {
     let runs = std::env::temp_dir().join(format!("tollgate-runs-{}", std::process::id()));
     let run = simulated(&matrix(Protocol::quick(42)), |_| ());

@@ -73,6 +73,7 @@ fn outcome() -> CapacityOutcome {
         cpu_source: None,
         breaches: Vec::new(),
         notes: vec!["a note".into()],
+        failure: None,
     }
 }
 
