@@ -13,7 +13,7 @@
 //! Replies are read leniently, as curl reads them: the server is measured, and not its grammar.
 //!
 //! ```
-//! use loadgen::{check::Expect, session::{Session, Progress}};
+//! use loadgen::{check::Expect, session::Session};
 //! let mut session = Session::new();
 //! session.sent(proto_http::Method::Get, 1_000, 1_200);
 //! let expect = Expect::success();
@@ -22,7 +22,8 @@
 //! let reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 //! let (taken, done) = session.received(reply, &expect).unwrap();
 //! assert_eq!(taken, reply.len());
-//! let Some(Progress { status: 200, verdict: Ok(()), reusable: true, .. }) = done else { panic!() };
+//! let progress = done.unwrap();
+//! assert!(progress.status == 200 && progress.verdict.is_ok() && progress.reusable);
 //! assert_eq!(session.times(5_000), (4_000, 3_800)); // response time, service time
 //! ```
 

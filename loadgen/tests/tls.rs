@@ -22,6 +22,7 @@ use loadgen::{
     check::ErrorKind,
     generator::{Generator, GeneratorOptions, TargetId},
     record::SliceRecord,
+    schedule::{Pattern, Rate},
     slice::{Arrivals, SliceSpec},
     target::{Source, Target, TlsTarget},
     workload::Workload,
@@ -220,5 +221,23 @@ fn a_server_that_wants_a_certificate_names_its_alert() {
             assert!(example.contains("certificate"), "{}", record.errors);
         }
         Err(error) => assert!(error.to_string().contains("certificate"), "{error}"),
+    }
+}
+
+/// TLS 1.3 is done for the client before the server has looked for its certificate.
+#[test]
+fn a_server_that_wants_a_certificate_is_not_hammered() {
+    let shop = Shop::new();
+    let addr = shop.serve(Transport::Mutual, false);
+    let closed = SliceSpec::new(Arrivals::Closed, 2, Duration::from_millis(500));
+    let rate = Rate::per_second(10.0).unwrap();
+    let arrivals = Arrivals::Open { rate, pattern: Pattern::Constant };
+    for spec in [closed.clone(), SliceSpec { arrivals, ..closed }] {
+        let (mut generator, target) = shop.generator(addr, None, false);
+        let record = generator.run_slice(target, &spec).unwrap();
+        assert!((2..=30).contains(&record.connections.opened), "{:?}", record.connections);
+        assert!(record.ok == 0 && record.errors.total() > 0, "{}", record.errors);
+        let told = record.errors.example(ErrorKind::Tls).unwrap_or_default();
+        assert!(told.contains("certificate"), "{}", record.errors);
     }
 }

@@ -2,10 +2,10 @@
 //! reader refuses is read here once more, as curl and browsers would read it.
 //!
 //! It owns what is forgiven: folded lines, LF alone, empty lines before the head, white space
-//! before a colon, names that are no tokens, statuses from 600 to 999, equal lengths given more than
-//! once, `Transfer-Encoding` in every form whose end is certain. It refuses what leaves the end of the
-//! response in doubt (lengths that differ or are no numbers), what is not HTTP/1, and NUL and CR
-//! within a line. No server and no gateway reads with it.
+//! before a colon, names that are no tokens, statuses from 600 to 999, equal lengths given more
+//! than once, `Transfer-Encoding` in every form whose end is certain. It refuses what leaves the
+//! end of the response in doubt (lengths that differ or are no numbers), what is not HTTP/1, and
+//! NUL and CR within a line. No server and no gateway reads with it.
 
 use memchr::memchr;
 
@@ -276,79 +276,73 @@ mod tests {
         Ok((response.status, response.length, response.keep_alive))
     }
 
+    const EXACT: BodyLength = BodyLength::Exact(4);
+
+    /// A head, its status, how long its body is, and whether the connection stays.
+    type Row = (&'static str, u16, BodyLength, bool);
+
+    const FORGIVEN: &[Row] = &[
+        (
+            "HTTP/1.1 200 OK\r\nA: one\r\n two\r\n\tthree\r\nContent-Length: 4\r\n\r\n",
+            200,
+            EXACT,
+            true,
+        ),
+        ("HTTP/1.1 200 OK\r\n first: x\r\nContent-Length: 4\r\n\r\n", 200, EXACT, true),
+        ("HTTP/1.1 200 OK\r\nContent-Length:\r\n 4\r\n\r\n", 200, EXACT, true),
+        (
+            "HTTP/1.1 200 OK\r\nConnection: a,\r\n close\r\nContent-Length: 4\r\n\r\n",
+            200,
+            EXACT,
+            false,
+        ),
+        ("HTTP/1.1 200 OK\nContent-Length: 4\n\n", 200, EXACT, true),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 4\n\r\n", 200, EXACT, true),
+        ("\r\n\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", 200, EXACT, true),
+        ("HTTP/1.1 200\r\nContent-Length : 4\r\n\r\n", 200, EXACT, true),
+        ("HTTP/1.1  204 \x07\r\nodd[name]: \x01\r\n\r\n", 204, BodyLength::Empty, true),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 4, 4\r\n\r\n", 200, EXACT, true),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 04\r\n\r\n", 200, EXACT, true),
+        ("HTTP/1.1 600 Odd\r\nContent-Length: 4\r\n\r\n", 600, EXACT, true),
+        ("HTTP/1.1 999\r\nContent-Length: 4\r\n\r\n", 999, EXACT, true),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, Chunked\r\n\r\n",
+            200,
+            BodyLength::Chunked,
+            true,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\
+                 Content-Length: 9\r\n\r\n",
+            200,
+            BodyLength::Chunked,
+            true,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 4\r\n\r\n",
+            200,
+            EXACT,
+            true,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, gzip\r\n\r\n",
+            200,
+            BodyLength::UntilClose,
+            false,
+        ),
+        (
+            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n",
+            200,
+            BodyLength::Chunked,
+            false,
+        ),
+        ("HTTP/1.0 200 OK\nConnection: Keep-Alive\nContent-Length: 4\n\n", 200, EXACT, true),
+        ("HTTP/1.1 103 A\n\nHTTP/1.1 100\r\n\r\nHTTP/1.1 304 B\n\n", 304, BodyLength::Empty, true),
+    ];
+
     #[test]
     fn what_browsers_take_is_taken_however_it_is_cut() {
-        const EXACT: BodyLength = BodyLength::Exact(4);
-        type Row = (&'static str, u16, BodyLength, bool);
-        let table: &[Row] = &[
-            (
-                "HTTP/1.1 200 OK\r\nA: one\r\n two\r\n\tthree\r\nContent-Length: 4\r\n\r\n",
-                200,
-                EXACT,
-                true,
-            ),
-            ("HTTP/1.1 200 OK\r\n first: x\r\nContent-Length: 4\r\n\r\n", 200, EXACT, true),
-            ("HTTP/1.1 200 OK\r\nContent-Length:\r\n 4\r\n\r\n", 200, EXACT, true),
-            (
-                "HTTP/1.1 200 OK\r\nConnection: a,\r\n close\r\nContent-Length: 4\r\n\r\n",
-                200,
-                EXACT,
-                false,
-            ),
-            ("HTTP/1.1 200 OK\nContent-Length: 4\n\n", 200, EXACT, true),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 4\n\r\n", 200, EXACT, true),
-            ("\r\n\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n", 200, EXACT, true),
-            ("HTTP/1.1 200\r\nContent-Length : 4\r\n\r\n", 200, EXACT, true),
-            ("HTTP/1.1  204 \x07\r\nodd[name]: \x01\r\n\r\n", 204, BodyLength::Empty, true),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 4, 4\r\n\r\n", 200, EXACT, true),
-            (
-                "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 04\r\n\r\n",
-                200,
-                EXACT,
-                true,
-            ),
-            ("HTTP/1.1 600 Odd\r\nContent-Length: 4\r\n\r\n", 600, EXACT, true),
-            ("HTTP/1.1 999\r\nContent-Length: 4\r\n\r\n", 999, EXACT, true),
-            (
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, Chunked\r\n\r\n",
-                200,
-                BodyLength::Chunked,
-                true,
-            ),
-            (
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\
-                 Content-Length: 9\r\n\r\n",
-                200,
-                BodyLength::Chunked,
-                true,
-            ),
-            (
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\nContent-Length: 4\r\n\r\n",
-                200,
-                EXACT,
-                true,
-            ),
-            (
-                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, gzip\r\n\r\n",
-                200,
-                BodyLength::UntilClose,
-                false,
-            ),
-            (
-                "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n",
-                200,
-                BodyLength::Chunked,
-                false,
-            ),
-            ("HTTP/1.0 200 OK\nConnection: Keep-Alive\nContent-Length: 4\n\n", 200, EXACT, true),
-            (
-                "HTTP/1.1 103 A\n\nHTTP/1.1 100\r\n\r\nHTTP/1.1 304 B\n\n",
-                304,
-                BodyLength::Empty,
-                true,
-            ),
-        ];
-        for (bytes, status, length, keep_alive) in table {
+        for (bytes, status, length, keep_alive) in FORGIVEN {
             for cut in 0..=bytes.len() {
                 let found = client(Method::Get, bytes.as_bytes(), cut);
                 assert_eq!(found, Ok((*status, *length, *keep_alive)), "{bytes:?} cut at {cut}");

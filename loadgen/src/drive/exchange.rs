@@ -14,18 +14,17 @@ use crate::{
 
 impl Drive<'_> {
     /// A request that could not be put on its connection gets another one, within the time-out,
-    /// unless that one's predecessor was lost as well.
+    /// unless the one before was lost in the same way.
     pub(super) fn send_elsewhere(&mut self, place: u32, intended_ns: u64, now_ns: u64) {
-        let slot = &mut self.pool.places[place as usize];
-        slot.lose();
-        let first = slot.losses == 1;
-        self.drop_connection(place);
+        self.lose_idle(place, false);
+        let first = self.pool.places[place as usize].losses == 1;
         if first && now_ns < intended_ns.saturating_add(self.timeout_ns) {
-            self.open(place, Some(intended_ns));
-        } else {
-            let sentence = || "connections were lost before a request was on them".to_owned();
-            self.not_opened(place, Some(intended_ns), ErrorKind::Reset, sentence);
+            return self.open(place, Some(intended_ns));
         }
+        let sentence = || "the target closed connections before a request was on them".to_owned();
+        self.worker.recorder.slice.errors.add(ErrorKind::Closed, sentence);
+        self.outstanding -= 1;
+        self.rest(place);
     }
 
     /// Opens a connection, for the request with that intended time if one waits for it; then the
