@@ -7,8 +7,10 @@
 mod common;
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -42,6 +44,8 @@ fn expect(words: &[&str], code: i32, parts: &[&str]) {
         let shown = fs::read_to_string(&result).unwrap_or_default();
         let said = format!("{}{shown}", String::from_utf8_lossy(&ended.stderr));
         assert_eq!(ended.status.code(), Some(code), "{} {words:?}: {said}", command[0]);
+        let acts = |c: char| (c.is_control() && c != '\n' && c != '\t') || c == '\u{202e}';
+        assert!(!said.contains(acts), "{} {words:?} writes to a terminal: {said:?}", command[0]);
         for part in parts {
             assert!(said.contains(part), "{} {words:?} does not say {part:?}: {said}", command[0]);
         }
@@ -331,7 +335,7 @@ fn a_token_that_is_refused_is_told() {
     fs::write(&secret, "hush-hush\n").unwrap();
     let there = play(|s| s.write_all(OK).is_ok());
     let refusing = play(|s| {
-        let body = r#"{"error":"invalid_client","error_description":"who are you"}"#;
+        let body = r#"{"error":"invalid_client","error_description":"who\u001b[2J are\u202e you"}"#;
         let head = "HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json";
         let reply = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
         s.write_all(reply.as_bytes()).is_ok()
@@ -342,7 +346,7 @@ fn a_token_that_is_refused_is_told() {
     });
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let nobody = format!("http://{nobody}/");
-    let refused: &[&str] = &["no token from", "status 401", "invalid_client: who are you"];
+    let refused: &[&str] = &["no token from", "status 401", "invalid_client: who"];
     for (endpoint, parts) in [
         (&refusing, refused),
         (&silent, &["no token from", "the time ran out"]),
@@ -483,4 +487,63 @@ fn tls_that_fails_names_its_reason() {
     let result = json(&output);
     assert!(result["requests"]["ok"].as_u64().unwrap() > 0, "{result}");
     assert_eq!(result["requests"]["errors"], 0, "{result}");
+}
+
+/// A server that openssl plays in a folder, by its configuration; ends with this.
+struct Openssl(Child, u16);
+
+impl Openssl {
+    fn serve(folder: &Path, arguments: &str) -> Openssl {
+        let weak = "openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\n\
+                    Options = -ExtendedMasterSecret\n";
+        fs::write(folder.join("weak.cnf"), weak).unwrap();
+        let mut child = Command::new("openssl")
+            .args("s_server -accept 127.0.0.1:0 -cert own.crt -key own.key -www".split(' '))
+            .args(arguments.split(' '))
+            .current_dir(folder)
+            .env("OPENSSL_CONF", folder.join("weak.cnf"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("this test needs the openssl program; install the package openssl");
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let port = lines
+            .filter_map(|line| line.strip_prefix("ACCEPT ")?.rsplit(':').next()?.parse().ok())
+            .next();
+        Openssl(child, port.expect("openssl says where it listens"))
+    }
+}
+
+impl Drop for Openssl {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A stranger's server need not be what a service of ours would talk to: its certificate may be
+/// its own CA's, and TLS 1.2 may lack the extended master secret. The result says so.
+#[test]
+fn a_strangers_server_is_measured_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout own.key \
+               -out own.crt -days 2 -subj /CN=own -addext subjectAltName=DNS:localhost";
+    let made = Command::new("openssl")
+        .args(own.split_whitespace())
+        .current_dir(folder.path())
+        .output()
+        .expect("this test needs the openssl program; install the package openssl");
+    assert!(made.status.success(), "{made:?}");
+    let cert = folder.path().join("own.crt");
+    for (arguments, unbound) in [("-tls1_2", true), ("-tls1_3", false)] {
+        let server = Openssl::serve(folder.path(), arguments);
+        let url = format!("https://localhost:{}/", server.1);
+        let short = ["--warmup", "0", "-d", "100ms", "-c", "1", "--output-format", "json"];
+        let words = [&["run", &url, "--cacert", cert.to_str().unwrap()][..], &short].concat();
+        let result = json(&tollgate(&words));
+        assert!(result["requests"]["ok"].as_u64().unwrap() > 0, "{result}");
+        let notes = result["notes"].to_string();
+        assert_eq!(notes.contains("RFC 7627"), unbound, "{arguments}: {notes}");
+    }
 }

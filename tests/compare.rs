@@ -211,3 +211,43 @@ fn mistakes_are_named() {
         assert!(code == 1 && said.contains(word), "{text}: {said}");
     }
 }
+
+/// A record may come from anybody: what of it a terminal would act on is shown and not done.
+#[test]
+fn records_write_nothing_that_a_terminal_acts_on() {
+    const HOSTILE: &str = "S1 \u{1b}]0;title\u{7}\u{1b}[2J\u{9b}31m\r\u{202e}\u{2066}";
+    let runs = Runs::new();
+    let change = |record: &mut Value| {
+        for place in ["/plan/label", "/plan/variants/1/label", "/environment/cpu_model", "/id"] {
+            *record.pointer_mut(place).unwrap() = HOSTILE.into();
+        }
+        record["validity"]["notes"] = json!([HOSTILE]);
+    };
+    let paths = [("one", 1.0), ("two", 9.0)].map(|(name, us)| runs.write(name, 10.0, us, change));
+    let [one, two] = paths.each_ref().map(|path| path.to_str().unwrap());
+    let run = |words: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_tollgate")).args(words).output().unwrap();
+        for text in [output.stdout.clone(), output.stderr] {
+            let text = String::from_utf8(text).unwrap();
+            let acts = |c: char| {
+                (c.is_control() && c != '\n' && c != '\t') || "\u{202e}\u{2066}".contains(c)
+            };
+            assert!(!text.contains(acts), "{words:?}: {text:?}");
+        }
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for format in ["text", "markdown", "json"] {
+        for words in [&["compare", one, two][..], &["report", one]] {
+            let text = run(&[words, &["--output-format", format]].concat());
+            // Markdown of a report does not show these.
+            assert!(format != "text" || text.contains("\\u001b"), "{words:?}: {text}");
+        }
+    }
+    run(&["report", one, "--output-format", "csv"]);
+    let json = run(&["report", one, "--output-format", "json"]);
+    let read: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(read["plan"]["label"], HOSTILE);
+    let missing = "no\u{1b}[2Jfolder";
+    assert!(run(&["report", missing]).is_empty());
+    run(&["compare", missing, one]);
+}

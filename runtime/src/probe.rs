@@ -6,6 +6,7 @@
 //! Owns the trials and the kinds of refusal. Refuses to say what a refusal means or how it could
 //! be lifted: that takes the system's settings, which are read elsewhere.
 
+use std::fmt;
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
@@ -33,6 +34,18 @@ pub enum Refusal {
     NoMemory,
     /// Anything else.
     Other(io::ErrorKind),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Forbidden => f.write_str("a setting or a filter of system calls forbids it"),
+            Refusal::Denied => f.write_str("a security module or a lack of rights forbids it"),
+            Refusal::Missing => f.write_str("this kernel has no such thing"),
+            Refusal::NoMemory => f.write_str("no memory may be locked for it"),
+            Refusal::Other(kind) => write!(f, "{kind}"),
+        }
+    }
 }
 
 impl From<io::Error> for Refusal {

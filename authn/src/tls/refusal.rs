@@ -88,7 +88,8 @@ fn of_webpki(error: &webpki::Error) -> &'static str {
     use webpki::Error as E;
     match error {
         E::CaUsedAsEndEntity => {
-            "it is a CA's own certificate and not a server's or client's; issue one from that CA"
+            "it is a CA's own certificate and not a server's or client's; issue one from that CA \
+             (the load generator takes it where --cacert is that very certificate)"
         }
         E::EndEntityUsedAsCa => {
             "its issuer is no CA: the issuer's basic constraints do not say CA:TRUE"

@@ -109,7 +109,7 @@ fn refused(facts: &Facts, refusal: Refusal) -> (String, String) {
             "no memory may be locked for a ring".into(),
             "ulimit -l unlimited, or LimitMEMLOCK=infinity of the service".into(),
         ),
-        (other, _) => (format!("refused ({other:?})"), "see dmesg for the reason".into()),
+        (other, _) => (format!("refused ({other})"), "see dmesg for the reason".into()),
     }
 }
 

@@ -39,7 +39,7 @@ fn loopback(facts: &Facts) -> Option<Verdict> {
     match facts.tried.loopback {
         Ok(()) => good("a connection to 127.0.0.1 was made"),
         Err(refusal) => blocks(
-            format!("no connection to 127.0.0.1 ({refusal:?})"),
+            format!("no connection to 127.0.0.1 ({refusal})"),
             facts.sudo("ip link set lo up"),
         ),
     }
