@@ -59,9 +59,10 @@ fn calibration(typed: &cli::Calibrate) -> Result<Calibration, Failure> {
         )));
     }
     let rate_per_s = typed.rate.unwrap_or(Calibration::RATE_PER_S);
-    if !(rate_per_s >= 1.0 && rate_per_s.is_finite()) {
+    if rate_per_s < 1.0 {
         return Err(Failure::usage("--rate takes 1 request per second or more."));
     }
+    matrix::rate("--rate", rate_per_s)?;
     Ok(Calibration {
         parts: parts(typed.parts.as_deref())?,
         experiments,

@@ -21,9 +21,10 @@ pub(crate) fn command(typed: cli::Capacity) -> Result<u8, Failure> {
     let pattern = pattern(&typed.arrivals)?;
     let generator_share_max = percent("--max-generator", &typed.max_generator)?;
     let slice = SliceSpec::new(Arrivals::Closed, typed.connections, settings.slice);
-    let run = request::options(&words, slice)?;
+    let shutdown = matrix::begin()?;
+    let run = request::prepare(&words, slice, &shutdown)?;
     let options = CapacityOptions { run, pattern, settings, generator_share_max };
-    let shutdown = matrix::begin()?.watch();
+    let shutdown = shutdown.watch();
     if let Some(sentence) = options.run.announcement().filter(|_| format != Format::Quiet) {
         eprintln!("{sentence}");
     }

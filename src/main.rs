@@ -8,6 +8,7 @@ mod calibrate;
 mod capacity;
 mod cli;
 mod compare;
+mod descriptors;
 mod doctor;
 mod flame;
 mod matrix;

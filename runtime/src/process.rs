@@ -158,6 +158,13 @@ pub struct ShutdownWatch {
 }
 
 impl ShutdownWatch {
+    /// A watch of a process that was told to stop, or never is.
+    #[cfg(test)]
+    pub(crate) fn fixed(stopping: bool) -> ShutdownWatch {
+        let first = if stopping { SIGINT as usize } else { 0 };
+        ShutdownWatch { first: Arc::new(AtomicUsize::new(first)) }
+    }
+
     /// The signal that came, if one has.
     #[must_use]
     pub fn received(&self) -> Option<Signal> {

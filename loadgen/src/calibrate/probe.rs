@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use metrics_export::prometheus::Scrape;
+use metrics_export::prometheus::{ACCEPT, Scrape};
 use metrics_export::run::SliceKind;
 use runtime::blocking;
 use runtime::url::Url;
@@ -141,8 +141,10 @@ impl<'a> Probe<'a> {
         let address = address.ok_or_else(|| failed("it was not started".into()))?;
         let url = Url::parse(&format!("http://{address}/metrics"));
         let url = url.map_err(|error| failed(error.to_string()))?;
-        let answer = blocking::request(&url, None, "GET", &[], b"", ANSWER_WITHIN, PAGE_BYTES_MAX)
-            .map_err(|error| failed(error.to_string()))?;
+        let accept: [(&str, &[u8]); 1] = [("Accept", ACCEPT.as_bytes())];
+        let answer =
+            blocking::request(&url, None, "GET", &accept, b"", ANSWER_WITHIN, PAGE_BYTES_MAX)
+                .map_err(|error| failed(error.to_string()))?;
         let page = Scrape::parse(&String::from_utf8_lossy(&answer.body))
             .map_err(|error| failed(error.to_string()))?;
         Counted::of(&page).ok_or_else(|| failed("it is not that of a reference server".into()))

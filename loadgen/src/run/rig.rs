@@ -15,7 +15,7 @@ use crate::{
     generator::{Generator, Stop, TargetId},
     live::Live,
     record::SliceRecord,
-    run::{Books, RunError, RunOptions, credentials::Source, machine::Machine},
+    run::{Books, KeptToken, RunError, RunOptions, machine::Machine},
     slice::SliceSpec,
     tokens::Tokens,
 };
@@ -48,7 +48,7 @@ impl Rig<'_> {
         let spec = SliceSpec { tokens: self.tokens.clone(), ..spec.clone() };
         let prepared = self.generator.prepare(self.target, &spec);
         prepared.map_err(|error| self.failed(error.into()))?;
-        let before = self.machine.read()?;
+        let before = self.machine.read().map_err(|error| self.failed(error))?;
         let record = self.generator.run_slice(self.target, &spec);
         let record = record.map_err(|error| self.failed(error.into()))?;
         Ok((record, self.machine.since(&before)))
@@ -73,25 +73,25 @@ pub(crate) fn with_rig<T>(
     drawer: impl FnOnce(Arc<[Live]>) -> Option<Drawer>,
     work: impl FnOnce(&mut Rig<'_>) -> Result<T, RunError>,
 ) -> Result<(T, Vec<String>), RunError> {
-    let target = options.target()?;
-    let source = Source::open(&options.credentials, &options.trust, options.slice.timeout)?;
+    // What was not there because the user lost patience has not failed.
+    let patient = |error| if interrupted() { RunError::Interrupted } else { error };
+    let target = options.target().map_err(patient)?;
+    let token = KeptToken::open(&options.credentials, &options.trust, options.slice.timeout)
+        .map_err(patient)?;
     let machine = Machine::new(options);
     let mut generator = Generator::start(&options.generator)?;
     let target = generator.attach(target, &options.workload())?;
     let (stop, draw) = (generator.stopper(), drawer(generator.live()));
-    let mut rig = Rig { generator, target, machine, tokens: source.tokens(), interrupted };
+    let mut rig = Rig { generator, target, machine, tokens: token.tokens(), interrupted };
     thread::scope(|scope| {
-        // Both threads end when their sender is dropped, however this scope is left.
+        // The thread ends when its sender is dropped, however this scope is left.
         let (over, ended) = channel::<()>();
-        let (unneeded, refreshing) = channel::<()>();
         let watching = scope.spawn(move || watch(&stop, interrupted, draw, &ended));
-        let refresher = &source;
-        scope.spawn(move || refresher.keep_fresh(&refreshing));
         let done = work(&mut rig);
-        drop((over, unneeded));
+        drop(over);
         // The bar is gone before anything is printed.
         let _ = watching.join();
-        Ok((done?, source.warnings()))
+        Ok((done?, token.warnings()))
     })
 }
 

@@ -35,6 +35,7 @@ token_url = "https://issuer.example/token"
 client_id = "bench"
 client_secret_file = "/etc/bench/secret"
 scope = "orders.read orders.write"
+token_params = { audience = "shop", resource = ["a", "b"] }
 metrics_url = "http://127.0.0.1:9100/metrics"
 
 [[target]]
@@ -78,12 +79,15 @@ fn every_key_is_understood() {
     let identity = ("/etc/bench/client.crt".into(), "/etc/bench/client.key".into());
     assert_eq!(tls.identity, Some(identity));
     assert!(tls.resumption && !tls.insecure);
-    let Token::Client { token_url, client_id, client_secret_file, scope } = &tls.token else {
+    let Token::Client { token_url, client_id, client_secret_file, scope, params } = &tls.token
+    else {
         panic!("{:?}", tls.token);
     };
     assert_eq!((token_url.host.as_str(), client_id.as_str()), ("issuer.example", "bench"));
     assert_eq!(client_secret_file, Path::new("/etc/bench/secret"));
     assert_eq!(scope.as_deref(), Some("orders.read orders.write"));
+    let params: Vec<(&str, &str)> = params.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    assert_eq!(params, [("audience", "shop"), ("resource", "a"), ("resource", "b")]);
     assert!(matches!(&tls.cpu, Cpu::Metrics(url) if url.port == 9100));
     assert_eq!(third.against, Some(1));
     assert_eq!(third.body, Body::Requests("/etc/bench/requests.jsonl".into()));
@@ -182,6 +186,11 @@ fn what_is_wrong_is_said_with_line_and_key() {
         (target, "cert = \"c\"", 4, "`cert`, `key` belong together"),
         (target, "token_url = \"http://h/\"", 4, "`client_id`, `client_secret_file` belong"),
         (target, "scope = \"a\"", 4, "belong together"),
+        (target, "token_params = { audience = \"a\" }", 4, "belong together"),
+        (target, "token_params = \"a=b\"", 4, "`token_params` takes a table"),
+        (target, "token_params = { a = 1 }", 4, "`token_params.a` takes a text or a list"),
+        (target, "token_params = { grant_type = \"a\" }", 4, "grant_type cannot be given"),
+        (target, "token_params = { password = \"a\" }", 4, "password cannot be given"),
         (target, "metrics_url = \"h\"", 4, "`metrics_url`: the URL must begin with"),
         (target, "insecure = \"yes\"", 4, "`insecure` takes true or false"),
         (target, "cacert = \"a\\u0000b\"", 4, "no path"),
