@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use loadgen::calibrate::{Calibration, Part, Report, markdown, text};
 
-use crate::{Failure, cli, matrix, serve};
+use crate::{Failure, cli, matrix, serve, stdout};
 
 use launcher::Launcher;
 
@@ -101,7 +101,7 @@ fn print(report: &Report, format: Format, output: Option<&str>) -> Result<(), Fa
         Format::Markdown => markdown(report, &command_line()),
     };
     match output {
-        None => print!("{answer}"),
+        None => return stdout::print(&answer),
         Some(path) => std::fs::write(path, answer)
             .map_err(|error| Failure::failed(format!("Could not write {path}: {error}.")))?,
     }

@@ -8,13 +8,13 @@ mod look;
 mod print;
 mod read;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 use loadgen::plan::Cores;
 use loadgen::report::Paint;
 
-use crate::{Failure, cli, exit, matrix};
+use crate::{Failure, cli, exit, matrix, stdout};
 use facts::Facts;
 
 /// Carries out `tollgate doctor`.
@@ -35,9 +35,7 @@ pub(crate) fn command(typed: &cli::Doctor) -> Result<u8, Failure> {
         let no_color = std::env::var("NO_COLOR").ok();
         print::text(&findings, Paint::choose(std::io::stdout().is_terminal(), no_color.as_deref()))
     };
-    std::io::stdout()
-        .write_all(out.as_bytes())
-        .map_err(|error| Failure::failed(format!("The result was not printed: {error}.")))?;
+    stdout::print(&out)?;
     Ok(if print::blocked(&findings) { exit::FAILED } else { 0 })
 }
 

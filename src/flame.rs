@@ -25,7 +25,7 @@ use runtime::process::{Shutdown, raise_file_limit};
 use crate::cli::{Command, Parsed};
 use crate::matrix::{self, duration};
 use crate::state::StateDir;
-use crate::{Failure, cli};
+use crate::{Failure, cli, stdout};
 
 use perf::{CallGraph, Sampling};
 use session::{Session, Taken};
@@ -195,14 +195,16 @@ fn tell(
         return Err(Failure::failed("Nothing was recorded."));
     };
     let lines = lines(typed, matrix, sampling, &profiles);
-    println!("{}\n{}\n", names(matrix), lines.join("\n"));
-    println!("{}", tables::by_layers(&profiles));
+    let mut text = format!("{}\n{}\n\n", names(matrix), lines.join("\n"));
+    text += &format!("{}\n", tables::by_layers(&profiles));
     if typed.top > 0 {
-        println!("{}", tables::by_functions(&profiles, typed.top));
+        text += &format!("{}\n", tables::by_functions(&profiles, typed.top));
     }
-    variants().for_each(|(variant, taken)| {
-        notes(&variant.label, taken, typed.frequency).iter().for_each(|note| println!("{note}"));
-    });
+    for (variant, taken) in variants() {
+        notes(&variant.label, taken, typed.frequency)
+            .iter()
+            .for_each(|note| text += &format!("{note}\n"));
+    }
     let against = against.first();
     let flame = Flame {
         title: &format!("Where the CPU of a request goes: {}", names(matrix)),
@@ -212,12 +214,14 @@ fn tell(
         layer: &|name| layers::of_frame(name).map(|layer| layer as usize),
         legend: &tables::legend(profile, against),
     };
-    write(&typed.output, &flame.svg())?;
-    if let Some(path) = &typed.folded {
-        write(path, &profile.stacks.folded())?;
+    let written = write(&typed.output, &flame.svg()).and_then(|()| match &typed.folded {
+        Some(path) => write(path, &profile.stacks.folded()),
+        None => Ok(()),
+    });
+    if written.is_ok() {
+        text += &format!("Written to {}\n", typed.output);
     }
-    println!("Written to {}", typed.output);
-    Ok(())
+    stdout::print(&text).and(written)
 }
 
 /// What stands above the graph and the tables.

@@ -3,6 +3,15 @@
 
 #![forbid(unsafe_code)]
 
+/// Reports on standard error. Nobody may be there to read it, which must not end a command: the
+/// standard library's macro of this name panics then.
+macro_rules! eprintln {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($words)*);
+    }};
+}
+
 mod bounds;
 mod calibrate;
 mod capacity;
@@ -20,10 +29,10 @@ mod run;
 mod serve;
 mod stack;
 mod state;
+mod stdout;
 mod token;
 mod up;
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use cli::{Command, Parsed};
@@ -39,11 +48,7 @@ pub(crate) mod exit {
 fn main() -> ExitCode {
     let command = match cli::parse(std::env::args().collect()) {
         Parsed::Command(command) => command,
-        Parsed::Help(text) => {
-            // Help is often read through `head`, which goes before the end: no reason to panic.
-            let _ = writeln!(io::stdout(), "{text}");
-            return ExitCode::SUCCESS;
-        }
+        Parsed::Help(text) => return ended(stdout::print(&format!("{text}\n")).map(|()| 0)),
         Parsed::Usage(text) => {
             eprintln!("{text}");
             return ExitCode::from(exit::USAGE);
@@ -68,6 +73,10 @@ fn main() -> ExitCode {
         Command::Doctor(typed) => doctor::command(&typed),
         Command::Reference(typed) => reference::command(&typed),
     };
+    ended(outcome)
+}
+
+fn ended(outcome: Result<u8, Failure>) -> ExitCode {
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {

@@ -26,7 +26,7 @@ use runtime::process::{Shutdown, raise_file_limit};
 
 use crate::compare::Conditions;
 use crate::state::StateDir;
-use crate::{Failure, cli, descriptors, pki};
+use crate::{Failure, cli, descriptors, pki, stdout};
 
 pub(crate) use launcher::Launcher;
 pub(crate) use plan::cores;
@@ -82,7 +82,7 @@ pub(crate) fn command(typed: cli::Matrix) -> Result<u8, Failure> {
         None => Failure::failed(format!("{failure}.")),
     })?;
     let judged = conditions.judge(&outcome.run)?;
-    print(&outcome, format, &judged);
+    print(&outcome, format, &judged)?;
     Ok(threshold::exit_code(outcome.exit_code(), &judged))
 }
 
@@ -181,25 +181,26 @@ pub(crate) fn launcher(
     Ok(Launcher { state, topology, options })
 }
 
-fn print(outcome: &Outcome, format: Format, judged: &[Judgement]) {
+fn print(outcome: &Outcome, format: Format, judged: &[Judgement]) -> Result<(), Failure> {
     let stdout = std::io::stdout();
     let paint = Paint::choose(stdout.is_terminal(), std::env::var("NO_COLOR").ok().as_deref());
-    match format {
-        Format::Text => {
-            print!("{}", report::text(&outcome.run, paint));
-            if !judged.is_empty() {
-                print!("\n{}", threshold::text(judged, paint));
-            }
-            println!("\nKept in {}", outcome.directory.display());
-        }
-        Format::Json => println!("{}", outcome.run.to_json()),
-        Format::Csv => print!("{}", csv::slices(&outcome.run.slices)),
-        Format::Markdown => print!("{}", markdown::report(&outcome.run)),
-        Format::Quiet => {}
-    }
     if format != Format::Text && !judged.is_empty() {
-        eprint!("{}", threshold::text(judged, Paint::Plain));
+        eprintln!("{}", threshold::text(judged, Paint::Plain).trim_end());
     }
+    stdout::print(&match format {
+        Format::Text => {
+            let judged = match judged {
+                [] => String::new(),
+                judged => format!("\n{}", threshold::text(judged, paint)),
+            };
+            let kept = outcome.directory.display();
+            format!("{}{judged}\nKept in {kept}\n", report::text(&outcome.run, paint))
+        }
+        Format::Json => format!("{}\n", outcome.run.to_json()),
+        Format::Csv => csv::slices(&outcome.run.slices),
+        Format::Markdown => markdown::report(&outcome.run),
+        Format::Quiet => return Ok(()),
+    })
 }
 
 fn format(name: &str) -> Result<Format, Failure> {

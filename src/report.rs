@@ -6,7 +6,7 @@
 //! itself stands.
 
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -16,6 +16,7 @@ use metrics_export::spectrum::Spectrum;
 use metrics_export::{csv, hlog, html, markdown};
 
 use crate::state::write_atomically;
+use crate::stdout::print;
 use crate::{Failure, cli};
 
 /// The largest record that is read, in bytes: tens of thousands of slices.
@@ -152,19 +153,9 @@ fn paint(typed: &cli::Report) -> Paint {
     Paint::choose(to_terminal, std::env::var("NO_COLOR").ok().as_deref())
 }
 
-fn print(text: &str) -> Result<(), Failure> {
-    match io::stdout().write_all(text.as_bytes()) {
-        // Whoever reads may have seen enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::failed(format!(
-            "The report could not be written to standard output: {error}."
-        ))),
-        _ => Ok(()),
-    }
-}
-
 fn written(file: &Path, text: &str, open: bool) -> Result<(), Failure> {
     write_atomically(file, text.as_bytes(), 0o644)?;
-    println!("{}", file.display());
+    print(&format!("{}\n", file.display()))?;
     if !open {
         return Ok(());
     }

@@ -2,7 +2,7 @@
 //! the options of a target, the files that they name, and the place where the result goes.
 
 use std::fs;
-use std::io::{IsTerminal as _, Read as _, Write as _};
+use std::io::{IsTerminal as _, Read as _};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -27,7 +27,7 @@ use zeroize::Zeroizing;
 use crate::cli::RequestWords;
 use crate::matrix::{self, duration, seed_of_now};
 use crate::state::write_atomically;
-use crate::{Failure, descriptors, serve};
+use crate::{Failure, descriptors, serve, stdout};
 
 /// The largest file with headers, a body or requests that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -101,9 +101,7 @@ pub(crate) fn format(typed: &RequestWords) -> Result<Format, Failure> {
 pub(crate) fn deliver(typed: &RequestWords, text: &str) -> Result<(), Failure> {
     match &typed.output {
         Some(file) => write_atomically(Path::new(file), text.as_bytes(), 0o644).map(drop),
-        None => std::io::stdout()
-            .write_all(text.as_bytes())
-            .map_err(|error| Failure::failed(format!("The result was not printed: {error}."))),
+        None => stdout::print(text),
     }
 }
 

@@ -31,6 +31,7 @@ pub mod url;
 mod buffer;
 mod clock;
 mod inbox;
+mod inherited;
 mod listener;
 mod pool;
 mod socket;

@@ -36,6 +36,12 @@ pub fn raise_file_limit() -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
+/// Whether the process was started with a closed standard output, where what is printed is lost.
+#[must_use]
+pub fn stdout_was_closed() -> bool {
+    crate::inherited::stdout_was_closed()
+}
+
 /// The processors that this thread may run on, in ascending order: what the process inherited,
 /// which nothing here ever widens.
 ///

@@ -51,13 +51,14 @@ impl Counted {
     fn of(page: &Scrape) -> Option<Counted> {
         let kind = |kind| page.sum("reference_wrong_total", &[("kind", kind)]);
         let count = |name: &str| page.sum(&format!("reference_{name}_total"), &[]);
+        let ns = |name: &str| Some((count(&format!("{name}_seconds"))? * 1e9).round() as u64);
         Some(Counted {
             requests: count("requests")? as u64,
-            loop_ns: count("loop_ns")? as u64,
+            loop_ns: ns("loop")?,
             delays: count("delays")? as u64,
-            delayed_ns: count("delayed_ns")? as u64,
+            delayed_ns: ns("delayed")?,
             stalls: count("stalls")? as u64,
-            stalled_ns: count("stalled_ns")? as u64,
+            stalled_ns: ns("stalled")?,
             wrong_status: kind("status")? as u64,
             wrong_body: kind("short_body")? as u64,
             resets: count("resets")? as u64,
