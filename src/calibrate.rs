@@ -39,9 +39,13 @@ pub(crate) fn command(typed: &cli::Calibrate) -> Result<u8, Failure> {
     let cores = &calibration.cores.servers;
     let mut launcher = Launcher::new(folder.path().to_path_buf(), cores, &typed.driver);
     eprintln!("{}", calibration.announcement());
-    let report = calibration
-        .run(&mut launcher, &|| shutdown.received().is_some())
-        .map_err(|failure| Failure::failed(format!("{failure}.")))?;
+    let report =
+        calibration.run(&mut launcher, &|| shutdown.received().is_some()).map_err(|failure| {
+            match shutdown.received() {
+                Some(_) => matrix::interrupted(),
+                None => Failure::failed(format!("{failure}.")),
+            }
+        })?;
     print(&report, format, typed.output.as_deref())?;
     Ok(report.exit_code())
 }

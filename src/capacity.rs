@@ -28,10 +28,11 @@ pub(crate) fn command(typed: cli::Capacity) -> Result<u8, Failure> {
     if let Some(sentence) = options.run.announcement().filter(|_| format != Format::Quiet) {
         eprintln!("{sentence}");
     }
-    let outcome = search(&options, &|| shutdown.received().is_some())
+    let interrupted = || shutdown.received().is_some();
+    let outcome = search(&options, &interrupted)
         .map_err(|error| Failure { code: error.exit_code(), message: format!("{error}.") })?;
     request::deliver(&words, &outcome.render(format))?;
-    Ok(outcome.exit_code())
+    Ok(if interrupted() { matrix::interrupted().code } else { outcome.exit_code() })
 }
 
 fn settings(typed: &cli::Capacity) -> Result<Settings, Failure> {

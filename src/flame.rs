@@ -20,7 +20,6 @@ use std::time::Duration;
 use loadgen::matrix::Matrix;
 use metrics_export::flame::{Flame, Profile};
 use metrics_export::run::SliceKind;
-use runtime::process::{Shutdown, raise_file_limit};
 
 use crate::cli::{Command, Parsed};
 use crate::matrix::{self, duration};
@@ -50,11 +49,8 @@ pub(crate) fn command(typed: &cli::Flame) -> Result<u8, Failure> {
     let (words, matrix) = plan(typed)?;
     let sampling = sampling(typed)?;
     [Some(&typed.output), typed.folded.as_ref()].into_iter().flatten().try_for_each(has_folder)?;
-    let shutdown = Shutdown::install().map_err(Failure::failed)?;
+    let shutdown = matrix::begin()?;
     let sampling = Sampling { event: perf::event()?, ..sampling };
-    raise_file_limit().map_err(|error| {
-        Failure::failed(format!("The limit of open files could not be raised: {error}."))
-    })?;
     // Keys, certificates and recordings live as long as the command.
     let folder = tempfile::Builder::new()
         .prefix("tollgate-flame-")
@@ -73,9 +69,13 @@ pub(crate) fn command(typed: &cli::Flame) -> Result<u8, Failure> {
         folder: folder.path(),
         shutdown: shutdown.watch(),
     };
-    let Some(taken) = session.run(launcher)? else {
-        eprintln!("Interrupted: nothing was written.");
-        return Ok(INTERRUPTED);
+    let taken = match session.run(launcher) {
+        Ok(Some(taken)) => taken,
+        Err(failure) if shutdown.received().is_none() => return Err(failure),
+        _ => {
+            eprintln!("Interrupted: nothing was written.");
+            return Ok(INTERRUPTED);
+        }
     };
     tell(typed, &matrix, &sampling, &taken)?;
     Ok(0)

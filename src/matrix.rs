@@ -76,7 +76,8 @@ pub(crate) fn command(typed: cli::Matrix) -> Result<u8, Failure> {
     if format == Format::Text {
         eprintln!("{}", matrix.announcement());
     }
-    let outcome = matrix.run(&mut *stack, &|| shutdown.received().is_some());
+    let watch = shutdown.watch();
+    let outcome = matrix.run(&mut *stack, &|| watch.received().is_some());
     let outcome = outcome.map_err(|failure| match shutdown.received() {
         Some(_) => interrupted(),
         None => Failure::failed(format!("{failure}.")),

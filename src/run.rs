@@ -28,7 +28,7 @@ pub(crate) fn command(typed: cli::Run) -> Result<u8, Failure> {
         let log = outcome.hlog().map_err(Failure::failed)?;
         write_atomically(Path::new(file), &log, 0o644)?;
     }
-    Ok(outcome.exit_code())
+    Ok(if interrupted() { matrix::interrupted().code } else { outcome.exit_code() })
 }
 
 fn slice(typed: &cli::Run) -> Result<SliceSpec, Failure> {

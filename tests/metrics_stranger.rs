@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use metrics_export::prometheus::{ACCEPT, Scrape};
@@ -43,6 +44,9 @@ fn judged(program: &Path, words: &[&str], page: &str) -> String {
     assert!(ended_well, "{} complains: {complaints}\n{page}", program.display());
     String::from_utf8(output.stdout).unwrap()
 }
+
+/// The interpreter that reads pages; made once for all tests.
+static PYTHON: LazyLock<PathBuf> = LazyLock::new(python);
 
 /// The interpreter of an environment that has the package, made where it is missing.
 fn python() -> PathBuf {
@@ -76,7 +80,7 @@ fn series(page: &str) -> BTreeSet<String> {
 }
 
 /// Checks both forms of a page.
-fn check(url: &str, python: &Path) {
+fn check(url: &str) {
     let [text, open] = [&["*/*;q=0.5"][..], &["text/plain;q=0.4", ACCEPT]].map(|accept| {
         let answer = scraped(url, accept);
         let kind = String::from_utf8(answer.field("content-type").unwrap().to_vec()).unwrap();
@@ -86,7 +90,7 @@ fn check(url: &str, python: &Path) {
     assert_eq!(text.0, "text/plain; version=0.0.4; charset=utf-8");
     assert_eq!(open.0, "application/openmetrics-text; version=1.0.0; charset=utf-8");
     assert_eq!(judged(Path::new("promtool"), &["check", "metrics"], &text.1), "");
-    let families = judged(python, &["-c", READ], &open.1);
+    let families = judged(&PYTHON, &["-c", READ], &open.1);
     for kind in ["counter ", "gauge ", "info "] {
         assert!(families.lines().any(|line| line.starts_with(kind)), "{kind}: {families}");
     }
@@ -100,18 +104,12 @@ fn check(url: &str, python: &Path) {
 
 #[test]
 fn every_page_of_a_stack_is_read_by_strangers() {
-    let python = python();
-    for (driver, profile) in DRIVERS.into_iter().zip(["S5", "S0"]) {
-        let up = Up::start(profile, &["--stage-timing", "--driver", driver]);
-        let line = up.printed.lines().find(|line| line.trim_start().starts_with("curl ")).unwrap();
-        let ordered = Command::new("sh").args(["-c", line]).output().unwrap();
-        assert!(
-            String::from_utf8_lossy(&ordered.stdout).contains("\"accepted\":true"),
-            "{ordered:?}"
-        );
-        for service in ["auth", "inventory", "orders", "gateway"] {
-            check(&format!("{}/metrics", up.admin_url(service)), &python);
-        }
+    let up = Up::start("S5", &["--stage-timing"]);
+    let line = up.printed.lines().find(|line| line.trim_start().starts_with("curl ")).unwrap();
+    let ordered = Command::new("sh").args(["-c", line]).output().unwrap();
+    assert!(String::from_utf8_lossy(&ordered.stdout).contains("\"accepted\":true"), "{ordered:?}");
+    for service in ["auth", "inventory", "orders", "gateway"] {
+        check(&format!("{}/metrics", up.admin_url(service)));
     }
 }
 
@@ -127,7 +125,6 @@ impl Drop for Reference {
 
 #[test]
 fn the_page_of_the_reference_server_is_read_by_strangers() {
-    let python = python();
     for driver in DRIVERS {
         let mut command = Command::new(TOLLGATE);
         command.args(["reference", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
@@ -139,6 +136,6 @@ fn the_page_of_the_reference_server_is_read_by_strangers() {
         let ready: serde_json::Value = serde_json::from_str(&ready).unwrap();
         let address = |key: &str| ready["ready"][key].as_str().unwrap().to_owned();
         scraped(&format!("http://{}/api/ping", address("listen")), &[]);
-        check(&format!("http://{}/metrics", address("admin")), &python);
+        check(&format!("http://{}/metrics", address("admin")));
     }
 }

@@ -156,6 +156,28 @@ fn ctrl_c_ends_every_wait_before_the_measurement_at_once() {
 }
 
 #[test]
+fn ctrl_c_ends_a_matrix_of_targets_that_say_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("secret"), "x\n").unwrap();
+    let client = "client_id = \"a\"\nclient_secret_file = \"secret\"\ntoken_url = ";
+    for (what, is_token) in [("token", true), ("reply", false)] {
+        let (address, taken) = silent();
+        let mut text = format!("[[target]]\nname = \"a\"\nurl = \"http://{address}/\"\n");
+        if is_token {
+            text += &format!("{client}\"http://{address}/\"\n");
+        }
+        let list = folder.path().join(what);
+        fs::write(&list, text).unwrap();
+        let mut command = Command::new(TOLLGATE);
+        command.args(["matrix", "-c", "1", "--output-format", "json", "--targets"]).arg(list);
+        command.arg("--output").arg(folder.path().join("runs"));
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        taken.recv_timeout(WITHIN).expect("nobody was asked");
+        assert_eq!(interrupted_soon(child, what).0, Some(130), "{what}");
+    }
+}
+
+#[test]
 fn ctrl_c_ends_a_wait_for_standard_input() {
     let words = ["run", "http://127.0.0.1:1/", "--token-file", "-"];
     let mut command = Command::new(TOLLGATE);
@@ -198,7 +220,8 @@ fn ctrl_c_while_the_last_page_is_awaited_keeps_the_result() {
         assert!(begun.elapsed() < WITHIN, "the page was not asked for again");
         thread::sleep(Duration::from_millis(5));
     }
-    let (_, printed) = interrupted_soon(child, "the last page");
+    let (code, printed) = interrupted_soon(child, "the last page");
+    assert_eq!(code, Some(130));
     let result: serde_json::Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(result["requests"]["ok"], 5, "{result}");
 }

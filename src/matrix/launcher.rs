@@ -219,6 +219,7 @@ fn wait_until_ready(service: &str, admin: &str) -> Result<(), Failure> {
         let said = match blocking::request(&url, None, "GET", &[], b"", left, 64 * 1024) {
             Ok(answer) if answer.status == 200 => return Ok(()),
             Ok(answer) => String::from_utf8_lossy(&answer.body).into_owned(),
+            Err(error @ blocking::Error::Interrupted(_)) => return Err(Failure::failed(error)),
             Err(error) => error.to_string(),
         };
         if Instant::now() >= deadline {

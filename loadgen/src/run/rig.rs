@@ -83,15 +83,29 @@ pub(crate) fn with_rig<T>(
     let target = generator.attach(target, &options.workload())?;
     let (stop, draw) = (generator.stopper(), drawer(generator.live()));
     let mut rig = Rig { generator, target, machine, tokens: token.tokens(), interrupted };
+    let done = beside(|ended| watch(&stop, interrupted, draw, ended), || work(&mut rig))?;
+    Ok((done, token.warnings()))
+}
+
+/// Does work of which slices end once somebody asks for the end.
+pub(crate) fn watched<T>(
+    stop: &Stop,
+    interrupted: &(dyn Fn() -> bool + Sync),
+    work: impl FnOnce() -> T,
+) -> T {
+    beside(|ended| watch(stop, interrupted, None, ended), work)
+}
+
+/// Does work with a thread beside it that is told of the end of the work, and ends before this
+/// returns: a bar is gone before anything is printed.
+fn beside<T>(watching: impl FnOnce(&Receiver<()>) + Send, work: impl FnOnce() -> T) -> T {
     thread::scope(|scope| {
         // The thread ends when its sender is dropped, however this scope is left.
         let (over, ended) = channel::<()>();
-        let watching = scope.spawn(move || watch(&stop, interrupted, draw, &ended));
-        let done = work(&mut rig);
+        scope.spawn(move || watching(&ended));
+        let done = work();
         drop(over);
-        // The bar is gone before anything is printed.
-        let _ = watching.join();
-        Ok((done?, token.warnings()))
+        done
     })
 }
 

@@ -19,6 +19,9 @@ const TURN: Duration = Duration::from_millis(50);
 /// is well, and little to a person.
 const STOPPING: Duration = Duration::from_millis(250);
 
+/// What is waited where no end is in sight: a year.
+const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 static SHUTDOWN: OnceLock<ShutdownWatch> = OnceLock::new();
 
 /// From now on the wish to stop ends every request of this process soon. For commands whose
@@ -38,8 +41,10 @@ pub(super) struct Clock {
 
 impl Clock {
     pub(super) fn new(deadline: Duration) -> Clock {
+        let now = Instant::now();
         Clock {
-            end: Instant::now() + deadline,
+            // A deadline that no clock can count to is none.
+            end: now.checked_add(deadline).unwrap_or(now + FOR_EVER),
             shutdown: SHUTDOWN.get().cloned(),
             cut: Cell::new(None),
         }
@@ -106,6 +111,13 @@ mod tests {
         let begun = Instant::now();
         assert_eq!(stopping.wait_for("x", || thread::sleep(LONG)), Err(Error::Interrupted("x")));
         assert!(begun.elapsed() < LONG / 2);
+    }
+
+    #[test]
+    fn any_deadline_can_be_counted_to() {
+        for deadline in [Duration::ZERO, LONG, Duration::from_secs(1 << 62), Duration::MAX] {
+            assert_eq!(Clock::new(deadline).left("x").is_ok(), deadline > Duration::ZERO);
+        }
     }
 
     #[test]
