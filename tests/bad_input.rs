@@ -103,6 +103,11 @@ fn what_was_typed_wrongly_is_named() {
     for wrong in ["ftp://h/", "http://", "h:80", "http://u:p@h/", "http://[::1", "http://h/a b"] {
         expect(&[wrong], 2, &["URL"]);
     }
+}
+
+#[test]
+fn numbers_outside_their_range_are_named() {
+    let url = "http://127.0.0.1:1/";
     for (words, part) in [
         (&["capacity", url, "--slo", "p99"][..], "p99=2ms"),
         (&["capacity", url, "--slo", "p42=1ms"], "p42"),

@@ -1,6 +1,6 @@
-//! What the process inherited and nobody can see later: whether its standard output was closed. The
-//! standard library opens /dev/null in the place of a closed one before `main`, and a result that is
-//! written there is lost without an error.
+//! What the process inherited and nobody can see later: whether its standard output was closed.
+//! The standard library opens /dev/null in the place of a closed one before `main`, and a result
+//! that is written there is lost without an error.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
