@@ -35,7 +35,10 @@ pub(crate) fn command(typed: &cli::Calibrate) -> Result<u8, Failure> {
     eprintln!("{}", calibration.announcement());
     let (report, failure) = calibration
         .run(&mut launcher, &|| shutdown.received().is_some())
-        .map_err(|failure| Failure::failed(format!("{failure}.")))?;
+        .map_err(|failure| match shutdown.received() {
+            Some(_) => matrix::interrupted(),
+            None => Failure::failed(format!("{failure}.")),
+        })?;
     place.deliver(answer(&report, format).as_bytes())?;
     match failure {
         None => Ok(report.exit_code()),
@@ -56,9 +59,10 @@ fn calibration(typed: &cli::Calibrate) -> Result<Calibration, Failure> {
         )));
     }
     let rate_per_s = typed.rate.unwrap_or(Calibration::RATE_PER_S);
-    if !(rate_per_s >= 1.0 && rate_per_s.is_finite()) {
+    if rate_per_s < 1.0 {
         return Err(Failure::usage("--rate takes 1 request per second or more."));
     }
+    matrix::rate("--rate", rate_per_s)?;
     Ok(Calibration {
         parts: parts(typed.parts.as_deref())?,
         experiments,

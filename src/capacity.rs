@@ -22,17 +22,19 @@ pub(crate) fn command(typed: cli::Capacity) -> Result<u8, Failure> {
     let pattern = pattern(&typed.arrivals)?;
     let generator_share_max = percent("--max-generator", &typed.max_generator)?;
     let slice = SliceSpec::new(Arrivals::Closed, typed.connections, settings.slice);
-    let run = request::options(&words, slice)?;
-    let options = CapacityOptions { run, pattern, settings, generator_share_max };
     let place = Place::open(words.output.as_deref())?;
-    let shutdown = matrix::begin()?.watch();
+    let shutdown = matrix::begin()?;
+    let run = request::prepare(&words, slice, &shutdown)?;
+    let options = CapacityOptions { run, pattern, settings, generator_share_max };
+    let shutdown = shutdown.watch();
     if let Some(sentence) = options.run.announcement().filter(|_| format != Format::Quiet) {
         eprintln!("{sentence}");
     }
-    let outcome = search(&options, &|| shutdown.received().is_some())
+    let interrupted = || shutdown.received().is_some();
+    let outcome = search(&options, &interrupted)
         .map_err(|error| Failure { code: error.exit_code(), message: format!("{error}.") })?;
     place.deliver(rendered(format, |format| outcome.render(format)).as_bytes())?;
-    Ok(outcome.exit_code())
+    Ok(if interrupted() { matrix::interrupted().code } else { outcome.exit_code() })
 }
 
 fn settings(typed: &cli::Capacity) -> Result<Settings, Failure> {

@@ -1,7 +1,7 @@
 //! `tollgate compare`, and the conditions of `--fail-if` for every command that takes them: reads
 //! the records that are named, and turns what holds into an exit code.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 use loadgen::compare::{self, Comparison};
@@ -11,7 +11,7 @@ use metrics_export::printable::printable;
 use metrics_export::run::Run;
 
 use crate::terminal::in_colours;
-use crate::{Failure, cli, report};
+use crate::{Failure, cli, report, stdout};
 
 /// Carries out `tollgate compare`.
 pub(crate) fn command(typed: &cli::Compare) -> Result<u8, Failure> {
@@ -42,9 +42,7 @@ pub(crate) fn command(typed: &cli::Compare) -> Result<u8, Failure> {
     let conditions = Conditions { baseline: Some(before), ..conditions };
     conditions.check(&Named::of(&after.plan))?;
     comparison.thresholds = conditions.judge(&after)?;
-    std::io::stdout()
-        .write_all(print(&comparison)?.as_bytes())
-        .map_err(|error| Failure::failed(format!("The result was not printed: {error}.")))?;
+    stdout::print(&print(&comparison)?)?;
     Ok(comparison.exit_code())
 }
 

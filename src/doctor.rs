@@ -8,14 +8,14 @@ mod look;
 mod print;
 mod read;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 use loadgen::plan::Cores;
 use loadgen::report::Paint;
 
 use crate::terminal::in_colours;
-use crate::{Failure, cli, exit, matrix};
+use crate::{Failure, cli, exit, matrix, stdout};
 use facts::Facts;
 
 /// Carries out `tollgate doctor`.
@@ -37,9 +37,7 @@ pub(crate) fn command(typed: &cli::Doctor) -> Result<u8, Failure> {
         let paint = Paint::choose(std::io::stdout().is_terminal(), no_color.as_deref());
         in_colours(&print::text(&findings, paint), paint).into_owned()
     };
-    std::io::stdout()
-        .write_all(out.as_bytes())
-        .map_err(|error| Failure::failed(format!("The result was not printed: {error}.")))?;
+    stdout::print(&out)?;
     Ok(if print::blocked(&findings) { exit::FAILED } else { 0 })
 }
 

@@ -22,7 +22,7 @@ use crate::held::WorkFolder;
 use crate::matrix::{self, duration};
 use crate::output::Place;
 use crate::state::StateDir;
-use crate::{Failure, cli};
+use crate::{Failure, cli, stdout};
 
 use perf::{CallGraph, Sampling};
 use session::{Session, Taken};
@@ -56,8 +56,8 @@ pub(crate) fn command(typed: &cli::Flame) -> Result<u8, Failure> {
         graph: Place::open(Some(&typed.output))?,
         folded: Place::open(typed.folded.as_deref())?,
     };
-    let sampling = Sampling { event: perf::event()?, ..sampling };
     let shutdown = matrix::begin()?;
+    let sampling = Sampling { event: perf::event()?, ..sampling };
     // Keys, certificates and recordings live as long as the command.
     let (folder, recordings) = (WorkFolder::create()?, WorkFolder::create_large()?);
     let launcher = matrix::launcher(&words, &matrix, StateDir::create(folder.path())?)?;
@@ -70,9 +70,13 @@ pub(crate) fn command(typed: &cli::Flame) -> Result<u8, Failure> {
         folder: recordings.path(),
         shutdown: shutdown.watch(),
     };
-    let Some((taken, failure)) = session.run(launcher)? else {
-        eprintln!("Interrupted: nothing was written.");
-        return Ok(INTERRUPTED);
+    let (taken, failure) = match session.run(launcher) {
+        Ok(Some(ended)) => ended,
+        Err(failure) if shutdown.received().is_none() => return Err(failure),
+        _ => {
+            eprintln!("Interrupted: nothing was written.");
+            return Ok(INTERRUPTED);
+        }
     };
     tell(typed, &matrix, &sampling, &taken, places)?;
     failure.map_or(Ok(0), Err)
@@ -193,14 +197,16 @@ fn tell(
         return Err(Failure::failed("Nothing was recorded."));
     };
     let lines = lines(typed, matrix, sampling, &profiles);
-    println!("{}\n{}\n", names(matrix), lines.join("\n"));
-    println!("{}", tables::by_layers(&profiles));
+    let mut text = format!("{}\n{}\n\n", names(matrix), lines.join("\n"));
+    text += &format!("{}\n", tables::by_layers(&profiles));
     if typed.top > 0 {
-        println!("{}", tables::by_functions(&profiles, typed.top));
+        text += &format!("{}\n", tables::by_functions(&profiles, typed.top));
     }
-    variants().for_each(|(variant, taken)| {
-        notes(&variant.label, taken, typed.frequency).iter().for_each(|note| println!("{note}"));
-    });
+    for (variant, taken) in variants() {
+        notes(&variant.label, taken, typed.frequency)
+            .iter()
+            .for_each(|note| text += &format!("{note}\n"));
+    }
     let against = against.first();
     let flame = Flame {
         title: &format!("Where the CPU of a request goes: {}", names(matrix)),
@@ -210,10 +216,13 @@ fn tell(
         layer: &|name| layers::of_frame(name).map(|layer| layer as usize),
         legend: &tables::legend(profile, against),
     };
-    places.graph.deliver_beside(flame.svg().as_bytes())?;
-    places.folded.deliver_beside(profile.stacks.folded().as_bytes())?;
-    println!("Written to {}", typed.output);
-    Ok(())
+    let graph = places.graph.deliver_beside(flame.svg().as_bytes());
+    let folded = places.folded.deliver_beside(profile.stacks.folded().as_bytes());
+    let written = graph.and(folded);
+    if written.is_ok() {
+        text += &format!("Written to {}\n", typed.output);
+    }
+    stdout::print(&text).and(written)
 }
 
 /// What stands above the graph and the tables.

@@ -12,6 +12,7 @@ mod calibrate;
 mod capacity;
 mod cli;
 mod compare;
+mod descriptors;
 mod doctor;
 mod flame;
 mod held;
@@ -26,10 +27,10 @@ mod run;
 mod serve;
 mod stack;
 mod state;
+mod stdout;
 mod token;
 mod up;
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use cli::{Command, Parsed};
@@ -45,11 +46,7 @@ pub(crate) mod exit {
 fn main() -> ExitCode {
     let command = match cli::parse(std::env::args().collect()) {
         Parsed::Command(command) => command,
-        Parsed::Help(text) => {
-            // Help is often read through `head`, which goes before the end: no reason to panic.
-            let _ = writeln!(io::stdout(), "{text}");
-            return ExitCode::SUCCESS;
-        }
+        Parsed::Help(text) => return ended(stdout::print(&format!("{text}\n")).map(|()| 0)),
         Parsed::Usage(text) => {
             eprintln!("{text}");
             return ExitCode::from(exit::USAGE);
@@ -74,6 +71,10 @@ fn main() -> ExitCode {
         Command::Doctor(typed) => doctor::command(&typed),
         Command::Reference(typed) => reference::command(&typed),
     };
+    ended(outcome)
+}
+
+fn ended(outcome: Result<u8, Failure>) -> ExitCode {
     match outcome {
         Ok(0) if terminal::failed() => {
             eprintln!("tollgate: standard output could not be written.");

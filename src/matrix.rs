@@ -7,26 +7,35 @@ mod plan;
 mod targets;
 
 use std::io::IsTerminal as _;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use loadgen::directory;
 use loadgen::matrix::{Matrix, Outcome, Subjects};
-use loadgen::plan::{Topology, Variant};
+use loadgen::plan::{Cell, Topology, Variant};
 use loadgen::report::{self, Paint};
-use loadgen::schedule::Pattern;
+use loadgen::run::RunError;
+use loadgen::schedule::{Pattern, RATE_PER_SECOND_MAX, RATE_PER_SECOND_MIN, Rate};
 use loadgen::stack::Stack;
 use loadgen::threshold::{self, Judgement, Named};
+use metrics_export::printable::printable;
 use metrics_export::{csv, markdown};
+use runtime::blocking;
 use runtime::process::{Shutdown, raise_file_limit};
 
 use crate::compare::Conditions;
 use crate::held::{self, WorkFolder};
 use crate::state::StateDir;
-use crate::{Failure, cli, pki, terminal};
+use crate::terminal::{in_colours, shown};
+use crate::{Failure, cli, descriptors, pki, stdout};
 
 pub(crate) use launcher::Launcher;
 pub(crate) use plan::cores;
 use targets::TargetStack;
+
+/// How often a wait looks whether Ctrl-C came.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How the answer is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,12 +56,13 @@ pub(crate) fn command(typed: cli::Matrix) -> Result<u8, Failure> {
     conditions.check(&names(&matrix))?;
     directory::check(&matrix.runs).map_err(|why| Failure::failed(format!("{why}.")))?;
     let shutdown = begin()?;
+    descriptors::ensure(connections(&matrix), matrix.cores.generator.len(), "-c")?;
     // Keys and certificates of our own stack live as long as the run.
     let folder = WorkFolder::create()?;
-    let mut stack: Box<dyn Stack> = match &targets {
+    let mut stack: Box<dyn Stack> = match targets {
         None => Box::new(launcher(&typed, &matrix, StateDir::create(folder.path())?)?),
         Some(targets) => {
-            let stack = TargetStack::open(targets)?;
+            let stack = unless_interrupted(&shutdown, move || TargetStack::open(&targets))?;
             if !stack.is_local() && typed.server_cores.is_none() {
                 matrix.cores.servers.clear();
             }
@@ -63,26 +73,71 @@ pub(crate) fn command(typed: cli::Matrix) -> Result<u8, Failure> {
     if format == Format::Text {
         eprintln!("{}", matrix.announcement());
     }
-    let outcome = matrix
-        .run(&mut *stack, &|| shutdown.received().is_some())
-        .map_err(|failure| Failure::failed(format!("{failure}.")))?;
+    let watch = shutdown.watch();
+    let outcome = matrix.run(&mut *stack, &|| watch.received().is_some());
+    let outcome = outcome.map_err(|failure| match shutdown.received() {
+        Some(_) => interrupted(),
+        None => Failure::failed(format!("{failure}.")),
+    })?;
     let judged = conditions.judge(&outcome.run)?;
-    print(&outcome, format, &judged);
+    print(&outcome, format, &judged)?;
     for sentence in [&outcome.failure, &outcome.misplaced].into_iter().flatten() {
         eprintln!("tollgate: {sentence}.");
     }
     Ok(threshold::exit_code(outcome.exit_code(), &judged))
 }
 
-/// What every command that measures begins with: takes over Ctrl-C, and may open many files.
+/// What every command that measures begins with: takes over Ctrl-C, which then also ends requests
+/// beside the traffic, and may open many files.
 pub(crate) fn begin() -> Result<Shutdown, Failure> {
     let shutdown = held::shutdown()?;
+    blocking::stop_with(shutdown.watch());
     raise_file_limit().map_err(|error| {
         Failure::failed(format!(
             "The limit of open files could not be raised: {error}; see tollgate doctor."
         ))
     })?;
     Ok(shutdown)
+}
+
+/// Does what may wait for a file, a name or a server before anything is measured, unless Ctrl-C
+/// comes first: what waits then is left behind, and ends with the process.
+pub(crate) fn unless_interrupted<T: Send + 'static>(
+    shutdown: &Shutdown,
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let (done, result) = mpsc::channel();
+    thread::Builder::new()
+        .name("prepare".into())
+        // Nobody may be left to hear of it.
+        .spawn(move || _ = done.send(work()))
+        .map_err(|error| Failure::failed(format!("No thread could be started: {error}.")))?;
+    loop {
+        match result.recv_timeout(LOOK) {
+            // A failure that the signal itself made is none.
+            Ok(result) if result.is_ok() || shutdown.received().is_none() => return result,
+            Err(RecvTimeoutError::Timeout) if shutdown.received().is_none() => {}
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Failure::failed("The preparation panicked."));
+            }
+            _ => return Err(interrupted()),
+        }
+    }
+}
+
+/// Ctrl-C came before there was anything to keep.
+pub(crate) fn interrupted() -> Failure {
+    let code = RunError::Interrupted.exit_code();
+    Failure { message: format!("{}.", RunError::Interrupted), code }
+}
+
+/// The most connections that are open at a time: all variants of a cell keep theirs.
+fn connections(matrix: &Matrix) -> usize {
+    let cells = matrix.cells.iter().enumerate();
+    let open = |(place, cell): (usize, &Cell)| {
+        matrix.variants.iter().filter(|variant| variant.cell == place).count() * cell.connections
+    };
+    cells.map(open).max().unwrap_or(0)
 }
 
 /// The variants by every name that a condition may call them.
@@ -127,27 +182,26 @@ pub(crate) fn launcher(
     Ok(Launcher { state, topology, options })
 }
 
-fn print(outcome: &Outcome, format: Format, judged: &[Judgement]) {
+fn print(outcome: &Outcome, format: Format, judged: &[Judgement]) -> Result<(), Failure> {
     let stdout = std::io::stdout();
     let paint = Paint::choose(stdout.is_terminal(), std::env::var("NO_COLOR").ok().as_deref());
-    match format {
-        Format::Text => {
-            let text = report::text(&terminal::shown(&outcome.run, paint), paint);
-            terminal::coloured(&text, paint);
-            if !judged.is_empty() {
-                println!();
-                terminal::coloured(&threshold::text(judged, paint), paint);
-            }
-            println!("\nKept in {}", outcome.directory.display());
-        }
-        Format::Json => println!("{}", outcome.run.to_json()),
-        Format::Csv => print!("{}", csv::slices(&outcome.run.slices)),
-        Format::Markdown => print!("{}", markdown::report(&outcome.run)),
-        Format::Quiet => {}
-    }
     if format != Format::Text && !judged.is_empty() {
-        eprint!("{}", threshold::text(judged, Paint::Plain));
+        eprintln!("{}", threshold::text(judged, Paint::Plain).trim_end());
     }
+    stdout::print(&printable(&match format {
+        Format::Text => {
+            let mut text = report::text(&shown(&outcome.run, paint), paint);
+            if !judged.is_empty() {
+                text += &format!("\n{}", threshold::text(judged, paint));
+            }
+            text += &format!("\nKept in {}\n", outcome.directory.display());
+            return stdout::print(&in_colours(&text, paint));
+        }
+        Format::Json => format!("{}\n", outcome.run.to_json()),
+        Format::Csv => csv::slices(&outcome.run.slices),
+        Format::Markdown => markdown::report(&outcome.run),
+        Format::Quiet => return Ok(()),
+    }))
 }
 
 fn format(name: &str) -> Result<Format, Failure> {
@@ -171,6 +225,16 @@ pub(crate) fn pattern(name: &str) -> Result<Pattern, Failure> {
         .ok_or_else(|| {
             Failure::usage(format!("--arrivals takes constant or poisson, not {name:?}."))
         })
+}
+
+/// A rate that can be kept, in requests per second.
+pub(crate) fn rate(option: &str, typed: f64) -> Result<Rate, Failure> {
+    Rate::per_second(typed).ok_or_else(|| {
+        Failure::usage(format!(
+            "{option} takes {RATE_PER_SECOND_MIN} to {RATE_PER_SECOND_MAX} requests per second, \
+             not {typed}."
+        ))
+    })
 }
 
 /// A time as people write it: `250ms`, `1s`, `1.5s`, `2m`.
@@ -208,6 +272,17 @@ pub(crate) fn seed_of_now() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rate_outside_its_range_is_refused_with_the_range() {
+        for good in [0.001, 1.0, 1e8] {
+            assert_eq!(rate("-R", good).unwrap().as_f64(), good);
+        }
+        for wrong in [0.0, -1.0, 1e-9, 0.0009, 1e9, f64::NAN, f64::INFINITY] {
+            let said = rate("-R", wrong).unwrap_err().message;
+            assert!(said.contains("0.001 to 100000000 requests"), "{said}");
+        }
+    }
 
     #[test]
     fn times_need_a_unit() {

@@ -10,7 +10,7 @@ use loadgen::run::Format;
 use metrics_export::printable::printable;
 use runtime::files::{Output, PUBLIC};
 
-use crate::Failure;
+use crate::{Failure, stdout};
 
 /// A place for one result: a file, or standard output where none was named.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Place {
         let Err(error) = output.write(result) else {
             return Ok(());
         };
-        let printed = match stdout(result) {
+        let printed = match stdout::write(result) {
             Ok(()) => "The result was printed instead",
             Err(_) => "The result could not be printed either",
         };
@@ -80,14 +80,9 @@ pub(crate) fn rendered(format: Format, render: impl Fn(Format) -> String) -> Str
 
 /// Prints a result. If that fails, it is kept in a temporary file.
 pub(crate) fn print(result: &[u8]) -> Result<(), Failure> {
-    stdout(result).map_err(|error| {
+    stdout::write(result).map_err(|error| {
         Failure::failed(kept(&format!("The result could not be printed: {error}. It was"), result))
     })
-}
-
-fn stdout(result: &[u8]) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(result).and_then(|()| stdout.flush())
 }
 
 /// Puts a result where it can be found, and adds to `why` where that is.

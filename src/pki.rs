@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 use crate::Failure;
 use crate::cli::{Pki, PkiCommand, PkiIssue};
 use crate::state::{self, StateDir};
+use crate::stdout::print;
 
 /// The clients that every stack knows; the same names stand in the auth server's registry.
 pub(crate) const CLIENTS: [&str; 3] = ["bench-runner", "service-order", "bench-ui"];
@@ -38,12 +39,13 @@ pub(crate) fn command(typed: Pki) -> Result<u8, Failure> {
         PkiCommand::Init(init) => {
             let state = StateDir::create(Path::new(&init.state))?;
             ensure(&state)?;
-            println!("CA and certificates are in {}.", state.root().display());
+            print(&format!("CA and certificates are in {}.\n", state.root().display()))?;
         }
         PkiCommand::Issue(issue) => {
             let state = StateDir::open(Path::new(&issue.state))?;
             let paths = issue_one(&state, &issue)?;
-            println!("certificate: {}\nkey: {}", paths[0].display(), paths[1].display());
+            let [cert, key] = [&paths[0], &paths[1]].map(|path| path.display());
+            print(&format!("certificate: {cert}\nkey: {key}\n"))?;
         }
     }
     Ok(0)

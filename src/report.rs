@@ -6,7 +6,7 @@
 //! itself stands.
 
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -17,6 +17,7 @@ use metrics_export::spectrum::Spectrum;
 use metrics_export::{csv, hlog, html, markdown};
 
 use crate::output::Place;
+use crate::stdout::print;
 use crate::terminal::{in_colours, shown};
 use crate::{Failure, cli};
 
@@ -166,16 +167,6 @@ pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<String, String> {
 fn paint(typed: &cli::Report) -> Paint {
     let to_terminal = typed.output.is_none() && io::stdout().is_terminal();
     Paint::choose(to_terminal, std::env::var("NO_COLOR").ok().as_deref())
-}
-
-fn print(text: &str) -> Result<(), Failure> {
-    match io::stdout().write_all(text.as_bytes()) {
-        // Whoever reads may have seen enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::failed(format!(
-            "The report could not be written to standard output: {error}."
-        ))),
-        _ => Ok(()),
-    }
 }
 
 fn browse(file: &str) -> Result<(), Failure> {

@@ -6,31 +6,52 @@ use std::io::{IsTerminal as _, Read as _};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use loadgen::check::Expect;
 use loadgen::cpu::with_descendants;
 use loadgen::generator::GeneratorOptions;
 use loadgen::requests;
-use loadgen::run::{ClientCredentials, Credentials, Format, RunOptions, Trust};
+use loadgen::run::{
+    ClientCredentials, Credentials, Format, KeptToken, RunOptions, Trust, check_token_params,
+};
 use loadgen::slice::{SliceSpec, Wait};
 use loadgen::stack::{CpuSource, Process};
+use loadgen::targets::in_place_of_secret;
 use runtime::blocking;
 use runtime::files::loose_mode;
-use runtime::process::allowed_cpus;
+use runtime::process::{Shutdown, allowed_cpus};
 use runtime::url::Url;
 use rustls::pki_types::ServerName;
 use zeroize::Zeroizing;
 
 use crate::cli::RequestWords;
-use crate::matrix::{duration, seed_of_now};
-use crate::{Failure, serve};
+use crate::matrix::{self, duration, seed_of_now};
+use crate::{Failure, descriptors, serve};
 
-/// The largest file with headers, a body, requests or a token that is read, in bytes.
+/// The largest file with headers, a body or requests that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// The largest file with a token or a secret, in bytes: as much as a token endpoint may send.
+const SECRET_BYTES_MAX: usize = 64 * 1024;
+
+/// Reads what was typed with the files and names in it, unless Ctrl-C comes first, warns of what a
+/// user should know, and makes sure that the connections can be opened.
+pub(crate) fn prepare(
+    typed: &RequestWords,
+    slice: SliceSpec,
+    shutdown: &Shutdown,
+) -> Result<RunOptions, Failure> {
+    let words = typed.clone();
+    let options = matrix::unless_interrupted(shutdown, move || options(&words, slice))?;
+    options.clear_text_warnings().iter().for_each(|warning| eprintln!("{warning}"));
+    descriptors::ensure(options.slice.connections, options.generator.workers.len(), "-c")?;
+    Ok(options)
+}
+
 /// The options of a target. The arrivals and the duration of its slice are the command's own.
-pub(crate) fn options(typed: &RequestWords, slice: SliceSpec) -> Result<RunOptions, Failure> {
+fn options(typed: &RequestWords, slice: SliceSpec) -> Result<RunOptions, Failure> {
     let url = Url::parse(&typed.url).map_err(|error| Failure::usage(format!("{error}.")))?;
     let mut options = RunOptions::new(url, spec(typed, slice)?);
     options.label = typed.label.clone();
@@ -215,30 +236,63 @@ fn credentials(typed: &RequestWords) -> Result<Credentials, Failure> {
     if typed.token_file.is_some() && client.iter().any(|given| given.is_some()) {
         return Err(Failure::usage("--token-file and --token-url exclude each other."));
     }
-    if let Some(file) = &typed.token_file {
-        return Ok(Credentials::Token(secret(file)?));
-    }
+    let params = token_params(&typed.token_param)?;
     match client {
-        [None, None, None] => Ok(Credentials::None),
-        [Some(url), Some(id), Some(file)] => Ok(Credentials::Client(ClientCredentials {
+        [None, None, None] if typed.scope.is_some() || !params.is_empty() => {
+            Err(Failure::usage("--scope and --token-param are for --token-url: give that too."))
+        }
+        [None, None, None] => {
+            let token = typed.token_file.as_deref().map(token).transpose()?;
+            Ok(token.map_or(Credentials::None, Credentials::Token))
+        }
+        [Some(url), Some(id), Some(file)] => Ok(Credentials::Client(Arc::new(ClientCredentials {
             token_url: Url::parse(url)
                 .map_err(|error| Failure::usage(format!("--token-url: {error}.")))?,
             client_id: id.clone(),
             secret: secret(file)?,
             scope: typed.scope.clone(),
-        })),
+            params,
+        }))),
         _ => Err(Failure::usage(
             "--token-url, --client-id and --client-secret-file belong together.",
         )),
     }
 }
 
-/// Headers as `Name: value`, or `@FILE` with one on each line, as curl takes them.
+/// Parameters of a token request as `K=V`.
+fn token_params(typed: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    let pair = |text: &String| match text.split_once('=') {
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => Err(Failure::usage(format!(
+            "--token-param takes K=V, such as audience=https://api.example/, not {text:?}."
+        ))),
+    };
+    let params = typed.iter().map(pair).collect::<Result<Vec<_>, Failure>>()?;
+    check_token_params(&params)
+        .map_err(|sentence| Failure::usage(format!("--token-param: {sentence}.")))?;
+    Ok(params)
+}
+
+/// Headers as `Name: value`, or `@FILE` with one on each line, as curl takes them. Every user of
+/// the machine sees what was typed, so that fields which hold secrets come from files alone.
 pub(crate) fn fields(typed: &[String]) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     let mut fields = Vec::new();
     for header in typed {
         match header.strip_prefix('@') {
-            None => fields.push(field(header)?),
+            None => {
+                let (name, value) = field(header)?;
+                if in_place_of_secret(name.trim()).is_some() {
+                    let token = match name.trim().eq_ignore_ascii_case("Authorization") {
+                        true => "a bearer token with --token-file FILE, anything else",
+                        false => "it",
+                    };
+                    return Err(Failure::usage(format!(
+                        "-H {name} would show a secret to everybody who lists processes: give \
+                         {token} with -H @FILE, where FILE holds the line."
+                    )));
+                }
+                fields.push((name, value));
+            }
             Some(file) => {
                 let text = String::from_utf8(read(file)?)
                     .map_err(|_| Failure::failed(format!("{file} is not text.")))?;
@@ -261,25 +315,56 @@ fn field(header: &str) -> Result<(String, Vec<u8>), Failure> {
     }
 }
 
-/// The first line of a file, or of standard input for `-`.
+/// What is in the file of a token, or comes on standard input for `-`: all of it. What a token is
+/// is judged where it is used.
+pub(crate) fn token(file: &str) -> Result<Zeroizing<String>, Failure> {
+    let text = private_text(file)?;
+    KeptToken::check(&text).map_err(|error| Failure::failed(format!("{file}: {error}.")))?;
+    Ok(text)
+}
+
+/// The one line of a file with a client's secret, or of standard input for `-`. It is never cut:
+/// what has more lines is something else.
 pub(crate) fn secret(file: &str) -> Result<Zeroizing<String>, Failure> {
-    let bytes = Zeroizing::new(match file {
+    let text = private_text(file)?;
+    let line = text.trim_matches(|c| matches!(c, ' ' | '\t' | '\r' | '\n'));
+    if line.is_empty() {
+        return Err(Failure::failed(format!("{file} is empty; a secret was expected in it.")));
+    }
+    if line.starts_with('\u{feff}') || line.chars().any(char::is_control) {
+        return Err(Failure::failed(format!(
+            "{file} must hold a secret on one line and nothing else: it has several lines, \
+             control characters or a byte order mark."
+        )));
+    }
+    Ok(Zeroizing::new(line.to_owned()))
+}
+
+fn private_text(file: &str) -> Result<Zeroizing<String>, Failure> {
+    let bytes = match file {
         "-" => {
             let mut bytes = Vec::new();
-            let mut input = std::io::stdin().lock().take(FILE_BYTES_MAX);
+            let mut input = std::io::stdin().lock().take(SECRET_BYTES_MAX as u64 + 1);
             input.read_to_end(&mut bytes).map_err(|error| {
                 Failure::failed(format!("Standard input could not be read: {error}."))
             })?;
             bytes
         }
         _ => read_secret(file)?,
-    });
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|_| Failure::failed(format!("{file} does not hold a secret as text.")))?;
-    match text.lines().next().map(str::trim).filter(|line| !line.is_empty()) {
-        Some(line) => Ok(Zeroizing::new(line.to_owned())),
-        None => Err(Failure::failed(format!("{file} is empty; a secret was expected in it."))),
+    };
+    let bytes = Zeroizing::new(bytes);
+    if bytes.len() > SECRET_BYTES_MAX {
+        return Err(Failure::failed(format!(
+            "{file} is larger than {} KiB: no token or secret is.",
+            SECRET_BYTES_MAX / 1024
+        )));
     }
+    let text = std::str::from_utf8(&bytes).map_err(|_| {
+        Failure::failed(format!(
+            "{file} is not text in UTF-8: save it as plain text (was it made by PowerShell?)."
+        ))
+    })?;
+    Ok(Zeroizing::new(text.to_owned()))
 }
 
 /// A file with a key or a secret. Whom else it is open to is the user's to decide here.

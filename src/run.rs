@@ -1,7 +1,6 @@
 //! `tollgate run URL`: turns what was typed into a run, and prints what came of it.
 
 use loadgen::run::{Format, run as run_url};
-use loadgen::schedule::Rate;
 use loadgen::slice::{Arrivals, SliceSpec};
 
 use crate::matrix::{self, duration, pattern};
@@ -12,13 +11,15 @@ use crate::{Failure, cli, request};
 pub(crate) fn command(typed: cli::Run) -> Result<u8, Failure> {
     let words = typed.request();
     let format = request::format(&words)?;
-    let options = request::options(&words, slice(&typed)?)?;
+    let slice = slice(&typed)?;
     let place = Place::open(words.output.as_deref())?;
     let log = Place::open(typed.hlog.as_deref())?;
-    let shutdown = matrix::begin()?.watch();
+    let shutdown = matrix::begin()?;
+    let options = request::prepare(&words, slice, &shutdown)?;
     if let Some(sentence) = options.announcement().filter(|_| format != Format::Quiet) {
         eprintln!("{sentence}");
     }
+    let shutdown = shutdown.watch();
     let interrupted = || shutdown.received().is_some();
     let outcome = run_url(&options, &interrupted)
         .map_err(|error| Failure { code: error.exit_code(), message: format!("{error}.") })?;
@@ -26,7 +27,7 @@ pub(crate) fn command(typed: cli::Run) -> Result<u8, Failure> {
     if typed.hlog.is_some() {
         log.deliver_beside(&outcome.hlog().map_err(Failure::failed)?)?;
     }
-    Ok(outcome.exit_code())
+    Ok(if interrupted() { matrix::interrupted().code } else { outcome.exit_code() })
 }
 
 fn slice(typed: &cli::Run) -> Result<SliceSpec, Failure> {
@@ -37,13 +38,14 @@ fn slice(typed: &cli::Run) -> Result<SliceSpec, Failure> {
     let pattern = pattern(&typed.arrivals)?;
     let arrivals = match rate {
         None => Arrivals::Closed,
-        Some(rate) => Arrivals::Open {
-            rate: Rate::per_second(rate).ok_or_else(|| {
-                Failure::usage(format!("--rate takes requests per second above 0, not {rate}."))
-            })?,
-            pattern,
-        },
+        Some(rate) => Arrivals::Open { rate: matrix::rate("--rate", rate)?, pattern },
     };
+    if typed.requests == Some(0) {
+        return Err(Failure::usage(
+            "--requests takes 1 or more: without a request there is nothing \
+                                   to measure.",
+        ));
+    }
     let length = duration("--duration", &typed.duration)?;
     Ok(SliceSpec {
         requests_max: typed.requests,

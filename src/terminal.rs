@@ -15,9 +15,12 @@ use loadgen::report::Paint;
 use metrics_export::printable::{printable, printable_painted};
 use metrics_export::run::Run;
 
+use crate::stdout;
+
 /// Whether something that belongs on standard output did not get there.
 static FAILED: AtomicBool = AtomicBool::new(false);
 
+#[expect(unused_macros, reason = "shadows the one that would write past this edge")]
 macro_rules! print {
     ($($part:tt)*) => { $crate::terminal::out(format_args!($($part)*), "") };
 }
@@ -25,6 +28,7 @@ macro_rules! println {
     () => { $crate::terminal::out(format_args!(""), "\n") };
     ($($part:tt)*) => { $crate::terminal::out(format_args!($($part)*), "\n") };
 }
+#[expect(unused_macros, reason = "shadows the one that would write past this edge")]
 macro_rules! eprint {
     ($($part:tt)*) => { $crate::terminal::err(format_args!($($part)*), "") };
 }
@@ -35,7 +39,9 @@ macro_rules! eprintln {
 /// Writes to standard output.
 pub(crate) fn out(text: fmt::Arguments<'_>, end: &str) {
     let text = format!("{text}{end}");
-    put(&printable(&text));
+    if stdout::write(printable(&text).as_bytes()).is_err() {
+        FAILED.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Writes to standard error; there is nobody to tell when that fails.
@@ -47,18 +53,6 @@ pub(crate) fn err(text: fmt::Arguments<'_>, end: &str) {
 /// Whether [`out`] failed since the program began.
 pub(crate) fn failed() -> bool {
     FAILED.load(Ordering::Relaxed)
-}
-
-/// Writes such a text to standard output.
-pub(crate) fn coloured(text: &str, paint: Paint) {
-    put(&in_colours(text, paint));
-}
-
-fn put(text: &str) {
-    let mut stdout = io::stdout().lock();
-    if stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err() {
-        FAILED.store(true, Ordering::Relaxed);
-    }
 }
 
 /// A text in colours that was made here of what [`shown`] gave.

@@ -17,9 +17,13 @@ use zeroize::Zeroizing;
 use crate::Failure;
 use crate::cli::Token;
 use crate::state::{StackClient, StackFile, StateDir};
+use crate::stdout::print;
 
 /// How long asking may take in all.
 const WITHIN: Duration = Duration::from_secs(10);
+
+/// A token is taken to live no longer, whatever its server says: no clock counts to any number.
+const LIFE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An access token and how long it lasts.
 pub(crate) struct Fetched {
@@ -37,7 +41,7 @@ pub(crate) fn command(typed: &Token) -> Result<u8, Failure> {
         Some(text) => scopes(text)?,
     };
     let token = fetch(&state.stack()?, &typed.client, scopes)?;
-    println!("{}", *token.value);
+    print(&Zeroizing::new(format!("{}\n", *token.value)))?;
     Ok(0)
 }
 
@@ -83,7 +87,7 @@ pub(crate) fn fetch(stack: &StackFile, client: &str, scopes: ScopeSet) -> Result
         )));
     }
     let token = TokenResponse::parse(&answer.body).map_err(Failure::failed)?;
-    Ok(Fetched { value: token.token, life: Duration::from_secs(token.ttl_s) })
+    Ok(Fetched { value: token.token, life: Duration::from_secs(token.ttl_s).min(LIFE_MAX) })
 }
 
 fn tls(

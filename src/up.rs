@@ -16,7 +16,7 @@ use crate::cli::Up;
 use crate::restarts::{Pace, STARTS_MAX, lost};
 use crate::stack::{Launch, MESH, Stack};
 use crate::state::{StackClient, StackFile, StackService, StateDir};
-use crate::{Failure, held, pki, serve, token};
+use crate::{Failure, held, pki, serve, stdout, token};
 
 /// How often a running stack is looked at: has a service ended, is a token near its end.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -164,7 +164,7 @@ impl Running<'_> {
         let profile = self.launch.profile;
         let mut file = self.publish()?;
         let mut fresh_until = write_header(self.state, &file, profile)?;
-        print(self.state, &self.stack, &file, profile);
+        stdout::print(&overview(self.state, &self.stack, &file, profile))?;
         loop {
             if self.shutdown.received().is_some() {
                 eprintln!("Stopping: requests in flight are finished first.");
@@ -275,16 +275,17 @@ fn write_header(
     Ok(Some(Instant::now() + token.life.mul_f64(REFRESH_AFTER)))
 }
 
-fn print(state: &StateDir, stack: &Stack, file: &StackFile, profile: Profile) {
-    println!("Profile {}. State, keys and logs: {}", file.profile, state.root().display());
+fn overview(state: &StateDir, stack: &Stack, file: &StackFile, profile: Profile) -> String {
+    let root = state.root().display();
+    let mut text = format!("Profile {}. State, keys and logs: {root}\n", file.profile);
     for member in stack.members() {
-        println!(
-            "  {:<10} {}   metrics http://{}/metrics   {}   process {}",
+        text += &format!(
+            "  {:<10} {}   metrics http://{}/metrics   {}   process {}\n",
             member.service, member.url, member.admin, member.driver, member.pid
         );
     }
-    println!("\nCreate an order:\n  {}", curl_line(state, file, profile));
-    println!("\nCtrl-C stops the stack.");
+    let curl = curl_line(state, file, profile);
+    text + &format!("\nCreate an order:\n  {curl}\n\nCtrl-C stops the stack.\n")
 }
 
 /// A curl line that works as it is, with every secret in a file.

@@ -46,6 +46,7 @@ fn expect(words: &[&str], code: i32, parts: &[&str]) {
         assert_eq!(ended.status.code(), Some(code), "{} {words:?}: {said}", command[0]);
         let acts = |c: char| (c.is_control() && c != '\n' && c != '\t') || c == '\u{202e}';
         assert!(!said.contains(acts), "{} {words:?} writes to a terminal: {said:?}", command[0]);
+        assert!(!said.contains("hush"), "{} {words:?} shows a secret: {said}", command[0]);
         for part in parts {
             assert!(said.contains(part), "{} {words:?} does not say {part:?}: {said}", command[0]);
         }
@@ -81,6 +82,16 @@ fn what_was_typed_wrongly_is_named() {
         (&["--metrics-url", "https://h/metrics"], "http URL"),
         (&["--cert", "only.crt"], "--key"),
         (&["--token-url", "http://h/"], "--client-id"),
+        (&["--scope", "a"], "--token-url"),
+        (&["--token-param", "audience=a"], "--token-url"),
+        (&["--token-param", "audience"], "K=V"),
+        (&["--token-param", "grant_type=password"], "grant_type"),
+        (&["--token-param", "Client_Secret=hush"], "Client_Secret"),
+        (&["-H", "Authorization: Bearer hush"], "--token-file"),
+        (&["--header=aUTHORIZATION:hush"], "--token-file"),
+        (&["-H", "Proxy-Authorization: Basic hush"], "-H @FILE"),
+        (&["-H", "cookie: a=hush"], "-H @FILE"),
+        (&["-H", "X-API-Key : hush"], "-H @FILE"),
         (&["--max-lateness-p99", "1"], "--max-lateness-p99"),
         (&["--min-achieved", "0.99"], "--min-achieved"),
         (&["--max-dropped", "none"], "--max-dropped"),
@@ -96,13 +107,30 @@ fn what_was_typed_wrongly_is_named() {
     for wrong in ["ftp://h/", "http://", "h:80", "http://u:p@h/", "http://[::1", "http://h/a b"] {
         expect(&[wrong], 2, &["URL"]);
     }
+}
+
+#[test]
+fn numbers_outside_their_range_are_named() {
+    let url = "http://127.0.0.1:1/";
     for (words, part) in [
         (&["capacity", url, "--slo", "p99"][..], "p99=2ms"),
         (&["capacity", url, "--slo", "p42=1ms"], "p42"),
         (&["capacity", url, "--confirm", "0"], "--confirm"),
         (&["capacity", url, "--resolution", "0%"], "--resolution"),
         (&["capacity", url, "--max-generator", "x"], "--max-generator"),
-        (&["run", url, "--rate", "-1"], "--rate"),
+        (&["run", url, "--rate", "-1"], "--rate takes 0.001 to 100000000"),
+        (&["run", url, "-R", "NaN"], "--rate takes 0.001 to 100000000"),
+        (&["run", url, "-n", "0"], "--requests takes 1 or more"),
+        (&["run", url, "-c", "0"], "connections"),
+        (&["run", url, "-d", "0s"], "--duration"),
+        (&["run", url, "--timeout", "0s"], "--timeout"),
+        (&["capacity", url, "-c", "0"], "connections"),
+        (&["capacity", url, "--slice", "0ms"], "--slice"),
+        (&["matrix", "-R", "1e-9"], "0.001 to 100000000"),
+        (&["matrix", "-c", "0"], "--connections"),
+        (&["matrix", "--rounds", "0"], "rounds"),
+        (&["matrix", "--instances", "0"], "instances"),
+        (&["calibrate", "-R", "1e12"], "0.001 to 100000000"),
         (&["run", url, "--rate", "1", "--qps", "1"], "--qps"),
     ] {
         let output = tollgate(words);
@@ -146,6 +174,12 @@ fn files_that_cannot_be_used_are_named() {
     );
     with(&["--token-file", &missing], &["missing"]);
     with(&["--token-file", &empty], &["empty"]);
+    let quoted = write("quoted", "\"hush\"\n");
+    with(&["--token-file", &quoted], &["quoted", "in quotes"]);
+    let two = write("two", "hush\nhush\n");
+    with(&["--token-file", &two], &["two", "several lines"]);
+    let client = ["--token-url", url, "--client-id", "a", "--client-secret-file"];
+    with(&[&client[..], &[&two]].concat(), &["two", "several lines"]);
     with(&["--body-file", &missing], &["missing"]);
     with(&["--header", &format!("@{missing}")], &["missing"]);
     with(&["--requests-file", &requests], &["requests, line 2", "JSON"]);
@@ -181,7 +215,7 @@ fn a_place_that_cannot_be_written_is_told_before_the_first_request() {
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (directory, file, fifo) = (path(""), path("file"), path("fifo"));
     fs::write(&file, "kept").unwrap();
-    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let (listener, url) = uncalled();
     for place in [&directory, &path("missing/x"), &path("file/x"), &fifo] {
         for words in [
@@ -211,7 +245,7 @@ fn a_result_that_cannot_be_written_is_printed_and_kept() {
     let url = play(|s| s.write_all(OK).is_ok());
     let folder = tempfile::tempdir().unwrap();
     for (flag, printed) in [("-o", true), ("--hlog", false)] {
-        let output = std::process::Command::new(common::TOLLGATE)
+        let output = Command::new(common::TOLLGATE)
             .args(["run", &url, "-d", "100ms", "-c", "1", "--warmup", "0"])
             .args(["--output-format", "json", flag, "/dev/full"])
             .env("TMPDIR", folder.path())
@@ -357,6 +391,42 @@ fn a_token_that_is_refused_is_told() {
         let client = ["--client-id", "bench", "--client-secret-file", secret];
         expect(&[&[&there, "--token-url", endpoint][..], &client].concat(), 1, parts);
     }
+}
+
+/// Replies to a token request with this body.
+fn grant(stream: &mut TcpStream, body: &str) -> bool {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8";
+    let reply = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(reply.as_bytes()).is_ok()
+}
+
+#[test]
+fn every_form_of_a_token_response_serves_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "hush-hush\r\n").unwrap();
+    let there = play(|s| s.write_all(OK).is_ok());
+    let large = play(|s| {
+        let others = "x".repeat(63 * 1024);
+        grant(s, &format!(r#"{{"access_token":"abc","id_token":"{others}"}}"#))
+    });
+    let odd = play(|s| grant(s, r#"{"access_token":"abc","expires_in":0,"token_type":"BEARER"}"#));
+    let endless = play(|s| grant(s, r#"{"access_token":"abc","expires_in":9223372036854775807}"#));
+    for (endpoint, note) in
+        [(&large, "good replies"), (&odd, "`expires_in`"), (&endless, "good replies")]
+    {
+        let secret = secret.to_str().unwrap();
+        let client = ["--client-id", "bench", "--client-secret-file", secret];
+        let rest = ["--token-param", "audience=a", "-d", "100ms", "-c", "1", "--warmup", "0"];
+        let words = [&["run", &there, "--token-url", endpoint], &client[..], &rest].concat();
+        let output = tollgate(&words);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains(note) && said.contains("0 errors"), "{words:?}: {output:?}");
+    }
+    let huge = play(|s| grant(s, &" ".repeat(64 * 1024 + 1)));
+    let secret = secret.to_str().unwrap();
+    let client = ["--token-url", &huge, "--client-id", "bench", "--client-secret-file", secret];
+    expect(&[&[&there[..]], &client[..]].concat(), 1, &["larger than 64 KiB"]);
 }
 
 /// A certificate authority with what it issued.

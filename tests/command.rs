@@ -13,6 +13,7 @@ use std::process::{ChildStderr, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use common::play::{OK, play};
 use common::{DRIVERS, TOLLGATE, Up, send_signal, tollgate};
 use serde_json::Value;
 
@@ -74,6 +75,68 @@ fn every_command_has_help() {
         let output = tollgate(words);
         assert_eq!(output.status.code(), Some(0), "{words:?}");
         assert!(String::from_utf8_lossy(&output.stdout).contains("Usage:"), "{words:?}");
+    }
+}
+
+#[test]
+fn a_result_that_nobody_gets_is_a_failure_with_a_sentence() {
+    let server = play(|s| s.write_all(OK).is_ok());
+    let run = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/run");
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state").to_str().unwrap().to_owned();
+    for words in [
+        &["--help"][..],
+        &["--version"],
+        &["run", "--help"],
+        &["run", &server, "-n", "1", "-c", "1", "-d", "100ms", "--warmup", "0"],
+        &["report", run, "--output-format", "json"],
+        &["compare", run, run],
+        &["pki", "init", "--state", &state],
+    ] {
+        let full = || Stdio::from(fs::File::create("/dev/full").unwrap());
+        // Its reader is gone before anything is printed.
+        let left = || Stdio::from(std::io::pipe().unwrap().1);
+        let mut closed = Command::new("sh");
+        closed.args(["-c", "exec \"$@\" >&-", "sh", TOLLGATE]).args(words);
+        let with = |stdout| {
+            let mut command = Command::new(TOLLGATE);
+            command.args(words).stdout(stdout);
+            command
+        };
+        for (what, mut command) in
+            [("full", with(full())), ("left", with(left())), ("closed", closed)]
+        {
+            let output = command.stderr(Stdio::piped()).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{what} {words:?}: {said}");
+            assert!(said.contains("standard output"), "{what} {words:?}: {said}");
+            assert!(!said.contains("panicked"), "{what} {words:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn standard_error_that_nobody_reads_ends_no_command() {
+    let server = play(|s| s.write_all(OK).is_ok());
+    let mut command = Command::new(TOLLGATE);
+    command.args(["run", &server, "-n", "1", "-c", "1", "--warmup", "0", "--token-file", "-"]);
+    let full = || Stdio::from(fs::File::create("/dev/full").unwrap());
+    let output = command.stdin(Stdio::null()).stderr(full()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "an empty token is an error, and no panic");
+    let mistake = Command::new(TOLLGATE).arg("dance").stderr(full()).output().unwrap();
+    assert_eq!(mistake.status.code(), Some(2));
+}
+
+#[test]
+fn more_connections_than_open_files_are_refused_with_limit_and_flag() {
+    let words = ["run", "http://127.0.0.1:1/", "-c", "64"];
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 40; exec \"$@\"", "sh", TOLLGATE]).args(words);
+    let output = limited.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in ["64 connections", "may have 40", "-c ", "`ulimit -n "] {
+        assert!(said.contains(part), "{part}: {said}");
     }
 }
 

@@ -7,9 +7,11 @@ mod common;
 
 use std::fs;
 use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +20,9 @@ use common::{TOLLGATE, json, send_signal, tollgate, wait};
 
 /// Generous: a machine may be busy. A command that did not end would go on for minutes.
 const WITHIN: Duration = Duration::from_secs(30);
+
+/// Half a second on an idle machine; a wait that is not cut takes 5 s or more.
+const SOON: Duration = Duration::from_secs(4);
 
 #[test]
 fn the_servers_cpu_is_read_from_its_process_and_from_its_page() {
@@ -96,6 +101,129 @@ fn interrupted_when_under_way(mut child: std::process::Child, result: &Path) {
     let ok = result["requests"]["ok"].as_u64();
     let maximum = result["capacity"]["closed_loop_milli_per_s"].as_u64();
     assert!(ok.or(maximum).unwrap() > 0, "{result}");
+}
+
+/// A server that takes connections and says nothing; each is told of.
+fn silent() -> (String, Receiver<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (taken, told) = channel();
+    thread::spawn(move || {
+        let mut held = Vec::new();
+        for stream in listener.incoming().flatten() {
+            held.push(stream);
+            let _ = taken.send(());
+        }
+    });
+    (address, told)
+}
+
+/// Sends SIGINT and returns the exit code and what was printed, if the end comes soon.
+fn interrupted_soon(child: std::process::Child, what: &str) -> (Option<i32>, String) {
+    let begun = Instant::now();
+    send_signal(child.id(), "INT");
+    let output = child.wait_with_output().unwrap();
+    assert!(begun.elapsed() < SOON, "{what}: {:?}", begun.elapsed());
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn ctrl_c_ends_every_wait_before_the_measurement_at_once() {
+    let url = play(|s| s.write_all(OK).is_ok());
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "x\n").unwrap();
+    let secret = secret.to_str().unwrap();
+    let client = ["--client-id", "a", "--client-secret-file", secret, "--token-url"];
+    for (command, what) in
+        [("run", "token"), ("capacity", "token"), ("run", "tls"), ("run", "reply"), ("run", "page")]
+    {
+        let (address, taken) = silent();
+        let (plain, tls) = (format!("http://{address}/"), format!("https://{address}/"));
+        let words = match what {
+            "token" => [&[&url[..]], &client[..], &[&plain]].concat(),
+            "tls" => vec![&tls[..], "-k"],
+            "reply" => vec![&plain[..], "--warmup", "60s"],
+            _ => vec![&url[..], "--warmup", "0", "--metrics-url", &plain],
+        };
+        let mut started = Command::new(TOLLGATE);
+        started.arg(command).args(words).args(["-c", "1", "--timeout", "60s"]);
+        let child = started.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        taken.recv_timeout(WITHIN).expect("nobody was asked");
+        let (code, _) = interrupted_soon(child, what);
+        assert_eq!(code, Some(130), "{command}, {what}");
+    }
+}
+
+#[test]
+fn ctrl_c_ends_a_matrix_of_targets_that_say_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("secret"), "x\n").unwrap();
+    let client = "client_id = \"a\"\nclient_secret_file = \"secret\"\ntoken_url = ";
+    for (what, is_token) in [("token", true), ("reply", false)] {
+        let (address, taken) = silent();
+        let mut text = format!("[[target]]\nname = \"a\"\nurl = \"http://{address}/\"\n");
+        if is_token {
+            text += &format!("{client}\"http://{address}/\"\n");
+        }
+        let list = folder.path().join(what);
+        fs::write(&list, text).unwrap();
+        let mut command = Command::new(TOLLGATE);
+        command.args(["matrix", "-c", "1", "--output-format", "json", "--targets"]).arg(list);
+        command.arg("--output").arg(folder.path().join("runs"));
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        taken.recv_timeout(WITHIN).expect("nobody was asked");
+        assert_eq!(interrupted_soon(child, what).0, Some(130), "{what}");
+    }
+}
+
+#[test]
+fn ctrl_c_ends_a_wait_for_standard_input() {
+    let words = ["run", "http://127.0.0.1:1/", "--token-file", "-"];
+    let mut command = Command::new(TOLLGATE);
+    command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let input = child.stdin.take();
+    // Whoever has this thread has taken the signals over.
+    let is_preparing = || {
+        let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).unwrap().flatten();
+        let mut names = tasks.filter_map(|task| fs::read_to_string(task.path().join("comm")).ok());
+        names.any(|name| name.trim() == "prepare")
+    };
+    let begun = Instant::now();
+    while !is_preparing() {
+        assert!(begun.elapsed() < WITHIN, "it never came to its standard input");
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(interrupted_soon(child, "standard input").0, Some(130));
+    drop(input);
+}
+
+#[test]
+fn ctrl_c_while_the_last_page_is_awaited_keeps_the_result() {
+    static PAGES: AtomicU64 = AtomicU64::new(0);
+    let url = play(|s| s.write_all(OK).is_ok());
+    let page = play(|s| {
+        if PAGES.fetch_add(1, Ordering::Relaxed) > 0 {
+            thread::sleep(4 * WITHIN);
+        }
+        let page = "process_cpu_seconds_total 1\n";
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", page.len());
+        s.write_all(format!("{head}{page}").as_bytes()).is_ok()
+    });
+    let mut command = Command::new(TOLLGATE);
+    command.args(["run", &url, "-c", "1", "-n", "5", "--warmup", "0", "--metrics-url", &page]);
+    command.args(["--output-format", "json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let begun = Instant::now();
+    while PAGES.load(Ordering::Relaxed) < 2 {
+        assert!(begun.elapsed() < WITHIN, "the page was not asked for again");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let (code, printed) = interrupted_soon(child, "the last page");
+    assert_eq!(code, Some(130));
+    let result: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(result["requests"]["ok"], 5, "{result}");
 }
 
 /// Figures are not looked at: the machine is busy, and that is what bounds are wide for here.

@@ -247,6 +247,9 @@ impl LiveBench<'_> {
         let before = running.meter.read().map_err(unread)?;
         let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let record = generator.run_slice(target, &spec).map_err(failed)?;
+        if record.interrupted {
+            return Err(Failure(format!("{}: the slice was interrupted", variant.label)));
+        }
         thread::sleep(SETTLE);
         let after = running.meter.read().map_err(unread)?;
         let usage = running.meter.between(&before, &after);

@@ -24,6 +24,7 @@ use crate::instructions::Stored;
 use crate::panics::caught;
 use crate::plan::{Cell, Cores, Protocol, StopRule, Topology, Variant};
 use crate::results::Prices;
+use crate::run::rig::watched;
 use crate::stack::Stack;
 use crate::stats::{Layer, Per};
 use crate::validity::{self, Judged};
@@ -204,7 +205,7 @@ impl Matrix {
     pub fn run(
         &self,
         stack: &mut dyn Stack,
-        interrupted: &dyn Fn() -> bool,
+        interrupted: &(dyn Fn() -> bool + Sync),
     ) -> Result<Outcome, Failure> {
         self.protocol.check().map_err(Failure)?;
         let began = Instant::now();
@@ -213,6 +214,7 @@ impl Matrix {
         let on_cores = GeneratorOptions::on_cores(&self.cores.generator);
         let options = GeneratorOptions { driver: self.driver, ..on_cores };
         let generator = Generator::start(&options).map_err(|error| Failure(error.to_string()))?;
+        let stop = generator.stopper();
         let mut bench = LiveBench::new(Setup {
             stack,
             generator,
@@ -232,14 +234,21 @@ impl Matrix {
             measured_cores: self.cores.measured(),
         };
         let mut bar = Bar::new(&self.variants, &self.cells);
-        let mut findings = experiment.run(&mut bench, &mut bar)?;
-        if let Some(settings) = self.capacity.as_ref().filter(|_| findings.failure.is_none()) {
-            let mut search =
-                || capacity::search_all(&experiment, settings, &mut bench, &mut bar, &mut findings);
-            if let Err(failure) = caught(&mut search).map_err(Failure).flatten() {
-                findings.fail(failure);
+        let findings = watched(&stop, interrupted, || {
+            let mut findings = experiment.run(&mut bench, &mut bar)?;
+            if let Some(settings) = self.capacity.as_ref().filter(|_| findings.failure.is_none()) {
+                let search = || {
+                    capacity::search_all(&experiment, settings, &mut bench, &mut bar, &mut findings)
+                };
+                match caught(search).map_err(Failure).flatten() {
+                    Ok(()) => {}
+                    // What fails once the end was asked for is no failure.
+                    Err(_) if interrupted() => findings.complete = false,
+                    Err(failure) => findings.fail(failure),
+                }
             }
-        }
+            Ok::<_, Failure>(findings)
+        })?;
         drop(bar);
         environment.server_drivers = bench.server_drivers.iter().cloned().collect();
         environment.client_driver = bench.client_driver.clone();

@@ -11,6 +11,8 @@ pub(crate) mod outcome;
 mod progress;
 pub(crate) mod render;
 pub(crate) mod rig;
+mod token_params;
+mod token_response;
 mod trust;
 
 use std::{
@@ -28,6 +30,7 @@ pub use self::{
     machine::{Books, Cores, CpuKind},
     outcome::Outcome,
     render::Format,
+    token_params::check_token_params,
     trust::Trust,
 };
 use crate::{
@@ -126,6 +129,11 @@ impl RunOptions {
     /// What a user should know before anything is sent: how many new connections there can be.
     pub fn announcement(&self) -> Option<String> {
         budget::of(self)
+    }
+
+    /// What goes over a network in clear text and should not, as sentences.
+    pub fn clear_text_warnings(&self) -> Vec<String> {
+        self.credentials.clear_text_warning().into_iter().collect()
     }
 
     fn target(&self) -> Result<Target, RunError> {

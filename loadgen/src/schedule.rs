@@ -20,15 +20,18 @@ const PER_MILLI: u64 = 1_000_000_000_000;
 /// nanosecond's use to anyone (10 ns).
 pub const RATE_PER_SECOND_MAX: f64 = 100_000_000.0;
 
+/// The lowest, which is the step between rates too: a request in 17 minutes.
+pub const RATE_PER_SECOND_MIN: f64 = 0.001;
+
 /// Requests per second, kept in whole thousandths so that schedules are exact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rate(NonZeroU64);
 
 impl Rate {
-    /// The rate nearest to `requests` per second; `None` unless it is at least a thousandth and
-    /// at most [`RATE_PER_SECOND_MAX`].
+    /// The rate nearest to `requests` per second; `None` unless that is from
+    /// [`RATE_PER_SECOND_MIN`] to [`RATE_PER_SECOND_MAX`].
     pub fn per_second(requests: f64) -> Option<Rate> {
-        if !(requests > 0.0 && requests <= RATE_PER_SECOND_MAX) {
+        if !(RATE_PER_SECOND_MIN..=RATE_PER_SECOND_MAX).contains(&requests) {
             return None;
         }
         NonZeroU64::new((requests * 1000.0).round() as u64).map(Rate)

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use runtime::url::Url;
 use rustls::pki_types::ServerName;
 
+pub use self::keys::in_place_of_secret;
 use crate::check::Expect;
 
 /// The largest file that is read, in bytes.
@@ -109,6 +110,8 @@ pub enum Token {
         client_secret_file: PathBuf,
         /// Scopes separated by blanks.
         scope: Option<String>,
+        /// Further parameters of the request.
+        params: Vec<(String, String)>,
     },
 }
 

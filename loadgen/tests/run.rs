@@ -198,12 +198,13 @@ fn a_token_is_fetched_before_and_renewed_while_it_runs() {
     let endpoint = token_endpoint(Arc::clone(&asked));
     let mut options = options(&server, "/ok", Some(50.0));
     options.slice.duration = Duration::from_millis(1700);
-    options.credentials = Credentials::Client(ClientCredentials {
+    options.credentials = Credentials::Client(Arc::new(ClientCredentials {
         token_url: Url::parse(&endpoint).unwrap(),
         client_id: "bench".into(),
         secret: String::from("s3cret").into(),
         scope: Some("orders.read".into()),
-    });
+        params: Vec::new(),
+    }));
     let outcome = done(&options);
     assert_eq!(outcome.exit_code(), 0, "{:?}", outcome.breaches);
     assert!(asked.load(Ordering::Relaxed) >= 2, "asked once only");
@@ -220,12 +221,13 @@ fn a_token_is_fetched_before_and_renewed_while_it_runs() {
 fn a_refused_client_is_told() {
     let server = Server::start();
     let mut options = options(&server, "/ok", Some(50.0));
-    options.credentials = Credentials::Client(ClientCredentials {
+    options.credentials = Credentials::Client(Arc::new(ClientCredentials {
         token_url: options.url.clone(),
         client_id: "bench".into(),
         secret: String::from("s3cret").into(),
         scope: None,
-    });
+        params: Vec::new(),
+    }));
     let error = run(&options, &|| false).unwrap_err();
     assert_eq!(error.exit_code(), 1);
     assert!(error.to_string().starts_with("no token from http://"), "{error}");

@@ -1,26 +1,56 @@
-//! A metrics page as data, and its text in the OpenMetrics format that Prometheus reads.
+//! A metrics page as data, and its text in the two formats that Prometheus reads.
 //!
 //! The hot path keeps plain counters per core; at a scrape they are merged and put on a [`Page`],
-//! which prometheus-client's encoder renders through a collector. No atomic of that library is
-//! ever touched by a request. Refused here: raw paths or secrets as labels (callers pass routes),
-//! and label values that could break out of their quotes (they are escaped).
+//! which is rendered in the [`Format`] that the scraper prefers. No atomic is ever touched by a
+//! request for it. Refused here: raw paths or secrets as labels (callers pass routes), and label
+//! values that could break out of their quotes (they are escaped).
 //!
 //! ```
-//! use metrics_export::prometheus::Page;
+//! use metrics_export::prometheus::{Format, Page};
 //!
 //! let mut page = Page::new();
 //! page.counter("tollgate_tls_handshakes_total", "TLS handshakes by kind and result.")
 //!     .value(&[("kind", "full"), ("result", "ok")], 3u64);
-//! assert!(page.render().contains(r#"handshakes_total{kind="full",result="ok"} 3"#));
+//! let text = page.render(Format::Text);
+//! assert!(text.contains(r#"handshakes_total{kind="full",result="ok"} 3"#));
 //! ```
 
+mod accept;
 mod encode;
 mod parse;
 
 pub use parse::{ParseError, Sample, Scrape};
 
-/// The media type of a rendered page.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// What a reader of both formats sends as `Accept`: like Prometheus, OpenMetrics first.
+pub const ACCEPT: &str = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;\
+                          q=0.5,*/*;q=0.1";
+
+/// A format of metrics pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The Prometheus text format 0.0.4, which everything reads.
+    Text,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
+
+impl Format {
+    /// The media type of a page in this format.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Format::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+
+    /// The format that a scraper prefers by its `Accept` fields (RFC 9110 section 12.5.1):
+    /// OpenMetrics where it is asked for, and text in every other case.
+    #[must_use]
+    pub fn negotiate<'a>(accept: impl IntoIterator<Item = &'a [u8]>) -> Format {
+        accept::negotiate(accept)
+    }
+}
 
 /// Upper bounds, in nanoseconds, of the request duration histogram. They start at 10 us because
 /// a request that costs 5 us of CPU would vanish in buckets that start at 5 ms.
@@ -91,7 +121,7 @@ impl Page {
     /// A counter family. `name` is the name as scraped, so it ends in `_total`.
     pub fn counter(&mut self, name: &'static str, help: &'static str) -> Values<'_> {
         debug_assert!(name.ends_with("_total"), "a counter's name ends in _total: {name}");
-        Values(self.add(Kind::Counter, name.trim_end_matches("_total"), help))
+        Values(self.add(Kind::Counter, name, help))
     }
 
     /// A gauge family.
@@ -113,18 +143,18 @@ impl Page {
         labels: &[(&'static str, &str)],
     ) {
         debug_assert!(name.ends_with("_info"), "an info's name ends in _info: {name}");
-        let family = self.add(Kind::Info, name.trim_end_matches("_info"), help);
-        family.points.push((own(labels), Point::Info));
+        let family = self.add(Kind::Info, name, help);
+        family.points.push((own(labels), Point::Value(Number::Whole(1))));
     }
 
-    /// The page as OpenMetrics text, ending in its EOF mark.
+    /// The page as text.
     #[must_use]
-    pub fn render(self) -> String {
-        encode::text(self)
+    pub fn render(&self, format: Format) -> String {
+        encode::text(&self.families, format)
     }
 
-    fn add(&mut self, kind: Kind, base: &'static str, help: &'static str) -> &mut Family {
-        self.families.push(Family { kind, base, help, points: Vec::new() });
+    fn add(&mut self, kind: Kind, name: &'static str, help: &'static str) -> &mut Family {
+        self.families.push(Family { kind, name, help, points: Vec::new() });
         self.families.last_mut().expect("a family was pushed just above")
     }
 }
@@ -152,8 +182,7 @@ impl Distributions<'_> {
         let bounded = durations.bounds_ns.iter().enumerate();
         let mut cells: Vec<(f64, u64)> =
             bounded.map(|(cell, &bound)| (bound as f64 / 1e9, count_at(cell))).collect();
-        // The encoder writes the largest float as "+Inf".
-        cells.push((f64::MAX, count_at(durations.bounds_ns.len())));
+        cells.push((f64::INFINITY, count_at(durations.bounds_ns.len())));
         let point = Point::Distribution { sum_s: durations.sum_ns as f64 / 1e9, cells };
         self.0.points.push((own(labels), point));
         self
@@ -175,8 +204,8 @@ impl From<f64> for Number {
 #[derive(Clone, Debug)]
 struct Family {
     kind: Kind,
-    /// The name without the suffix that the encoder adds for the kind.
-    base: &'static str,
+    /// The name as scraped, without the suffixes of a histogram's samples.
+    name: &'static str,
     help: &'static str,
     points: Vec<(Vec<(&'static str, String)>, Point)>,
 }
@@ -192,13 +221,13 @@ enum Kind {
 #[derive(Clone, Debug)]
 enum Point {
     Value(Number),
-    Distribution { sum_s: f64, cells: Vec<(f64, u64)> },
-    Info,
+    /// Cells with their upper bounds, not cumulated.
+    Distribution {
+        sum_s: f64,
+        cells: Vec<(f64, u64)>,
+    },
 }
 
-/// Escapes label values, which the encoder writes as they are: OpenMetrics reserves the
-/// backslash, the quote and the line feed.
 fn own(labels: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
-    let escape = |value: &str| value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
-    labels.iter().map(|&(key, value)| (key, escape(value))).collect()
+    labels.iter().map(|&(key, value)| (key, value.to_owned())).collect()
 }

@@ -2,17 +2,17 @@
 //! token, a key set, a metrics page.
 //!
 //! Owns the order of trying addresses and the one deadline over everything: look-up, connecting,
-//! TLS, sending and every read are bounded by what is left of it. Refuses to keep connections,
-//! follow redirects, or hold a larger answer than it was told.
+//! TLS, sending and every read are bounded by what is left of it, and by much less once the process
+//! was told to stop. Refuses to keep connections, follow redirects, or hold a larger answer than it
+//! was told.
 
+mod clock;
 mod error;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::sync::mpsc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proto_http::{AnswerBody, Ask, BodyLength, Client, Limits};
 use rustls::ClientConfig;
@@ -20,6 +20,9 @@ use rustls::ClientConfig;
 use crate::tls::Pump;
 use crate::url::Url;
 
+use clock::Clock;
+
+pub use clock::stop_with;
 pub use error::Error;
 
 /// How much is read at once, in bytes.
@@ -60,7 +63,7 @@ pub fn request(
     deadline: Duration,
     body_max: usize,
 ) -> Result<Response, Error> {
-    let clock = Clock { end: Instant::now() + deadline };
+    let clock = Clock::new(deadline);
     let pump = match (url.is_tls(), tls) {
         (true, None) => return Err(Error::NoTls),
         (true, Some(config)) => {
@@ -69,7 +72,7 @@ pub fn request(
         }
         (false, _) => None,
     };
-    let stream = connect(&resolve_by(url, clock)?, clock)?;
+    let stream = connect(&resolve_by(url, &clock)?, &clock)?;
     let mut wire = Wire { stream, pump, clock, plain: Vec::new(), cipher: Vec::new() };
     wire.handshake()?;
 
@@ -148,63 +151,40 @@ fn protocol(error: proto_http::Error) -> Error {
     }
 }
 
-/// The one deadline.
-#[derive(Clone, Copy)]
-struct Clock {
-    end: Instant,
-}
-
-impl Clock {
-    /// What is left; an error once it is nothing.
-    fn left(self, doing: &'static str) -> Result<Duration, Error> {
-        let left = self.end.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(Error::Timeout(doing)) } else { Ok(left) }
-    }
-}
-
 /// The addresses of a URL's host, within `deadline`.
 ///
 /// # Errors
 /// When there are none, or none in time.
 pub fn resolve(url: &Url, deadline: Duration) -> Result<Vec<SocketAddr>, Error> {
-    resolve_by(url, Clock { end: Instant::now() + deadline })
+    resolve_by(url, &Clock::new(deadline))
 }
 
-/// The system's resolver knows no deadline, so a name is looked up on a thread that may be left
-/// behind; it ends by itself.
-fn resolve_by(url: &Url, clock: Clock) -> Result<Vec<SocketAddr>, Error> {
-    const DOING: &str = "the host's address";
+/// The system's resolver knows no deadline.
+fn resolve_by(url: &Url, clock: &Clock) -> Result<Vec<SocketAddr>, Error> {
     if url.host.parse::<std::net::IpAddr>().is_ok() {
         return url.resolve().map_err(Error::Url);
     }
-    let (found, answer) = mpsc::channel();
     let question = url.clone();
-    let started = thread::Builder::new().name("resolve".to_owned()).spawn(move || {
-        // The asker may have given up.
-        let _ = found.send(question.resolve());
-    });
-    started.map_err(|error| Error::Io(error.kind()))?;
-    let answer = answer.recv_timeout(clock.left(DOING)?);
-    answer.map_err(|_| Error::Timeout(DOING))?.map_err(Error::Url)
+    clock.wait_for("the host's address", move || question.resolve())?.map_err(Error::Url)
 }
 
 /// Tries each address with an equal share of the time that is left, so that one which swallows
 /// packets does not cost the others theirs. The last failure is told.
-fn connect(addresses: &[SocketAddr], clock: Clock) -> Result<TcpStream, Error> {
+fn connect(addresses: &[SocketAddr], clock: &Clock) -> Result<TcpStream, Error> {
     const DOING: &str = "the connection";
     let mut failure = Error::Timeout(DOING);
-    for (tried, address) in addresses.iter().enumerate() {
+    for (tried, &address) in addresses.iter().enumerate() {
         let share = clock.left(DOING)? / (addresses.len() - tried) as u32;
-        match TcpStream::connect_timeout(address, share) {
+        match clock.wait_for(DOING, move || TcpStream::connect_timeout(&address, share))? {
             Ok(stream) => {
                 stream.set_nodelay(true).map_err(|error| Error::Io(error.kind()))?;
                 return Ok(stream);
             }
             Err(error) => {
                 failure = match error.kind() {
-                    io::ErrorKind::ConnectionRefused => Error::Refused(*address),
+                    io::ErrorKind::ConnectionRefused => Error::Refused(address),
                     io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => Error::Timeout(DOING),
-                    kind => Error::Connect(*address, kind),
+                    kind => Error::Connect(address, kind),
                 }
             }
         }
@@ -264,13 +244,13 @@ impl Wire {
     fn fill(&mut self, doing: &'static str) -> Result<usize, Error> {
         let mut buffer = [0; READ_BYTES];
         let count = loop {
-            let left = self.clock.left(doing)?;
+            let turn = self.clock.turn(doing)?;
             let read = self
                 .stream
-                .set_read_timeout(Some(left))
+                .set_read_timeout(Some(turn))
                 .and_then(|()| self.stream.read(&mut buffer));
             match read {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_turn_over(&error) => {}
                 other => break other.map_err(|error| Error::from_io(&error, doing))?,
             }
         };
@@ -292,15 +272,15 @@ impl Wire {
         }
         let mut written = 0;
         while written < self.cipher.len() {
-            let left = self.clock.left(doing)?;
+            let turn = self.clock.turn(doing)?;
             let wrote = self
                 .stream
-                .set_write_timeout(Some(left))
+                .set_write_timeout(Some(turn))
                 .and_then(|()| self.stream.write(&self.cipher[written..]));
             match wrote {
                 Ok(0) => return Err(Error::Reset),
                 Ok(count) => written += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_turn_over(&error) => {}
                 Err(error) => return Err(Error::from_io(&error, doing)),
             }
         }
@@ -315,4 +295,9 @@ impl Wire {
             let _ = self.flush("the end");
         }
     }
+}
+
+/// Whether a read or a write only came to the end of its turn; the clock says whether of all turns.
+fn is_turn_over(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

@@ -34,6 +34,7 @@ mod buffer;
 mod clock;
 mod health;
 mod inbox;
+mod inherited;
 mod listener;
 mod pool;
 mod socket;

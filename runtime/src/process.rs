@@ -37,6 +37,12 @@ pub fn raise_file_limit() -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
+/// Whether the process was started with a closed standard output, where what is printed is lost.
+#[must_use]
+pub fn stdout_was_closed() -> bool {
+    crate::inherited::stdout_was_closed()
+}
+
 /// The processors that this thread may run on, in ascending order: what the process inherited,
 /// which nothing here ever widens.
 ///
@@ -198,6 +204,13 @@ pub struct ShutdownWatch {
 }
 
 impl ShutdownWatch {
+    /// A watch of a process that was told to stop, or never is.
+    #[cfg(test)]
+    pub(crate) fn fixed(stopping: bool) -> ShutdownWatch {
+        let first = if stopping { SIGINT as usize } else { 0 };
+        ShutdownWatch { first: Arc::new(AtomicUsize::new(first)) }
+    }
+
     /// The signal that came, if one has.
     #[must_use]
     pub fn received(&self) -> Option<Signal> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use authn::{TokenCheck, Transport};
-use metrics_export::prometheus::{CONTENT_TYPE, Page};
+use metrics_export::prometheus::{Format, Page};
 use proto_http::Method;
 use runtime::{Broken, Core, Exchange, Peer, Service};
 use serde_json::json;
@@ -17,6 +17,9 @@ use crate::config::ServiceConfig;
 use crate::fields::{JSON_NOW, TEXT_NOW};
 use crate::problem::{self, NO_STORE, Problem};
 use crate::telemetry::{Telemetry, connections, page, stages};
+
+/// The format of a metrics page is negotiated (RFC 9110 section 12.5.5).
+const VARY_ACCEPT: (&str, &[u8]) = ("vary", b"accept");
 
 const PATHS: [&[u8]; 3] = [b"/livez", b"/readyz", b"/metrics"];
 
@@ -77,10 +80,7 @@ impl Service for Admin {
                 exchange.reply().lines(TEXT_NOW).send(200, &[], b"alive\n");
             }
             (Some(1), Method::Get | Method::Head) => self.ready(exchange),
-            (Some(2), Method::Get | Method::Head) => {
-                let fields = [("content-type", CONTENT_TYPE.as_bytes()), NO_STORE];
-                exchange.reply().send(200, &fields, self.metrics().as_bytes());
-            }
+            (Some(2), Method::Get | Method::Head) => send_metrics(exchange, &self.metrics()),
             (Some(_), _) => {
                 let (title, detail) = ("Method Not Allowed", "this path answers GET, HEAD");
                 let problem = Problem { status: 405, kind: None, title, detail };
@@ -105,7 +105,7 @@ impl Admin {
         exchange.reply().lines(JSON_NOW).send(status, &[], body.as_bytes());
     }
 
-    fn metrics(&self) -> String {
+    fn metrics(&self) -> Page {
         let mut page = Page::new();
         self.facts(&mut page);
         page::requests(&self.pages.telemetry, &mut page);
@@ -114,7 +114,7 @@ impl Admin {
             stages::add(&mut page, self.core.all_stats(), overhead);
         }
         page::process_figures(&mut page);
-        page.render()
+        page
     }
 
     /// What the process is, as labels of constant ones.
@@ -136,6 +136,15 @@ impl Admin {
             ],
         );
     }
+}
+
+/// Answers with a metrics page in the format that the scraper prefers.
+pub(crate) fn send_metrics(exchange: &mut Exchange<'_>, page: &Page) {
+    let fields = exchange.request().fields();
+    let accept = fields.filter(|(name, _)| name.eq_ignore_ascii_case(b"accept"));
+    let format = Format::negotiate(accept.map(|(_, value)| value));
+    let fields = [("content-type", format.content_type().as_bytes()), VARY_ACCEPT, NO_STORE];
+    exchange.reply().send(200, &fields, page.render(format).as_bytes());
 }
 
 /// The program and what it runs on.

@@ -106,7 +106,7 @@ pub fn start(config: ServiceConfig) -> Result<Started, ServeError> {
     config.check()?;
     for warning in config.warnings() {
         // Not through the log, whose level could hide it.
-        eprintln!("WARNING: {warning}");
+        let _ = writeln!(io::stderr(), "WARNING: {warning}");
     }
     assemble(config)
 }

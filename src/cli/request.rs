@@ -30,6 +30,7 @@ pub(crate) struct RequestWords {
     pub(crate) client_id: Option<String>,
     pub(crate) client_secret_file: Option<String>,
     pub(crate) scope: Option<String>,
+    pub(crate) token_param: Vec<String>,
     pub(crate) warmup: String,
     pub(crate) timeout: String,
     pub(crate) requests_per_connection: Option<u32>,
@@ -169,6 +170,9 @@ macro_rules! with_request_flags {
                 /// scopes to ask for at --token-url, separated by spaces
                 #[argh(option)]
                 pub(crate) scope: Option<String>,
+                /// parameter for --token-url as K=V, such as audience=URL; may be repeated
+                #[argh(option)]
+                pub(crate) token_param: Vec<String>,
                 /// unmeasured time before (default: 1s)
                 #[argh(option, default = "String::from(\"1s\")")]
                 pub(crate) warmup: String,
@@ -232,6 +236,7 @@ macro_rules! with_request_flags {
                     client_id: self.client_id.clone(),
                     client_secret_file: self.client_secret_file.clone(),
                     scope: self.scope.clone(),
+                    token_param: self.token_param.clone(),
                     warmup: self.warmup.clone(),
                     timeout: self.timeout.clone(),
                     requests_per_connection: self.requests_per_connection,

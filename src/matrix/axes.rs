@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use authn::Profile;
 use loadgen::plan::{Axes, CallPath, Form, Handshake, Tokens};
+use loadgen::schedule::{RATE_PER_SECOND_MAX, RATE_PER_SECOND_MIN, Rate};
 use services::ServiceConfig;
 
 use crate::{Failure, cli, serve};
@@ -52,8 +53,11 @@ pub(super) fn axes(typed: &cli::Matrix) -> Result<Axes, Failure> {
         found.ok_or_else(|| format!("gateway or direct, not {text:?}"))
     })?;
     read(&mut axes.rates, "--rates", &rates, |text| {
-        let rate = text.parse::<f64>().ok().filter(|rate| rate.is_finite() && *rate > 0.0);
-        rate.map(Some).ok_or_else(|| format!("requests per second above 0, not {text:?}"))
+        let rate = text.parse().ok().filter(|rate| Rate::per_second(*rate).is_some());
+        rate.map(Some).ok_or_else(|| {
+            let (least, most) = (RATE_PER_SECOND_MIN, RATE_PER_SECOND_MAX);
+            format!("{least} to {most} requests per second, not {text:?}")
+        })
     })?;
     read(&mut axes.connections, "--connections", &typed.connections, count)?;
     read(

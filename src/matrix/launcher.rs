@@ -225,6 +225,7 @@ fn wait_until_ready(stack: &Stack, service: &str, admin: &str) -> Result<(), Fai
         let said = match blocking::request(&url, None, "GET", &[], b"", left, 64 * 1024) {
             Ok(answer) if answer.status == 200 => return Ok(()),
             Ok(answer) => String::from_utf8_lossy(&answer.body).into_owned(),
+            Err(error @ blocking::Error::Interrupted(_)) => return Err(Failure::failed(error)),
             Err(error) => error.to_string(),
         };
         if let Some(fallen) = stack.fallen() {

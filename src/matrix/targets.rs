@@ -3,6 +3,7 @@
 //! started and nothing is stopped here.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use loadgen::bench::REMOTE_CONNECTIONS_MAX;
@@ -19,7 +20,7 @@ use runtime::blocking;
 use runtime::url::Url;
 use zeroize::Zeroizing;
 
-use crate::request::{fields, read, read_secret, secret};
+use crate::request::{fields, read, read_secret, secret, token};
 use crate::{Failure, cli};
 
 /// The longest wait for an address or a token.
@@ -118,20 +119,23 @@ impl TargetStack {
 
     /// What a user should know before anything is sent: where new connections are limited.
     pub(super) fn warnings(&self) -> Vec<String> {
+        let clear = self.reached.iter().flat_map(|reached| reached.options.clear_text_warnings());
+        let mut warnings: Vec<String> = clear.collect();
         let remote = self.reached.iter().filter(|reached| {
             let addresses = reached.options.connect_to.iter().flatten();
             addresses.into_iter().any(|address| !address.ip().is_loopback())
         });
         let hosts: Vec<String> = remote.map(|reached| reached.options.url.host_field()).collect();
         if hosts.is_empty() {
-            return Vec::new();
+            return warnings;
         }
-        vec![format!(
+        warnings.push(format!(
             "Connection budget: {} is not on loopback, where source addresses go round; a slice of \
              new connections there ends after {REMOTE_CONNECTIONS_MAX} of them, since each takes a \
              port of this machine for a minute.",
             hosts.join(", ")
-        )]
+        ));
+        warnings
     }
 
     /// Whether any of the servers' CPU is read from processes or control groups of this machine.
@@ -197,7 +201,8 @@ impl Reached {
         };
         // Looked up once: a name that moves in the middle would make two servers one.
         options.connect_to = Some(resolve(spec.connect_to.as_ref().unwrap_or(&spec.url))?);
-        let token = KeptToken::open(credentials(spec)?, options.trust.clone(), WITHIN)
+        options.credentials = credentials(spec)?;
+        let token = KeptToken::open(&options.credentials, &options.trust, WITHIN)
             .map_err(|error| Failure::failed(format!("{error}.")))?;
         for sentence in options.trust.warnings() {
             eprintln!("{}: {sentence}.", spec.name);
@@ -232,14 +237,15 @@ fn credentials(spec: &TargetSpec) -> Result<Credentials, Failure> {
     let secret_of = |file: &Path| secret(&file.to_string_lossy());
     Ok(match &spec.token {
         Token::None => Credentials::None,
-        Token::File(file) => Credentials::Token(secret_of(file)?),
-        Token::Client { token_url, client_id, client_secret_file, scope } => {
-            Credentials::Client(ClientCredentials {
+        Token::File(file) => Credentials::Token(token(&file.to_string_lossy())?),
+        Token::Client { token_url, client_id, client_secret_file, scope, params } => {
+            Credentials::Client(Arc::new(ClientCredentials {
                 token_url: token_url.clone(),
                 client_id: client_id.clone(),
                 secret: secret_of(client_secret_file)?,
                 scope: scope.clone(),
-            })
+                params: params.clone(),
+            }))
         }
     })
 }

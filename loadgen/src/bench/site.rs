@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics_export::prometheus::Scrape;
+use metrics_export::prometheus::{ACCEPT, Scrape};
 use runtime::blocking::{self, Response};
 use runtime::url::Url;
 use rustls::ClientConfig;
@@ -222,8 +222,10 @@ impl Site {
         let admin = process.admin.ok_or_else(|| failed(&"it has no admin address"))?;
         let url = format!("http://{admin}/metrics");
         let url = Url::parse(&url).map_err(|error| failed(&error))?;
-        let answer = blocking::request(&url, None, "GET", &[], b"", ANSWER_WITHIN, PAGE_BYTES_MAX)
-            .map_err(|error| failed(&error))?;
+        let accept: [(&str, &[u8]); 1] = [("Accept", ACCEPT.as_bytes())];
+        let answer =
+            blocking::request(&url, None, "GET", &accept, b"", ANSWER_WITHIN, PAGE_BYTES_MAX)
+                .map_err(|error| failed(&error))?;
         if answer.status != 200 {
             return Err(failed(&format!("status {}", answer.status)));
         }

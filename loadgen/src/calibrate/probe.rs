@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use metrics_export::prometheus::Scrape;
+use metrics_export::prometheus::{ACCEPT, Scrape};
 use metrics_export::run::SliceKind;
 use runtime::blocking;
 use runtime::url::Url;
@@ -51,13 +51,14 @@ impl Counted {
     fn of(page: &Scrape) -> Option<Counted> {
         let kind = |kind| page.sum("reference_wrong_total", &[("kind", kind)]);
         let count = |name: &str| page.sum(&format!("reference_{name}_total"), &[]);
+        let ns = |name: &str| Some((count(&format!("{name}_seconds"))? * 1e9).round() as u64);
         Some(Counted {
             requests: count("requests")? as u64,
-            loop_ns: count("loop_ns")? as u64,
+            loop_ns: ns("loop")?,
             delays: count("delays")? as u64,
-            delayed_ns: count("delayed_ns")? as u64,
+            delayed_ns: ns("delayed")?,
             stalls: count("stalls")? as u64,
-            stalled_ns: count("stalled_ns")? as u64,
+            stalled_ns: ns("stalled")?,
             wrong_status: kind("status")? as u64,
             wrong_body: kind("short_body")? as u64,
             resets: count("resets")? as u64,
@@ -141,8 +142,10 @@ impl<'a> Probe<'a> {
         let address = address.ok_or_else(|| failed("it was not started".into()))?;
         let url = Url::parse(&format!("http://{address}/metrics"));
         let url = url.map_err(|error| failed(error.to_string()))?;
-        let answer = blocking::request(&url, None, "GET", &[], b"", ANSWER_WITHIN, PAGE_BYTES_MAX)
-            .map_err(|error| failed(error.to_string()))?;
+        let accept: [(&str, &[u8]); 1] = [("Accept", ACCEPT.as_bytes())];
+        let answer =
+            blocking::request(&url, None, "GET", &accept, b"", ANSWER_WITHIN, PAGE_BYTES_MAX)
+                .map_err(|error| failed(error.to_string()))?;
         let page = Scrape::parse(&String::from_utf8_lossy(&answer.body))
             .map_err(|error| failed(error.to_string()))?;
         Counted::of(&page).ok_or_else(|| failed("it is not that of a reference server".into()))

@@ -10,7 +10,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use metrics_export::prometheus::Scrape;
+use metrics_export::prometheus::{ACCEPT, Scrape};
 use runtime::blocking;
 use runtime::url::Url;
 
@@ -19,6 +19,9 @@ use crate::stack::CpuSource;
 
 /// The counter that Prometheus client libraries publish of their process.
 const PROCESS_CPU: &str = "process_cpu_seconds_total";
+
+/// The same without the suffix that some servers leave out.
+const PROCESS_CPU_BARE: &str = "process_cpu_seconds";
 
 /// From here on a counter exceeds 64 bits of ns, which are 584 years.
 const SECONDS_END: f64 = 1.8e10;
@@ -168,7 +171,8 @@ fn page(url: &Url) -> io::Result<Books> {
     let failed = |why: String| {
         io::Error::other(format!("the metrics of {} cannot be read: {why}", url.host_field()))
     };
-    let answer = blocking::request(url, None, "GET", &[], b"", ANSWER_WITHIN, PAGE_BYTES_MAX)
+    let fields: [(&str, &[u8]); 1] = [("Accept", ACCEPT.as_bytes())];
+    let answer = blocking::request(url, None, "GET", &fields, b"", ANSWER_WITHIN, PAGE_BYTES_MAX)
         .map_err(|error| failed(error.to_string()))?;
     if answer.status != 200 {
         return Err(failed(format!("status {}", answer.status)));
@@ -177,6 +181,7 @@ fn page(url: &Url) -> io::Result<Books> {
         .map_err(|error| failed(error.to_string()))?;
     let seconds = scrape
         .sum(PROCESS_CPU, &[])
+        .or_else(|| scrape.sum(PROCESS_CPU_BARE, &[]))
         .ok_or_else(|| failed(format!("the page has no {PROCESS_CPU}")))?;
     Ok(published(seconds))
 }

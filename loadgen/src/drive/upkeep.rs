@@ -19,8 +19,9 @@ use crate::{
 /// How many requests of a closed loop are begun between two looks at the connections.
 const BEGUN_AT_ONCE: u32 = 64;
 
-/// The longest wait for replies once the slice was told to stop.
-const STOP_WAIT: Duration = Duration::from_secs(1);
+/// The longest wait for replies once the slice was told to stop: what has come until then is kept,
+/// and a person who pressed Ctrl-C waits for the prompt.
+const STOP_WAIT: Duration = Duration::from_millis(400);
 
 impl Drive<'_> {
     /// Looks at everything that has a deadline.

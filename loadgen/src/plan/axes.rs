@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 use authn::Algorithm;
 
 use super::Tokens;
-use crate::schedule::Rate;
+use crate::schedule::{RATE_PER_SECOND_MAX, RATE_PER_SECOND_MIN, Rate};
 
 /// Different tokens of a first-sight variant. The cache is off there, so that the number only has
 /// to be large enough for nothing else to remember a token.
@@ -225,7 +225,8 @@ impl Axes {
         let unsound =
             |rate: &Option<f64>| rate.is_some_and(|rate| Rate::per_second(rate).is_none());
         if self.rates.iter().any(unsound) {
-            return Err("--rates takes requests per second above 0 and up to 100 million".into());
+            let (least, most) = (RATE_PER_SECOND_MIN, RATE_PER_SECOND_MAX);
+            return Err(format!("--rates takes {least} to {most} requests per second"));
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use crate::{
     live::Live,
     panics::{self, caught},
     record::SliceRecord,
-    run::{Books, RunError, RunOptions, credentials::Source, machine::Machine},
+    run::{Books, KeptToken, RunError, RunOptions, machine::Machine},
     slice::SliceSpec,
     tokens::Tokens,
 };
@@ -58,7 +58,7 @@ impl Rig<'_> {
         let spec = SliceSpec { tokens: self.tokens.clone(), ..spec.clone() };
         let prepared = self.generator.prepare(self.target, &spec);
         prepared.map_err(|error| self.failed(error.into()))?;
-        let before = self.machine.read()?;
+        let before = self.machine.read().map_err(|error| self.failed(error))?;
         let record = self.generator.run_slice(self.target, &spec);
         let record = record.map_err(|error| self.failed(error.into()))?;
         self.note_sessions(&record);
@@ -89,31 +89,50 @@ pub(crate) fn with_rig<T>(
     drawer: impl FnOnce(Arc<[Live]>) -> Option<Drawer>,
     work: impl FnOnce(&mut Rig<'_>) -> Result<T, RunError>,
 ) -> Result<(T, Vec<String>), RunError> {
-    let target = options.target()?;
-    let source = Source::open(&options.credentials, &options.trust, options.slice.timeout)?;
+    // What was not there because the user lost patience has not failed.
+    let patient = |error| if interrupted() { RunError::Interrupted } else { error };
+    let target = options.target().map_err(patient)?;
+    let token = KeptToken::open(&options.credentials, &options.trust, options.slice.timeout)
+        .map_err(patient)?;
     let machine = Machine::new(options);
     let mut generator = Generator::start(&options.generator)?;
     let target = generator.attach(target, &options.workload())?;
     let (stop, draw) = (generator.stopper(), drawer(generator.live()));
-    let tokens = source.tokens();
+    let tokens = token.tokens();
     let mut rig = Rig { generator, target, machine, tokens, weak_sessions: false, interrupted };
+    let watching = |ended: &Receiver<()>| watch(&stop, interrupted, draw, ended);
+    let (done, fault) = beside(watching, || work(&mut rig));
+    let mut warnings = options.trust.warnings();
+    warnings.extend(rig.weak_sessions.then(|| WEAK_SESSIONS.into()));
+    warnings.extend(token.warnings());
+    warnings.extend(fault);
+    Ok((done?, warnings))
+}
+
+/// Does work of which slices end once somebody asks for the end.
+pub(crate) fn watched<T>(
+    stop: &Stop,
+    interrupted: &(dyn Fn() -> bool + Sync),
+    work: impl FnOnce() -> T,
+) -> T {
+    // A fault of the watching thread was reported by the hook of panics.
+    beside(|ended| watch(stop, interrupted, None, ended), work).0
+}
+
+/// Does work with a thread beside it that is told of the end of the work, and ends before this
+/// returns: a bar is gone before anything is printed. A thread that panicked takes no result away;
+/// its sentence is returned.
+fn beside<T>(
+    watching: impl FnOnce(&Receiver<()>) + Send,
+    work: impl FnOnce() -> T,
+) -> (T, Option<String>) {
     thread::scope(|scope| {
-        // Both threads end when their sender is dropped, however this scope is left.
+        // The thread ends when its sender is dropped, however this scope is left.
         let (over, ended) = channel::<()>();
-        let (unneeded, refreshing) = channel::<()>();
-        let watching = scope.spawn(move || watch(&stop, interrupted, draw, &ended));
-        let refresher = &source;
-        let refreshing = scope.spawn(move || refresher.keep_fresh(&refreshing));
-        let done = work(&mut rig);
-        drop((over, unneeded));
-        // The bar is gone before anything is printed. A thread that panicked takes no result away.
-        let ends = [watching.join(), refreshing.join()];
-        let faults = ends.iter().filter_map(|end| end.as_ref().err());
-        let mut warnings = options.trust.warnings();
-        warnings.extend(rig.weak_sessions.then(|| WEAK_SESSIONS.into()));
-        warnings.extend(source.warnings());
-        warnings.extend(faults.map(|panic| panics::sentence(&**panic)));
-        Ok((done?, warnings))
+        let watching = scope.spawn(move || watching(&ended));
+        let done = work();
+        drop(over);
+        (done, watching.join().err().map(|panic| panics::sentence(&*panic)))
     })
 }
 

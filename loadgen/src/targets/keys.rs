@@ -2,7 +2,7 @@
 //! are refused because a secret would stand in them.
 
 /// Keys that `[[target]]` and `[defaults]` take.
-pub(super) const SHARED: [&str; 26] = [
+pub(super) const SHARED: [&str; 27] = [
     "url",
     "method",
     "headers",
@@ -23,6 +23,7 @@ pub(super) const SHARED: [&str; 26] = [
     "client_id",
     "client_secret_file",
     "scope",
+    "token_params",
     "server_pid",
     "server_pid_file",
     "metrics_url",
@@ -42,7 +43,7 @@ pub(super) const TLS: [&str; 6] =
 /// defaults.
 pub(super) const ALTERNATIVES: [&[&[&str]]; 3] = [
     &[&["body"], &["body_file"], &["requests_file"]],
-    &[&["token_file"], &["token_url", "client_id", "client_secret_file", "scope"]],
+    &[&["token_file"], &["token_url", "client_id", "client_secret_file", "scope", "token_params"]],
     &[&["server_pid"], &["server_pid_file"], &["metrics_url"], &["control_group"]],
 ];
 
@@ -65,7 +66,7 @@ const SECRETS: [(&str, &str); 14] = [
 ];
 
 /// What to use in the place of a key or field that would hold a secret; None for any other.
-pub(super) fn in_place_of_secret(name: &str) -> Option<&'static str> {
+pub fn in_place_of_secret(name: &str) -> Option<&'static str> {
     let plain = name.to_ascii_lowercase().replace('-', "_");
     SECRETS.iter().find(|(secret, _)| *secret == plain).map(|(_, instead)| *instead)
 }

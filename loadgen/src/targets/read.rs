@@ -209,6 +209,27 @@ impl<'a> Entry<'a> {
         table.iter().map(pair).collect()
     }
 
+    /// Names of a table with one text or a list of texts each.
+    pub(super) fn lists(&self) -> Taken<Vec<(String, String)>> {
+        let Some(table) = self.value.as_table() else { return self.wrong("a table") };
+        let mut pairs = Vec::new();
+        for (name, value) in table {
+            let name = name.get_ref();
+            let values: Vec<&DeValue<'_>> = match value.get_ref().as_array() {
+                Some(array) => array.iter().map(Spanned::get_ref).collect(),
+                None => vec![value.get_ref()],
+            };
+            for value in values {
+                let Some(text) = value.as_str() else {
+                    let key = &self.key;
+                    return self.refuse(format!("`{key}.{name}` takes a text or a list of texts"));
+                };
+                pairs.push((name.to_string(), text.to_owned()));
+            }
+        }
+        Ok(pairs)
+    }
+
     fn list(&self) -> Vec<&DeValue<'a>> {
         match self.value.as_array() {
             Some(array) => array.iter().map(Spanned::get_ref).collect(),

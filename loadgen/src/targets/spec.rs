@@ -8,6 +8,7 @@ use rustls::pki_types::ServerName;
 use super::read::{Entry, Table};
 use super::{Body, Cpu, TargetSpec, TargetsError, Token, keys};
 use crate::check::Expect;
+use crate::run::check_token_params;
 use crate::workload::{self, Workload};
 
 /// The most fields of a request.
@@ -194,12 +195,28 @@ impl Reader<'_> {
         }
         let url = self.entry("token_url").map(Entry::url).transpose()?;
         let needed = (url, self.text("client_id")?, self.path("client_secret_file")?);
-        match (needed, self.text("scope")?) {
-            ((None, None, None), None) => Ok(Token::None),
-            ((Some(token_url), Some(client_id), Some(client_secret_file)), scope) => {
-                Ok(Token::Client { token_url, client_id, client_secret_file, scope })
+        let (scope, params) = (self.text("scope")?, self.token_params()?);
+        match needed {
+            (None, None, None) if scope.is_none() && params.is_empty() => Ok(Token::None),
+            (Some(token_url), Some(client_id), Some(client_secret_file)) => {
+                Ok(Token::Client { token_url, client_id, client_secret_file, scope, params })
             }
-            _ => self.incomplete(&["token_url", "client_id", "client_secret_file", "scope"]),
+            _ => self.incomplete(&[
+                "token_url",
+                "client_id",
+                "client_secret_file",
+                "scope",
+                "token_params",
+            ]),
+        }
+    }
+
+    fn token_params(&self) -> Built<Vec<(String, String)>> {
+        let Some(entry) = self.entry("token_params") else { return Ok(Vec::new()) };
+        let params = entry.lists()?;
+        match check_token_params(&params) {
+            Ok(()) => Ok(params),
+            Err(sentence) => entry.refuse(sentence),
         }
     }
 
@@ -207,8 +224,9 @@ impl Reader<'_> {
     fn incomplete<T>(&self, needed: &[&str]) -> Built<T> {
         let given = needed.iter().filter_map(|key| self.entry(key)).min_by_key(|entry| entry.line);
         let line = given.map_or(self.table.line, |entry| entry.line);
-        let needed: Vec<&&str> = needed.iter().filter(|key| **key != "scope").collect();
-        let names: Vec<String> = needed.iter().map(|key| format!("`{key}`")).collect();
+        let optional = |key: &&&str| !matches!(**key, "scope" | "token_params");
+        let needed = needed.iter().filter(optional);
+        let names: Vec<String> = needed.map(|key| format!("`{key}`")).collect();
         let sentence = format!("{} belong together: give all of them", names.join(", "));
         Err(TargetsError { line, sentence })
     }

@@ -35,6 +35,7 @@ token_url = "https://issuer.example/token"
 client_id = "bench"
 client_secret_file = "/etc/bench/secret"
 scope = "orders.read orders.write"
+token_params = { audience = "shop", resource = ["a", "b"] }
 metrics_url = "http://127.0.0.1:9100/metrics"
 
 [[target]]
@@ -78,12 +79,15 @@ fn every_key_is_understood() {
     let identity = ("/etc/bench/client.crt".into(), "/etc/bench/client.key".into());
     assert_eq!(tls.identity, Some(identity));
     assert!(tls.resumption && !tls.insecure);
-    let Token::Client { token_url, client_id, client_secret_file, scope } = &tls.token else {
+    let Token::Client { token_url, client_id, client_secret_file, scope, params } = &tls.token
+    else {
         panic!("{:?}", tls.token);
     };
     assert_eq!((token_url.host.as_str(), client_id.as_str()), ("issuer.example", "bench"));
     assert_eq!(client_secret_file, Path::new("/etc/bench/secret"));
     assert_eq!(scope.as_deref(), Some("orders.read orders.write"));
+    let params: Vec<(&str, &str)> = params.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    assert_eq!(params, [("audience", "shop"), ("resource", "a"), ("resource", "b")]);
     assert!(matches!(&tls.cpu, Cpu::Metrics(url) if url.port == 9100));
     assert_eq!(third.against, Some(1));
     assert_eq!(third.body, Body::Requests("/etc/bench/requests.jsonl".into()));
@@ -199,6 +203,25 @@ fn what_is_wrong_is_said_with_line_and_key() {
         let error = parse(&text).expect_err(&text);
         assert_eq!(error.line, line, "{text}\n{error}");
         assert!(error.sentence.contains(word), "{text}\n{error}");
+        assert!(!error.sentence.contains("abc"), "a secret is not repeated: {error}");
+    }
+}
+
+#[test]
+fn token_parameters_that_cannot_be_sent_are_refused_with_their_line() {
+    for (table, word) in [
+        ("\"a=b\"", "`token_params` takes a table"),
+        ("{ a = 1 }", "`token_params.a` takes a text or a list"),
+        ("{ a = [\"1\", 2] }", "`token_params.a` takes a text or a list"),
+        ("{ a = [\"1\", \"2\"] }", "a is given twice"),
+        ("{ grant_type = \"abc\" }", "grant_type cannot be given"),
+        ("{ password = \"abc\" }", "password cannot be given"),
+        ("{ audience = \"a\" }", "belong together"),
+    ] {
+        let target = "[[target]]\nname = \"a\"\nurl = \"https://h/\"\n";
+        let error = parse(&format!("{target}token_params = {table}")).expect_err(table);
+        assert_eq!(error.line, 4, "{table}: {error}");
+        assert!(error.sentence.contains(word), "{table}: {error}");
         assert!(!error.sentence.contains("abc"), "a secret is not repeated: {error}");
     }
 }

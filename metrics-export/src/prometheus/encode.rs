@@ -1,104 +1,137 @@
-//! Renders a page through prometheus-client: a collector over a snapshot.
-//!
-//! This file owns the mapping of our families onto the library's encoder, and nothing else.
+//! Renders a page in either format. Samples are the same in both; what differs is how families are
+//! described: OpenMetrics names them without the suffix of their kind, knows `info`, tells units
+//! and marks the end, and text format 0.0.4 does none of that.
 
-use std::fmt;
+use super::{Family, Format, Kind, Number, Point};
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, GaugeValueEncoder, MetricEncoder,
-    NoLabelSet, text,
-};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::{Registry, Unit};
+/// Labels of a sample.
+type Labels = [(&'static str, String)];
 
-use super::{Family, Kind, Number, Page, Point};
-
-/// The page as OpenMetrics text.
-pub(super) fn text(page: Page) -> String {
-    let mut registry = Registry::default();
-    registry.register_collector(Box::new(page));
-    let mut out = String::with_capacity(8 * 1024);
-    text::encode(&mut out, &registry).expect("writing to a String does not fail");
+/// The families as text.
+pub(super) fn text(families: &[Family], format: Format) -> String {
+    let mut out = String::with_capacity(16 * 1024);
+    for family in families {
+        describe(family, format, &mut out);
+        for (labels, point) in &family.points {
+            match point {
+                Point::Value(number) => sample(family.name, "", None, labels, *number, &mut out),
+                Point::Distribution { sum_s, cells } => {
+                    distribution(family.name, labels, *sum_s, cells, &mut out);
+                }
+            }
+        }
+    }
+    if format == Format::OpenMetrics {
+        out.push_str("# EOF\n");
+    }
     out
 }
 
-impl Collector for Page {
-    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        for family in &self.families {
-            encode_family(family, &mut encoder)?;
-        }
-        Ok(())
-    }
-}
-
-fn encode_family(family: &Family, encoder: &mut DescriptorEncoder) -> Result<(), fmt::Error> {
-    let (name, unit) = split_unit(family.base);
-    let kind = match family.kind {
-        Kind::Counter => MetricType::Counter,
-        Kind::Gauge => MetricType::Gauge,
-        Kind::Histogram => MetricType::Histogram,
-        Kind::Info => MetricType::Info,
+fn describe(family: &Family, format: Format, out: &mut String) {
+    let (suffix, kind) = match (family.kind, format) {
+        (Kind::Counter, Format::OpenMetrics) => ("_total", "counter"),
+        (Kind::Counter, Format::Text) => ("", "counter"),
+        (Kind::Info, Format::OpenMetrics) => ("_info", "info"),
+        (Kind::Info | Kind::Gauge, _) => ("", "gauge"),
+        (Kind::Histogram, _) => ("", "histogram"),
     };
-    // The encoder adds no full stop to a collector's help, so ours is written as it stands.
-    let mut metric = encoder.encode_descriptor(name, family.help, unit.as_ref(), kind)?;
-    for (labels, point) in &family.points {
-        match point {
-            Point::Info => metric.encode_info(labels)?,
-            // A family without labels would otherwise be written with empty braces.
-            point if labels.is_empty() => encode_point(point, family.kind, &mut metric)?,
-            point => encode_point(point, family.kind, &mut metric.encode_family(labels)?)?,
-        }
-    }
-    Ok(())
-}
-
-fn encode_point(point: &Point, kind: Kind, metric: &mut MetricEncoder) -> Result<(), fmt::Error> {
-    match (point, kind) {
-        (Point::Value(number), Kind::Counter) => {
-            metric.encode_counter::<NoLabelSet, _, u64>(number, None)
-        }
-        (Point::Value(number), _) => metric.encode_gauge(number),
-        (Point::Distribution { sum_s, cells }, _) => {
-            let count = cells.iter().map(|(_, count)| count).sum();
-            metric.encode_histogram::<NoLabelSet>(*sum_s, count, cells, None)
-        }
-        (Point::Info, _) => Ok(()),
+    let name = family.name.strip_suffix(suffix).unwrap_or(family.name);
+    out.extend(["# HELP ", name, " "]);
+    // Text format 0.0.4 has no escape for a quote here, and OpenMetrics wants it.
+    escaped(family.help, format == Format::OpenMetrics, out);
+    out.extend(["\n# TYPE ", name, " ", kind, "\n"]);
+    let unit = ["seconds", "bytes"]
+        .into_iter()
+        .find(|unit| name.strip_suffix(unit).is_some_and(|before| before.ends_with('_')));
+    if let Some(unit) = unit.filter(|_| format == Format::OpenMetrics) {
+        out.extend(["# UNIT ", name, " ", unit, "\n"]);
     }
 }
 
-/// The encoder adds the unit to the name and a `# UNIT` line; our names already end in it.
-fn split_unit(base: &'static str) -> (&'static str, Option<Unit>) {
-    if let Some(name) = base.strip_suffix("_seconds") {
-        (name, Some(Unit::Seconds))
-    } else if let Some(name) = base.strip_suffix("_bytes") {
-        (name, Some(Unit::Bytes))
-    } else {
-        (base, None)
+fn distribution(name: &str, labels: &Labels, sum_s: f64, cells: &[(f64, u64)], out: &mut String) {
+    let count = cells.iter().map(|(_, count)| count).sum::<u64>();
+    sample(name, "_sum", None, labels, Number::Fraction(sum_s), out);
+    sample(name, "_count", None, labels, Number::Whole(count), out);
+    let mut below = 0;
+    for (bound, count) in cells {
+        below += count;
+        sample(name, "_bucket", Some(*bound), labels, Number::Whole(below), out);
     }
 }
 
-impl EncodeCounterValue for Number {
-    fn encode(
-        &self,
-        encoder: &mut prometheus_client::encoding::CounterValueEncoder,
-    ) -> Result<(), fmt::Error> {
-        match *self {
-            Number::Whole(value) => EncodeCounterValue::encode(&value, encoder),
-            Number::Fraction(value) => EncodeCounterValue::encode(&value, encoder),
+fn sample(
+    name: &str,
+    suffix: &str,
+    bound: Option<f64>,
+    labels: &Labels,
+    value: Number,
+    out: &mut String,
+) {
+    out.extend([name, suffix]);
+    let bound = bound.map(|bound| ("le", float(bound)));
+    let mut separator = "{";
+    for (key, value) in bound.iter().chain(labels) {
+        out.extend([separator, key, "=\""]);
+        escaped(value, true, out);
+        out.push('"');
+        separator = ",";
+    }
+    out.push_str(if separator == "," { "} " } else { " " });
+    match value {
+        Number::Whole(value) => out.push_str(&value.to_string()),
+        Number::Fraction(value) => out.push_str(&float(value)),
+    }
+    out.push('\n');
+}
+
+/// Writes the backslash and the line feed by their escapes, and the quote if that is wanted.
+fn escaped(text: &str, quote: bool, out: &mut String) {
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str(r"\\"),
+            '\n' => out.push_str(r"\n"),
+            '"' if quote => out.push_str("\\\""),
+            other => out.push(other),
         }
     }
 }
 
-impl EncodeGaugeValue for Number {
-    fn encode(&self, encoder: &mut GaugeValueEncoder) -> Result<(), fmt::Error> {
-        match *self {
-            // Above 2^63 a gauge falls back to a float, which loses digits but no sense.
-            Number::Whole(value) => match i64::try_from(value) {
-                Ok(value) => EncodeGaugeValue::encode(&value, encoder),
-                Err(_) => EncodeGaugeValue::encode(&(value as f64), encoder),
-            },
-            Number::Fraction(value) => EncodeGaugeValue::encode(&value, encoder),
+/// A float as both formats have it; with a point, as OpenMetrics wants of bounds.
+fn float(value: f64) -> String {
+    if value.is_nan() {
+        return "NaN".into();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "+Inf".into() } else { "-Inf".into() };
+    }
+    let size = value.abs();
+    if size != 0.0 && !(1e-6..1e21).contains(&size) {
+        return format!("{value:e}");
+    }
+    let text = value.to_string();
+    if text.contains('.') { text } else { format!("{text}.0") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_are_written_as_both_formats_read_them() {
+        for (value, text) in [
+            (0.0, "0.0"),
+            (1.0, "1.0"),
+            (0.00001, "0.00001"),
+            (0.0000001, "1e-7"),
+            (2.5e-7, "2.5e-7"),
+            (1_700_000_000.25, "1700000000.25"),
+            (1e21, "1e21"),
+            (-3.0, "-3.0"),
+            (f64::INFINITY, "+Inf"),
+            (f64::NEG_INFINITY, "-Inf"),
+            (f64::NAN, "NaN"),
+        ] {
+            assert_eq!(float(value), text);
         }
     }
 }

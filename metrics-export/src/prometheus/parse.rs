@@ -1,9 +1,10 @@
 //! Reads a metrics page back, so that the meter can prove from the servers' own counters what a
 //! slice was.
 //!
-//! It accepts what Prometheus servers write (text format 0.0.4 and OpenMetrics 1.0) as far as
-//! samples go: comments are skipped, timestamps and exemplars are ignored. A line that is none of
-//! these is an error that names it: a proof does not guess.
+//! It accepts what servers write for Prometheus (text format 0.0.4 and OpenMetrics 1.0, with the
+//! quoted names of their later versions) as far as samples go: comments are skipped, timestamps and
+//! exemplars are read and dropped. A line that is none of these is an error that names it: a proof
+//! does not guess.
 
 use std::fmt;
 
@@ -52,12 +53,11 @@ impl Scrape {
     /// [`ParseError`] names the first line that is no sample.
     pub fn parse(text: &str) -> Result<Scrape, ParseError> {
         let mut samples = Vec::new();
-        for (index, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
+        for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+            let line = line.trim_matches(is_blank);
+            if !line.is_empty() && !line.starts_with('#') {
+                samples.push(sample(line).ok_or(ParseError { line: index + 1 })?);
             }
-            samples.push(sample(line).ok_or(ParseError { line: index + 1 })?);
         }
         Ok(Scrape { samples })
     }
@@ -87,35 +87,83 @@ impl Scrape {
     }
 }
 
-fn sample(line: &str) -> Option<Sample> {
-    let name_end = line.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'))?;
-    let (name, rest) = line.split_at(name_end);
-    if name.is_empty() {
-        return None;
-    }
-    let (labels, rest) = match rest.strip_prefix('{') {
-        Some(inside) => labels(inside)?,
-        None => (Vec::new(), rest),
-    };
-    let value = rest.split_ascii_whitespace().next()?.parse().ok()?;
-    Some(Sample { name: name.to_owned(), labels, value })
+/// Blanks between tokens; the carriage return of foreign line ends is one.
+fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\r')
 }
 
-/// Reads `key="value",...}` and returns what follows the brace.
-fn labels(mut rest: &str) -> Option<(Vec<(String, String)>, &str)> {
-    let mut labels = Vec::new();
+fn after_blanks(text: &str) -> &str {
+    text.trim_start_matches(is_blank)
+}
+
+/// `name{labels} value [timestamp] [# exemplar]`; the name may stand in quotes within the braces.
+fn sample(line: &str) -> Option<Sample> {
+    let (name, rest) = word(line, |c| c == ':');
+    let rest = after_blanks(rest);
+    let (quoted, labels, rest) = match rest.strip_prefix('{') {
+        Some(inside) => braces(inside)?,
+        None => (None, Vec::new(), rest),
+    };
+    let name = match (name, quoted) {
+        ("", Some(quoted)) => quoted,
+        (name, None) if !name.is_empty() => name.to_owned(),
+        _ => return None,
+    };
+    let (value, rest) = number(after_blanks(rest))?;
+    is_tail(after_blanks(rest)).then_some(Sample { name, labels, value })
+}
+
+/// A name that begins with no digit, and what follows it. Empty where there is none.
+fn word(text: &str, also: impl Fn(char) -> bool) -> (&str, &str) {
+    let known = |c: char| c.is_ascii_alphanumeric() || c == '_' || also(c);
+    let end = text.find(|c| !known(c)).unwrap_or(text.len());
+    let end = if text.starts_with(|c: char| c.is_ascii_digit()) { 0 } else { end };
+    text.split_at(end)
+}
+
+/// What stands within braces: a name in quotes if there is one, labels, and what follows.
+type Braces<'a> = (Option<String>, Vec<(String, String)>, &'a str);
+
+/// Reads what follows an opening brace up to the closing one and returns what comes after.
+fn braces(inside: &str) -> Option<Braces<'_>> {
+    let (mut name, mut labels) = (None, Vec::new());
+    let mut rest = after_blanks(inside);
     loop {
         if let Some(after) = rest.strip_prefix('}') {
-            return Some((labels, after));
+            return Some((name, labels, after));
         }
-        let (key, quoted) = rest.split_once("=\"")?;
-        let (value, after) = unescape(quoted)?;
-        labels.push((key.trim().to_owned(), value));
-        rest = after.strip_prefix(',').unwrap_or(after);
+        let (key, after) = match rest.strip_prefix('"') {
+            Some(quoted) => unescape(quoted)?,
+            None => match word(rest, |_| false) {
+                ("", _) => return None,
+                (key, after) => (key.to_owned(), after),
+            },
+        };
+        let is_quoted = rest.starts_with('"');
+        let after = after_blanks(after);
+        let after = match after.strip_prefix('=') {
+            Some(value) => {
+                let (value, after) = unescape(after_blanks(value).strip_prefix('"')?)?;
+                labels.push((key, value));
+                after
+            }
+            None if is_quoted && name.is_none() && labels.is_empty() => {
+                name = Some(key);
+                after
+            }
+            None => return None,
+        };
+        let after = after_blanks(after);
+        rest = match after.strip_prefix(',') {
+            Some(next) => after_blanks(next),
+            None if after.starts_with('}') => after,
+            None => return None,
+        };
     }
 }
 
-/// Reads up to the closing quote and returns what follows it.
+/// Reads up to the closing quote and returns what follows it. What is no escape stands for itself,
+/// as Prometheus has it.
 fn unescape(quoted: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut chars = quoted.char_indices();
@@ -124,7 +172,8 @@ fn unescape(quoted: &str) -> Option<(String, &str)> {
             '"' => return Some((value, &quoted[at + 1..])),
             '\\' => match chars.next()?.1 {
                 'n' => value.push('\n'),
-                other => value.push(other),
+                known @ ('\\' | '"') => value.push(known),
+                other => value.extend(['\\', other]),
             },
             other => value.push(other),
         }
@@ -132,15 +181,69 @@ fn unescape(quoted: &str) -> Option<(String, &str)> {
     None
 }
 
+/// A number up to the next blank, and what follows it. Those of Rust are those of Go, in which the
+/// format is defined, but for hexadecimal ones.
+fn number(text: &str) -> Option<(f64, &str)> {
+    let (token, rest) = text.split_at(text.find(is_blank).unwrap_or(text.len()));
+    let value = token.parse().ok().or_else(|| hexadecimal(token))?;
+    Some((value, rest))
+}
+
+/// `0x1.8p3`: a mantissa, and an exponent of two, which Go requires.
+fn hexadecimal(token: &str) -> Option<f64> {
+    let (sign, digits) = match token.as_bytes().first()? {
+        b'-' => (-1.0, &token[1..]),
+        b'+' => (1.0, &token[1..]),
+        _ => (1.0, token),
+    };
+    let digits = digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X"))?;
+    let (mantissa, exponent) = digits.split_once(['p', 'P'])?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let mut value = 0.0;
+    for digit in whole.chars().chain(fraction.chars()) {
+        value = value * 16.0 + f64::from(digit.to_digit(16)?);
+    }
+    let exponent: i32 = exponent.parse().ok()?;
+    let shift = exponent.saturating_sub(i32::try_from(fraction.len()).ok()?.saturating_mul(4));
+    Some(sign * value * 2f64.powi(shift))
+}
+
+/// What may stand behind a value: a timestamp, an exemplar, both or neither.
+fn is_tail(rest: &str) -> bool {
+    let rest = match rest.starts_with('#') || rest.is_empty() {
+        true => rest,
+        false => match number(rest) {
+            Some((_, after)) => after_blanks(after),
+            None => return false,
+        },
+    };
+    rest.is_empty() || rest.strip_prefix('#').is_some_and(|text| is_exemplar(after_blanks(text)))
+}
+
+/// Labels, a value, and perhaps a timestamp.
+fn is_exemplar(text: &str) -> bool {
+    let read = || {
+        let (name, _, rest) = braces(text.strip_prefix('{')?)?;
+        let (_, rest) = number(after_blanks(rest)).filter(|_| name.is_none())?;
+        match after_blanks(rest) {
+            "" => Some(()),
+            timestamp => number(timestamp).filter(|(_, rest)| rest.is_empty()).map(|_| ()),
+        }
+    };
+    read().is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::prometheus::{Durations, Page};
+    use crate::prometheus::{Durations, Format, Page};
 
-    #[test]
-    fn a_rendered_page_is_read_back() {
+    fn page() -> Page {
         let mut page = Page::new();
         page.counter("tollgate_token_verifications_total", "Tokens checked.")
             .value(&[("result", "ok")], 7u64)
@@ -152,11 +255,23 @@ mod tests {
             &Durations { bounds_ns: &[10_000, 1_000_000], counts: &[3, 4, 1], sum_ns: 5_000_000 },
         );
         page.info("tollgate_runtime_info", "Driver.", &[("driver", "io_uring")]);
-        let text = page.render();
-        let expected = include_str!("../../tests/data/page.txt");
-        assert_eq!(text, expected);
+        page
+    }
 
-        let scrape = Scrape::parse(&text).unwrap();
+    #[test]
+    fn a_page_is_read_back_from_either_format() {
+        for (format, expected) in [
+            (Format::OpenMetrics, include_str!("../../tests/data/page.txt")),
+            (Format::Text, include_str!("../../tests/data/page-0.0.4.txt")),
+        ] {
+            let text = page().render(format);
+            assert_eq!(text, expected);
+            is_read_back(&text);
+        }
+    }
+
+    fn is_read_back(text: &str) {
+        let scrape = Scrape::parse(text).unwrap();
         let sum = |name, labels: &[(&str, &str)]| scrape.sum(name, labels);
         assert_eq!(sum("tollgate_token_verifications_total", &[("result", "ok")]), Some(7.0));
         assert_eq!(sum("tollgate_token_verifications_total", &[]), Some(9.0));
@@ -168,34 +283,101 @@ mod tests {
     }
 
     #[test]
-    fn foreign_pages_are_read() {
-        let text = "# HELP x y\nup 1 1700000000000\ngo_gc{q=\"0.5\",} 2e-05 # {id=\"1\"} 3\n\
-                    weird +Inf\n";
-        let scrape = Scrape::parse(text).unwrap();
-        assert_eq!(scrape.samples.len(), 3);
-        assert_eq!(scrape.sum("go_gc", &[("q", "0.5")]), Some(2e-5));
-        assert_eq!(scrape.sum("weird", &[]), Some(f64::INFINITY));
+    fn every_form_of_a_line_is_read() {
+        for (line, name, labels, value) in [
+            ("up 1", "up", &[][..], 1.0),
+            ("up 1 1700000000000", "up", &[], 1.0),
+            ("up\t-1.5e3\t1700000000.123", "up", &[], -1500.0),
+            ("  up   +2.5E-05  ", "up", &[], 2.5e-5),
+            ("up{} 1", "up", &[], 1.0),
+            ("up { } 1", "up", &[], 1.0),
+            ("up{}1", "up", &[], 1.0),
+            ("a:b_c9 .5", "a:b_c9", &[], 0.5),
+            ("x +Inf", "x", &[], f64::INFINITY),
+            ("x -Inf", "x", &[], f64::NEG_INFINITY),
+            ("x infinity", "x", &[], f64::INFINITY),
+            ("x 0x1.8p3", "x", &[], 12.0),
+            ("x -0XFp-1", "x", &[], -7.5),
+            ("x{q=\"0.5\",} 1", "x", &[("q", "0.5")], 1.0),
+            ("x { a = \"1\" ,\tb=\"2\" , } 3", "x", &[("a", "1"), ("b", "2")], 3.0),
+            (r#"x{a="\"\\\n\.}, #{"} 1"#, "x", &[("a", "\"\\\n\\.}, #{")], 1.0),
+            ("x{a=\"\u{e9}\u{1f600}\"} 1", "x", &[("a", "\u{e9}\u{1f600}")], 1.0),
+            ("{\"my.name\"} 1", "my.name", &[], 1.0),
+            ("{\"my.name\", \"a.b\"=\"1\",c=\"2\"} 1", "my.name", &[("a.b", "1"), ("c", "2")], 1.0),
+            ("{ \"a\\\"b\" , } 1", "a\"b", &[], 1.0),
+            ("x_bucket{le=\"0.1\"} 8 # {} 0.05", "x_bucket", &[("le", "0.1")], 8.0),
+            ("x 8 # {id=\"a b # }\"} 0.05 1.5e9", "x", &[], 8.0),
+            ("x 8 1.5 #{id=\"1\",} 1 2", "x", &[], 8.0),
+            ("x_created 1.7e9", "x_created", &[], 1.7e9),
+        ] {
+            let scrape = Scrape::parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+            let own = |(key, value): &(&str, &str)| (key.to_string(), value.to_string());
+            let labels = labels.iter().map(own).collect();
+            assert_eq!(scrape.samples, [Sample { name: name.into(), labels, value }], "{line}");
+        }
+        assert!(Scrape::parse("x NaN").unwrap().samples[0].value.is_nan());
+    }
+
+    #[test]
+    fn every_form_of_a_page_is_read() {
+        let page = "# HELP x with \\\\ and \\n\n# TYPE x unknown\n#\n# UNIT x_s s\n\n   \n\
+                    x 1\n\t# any comment\nx{a=\"1\"} 2\n# EOF\n";
+        let windows = format!("\u{feff}{}", page.replace('\n', "\r\n"));
+        for text in [page, &windows, page.trim_end()] {
+            assert_eq!(Scrape::parse(text).unwrap().sum("x", &[]), Some(3.0), "{text:?}");
+        }
+        assert_eq!(Scrape::parse("").unwrap(), Scrape::default());
     }
 
     #[test]
     fn garbage_is_an_error_that_names_its_line() {
-        for (text, line) in [("<html>", 1), ("a 1\nb{c=\"d} 1", 2), ("a", 1), ("{x=\"y\"} 1", 1)] {
+        for (text, line) in [("<html>", 1), ("a 1\nb{c=\"d} 1", 2), ("\r\n\r\na", 3)] {
             assert_eq!(Scrape::parse(text), Err(ParseError { line }), "{text}");
+        }
+        for line in [
+            "{x=\"y\"} 1",
+            "9a 1",
+            "a.b 1",
+            "a{9=\"x\"} 1",
+            "a{b:c=\"x\"} 1",
+            "a{b=x} 1",
+            "a{b=\"x\" c=\"y\"} 1",
+            "a{,} 1",
+            "a{b=\"x\",,} 1",
+            "a{\"b\"} 1",
+            "{\"a\",\"b\"} 1",
+            "a{b=\"x\"}",
+            "a{b=\"x\" 1",
+            "a{b=\"x\\",
+            "a one",
+            "a 1 now",
+            "a 1 2 3",
+            "a 0x1",
+            "a 0xp1",
+            "a 1 # exemplar",
+            "a 1 # {b=\"c\"}",
+            "a 1 # {\"b\"} 1",
+            "a 1 2 # {} 1 2 3",
+        ] {
+            assert_eq!(Scrape::parse(line), Err(ParseError { line: 1 }), "{line}");
         }
     }
 
     proptest! {
         #[test]
-        fn any_label_value_survives(value in "[ -~\n\\\\\"]{0,40}") {
-            let mut page = Page::new();
-            page.gauge("x", "y").value(&[("k", &value)], 1u64);
-            let scrape = Scrape::parse(&page.render()).unwrap();
-            prop_assert_eq!(scrape.label("x", "k"), Some(value.as_str()));
+        fn any_label_value_survives(value in "[ -~\n\\\\\"\u{e9}]{0,40}") {
+            for format in [Format::Text, Format::OpenMetrics] {
+                let mut page = Page::new();
+                page.gauge("x", "y").value(&[("k", &value)], 1u64);
+                let scrape = Scrape::parse(&page.render(format)).unwrap();
+                prop_assert_eq!(scrape.label("x", "k"), Some(value.as_str()));
+            }
         }
 
         #[test]
-        fn any_text_is_read_or_refused(text in "\\PC*") {
+        fn any_text_is_read_or_refused(text in "\\PC*", line in "[a{}=\"\\\\,# 0x1p.\t-]{0,24}") {
             let _ = Scrape::parse(&text);
+            let _ = Scrape::parse(&line);
         }
     }
 }

@@ -20,6 +20,8 @@ pub enum Error {
     Connect(SocketAddr, io::ErrorKind),
     /// The deadline passed while waiting for this.
     Timeout(&'static str),
+    /// The process was told to stop while waiting for this.
+    Interrupted(&'static str),
     /// TLS failed; tells which side refused what.
     Tls(TlsError),
     /// The peer closed the connection during the handshake.
@@ -56,6 +58,7 @@ impl fmt::Display for Error {
             Error::Refused(addr) => write!(f, "connection refused: nothing listens at {addr}"),
             Error::Connect(addr, kind) => write!(f, "no connection to {addr}: {kind}"),
             Error::Timeout(doing) => write!(f, "the time ran out while waiting for {doing}"),
+            Error::Interrupted(doing) => write!(f, "interrupted while waiting for {doing}"),
             Error::Tls(error) => error.fmt(f),
             Error::ClosedInHandshake => {
                 write!(f, "the server closed the connection during the TLS handshake")

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use metrics_export::prometheus::{CONTENT_TYPE, Page};
+use metrics_export::prometheus::Page;
 use proto_http::Method;
 use runtime::process::thread_cpu_ns;
 use runtime::{Broken, Core, Exchange, Peer, Service};
 
-use crate::admin::program_facts;
+use crate::admin::{program_facts, send_metrics};
 use crate::fields::{JSON, TEXT_NOW};
-use crate::problem::{self, NO_STORE};
+use crate::problem;
 use crate::telemetry::{connections, page};
 
 use super::Behaviour;
@@ -140,13 +140,13 @@ impl ReferenceAdmin {
         ReferenceAdmin { core: core.clone(), ledger }
     }
 
-    fn metrics(&self) -> String {
+    fn metrics(&self) -> Page {
         let mut page = Page::new();
         program_facts(&mut page, &self.core);
         self.ledger.add(&mut page);
         connections::add(&mut page, self.core.all_stats());
         page::process_figures(&mut page);
-        page.render()
+        page
     }
 }
 
@@ -161,10 +161,7 @@ impl Service for ReferenceAdmin {
             (Method::Get, b"/livez" | b"/readyz") => {
                 exchange.reply().lines(TEXT_NOW).send(200, &[], b"ready\n");
             }
-            (Method::Get, b"/metrics") => {
-                let fields = [("content-type", CONTENT_TYPE.as_bytes()), NO_STORE];
-                exchange.reply().send(200, &fields, self.metrics().as_bytes());
-            }
+            (Method::Get, b"/metrics") => send_metrics(exchange, &self.metrics()),
             _ => problem::not_found(exchange),
         }
         Ok(())

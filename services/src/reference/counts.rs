@@ -1,5 +1,5 @@
 //! What the reference server did, counted where it was done: one set for each core, added up on
-//! the metrics page. Counts are exact; times are in ns.
+//! the metrics page. Counts are exact; times are kept in ns and published in seconds.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -46,19 +46,26 @@ impl Ledger {
         counter("reference_requests_total", "Requests, whatever they were answered.", |counts| {
             &counts.requests
         });
-        counter(
-            "reference_loop_ns_total",
-            "Processor time of the loops by the clock of their thread, its readings included.",
-            |counts| &counts.loop_ns,
-        );
         counter("reference_delays_total", "Answers that were delayed.", |counts| &counts.delays);
-        counter("reference_delayed_ns_total", "Time that they were.", |counts| &counts.delayed_ns);
         counter("reference_stalls_total", "Times that a core stood still.", |counts| {
             &counts.stalls
         });
-        counter("reference_stalled_ns_total", "Time that they did.", |counts| &counts.stalled_ns);
         counter("reference_resets_total", "Connections reset instead of an answer.", |counts| {
             &counts.resets
+        });
+        let mut time = |name: &'static str, help: &'static str, of: fn(&Counts) -> &Counter| {
+            page.counter(name, help).value(&[], sum(of) as f64 / 1e9);
+        };
+        time(
+            "reference_loop_seconds_total",
+            "Processor time of the loops by the clock of their thread, its readings included.",
+            |counts| &counts.loop_ns,
+        );
+        time("reference_delayed_seconds_total", "Time that answers were delayed.", |counts| {
+            &counts.delayed_ns
+        });
+        time("reference_stalled_seconds_total", "Time that cores stood still.", |counts| {
+            &counts.stalled_ns
         });
         page.counter("reference_wrong_total", "Answers that were wrong on purpose.")
             .value(&[("kind", "status")], sum(|counts| &counts.wrong_status))

@@ -37,7 +37,6 @@ fn outcome() -> CapacityOutcome {
     let slo = Slo { quantile: Quantile::P99, limit: Duration::from_millis(2) };
     let confirmations = vec![point(Some(1_200_000), 1_200_000, 900_000, Some(true)); 2];
     CapacityOutcome {
-        failure: None,
         label: Some("nightly".into()),
         url: "http://127.0.0.1:8080/ping".into(),
         asks: Asks { method: "GET".into(), in_turn: 1 },
