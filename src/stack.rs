@@ -398,7 +398,7 @@ mod tests {
         let dead = spawn("exit 3");
         assert!(wait_until_ready(&dead, &|| false).err().unwrap().contains("ended"));
         assert!(!wait_or_kill(&dead, Duration::from_secs(5)));
-        let slow = spawn("read line");
+        let slow = spawn("exec sleep 60");
         assert!(wait_until_ready(&slow, &|| true).err().unwrap().contains("interrupted"));
         slow.kill();
     }

@@ -73,6 +73,9 @@ impl Sum {
     }
 }
 
+/// What was found of every variant, and what ended the recording before its time.
+pub(super) type Recorded = (Vec<Taken>, Option<Failure>);
+
 /// The processes of each variant, by its id, as they were started.
 type Processes = Rc<RefCell<Vec<(String, u32, String)>>>;
 
@@ -104,10 +107,7 @@ impl Session<'_> {
     /// Starts the servers, and records each variant; none when the end was asked for before.
     ///
     /// A failure after every variant was recorded once comes with what was recorded.
-    pub(super) fn run(
-        &self,
-        launcher: Launcher,
-    ) -> Result<Option<(Vec<Taken>, Option<Failure>)>, Failure> {
+    pub(super) fn run(&self, launcher: Launcher) -> Result<Option<Recorded>, Failure> {
         let processes = Processes::default();
         let mut stack = Noting { launcher, processes: Rc::clone(&processes) };
         let matrix = self.matrix;

@@ -105,8 +105,8 @@ impl CapacityOutcome {
         self.breaches.is_empty()
     }
 
-    /// 1 when it failed before its time, 130 when it was interrupted, 1 when no request was answered
-    /// well, 3 when it is not valid, 99 when no rate kept the limit, else 0.
+    /// 1 when it failed before its time, 130 when it was interrupted, 1 when no request was
+    /// answered well, 3 when it is not valid, 99 when no rate kept the limit, else 0.
     pub fn exit_code(&self) -> u8 {
         let unkept = |slo: &metrics_export::run::SloResult| slo.rate_milli_per_s.is_none();
         match &self.capacity {
