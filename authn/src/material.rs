@@ -2,8 +2,8 @@
 //!
 //! Owns the checks that let an operator find a mistake before the first handshake does: something
 //! of the right kind is in the file, it can be read, key and certificate belong together, and what
-//! is needed of it is valid now. Private keys are never printed and are overwritten when dropped. Opens
-//! no files: the caller reads them, knows their names and guards their mode.
+//! is needed of it is valid now. Private keys are never printed and are overwritten when dropped.
+//! Opens no files: the caller reads them, knows their names and guards their mode.
 
 use std::fmt;
 
@@ -280,7 +280,8 @@ fn trusted_certificates(file: &[u8]) -> Result<Vec<(CertificateDer<'static>, Vec
     }
     let found = pem::blocks(file, |label| CERTIFICATE_LABELS.contains(&label))?;
     if found.wanted.is_empty() {
-        let has = |labels: &[&str]| found.others.iter().any(|label| labels.contains(&&**label));
+        let has =
+            |labels: &[&str]| found.others.iter().any(|label| labels.contains(&label.as_str()));
         return Err(match () {
             () if has(&["PKCS7", "PKCS #7 SIGNED DATA", "CMS"]) => Error::OtherContent(PKCS7),
             () if has(&["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"]) => {
@@ -309,7 +310,7 @@ fn allowed(settings: &[u8], peers: Peers) -> bool {
     };
     settings.is_empty()
         || der::TrustSettings::read(settings)
-            .is_some_and(|settings| needed.iter().all(|purpose| settings.allow(*purpose)))
+            .is_some_and(|settings| needed.iter().all(|purpose| settings.allow(purpose)))
 }
 
 fn read<'a>(certificate: &'a CertificateDer<'_>) -> Result<der::Certificate<'a>, Error> {

@@ -1,9 +1,9 @@
 //! PEM text (RFC 7468, RFC 1421) and bare DER: the blocks of a file, in every form that OpenSSL's
 //! tools write or read.
 //!
-//! Owns what may stand around a block (any text, a byte order mark, white space, CRLF), how long its
-//! lines may be, and its headers. Refuses a block that is asked for and is not whole; one that is
-//! not asked for is not looked at. What a block means is `material`'s to decide.
+//! Owns what may stand around a block (any text, a byte order mark, white space, CRLF), how long
+//! its lines may be, and its headers. Refuses a block that is asked for and is not whole; one that
+//! is not asked for is not looked at. What a block means is `material`'s to decide.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,5 +1,5 @@
-//! What kind of key a certificate has, as far as a message must say it: an RSA key that is too short
-//! and a signature that is wrong look alike to the TLS library.
+//! What kind of key a certificate has, as far as a message must say it: an RSA key that is too
+//! short and a signature that is wrong look alike to the TLS library.
 //!
 //! Owns the words for kinds of keys, and which of them ring can verify. Refuses to judge anything
 //! else of a certificate.

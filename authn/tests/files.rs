@@ -1,5 +1,5 @@
-//! Files of certificates and keys as openssl, a stranger, writes them: what is read, what is said of
-//! what cannot be, and which of it must be valid and is trusted.
+//! Files of certificates and keys as openssl, a stranger, writes them: what is read, what is said
+//! of what cannot be, and which of it must be valid and is trusted.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[expect(dead_code, reason = "shared with tests that need more of it")]
@@ -147,7 +147,8 @@ fn keys_are_read_in_every_form_that_openssl_writes() {
         ("ed25519", "req -x509 -newkey ed25519 -nodes -keyout other -subj /CN=a -days 2"),
         (
             "p384",
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-384 -nodes -keyout other -subj /CN=a",
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-384 -nodes -keyout other \
+             -subj /CN=a",
         ),
     ] {
         let crt = lab.openssl(command);

@@ -1,4 +1,5 @@
 //! Key sets: the published examples of the RFCs, sets of other issuers, and sets that are wrong.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use authn::error::{Error, TokenError};
 use authn::jwks::{KEY_SET_BYTES_MAX, KEYS_MAX};

@@ -218,8 +218,9 @@ impl Pump {
         while !self.held.is_empty() && !rest.is_empty() {
             let (next, later) = rest.split_at_mut(missing(&self.held).min(rest.len()));
             self.held.extend_from_slice(next);
-            self.extended_master_secret =
-                self.extended_master_secret.or_else(|| has_extended_master_secret(&self.held));
+            if self.extended_master_secret.is_none() {
+                self.extended_master_secret = has_extended_master_secret(&self.held);
+            }
             let spent = self.engine.read(&mut self.held, plain, &mut self.due)?;
             if spent == self.held.len() {
                 self.held = Vec::new();
@@ -229,8 +230,9 @@ impl Pump {
             rest = later;
         }
         if !rest.is_empty() {
-            self.extended_master_secret =
-                self.extended_master_secret.or_else(|| has_extended_master_secret(rest));
+            if self.extended_master_secret.is_none() {
+                self.extended_master_secret = has_extended_master_secret(rest);
+            }
             let spent = self.engine.read(rest, plain, &mut self.due)?;
             self.held.extend_from_slice(&rest[spent..]);
         }

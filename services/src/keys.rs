@@ -116,3 +116,27 @@ impl KeyRing {
         Some(fault.unwrap_or_else(|| "verification keys are not loaded yet".to_string()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use authn::{Algorithm, Signer};
+
+    use super::*;
+
+    #[test]
+    fn one_odd_key_does_not_cost_the_others() {
+        let (_, signer) = Signer::generate(Algorithm::Es256).expect("randomness");
+        let good = KeySet::of([&signer]).expect("a key").to_json();
+        let odd = good.replacen('[', r#"[{"kty":"RSA","kid":"r","n":"AQAB","e":"AQAB"},{},"#, 1);
+        let issuer = "https://issuer.example".to_string();
+        let expected = Expected { issuer, audience: "shop".into(), leeway_s: 5 };
+        let keys = KeyRing::keep(expected, move || Ok(odd.clone().into_bytes())).expect("a thread");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while let Some(why) = keys.missing() {
+            assert!(Instant::now() < deadline, "{why}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! Whom `tollgate run` trusts over TLS and what it presents. It refuses to trust anybody when no
-//! authority can be found, unless it was told to trust everybody. It is lenient where the servers of
-//! this project are strict, because a server that is measured need not be one of ours.
+//! authority can be found, unless it was told to trust everybody. It is lenient where the servers
+//! of this project are strict, because a server that is measured need not be one of ours.
 
 use std::{
     env, fmt, fs,

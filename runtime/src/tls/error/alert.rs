@@ -1,5 +1,5 @@
-//! The alerts by which a peer ends TLS: their names, and what each of them usually means. A peer says
-//! no more than the alert, so that a hint names what is likely and what to try.
+//! The alerts by which a peer ends TLS: their names, and what each of them usually means. A peer
+//! says no more than the alert, so that a hint names what is likely and what to try.
 
 use rustls::AlertDescription;
 

@@ -1,3 +1,5 @@
+//! The sentences of errors as tables: each names its cause, and none has a name of the library.
+
 use std::sync::Arc;
 use std::time::Duration;
 
