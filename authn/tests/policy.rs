@@ -50,6 +50,7 @@ fn every_profile_with_all_and_with_nothing() {
     let all = Credentials {
         identity: certificate(Some("gateway")),
         access: access("bench-runner", "orders.write"),
+        ..Credentials::default()
     };
     let nothing = Credentials::default();
     for profile in Profile::ALL {
@@ -87,8 +88,11 @@ fn s4_looks_at_neither_scope_nor_caller_and_s5_at_both() {
     ];
     for (name, scopes, expected) in table {
         // The token's client is a caller of the route: under mutual TLS that does not count.
-        let credentials =
-            Credentials { identity: certificate(name), access: access("bench-runner", scopes) };
+        let credentials = Credentials {
+            identity: certificate(name),
+            access: access("bench-runner", scopes),
+            ..Credentials::default()
+        };
         assert_eq!(decide::<Write>(s5, &credentials), expected, "{name:?} {scopes}");
         assert_eq!(decide::<Open>(s5, &credentials), Ok(Decision::Enforced));
         assert_eq!(decide::<Write>(s4, &credentials), Ok(Decision::TokenVerified));
@@ -102,8 +106,8 @@ fn without_mutual_tls_the_caller_is_the_tokens_client() {
         let table =
             [("bench-runner", Ok(Decision::Enforced)), ("stranger", Err(Denied::CallerRefused))];
         for (client_id, expected) in table {
-            let credentials =
-                Credentials { identity: None, access: access(client_id, "orders.write") };
+            let access = access(client_id, "orders.write");
+            let credentials = Credentials { access, ..Credentials::default() };
             assert_eq!(decide::<Write>(profile, &credentials), expected, "{label} {client_id}");
         }
     }
@@ -112,7 +116,7 @@ fn without_mutual_tls_the_caller_is_the_tokens_client() {
 #[test]
 fn a_permit_tells_whose_request_it_is() {
     let client = |identity, access| {
-        let credentials = Credentials { identity, access };
+        let credentials = Credentials { identity, access, ..Credentials::default() };
         let permit: Permit<'_, Open> =
             authorize(TokenCheck::Ignore, Transport::Plain, &credentials).unwrap();
         assert_eq!(permit.route(), "open");
