@@ -26,6 +26,9 @@ pub enum Owner<'a> {
 }
 
 impl<'a> Owner<'a> {
+    /// What nobody is called, for people to read.
+    pub const NOBODY: &'static str = "anonymous";
+
     /// The name, whatever its kind.
     #[must_use]
     pub const fn name(self) -> Option<&'a str> {

@@ -160,7 +160,7 @@ impl<'r, R: Route> Permit<'r, R> {
 
     /// The name of the owner for people to read; `anonymous` for nobody.
     pub fn client(&self) -> &'r str {
-        self.owner().name().unwrap_or("anonymous")
+        self.owner().name().unwrap_or(Owner::NOBODY)
     }
 
     /// Whether a verified token carries this scope, whatever the profile enforces.

@@ -5,13 +5,23 @@
 //! loopback.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use authn::{Algorithm, Profile, TokenCheck, Transport};
 use runtime::DriverChoice;
 
 use crate::error::ServeError;
 use crate::kind::ServiceKind;
+use crate::orders::idempotency;
+
+/// Idempotency keys that may be remembered: one for each share, to some 1 GiB of memory.
+const IDEMPOTENCY_KEYS: RangeInclusive<usize> = 4..=10_000_000;
+
+/// How long they may be remembered.
+const IDEMPOTENCY_TTL: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(86_400);
 
 /// Where verification keys come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +129,8 @@ pub struct ServiceConfig {
     pub inventory: Option<String>,
     /// gateway: the results service's base address.
     pub results: Option<String>,
+    /// gateway: whether upstreams are sent each client's certificate (RFC 9440).
+    pub client_cert_field: bool,
     /// auth: which algorithm signs tokens.
     pub token_alg: Algorithm,
     /// auth: how long a token is valid.
@@ -127,6 +139,10 @@ pub struct ServiceConfig {
     pub client_secret: Option<PathBuf>,
     /// orders: how many orders are kept, the newest.
     pub orders_retained: usize,
+    /// orders: how many idempotency keys are remembered; a quarter of them are one client's share.
+    pub idempotency_keys: usize,
+    /// orders: how long a finished idempotency key is remembered.
+    pub idempotency_ttl: Duration,
     /// inventory: stock at the start, over the built-in one.
     pub stock: Vec<(String, u64)>,
 }
@@ -180,10 +196,13 @@ impl ServiceConfig {
             orders: None,
             inventory: None,
             results: None,
+            client_cert_field: false,
             token_alg: Algorithm::Es256,
             token_ttl_s: ServiceConfig::TOKEN_TTL_S,
             client_secret: None,
             orders_retained: ServiceConfig::ORDERS_RETAINED,
+            idempotency_keys: idempotency::KEYS_MAX,
+            idempotency_ttl: idempotency::TTL,
             stock: Vec::new(),
         }
     }
@@ -280,6 +299,19 @@ impl ServiceConfig {
         if self.token_cache && self.token_cache_entries == 0 {
             return Err(ServeError::Config(
                 "--token-cache-entries must be 1 or more; --token-cache off means no cache".into(),
+            ));
+        }
+        if !IDEMPOTENCY_KEYS.contains(&self.idempotency_keys) {
+            return Err(ServeError::Config(format!(
+                "--idempotency-keys must be between {} and {}, not {}",
+                IDEMPOTENCY_KEYS.start(),
+                IDEMPOTENCY_KEYS.end(),
+                self.idempotency_keys
+            )));
+        }
+        if !IDEMPOTENCY_TTL.contains(&self.idempotency_ttl) {
+            return Err(ServeError::Config(
+                "--idempotency-ttl must be between 1 second and 24 hours".into(),
             ));
         }
         if self.token_ttl_s == 0 || self.token_ttl_s > 86_400 {

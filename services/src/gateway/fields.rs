@@ -20,7 +20,9 @@ const HOP_BY_HOP: [&str; 11] = [
 
 /// What a client could use to pretend to be somebody else, or that is settled here: `Expect` is
 /// answered by this server itself (RFC 9110 section 10.1.1).
-const CLIENT_ONLY: [&str; 8] = [
+const CLIENT_ONLY: [&str; 11] = [
+    "client-cert",
+    "client-cert-chain",
     "expect",
     "forwarded",
     "x-forwarded-for",
@@ -29,6 +31,7 @@ const CLIENT_ONLY: [&str; 8] = [
     "x-forwarded-proto",
     "x-real-ip",
     "x-forwarded-client-cert",
+    "x-tollgate-client",
 ];
 
 /// What a message goes through: the direction decides which fields end here.
@@ -80,7 +83,9 @@ mod tests {
             assert!(!passes_with(Direction::Request, name, &[]), "{name}");
             assert!(!passes_with(Direction::Response, name, &[]), "{name}");
         }
-        assert!(!passes_with(Direction::Request, "X-Forwarded-For", &[]));
+        for name in ["X-Forwarded-For", "X-Tollgate-Client", "Client-Cert", "client-cert-chain"] {
+            assert!(!passes_with(Direction::Request, name, &[]), "{name}");
+        }
         assert!(!passes_with(Direction::Request, "x-hop", &["close, X-Hop", "keep-alive"]));
         assert!(!passes_with(Direction::Response, "x-hop", &["keep-alive", "\tx-hop "]));
     }

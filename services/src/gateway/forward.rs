@@ -12,6 +12,7 @@
 use proto_http::{AnswerBody, Ask, BodyLength, Method, Version};
 use runtime::{BodyError, Broken, Call, ClientError, Exchange, Request, Upstream};
 
+use super::client::Client;
 use super::fields::{Direction, names_us, passes};
 use super::lists::{Field, FieldLists};
 use super::seen::Seen;
@@ -44,8 +45,12 @@ impl Hop {
         Hop { name, upstream, tls, lists: FieldLists::default() }
     }
 
-    /// Forwards the request, whose permit the caller holds, and its response.
-    pub async fn forward(&self, exchange: &mut Exchange<'_>) -> Result<(), Broken> {
+    /// Forwards the request of `client`, whose permit the caller holds, and its response.
+    pub async fn forward(
+        &self,
+        client: Client<'_>,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<(), Broken> {
         let Some(upstream) = &self.upstream else {
             let detail = format!("this gateway was started without the {} service", self.name);
             refuse(exchange, 502, "no-upstream", "No Upstream", &detail);
@@ -57,15 +62,15 @@ impl Hop {
             return Ok(());
         }
         let sent = match exchange.request().length() {
-            BodyLength::Empty => self.send(upstream, exchange).await,
+            BodyLength::Empty => self.send(upstream, client, exchange).await,
             BodyLength::Exact(length) if length <= WHOLE_BYTES_MAX as u64 => {
                 match exchange.body(WHOLE_BYTES_MAX).await {
-                    Ok(()) => self.send(upstream, exchange).await,
+                    Ok(()) => self.send(upstream, client, exchange).await,
                     Err(error) => Err(Failed::Body(error)),
                 }
             }
             BodyLength::Exact(_) | BodyLength::Chunked | BodyLength::UntilClose => {
-                Box::pin(self.stream(upstream, exchange)).await
+                Box::pin(self.stream(upstream, client, exchange)).await
             }
         };
         match sent {
@@ -83,7 +88,12 @@ impl Hop {
     }
 
     /// Sends a request whose body has been collected.
-    async fn send(&self, upstream: &Upstream, exchange: &mut Exchange<'_>) -> Result<Call, Failed> {
+    async fn send(
+        &self,
+        upstream: &Upstream,
+        client: Client<'_>,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<Call, Failed> {
         let seen = Seen::new(exchange.peer().ip(), self.tls);
         let (request, body, _) = exchange.parts();
         let body = match request.length() {
@@ -91,7 +101,7 @@ impl Hop {
             _ => AnswerBody::Bytes(body),
         };
         let mut fields = self.lists.take();
-        request_fields(&request, &seen, &mut fields);
+        request_fields(&request, &seen, client, &mut fields);
         let result = upstream.send(&ask(&request, &fields, body)).await;
         self.lists.give(fields);
         result.map_err(Failed::Upstream)
@@ -102,6 +112,7 @@ impl Hop {
     async fn stream(
         &self,
         upstream: &Upstream,
+        client: Client<'_>,
         exchange: &mut Exchange<'_>,
     ) -> Result<Call, Failed> {
         let seen = Seen::new(exchange.peer().ip(), self.tls);
@@ -111,7 +122,7 @@ impl Hop {
             _ => AnswerBody::Chunked,
         };
         let mut fields = self.lists.take();
-        request_fields(&request, &seen, &mut fields);
+        request_fields(&request, &seen, client, &mut fields);
         let begun = upstream.begin(&ask(&request, &fields, body)).await;
         self.lists.give(fields);
         let mut call = begun.map_err(Failed::Upstream)?;
@@ -268,7 +279,12 @@ fn refuse(
 }
 
 /// The fields of the request that go on, and what this gateway says of itself and of the client.
-fn request_fields<'a>(request: &Request<'a>, seen: &'a Seen, fields: &mut Vec<Field<'a>>) {
+fn request_fields<'a>(
+    request: &Request<'a>,
+    seen: &'a Seen,
+    client: Client<'a>,
+    fields: &mut Vec<Field<'a>>,
+) {
     let connection =
         || request.fields().filter(|(name, _)| is_connection(name)).map(|(_, value)| value);
     for (name, value) in request.fields() {
@@ -280,6 +296,7 @@ fn request_fields<'a>(request: &Request<'a>, seen: &'a Seen, fields: &mut Vec<Fi
     }
     fields.push(("via", if request.version() == Version::Http10 { VIA_10 } else { VIA_11 }));
     fields.push(("forwarded", seen.as_bytes()));
+    fields.extend(client.fields());
 }
 
 /// The request as it goes on: same method and target.

@@ -9,15 +9,17 @@
 
 use std::{borrow::Cow, cell::Cell, rc::Rc, sync::Arc, time::Duration};
 
+use authn::Owner;
 use proto_http::{AnswerBody, Ask};
 use runtime::{Call, ClientError, Core, Upstream};
 use serde::Deserialize;
 
 use crate::{
     inventory::{
+        for_orders::RESERVATIONS,
         name::{OrderRef, SkuName},
         refusal::{Refusal, kind},
-        store::{Inventory, Released},
+        store::{Inventory, Name, Released},
     },
     orders::model::write_reservation,
     published::Reader,
@@ -40,8 +42,6 @@ const RETURN_PAUSES: [Duration; 9] = [
     Duration::from_secs(180),
     Duration::from_secs(300),
 ];
-
-const RESERVATIONS: &[u8] = b"/api/inventory/reservations";
 
 /// What became of a reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,9 +157,10 @@ impl Remote {
     async fn reserve(&self, order: &str, skus: &[Cow<'_, str>]) -> Taken {
         let mut body = Vec::with_capacity(64 + skus.len() * 40);
         write_reservation(&mut body, order, skus);
-        match self.send("POST", RESERVATIONS, AnswerBody::Bytes(&body)).await {
+        match self.send("POST", RESERVATIONS.as_bytes(), AnswerBody::Bytes(&body)).await {
             Err(Unsent::Client(ClientError::Closed)) => {
-                let sent = self.send("POST", RESERVATIONS, AnswerBody::Bytes(&body)).await;
+                let sent =
+                    self.send("POST", RESERVATIONS.as_bytes(), AnswerBody::Bytes(&body)).await;
                 after_lost_answer(self.taken(sent).await)
             }
             sent => self.taken(sent).await,
@@ -206,7 +207,7 @@ impl Remote {
 
     /// Whether nothing is held for the order any more.
     async fn give_back(&self, order: &str) -> bool {
-        let target = [RESERVATIONS, b"/", order.as_bytes()].concat();
+        let target = [RESERVATIONS.as_bytes(), b"/", order.as_bytes()].concat();
         let Ok(mut call) = self.send("DELETE", &target, AnswerBody::None).await else {
             return false;
         };
@@ -311,10 +312,10 @@ fn reserve_here(inventory: &Inventory, order: &str, skus: &[Cow<'_, str>]) -> Ta
             Err(_) => return Taken::Failed(broken),
         }
     }
-    let Ok(order) = OrderRef::parse(order) else {
+    let Some(name) = name_here(inventory, order) else {
         return Taken::Failed(broken);
     };
-    match Refusal::of(inventory.reserve(order, &wanted)) {
+    match Refusal::of(inventory.reserve(name, &wanted)) {
         None => Taken::Held,
         Some(refusal) if matches!(refusal.kind, kind::OUT_OF_STOCK | kind::UNKNOWN_SKU) => {
             Taken::Refused(refusal)
@@ -327,7 +328,14 @@ fn reserve_here(inventory: &Inventory, order: &str, skus: &[Cow<'_, str>]) -> Ta
 }
 
 fn give_back_here(inventory: &Inventory, order: &str) -> Released {
-    OrderRef::parse(order).map_or(Released::Nothing, |order| inventory.release(order))
+    name_here(inventory, order).map_or(Released::Nothing, |name| inventory.release(name))
+}
+
+/// What an order's reservation is called in this process, where nobody but this service reserves
+/// for orders.
+fn name_here<'a>(inventory: &Inventory, order: &'a str) -> Option<Name<'a>> {
+    let order = OrderRef::parse(order).ok()?;
+    Some(Name { holder: inventory.orders(Owner::Nobody), order })
 }
 
 #[cfg(all(test, not(loom)))]
