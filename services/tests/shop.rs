@@ -203,6 +203,31 @@ fn an_idempotency_key_makes_one_order_of_many_requests() {
 }
 
 #[test]
+fn refusals_and_other_orders_push_no_key_out_of_its_share() {
+    let inventory = inventory(&[("none", 0)]);
+    let mut config = config(ServiceKind::Orders);
+    config.inventory = Some(inventory.addr().to_string());
+    config.idempotency_keys = 12;
+    let orders = start(config).expect("orders starts");
+    let post = |key: &str, sku: &str| {
+        let fields = [("Idempotency-Key", key.as_bytes())];
+        let made = call_with(orders.addr(), "POST", "/api/orders", &fields, &order(&[sku]));
+        (made.status, made.body)
+    };
+    let first = post("first", "SKU-1000");
+    assert_eq!(first.0, 201);
+    for n in 0..200 {
+        assert_eq!(post(&format!("refused-{}", n % 20), "none").0, 409);
+    }
+    assert_eq!(post("first", "SKU-1000"), first);
+    // The share is three keys: the oldest of four is new again, and it alone.
+    let second = post("second", "SKU-1000");
+    assert_eq!((post("third", "SKU-1000").0, post("fourth", "SKU-1000").0), (201, 201));
+    assert_eq!(post("second", "SKU-1000"), second);
+    assert_ne!(post("first", "SKU-1000"), first);
+}
+
+#[test]
 fn more_demand_than_stock_accepts_exactly_the_stock() {
     let inventory = inventory(&[("hot", 150)]);
     let orders = orders(inventory.addr(), 1000);
