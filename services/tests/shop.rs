@@ -6,9 +6,12 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use runtime::DriverChoice;
 use runtime::blocking::{self, Response};
 use runtime::url::Url;
 use serde_json::{Value, json};
@@ -332,6 +335,43 @@ fn an_answer_that_is_lost_is_given_back() {
     let again = call(orders.addr(), "POST", "/api/orders", &order(&["few", "few"]));
     assert_eq!(again.status, 201);
     assert_eq!(stock(at, "few"), (3, 2));
+}
+
+/// Releases get no answer until the service is told to end: its last tries get through.
+#[test]
+fn what_is_on_its_way_back_is_released_before_the_service_ends() {
+    for driver in [DriverChoice::Auto, DriverChoice::Epoll] {
+        let inventory = inventory(&[("few", 5)]);
+        let at = inventory.addr();
+        let thief = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let (stolen, open) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let mut config = config(ServiceKind::Orders);
+        config.inventory = Some(thief.local_addr().expect("an address").to_string());
+        config.driver = driver;
+        let (count, opened) = (Arc::clone(&stolen), Arc::clone(&open));
+        thread::spawn(move || {
+            while let Ok((mut client, _)) = thief.accept() {
+                count.fetch_add(1, Ordering::Relaxed);
+                let lose = !opened.load(Ordering::Relaxed);
+                // The reservation is done and its answers are lost; releases are lost themselves.
+                if !lose || count.load(Ordering::Relaxed) <= 2 {
+                    thread::spawn(move || pass(&mut client, at, lose));
+                }
+            }
+        });
+        let orders = start(config).expect("orders starts");
+        let answer = call(orders.addr(), "POST", "/api/orders", &order(&["few", "few"]));
+        assert_eq!(answer.status, 502);
+        let until = Instant::now() + DEADLINE;
+        while stolen.load(Ordering::Relaxed) < 5 {
+            assert!(Instant::now() < until, "no try to give back");
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(stock(at, "few"), (3, 2), "{driver:?}");
+        open.store(true, Ordering::Relaxed);
+        assert_eq!(orders.drain(DEADLINE).cut, 0);
+        assert_eq!(stock(at, "few"), (5, 0), "{driver:?}");
+    }
 }
 
 /// The status of a reservation that is not being decided any more: the one that was cut off may be.

@@ -2,7 +2,8 @@
 //!
 //! Owns how an answer of inventory, or none, is understood: held, refused, or failed, and then
 //! whether something may be held that nobody will use. It refuses to give such goods up: they are
-//! given back in the background until inventory says so ([`Stock::give_back`]).
+//! given back in the background until inventory says so ([`Stock::give_back`]), by the deadline of
+//! a graceful shutdown at the latest. What is left held then is logged with its order's id.
 //!
 //! A reservation is named by the id of its order, so sending it twice reserves once. It is
 //! therefore sent again, once, when a connection ended without an answer.
@@ -30,6 +31,8 @@ use crate::{
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
 /// Reservations of one core that may be on their way back at a time.
 const RETURNS_MAX: usize = 4096;
+/// The pause between tries while the service is shutting down.
+const LAST_PAUSE: Duration = Duration::from_millis(50);
 /// Pauses between tries to give a reservation back: some ten minutes in all.
 const RETURN_PAUSES: [Duration; 9] = [
     Duration::from_millis(50),
@@ -132,7 +135,11 @@ impl Stock {
                 }
                 remote.returns.set(remote.returns.get() + 1);
                 let (stock, order) = (self.clone(), order.to_string());
-                remote.core.spawn(async move { stock.keep_giving_back(&order).await });
+                let left = order.clone();
+                let cut = move || {
+                    tracing::error!(order = left, "shut down before a reservation was given back");
+                };
+                remote.core.spawn_owed(async move { stock.keep_giving_back(&order).await }, cut);
             }
         }
     }
@@ -141,15 +148,18 @@ impl Stock {
         let Way::Remote(remote) = &*self.0 else {
             return;
         };
-        for pause in RETURN_PAUSES {
-            if remote.give_back(order).await {
-                remote.returns.set(remote.returns.get() - 1);
-                return;
+        let mut pauses = RETURN_PAUSES.into_iter();
+        while !remote.give_back(order).await {
+            if remote.core.draining() {
+                remote.core.sleep(LAST_PAUSE).await;
+            } else if let Some(pause) = pauses.next() {
+                remote.core.sleep_while_serving(pause).await;
+            } else {
+                tracing::error!(order, "inventory did not take a reservation back; it stays held");
+                break;
             }
-            remote.core.sleep(pause).await;
         }
         remote.returns.set(remote.returns.get() - 1);
-        tracing::error!(order, "inventory did not take a reservation back; it is left held");
     }
 }
 
