@@ -16,8 +16,8 @@ use crate::profile::Transport;
 /// The trust domain of the shop's own certificates: the authority part of their SPIFFE URI.
 pub const TRUST_DOMAIN: &str = "tollgate";
 
-/// The largest certificate that is told to upstreams, in bytes: with it a request head is still well
-/// below the 16 KiB that servers take.
+/// The largest certificate that is told to upstreams, in bytes: with it a request head is still
+/// well below the 16 KiB that servers take.
 pub const TOLD_CERTIFICATE_BYTES_MAX: usize = 6 * 1024;
 
 /// Longest name, in bytes: a DNS label and a bit, so that names fit logs and metrics.
@@ -66,8 +66,8 @@ pub fn of_peer(
     }
 }
 
-/// The value of a `Client-Cert` field: the certificate as a byte sequence (RFC 9440 section 2.2, RFC
-/// 9651 section 3.3.5). `None` for one that is larger than [`TOLD_CERTIFICATE_BYTES_MAX`].
+/// The value of a `Client-Cert` field: the certificate as a byte sequence (RFC 9440 section 2.2,
+/// RFC 9651 section 3.3.5). `None` for one that is larger than [`TOLD_CERTIFICATE_BYTES_MAX`].
 #[must_use]
 pub fn certificate_field(certificate: &CertificateDer<'_>) -> Option<Box<str>> {
     let fits = certificate.len() <= TOLD_CERTIFICATE_BYTES_MAX;

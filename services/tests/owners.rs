@@ -109,11 +109,13 @@ fn release(client: &Client, server: &Server, path: &str, fields: Fields<'_>) -> 
 }
 
 /// All that a client can see of a response but the time.
-fn seen(response: &Response) -> (u16, Vec<(String, Vec<u8>)>, Vec<u8>) {
-    let fields = ["content-type", "cache-control", "content-length", "retry-after", "via"];
-    let field = |name: &str| Some((name.to_owned(), response.field(name)?.to_vec()));
-    let fields = fields.into_iter().filter_map(field).collect();
-    (response.status, fields, response.body.clone())
+fn seen(response: &Response) -> (u16, String) {
+    let mut all = String::new();
+    for name in ["content-type", "cache-control", "content-length", "retry-after", "via"] {
+        let value = response.field(name).map(String::from_utf8_lossy);
+        all += &format!("{name}: {}\n", value.unwrap_or_default());
+    }
+    (response.status, all + &String::from_utf8_lossy(&response.body))
 }
 
 /// An id of the right form that was never issued.

@@ -1,4 +1,5 @@
-//! How an order is named: a UUID that says where the order lies, and that nobody can tell in advance.
+//! How an order is named: a UUID that says where the order lies, and that nobody can tell in
+//! advance.
 //!
 //! ```text
 //! bits 127..80 and 15..0  mark: 64 bits of a keyed function of the owner and the place below

@@ -8,7 +8,7 @@
 ///     impl Orders {
 ///         /// Takes an order.
 ///         OrderCreate = "orders.create", Method::Post, "/api/orders",
-///             (Some(Scope::OrdersWrite), Callers::Named(&["gateway", "bench-runner"]), &["gateway"])
+///             (Some(Scope::OrdersWrite), Callers::Named(&["gateway", "runner"]), &["gateway"])
 ///             => handler::create;
 ///         /// No token is asked for here under any profile.
 ///         Keys = "auth.jwks", Method::Get, "/.well-known/jwks.json", open => handler::keys;
