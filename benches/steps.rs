@@ -164,7 +164,8 @@ fn decisions(count: u64) {
     let lab = Lab::new(Algorithm::Es256);
     let access = lab.verifier().verify(lab.token(0).as_bytes(), lab.now_s()).expect("good");
     let identity = Some(authn::Identity { name: Some("bench-runner".into()) });
-    let credentials = Credentials { identity, access: Some(access.into()) };
+    let credentials =
+        Credentials { identity, access: Some(access.into()), ..Credentials::default() };
     let (check, transport) = (TokenCheck::VerifyScopes, Transport::Mutual);
     let mut permitted = 0;
     for number in 0..WARM_UP + count {

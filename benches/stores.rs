@@ -13,13 +13,14 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use authn::{Owner, OwnerKey, Prf};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use services::inventory::name::{OrderRef, SkuName};
 use services::inventory::sku::{QUANTITY_MAX, Sku};
-use services::inventory::store::{Inventory, Reserved};
-use services::orders::id::{InstanceTag, OrderId};
+use services::inventory::store::{Inventory, Name, Reserved};
+use services::orders::id::OrderId;
 use services::orders::record::Draft;
-use services::orders::store::{Orders, Writer};
+use services::orders::store::{Orders, Reader, Writer};
 
 const THREADS: [usize; 2] = [1, 2];
 const SKUS: [&str; 2] = ["SKU-1000", "SKU-2000"];
@@ -27,6 +28,9 @@ const SKUS: [&str; 2] = ["SKU-1000", "SKU-2000"];
 const RETAINED: usize = 100_000;
 /// Pieces that are taken before all of them are given back.
 const TAKEN_MAX: u32 = 1 << 20;
+/// Whose orders they are, and what their ids are made with.
+const OWNER: OwnerKey = OwnerKey::from_bits(7);
+const MARKS: Prf = Prf::with_key([1, 2]);
 
 /// The longest time that one of the threads takes for `count` operations, begun together.
 fn together<T: Send>(work: Vec<T>, operate: impl Fn(T) + Sync) -> Duration {
@@ -49,7 +53,7 @@ fn together<T: Send>(work: Vec<T>, operate: impl Fn(T) + Sync) -> Duration {
 }
 
 fn inventory() -> Inventory {
-    let inventory = Inventory::new(64, RETAINED);
+    let inventory = Inventory::new(64, RETAINED, MARKS);
     for name in SKUS {
         inventory.skus().insert(sku_name(name)).expect("room");
         sku(&inventory, name).set(QUANTITY_MAX).expect("nothing is held");
@@ -81,11 +85,12 @@ fn take(sku: &Sku, count: u64) {
 /// Reserves one piece for one order after the other; there is enough for a run of minutes.
 fn reserve(inventory: &Inventory, name: &str, orders: std::ops::Range<u64>) {
     let mut digits = itoa::Buffer::new();
+    let holder = inventory.client(Owner::Client("bench-runner"));
     for order in orders {
         let order = OrderRef::parse(digits.format(order)).expect("digits are good");
         let mut wanted = inventory.wanted();
         wanted.add(sku_name(name), 1);
-        assert!(matches!(inventory.reserve(order, &wanted), Reserved::Held));
+        assert!(matches!(inventory.reserve(Name { holder, order }, &wanted), Reserved::Held));
     }
 }
 
@@ -134,20 +139,21 @@ fn insert(writer: &mut Writer) -> OrderId {
         amount: "1234.56",
         skus: &SKUS,
     };
-    let pending = writer.begin().expect("room");
+    let pending = writer.begin(OWNER).expect("room");
     writer.keep(pending, &draft).expect("it fits")
 }
 
 fn find(orders: &Orders, ids: &[OrderId], count: u64) {
     let mut buffer = Vec::new();
+    let reader = Reader { owner: OWNER, all: false };
     for id in ids.iter().cycle().take(count as usize) {
-        black_box(orders.find(*id, &mut buffer)).expect("one of the newest");
+        black_box(orders.find(*id, reader, &mut buffer)).expect("one of the newest");
     }
 }
 
 fn orders(criterion: &mut Criterion) {
     let most = THREADS.into_iter().max().unwrap_or(1);
-    let (orders, mut writers) = Orders::new(RETAINED, most, InstanceTag::random());
+    let (orders, mut writers) = Orders::new(RETAINED, most, MARKS);
     let mut group = criterion.benchmark_group("orders");
     for threads in THREADS {
         group.bench_function(BenchmarkId::new("insert", threads), |bencher| {

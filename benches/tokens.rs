@@ -58,7 +58,8 @@ fn policy(criterion: &mut Criterion) {
     let lab = Lab::new(Algorithm::Es256);
     let access = lab.verifier().verify(lab.token(0).as_bytes(), lab.now_s()).expect("good");
     let identity = Some(Identity { name: Some("bench-runner".into()) });
-    let credentials = Credentials { identity, access: Some(Arc::new(access)) };
+    let credentials =
+        Credentials { identity, access: Some(Arc::new(access)), ..Credentials::default() };
     let mut group = criterion.benchmark_group("authorize");
     for (name, check) in [
         ("token ignored", TokenCheck::Ignore),

@@ -19,7 +19,7 @@ use crate::terminal::Log;
 pub(crate) const DRAIN: Duration = Duration::from_millis(ServiceConfig::DRAIN_MS);
 
 /// Options that only some services have a use for: the option, and those services.
-const SPECIAL: [(&str, &[ServiceKind]); 12] = {
+const SPECIAL: [(&str, &[ServiceKind]); 15] = {
     use ServiceKind::{All, Auth, Gateway, Inventory, Orders};
     [
         ("--token-alg", &[Auth, All]),
@@ -32,7 +32,10 @@ const SPECIAL: [(&str, &[ServiceKind]); 12] = {
         ("--forward-field", &[Gateway]),
         ("--resolve-interval", &[Gateway, Orders]),
         ("--upstream-profile", &[Gateway, Orders]),
+        ("--client-cert-field", &[Gateway]),
         ("--orders-retained", &[Orders, All]),
+        ("--idempotency-keys", &[Orders, All]),
+        ("--idempotency-ttl", &[Orders, All]),
         ("--stock", &[Inventory, All]),
     ]
 };
@@ -105,7 +108,11 @@ fn config(service: &str, typed: ServeOptions) -> Result<ServiceConfig, Failure> 
         typed.upstream_profile.as_deref().map(|name| profile(Some(name))).transpose()?;
     set(&mut config.token_alg, typed.token_alg.as_deref().map(algorithm).transpose()?);
     set(&mut config.token_ttl_s, typed.token_ttl_s);
+    config.client_cert_field = typed.client_cert_field;
     set(&mut config.orders_retained, typed.orders_retained);
+    set(&mut config.idempotency_keys, typed.idempotency_keys);
+    let ttl = typed.idempotency_ttl.map(|text| duration("--idempotency-ttl", &text));
+    set(&mut config.idempotency_ttl, ttl.transpose()?);
     config.stock = typed.stock.iter().map(|text| stock(text)).collect::<Result<_, _>>()?;
     config.check().map_err(Failure::usage)?;
     Ok(config)
@@ -129,7 +136,10 @@ fn refuse_useless(kind: ServiceKind, typed: &ServeOptions) -> Result<(), Failure
         "--forward-field" => !typed.forward_field.is_empty(),
         "--resolve-interval" => typed.resolve_interval.is_some(),
         "--upstream-profile" => typed.upstream_profile.is_some(),
+        "--client-cert-field" => typed.client_cert_field,
         "--orders-retained" => typed.orders_retained.is_some(),
+        "--idempotency-keys" => typed.idempotency_keys.is_some(),
+        "--idempotency-ttl" => typed.idempotency_ttl.is_some(),
         "--stock" => !typed.stock.is_empty(),
         _ => false,
     };

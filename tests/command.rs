@@ -21,7 +21,7 @@ use serde_json::Value;
 const SOON: Duration = Duration::from_secs(30);
 
 /// Words that cannot be understood, and a word that the complaint must hold.
-const MISTAKES: [(&[&str], &str); 15] = [
+const MISTAKES: [(&[&str], &str); 21] = [
     (&[], "--help"),
     (&["dance"], "dance"),
     (&["up", "--profile", "S9"], "S9"),
@@ -32,6 +32,15 @@ const MISTAKES: [(&[&str], &str); 15] = [
     (&["serve", "inventory", "--forward-field", "X-Real-IP"], "--forward-field"),
     (&["serve", "gateway", "--profile", "S0", "--forward-field", "Host"], "never goes on"),
     (&["serve", "gateway", "--profile", "S0", "--resolve-interval", "9ms"], "1s or more"),
+    (&["serve", "all", "--profile", "S0", "--idempotency-keys", "3"], "between 4 and 10000000"),
+    (&["serve", "all", "--profile", "S0", "--idempotency-ttl", "600"], "--idempotency-ttl"),
+    (&["serve", "all", "--profile", "S0", "--idempotency-ttl", "25h"], "between 1 second and 24"),
+    (&["serve", "inventory", "--profile", "S0", "--idempotency-keys", "9"], "no use"),
+    (&["serve", "orders", "--profile", "S0", "--client-cert-field"], "no use"),
+    (
+        &["serve", "gateway", "--client-cert-field", "--forward-field", "Client-Cert"],
+        "give one of the two",
+    ),
     (&["run", "http://127.0.0.1:1/", "--duration", "soon"], "soon"),
     (&["run", "ftp://127.0.0.1/"], "ftp"),
     (&["matrix", "--topology", "ring"], "ring"),

@@ -5,6 +5,8 @@
 //! certificate gets here. Refuses to guess: a certificate with none, with several or with an
 //! ill-formed URI is valid but unnamed, and the common name is never read.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::CertificateDer;
 use webpki::EndEntityCert;
 
@@ -13,6 +15,10 @@ use crate::profile::Transport;
 
 /// The trust domain of the shop's own certificates: the authority part of their SPIFFE URI.
 pub const TRUST_DOMAIN: &str = "tollgate";
+
+/// The largest certificate that is told to upstreams, in bytes: with it a request head is still
+/// well below the 16 KiB that servers take.
+pub const TOLD_CERTIFICATE_BYTES_MAX: usize = 6 * 1024;
 
 /// Longest name, in bytes: a DNS label and a bit, so that names fit logs and metrics.
 pub const NAME_BYTES_MAX: usize = 64;
@@ -58,6 +64,14 @@ pub fn of_peer(
             from_certificate(certificate).map(Some).map_err(|_| Denied::CertificateMissing)
         }
     }
+}
+
+/// The value of a `Client-Cert` field: the certificate as a byte sequence (RFC 9440 section 2.2,
+/// RFC 9651 section 3.3.5). `None` for one that is larger than [`TOLD_CERTIFICATE_BYTES_MAX`].
+#[must_use]
+pub fn certificate_field(certificate: &CertificateDer<'_>) -> Option<Box<str>> {
+    let fits = certificate.len() <= TOLD_CERTIFICATE_BYTES_MAX;
+    fits.then(|| format!(":{}:", STANDARD.encode(certificate)).into_boxed_str())
 }
 
 /// The SPIFFE URI of a name.

@@ -10,6 +10,7 @@
 //!   bytes of a token -> jwt::verify | cache  -> Access      who the token speaks for
 //!   bytes of a certificate -> identity       -> Identity    who the connection speaks for
 //!   Access + Identity -> policy::authorize   -> Permit      the proof that a handler demands
+//!   Permit                                   -> Owner       in whose name something is kept
 //! ```
 #![forbid(unsafe_code)]
 
@@ -21,8 +22,10 @@ pub mod identity;
 pub mod jwks;
 pub mod jwt;
 pub mod material;
+pub mod owner;
 pub mod pki;
 pub mod policy;
+pub mod prf;
 pub mod profile;
 pub mod scope;
 pub mod tls;
@@ -37,6 +40,8 @@ pub use error::{Denied, Error, TokenError};
 pub use identity::Identity;
 pub use jwks::KeySet;
 pub use jwt::{Access, Algorithm, NewClaims, Signer, Verifier};
+pub use owner::{Owner, OwnerKey};
 pub use policy::{Callers, Credentials, Permit, Route, authorize};
+pub use prf::Prf;
 pub use profile::{Profile, TokenCheck, Transport};
 pub use scope::{Scope, ScopeSet};

@@ -75,6 +75,7 @@ use std::sync::Arc;
 use crate::error::{Denied, TokenError};
 use crate::identity::Identity;
 use crate::jwt::Access;
+use crate::owner::{Forwarded, Owner};
 use crate::profile::{TokenCheck, Transport};
 use crate::scope::Scope;
 
@@ -86,6 +87,8 @@ pub trait Route {
     const SCOPE: Option<Scope>;
     /// Who may call.
     const CALLERS: Callers;
+    /// The certificates whose word about their own client is taken: see [`is_forwarder`].
+    const FORWARDERS: &'static [&'static str] = &[];
 }
 
 /// Who may call a route.
@@ -104,6 +107,10 @@ pub struct Credentials {
     pub identity: Option<Identity>,
     /// The access token of the request, if there is one.
     pub access: Option<Arc<Access>>,
+    /// Whom a forwarder named as its client; `None` where the peer speaks for itself.
+    pub forwarded: Option<Forwarded>,
+    /// The client certificate as a `Client-Cert` field, where upstreams are told.
+    pub certificate_field: Option<Box<str>>,
 }
 
 /// How far a permitted request was checked.
@@ -138,16 +145,32 @@ pub struct Permit<'r, R> {
 }
 
 impl<'r, R: Route> Permit<'r, R> {
-    /// Whose request it is: the token's `client_id`, else the name in the certificate, else
-    /// `anonymous`. Under [`Decision::Open`] this names, it does not prove, unless it came from a
-    /// certificate.
+    /// Whose request it is: the token's `client_id`, else whom the forwarder named, else the name
+    /// in the peer's own certificate, else nobody. A forwarder that named nobody does not speak
+    /// for itself.
+    pub fn owner(&self) -> Owner<'r> {
+        let Credentials { identity, access, forwarded, .. } = self.credentials;
+        let peer = match (access, forwarded) {
+            (Some(access), _) => return Owner::Client(&access.client_id),
+            (None, Some(forwarded)) => forwarded.name(),
+            (None, None) => identity.as_ref().and_then(|identity| identity.name.as_deref()),
+        };
+        peer.map_or(Owner::Nobody, Owner::Peer)
+    }
+
+    /// The name of the owner for people to read; `anonymous` for nobody.
     pub fn client(&self) -> &'r str {
-        let Credentials { identity, access } = self.credentials;
-        access
-            .as_ref()
-            .map(|access| &*access.client_id)
-            .or_else(|| identity.as_ref().and_then(|identity| identity.name.as_deref()))
-            .unwrap_or("anonymous")
+        self.owner().name().unwrap_or(Owner::NOBODY)
+    }
+
+    /// Whether a verified token carries this scope, whatever the profile enforces.
+    pub fn has_scope(&self, scope: Scope) -> bool {
+        self.access().is_some_and(|access| access.scopes.contains(scope))
+    }
+
+    /// The client certificate as the value of a `Client-Cert` field, where upstreams are told.
+    pub fn certificate_field(&self) -> Option<&'r str> {
+        self.credentials.certificate_field.as_deref()
     }
 
     /// The verified token, if there is one.
@@ -221,6 +244,17 @@ pub fn authorize<R: Route>(
         }
     };
     Ok(Permit { credentials, decision, route: PhantomData })
+}
+
+/// Whether the peer of a connection is believed when it says who its own client is: on mutual TLS,
+/// where its certificate names one of the route's forwarders. Where a token was verified nobody
+/// needs to be believed.
+pub fn is_forwarder<R: Route>(transport: Transport, credentials: &Credentials) -> bool {
+    let name = || credentials.identity.as_ref().and_then(|identity| identity.name.as_deref());
+    !R::FORWARDERS.is_empty()
+        && transport == Transport::Mutual
+        && credentials.access.is_none()
+        && name().is_some_and(|name| R::FORWARDERS.contains(&name))
 }
 
 /// The token in the value of an `Authorization` field (RFC 6750 section 2.1). `Ok(None)` when there

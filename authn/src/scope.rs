@@ -1,6 +1,6 @@
 //! Scopes: what a token allows, as a bit set.
 //!
-//! Owns the five scopes of the shop and their names. A set is one byte, so that checking a scope on
+//! Owns the six scopes of the shop and their names. A set is one byte, so that checking a scope on
 //! the hot path is one `and`. Refuses scopes it does not know when a client *asks* for them;
 //! ignores them in a token, where another issuer may put scopes that are not ours to judge.
 
@@ -20,16 +20,19 @@ pub enum Scope {
     InventoryWrite = 1 << 3,
     /// Start benchmarks and store their results.
     BenchmarksExecute = 1 << 4,
+    /// Read everybody's orders, not only one's own.
+    OrdersReadAll = 1 << 5,
 }
 
 impl Scope {
     /// Every scope, in the order in which sets are printed.
-    pub const ALL: [Scope; 5] = [
+    pub const ALL: [Scope; 6] = [
         Scope::OrdersRead,
         Scope::OrdersWrite,
         Scope::InventoryRead,
         Scope::InventoryWrite,
         Scope::BenchmarksExecute,
+        Scope::OrdersReadAll,
     ];
 
     /// The name as it stands in tokens and challenges.
@@ -40,6 +43,7 @@ impl Scope {
             Scope::InventoryRead => "inventory.read",
             Scope::InventoryWrite => "inventory.write",
             Scope::BenchmarksExecute => "benchmarks.execute",
+            Scope::OrdersReadAll => "orders.read.all",
         }
     }
 
@@ -170,11 +174,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_set_survives_printing(bits in 0u8..32) {
+        fn every_set_survives_printing(bits in 0u8..64) {
             let set = ScopeSet(bits);
             prop_assert_eq!(ScopeSet::parse(&set.to_string()), Ok(set));
             prop_assert_eq!(ScopeSet::known_in(&set.to_string()), set);
-            prop_assert!(set.contains_all(ScopeSet::EMPTY) && ScopeSet(31).contains_all(set));
+            prop_assert!(set.contains_all(ScopeSet::EMPTY) && ScopeSet(63).contains_all(set));
         }
     }
 }

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use authn::error::{Denied, TokenError};
-use authn::policy::{Decision, bearer};
+use authn::owner::Forwarded;
+use authn::policy::{Decision, bearer, is_forwarder};
 use authn::{
-    Access, Algorithm, Callers, Credentials, Identity, Permit, Profile, Route, Scope, ScopeSet,
-    TokenCheck, Transport, authorize,
+    Access, Algorithm, Callers, Credentials, Identity, Owner, Permit, Profile, Route, Scope,
+    ScopeSet, TokenCheck, Transport, authorize,
 };
 
 struct Open;
@@ -15,6 +16,15 @@ impl Route for Open {
     const NAME: &'static str = "open";
     const SCOPE: Option<Scope> = None;
     const CALLERS: Callers = Callers::Any;
+}
+
+/// Write, with somebody whose word about its client is taken.
+struct Told;
+impl Route for Told {
+    const NAME: &'static str = "told";
+    const SCOPE: Option<Scope> = Write::SCOPE;
+    const CALLERS: Callers = Write::CALLERS;
+    const FORWARDERS: &'static [&'static str] = &["gateway"];
 }
 
 struct Write;
@@ -50,6 +60,7 @@ fn every_profile_with_all_and_with_nothing() {
     let all = Credentials {
         identity: certificate(Some("gateway")),
         access: access("bench-runner", "orders.write"),
+        ..Credentials::default()
     };
     let nothing = Credentials::default();
     for profile in Profile::ALL {
@@ -87,8 +98,11 @@ fn s4_looks_at_neither_scope_nor_caller_and_s5_at_both() {
     ];
     for (name, scopes, expected) in table {
         // The token's client is a caller of the route: under mutual TLS that does not count.
-        let credentials =
-            Credentials { identity: certificate(name), access: access("bench-runner", scopes) };
+        let credentials = Credentials {
+            identity: certificate(name),
+            access: access("bench-runner", scopes),
+            ..Credentials::default()
+        };
         assert_eq!(decide::<Write>(s5, &credentials), expected, "{name:?} {scopes}");
         assert_eq!(decide::<Open>(s5, &credentials), Ok(Decision::Enforced));
         assert_eq!(decide::<Write>(s4, &credentials), Ok(Decision::TokenVerified));
@@ -102,8 +116,8 @@ fn without_mutual_tls_the_caller_is_the_tokens_client() {
         let table =
             [("bench-runner", Ok(Decision::Enforced)), ("stranger", Err(Denied::CallerRefused))];
         for (client_id, expected) in table {
-            let credentials =
-                Credentials { identity: None, access: access(client_id, "orders.write") };
+            let access = access(client_id, "orders.write");
+            let credentials = Credentials { access, ..Credentials::default() };
             assert_eq!(decide::<Write>(profile, &credentials), expected, "{label} {client_id}");
         }
     }
@@ -112,7 +126,7 @@ fn without_mutual_tls_the_caller_is_the_tokens_client() {
 #[test]
 fn a_permit_tells_whose_request_it_is() {
     let client = |identity, access| {
-        let credentials = Credentials { identity, access };
+        let credentials = Credentials { identity, access, ..Credentials::default() };
         let permit: Permit<'_, Open> =
             authorize(TokenCheck::Ignore, Transport::Plain, &credentials).unwrap();
         assert_eq!(permit.route(), "open");
@@ -122,6 +136,71 @@ fn a_permit_tells_whose_request_it_is() {
     assert_eq!(client(certificate(None), None), "anonymous");
     assert_eq!(client(certificate(Some("gateway")), None), "gateway");
     assert_eq!(client(certificate(Some("gateway")), access("bench-ui", "")), "bench-ui");
+}
+
+fn named(client: &str) -> Option<Forwarded> {
+    let mut forwarded = Forwarded::default();
+    forwarded.set(Some(client.as_bytes())).unwrap();
+    Some(forwarded)
+}
+
+#[test]
+fn the_owner_is_the_client_else_whom_a_forwarder_named_else_the_peer() {
+    let gateway = || certificate(Some("gateway"));
+    let table = [
+        (gateway(), access("ui", ""), named("runner"), Owner::Client("ui")),
+        (gateway(), None, named("runner"), Owner::Peer("runner")),
+        (gateway(), None, Some(Forwarded::default()), Owner::Nobody),
+        (gateway(), None, None, Owner::Peer("gateway")),
+        (certificate(None), None, None, Owner::Nobody),
+        (None, None, None, Owner::Nobody),
+    ];
+    for (identity, access, forwarded, owner) in table {
+        let credentials = Credentials { identity, access, forwarded, ..Credentials::default() };
+        let permit: Permit<'_, Told> =
+            authorize(TokenCheck::Ignore, Transport::Plain, &credentials).unwrap();
+        assert_eq!(permit.owner(), owner);
+        assert_eq!(permit.client(), owner.name().unwrap_or("anonymous"));
+    }
+}
+
+#[test]
+fn only_a_forwarder_of_the_route_is_believed_and_only_on_mutual_tls() {
+    let believed = |transport, name, access| {
+        let credentials =
+            Credentials { identity: certificate(name), access, ..Credentials::default() };
+        let write = is_forwarder::<Write>(transport, &credentials);
+        assert!(!write, "a route without forwarders believes nobody");
+        is_forwarder::<Told>(transport, &credentials)
+    };
+    assert!(believed(Transport::Mutual, Some("gateway"), None));
+    assert!(!believed(Transport::Mutual, Some("gateway"), access("ui", "")), "no need");
+    assert!(!believed(Transport::Mutual, Some("bench-runner"), None), "a caller is no forwarder");
+    assert!(!believed(Transport::Mutual, None, None));
+    assert!(!believed(Transport::Tls, Some("gateway"), None));
+    assert!(!believed(Transport::Plain, Some("gateway"), None));
+}
+
+#[test]
+fn what_a_forwarder_says_changes_no_decision() {
+    for profile in Profile::ALL {
+        for (name, scopes) in [("gateway", "orders.write"), ("gateway", ""), ("x", "orders.write")]
+        {
+            for access in [access("bench-runner", scopes), access("x", scopes), None] {
+                let decided = |forwarded| {
+                    let (identity, access) = (certificate(Some(name)), access.clone());
+                    let credentials =
+                        Credentials { identity, access, forwarded, ..Credentials::default() };
+                    decide::<Told>(profile, &credentials)
+                };
+                let without = decided(None);
+                for client in ["bench-runner", "gateway", "x"] {
+                    assert_eq!(decided(named(client)), without, "{profile} {name} {scopes}");
+                }
+                assert_eq!(decided(Some(Forwarded::default())), without);
+            }
+        }
+    }
 }
 
 #[test]

@@ -20,7 +20,7 @@ use authn::material::{CertifiedKey, ClientMaterial, ServerMaterial};
 use authn::pki::{Authority, Request};
 use authn::tls::{ServerTrust, TlsOptions, client_config, server_config};
 use authn::{
-    Algorithm, KeySet, NewClaims, Profile, Scope, ScopeSet, Signer, TokenCache, TokenCheck,
+    Algorithm, KeySet, NewClaims, Prf, Profile, Scope, ScopeSet, Signer, TokenCache, TokenCheck,
     Transport, Verifier,
 };
 use runtime::memory::{Connection, Server};
@@ -36,6 +36,7 @@ use services::inventory::sku::QUANTITY_MAX;
 use services::inventory::store::Inventory;
 use services::keys::KeyRing;
 use services::orders::handler::{OrdersApp, Shared};
+use services::orders::idempotency::{Idempotency, TTL};
 use services::orders::stock::Stock;
 use services::outbound::Outbound;
 use services::route::App;
@@ -223,7 +224,8 @@ fn gateway(core: &Core, counters: &Arc<CoreCounters>) -> Gateway {
 }
 
 fn orders(_: &Core, _: &Arc<CoreCounters>) -> OrdersApp {
-    Shared::new(RETAINED, 1).app(0, Stock::local(stock()))
+    let keys = Idempotency::new(RETAINED, TTL);
+    Shared::new(RETAINED, 1, keys).expect("randomness").app(0, Stock::local(stock()))
 }
 
 fn inventory(_: &Core, _: &Arc<CoreCounters>) -> InventoryApp {
@@ -232,7 +234,7 @@ fn inventory(_: &Core, _: &Arc<CoreCounters>) -> InventoryApp {
 
 /// An inventory with more than enough of one SKU.
 fn stock() -> Arc<Inventory> {
-    let inventory = Inventory::new(64, RETAINED);
+    let inventory = Inventory::new(64, RETAINED, Prf::with_key([1, 2]));
     let name = SkuName::parse(SKU).expect("a good name");
     let place = inventory.skus().insert(name).expect("room");
     inventory.skus().at(place).expect("there").set(QUANTITY_MAX).expect("nothing is held");

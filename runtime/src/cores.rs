@@ -9,7 +9,8 @@
 //! gets a plain ring, one without io_uring gets epoll; whoever must not measure the wrong thing
 //! asks for [`DriverChoice::RequireIoUring`]. Pinning never widens the mask the process was given.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -17,7 +18,7 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use monoio::time::TimeDriver;
 use monoio::{IoUringDriver, LegacyDriver, Runtime, RuntimeBuilder};
@@ -169,9 +170,37 @@ impl Core {
         monoio::spawn(future);
     }
 
+    /// As [`Core::spawn`], for work that must not be lost: a graceful shutdown waits for it within
+    /// its deadline, and `cut` is called if it is not done by then. See [`Core::draining`].
+    pub fn spawn_owed(
+        &self,
+        future: impl Future<Output = ()> + 'static,
+        cut: impl FnOnce() + 'static,
+    ) {
+        let local = self.local.clone();
+        let number = local.owed_so_far.replace(local.owed_so_far.get() + 1);
+        local.owed.borrow_mut().insert(number, Box::new(cut));
+        monoio::spawn(async move {
+            future.await;
+            local.owed.borrow_mut().remove(&number);
+        });
+    }
+
     /// Waits for `duration`, to the millisecond.
     pub async fn sleep(&self, duration: Duration) {
         monoio::time::sleep(duration).await;
+    }
+
+    /// Waits for `duration`, or until a graceful shutdown begins.
+    pub async fn sleep_while_serving(&self, duration: Duration) {
+        let end = Instant::now() + duration;
+        while !self.draining() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            self.sleep(left.min(DRAIN_NOTICED_WITHIN)).await;
+        }
     }
 }
 
@@ -185,6 +214,12 @@ impl fmt::Debug for Core {
     }
 }
 
+/// How soon a task that waits notices that a graceful shutdown began.
+const DRAIN_NOTICED_WITHIN: Duration = Duration::from_millis(100);
+
+/// What to call for work that is not done in time, by the number of the work.
+type Owed = BTreeMap<u64, Box<dyn FnOnce()>>;
+
 /// What the tasks of one core share.
 pub(crate) struct Local {
     pub(crate) deadlines: Rc<Deadlines>,
@@ -193,6 +228,9 @@ pub(crate) struct Local {
     pub(crate) draining: Cell<bool>,
     /// Tasks that hold a connection; the executor is not dropped under them.
     pub(crate) tasks: Cell<usize>,
+    /// Work that a graceful shutdown waits for, and how much of it there was so far.
+    pub(crate) owed: RefCell<Owed>,
+    owed_so_far: Cell<u64>,
     /// Whether writes should leave at once instead of together with those of other connections.
     pub(crate) prompt: Cell<bool>,
     /// Reads that have ended on this core so far.
@@ -214,6 +252,8 @@ impl Local {
             stats,
             draining: Cell::new(false),
             tasks: Cell::new(0),
+            owed: RefCell::default(),
+            owed_so_far: Cell::new(0),
             prompt: Cell::new(false),
             reads: Cell::new(0),
             date: Cell::new(Date::read(Moment::now())),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   serving --drain--> no new connections; answers say `Connection: close`;
-//!                      idle peers get a last moment, then FIN
+//!                      idle peers get a last moment, then FIN; owed work is done
 //!           --all gone, or the deadline (what is left is cut)--> drained --> ended
 //! ```
 //!
@@ -142,7 +142,8 @@ async fn drain<S: Service>(core: &Core, main: &Opened<S>, limit: Duration) -> Dr
     local.deadlines.hasten(Kind::Idle, DRAIN_IDLE_MS);
     local.deadlines.hasten(Kind::Handshake, DRAIN_HANDSHAKE_MS);
     let mut listening = true;
-    while (listening || main.door.open.get() > 0) && start.elapsed() < limit {
+    let busy = || main.door.open.get() > 0 || !local.owed.borrow().is_empty();
+    while (listening || busy()) && start.elapsed() < limit {
         monoio::time::sleep(LOOK).await;
         if listening && start.elapsed() >= LAST_ARRIVALS {
             main.listener.close(&main.door);
@@ -168,6 +169,9 @@ async fn end<S: Service, A: Service>(
 ) -> bool {
     let local = core.local.clone();
     local.draining.set(true);
+    // Whoever is owed something learns that it is too late.
+    let owed = local.owed.take();
+    owed.into_values().for_each(|cut| cut());
     main.listener.close(&main.door);
     if let Some(admin) = &admin {
         admin.listener.close(&admin.door);

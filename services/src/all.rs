@@ -38,9 +38,12 @@ join_routes! {
 
 #[cfg(test)]
 mod tests {
+    use authn::Callers;
     use proto_http::Method;
 
     use super::*;
+    use crate::gateway::Gateway;
+    use crate::inventory::for_orders::InventoryService;
     use crate::route::{App, Found, find};
 
     #[test]
@@ -59,6 +62,35 @@ mod tests {
             }
         }
         assert_eq!(find(All::ROUTES, Method::Get, b"/api"), Found::Missing);
+    }
+
+    #[test]
+    fn the_gateway_alone_names_clients_and_it_is_a_caller_wherever_it_does() {
+        let mut told = 0;
+        for entry in [All::ROUTES, InventoryService::ROUTES, Gateway::ROUTES].into_iter().flatten()
+        {
+            for forwarder in entry.forwarders {
+                assert_eq!(*forwarder, "gateway", "{}", entry.name);
+                let Callers::Named(callers) = entry.callers else { panic!("{}", entry.name) };
+                assert!(callers.contains(forwarder), "{}", entry.name);
+                told += 1;
+            }
+        }
+        assert!(told > 0, "somebody is told");
+    }
+
+    #[test]
+    fn what_orders_reserves_by_is_no_route_of_the_gateway_or_of_one_process() {
+        for path in ["/internal/inventory/reservations", "/internal/inventory/reservations/x"] {
+            for method in [Method::Post, Method::Delete] {
+                assert_eq!(find(Gateway::ROUTES, method, path.as_bytes()), Found::Missing);
+                assert_eq!(find(All::ROUTES, method, path.as_bytes()), Found::Missing);
+            }
+            assert_ne!(
+                find(InventoryService::ROUTES, Method::Put, path.as_bytes()),
+                Found::Missing
+            );
+        }
     }
 
     #[test]

@@ -15,11 +15,13 @@ use crate::config::ServiceConfig;
 use crate::error::ServeError;
 use crate::gateway::ping::Ping;
 use crate::gateway::{Gateway, Upstreams};
+use crate::inventory::for_orders::InventoryService;
 use crate::inventory::handler::{self as inventory, InventoryApp};
 use crate::keys::{Expected, KeyRing};
 use crate::kind::ServiceKind;
 use crate::launch::{launch, plan};
 use crate::orders::handler as orders;
+use crate::orders::idempotency::Idempotency;
 use crate::orders::stock::Stock;
 use crate::outbound::{Outbound, key_fetcher};
 use crate::results::{self, Results};
@@ -73,7 +75,7 @@ fn start_orders(config: ServiceConfig) -> Result<Started, ServeError> {
     if let Some(keeper) = token.clone() {
         checks.push(Box::new(move || keeper.missing()));
     }
-    let shared = orders::Shared::new(config.orders_retained, plan(&config)?.workers());
+    let shared = orders_shared(&config)?;
     launch(config, keys, checks, move |core, _counters| {
         let upstream = Upstream::new(core, inventory.clone());
         shared.app(core.index, Stock::remote(core, upstream, token.clone()))
@@ -84,7 +86,7 @@ fn start_inventory(config: ServiceConfig) -> Result<Started, ServeError> {
     let outbound = Outbound::load(&config)?;
     let keys = keys(&config, &outbound)?;
     let stock = inventory::open(&config.stock)?;
-    launch(config, keys, Vec::new(), move |_core, _counters| InventoryApp::new(Arc::clone(&stock)))
+    launch(config, keys, Vec::new(), move |_core, _counters| InventoryService::new(&stock))
 }
 
 fn start_all(config: ServiceConfig) -> Result<Started, ServeError> {
@@ -94,7 +96,7 @@ fn start_all(config: ServiceConfig) -> Result<Started, ServeError> {
         TokenCheck::Verify | TokenCheck::VerifyScopes => KeyRing::own(issuer.verifier()),
     };
     let stock = inventory::open(&config.stock)?;
-    let shared = orders::Shared::new(config.orders_retained, plan(&config)?.workers());
+    let shared = orders_shared(&config)?;
     launch(config, Arc::new(keys), Vec::new(), move |core, counters| All {
         ping: Ping::new(Arc::clone(counters)),
         orders: shared.app(core.index, Stock::local(Arc::clone(&stock))),
@@ -102,6 +104,12 @@ fn start_all(config: ServiceConfig) -> Result<Started, ServeError> {
         auth: Auth::new(Arc::clone(&issuer)),
         results: Results,
     })
+}
+
+/// What the cores of orders share.
+fn orders_shared(config: &ServiceConfig) -> Result<orders::Shared, ServeError> {
+    let keys = Idempotency::new(config.idempotency_keys, config.idempotency_ttl);
+    orders::Shared::new(config.orders_retained, plan(config)?.workers(), keys)
 }
 
 /// The token with which orders calls inventory, where inventory looks at tokens.

@@ -5,6 +5,7 @@
 //! loopback, to be served or to be called.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,6 +16,14 @@ use runtime::url::Url;
 use crate::error::ServeError;
 use crate::gateway::let_through;
 use crate::kind::ServiceKind;
+use crate::orders::idempotency;
+
+/// Idempotency keys that may be remembered: one for each share, to some 1 GiB of memory.
+const IDEMPOTENCY_KEYS: RangeInclusive<usize> = 4..=10_000_000;
+
+/// How long they may be remembered.
+const IDEMPOTENCY_TTL: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(86_400);
 
 /// Where verification keys come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,6 +136,8 @@ pub struct ServiceConfig {
     /// gateway and orders: how often the names of upstreams are looked up again; zero is only when
     /// no connection can be made.
     pub resolve_interval: Duration,
+    /// gateway: whether upstreams are sent each client's certificate (RFC 9440).
+    pub client_cert_field: bool,
     /// auth: which algorithm signs tokens.
     pub token_alg: Algorithm,
     /// auth: how long a token is valid.
@@ -135,6 +146,10 @@ pub struct ServiceConfig {
     pub client_secret: Option<PathBuf>,
     /// orders: how many orders are kept, the newest.
     pub orders_retained: usize,
+    /// orders: how many idempotency keys are remembered; a quarter of them are one client's share.
+    pub idempotency_keys: usize,
+    /// orders: how long a finished idempotency key is remembered.
+    pub idempotency_ttl: Duration,
     /// inventory: stock at the start, over the built-in one.
     pub stock: Vec<(String, u64)>,
 }
@@ -193,10 +208,13 @@ impl ServiceConfig {
             results: None,
             forward_fields: Vec::new(),
             resolve_interval: ServiceConfig::RESOLVE_INTERVAL,
+            client_cert_field: false,
             token_alg: Algorithm::Es256,
             token_ttl_s: ServiceConfig::TOKEN_TTL_S,
             client_secret: None,
             orders_retained: ServiceConfig::ORDERS_RETAINED,
+            idempotency_keys: idempotency::KEYS_MAX,
+            idempotency_ttl: idempotency::TTL,
             stock: Vec::new(),
         }
     }
@@ -298,6 +316,14 @@ impl ServiceConfig {
             return Err(ServeError::Config(ServiceConfig::NO_INVENTORY.into()));
         }
         let_through(&self.forward_fields)?;
+        let certificate = |name: &String| name.to_ascii_lowercase().starts_with("client-cert");
+        if self.client_cert_field && self.forward_fields.iter().any(certificate) {
+            return Err(ServeError::Config(
+                "--forward-field lets clients claim a certificate, which --client-cert-field sends \
+                 itself; give one of the two"
+                    .into(),
+            ));
+        }
         let interval = self.resolve_interval;
         if !interval.is_zero() && interval < Duration::from_secs(1) {
             return Err(ServeError::Config(
@@ -309,6 +335,19 @@ impl ServiceConfig {
         if self.token_cache && self.token_cache_entries == 0 {
             return Err(ServeError::Config(
                 "--token-cache-entries must be 1 or more; --token-cache off means no cache".into(),
+            ));
+        }
+        if !IDEMPOTENCY_KEYS.contains(&self.idempotency_keys) {
+            return Err(ServeError::Config(format!(
+                "--idempotency-keys must be between {} and {}, not {}",
+                IDEMPOTENCY_KEYS.start(),
+                IDEMPOTENCY_KEYS.end(),
+                self.idempotency_keys
+            )));
+        }
+        if !IDEMPOTENCY_TTL.contains(&self.idempotency_ttl) {
+            return Err(ServeError::Config(
+                "--idempotency-ttl must be between 1 second and 24 hours".into(),
             ));
         }
         if self.token_ttl_s == 0 || self.token_ttl_s > 86_400 {

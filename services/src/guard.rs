@@ -7,7 +7,9 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use authn::policy::bearer;
+use authn::identity::certificate_field;
+use authn::owner::CLIENT_FIELD;
+use authn::policy::{bearer, is_forwarder};
 use authn::{
     Access, Credentials, Denied, Identity, Permit, Profile, TokenCache, TokenCheck, TokenError,
     Verifier,
@@ -33,6 +35,8 @@ pub struct Guard {
     verifier: Reader<Verifier>,
     cache: Option<RefCell<TokenCache>>,
     counters: Arc<CoreCounters>,
+    /// Whether upstreams are told the client's certificate.
+    tells_certificate: bool,
 }
 
 /// What the guard remembers of a connection.
@@ -51,7 +55,15 @@ impl Guard {
         counters: Arc<CoreCounters>,
     ) -> Guard {
         let verifier = Reader::new(keys.verifier());
-        Guard { profile, keys, verifier, cache: cache.map(RefCell::new), counters }
+        let cache = cache.map(RefCell::new);
+        Guard { profile, keys, verifier, cache, counters, tells_certificate: false }
+    }
+
+    /// The same guard, which makes a `Client-Cert` field of each client's certificate, once per
+    /// connection, if it should.
+    #[must_use]
+    pub fn telling_certificates(self, tells_certificate: bool) -> Guard {
+        Guard { tells_certificate, ..self }
     }
 
     /// The counters of this core.
@@ -68,7 +80,13 @@ impl Guard {
         let identity =
             authn::identity::of_peer(self.profile.transport, certificates).unwrap_or_default();
         self.counters.connected(connection_kind(peer, identity.as_ref()));
-        Session { credentials: Credentials { identity, access: None } }
+        let leaf = certificates.and_then(<[_]>::first);
+        let told = leaf.filter(|_| self.tells_certificate && identity.is_some());
+        let certificate_field = told.and_then(certificate_field);
+        if told.is_some() && certificate_field.is_none() {
+            tracing::warn!("a client's certificate is too large to be told to upstreams");
+        }
+        Session { credentials: Credentials { identity, certificate_field, ..Default::default() } }
     }
 
     /// Checks the request for route `R` and issues the permit its handler takes. `lap` has just
@@ -88,6 +106,7 @@ impl Guard {
         let decided = match access {
             Ok(access) => {
                 session.credentials.access = access;
+                self.hear_forwarder::<R>(&mut session.credentials, exchange)?;
                 authn::authorize::<R>(check, self.profile.transport, &session.credentials)
             }
             Err(Refusal::Denied(denied)) => Err(denied),
@@ -96,6 +115,26 @@ impl Guard {
         lap.end(Stage::Policy);
         self.counters.decided(decided.as_ref().map(Permit::decision).map_err(|denied| *denied));
         decided.map_err(Refusal::Denied)
+    }
+
+    /// Notes whom the peer names as its client, where it is one that may.
+    fn hear_forwarder<R: Routed>(
+        &self,
+        credentials: &mut Credentials,
+        exchange: &Exchange<'_>,
+    ) -> Result<(), Refusal> {
+        if !is_forwarder::<R>(self.profile.transport, credentials) {
+            credentials.forwarded = None;
+            return Ok(());
+        }
+        let is_client = |name: &[u8]| name.eq_ignore_ascii_case(CLIENT_FIELD.as_bytes());
+        let mut named = exchange.request().fields().filter(|(name, _)| is_client(name));
+        let (client, second) = (named.next(), named.next());
+        let forwarded = credentials.forwarded.get_or_insert_default();
+        match (forwarded.set(client.map(|(_, value)| value)), second) {
+            (Ok(()), None) => Ok(()),
+            _ => Err(Refusal::ClientField),
+        }
     }
 
     /// The facts of the request's token; none where none was sent.
@@ -168,6 +207,8 @@ pub enum Refusal {
     /// Tokens are asked for and no verification keys are there yet: this side's fault, not the
     /// client's.
     NoKeys,
+    /// A forwarder's field that names its client stands more than once, or names nobody.
+    ClientField,
 }
 
 impl From<Denied> for Refusal {
@@ -179,15 +220,20 @@ impl From<Denied> for Refusal {
 impl Refusal {
     /// Answers the request with this refusal.
     pub fn answer(self, exchange: &mut Exchange<'_>) {
-        let Refusal::Denied(denied) = self else {
-            let detail = "this service has no keys to verify tokens with yet; try again shortly";
-            let problem = Problem {
-                status: 503,
-                kind: Some("no-keys"),
-                title: "No Verification Keys",
-                detail,
-            };
-            return problem.answer_with(exchange, &[("retry-after", b"1")]);
+        let denied = match self {
+            Refusal::Denied(denied) => denied,
+            Refusal::NoKeys => {
+                let (kind, title) = (Some("no-keys"), "No Verification Keys");
+                let detail =
+                    "this service has no keys to verify tokens with yet; try again shortly";
+                let problem = Problem { status: 503, kind, title, detail };
+                return problem.answer_with(exchange, &[("retry-after", b"1")]);
+            }
+            Refusal::ClientField => {
+                let (kind, title) = (Some("bad-client-field"), "Bad Client Field");
+                let detail = "X-Tollgate-Client must stand once and name one certificate";
+                return Problem { status: 400, kind, title, detail }.answer(exchange);
+            }
         };
         let detail = match denied.scope() {
             Some(scope) => format!("{} ({scope})", denied.reason()),

@@ -42,11 +42,13 @@ pub fn launch<A: App>(
     let pages = AdminPages::new(config.clone(), Arc::clone(&telemetry), checks, overhead);
 
     let (service, profile) = (config.service, config.profile);
+    let tells_certificate = config.client_cert_field;
     let cache = cache_plan(&config)?;
     let make_shell = move |core: &Core| {
         let counters = telemetry.core();
         let app = make(core, &counters);
-        Shell::new(app, guard(profile, &keys, cache, counters))
+        let guard = guard(profile, &keys, cache, counters);
+        Shell::new(app, guard.telling_certificates(tells_certificate))
     };
     let running = runtime::launch(plan, main, Some(admin), make_shell, |core| pages.on(core))
         .map_err(|error| ServeError::Start(error.to_string()))?;

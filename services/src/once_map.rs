@@ -1,8 +1,8 @@
 //! A map that remembers the newest keys and decides each of them once, without a lock.
 //!
-//! It owns the memory behind "a repeated order id returns the first answer" and behind
-//! `Idempotency-Key`. It refuses values: a key has a state and a few words, whose meaning is the
-//! caller's.
+//! It owns the memory behind "a repeated order id returns the first answer". It refuses values: a
+//! key has a state and a few words, whose meaning is the caller's. It refuses callers that free
+//! keys again and again: a freed entry stays in its chain until it is evicted.
 //!
 //! ```text
 //!            take            link(key, CLAIMED)        change

@@ -1,19 +1,23 @@
 //! The shared-memory types the stores are built from: std's in a build, loom's under `--cfg loom`.
 //!
 //! Owns the switch and nothing else, so that a store's source is the same text in production and
-//! in the model checker. It refuses locks: a store that wants one is not a store of this crate.
+//! in the model checker. The one lock is for what few requests pass and none waits under; a store
+//! that every request passes does without.
 
 #[cfg(not(loom))]
 pub(crate) use std::{
     hash::RandomState,
     sync::{
-        OnceLock,
+        Mutex, MutexGuard, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+pub(crate) use loom::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicU64, Ordering},
+};
 
 #[cfg(loom)]
 pub(crate) use model::{OnceLock, RandomState};

@@ -6,9 +6,12 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use runtime::DriverChoice;
 use runtime::blocking::{self, Response};
 use runtime::url::Url;
 use serde_json::{Value, json};
@@ -110,7 +113,11 @@ fn an_order_is_taken_read_and_its_goods_are_held() {
     assert_eq!(body["totalAmount"], 19.9);
     assert_eq!(body["client"], "anonymous");
 
-    let reservation = format!("/api/inventory/reservations/{id}");
+    // What orders holds is not the API's to give back; orders itself can.
+    let of_the_api = format!("/api/inventory/reservations/{id}");
+    assert_eq!(call(inventory.addr(), "DELETE", &of_the_api, "").status, 404);
+    assert_eq!(stock(inventory.addr(), "SKU-1000"), (99_998, 2));
+    let reservation = format!("/internal/inventory/reservations/{id}");
     assert_eq!(call(inventory.addr(), "DELETE", &reservation, "").status, 204);
     assert_eq!(call(inventory.addr(), "DELETE", &reservation, "").status, 204);
     assert_eq!(stock(inventory.addr(), "SKU-1000"), (100_000, 0));
@@ -196,6 +203,31 @@ fn an_idempotency_key_makes_one_order_of_many_requests() {
     assert_eq!(call(inventory.addr(), "PUT", "/api/inventory/few", "{\"quantity\":9}").status, 200);
     assert_eq!(post("l", &order(&["few", "few"])).status, 201);
     assert_eq!(stock(inventory.addr(), "few"), (7, 3));
+}
+
+#[test]
+fn refusals_and_other_orders_push_no_key_out_of_its_share() {
+    let inventory = inventory(&[("none", 0)]);
+    let mut config = config(ServiceKind::Orders);
+    config.inventory = Some(inventory.addr().to_string());
+    config.idempotency_keys = 12;
+    let orders = start(config).expect("orders starts");
+    let post = |key: &str, sku: &str| {
+        let fields = [("Idempotency-Key", key.as_bytes())];
+        let made = call_with(orders.addr(), "POST", "/api/orders", &fields, &order(&[sku]));
+        (made.status, made.body)
+    };
+    let first = post("first", "SKU-1000");
+    assert_eq!(first.0, 201);
+    for n in 0..200 {
+        assert_eq!(post(&format!("refused-{}", n % 20), "none").0, 409);
+    }
+    assert_eq!(post("first", "SKU-1000"), first);
+    // The share is three keys: the oldest of four is new again, and it alone.
+    let second = post("second", "SKU-1000");
+    assert_eq!((post("third", "SKU-1000").0, post("fourth", "SKU-1000").0), (201, 201));
+    assert_eq!(post("second", "SKU-1000"), second);
+    assert_ne!(post("first", "SKU-1000"), first);
 }
 
 #[test]
@@ -303,6 +335,43 @@ fn an_answer_that_is_lost_is_given_back() {
     let again = call(orders.addr(), "POST", "/api/orders", &order(&["few", "few"]));
     assert_eq!(again.status, 201);
     assert_eq!(stock(at, "few"), (3, 2));
+}
+
+/// Releases get no answer until the service is told to end: its last tries get through.
+#[test]
+fn what_is_on_its_way_back_is_released_before_the_service_ends() {
+    for driver in [DriverChoice::Auto, DriverChoice::Epoll] {
+        let inventory = inventory(&[("few", 5)]);
+        let at = inventory.addr();
+        let thief = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let (stolen, open) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let mut config = config(ServiceKind::Orders);
+        config.inventory = Some(thief.local_addr().expect("an address").to_string());
+        config.driver = driver;
+        let (count, opened) = (Arc::clone(&stolen), Arc::clone(&open));
+        thread::spawn(move || {
+            while let Ok((mut client, _)) = thief.accept() {
+                count.fetch_add(1, Ordering::Relaxed);
+                let lose = !opened.load(Ordering::Relaxed);
+                // The reservation is done and its answers are lost; releases are lost themselves.
+                if !lose || count.load(Ordering::Relaxed) <= 2 {
+                    thread::spawn(move || pass(&mut client, at, lose));
+                }
+            }
+        });
+        let orders = start(config).expect("orders starts");
+        let answer = call(orders.addr(), "POST", "/api/orders", &order(&["few", "few"]));
+        assert_eq!(answer.status, 502);
+        let until = Instant::now() + DEADLINE;
+        while stolen.load(Ordering::Relaxed) < 5 {
+            assert!(Instant::now() < until, "no try to give back");
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(stock(at, "few"), (3, 2), "{driver:?}");
+        open.store(true, Ordering::Relaxed);
+        assert_eq!(orders.drain(DEADLINE).cut, 0);
+        assert_eq!(stock(at, "few"), (5, 0), "{driver:?}");
+    }
 }
 
 /// The status of a reservation that is not being decided any more: the one that was cut off may be.

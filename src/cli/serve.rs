@@ -135,9 +135,18 @@ macro_rules! serve_options {
             /// gateway and orders: profile towards upstreams (default: the own profile)
             #[argh(option)]
             upstream_profile: Option<String>,
+            /// gateway: send upstreams each client's certificate as Client-Cert (RFC 9440)
+            #[argh(switch)]
+            client_cert_field: bool,
             /// orders: how many orders are kept, newest first (default: 1000000)
             #[argh(option)]
             orders_retained: Option<usize>,
+            /// orders: idempotency keys remembered, a quarter of them a client's (default: 100000)
+            #[argh(option)]
+            idempotency_keys: Option<usize>,
+            /// orders: how long an idempotency key is remembered, such as 90s or 10m (default: 10m)
+            #[argh(option)]
+            idempotency_ttl: Option<String>,
             /// inventory: starting stock as SKU=N; may be repeated
             #[argh(option)]
             stock: Vec<String>,
@@ -155,8 +164,9 @@ macro_rules! serve_options {
                     require_io_uring allow_insecure drain_ms connections_max server_cert
                     server_key client_ca crl jwks issuer audience token_cache token_cache_entries
                     resumption token_alg token_ttl_s client_secret auth orders inventory results
-                    forward_field resolve_interval upstream_profile orders_retained stock
-                    exit_with_stdin stage_timing)
+                    forward_field resolve_interval upstream_profile client_cert_field
+                    orders_retained idempotency_keys idempotency_ttl stock exit_with_stdin
+                    stage_timing)
             }
         }
     };
@@ -214,7 +224,10 @@ pub(crate) struct ServeOptions {
     pub(crate) forward_field: Vec<String>,
     pub(crate) resolve_interval: Option<String>,
     pub(crate) upstream_profile: Option<String>,
+    pub(crate) client_cert_field: bool,
     pub(crate) orders_retained: Option<usize>,
+    pub(crate) idempotency_keys: Option<usize>,
+    pub(crate) idempotency_ttl: Option<String>,
     pub(crate) stock: Vec<String>,
     pub(crate) exit_with_stdin: bool,
     pub(crate) stage_timing: bool,

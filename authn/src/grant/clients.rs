@@ -35,7 +35,8 @@ const CLIENTS_BYTES_MAX: usize = 1024 * 1024;
 pub const SHOP_CLIENTS: [(&str, &str, bool); 3] = [
     (
         "bench-runner",
-        "orders.read orders.write inventory.read inventory.write benchmarks.execute",
+        "orders.read orders.write inventory.read inventory.write benchmarks.execute \
+         orders.read.all",
         false,
     ),
     ("service-order", "inventory.write", false),

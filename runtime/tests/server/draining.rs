@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use runtime::DrainReport;
 
 use crate::peer::{PATIENCE, Peer};
-use crate::shop::on_each_driver;
+use crate::shop::{OWED, on_each_driver};
 use crate::support::Pki;
 
 #[test]
@@ -29,6 +29,41 @@ fn a_request_in_flight_is_answered_and_told_to_close() {
             assert_eq!((response.status, response.text()), (200, "rested"));
             assert_eq!(response.field("connection"), Some("close"));
             assert!(peer.rest().unwrap().is_empty());
+        },
+    );
+}
+
+#[test]
+fn owed_work_is_done_before_the_end_or_cut_at_the_deadline() {
+    let owed = || [0, 1].map(|at| OWED[at].swap(0, Ordering::Relaxed));
+    for (work, limit, expected) in [
+        ("/owing?400", PATIENCE, [1, 0]),
+        ("/owing?60000", Duration::from_millis(300), [0, 1]),
+        ("/owing?0", PATIENCE, [1, 0]),
+    ] {
+        on_each_driver(
+            |_| {},
+            |up| {
+                assert_eq!(Peer::connect(up.addr).get(work).text(), "later");
+                let start = Instant::now();
+                assert_eq!(up.drain(limit).cut, 0);
+                assert!(start.elapsed() < Duration::from_secs(10), "{work}");
+                assert_eq!(owed(), expected, "{work}");
+            },
+        );
+    }
+}
+
+#[test]
+fn who_waits_for_something_that_can_wait_notices_the_end() {
+    on_each_driver(
+        |_| {},
+        |up| {
+            let mut peer = Peer::connect(up.addr);
+            peer.send("GET /patient?60000 HTTP/1.1\r\nHost: a\r\n\r\n");
+            up.eventually("requests", 1, |stats| stats.requests.value());
+            assert_eq!(up.drain(PATIENCE), DrainReport { finished: 1, cut: 0 });
+            assert_eq!(peer.response().unwrap().text(), "rested");
         },
     );
 }

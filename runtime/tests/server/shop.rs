@@ -1,7 +1,7 @@
 //! A server whose routes misbehave in every way a test needs.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use proto_http::AnswerBody;
@@ -16,6 +16,9 @@ pub const ECHO_BYTES_MAX: usize = 64 * 1024;
 
 /// What `/big` streams.
 pub const BIG_BYTES: usize = 8 * 1024 * 1024;
+
+/// What `/owing` was done in time, and what was not.
+pub static OWED: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
 
 pub const TEXT: [(&str, &[u8]); 1] = [("Content-Type", b"text/plain")];
 
@@ -48,6 +51,22 @@ impl Service for Shop {
             "/stream" => stream(it).await?,
             "/sleep" => {
                 self.0.sleep(millis(it)).await;
+                it.reply().send(200, &TEXT, b"rested");
+            }
+            "/owing" => {
+                let (core, work) = (self.0.clone(), millis(it));
+                let done = async move {
+                    core.sleep(work).await;
+                    OWED[0].fetch_add(1, Ordering::Relaxed);
+                };
+                let cut = || {
+                    OWED[1].fetch_add(1, Ordering::Relaxed);
+                };
+                self.0.spawn_owed(done, cut);
+                it.reply().send(200, &TEXT, b"later");
+            }
+            "/patient" => {
+                self.0.sleep_while_serving(millis(it)).await;
                 it.reply().send(200, &TEXT, b"rested");
             }
             "/big" => big(it).await?,

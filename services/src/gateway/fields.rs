@@ -243,6 +243,9 @@ mod tests {
             assert!(!passes_with(Direction::Request, name, &[]), "{name}");
             assert!(!passes_with(Direction::Response, name, &[]), "{name}");
         }
+        for name in ["X-Forwarded-For", "X-Tollgate-Client", "Client-Cert", "client-cert-chain"] {
+            assert!(!passes_with(Direction::Request, name, &[]), "{name}");
+        }
         assert!(!passes_with(Direction::Request, "x-hop", &["X-Hop"]));
         assert!(!passes_with(Direction::Response, "x-hop", &["other", "x-hop"]));
     }

@@ -12,6 +12,7 @@
 use proto_http::{AnswerBody, Ask, BodyLength, Method, Version};
 use runtime::{BodyError, Broken, Call, ClientError, Exchange, Request, Upstream};
 
+use super::client::Client;
 use super::fields::{Direction, LetThrough, names_us};
 use super::lists::{Field, FieldLists};
 use super::seen::Seen;
@@ -51,8 +52,12 @@ impl Hop {
         Hop { name, upstream, tls, through, lists: FieldLists::default() }
     }
 
-    /// Forwards the request, whose permit the caller holds, and its response.
-    pub async fn forward(&self, exchange: &mut Exchange<'_>) -> Result<(), Broken> {
+    /// Forwards the request of `client`, whose permit the caller holds, and its response.
+    pub async fn forward(
+        &self,
+        client: Client<'_>,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<(), Broken> {
         let Some(upstream) = &self.upstream else {
             let detail = format!("this gateway was started without the {} service", self.name);
             refuse(exchange, 502, "no-upstream", "No Upstream", &detail);
@@ -64,15 +69,15 @@ impl Hop {
             return Ok(());
         }
         let sent = match exchange.request().length() {
-            BodyLength::Empty => self.send(upstream, exchange).await,
+            BodyLength::Empty => self.send(upstream, client, exchange).await,
             BodyLength::Exact(length) if length <= WHOLE_BYTES_MAX as u64 => {
                 match exchange.body(WHOLE_BYTES_MAX).await {
-                    Ok(()) => self.send(upstream, exchange).await,
+                    Ok(()) => self.send(upstream, client, exchange).await,
                     Err(error) => Err(Failed::Body(error)),
                 }
             }
             BodyLength::Exact(_) | BodyLength::Chunked | BodyLength::UntilClose => {
-                Box::pin(self.stream(upstream, exchange)).await
+                Box::pin(self.stream(upstream, client, exchange)).await
             }
         };
         match sent {
@@ -90,7 +95,12 @@ impl Hop {
     }
 
     /// Sends a request whose body has been collected.
-    async fn send(&self, upstream: &Upstream, exchange: &mut Exchange<'_>) -> Result<Call, Failed> {
+    async fn send(
+        &self,
+        upstream: &Upstream,
+        client: Client<'_>,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<Call, Failed> {
         let seen = Seen::new(exchange.peer().ip(), self.tls);
         let (request, body, _) = exchange.parts();
         let body = match request.length() {
@@ -98,7 +108,7 @@ impl Hop {
             _ => AnswerBody::Bytes(body),
         };
         let mut fields = self.lists.take();
-        self.request_fields(&request, &seen, &mut fields);
+        self.request_fields(&request, &seen, client, &mut fields);
         let result = upstream.send(&ask(&request, &fields, body)).await;
         self.lists.give(fields);
         result.map_err(Failed::Upstream)
@@ -109,6 +119,7 @@ impl Hop {
     async fn stream(
         &self,
         upstream: &Upstream,
+        client: Client<'_>,
         exchange: &mut Exchange<'_>,
     ) -> Result<Call, Failed> {
         let seen = Seen::new(exchange.peer().ip(), self.tls);
@@ -118,7 +129,7 @@ impl Hop {
             _ => AnswerBody::Chunked,
         };
         let mut fields = self.lists.take();
-        self.request_fields(&request, &seen, &mut fields);
+        self.request_fields(&request, &seen, client, &mut fields);
         let begun = upstream.begin(&ask(&request, &fields, body)).await;
         self.lists.give(fields);
         let mut call = begun.map_err(Failed::Upstream)?;
@@ -231,6 +242,7 @@ impl Hop {
         &self,
         request: &Request<'a>,
         seen: &'a Seen,
+        client: Client<'a>,
         fields: &mut Vec<Field<'a>>,
     ) {
         let (options, bytes) = (request.head().connection_options(), request.bytes());
@@ -243,6 +255,7 @@ impl Hop {
         }
         fields.push(("via", if request.version() == Version::Http10 { VIA_10 } else { VIA_11 }));
         fields.push(("forwarded", seen.as_bytes()));
+        fields.extend(client.fields());
     }
 
     /// Tells what failed at the upstream: 502 it cannot be used, 503 there is no room left, 504 it

@@ -4,6 +4,7 @@
 //! the route: method, path and scope are the upstream's, read from its table; the callers are the
 //! gateway's. What is no route here is never sent upstream. The upstream checks again for itself.
 
+mod client;
 mod fields;
 mod forward;
 mod lists;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use authn::{Callers, Permit, Route, Transport};
 use runtime::{Broken, Core, Exchange, Upstream, UpstreamConfig};
 
+use self::client::Client;
 use self::fields::LetThrough;
 use self::forward::Hop;
 use self::ping::Ping;
@@ -70,29 +72,29 @@ proxied! {
 
 async fn to_orders<R: Route>(
     proxy: &Proxy,
-    _permit: Permit<'_, R>,
+    permit: Permit<'_, R>,
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    proxy.orders.forward(exchange).await
+    proxy.orders.forward(Client::of(&permit), exchange).await
 }
 
 async fn to_inventory<R: Route>(
     proxy: &Proxy,
-    _permit: Permit<'_, R>,
+    permit: Permit<'_, R>,
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    proxy.inventory.forward(exchange).await
+    proxy.inventory.forward(Client::of(&permit), exchange).await
 }
 
 async fn to_results<R: Route>(
     proxy: &Proxy,
-    _permit: Permit<'_, R>,
+    permit: Permit<'_, R>,
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    proxy.results.forward(exchange).await
+    proxy.results.forward(Client::of(&permit), exchange).await
 }
 
 join_routes! { impl Gateway { ping: Ping, proxy: Proxy } }

@@ -1,11 +1,12 @@
-//! The routes of the inventory service: reading and setting a stock, reserving, giving back.
+//! The routes of the API of inventory: reading and setting a stock, reserving, giving back.
 //!
-//! Owns the way from a request to the store and back. Reserving and reading allocate nothing; a
-//! refusal may. It refuses to decide anything: the store does, the model reads.
+//! Owns the way from a request to the store and back; a reservation is its owner's. Reserving and
+//! reading allocate nothing; a refusal may. It refuses to decide anything: the store does, the
+//! model reads.
 
 use std::{cell::RefCell, sync::Arc};
 
-use authn::{Callers, Permit, Scope};
+use authn::{Callers, Permit, Prf, Scope};
 use proto_http::Method;
 use runtime::{Broken, Exchange};
 
@@ -17,7 +18,10 @@ use crate::{
         name::{OrderRef, SkuName},
         refusal::{Refusal, kind},
         sku::QUANTITY_MAX,
-        store::{DEFAULT_STOCK, Inventory, RESERVATIONS_RETAINED, Released, Reserved, SKUS_MAX},
+        store::{
+            DEFAULT_STOCK, Holder, Inventory, Name, RESERVATIONS_RETAINED, Released, Reserved,
+            SKUS_MAX,
+        },
     },
     json::Invalid,
     problem::{Problem, body_refused, required_body},
@@ -32,14 +36,17 @@ const BODY_BYTES_MAX: usize = 64 * 1024;
 /// certificate.
 const CALLERS: Callers = Callers::Named(&["gateway", "orders", "service-order", "bench-runner"]);
 
+/// Who names clients of its own.
+const FORWARDERS: &[&str] = &["gateway"];
+
 routes! {
     impl InventoryApp {
         /// Reserves for an order, all or nothing.
         Reserve = "inventory.reserve", Method::Post, "/api/inventory/reservations",
-            (Some(Scope::InventoryWrite), CALLERS) => reserve;
+            (Some(Scope::InventoryWrite), CALLERS, FORWARDERS) => reserve;
         /// Gives an order's reservation back.
         Release = "inventory.release", Method::Delete, "/api/inventory/reservations/{orderId}",
-            (Some(Scope::InventoryWrite), CALLERS) => release;
+            (Some(Scope::InventoryWrite), CALLERS, FORWARDERS) => release;
         /// Reads how much there is of a SKU.
         StockRead = "inventory.read", Method::Get, "/api/inventory/{sku}",
             (Some(Scope::InventoryRead), CALLERS) => read;
@@ -49,9 +56,9 @@ routes! {
     }
 }
 
-/// The inventory service on one core.
+/// The inventory of the API on one core.
 pub struct InventoryApp {
-    inventory: Arc<Inventory>,
+    pub(super) inventory: Arc<Inventory>,
     /// Answers are written here; borrowed for no longer than that.
     answer: RefCell<Vec<u8>>,
 }
@@ -69,7 +76,8 @@ impl InventoryApp {
 /// # Errors
 /// When a name or a quantity is out of bounds.
 pub fn open(stock: &[(String, u64)]) -> Result<Arc<Inventory>, ServeError> {
-    let inventory = Inventory::new(SKUS_MAX, RESERVATIONS_RETAINED);
+    let holders = Prf::random().map_err(|error| ServeError::Start(error.to_string()))?;
+    let inventory = Inventory::new(SKUS_MAX, RESERVATIONS_RETAINED, holders);
     let built_in = DEFAULT_STOCK.iter().map(|&(name, quantity)| (name, u64::from(quantity)));
     let given = stock.iter().map(|(name, quantity)| (name.as_str(), *quantity));
     for (name, quantity) in built_in.chain(given) {
@@ -87,8 +95,17 @@ pub fn open(stock: &[(String, u64)]) -> Result<Arc<Inventory>, ServeError> {
 
 async fn reserve(
     app: &InventoryApp,
-    _permit: Permit<'_, Reserve>,
+    permit: Permit<'_, Reserve>,
     _param: Param,
+    exchange: &mut Exchange<'_>,
+) -> Result<(), Broken> {
+    reserve_as(app, app.inventory.client(permit.owner()), exchange).await
+}
+
+/// Reads a reservation and makes it in the name of `holder`.
+pub(super) async fn reserve_as(
+    app: &InventoryApp,
+    holder: Holder,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
     if let Err(error) = required_body(exchange, BODY_BYTES_MAX).await {
@@ -104,7 +121,7 @@ async fn reserve(
             return Ok(());
         }
     };
-    let reserved = app.inventory.reserve(order.as_ref(), &wanted);
+    let reserved = app.inventory.reserve(Name { holder, order: order.as_ref() }, &wanted);
     if let Reserved::Held = reserved {
         let mut answer = app.answer.borrow_mut();
         answer.clear();
@@ -121,17 +138,27 @@ async fn reserve(
 
 async fn release(
     app: &InventoryApp,
-    _permit: Permit<'_, Release>,
+    permit: Permit<'_, Release>,
     param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
+    release_as(app, app.inventory.client(permit.owner()), param, exchange);
+    Ok(())
+}
+
+/// Gives back what `holder` has under the name in the path.
+pub(super) fn release_as(
+    app: &InventoryApp,
+    holder: Holder,
+    param: Param,
+    exchange: &mut Exchange<'_>,
+) {
     let order = std::str::from_utf8(param.of(exchange.request().path())).unwrap_or_default();
     let released = match OrderRef::parse(order) {
-        Ok(order) => app.inventory.release(order),
+        Ok(order) => app.inventory.release(Name { holder, order }),
         Err(bad) => {
             let detail = bad.to_string();
-            problem(exchange, 400, "bad-order-id", "Bad Order Id", &detail);
-            return Ok(());
+            return problem(exchange, 400, "bad-order-id", "Bad Order Id", &detail);
         }
     };
     match released {
@@ -143,7 +170,6 @@ async fn release(
         }
         Released::Busy => refuse(exchange, &busy()),
     }
-    Ok(())
 }
 
 async fn read(

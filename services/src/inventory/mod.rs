@@ -2,8 +2,10 @@
 //!
 //! `name` is what it is asked with, `sku` the table of SKUs and the counter of each, `wanted` what
 //! a reservation asks for, `store` decides it, `model` knows the JSON: none of them knows HTTP.
-//! `refusal` words what was refused, `handler` is the routes.
+//! `refusal` words what was refused, `handler` is the routes of the API, `for_orders` those by
+//! which orders reserves.
 
+pub mod for_orders;
 pub mod handler;
 pub mod model;
 pub mod name;

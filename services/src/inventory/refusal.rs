@@ -13,6 +13,8 @@ pub mod kind {
     pub const UNKNOWN_SKU: &str = "unknown-sku";
     /// The reservation was given back, before or after it was made.
     pub const GIVEN_BACK: &str = "given-back";
+    /// The name was used for another reservation.
+    pub const NAME_REUSED: &str = "order-id-reused";
     /// The same reservation is being decided.
     pub const IN_PROGRESS: &str = "in-progress";
     /// No memory to decide it in.
@@ -50,6 +52,10 @@ impl Refusal {
             Reserved::Released => {
                 let detail = "the reservation of this order was given back; use another order id";
                 (409, kind::GIVEN_BACK, "Given Back", detail.to_string())
+            }
+            Reserved::Mismatch => {
+                let detail = "this order id was used for another reservation; use another one";
+                (409, kind::NAME_REUSED, "Order Id Reused", detail.to_string())
             }
             Reserved::InProgress => {
                 let detail = "the reservation of this order is being decided; ask again";

@@ -15,7 +15,7 @@ use std::hash::BuildHasher;
 use crossbeam::utils::CachePadded;
 
 use crate::{
-    inventory::name::SkuName,
+    inventory::{name::SkuName, wanted::SKU_PLACES_MAX},
     sync::{AtomicU64, OnceLock, Ordering, RandomState},
 };
 
@@ -174,7 +174,8 @@ pub struct SkuTable {
 impl SkuTable {
     /// A table for at most `skus_max` SKUs.
     pub fn new(skus_max: usize) -> SkuTable {
-        let cells = (skus_max.max(1) * 2).next_power_of_two();
+        let skus_max = skus_max.clamp(1, SKU_PLACES_MAX / 2);
+        let cells = (skus_max * 2).next_power_of_two();
         SkuTable {
             cells: (0..cells).map(|_| OnceLock::new()).collect(),
             count: AtomicU64::new(0),

@@ -1,7 +1,9 @@
 //! Reservations: who holds how many of what, decided once for each order id.
 //!
-//! Owns the rule that a reservation is all or nothing and that its first answer stands. It refuses
-//! strings beyond lookups: an order id is a 128-bit key, a SKU an index into the table.
+//! Owns the rule that a reservation is all or nothing, that its first answer stands, and that it
+//! belongs to its holder: names are kept per holder, so that another's name is simply a new one,
+//! and the orders service holds apart from everybody who comes by the API. It refuses strings
+//! beyond lookups: a name is a 128-bit key, a SKU an index into the table.
 //!
 //! ```text
 //! reserve:  (new) -> CLAIMED -> HELD | REFUSED
@@ -24,13 +26,16 @@
 
 use std::hash::BuildHasher;
 
+use authn::{Owner, Prf};
 use uuid::Uuid;
 
 use crate::{
     inventory::{
         name::{ORDER_BYTES_MAX, OrderRef, SkuName},
         sku::{Sku, SkuTable},
-        wanted::{ITEMS_MAX, Wanted, quantity_of, sku_of},
+        wanted::{
+            FINGERPRINT_BITS, ITEMS_MAX, SPARE_BITS, SPARE_SHIFT, Wanted, quantity_of, sku_of,
+        },
     },
     once_map::{OnceMap, PAYLOAD, Tag, Vacant, WORDS},
     sync::RandomState,
@@ -56,9 +61,33 @@ const PART: Tag = Tag::decided(4);
 
 /// Word of an entry that names its first further slot; when refused, the SKU that was short.
 const MORE: usize = 0;
+/// The words behind it are items, with a part of the fingerprint in the spare bits of each.
 const INLINE_ITEMS: usize = PAYLOAD - 1;
+const SPARE_MASK: u64 = (1 << SPARE_BITS) - 1;
+const _: () = assert!(INLINE_ITEMS as u32 * SPARE_BITS == FINGERPRINT_BITS);
 
-/// The answer to a reservation. What it says is the first answer for its order id.
+/// In whose name a reservation is made. Made once per request, by [`Inventory::client`] or
+/// [`Inventory::orders`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder(u64);
+
+/// A reservation's name among those of its holder.
+#[derive(Clone, Copy, Debug)]
+pub struct Name<'a> {
+    /// In whose name it is made.
+    pub holder: Holder,
+    /// What the holder calls it.
+    pub order: OrderRef<'a>,
+}
+
+/// Through which door a holder came: what orders holds cannot be named through the API.
+#[derive(Hash)]
+enum Door {
+    Api,
+    Orders,
+}
+
+/// The answer to a reservation. What it says is the first answer under its name.
 #[derive(Clone, Copy)]
 pub enum Reserved<'a> {
     /// All of it is held.
@@ -69,6 +98,8 @@ pub enum Reserved<'a> {
     Unknown(usize),
     /// It was held and has been given back, or was given back before it could be held.
     Released,
+    /// Nothing is held by this call: the first one of this name asked for something else.
+    Mismatch,
     /// Another request is deciding it at this moment.
     InProgress,
     /// Nothing is held: more lines than [`ITEMS_MAX`]. Not remembered.
@@ -95,16 +126,28 @@ pub struct Inventory {
     skus: SkuTable,
     reservations: OnceMap,
     seeds: [RandomState; 2],
+    holders: Prf,
 }
 
 impl Inventory {
-    /// An inventory without SKUs.
-    pub fn new(skus_max: usize, reservations_retained: usize) -> Inventory {
+    /// An inventory without SKUs, which tells holders apart by `holders`.
+    pub fn new(skus_max: usize, reservations_retained: usize, holders: Prf) -> Inventory {
         Inventory {
             skus: SkuTable::new(skus_max),
             reservations: OnceMap::new(reservations_retained),
             seeds: [RandomState::default(), RandomState::default()],
+            holders,
         }
+    }
+
+    /// The holder of what an owner reserves through the API.
+    pub fn client(&self, owner: Owner<'_>) -> Holder {
+        Holder(self.holders.of(&(Door::Api, owner)))
+    }
+
+    /// The holder of what the orders service reserves, as the owner that it is here.
+    pub fn orders(&self, owner: Owner<'_>) -> Holder {
+        Holder(self.holders.of(&(Door::Orders, owner)))
     }
 
     /// The SKUs and their counters.
@@ -122,12 +165,11 @@ impl Inventory {
         Wanted::new(&self.skus)
     }
 
-    /// Holds all that is wanted for the order, or none.
-    pub fn reserve(&self, order: OrderRef<'_>, wanted: &Wanted<'_>) -> Reserved<'_> {
-        let key = self.key(order);
-        // A repeat gets its first answer even if it asks for something else now.
+    /// Holds all that is wanted under this name, or none.
+    pub fn reserve(&self, name: Name<'_>, wanted: &Wanted<'_>) -> Reserved<'_> {
+        let key = self.key(name);
         let vacant = match self.reservations.find(key) {
-            Ok(entry) => return self.answer(entry.tag, entry.payload),
+            Ok(entry) => return self.repeat(entry.tag, entry.payload, wanted),
             Err(vacant) => vacant,
         };
         if wanted.lines() > ITEMS_MAX {
@@ -139,9 +181,9 @@ impl Inventory {
         }
     }
 
-    /// Gives back what the order holds, exactly once.
-    pub fn release(&self, order: OrderRef<'_>) -> Released {
-        let key = self.key(order);
+    /// Gives back what is held under this name, exactly once.
+    pub fn release(&self, name: Name<'_>) -> Released {
+        let key = self.key(name);
         let entry = match self.reservations.find(key) {
             Ok(entry) => entry,
             Err(vacant) => {
@@ -194,12 +236,13 @@ impl Inventory {
         let mut payload = [0; PAYLOAD];
         payload[MORE] = more;
         payload[MORE + 1..][..inline.len()].copy_from_slice(inline);
+        mark(&mut payload, wanted.fingerprint());
         for (index, word) in payload.into_iter().enumerate() {
             self.reservations.write_payload(ticket, index, word);
         }
         if let Err(first) = self.reservations.link(ticket, vacant, Tag::CLAIMED) {
             self.free_further(more);
-            return self.answer(first.tag, first.payload);
+            return self.repeat(first.tag, first.payload, wanted);
         }
         match self.take_stock(wanted) {
             Ok(()) if self.reservations.change(ticket, Tag::CLAIMED, HELD).is_ok() => {
@@ -248,8 +291,14 @@ impl Inventory {
         Ok(())
     }
 
-    fn answer(&self, tag: Tag, payload: [u64; PAYLOAD]) -> Reserved<'_> {
+    /// The first answer under a name, to who asks for the same again. A name that was barred has
+    /// no content yet.
+    fn repeat(&self, tag: Tag, payload: [u64; PAYLOAD], wanted: &Wanted<'_>) -> Reserved<'_> {
+        let known = wanted.unknown().is_none() && wanted.lines() <= ITEMS_MAX;
+        let same = known && fingerprint_of(payload) == wanted.fingerprint();
         match tag {
+            BARRED => Reserved::Released,
+            _ if !same => Reserved::Mismatch,
             HELD => Reserved::Held,
             REFUSED => self.short(payload[MORE]),
             Tag::CLAIMED => Reserved::InProgress,
@@ -349,9 +398,16 @@ impl Inventory {
         (quantity != 0).then(|| self.skus.at(sku_of(item)).map(|sku| (sku, quantity)))?
     }
 
+    /// The key of a name: that of its id, under the holder's secret mask. Nobody outside knows two
+    /// masks' difference, by which alone an id of one holder could meet one of another.
+    fn key(&self, name: Name<'_>) -> u128 {
+        let Holder(mask) = name.holder;
+        self.id_key(name.order) ^ (u128::from(mask) << 64 | u128::from(mask))
+    }
+
     /// The id itself if it is a UUID in its usual form (in either case: RFC 9562 section 4), else
     /// 128 bits of keyed hashes: nobody outside can make two ids meet.
-    fn key(&self, order: OrderRef<'_>) -> u128 {
+    fn id_key(&self, order: OrderRef<'_>) -> u128 {
         let text = order.as_str();
         if text.len() == UUID_BYTES
             && let Ok(uuid) = Uuid::try_parse(text)
@@ -366,6 +422,21 @@ impl Inventory {
         let [low, high] = self.seeds.each_ref().map(|seed| seed.hash_one(&*lower));
         u128::from(high) << 64 | u128::from(low)
     }
+}
+
+/// Puts a fingerprint into the spare bits of an entry's items.
+fn mark(payload: &mut [u64; PAYLOAD], fingerprint: u64) {
+    for (part, item) in payload[MORE + 1..].iter_mut().enumerate() {
+        *item |= (fingerprint >> (part as u32 * SPARE_BITS) & SPARE_MASK) << SPARE_SHIFT;
+    }
+}
+
+/// The fingerprint that [`mark`] put there.
+fn fingerprint_of(payload: [u64; PAYLOAD]) -> u64 {
+    let parts = payload[MORE + 1..].iter().enumerate();
+    parts.fold(0, |all, (part, item)| {
+        all | (item >> SPARE_SHIFT & SPARE_MASK) << (part as u32 * SPARE_BITS)
+    })
 }
 
 #[cfg(all(test, loom))]

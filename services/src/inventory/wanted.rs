@@ -8,6 +8,11 @@ use crate::inventory::{name::SkuName, sku::SkuTable};
 /// The most lines of one reservation.
 pub const ITEMS_MAX: usize = 100;
 
+/// Bits of a fingerprint: what three items have to spare.
+pub(super) const FINGERPRINT_BITS: u32 = 3 * SPARE_BITS;
+/// 2^64 over the golden ratio, whose multiples spread well over the high bits.
+const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// What one reservation asks for. Repeated SKUs are summed.
 ///
 /// Items are packed and stand in the order of their SKUs' places in the table: one order for all
@@ -67,6 +72,14 @@ impl<'a> Wanted<'a> {
         self.unknown
     }
 
+    /// What is asked for, in [`FINGERPRINT_BITS`] bits. A store tells repeats of one name from
+    /// something else by it, and the name's owner alone could be deceived: a plain mix is enough.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let start = self.overflown.map_or(0, |sku| u64::from(sku) + 1);
+        let mix = |mixed: u64, &item: &u64| (mixed.rotate_left(23) ^ item).wrapping_mul(ODD);
+        self.items().iter().fold(start, mix) >> (u64::BITS - FINGERPRINT_BITS)
+    }
+
     /// A SKU whose summed quantity no stock can have.
     pub(super) fn overflown(&self) -> Option<u32> {
         self.overflown
@@ -75,7 +88,7 @@ impl<'a> Wanted<'a> {
 
 /// The place of a packed item's SKU in the table.
 pub(super) fn sku_of(item: u64) -> u32 {
-    (item >> 32) as u32
+    (item >> SKU_SHIFT) as u32
 }
 
 /// The quantity of a packed item; 0 in a word that holds none.
@@ -83,8 +96,16 @@ pub(super) fn quantity_of(item: u64) -> u32 {
     item as u32
 }
 
+/// The bits of a packed item that are nobody's: a store may keep something in them.
+pub(super) const SPARE_BITS: u32 = SKU_SHIFT - SPARE_SHIFT;
+/// Where they begin.
+pub(super) const SPARE_SHIFT: u32 = u32::BITS;
+/// Places of SKUs that an item can name.
+pub(super) const SKU_PLACES_MAX: usize = 1 << (u64::BITS - SKU_SHIFT);
+const SKU_SHIFT: u32 = 44;
+
 fn pack(sku: u32, quantity: u32) -> u64 {
-    u64::from(sku) << 32 | u64::from(quantity)
+    u64::from(sku) << SKU_SHIFT | u64::from(quantity)
 }
 
 #[cfg(all(test, not(loom)))]
@@ -110,8 +131,12 @@ mod tests {
         assert_eq!(there.items().iter().map(|&item| sku_of(item)).collect::<Vec<_>>(), sorted);
         assert_eq!(there.items().iter().map(|&item| quantity_of(item)).sum::<u32>(), 10);
         assert_eq!((there.lines(), there.unknown(), there.overflown()), (4, None, None));
+        assert_eq!(there.fingerprint(), back.fingerprint());
+        let before = there.fingerprint();
+        there.add(name("a"), 1);
+        assert_ne!(there.fingerprint(), before);
         there.add(name("a"), u32::MAX);
         there.add(name("d"), 1);
-        assert_eq!((there.unknown(), there.overflown()), (Some(5), Some(places[0])));
+        assert_eq!((there.unknown(), there.overflown()), (Some(6), Some(places[0])));
     }
 }

@@ -7,27 +7,29 @@
 //!                                                                         be held
 //! ```
 //! Owns the order of these steps and what is undone when one fails. It refuses to keep an order
-//! without its goods, or goods without their order.
+//! without its goods, or goods without their order; and to tell anybody of an order that is neither
+//! his own nor his to read: for him it is not there.
 
 use std::{
     cell::RefCell,
     sync::{Arc, Mutex, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use authn::{Callers, Permit, Scope};
+use authn::{Callers, Owner, OwnerKey, Permit, Prf, Scope};
 use proto_http::Method;
 use runtime::{Broken, Exchange, Request};
 
 use crate::{
+    error::ServeError,
     fields::{JSON, JSON_NOW},
     orders::{
-        id::{InstanceTag, OrderId, TEXT_BYTES},
-        idempotency::{Begun, Claim, Idempotency, IdempotencyKey, KEYS_RETAINED},
+        id::{OrderId, TEXT_BYTES},
+        idempotency::{Begun, Claim, Idempotency, IdempotencyKey},
         model::{OrderBody, read_order, write_created, write_order},
         record::Draft,
         stock::{Failure, Stock, Taken},
-        store::{Miss, Orders, Pending, Writer},
+        store::{Miss, Orders, Pending, Reader, Writer},
     },
     problem::{Problem, body_refused, required_body},
     route::{Param, routes},
@@ -42,14 +44,17 @@ const PATH: &[u8] = b"/api/orders/";
 /// Who orders: the gateway for its clients, or the runner itself.
 const CALLERS: Callers = Callers::Named(&["gateway", "bench-runner"]);
 
+/// Who names clients of its own.
+const FORWARDERS: &[&str] = &["gateway"];
+
 routes! {
     impl OrdersApp {
         /// Takes an order.
         OrderCreate = "orders.create", Method::Post, "/api/orders",
-            (Some(Scope::OrdersWrite), CALLERS) => create;
-        /// Reads an order.
+            (Some(Scope::OrdersWrite), CALLERS, FORWARDERS) => create;
+        /// Reads an order of one's own; with the scope to read all, anybody's.
         OrderRead = "orders.read", Method::Get, "/api/orders/{id}",
-            (Some(Scope::OrdersRead), CALLERS) => read;
+            (Some(Scope::OrdersRead), CALLERS, FORWARDERS) => read;
     }
 }
 
@@ -57,17 +62,21 @@ routes! {
 pub struct Shared {
     orders: Arc<Orders>,
     keys: Arc<Idempotency>,
+    owners: Prf,
     /// Touched once per core, at its start.
     writers: Mutex<Vec<Option<Writer>>>,
 }
 
 impl Shared {
     /// A store of the newest `retained` orders for so many workers.
-    #[must_use]
-    pub fn new(retained: usize, workers: usize) -> Shared {
-        let (orders, writers) = Orders::new(retained, workers, InstanceTag::random());
+    ///
+    /// # Errors
+    /// When the system gives no randomness for the ids.
+    pub fn new(retained: usize, workers: usize, keys: Idempotency) -> Result<Shared, ServeError> {
+        let prf = || Prf::random().map_err(|error| ServeError::Start(error.to_string()));
+        let (orders, writers) = Orders::new(retained, workers, prf()?);
         let writers = Mutex::new(writers.into_iter().map(Some).collect());
-        Shared { orders, keys: Arc::new(Idempotency::new(KEYS_RETAINED)), writers }
+        Ok(Shared { orders, keys: Arc::new(keys), owners: prf()?, writers })
     }
 
     /// The store.
@@ -85,7 +94,15 @@ impl Shared {
         let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
         let writer = writers.get_mut(worker).and_then(Option::take);
         let writer = writer.expect("each worker starts once");
-        OrdersApp::new(writer, Arc::clone(&self.keys), stock)
+        OrdersApp {
+            orders: Arc::clone(writer.orders()),
+            writer: RefCell::new(writer),
+            keys: Arc::clone(&self.keys),
+            owners: self.owners,
+            stock,
+            found: RefCell::default(),
+            answer: RefCell::default(),
+        }
     }
 }
 
@@ -95,6 +112,8 @@ pub struct OrdersApp {
     /// Borrowed between awaits only.
     writer: RefCell<Writer>,
     keys: Arc<Idempotency>,
+    /// Makes the keys under which owners are known here.
+    owners: Prf,
     stock: Stock,
     /// An order that was found, and an answer being written; borrowed for no longer than that.
     found: RefCell<Vec<u8>>,
@@ -102,46 +121,40 @@ pub struct OrdersApp {
 }
 
 impl OrdersApp {
-    /// The routes over this core's shard of the store.
-    #[must_use]
-    pub fn new(writer: Writer, keys: Arc<Idempotency>, stock: Stock) -> OrdersApp {
-        OrdersApp {
-            orders: Arc::clone(writer.orders()),
-            writer: RefCell::new(writer),
-            keys,
-            stock,
-            found: RefCell::default(),
-            answer: RefCell::default(),
-        }
-    }
-
     /// Does everything that a new order takes.
     async fn take(
         &self,
-        client: &str,
+        owner: Owner<'_>,
         key: Option<&[u8]>,
         body: &[u8],
     ) -> Result<OrderId, Refused> {
+        let client = owner.name().unwrap_or(Owner::NOBODY);
+        let owner = owner.key(&self.owners);
         let order = read_order(body)
             .map_err(|invalid| refused(400, "bad-order", "Bad Order", invalid.as_str()))?;
-        let claim = match self.claim(client, key, body)? {
+        let claim = match self.claim(owner, key, body)? {
             Claimed::Nothing => None,
             Claimed::New(claim) => Some(claim),
             Claimed::Repeat(id) => return Ok(id),
         };
-        let pending = self.writer.borrow_mut().begin().ok_or_else(|| {
+        let pending = self.writer.borrow_mut().begin(owner).ok_or_else(|| {
             let detail = "too many orders are being taken at this moment; try again shortly";
             refused(503, "busy", "Busy", detail)
         })?;
         let id = self.reserve_and_keep(client, &order, pending).await?;
         if let Some(claim) = claim {
-            claim.keep(id);
+            claim.keep(id, Instant::now());
         }
         Ok(id)
     }
 
     /// Claims the idempotency key, if there is one. Dropped, the claim gives the key free.
-    fn claim(&self, client: &str, key: Option<&[u8]>, body: &[u8]) -> Result<Claimed<'_>, Refused> {
+    fn claim(
+        &self,
+        owner: OwnerKey,
+        key: Option<&[u8]>,
+        body: &[u8],
+    ) -> Result<Claimed<'_>, Refused> {
         let Some(key) = key else {
             return Ok(Claimed::Nothing);
         };
@@ -149,7 +162,7 @@ impl OrdersApp {
             let detail = "Idempotency-Key must be 1 to 255 visible ASCII characters";
             refused(400, "bad-idempotency-key", "Bad Idempotency Key", detail)
         })?;
-        match self.keys.begin(client, key, body) {
+        match self.keys.begin(owner, key, body, Instant::now()) {
             Begun::New(claim) => Ok(Claimed::New(claim)),
             Begun::Repeat(id) => Ok(Claimed::Repeat(id)),
             Begun::Mismatch => {
@@ -161,7 +174,7 @@ impl OrdersApp {
                 Err(refused(409, "in-progress", "In Progress", detail))
             }
             Begun::Busy => {
-                let detail = "too many requests with an Idempotency-Key are being done";
+                let detail = "there is no room for another Idempotency-Key at this moment";
                 Err(refused(503, "busy", "Busy", detail))
             }
         }
@@ -174,7 +187,7 @@ impl OrdersApp {
         pending: Pending,
     ) -> Result<OrderId, Refused> {
         let mut buffer = [0; TEXT_BYTES];
-        let id = self.orders.id(&pending).text(&mut buffer);
+        let id = pending.id().text(&mut buffer);
         let taken = self.stock.reserve(id, &order.skus).await;
         let why = match taken {
             Taken::Held => {
@@ -242,7 +255,7 @@ async fn create(
     }
     let (request, body, _) = exchange.parts();
     let taken = match only_key(&request) {
-        Ok(key) => app.take(permit.client(), key, body).await,
+        Ok(key) => app.take(permit.owner(), key, body).await,
         Err(why) => Err(why),
     };
     match taken {
@@ -287,14 +300,16 @@ fn created(app: &OrdersApp, exchange: &mut Exchange<'_>, id: OrderId) {
 
 async fn read(
     app: &OrdersApp,
-    _permit: Permit<'_, OrderRead>,
+    permit: Permit<'_, OrderRead>,
     param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
     let text = std::str::from_utf8(param.of(exchange.request().path())).unwrap_or_default();
     let mut found = app.found.borrow_mut();
+    let owner = permit.owner().key(&app.owners);
+    let reader = Reader { owner, all: permit.has_scope(Scope::OrdersReadAll) };
     let order = match OrderId::parse(text) {
-        Some(id) => app.orders.find(id, &mut found).map(|order| (id, order)),
+        Some(id) => app.orders.find(id, reader, &mut found).map(|order| (id, order)),
         None => Err(Miss::NotFound),
     };
     let (status, kind, title, detail) = match order {

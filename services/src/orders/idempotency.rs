@@ -1,40 +1,63 @@
 //! `Idempotency-Key`: a request that is repeated with its key is one order.
 //!
-//! Owns which keys are in work and which have their answer. It refuses to keep answers of any other
-//! kind than "this order was created": a refusal (400, 409, 422) and a failure (5xx) give the key
-//! free, so that the same request may be tried again and may then succeed.
+//! Owns which keys are in flight and which have their response, and whose they are. It refuses to
+//! keep responses of any other kind than "this order was created": a refusal (400, 409, 422) and a
+//! failure (5xx) give the key free and leave no trace, so that the same request may be tried again
+//! and may then succeed.
 //!
 //! ```text
-//! (new) -> CLAIMED -> KEPT (the order's id)      other body: mismatch; same body: the first answer
-//!                  -> FREE (the claim was dropped: refused, failed, or the request broken off)
+//! (new) -> in flight -> finished (the order's id)   other body: mismatch; same body: the response
+//!                    -> (new)  the claim was dropped: refused, failed, or the request broken off
 //! ```
 //!
-//! A key belongs to its client. The newest `keys_retained` are remembered (`OnceMap`); an older
-//! key is new again. Keys and bodies are remembered as 128 bits of two keyed hashes, seeded
-//! anew at each start: nobody outside can make two of them meet.
+//! # What is remembered
+//! A key belongs to its owner. In flight it is never forgotten. Finished it is remembered for the
+//! time to live and no longer, and that long for sure as long as its owner stays within its share,
+//! a quarter of all keys: who goes beyond pushes out its own oldest finished key, never another
+//! owner's. When all are taken, an owner without a finished key of its own is refused until one
+//! expires. Keys and bodies are remembered as 128 bits of two keyed hashes, seeded anew at each
+//! start: nobody outside can make two of them meet.
+//!
+//! # Why a lock
+//! Which key an owner gives up depends on all of its keys, on every core, in the order in which
+//! they finished: several words change together. The lock is held for a few hash operations and
+//! never over a wait, and only requests with a key take it. Against it stood a ring of the newest
+//! keys of everybody, without a lock: there the newest push out the oldest, whosever they are, and
+//! what was forgotten hides what is in flight.
 
-use std::hash::BuildHasher;
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::{BuildHasher, Hash},
+    mem,
+    sync::PoisonError,
+    time::{Duration, Instant},
+};
+
+use authn::OwnerKey;
 
 use crate::{
-    once_map::{OnceMap, Tag},
     orders::id::OrderId,
-    sync::RandomState,
+    sync::{Mutex, MutexGuard, RandomState},
 };
 
 /// The longest key, in bytes.
 pub const KEY_BYTES_MAX: usize = 255;
-/// Keys remembered, by default.
-pub const KEYS_RETAINED: usize = 100_000;
-
-const KEPT: Tag = Tag::decided(0);
+/// Keys remembered, by default: of four busy clients 40 orders a second each for ten minutes.
+pub const KEYS_MAX: usize = 100_000;
+/// How long a key is remembered, by default: longer than any client's retries go on.
+pub const TTL: Duration = Duration::from_secs(600);
+/// The share of one owner, as a part of all keys.
+const SHARES: usize = 4;
+/// How often at most everybody's expired keys are looked for, when there is no room.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A key: 1 to 255 visible ASCII characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey<'a>(&'a [u8]);
 
-/// The keys of all clients. Shared by all cores.
+/// The keys of all owners. Shared by all cores.
 pub struct Idempotency {
-    keys: OnceMap,
+    table: Mutex<Table>,
     seeds: [RandomState; 2],
 }
 
@@ -48,15 +71,43 @@ pub enum Begun<'a> {
     Mismatch,
     /// The first of this key is being done at this moment.
     InProgress,
-    /// Too many keys are in work at this moment to remember one more.
+    /// There is no room to remember one more key.
     Busy,
 }
 
-/// A key in work. Dropped without [`Claim::keep`], it gives the key free.
+/// A key in flight. Dropped without [`Claim::keep`], it gives the key free.
 #[must_use = "a dropped claim gives the key free"]
 pub struct Claim<'a> {
-    keys: &'a OnceMap,
-    ticket: u64,
+    keys: &'a Idempotency,
+    owner: OwnerKey,
+    key: u128,
+}
+
+struct Table {
+    keys: HashMap<u128, Key>,
+    owners: HashMap<OwnerKey, Share>,
+    keys_max: usize,
+    ttl: Duration,
+    /// When expired keys of all owners were last looked for.
+    swept: Option<Instant>,
+}
+
+struct Key {
+    body: [u64; 2],
+    finished: Option<Finished>,
+}
+
+struct Finished {
+    order: OrderId,
+    at: Instant,
+}
+
+/// The keys of one owner; there is none without any.
+#[derive(Default)]
+struct Share {
+    in_flight: usize,
+    /// The oldest first.
+    finished: VecDeque<u128>,
 }
 
 impl<'a> IdempotencyKey<'a> {
@@ -68,186 +119,170 @@ impl<'a> IdempotencyKey<'a> {
 }
 
 impl Idempotency {
-    /// Remembers the newest `keys_retained` keys.
-    pub fn new(keys_retained: usize) -> Idempotency {
-        Idempotency {
-            keys: OnceMap::new(keys_retained),
-            seeds: [RandomState::default(), RandomState::default()],
-        }
+    /// Remembers at most `keys_max` keys, each for `ttl` after it finished.
+    pub fn new(keys_max: usize, ttl: Duration) -> Idempotency {
+        let table = Table {
+            // Room for all from the start: a table that grows makes everybody wait.
+            keys: HashMap::with_capacity(keys_max),
+            owners: HashMap::new(),
+            keys_max: keys_max.max(1),
+            ttl,
+            swept: None,
+        };
+        let seeds = [RandomState::default(), RandomState::default()];
+        Idempotency { table: Mutex::new(table), seeds }
     }
 
-    /// Looks up a client's key, and claims it if it is new.
-    pub fn begin(&self, client: &str, key: IdempotencyKey<'_>, body: &[u8]) -> Begun<'_> {
-        let [low, high] = self.hash(&(client, key.0));
+    /// Looks up an owner's key, and claims it if it is new.
+    pub fn begin(
+        &self,
+        owner: OwnerKey,
+        key: IdempotencyKey<'_>,
+        body: &[u8],
+        now: Instant,
+    ) -> Begun<'_> {
+        let [low, high] = self.hash(&(owner, key.0));
         let key = u128::from(high) << 64 | u128::from(low);
         let body = self.hash(&body);
-        let vacant = match self.keys.find(key) {
-            Ok(first) => return repeat(first.tag, first.payload, body),
-            Err(vacant) => vacant,
-        };
-        // Forgotten keys leave nothing to tidy.
-        let Some(ticket) = self.keys.take(|_, _| ()) else {
-            return Begun::Busy;
-        };
-        self.keys.write_payload(ticket, 0, body[0]);
-        self.keys.write_payload(ticket, 1, body[1]);
-        match self.keys.link(ticket, vacant, Tag::CLAIMED) {
-            Ok(()) => Begun::New(Claim { keys: &self.keys, ticket }),
-            Err(first) => repeat(first.tag, first.payload, body),
+        let mut table = self.table();
+        table.expire(owner, now);
+        match table.keys.get(&key) {
+            Some(first) if first.body != body => return Begun::Mismatch,
+            Some(Key { finished: Some(finished), .. }) => return Begun::Repeat(finished.order),
+            Some(_) => return Begun::InProgress,
+            None => {}
         }
+        if !table.has_room(owner, now) {
+            return Begun::Busy;
+        }
+        table.keys.insert(key, Key { body, finished: None });
+        table.owners.entry(owner).or_default().in_flight += 1;
+        Begun::New(Claim { keys: self, owner, key })
     }
 
-    fn hash<T: std::hash::Hash>(&self, value: &T) -> [u64; 2] {
+    /// How many keys are remembered, in flight and finished.
+    pub fn len(&self) -> usize {
+        self.table().keys.len()
+    }
+
+    /// Whether no key is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // Whoever panics under the lock ends the process.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hash<T: Hash>(&self, value: &T) -> [u64; 2] {
         self.seeds.each_ref().map(|seed| seed.hash_one(value))
     }
 }
 
-fn repeat<'a>(tag: Tag, payload: [u64; 4], body: [u64; 2]) -> Begun<'a> {
-    let [low, high, order @ ..] = payload;
-    if [low, high] != body {
-        return Begun::Mismatch;
-    }
-    if tag == KEPT { Begun::Repeat(OrderId::from_words(order)) } else { Begun::InProgress }
-}
-
 impl Claim<'_> {
-    /// The order was created: this is the answer to every repeat from now on.
-    pub fn keep(self, order: OrderId) {
-        let [low, high] = order.words();
-        self.keys.write_payload(self.ticket, 2, low);
-        self.keys.write_payload(self.ticket, 3, high);
-        self.keys.store(self.ticket, KEPT);
-        // The key has its answer: dropping must not give it free.
-        std::mem::forget(self);
+    /// The order was created: this is the response to every repeat from now on.
+    pub fn keep(self, order: OrderId, now: Instant) {
+        self.keys.table().finish(self.owner, self.key, Finished { order, at: now });
+        // The key has its response: dropping must not give it free.
+        mem::forget(self);
     }
 }
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        self.keys.store(self.ticket, Tag::FREE);
+        self.keys.table().give_up(self.owner, self.key);
     }
 }
 
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-    use crate::orders::id::{InstanceTag, Spot};
-
-    fn key(text: &str) -> IdempotencyKey<'_> {
-        IdempotencyKey::parse(text.as_bytes()).expect("a good key")
+impl Table {
+    /// The most keys of one owner.
+    fn share_max(&self) -> usize {
+        (self.keys_max / SHARES).max(1)
     }
 
-    fn order(sequence: u64) -> OrderId {
-        OrderId::new(InstanceTag::random(), Spot { shard: 0, slot: 0, attempt: sequence })
-    }
-
-    #[test]
-    fn a_repeat_gets_the_first_answer_and_another_body_none() {
-        let keys = Idempotency::new(8);
-        let id = order(1);
-        let Begun::New(claim) = keys.begin("a", key("k"), b"body") else { panic!("new") };
-        assert!(matches!(keys.begin("a", key("k"), b"body"), Begun::InProgress));
-        assert!(matches!(keys.begin("a", key("k"), b"other"), Begun::Mismatch));
-        claim.keep(id);
-        assert!(matches!(keys.begin("a", key("k"), b"body"), Begun::Repeat(first) if first == id));
-        assert!(matches!(keys.begin("a", key("k"), b"other"), Begun::Mismatch));
-        assert!(matches!(keys.begin("b", key("k"), b"body"), Begun::New(_)), "another client's");
-        assert!(matches!(keys.begin("a", key("K"), b"body"), Begun::New(_)), "another key");
-    }
-
-    #[test]
-    fn a_claim_that_is_dropped_gives_the_key_free() {
-        let keys = Idempotency::new(2);
-        for _ in 0..10 {
-            assert!(matches!(keys.begin("a", key("k"), b"body"), Begun::New(_)));
+    /// Whether one more key of this owner can be remembered once it is finished.
+    fn has_room(&mut self, owner: OwnerKey, now: Instant) -> bool {
+        let share_max = self.share_max();
+        if self.owners.get(&owner).is_some_and(|share| share.in_flight >= share_max) {
+            return false;
         }
-        assert!(matches!(keys.begin("a", key("k"), b"other"), Begun::New(_)));
+        if self.keys.len() < self.keys_max {
+            return true;
+        }
+        self.sweep(now);
+        // Without room it gives up one of its own.
+        let gives = |share: &Share| !share.finished.is_empty();
+        self.keys.len() < self.keys_max || self.owners.get(&owner).is_some_and(gives)
     }
 
-    #[test]
-    fn the_newest_keys_are_remembered_and_those_in_work_are_not_overrun() {
-        let keys = Idempotency::new(2);
-        let Begun::New(first) = keys.begin("a", key("1"), b"") else { panic!("new") };
-        for n in 2..9 {
-            let text = n.to_string();
-            let Begun::New(claim) = keys.begin("a", key(&text), b"") else { panic!("new") };
-            claim.keep(order(n));
+    /// Notes the response of a key in flight, and forgets what its owner has too many of.
+    fn finish(&mut self, owner: OwnerKey, key: u128, finished: Finished) {
+        let share_max = self.share_max();
+        if self.keys.len() > self.keys_max {
+            self.sweep(finished.at);
         }
-        let Begun::New(second) = keys.begin("a", key("9"), b"") else { panic!("new") };
-        assert!(matches!(keys.begin("a", key("10"), b""), Begun::Busy));
-        first.keep(order(1));
-        drop(second);
-        assert!(matches!(keys.begin("a", key("8"), b""), Begun::New(_)), "forgotten");
-    }
-
-    #[test]
-    fn keys_are_visible_and_bounded() {
-        for good in [&b"a"[..], b"!~", &[b'x'; 255]] {
-            assert!(IdempotencyKey::parse(good).is_some());
+        if let Some(key) = self.keys.get_mut(&key) {
+            key.finished = Some(finished);
         }
-        for bad in [&b""[..], b"a b", b"\x7f", b"\xc3\xa4", &[b'x'; 256]] {
-            assert!(IdempotencyKey::parse(bad).is_none());
+        let Some(share) = self.owners.get_mut(&owner) else {
+            return;
+        };
+        share.in_flight -= 1;
+        share.finished.push_back(key);
+        // One that came in gives up one: nobody pays for what others have in flight.
+        let (mine, all) = (share.finished.len(), self.keys.len());
+        if (mine > share_max || (all > self.keys_max && mine > 1))
+            && let Some(oldest) = share.finished.pop_front()
+        {
+            self.keys.remove(&oldest);
         }
     }
 
-    #[test]
-    fn of_concurrent_duplicates_one_is_done() {
-        let keys = Idempotency::new(1 << 12);
-        for round in 0..1000 {
-            let text = round.to_string();
-            let created: usize = std::thread::scope(|scope| {
-                let run = || match keys.begin("a", key(&text), b"body") {
-                    Begun::New(claim) => {
-                        claim.keep(order(round));
-                        1
-                    }
-                    _ => 0,
-                };
-                let threads = [scope.spawn(run), scope.spawn(run)];
-                threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
-            });
-            assert_eq!(created, 1);
+    /// Forgets a key in flight.
+    fn give_up(&mut self, owner: OwnerKey, key: u128) {
+        self.keys.remove(&key);
+        if let Some(share) = self.owners.get_mut(&owner) {
+            share.in_flight -= 1;
+        }
+        self.tidy(owner);
+    }
+
+    /// Forgets everybody's keys whose time is over, if that was not done a moment ago.
+    fn sweep(&mut self, now: Instant) {
+        if self.swept.is_none_or(|swept| now.duration_since(swept) >= SWEEP_INTERVAL) {
+            self.swept = Some(now);
+            let owners: Vec<OwnerKey> = self.owners.keys().copied().collect();
+            owners.into_iter().for_each(|owner| self.expire(owner, now));
+        }
+    }
+
+    /// Forgets the owner's keys whose time is over.
+    fn expire(&mut self, owner: OwnerKey, now: Instant) {
+        let Some(share) = self.owners.get_mut(&owner) else {
+            return;
+        };
+        while let Some(oldest) = share.finished.front() {
+            let finished = self.keys.get(oldest).and_then(|key| key.finished.as_ref());
+            if finished.is_some_and(|finished| now.duration_since(finished.at) < self.ttl) {
+                break;
+            }
+            self.keys.remove(oldest);
+            share.finished.pop_front();
+        }
+        self.tidy(owner);
+    }
+
+    /// Forgets an owner without keys.
+    fn tidy(&mut self, owner: OwnerKey) {
+        let empty = |share: &Share| share.in_flight == 0 && share.finished.is_empty();
+        if self.owners.get(&owner).is_some_and(empty) {
+            self.owners.remove(&owner);
         }
     }
 }
 
 #[cfg(all(test, loom))]
-mod loom_tests {
-    use loom::{model::Builder, sync::Arc, thread};
-
-    use super::*;
-    use crate::orders::id::{InstanceTag, Spot};
-
-    fn begin(keys: &Idempotency, order: OrderId) -> &'static str {
-        let key = IdempotencyKey::parse(b"k").expect("good");
-        match keys.begin("a", key, b"body") {
-            Begun::New(claim) => {
-                claim.keep(order);
-                "new"
-            }
-            Begun::Repeat(_) => "repeat",
-            Begun::InProgress => "in progress",
-            Begun::Mismatch => "mismatch",
-            Begun::Busy => "busy",
-        }
-    }
-
-    #[test]
-    fn loom_of_two_duplicates_one_is_done() {
-        let mut builder = Builder::new();
-        builder.preemption_bound = Some(2);
-        builder.check(|| {
-            let keys = Arc::new(Idempotency::new(2));
-            let order = OrderId::new(InstanceTag::random(), Spot { shard: 0, slot: 0, attempt: 1 });
-            let other = Arc::clone(&keys);
-            let thread = thread::spawn(move || begin(&other, order));
-            let here = begin(&keys, order);
-            let there = thread.join().expect("no panic");
-            assert!((here == "new") ^ (there == "new"), "{here} {there}");
-            assert!(matches!(here, "new" | "repeat" | "in progress"), "{here}");
-            assert!(matches!(there, "new" | "repeat" | "in progress"), "{there}");
-            let key = IdempotencyKey::parse(b"k").expect("good");
-            assert!(matches!(keys.begin("a", key, b"body"), Begun::Repeat(id) if id == order));
-        });
-    }
-}
+mod loom_tests;
+#[cfg(all(test, not(loom)))]
+mod tests;

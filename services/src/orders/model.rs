@@ -144,9 +144,11 @@ fn amount(value: &RawValue) -> Result<&str, Invalid> {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use authn::{OwnerKey, Prf};
+
     use super::*;
     use crate::orders::{
-        id::{InstanceTag, Spot},
+        id::{Ids, Spot},
         record::Draft,
     };
 
@@ -200,8 +202,10 @@ mod tests {
         let draft =
             Draft { created_ms: 1, client: "me", customer: "c\"", amount: "9.50", skus: &skus };
         let mut record = Vec::new();
-        draft.write(&mut record).expect("within bounds");
-        let id = OrderId::new(InstanceTag::random(), Spot { shard: 0, slot: 0, attempt: 1 });
+        let owner = OwnerKey::from_bits(5);
+        draft.write(owner, &mut record).expect("within bounds");
+        let ids = Ids::new(1, Prf::with_key([1, 2]));
+        let id = ids.id(owner, Spot { shard: 0, slot: 0, attempt: 1 });
         let mut out = Vec::new();
         write_order(&mut out, id, &Order::read(&record).expect("whole"));
         let mut buffer = [0; TEXT_BYTES];

@@ -4,8 +4,10 @@
 //! were checked where they came in.
 //!
 //! ```text
-//! created (8, ms)  client (1+n)  customer (1+n)  amount (1+n)  skus (1)  each: 1+n
+//! created (8, ms)  owner (8)  client (1+n)  customer (1+n)  amount (1+n)  skus (1)  each: 1+n
 //! ```
+
+use authn::OwnerKey;
 
 /// The longest customer id, in bytes.
 pub const CUSTOMER_BYTES_MAX: usize = 128;
@@ -19,6 +21,7 @@ pub const SKUS_MAX: usize = 100;
 pub const SKU_BYTES_MAX: usize = crate::inventory::sku::SKU_BYTES_MAX;
 /// The longest record, in bytes.
 pub const RECORD_BYTES_MAX: usize = 8
+    + 8
     + (1 + CLIENT_BYTES_MAX)
     + (1 + CUSTOMER_BYTES_MAX)
     + (1 + AMOUNT_BYTES_MAX)
@@ -30,9 +33,9 @@ pub const RECORD_BYTES_MAX: usize = 8
 pub struct Draft<'a, S> {
     /// Milliseconds since the Unix epoch.
     pub created_ms: u64,
-    /// Who made the request.
+    /// Whose order it is, for those who are to know it.
     pub client: &'a str,
-    /// Whose order it is.
+    /// For which customer of the client's it was made.
     pub customer: &'a str,
     /// A JSON number, as it was given.
     pub amount: &'a str,
@@ -45,9 +48,11 @@ pub struct Draft<'a, S> {
 pub struct Order<'a> {
     /// Milliseconds since the Unix epoch.
     pub created_ms: u64,
-    /// Who made the request.
+    /// Who may read it.
+    pub owner: OwnerKey,
+    /// Whose order it is, for those who are to know it.
     pub client: &'a [u8],
-    /// Whose order it is.
+    /// For which customer of the client's it was made.
     pub customer: &'a [u8],
     /// A JSON number, as it was given.
     pub amount: &'a [u8],
@@ -55,8 +60,9 @@ pub struct Order<'a> {
 }
 
 impl<S: AsRef<str>> Draft<'_, S> {
-    /// Appends the record; `None`, with nothing appended, when a part is longer than its bound.
-    pub fn write(&self, out: &mut Vec<u8>) -> Option<()> {
+    /// Appends the record of an order of `owner`; `None`, with nothing appended, when a part is
+    /// longer than its bound.
+    pub fn write(&self, owner: OwnerKey, out: &mut Vec<u8>) -> Option<()> {
         let fits = self.customer.len() <= CUSTOMER_BYTES_MAX
             && self.amount.len() <= AMOUNT_BYTES_MAX
             && self.skus.len() <= SKUS_MAX
@@ -65,6 +71,7 @@ impl<S: AsRef<str>> Draft<'_, S> {
             return None;
         }
         out.extend_from_slice(&self.created_ms.to_le_bytes());
+        out.extend_from_slice(&owner.bits().to_le_bytes());
         write_part(out, cut(self.client, CLIENT_BYTES_MAX));
         write_part(out, self.customer);
         write_part(out, self.amount);
@@ -77,12 +84,14 @@ impl<S: AsRef<str>> Draft<'_, S> {
 impl<'a> Order<'a> {
     /// Reads a record that [`Draft::write`] wrote, whatever follows it; `None` for anything else.
     pub fn read(bytes: &'a [u8]) -> Option<Order<'a>> {
-        let (created, mut rest) = bytes.split_first_chunk()?;
+        let (created, rest) = bytes.split_first_chunk()?;
+        let (owner, mut rest) = rest.split_first_chunk()?;
         let created_ms = u64::from_le_bytes(*created);
+        let owner = OwnerKey::from_bits(u64::from_le_bytes(*owner));
         let client = read_part(&mut rest)?;
         let customer = read_part(&mut rest)?;
         let amount = read_part(&mut rest)?;
-        Some(Order { created_ms, client, customer, amount, skus: rest })
+        Some(Order { created_ms, owner, client, customer, amount, skus: rest })
     }
 
     /// The SKU of each line, in the order given.
@@ -118,18 +127,20 @@ fn read_part<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 mod tests {
     use super::*;
 
+    const OWNER: OwnerKey = OwnerKey::from_bits(5);
+
     #[test]
     fn what_is_written_is_read_back() {
         let skus = ["SKU-1", "b", "SKU-1"];
         let draft =
             Draft { created_ms: 77, client: "bench", customer: "c-1", amount: "9.50", skus: &skus };
         let mut bytes = Vec::new();
-        draft.write(&mut bytes).expect("within bounds");
+        draft.write(OWNER, &mut bytes).expect("within bounds");
         bytes.extend_from_slice(&[0; 7]);
         let order = Order::read(&bytes).expect("whole");
         assert_eq!(
-            (order.created_ms, order.client, order.customer),
-            (77, &b"bench"[..], &b"c-1"[..])
+            (order.created_ms, order.owner, order.client, order.customer),
+            (77, OWNER, &b"bench"[..], &b"c-1"[..])
         );
         assert_eq!(order.amount, b"9.50");
         assert_eq!(order.skus().collect::<Vec<_>>(), [&b"SKU-1"[..], b"b", b"SKU-1"]);
@@ -147,10 +158,10 @@ mod tests {
             skus: &skus,
         };
         let mut bytes = Vec::new();
-        draft.write(&mut bytes).expect("just within bounds");
+        draft.write(OWNER, &mut bytes).expect("just within bounds");
         assert_eq!(bytes.len(), RECORD_BYTES_MAX);
         draft.customer = &long;
-        assert!(draft.write(&mut bytes).is_none());
+        assert!(draft.write(OWNER, &mut bytes).is_none());
         assert_eq!(bytes.len(), RECORD_BYTES_MAX);
     }
 
@@ -158,8 +169,8 @@ mod tests {
     fn a_short_record_is_no_order() {
         let draft = Draft { created_ms: 7, client: "b", customer: "c", amount: "1", skus: &["s"] };
         let mut bytes = Vec::new();
-        draft.write(&mut bytes).expect("within bounds");
-        for length in 0..14 {
+        draft.write(OWNER, &mut bytes).expect("within bounds");
+        for length in 0..22 {
             assert!(Order::read(&bytes[..length]).is_none(), "{length}");
         }
     }

@@ -2,22 +2,25 @@
 //!
 //! Owns how an answer of inventory, or none, is understood: held, refused, or failed, and then
 //! whether something may be held that nobody will use. It refuses to give such goods up: they are
-//! given back in the background until inventory says so ([`Stock::give_back`]).
+//! given back in the background until inventory says so ([`Stock::give_back`]), by the deadline of
+//! a graceful shutdown at the latest. What is left held then is logged with its order's id.
 //!
 //! A reservation is named by the id of its order, so sending it twice reserves once. It is
 //! therefore sent again, once, when a connection ended without an answer.
 
 use std::{borrow::Cow, cell::Cell, rc::Rc, sync::Arc, time::Duration};
 
+use authn::Owner;
 use proto_http::{AnswerBody, Ask};
 use runtime::{Call, ClientError, Core, Upstream};
 use serde::Deserialize;
 
 use crate::{
     inventory::{
+        for_orders::RESERVATIONS,
         name::{OrderRef, SkuName},
         refusal::{Refusal, kind},
-        store::{Inventory, Released},
+        store::{Inventory, Name, Released},
     },
     orders::model::write_reservation,
     published::Reader,
@@ -28,6 +31,8 @@ use crate::{
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
 /// Reservations of one core that may be on their way back at a time.
 const RETURNS_MAX: usize = 4096;
+/// The pause between tries while the service is shutting down.
+const LAST_PAUSE: Duration = Duration::from_millis(50);
 /// Pauses between tries to give a reservation back: some ten minutes in all.
 const RETURN_PAUSES: [Duration; 9] = [
     Duration::from_millis(50),
@@ -40,8 +45,6 @@ const RETURN_PAUSES: [Duration; 9] = [
     Duration::from_secs(180),
     Duration::from_secs(300),
 ];
-
-const RESERVATIONS: &[u8] = b"/api/inventory/reservations";
 
 /// What became of a reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,7 +135,11 @@ impl Stock {
                 }
                 remote.returns.set(remote.returns.get() + 1);
                 let (stock, order) = (self.clone(), order.to_string());
-                remote.core.spawn(async move { stock.keep_giving_back(&order).await });
+                let left = order.clone();
+                let cut = move || {
+                    tracing::error!(order = left, "shut down before a reservation was given back");
+                };
+                remote.core.spawn_owed(async move { stock.keep_giving_back(&order).await }, cut);
             }
         }
     }
@@ -141,15 +148,18 @@ impl Stock {
         let Way::Remote(remote) = &*self.0 else {
             return;
         };
-        for pause in RETURN_PAUSES {
-            if remote.give_back(order).await {
-                remote.returns.set(remote.returns.get() - 1);
-                return;
+        let mut pauses = RETURN_PAUSES.into_iter();
+        while !remote.give_back(order).await {
+            if remote.core.draining() {
+                remote.core.sleep(LAST_PAUSE).await;
+            } else if let Some(pause) = pauses.next() {
+                remote.core.sleep_while_serving(pause).await;
+            } else {
+                tracing::error!(order, "inventory did not take a reservation back; it stays held");
+                break;
             }
-            remote.core.sleep(pause).await;
         }
         remote.returns.set(remote.returns.get() - 1);
-        tracing::error!(order, "inventory did not take a reservation back; it is left held");
     }
 }
 
@@ -157,9 +167,10 @@ impl Remote {
     async fn reserve(&self, order: &str, skus: &[Cow<'_, str>]) -> Taken {
         let mut body = Vec::with_capacity(64 + skus.len() * 40);
         write_reservation(&mut body, order, skus);
-        match self.send("POST", RESERVATIONS, AnswerBody::Bytes(&body)).await {
+        match self.send("POST", RESERVATIONS.as_bytes(), AnswerBody::Bytes(&body)).await {
             Err(Unsent::Client(ClientError::Closed)) => {
-                let sent = self.send("POST", RESERVATIONS, AnswerBody::Bytes(&body)).await;
+                let sent =
+                    self.send("POST", RESERVATIONS.as_bytes(), AnswerBody::Bytes(&body)).await;
                 after_lost_answer(self.taken(sent).await)
             }
             sent => self.taken(sent).await,
@@ -206,7 +217,7 @@ impl Remote {
 
     /// Whether nothing is held for the order any more.
     async fn give_back(&self, order: &str) -> bool {
-        let target = [RESERVATIONS, b"/", order.as_bytes()].concat();
+        let target = [RESERVATIONS.as_bytes(), b"/", order.as_bytes()].concat();
         let Ok(mut call) = self.send("DELETE", &target, AnswerBody::None).await else {
             return false;
         };
@@ -311,10 +322,10 @@ fn reserve_here(inventory: &Inventory, order: &str, skus: &[Cow<'_, str>]) -> Ta
             Err(_) => return Taken::Failed(broken),
         }
     }
-    let Ok(order) = OrderRef::parse(order) else {
+    let Some(name) = name_here(inventory, order) else {
         return Taken::Failed(broken);
     };
-    match Refusal::of(inventory.reserve(order, &wanted)) {
+    match Refusal::of(inventory.reserve(name, &wanted)) {
         None => Taken::Held,
         Some(refusal) if matches!(refusal.kind, kind::OUT_OF_STOCK | kind::UNKNOWN_SKU) => {
             Taken::Refused(refusal)
@@ -327,7 +338,14 @@ fn reserve_here(inventory: &Inventory, order: &str, skus: &[Cow<'_, str>]) -> Ta
 }
 
 fn give_back_here(inventory: &Inventory, order: &str) -> Released {
-    OrderRef::parse(order).map_or(Released::Nothing, |order| inventory.release(order))
+    name_here(inventory, order).map_or(Released::Nothing, |name| inventory.release(name))
+}
+
+/// What an order's reservation is called in this process, where nobody but this service reserves
+/// for orders.
+fn name_here<'a>(inventory: &Inventory, order: &'a str) -> Option<Name<'a>> {
+    let order = OrderRef::parse(order).ok()?;
+    Some(Name { holder: inventory.orders(Owner::Nobody), order })
 }
 
 #[cfg(all(test, not(loom)))]

@@ -9,7 +9,9 @@
 //! segments of words in which records lie one after another, and slots that say where each record
 //! lies. An order gets its slot, and with it its id, when it is begun ([`Writer::begin`]): stock is
 //! reserved under that id before anything is kept. The id says shard and slot, so finding an order
-//! is an index computation. An order that is refused gives its slot back unused.
+//! is an index computation. An order that is refused gives its slot back unused. The id is also
+//! bound to its owner: who is not the owner, and may not read all orders, gets the same answer as
+//! for an id that was never issued, before the store is looked at.
 //!
 //! How old an order is, is told by its *number* in the count of all orders kept, one shared
 //! counter: it is kept while fewer than `retained` were kept after it. That one rule serves four
@@ -17,7 +19,7 @@
 //! record in it is that old. And it validates a read: whoever copied a record and then finds its
 //! number still among the newest knows that nothing of it had been overwritten, since that happens
 //! to old records only. The words of a slot are a sequence lock of their own, whose state is the
-//! attempt in the id.
+//! attempt in the id: which use of the slot it is.
 //!
 //! # Chosen against
 //! - a map with reclamation (dashmap, papaya, a skip list): four to thirty times as long per
@@ -36,11 +38,12 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use authn::{OwnerKey, Prf};
 use crossbeam::utils::CachePadded;
 
 use crate::{
     orders::{
-        id::{InstanceTag, OrderId, SHARDS_MAX, SLOTS_MAX, Spot},
+        id::{Ids, OrderId, SHARDS_MAX, SLOTS_MAX, Spot},
         record::{Draft, Order, RECORD_BYTES_MAX},
     },
     sync::{AtomicU64, OnceLock, Ordering},
@@ -54,16 +57,16 @@ pub const ORDERS_RETAINED: usize = 1_000_000;
 pub const PENDING_MAX: usize = if cfg!(loom) { 2 } else { 4096 };
 
 /// Words of a log segment: 64 KiB, some tens of microseconds to allocate.
-const SEGMENT_WORDS: usize = if cfg!(loom) { 2 } else { 8192 };
+const SEGMENT_WORDS: usize = if cfg!(loom) { 3 } else { 8192 };
 /// The longest record in words, as many fit a segment at least once.
-const RECORD_WORDS_MAX: usize = if cfg!(loom) { 2 } else { RECORD_BYTES_MAX.div_ceil(8) };
+const RECORD_WORDS_MAX: usize = if cfg!(loom) { 3 } else { RECORD_BYTES_MAX.div_ceil(8) };
 /// Slots allocated at a time: 24 KiB.
 const SLOTS: usize = if cfg!(loom) { 2 } else { 1024 };
 
 /// Why there is no order under an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Miss {
-    /// This instance has kept no order under the id.
+    /// This instance has kept no order under the id that the reader may know of.
     NotFound,
     /// It did, and has since kept as many orders as it retains.
     Gone,
@@ -79,9 +82,18 @@ pub enum Unkept {
     Full,
 }
 
+/// Who asks for an order.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader {
+    /// Whose orders may be read.
+    pub owner: OwnerKey,
+    /// Whether everybody's may.
+    pub all: bool,
+}
+
 /// All orders kept. Shared by all cores.
 pub struct Orders {
-    tag: InstanceTag,
+    ids: Ids,
     retained: u64,
     /// Orders kept by all shards so far. Alone on its line: every insertion adds to it.
     kept: CachePadded<AtomicU64>,
@@ -108,21 +120,32 @@ struct Slot {
 /// [`Writer::abandon`], or its slot is lost until the service ends.
 #[must_use = "its slot must be given back"]
 #[derive(Debug, PartialEq, Eq)]
-pub struct Pending(Spot);
+pub struct Pending {
+    spot: Spot,
+    owner: OwnerKey,
+    id: OrderId,
+}
+
+impl Pending {
+    /// The name of the order.
+    pub fn id(&self) -> OrderId {
+        self.id
+    }
+}
 
 /// The right to write a shard. There is one for each, taken when the store is made.
 pub struct Writer {
     orders: Arc<Orders>,
     shard: usize,
-    /// Attempts so far.
-    attempts: u64,
+    /// Orders begun, and neither kept nor abandoned.
+    pending: usize,
     /// Orders kept by all shards, as of this one's last. Good enough to tell what is gone: to use
     /// memory again a moment later costs nothing, to look at the shared count costs its line.
     known: u64,
     /// Slots that were never used begin here.
     unused: usize,
-    /// Slots of orders that were refused.
-    free: Vec<usize>,
+    /// Slots of orders that were refused, each with its next attempt.
+    free: Vec<(usize, u64)>,
     /// Orders kept, oldest first: slot and number.
     kept: VecDeque<(usize, u64)>,
     /// The segment being filled, and its first free word.
@@ -138,12 +161,13 @@ pub struct Writer {
 impl Orders {
     /// A store of the newest `retained` orders, and the writer of each of its shards.
     ///
-    /// Both numbers are at least 1; shards are at most [`SHARDS_MAX`].
-    pub fn new(retained: usize, shards: usize, tag: InstanceTag) -> (Arc<Orders>, Vec<Writer>) {
-        let retained = retained.clamp(1, SLOTS_MAX - PENDING_MAX);
+    /// Both numbers are at least 1; shards are at most [`SHARDS_MAX`]. `marks` makes the ids
+    /// unpredictable.
+    pub fn new(retained: usize, shards: usize, marks: Prf) -> (Arc<Orders>, Vec<Writer>) {
+        let retained = retained.clamp(1, SLOTS_MAX / 2 - PENDING_MAX);
         let shards = shards.clamp(1, SHARDS_MAX);
         let orders = Arc::new(Orders {
-            tag,
+            ids: Ids::new(slots_max(retained), marks),
             retained: retained as u64,
             kept: CachePadded::new(AtomicU64::new(0)),
             shards: (0..shards).map(|_| Shard::new(retained)).collect(),
@@ -158,14 +182,19 @@ impl Orders {
         self.kept.load(Ordering::Relaxed)
     }
 
-    /// The name of a pending order.
-    pub fn id(&self, pending: &Pending) -> OrderId {
-        OrderId::new(self.tag, pending.0)
-    }
-
-    /// The order under `id`, copied into `buffer` (whose memory is used again).
-    pub fn find<'b>(&self, id: OrderId, buffer: &'b mut Vec<u8>) -> Result<Order<'b>, Miss> {
-        let spot = id.spot(self.tag).ok_or(Miss::NotFound)?;
+    /// The order under `id`, copied into `buffer` (whose memory is used again), if `reader` may
+    /// read it.
+    pub fn find<'b>(
+        &self,
+        id: OrderId,
+        reader: Reader,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<Order<'b>, Miss> {
+        let own = self.ids.is_of(id, reader.owner);
+        if !own && !reader.all {
+            return Err(Miss::NotFound);
+        }
+        let spot = self.ids.spot(id).ok_or(Miss::NotFound)?;
         let shard = self.shards.get(spot.shard).ok_or(Miss::NotFound)?;
         let slot = shard.slot(spot.slot).ok_or(Miss::NotFound)?;
         // Acquire: pairs with the Release at the end of `keep`. Number and place are at least those
@@ -191,7 +220,9 @@ impl Orders {
         if slot.state.load(Ordering::Relaxed) != state || self.is_gone(number) {
             return Err(Miss::Gone);
         }
-        Order::read(buffer).ok_or(Miss::Gone)
+        let order = Order::read(buffer).ok_or(Miss::Gone)?;
+        // Right place, and a mark that was never issued for it?
+        if own || self.ids.is_of(id, order.owner) { Ok(order) } else { Err(Miss::NotFound) }
     }
 
     /// Whether so many orders were kept after this number that it is not.
@@ -206,7 +237,7 @@ impl Writer {
         Writer {
             orders: Arc::clone(orders),
             shard,
-            attempts: 0,
+            pending: 0,
             known: 0,
             unused: 0,
             free: Vec::new(),
@@ -224,29 +255,48 @@ impl Writer {
         &self.orders
     }
 
-    /// Names an order; `None` when [`PENDING_MAX`] orders are being taken at this moment.
-    pub fn begin(&mut self) -> Option<Pending> {
-        let slot = match (self.free.pop(), self.kept.front()) {
-            (Some(slot), _) => slot,
-            (None, Some(&(slot, number))) if self.is_gone(number) => {
-                self.kept.pop_front();
-                slot
-            }
-            (None, _) => {
-                let slot = self.unused;
-                self.orders.shards[self.shard].slot_or_new(slot)?;
-                self.unused += 1;
-                slot
+    /// Names an order of `owner`; `None` when [`PENDING_MAX`] orders are being taken at this
+    /// moment.
+    pub fn begin(&mut self, owner: OwnerKey) -> Option<Pending> {
+        if self.pending == PENDING_MAX {
+            return None;
+        }
+        let (slot, attempt) = loop {
+            let (slot, attempt) = self.next_slot()?;
+            // One that was used as often as an id can tell stays unused for ever.
+            if attempt < self.orders.ids.attempts_max() {
+                break (slot, attempt);
             }
         };
-        let attempt = self.attempts;
-        self.attempts += 1;
-        Some(Pending(Spot { shard: self.shard, slot, attempt }))
+        self.pending += 1;
+        let spot = Spot { shard: self.shard, slot, attempt };
+        Some(Pending { spot, owner, id: self.orders.ids.id(owner, spot) })
+    }
+
+    /// A slot that holds nothing which is kept, and which use of it comes next.
+    fn next_slot(&mut self) -> Option<(usize, u64)> {
+        if let Some(free) = self.free.pop() {
+            return Some(free);
+        }
+        let shard = &self.orders.shards[self.shard];
+        if let Some(&(slot, number)) = self.kept.front()
+            && self.is_gone(number)
+        {
+            self.kept.pop_front();
+            // Relaxed: this thread alone writes it.
+            let state = shard.slot(slot)?.state.load(Ordering::Relaxed);
+            return Some((slot, state / 2));
+        }
+        let slot = self.unused;
+        shard.slot_or_new(slot)?;
+        self.unused += 1;
+        Some((slot, 0))
     }
 
     /// The order was refused: its slot serves another. What its id named is not found.
     pub fn abandon(&mut self, pending: Pending) {
-        self.free.push(pending.0.slot);
+        self.pending -= 1;
+        self.free.push((pending.spot.slot, pending.spot.attempt + 1));
     }
 
     /// Keeps the order.
@@ -259,7 +309,7 @@ impl Writer {
         draft: &Draft<'_, S>,
     ) -> Result<OrderId, Unkept> {
         self.record.clear();
-        let written = draft.write(&mut self.record).ok_or(Unkept::TooLong);
+        let written = draft.write(pending.owner, &mut self.record).ok_or(Unkept::TooLong);
         self.record.resize(self.record.len().next_multiple_of(8), 0);
         match written.and_then(|()| self.append()) {
             Ok((number, place)) => Ok(self.publish(pending, number, place)),
@@ -303,7 +353,7 @@ impl Writer {
 
     /// Makes a record that lies in the log findable.
     fn publish(&mut self, pending: Pending, number: u64, place: Place) -> OrderId {
-        let Pending(spot) = pending;
+        let Pending { spot, id, .. } = pending;
         let slot = self.orders.shards[self.shard].slot(spot.slot).expect("given by `begin`");
         // Relaxed: the Release stores of the words carry it to whoever sees one of them.
         slot.state.store(whole(spot.attempt) - 1, Ordering::Relaxed);
@@ -311,9 +361,10 @@ impl Writer {
         slot.place.store(place.pack(), Ordering::Release);
         // Release: pairs with the Acquire at the start of `find`.
         slot.state.store(whole(spot.attempt), Ordering::Release);
+        self.pending -= 1;
         self.kept.push_back((spot.slot, number));
         self.filled.back_mut().expect("opened by `append`").1 = number;
-        OrderId::new(self.orders.tag, spot)
+        id
     }
 
     /// Starts a segment: the oldest one if no record in it is kept any more, else a new one.
@@ -346,9 +397,8 @@ impl Shard {
         let records_per_segment = SEGMENT_WORDS / RECORD_WORDS_MAX;
         // One is being filled, and of the oldest only the last record may be kept.
         let segments = retained.div_ceil(records_per_segment) + 2;
-        let slots = retained + PENDING_MAX;
         Shard {
-            slots: (0..slots.div_ceil(SLOTS)).map(|_| OnceLock::new()).collect(),
+            slots: (0..slots_max(retained).div_ceil(SLOTS)).map(|_| OnceLock::new()).collect(),
             log: (0..segments).map(|_| OnceLock::new()).collect(),
         }
     }
@@ -371,6 +421,12 @@ impl Slot {
         };
         (0..SLOTS).map(slot).collect()
     }
+}
+
+/// Slots of a shard: for what it keeps and what is pending, and as many again for those that were
+/// used as often as an id can tell. They are allocated when they are needed.
+fn slots_max(retained: usize) -> usize {
+    2 * (retained + PENDING_MAX)
 }
 
 /// The state of a slot in which this attempt is kept.

@@ -8,7 +8,7 @@
 ///     impl Orders {
 ///         /// Takes an order.
 ///         OrderCreate = "orders.create", Method::Post, "/api/orders",
-///             (Some(Scope::OrdersWrite), Callers::Named(&["gateway", "bench-runner"]))
+///             (Some(Scope::OrdersWrite), Callers::Named(&["gateway", "runner"]), &["gateway"])
 ///             => handler::create;
 ///         /// No token is asked for here under any profile.
 ///         Keys = "auth.jwks", Method::Get, "/.well-known/jwks.json", open => handler::keys;
@@ -16,21 +16,27 @@
 /// }
 /// ```
 /// A handler is `async fn(&Orders, Permit<'_, OrderCreate>, Param, &mut Exchange<'_>)` and returns
-/// `Result<(), Broken>`.
+/// `Result<(), Broken>`. The third of the access is who may name a client of its own
+/// ([`authn::policy::is_forwarder`]); without it nobody may.
 macro_rules! routes {
     (@entry $name:expr, $method:expr, $path:expr, open) => {
-        $crate::route::routes!(@line $name, $method, $path, None, authn::Callers::Any, true)
+        $crate::route::routes!(@line $name, $method, $path, None, authn::Callers::Any, &[], true)
     };
     (@entry $name:expr, $method:expr, $path:expr, ($scope:expr, $callers:expr)) => {
-        $crate::route::routes!(@line $name, $method, $path, $scope, $callers, false)
+        $crate::route::routes!(@line $name, $method, $path, $scope, $callers, &[], false)
     };
-    (@line $name:expr, $method:expr, $path:expr, $scope:expr, $callers:expr, $open:expr) => {
+    (@entry $name:expr, $method:expr, $path:expr, ($scope:expr, $callers:expr, $told:expr)) => {
+        $crate::route::routes!(@line $name, $method, $path, $scope, $callers, $told, false)
+    };
+    (@line $name:expr, $method:expr, $path:expr,
+        $scope:expr, $callers:expr, $forwarders:expr, $open:expr) => {
         $crate::route::Entry {
             name: $name,
             method: $method,
             pattern: $crate::route::Pattern::new($path),
             scope: $scope,
             callers: $callers,
+            forwarders: $forwarders,
             open: $open,
         }
     };
@@ -47,6 +53,8 @@ macro_rules! routes {
                 const NAME: &'static str = $name;
                 const SCOPE: Option<authn::Scope> = <Self as $crate::route::Routed>::ENTRY.scope;
                 const CALLERS: authn::Callers = <Self as $crate::route::Routed>::ENTRY.callers;
+                const FORWARDERS: &'static [&'static str] =
+                    <Self as $crate::route::Routed>::ENTRY.forwarders;
             }
 
             impl $crate::route::Routed for $marker {

@@ -37,6 +37,8 @@ pub struct Entry {
     pub scope: Option<Scope>,
     /// Who may call where callers are checked.
     pub callers: Callers,
+    /// Whose word about their own client is taken: by the names in their certificates.
+    pub forwarders: &'static [&'static str],
     /// True where no token is asked for under any profile: one cannot need a token to get a token.
     pub open: bool,
 }
@@ -163,6 +165,7 @@ mod tests {
             pattern: Pattern::new(path),
             scope: None,
             callers: Callers::Any,
+            forwarders: &[],
             open: false,
         }
     }

@@ -257,6 +257,7 @@ mod tests {
             pattern: Pattern::new("/x"),
             scope: None,
             callers: authn::Callers::Any,
+            forwarders: &[],
             open: false,
         }];
         let telemetry = Telemetry::new(ROUTES);

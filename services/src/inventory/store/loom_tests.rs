@@ -12,7 +12,7 @@ fn model(preemptions: usize, check: impl Fn() + Sync + Send + 'static) {
 }
 
 fn stocked(names: &[&str], quantity: u32, retained: usize) -> Arc<Inventory> {
-    let inventory = Inventory::new(names.len(), retained);
+    let inventory = Inventory::new(names.len(), retained, Prf::with_key([1, 2]));
     for text in names {
         let index = inventory.skus().insert(SkuName::parse(text).expect("good")).expect("room");
         inventory.skus().at(index).expect("there").set(quantity).expect("within bounds");
@@ -23,7 +23,7 @@ fn stocked(names: &[&str], quantity: u32, retained: usize) -> Arc<Inventory> {
 fn reserve(inventory: &Inventory, id: &str, names: &[&str], quantity: u32) -> &'static str {
     let mut wanted = inventory.wanted();
     names.iter().for_each(|text| wanted.add(SkuName::parse(text).expect("good"), quantity));
-    match inventory.reserve(OrderRef::parse(id).expect("good"), &wanted) {
+    match inventory.reserve(name(id), &wanted) {
         Reserved::Held => "held",
         Reserved::Short(_) => "short",
         Reserved::Released => "released",
@@ -33,7 +33,11 @@ fn reserve(inventory: &Inventory, id: &str, names: &[&str], quantity: u32) -> &'
 }
 
 fn release(inventory: &Inventory, id: &str) -> Released {
-    inventory.release(OrderRef::parse(id).expect("good"))
+    inventory.release(name(id))
+}
+
+fn name(id: &str) -> Name<'_> {
+    Name { holder: Holder(7), order: OrderRef::parse(id).expect("good") }
 }
 
 fn totals(inventory: &Inventory) -> (u32, u32, u64) {

@@ -8,12 +8,13 @@ fn name(text: &str) -> SkuName<'_> {
     SkuName::parse(text).expect("a good name")
 }
 
-fn order(text: &str) -> OrderRef<'_> {
-    OrderRef::parse(text).expect("a good id")
+/// A name of nobody's.
+fn order(text: &str) -> Name<'_> {
+    Name { holder: Holder(7), order: OrderRef::parse(text).expect("a good id") }
 }
 
 fn stocked(retained: usize, stock: &[(&str, u32)]) -> Inventory {
-    let inventory = Inventory::new(256, retained);
+    let inventory = Inventory::new(256, retained, Prf::with_key([1, 2]));
     for &(text, quantity) in stock {
         let index = inventory.skus().insert(name(text)).expect("room");
         inventory.skus().at(index).expect("there").set(quantity).expect("within bounds");
@@ -65,13 +66,70 @@ fn a_repeated_order_gets_the_first_answer() {
     let inventory = stocked(16, &[("a", 5)]);
     assert!(matches!(reserve(&inventory, "One", &[("a", 3)]), Reserved::Held));
     assert!(matches!(reserve(&inventory, "one", &[("a", 3)]), Reserved::Held), "in any case");
-    assert!(matches!(reserve(&inventory, "one", &[("nothing", 1)]), Reserved::Held));
     assert_eq!(available(&inventory, "a"), 2);
     assert!(matches!(reserve(&inventory, "two", &[("a", 3)]), Reserved::Short(_)));
     inventory.sku(name("a")).expect("there").set(100).expect("within bounds");
     assert!(matches!(reserve(&inventory, "two", &[("a", 3)]), Reserved::Short(_)));
     assert_eq!(available(&inventory, "a"), 100);
     assert_balanced(&inventory);
+}
+
+#[test]
+fn a_repeat_that_asks_for_something_else_is_refused_and_holds_nothing() {
+    let names: Vec<String> = (0..9).map(|n| format!("sku-{n}")).collect();
+    let stock: Vec<(&str, u32)> = names.iter().map(|n| (n.as_str(), 5)).collect();
+    let inventory = stocked(64, &stock);
+    let all: Vec<(&str, u32)> = names.iter().map(|n| (n.as_str(), 1)).collect();
+    let short = [("sku-0", 6)];
+    assert!(matches!(reserve(&inventory, "held", &all), Reserved::Held));
+    assert!(matches!(reserve(&inventory, "short", &short), Reserved::Short(_)));
+    assert!(matches!(reserve(&inventory, "back", &all[..4]), Reserved::Held));
+    assert_eq!(inventory.release(order("back")), Released::Now);
+    let mut more = all.clone();
+    more.push(("nothing", 1));
+    let mut last = all.clone();
+    last[8].1 = 2;
+    for other in [&all[..8], &more, &last, &[("sku-0", 5)], &[("nothing", 1)], &[("sku-1", 6)]] {
+        for name in ["held", "short", "back"] {
+            let again = reserve(&inventory, name, other);
+            assert!(matches!(again, Reserved::Mismatch), "{name}: {other:?}");
+        }
+    }
+    let reversed: Vec<_> = all.iter().rev().copied().collect();
+    assert!(matches!(reserve(&inventory, "held", &reversed), Reserved::Held), "the same");
+    assert!(matches!(reserve(&inventory, "short", &short), Reserved::Short(_)));
+    assert!(matches!(reserve(&inventory, "back", &all[..4]), Reserved::Released));
+    assert_eq!((available(&inventory, "sku-0"), available(&inventory, "sku-8")), (4, 4));
+    assert_balanced(&inventory);
+}
+
+#[test]
+fn a_name_of_another_holder_is_a_new_name() {
+    let inventory = stocked(64, &[("a", 10)]);
+    let (one, other) = (Owner::Peer("one"), Owner::Client("one"));
+    let holders = [
+        inventory.client(one),
+        inventory.client(other),
+        inventory.client(Owner::Nobody),
+        inventory.orders(one),
+        inventory.orders(Owner::Nobody),
+    ];
+    for id in ["mine", "6f0a2c1e-9f6b-4c56-8d3e-0a1b2c3d4e5f"] {
+        let order = OrderRef::parse(id).expect("good");
+        // A release in advance denies nobody else the name.
+        assert_eq!(inventory.release(Name { holder: Holder(99), order }), Released::Nothing);
+        for (quantity, holder) in [1, 2].into_iter().cycle().zip(holders) {
+            let mut wanted = inventory.wanted();
+            wanted.add(name("a"), quantity);
+            let reserved = inventory.reserve(Name { holder, order }, &wanted);
+            assert!(matches!(reserved, Reserved::Held), "{id} of {holder:?}");
+        }
+        assert_eq!(available(&inventory, "a"), 3);
+        for holder in holders {
+            assert_eq!(inventory.release(Name { holder, order }), Released::Now);
+        }
+        assert_eq!(available(&inventory, "a"), 10);
+    }
 }
 
 #[test]

@@ -10,12 +10,20 @@ fn model(check: impl Fn() + Sync + Send + 'static) {
     builder.check(check);
 }
 
+const OWNER: OwnerKey = OwnerKey::from_bits(5);
+const READER: Reader = Reader { owner: OWNER, all: false };
+
+fn store(retained: usize, shards: usize) -> (Arc<Orders>, Vec<Writer>) {
+    Orders::new(retained, shards, Prf::with_key([1, 2]))
+}
+
 fn insert(writer: &mut Writer, n: u64) -> OrderId {
-    // Both words of the record carry the number.
+    // The outer words of the record carry the number.
     writer.record.clear();
     writer.record.extend_from_slice(&n.to_le_bytes());
+    writer.record.extend_from_slice(&OWNER.bits().to_le_bytes());
     writer.record.extend_from_slice(&[0, 0, 0, 0, n as u8, 0, 0, 0]);
-    let pending = writer.begin().expect("a slot");
+    let pending = writer.begin(OWNER).expect("a slot");
     let (number, place) = writer.append().expect("kept");
     writer.publish(pending, number, place)
 }
@@ -23,15 +31,15 @@ fn insert(writer: &mut Writer, n: u64) -> OrderId {
 /// The number in both words, or why there is none.
 fn find(orders: &Orders, id: OrderId) -> Result<u64, Miss> {
     let mut buffer = Vec::new();
-    let created = orders.find(id, &mut buffer)?.created_ms;
-    assert_eq!(u64::from(buffer[12]), created, "torn");
+    let created = orders.find(id, READER, &mut buffer)?.created_ms;
+    assert_eq!(u64::from(buffer[20]), created, "torn");
     Ok(created)
 }
 
 #[test]
 fn loom_an_order_is_read_whole_or_gone() {
     model(|| {
-        let (orders, mut writers) = Orders::new(1, 1, InstanceTag::random());
+        let (orders, mut writers) = store(1, 1);
         let mut writer = writers.pop().expect("one");
         let id = insert(&mut writer, 1);
         // What they overwrite, slot or segment, is the first order's once it is gone.
@@ -49,15 +57,15 @@ fn loom_an_order_is_read_whole_or_gone() {
 #[test]
 fn loom_an_order_is_found_once_it_is_issued() {
     model(|| {
-        let tag = InstanceTag::random();
-        let (orders, mut writers) = Orders::new(2, 1, tag);
+        let (orders, mut writers) = store(2, 1);
+        let id = |slot| orders.ids.id(OWNER, Spot { shard: 0, slot, attempt: 0 });
         let mut writer = writers.pop().expect("one");
         let thread = thread::spawn(move || {
             insert(&mut writer, 1);
             insert(&mut writer, 2);
         });
-        let second = find(&orders, OrderId::new(tag, Spot { shard: 0, slot: 1, attempt: 1 }));
-        let first = find(&orders, OrderId::new(tag, Spot { shard: 0, slot: 0, attempt: 0 }));
+        let second = find(&orders, id(1));
+        let first = find(&orders, id(0));
         assert!(matches!(first, Ok(1) | Err(Miss::NotFound)));
         assert!(matches!(second, Ok(2) | Err(Miss::NotFound)));
         assert!(second.is_err() || first.is_ok(), "the first was issued before the second");
@@ -68,7 +76,7 @@ fn loom_an_order_is_found_once_it_is_issued() {
 #[test]
 fn loom_two_writers_and_what_they_push_out() {
     model(|| {
-        let (orders, mut writers) = Orders::new(1, 2, InstanceTag::random());
+        let (orders, mut writers) = store(1, 2);
         let mut there = writers.pop().expect("two");
         let mut here = writers.pop().expect("two");
         let first = insert(&mut here, 1);

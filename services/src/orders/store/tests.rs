@@ -2,8 +2,11 @@
 
 use super::*;
 
+const OWNER: OwnerKey = OwnerKey::from_bits(5);
+const READER: Reader = Reader { owner: OWNER, all: false };
+
 fn store(retained: usize, shards: usize) -> (Arc<Orders>, Vec<Writer>) {
-    Orders::new(retained, shards, InstanceTag::random())
+    Orders::new(retained, shards, Prf::with_key([1, 2]))
 }
 
 fn insert(writer: &mut Writer, n: u64, lines: usize) -> OrderId {
@@ -15,13 +18,13 @@ fn insert(writer: &mut Writer, n: u64, lines: usize) -> OrderId {
 }
 
 fn keep(writer: &mut Writer, draft: &Draft<'_, &str>) -> Result<OrderId, Unkept> {
-    let pending = writer.begin().expect("a slot");
+    let pending = writer.begin(OWNER).expect("a slot");
     writer.keep(pending, draft)
 }
 
 fn assert_holds(orders: &Orders, id: OrderId, n: u64, lines: usize) {
     let mut buffer = Vec::new();
-    let order = orders.find(id, &mut buffer).expect("kept");
+    let order = orders.find(id, READER, &mut buffer).expect("kept");
     assert_eq!(order.created_ms, n);
     assert_eq!(order.customer, format!("customer-{n}").as_bytes());
     assert_eq!(order.skus().count(), lines);
@@ -37,7 +40,11 @@ fn exactly_the_newest_are_kept() {
         let mut buffer = Vec::new();
         for (n, &id) in ids.iter().enumerate() {
             if n < ids.len() - retained {
-                assert_eq!(orders.find(id, &mut buffer), Err(Miss::Gone), "{n} of {retained}");
+                assert_eq!(
+                    orders.find(id, READER, &mut buffer),
+                    Err(Miss::Gone),
+                    "{n} of {retained}"
+                );
             } else {
                 assert_holds(&orders, id, n as u64, n % 100);
             }
@@ -54,7 +61,7 @@ fn the_newest_of_all_shards_are_kept_however_they_are_spread() {
     let second: Vec<OrderId> = (0..60).map(|n| insert(&mut writers[2], n, 3)).collect();
     let mut buffer = Vec::new();
     for (n, &id) in first.iter().enumerate() {
-        let kept = orders.find(id, &mut buffer).map(|order| order.created_ms);
+        let kept = orders.find(id, READER, &mut buffer).map(|order| order.created_ms);
         assert_eq!(kept, if n < 60 { Err(Miss::Gone) } else { Ok(n as u64) });
     }
     second.iter().zip(0..).for_each(|(&id, n)| assert_holds(&orders, id, n, 3));
@@ -65,16 +72,57 @@ fn an_id_that_was_never_issued_is_not_found() {
     let (orders, mut writers) = store(10, 2);
     insert(&mut writers[0], 1, 1);
     let mut buffer = Vec::new();
-    let mut find = |tag, shard, slot, attempt| {
-        orders.find(OrderId::new(tag, Spot { shard, slot, attempt }), &mut buffer).map(|_| ())
+    let mut find = |reader, shard, slot, attempt| {
+        let id = orders.ids.id(OWNER, Spot { shard, slot, attempt });
+        orders.find(id, reader, &mut buffer).map(|_| ())
     };
-    assert_eq!(find(orders.tag, 0, 0, 0), Ok(()));
-    assert_eq!(find(orders.tag, 0, 0, 1), Err(Miss::NotFound), "not yet");
-    assert_eq!(find(orders.tag, 0, 1, 1), Err(Miss::NotFound), "not yet");
-    assert_eq!(find(orders.tag, 1, 0, 0), Err(Miss::NotFound), "an unused shard");
-    assert_eq!(find(orders.tag, 2, 0, 0), Err(Miss::NotFound), "no such shard");
-    assert_eq!(find(orders.tag, 0, 9999, 0), Err(Miss::NotFound), "no such slot");
-    assert_eq!(find(InstanceTag::random(), 0, 0, 0), Err(Miss::NotFound), "another instance");
+    let everybody = Reader { owner: OwnerKey::from_bits(6), all: true };
+    for reader in [READER, everybody] {
+        assert_eq!(find(reader, 0, 0, 0), Ok(()));
+        assert_eq!(find(reader, 0, 0, 1), Err(Miss::NotFound), "not yet");
+        assert_eq!(find(reader, 0, 1, 1), Err(Miss::NotFound), "not yet");
+        assert_eq!(find(reader, 1, 0, 0), Err(Miss::NotFound), "an unused shard");
+        assert_eq!(find(reader, 2, 0, 0), Err(Miss::NotFound), "no such shard");
+        assert_eq!(find(reader, 0, 9999, 0), Err(Miss::NotFound), "no such slot");
+        let other = Ids::new(slots_max(10), Prf::with_key([1, 3]));
+        let id = other.id(OWNER, Spot { shard: 0, slot: 0, attempt: 0 });
+        let mut buffer = Vec::new();
+        let miss = orders.find(id, reader, &mut buffer);
+        assert_eq!(miss, Err(Miss::NotFound), "another instance");
+    }
+}
+
+#[test]
+fn an_order_is_there_for_its_owner_and_for_who_reads_all() {
+    let (orders, mut writers) = store(1, 1);
+    let first = insert(&mut writers[0], 1, 1);
+    let stranger = OwnerKey::from_bits(6);
+    let find = |id, owner, all| {
+        let mut buffer = Vec::new();
+        orders.find(id, Reader { owner, all }, &mut buffer).map(|order| order.created_ms)
+    };
+    assert_eq!(find(first, OWNER, false), Ok(1));
+    assert_eq!(find(first, stranger, true), Ok(1));
+    assert_eq!(find(first, stranger, false), Err(Miss::NotFound));
+    let second = insert(&mut writers[0], 2, 1);
+    assert_eq!(find(first, OWNER, false), Err(Miss::Gone));
+    assert_eq!(find(first, stranger, true), Err(Miss::Gone));
+    assert_eq!(find(first, stranger, false), Err(Miss::NotFound), "gone, as if it never was");
+    assert_eq!(find(second, OWNER, false), Ok(2));
+}
+
+#[test]
+fn a_slot_that_was_used_up_is_replaced() {
+    let (orders, mut writers) = store(1, 1);
+    let writer = &mut writers[0];
+    let last = orders.ids.attempts_max() - 1;
+    writer.free.push((9000, last));
+    let pending = writer.begin(OWNER).expect("a slot");
+    assert_eq!((pending.spot.slot, pending.spot.attempt), (9000, last));
+    writer.abandon(pending);
+    let pending = writer.begin(OWNER).expect("another slot");
+    assert_eq!((pending.spot.slot, pending.spot.attempt), (0, 0));
+    writer.abandon(pending);
 }
 
 #[test]
@@ -83,14 +131,14 @@ fn refused_orders_push_nothing_out_and_are_not_found() {
     let writer = &mut writers[0];
     let kept = [insert(writer, 0, 1), insert(writer, 1, 1)];
     for _ in 0..10_000 {
-        let pending = writer.begin().expect("a slot");
-        let id = orders.id(&pending);
-        assert_eq!(orders.find(id, &mut Vec::new()), Err(Miss::NotFound), "pending");
+        let pending = writer.begin(OWNER).expect("a slot");
+        let id = pending.id();
+        assert_eq!(orders.find(id, READER, &mut Vec::new()), Err(Miss::NotFound), "pending");
         writer.abandon(pending);
     }
     kept.into_iter().zip(0..).for_each(|(id, n)| assert_holds(&orders, id, n, 1));
     insert(writer, 2, 1);
-    assert_eq!(orders.find(kept[0], &mut Vec::new()), Err(Miss::Gone));
+    assert_eq!(orders.find(kept[0], READER, &mut Vec::new()), Err(Miss::Gone));
     assert_holds(&orders, kept[1], 1, 1);
 }
 
@@ -98,19 +146,19 @@ fn refused_orders_push_nothing_out_and_are_not_found() {
 fn orders_end_in_any_order_and_pending_ones_are_bounded() {
     let (orders, mut writers) = store(2, 1);
     let writer = &mut writers[0];
-    let slow = writer.begin().expect("a slot");
-    let slow_id = orders.id(&slow);
+    let slow = writer.begin(OWNER).expect("a slot");
+    let slow_id = slow.id();
     for n in 0..5000 {
         insert(writer, n, 1);
     }
     let draft = Draft { created_ms: 7, client: "", customer: "c", amount: "1", skus: &["a"] };
     assert_eq!(writer.keep(slow, &draft), Ok(slow_id));
-    assert_eq!(orders.find(slow_id, &mut Vec::new()).expect("the newest").created_ms, 7);
-    let mut pending: Vec<Pending> = std::iter::from_fn(|| writer.begin()).collect();
+    assert_eq!(orders.find(slow_id, READER, &mut Vec::new()).expect("the newest").created_ms, 7);
+    let mut pending: Vec<Pending> = std::iter::from_fn(|| writer.begin(OWNER)).collect();
     assert!(pending.len() >= PENDING_MAX && pending.len() < 2 * PENDING_MAX);
     writer.abandon(pending.pop().expect("some"));
-    let one = writer.begin().expect("a slot again");
-    assert_eq!(writer.begin(), None);
+    let one = writer.begin(OWNER).expect("a slot again");
+    assert_eq!(writer.begin(OWNER), None);
     writer.abandon(one);
 }
 
@@ -124,7 +172,7 @@ fn the_log_is_used_again_and_the_longest_orders_fit() {
     let (orders, mut writers) = store(50, 1);
     for _ in 0..1000 {
         let id = keep(&mut writers[0], &draft).expect("kept");
-        assert_eq!(orders.find(id, &mut Vec::new()).expect("kept").skus().count(), 100);
+        assert_eq!(orders.find(id, READER, &mut Vec::new()).expect("kept").skus().count(), 100);
     }
     assert!(writers[0].allocated <= 50_usize.div_ceil(9) + 2, "{}", writers[0].allocated);
     let long = "c".repeat(129);
@@ -162,7 +210,7 @@ fn a_reader_sees_an_order_whole_or_not_at_all() {
             }
             let id = ids[shard].lock().expect("no panic")[n as usize];
             for _ in 0..20 {
-                match orders.find(id, &mut buffer) {
+                match orders.find(id, READER, &mut buffer) {
                     Ok(order) => {
                         assert_eq!(order.created_ms, n);
                         assert_eq!(order.customer, format!("customer-{n}").as_bytes());
