@@ -265,7 +265,7 @@ fn a_result_that_cannot_be_written_is_printed_and_kept() {
 }
 
 /// What is wrong, by its name, and what is said about it.
-const WRONG: [(&str, Play, &[&str]); 12] = [
+const WRONG: [(&str, Play, &[&str]); 11] = [
     (
         "slowly",
         |s| {
@@ -338,11 +338,6 @@ const WRONG: [(&str, Play, &[&str]); 12] = [
         |s| s.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n").is_ok(),
         &["status 403"],
     ),
-    (
-        "two replies to one request",
-        |s| s.write_all(&[OK, OK].concat()).is_ok(),
-        &["belong to no request"],
-    ),
 ];
 
 #[test]
@@ -351,6 +346,15 @@ fn a_server_that_answers_wrongly_is_told_and_ends_in_time() {
         let url = play(does);
         expect(&[&url, "--label", name], 1, &[&["INVALID"], parts].concat());
     }
+}
+
+#[test]
+fn more_than_was_asked_for_is_noted_and_no_error() {
+    let url = play(|s| s.write_all(&[OK, OK].concat()).is_ok());
+    let output = tollgate(&["run", &url, "-d", "100ms", "-c", "1", "--warmup", "0"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("bytes after a whole reply that no request had asked for"), "{said}");
+    assert!(said.contains(" good replies, 0 errors"), "{said}");
 }
 
 #[test]
