@@ -66,7 +66,8 @@ fn names(expected: &str, presented: &[String], f: &mut Formatter<'_>) -> fmt::Re
     if presented.is_empty() {
         return write!(
             f,
-            "it is not valid for name {expected}: it has no subject alternative name; issue one that names it"
+            "it is not valid for name {expected}: it has no subject alternative name; issue one \
+             that names it"
         );
     }
     write!(f, "it is not valid for name {expected} but for ")?;
