@@ -66,10 +66,11 @@ fn names(expected: &str, presented: &[String], f: &mut Formatter<'_>) -> fmt::Re
     if presented.is_empty() {
         return write!(
             f,
-            "it is not for {expected}: it has no subject alternative name; issue one that names it"
+            "it is not valid for name {expected}: it has no subject alternative name; issue one \
+             that names it"
         );
     }
-    write!(f, "it is not for {expected} but for ")?;
+    write!(f, "it is not valid for name {expected} but for ")?;
     for (place, name) in presented.iter().take(NAMES_SHOWN_MAX).enumerate() {
         f.write_str(if place == 0 { "" } else { ", " })?;
         // The library writes `DnsName("a")`. What is between the quotes the peer wrote.
