@@ -11,7 +11,7 @@ use std::time::Duration;
 use common::{TOLLGATE, Up, send_signal, tollgate};
 
 /// Words that cannot be understood, and a word that the complaint must hold.
-const MISTAKES: [(&[&str], &str); 12] = [
+const MISTAKES: [(&[&str], &str); 17] = [
     (&[], "--help"),
     (&["dance"], "dance"),
     (&["up", "--profile", "S9"], "S9"),
