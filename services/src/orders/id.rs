@@ -94,7 +94,7 @@ impl Ids {
     }
 
     fn mark(&self, owner: OwnerKey, shard: u64, turn: u64) -> u64 {
-        self.marks.of(&[owner.bits(), shard << TURN_BITS | turn])
+        self.marks.of_words([owner.bits(), shard << TURN_BITS | turn])
     }
 }
 
