@@ -28,11 +28,13 @@ pub mod stream;
 pub mod tls;
 pub mod url;
 
+mod addresses;
 mod buffer;
 mod clock;
 mod inbox;
 mod listener;
 mod pool;
+mod rate;
 mod socket;
 mod sys;
 mod wire;

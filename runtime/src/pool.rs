@@ -14,6 +14,7 @@ use crate::client::{ClientError, UpstreamConfig};
 use crate::cores::{Core, StatsRef};
 use crate::deadline::{Housekeeping, Kind};
 use crate::stream::{Stream, StreamError};
+use crate::sys;
 
 /// Idle for longer than this, a connection is looked at before it is used, in milliseconds. A
 /// server that closes a connection this young was going to close any.
@@ -25,6 +26,7 @@ pub(crate) struct Pool {
     pub(crate) config: UpstreamConfig,
     idle: RefCell<Vec<Link>>,
     open: Rc<Cell<usize>>,
+    uploads: Rc<Cell<usize>>,
     turn: Cell<usize>,
 }
 
@@ -64,6 +66,16 @@ impl Drop for Place {
     }
 }
 
+/// A streamed request's place in the count. How long one lasts is its client's to say, so they get
+/// half of the connections and leave the rest to requests that are sent whole.
+pub(crate) struct Upload(Rc<Cell<usize>>);
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
 impl Pool {
     pub(crate) fn new(core: &Core, config: UpstreamConfig) -> Rc<Pool> {
         let deadlines = &core.local.deadlines;
@@ -73,6 +85,7 @@ impl Pool {
             config,
             idle: RefCell::default(),
             open: Rc::default(),
+            uploads: Rc::default(),
             turn: Cell::new(0),
         });
         let keeper: Rc<dyn Housekeeping> = pool.clone();
@@ -88,6 +101,16 @@ impl Pool {
         // Boxed: a busy connection's future has room for all that can happen in it, and is moved
         // whole when a parked one wakes up. What happens rarely takes its own room.
         Box::pin(self.connect()).await
+    }
+
+    /// Leave to stream a request's body.
+    pub(crate) fn begin_upload(&self) -> Result<Upload, ClientError> {
+        let uploads = self.uploads.get();
+        if uploads >= self.config.connections_max.div_ceil(2) {
+            return Err(ClientError::Uploads);
+        }
+        self.uploads.set(uploads + 1);
+        Ok(Upload(self.uploads.clone()))
     }
 
     /// Keeps a connection whose last response is complete.
@@ -148,6 +171,8 @@ impl Pool {
         connected.map_err(|error| match error {
             StreamError::Deadline(Kind::Handshake) => ClientError::ConnectTimeout,
             StreamError::Tls(error) => ClientError::Tls(error),
+            // EMFILE and ENFILE are our own shortage, not the upstream's.
+            StreamError::Io(error) if sys::is_out_of_files(&error) => ClientError::Exhausted,
             StreamError::Io(error) => ClientError::Refused(error),
             StreamError::Closed | StreamError::Deadline(_) => ClientError::Closed,
         })

@@ -173,6 +173,11 @@ impl Pump {
         })
     }
 
+    /// The memory that an unfinished record or handshake message takes, in bytes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held.capacity()
+    }
+
     fn new(engine: Engine) -> Pump {
         Pump {
             engine,

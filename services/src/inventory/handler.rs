@@ -24,10 +24,6 @@ use crate::{
     route::{Param, routes},
 };
 
-/// A hundred lines with the longest names take a quarter of it; the rest is for members that are
-/// ignored.
-const BODY_BYTES_MAX: usize = 64 * 1024;
-
 /// Who works with the stock: orders by its certificate, its client by the token where there is no
 /// certificate.
 const CALLERS: Callers = Callers::Named(&["gateway", "orders", "service-order", "bench-runner"]);
@@ -91,7 +87,7 @@ async fn reserve(
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    if let Err(error) = required_body(exchange, BODY_BYTES_MAX).await {
+    if let Err(error) = required_body::<Reserve>(exchange).await {
         body_refused(exchange, error);
         return Ok(());
     }
@@ -175,7 +171,7 @@ async fn set(
     param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    if let Err(error) = required_body(exchange, BODY_BYTES_MAX).await {
+    if let Err(error) = required_body::<StockSet>(exchange).await {
         body_refused(exchange, error);
         return Ok(());
     }

@@ -258,6 +258,7 @@ mod tests {
             scope: None,
             callers: authn::Callers::Any,
             open: false,
+            body_bytes_max: None,
         }];
         let telemetry = Telemetry::new(ROUTES);
         let (one, two) = (telemetry.core(), telemetry.core());
