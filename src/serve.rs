@@ -19,9 +19,11 @@ use crate::terminal::Log;
 pub(crate) const DRAIN: Duration = Duration::from_millis(ServiceConfig::DRAIN_MS);
 
 /// Options that only some services have a use for: the option, and those services.
-const SPECIAL: [(&str, &[ServiceKind]); 15] = {
+const SPECIAL: [(&str, &[ServiceKind]); 17] = {
     use ServiceKind::{All, Auth, Gateway, Inventory, Orders};
     [
+        ("--connections-per-address", &[Gateway]),
+        ("--requests-per-address", &[Gateway]),
         ("--token-alg", &[Auth, All]),
         ("--token-ttl-s", &[Auth, All]),
         ("--client-secret", &[Orders]),
@@ -96,6 +98,11 @@ fn config(service: &str, typed: ServeOptions) -> Result<ServiceConfig, Failure> 
     set(&mut config.token_cache_entries, typed.token_cache_entries);
     set(&mut config.drain_ms, typed.drain_ms);
     config.limits.connections_max = typed.connections_max;
+    config.limits.address_connections_max = typed.connections_per_address;
+    config.limits.address_requests_max = typed.requests_per_address;
+    config.limits.body_memory_bytes_max =
+        typed.body_memory.map(|text| bytes("--body-memory", &text)).transpose()?;
+    config.limits.bytes_per_s_min = typed.min_rate;
     config.orders = typed.orders;
     config.inventory = typed.inventory;
     config.results = typed.results;
@@ -126,6 +133,8 @@ fn set<T>(place: &mut T, value: Option<T>) {
 
 fn refuse_useless(kind: ServiceKind, typed: &ServeOptions) -> Result<(), Failure> {
     let given = |option: &str| match option {
+        "--connections-per-address" => typed.connections_per_address.is_some(),
+        "--requests-per-address" => typed.requests_per_address.is_some(),
         "--token-alg" => typed.token_alg.is_some(),
         "--token-ttl-s" => typed.token_ttl_s.is_some(),
         "--client-secret" => typed.client_secret.is_some(),
@@ -247,6 +256,19 @@ pub(crate) fn stock(text: &str) -> Result<(String, u64), Failure> {
     Ok((sku.to_owned(), quantity as u64))
 }
 
+/// Bytes as `65536`, `64KiB`, `64MiB` or `1GiB`.
+fn bytes(option: &str, text: &str) -> Result<usize, Failure> {
+    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
+    let (digits, shift) = units
+        .iter()
+        .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)))
+        .unwrap_or((text, 0));
+    let bytes = number(digits).and_then(|count| count.checked_mul(1 << shift));
+    bytes.ok_or_else(|| {
+        Failure::usage(format!("{option} takes bytes such as 1048576 or 64MiB, not {text:?}."))
+    })
+}
+
 /// Digits only: no sign, no space.
 fn number(text: &str) -> Option<usize> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
@@ -262,6 +284,16 @@ mod tests {
         assert_eq!(cores("3,0,1-2,1").unwrap(), [0, 1, 2, 3]);
         for wrong in ["", "a", "1-", "2-1", "-1", "+1", "0,,1", "0-99999999"] {
             assert!(cores(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_counted_in_powers_of_two() {
+        assert_eq!(bytes("-b", "65536").unwrap(), 65_536);
+        assert_eq!(bytes("-b", "64KiB").unwrap(), 65_536);
+        assert_eq!(bytes("-b", "3MiB").unwrap(), 3 << 20);
+        for wrong in ["", "MiB", "-1", "+1", "1 MiB", "64MB", "1.5MiB", "99999999999GiB"] {
+            assert!(bytes("-b", wrong).is_err(), "{wrong:?}");
         }
     }
 

@@ -86,6 +86,38 @@ impl Drop for Keep<'_> {
     }
 }
 
+/// The memory that one body takes beyond a page of [`BUFFER_BYTES`], in the count of its core.
+pub(crate) struct BodyRoom {
+    stats: StatsRef,
+    held: usize,
+}
+
+impl BodyRoom {
+    /// None yet.
+    pub(crate) fn new(stats: StatsRef) -> BodyRoom {
+        BodyRoom { stats, held: 0 }
+    }
+
+    /// Counts `bytes` in all for this body; false, and nothing changes, if the bodies of the core
+    /// would take more than `max` then.
+    pub(crate) fn hold(&mut self, bytes: usize, max: usize) -> bool {
+        let more = bytes.saturating_sub(self.held) as u64;
+        let count = &self.stats.body_bytes_held;
+        if count.value() + more > max as u64 {
+            return false;
+        }
+        count.add(more);
+        self.held += more as usize;
+        true
+    }
+}
+
+impl Drop for BodyRoom {
+    fn drop(&mut self) {
+        self.stats.body_bytes_held.subtract(self.held as u64);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -118,6 +150,20 @@ mod tests {
         kept.pop();
         assert!(pool.keep().is_some_and(|_| pool.keep().is_none()));
         assert!(pool.keep().is_some());
+    }
+
+    #[test]
+    fn bodies_hold_no_more_than_all_may() {
+        let stats = pool().stats;
+        let mut one = BodyRoom::new(stats.clone());
+        let mut other = BodyRoom::new(stats.clone());
+        assert!(one.hold(60, 100) && one.hold(50, 100) && other.hold(40, 100));
+        assert!(!other.hold(41, 100) && other.hold(40, 100));
+        assert_eq!(stats.body_bytes_held.value(), 100);
+        drop(one);
+        assert!(other.hold(100, 100));
+        drop(other);
+        assert_eq!(stats.body_bytes_held.value(), 0);
     }
 
     #[test]

@@ -33,7 +33,7 @@ use crate::addresses::{Addresses, Fixed};
 use crate::cores::Core;
 use crate::deadline::Kind;
 use crate::inbox::{Gathered, Inbox};
-use crate::pool::{Link, Pool};
+use crate::pool::{Link, Pool, Upload};
 use crate::stream::{StreamError, make_room};
 use crate::tls::{TlsError, TlsFacts};
 
@@ -65,6 +65,9 @@ pub struct UpstreamConfig {
 }
 
 impl UpstreamConfig {
+    /// Default for [`UpstreamConfig::connections_max`].
+    pub const CONNECTIONS_MAX: usize = 1024;
+
     /// A plain upstream with the default limits.
     #[must_use]
     pub fn new(addrs: Vec<SocketAddr>, host: impl Into<String>) -> UpstreamConfig {
@@ -72,7 +75,7 @@ impl UpstreamConfig {
             addrs: Arc::new(Fixed(Arc::new(addrs))),
             host: host.into(),
             tls: None,
-            connections_max: 1024,
+            connections_max: UpstreamConfig::CONNECTIONS_MAX,
             connect_ms: 2_000,
             response_ms: 10_000,
             write_ms: 10_000,
@@ -119,9 +122,11 @@ impl Upstream {
     /// Begins a request whose body (`Exact` or `Chunked`) follows piece by piece.
     ///
     /// # Errors
-    /// When there is no connection.
+    /// When there is no connection, or half of all that there may be carry such requests.
     pub async fn begin(&self, ask: &Ask<'_>) -> Result<Call, ClientError> {
+        let upload = self.pool.begin_upload().map_err(|error| self.failed(error))?;
         let mut call = self.checkout(false).await?;
+        call.upload = Some(upload);
         call.encode(&self.named(ask));
         Ok(call)
     }
@@ -162,6 +167,8 @@ pub struct Call {
     begun: bool,
     responded: bool,
     written_before: u64,
+    /// Its place among the uploads.
+    upload: Option<Upload>,
 }
 
 impl Call {
@@ -174,6 +181,7 @@ impl Call {
             link: Some(link),
             begun: false,
             responded: false,
+            upload: None,
             pool,
         }
     }
@@ -196,7 +204,9 @@ impl Call {
     pub async fn finish_request(&mut self) -> Result<(), ClientError> {
         let link = self.link.as_mut().ok_or(ClientError::Closed)?;
         link.http.request_end(&mut self.out);
-        self.flush().await
+        self.flush().await?;
+        self.upload = None;
+        Ok(())
     }
 
     /// Waits for the response's head. [`Upstream::send`] has done so already.
@@ -437,6 +447,8 @@ pub enum ClientError {
     Tls(TlsError),
     /// All connections this core may have to it are in use.
     Exhausted,
+    /// As many of them as may be carry requests whose bodies are streamed.
+    Uploads,
     /// It took the request and was silent for too long.
     ResponseTimeout,
     /// It closed the connection before the response was whole.
@@ -454,7 +466,7 @@ impl ClientError {
     pub fn status(&self) -> u16 {
         match self {
             ClientError::ConnectTimeout | ClientError::ResponseTimeout => 504,
-            ClientError::Exhausted => 503,
+            ClientError::Exhausted | ClientError::Uploads => 503,
             _ => 502,
         }
     }
@@ -484,6 +496,9 @@ impl fmt::Display for ClientError {
             ClientError::Tls(error) => write!(f, "no TLS with the upstream: {error}"),
             ClientError::Exhausted => {
                 f.write_str("all connections to the upstream are in use; raise their limit")
+            }
+            ClientError::Uploads => {
+                f.write_str("too many uploads to the upstream are under way; try again shortly")
             }
             ClientError::ResponseTimeout => f.write_str("the upstream did not respond in time"),
             ClientError::Closed => {

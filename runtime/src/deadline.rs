@@ -9,7 +9,13 @@
 //! A deadline strikes never early and at most two periods late; the period is an eighth of the
 //! shortest limit in use, between 2 ms and 1 s.
 //!
+//! The same sweep finds peers that are too slow: of a wait for a body or for a full socket it
+//! counts the time and what the peer moved, against the smallest rate ([`Demand`]). Of a write only
+//! the sweep itself knows that it waits, so one that does not wait costs nothing.
+//!
 //! Refused here: deciding what a struck deadline means. That is its owner's business.
+
+mod kind;
 
 use std::cell::{Cell, RefCell};
 use std::net::Shutdown;
@@ -20,67 +26,10 @@ use std::time::Duration;
 use monoio::io::{CancelHandle, Canceller};
 
 use crate::clock::Moment;
+use crate::rate::{Demand, Pace};
 use crate::sys;
 
-/// What a socket waits for when its deadline strikes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// The TLS handshake to finish.
-    Handshake,
-    /// The rest of a request head of which something has arrived.
-    Head,
-    /// The rest of a request body.
-    Body,
-    /// The next request.
-    Idle,
-    /// The peer to take what is written to it.
-    Write,
-    /// The peer to close after its last answer.
-    Linger,
-    /// An upstream's response.
-    Response,
-}
-
-impl Kind {
-    /// All kinds, in the order of [`Kind::index`].
-    pub const ALL: [Kind; 7] = [
-        Kind::Handshake,
-        Kind::Head,
-        Kind::Body,
-        Kind::Idle,
-        Kind::Write,
-        Kind::Linger,
-        Kind::Response,
-    ];
-
-    /// The place of this kind in [`Kind::ALL`] and in `CoreStats::deadlines`.
-    #[must_use]
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-
-    /// The name for labels: lower case, one word.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Kind::Handshake => "handshake",
-            Kind::Head => "head",
-            Kind::Body => "body",
-            Kind::Idle => "idle",
-            Kind::Write => "write",
-            Kind::Linger => "linger",
-            Kind::Response => "response",
-        }
-    }
-
-    /// Which directions end. Where an answer (408) may still be due, writing stays possible.
-    fn shuts(self) -> Shutdown {
-        match self {
-            Kind::Head | Kind::Body | Kind::Idle => Shutdown::Read,
-            Kind::Handshake | Kind::Write | Kind::Linger | Kind::Response => Shutdown::Both,
-        }
-    }
-}
+pub use self::kind::Kind;
 
 /// No deadline.
 const NEVER: u64 = u64::MAX;
@@ -108,6 +57,8 @@ pub(crate) trait Housekeeping {
 /// All deadlines of one core, and its coarse clock.
 pub(crate) struct Deadlines {
     now_ms: Cell<u64>,
+    /// When it swept last.
+    swept_ms: Cell<u64>,
     period_ms: Cell<u64>,
     sweeping: Cell<bool>,
     trim: Cell<bool>,
@@ -127,6 +78,13 @@ struct Slot {
     /// Since when a read has held a buffer for nothing, and how to call it back.
     held_since_ms: Cell<u64>,
     canceller: RefCell<Option<Canceller>>,
+    /// What the socket has taken so far, in bytes.
+    written: Cell<u64>,
+    demand: Cell<Demand>,
+    /// Of the body that is being received, if it did not come with its head.
+    receiving: Cell<Option<Box<Pace>>>,
+    /// Of the write that the last sweep found waiting, with the time of that sweep.
+    sending: Cell<Option<Box<(Pace, u64)>>>,
 }
 
 impl Slot {
@@ -142,6 +100,51 @@ impl Slot {
         let mut canceller = self.canceller.borrow_mut();
         *canceller = canceller.take().map(Canceller::cancel);
     }
+
+    /// Whether the peer, if it is waited for, moves less than it must.
+    fn is_too_slow(&self, now_ms: u64, swept: Swept) -> bool {
+        let demand = self.demand.get();
+        if demand.bytes_per_s == 0 || self.at_ms.get() == NEVER {
+            return false;
+        }
+        match self.kind.get() {
+            Kind::Body => {
+                let mut receiving = self.receiving.take();
+                let below = receiving.as_mut().is_some_and(|pace| pace.is_below(demand, now_ms));
+                self.receiving.set(receiving);
+                below
+            }
+            Kind::Write => self.takes_too_little(demand.of_writes(), now_ms, swept),
+            _ => false,
+        }
+    }
+
+    /// Counts how much of what was written the peer has acknowledged, which is all that tells a
+    /// slow peer from one that reads nothing. Whenever it took something its time begins anew: its
+    /// rate is what bounds the whole.
+    fn takes_too_little(&self, demand: Demand, now_ms: u64, swept: Swept) -> bool {
+        let taken = self.written.get().saturating_sub(sys::unacknowledged(self.fd));
+        let found = self.sending.take().filter(|sending| sending.1 == swept.at_ms);
+        let mut sending =
+            found.unwrap_or_else(|| Box::new((Pace::starting(now_ms, taken), now_ms)));
+        let pace = &mut sending.0;
+        if taken > pace.moved() {
+            pace.add(taken - pace.moved());
+            let at_ms = now_ms + u64::from(demand.write_ms) + swept.period_ms;
+            self.at_ms.set(self.at_ms.get().max(at_ms));
+        }
+        let below = pace.is_below(demand, now_ms);
+        sending.1 = now_ms;
+        self.sending.set(Some(sending));
+        below
+    }
+}
+
+/// The sweep before this one.
+#[derive(Clone, Copy)]
+struct Swept {
+    at_ms: u64,
+    period_ms: u64,
 }
 
 impl Deadlines {
@@ -149,6 +152,7 @@ impl Deadlines {
     pub(crate) fn new(struck: impl Fn(Kind) + 'static) -> Rc<Deadlines> {
         Rc::new(Deadlines {
             now_ms: Cell::new(Moment::now().as_ms()),
+            swept_ms: Cell::new(0),
             period_ms: Cell::new(PERIOD_MS.1),
             sweeping: Cell::new(false),
             trim: Cell::new(false),
@@ -193,6 +197,10 @@ impl Deadlines {
             abortive: Cell::new(false),
             held_since_ms: Cell::new(NEVER),
             canceller: RefCell::new(None),
+            written: Cell::new(0),
+            demand: Cell::default(),
+            receiving: Cell::default(),
+            sending: Cell::default(),
         });
         slots.push(slot.clone());
         if !self.sweeping.replace(true) {
@@ -206,10 +214,13 @@ impl Deadlines {
     pub(crate) fn sweep(&self, now: Moment) {
         self.note(now);
         let now_ms = self.now_ms();
+        let swept = Swept { at_ms: self.swept_ms.replace(now_ms), period_ms: self.period_ms.get() };
         let mut called_back = 0;
         for slot in self.slots.borrow().iter() {
-            if slot.at_ms.get() < now_ms {
-                self.strike(slot);
+            if slot.is_too_slow(now_ms, swept) {
+                self.strike(slot, Kind::Rate);
+            } else if slot.at_ms.get() < now_ms {
+                self.strike(slot, slot.kind.get());
             } else if slot.held_since_ms.get().saturating_add(HOLD_MS) < now_ms {
                 slot.call_back();
                 called_back += 1;
@@ -255,11 +266,12 @@ impl Deadlines {
         slots.len()
     }
 
-    fn strike(&self, slot: &Slot) {
+    /// Ends the wait of `slot` for this reason.
+    fn strike(&self, slot: &Slot, reason: Kind) {
         let kind = slot.kind.get();
         slot.at_ms.set(NEVER);
         slot.fired.set(Some(kind));
-        (self.struck)(kind);
+        (self.struck)(reason);
         slot.shut(kind.shuts());
     }
 
@@ -313,6 +325,80 @@ impl Watch {
         self.slot.at_ms.set(at);
     }
 
+    /// From now on the peer must move bytes at this rate, whenever it is waited for.
+    pub(crate) fn demand(&self, demand: Demand) {
+        self.slot.demand.set(demand);
+    }
+
+    /// A read for the rest of a body begins. Its peer has `limit_ms` for each such wait; where no
+    /// rate is demanded, for all of them together, and a millisecond more for every 64 bytes.
+    pub(crate) fn receive(&self, now: Moment, limit_ms: u64) {
+        let now_ms = now.as_ms();
+        let mut pace = self.slot.receiving.take().unwrap_or_default();
+        let left_ms = if self.slot.demand.get().bytes_per_s == 0 {
+            let all_ms = limit_ms + pace.moved() / BYTES_PER_MS;
+            all_ms.saturating_sub(pace.waited_ms(now_ms))
+        } else {
+            limit_ms
+        };
+        pace.begin(now_ms);
+        self.slot.receiving.set(Some(pace));
+        self.registry.note(now);
+        self.set(Kind::Body, left_ms);
+    }
+
+    /// Bytes have come in the meantime.
+    pub(crate) fn has_received(&self, bytes: usize) {
+        if let Some(mut pace) = self.slot.receiving.take() {
+            pace.add(bytes as u64);
+            self.slot.receiving.set(Some(pace));
+        }
+    }
+
+    /// That read has ended.
+    pub(crate) fn end_receive(&self, now: Moment) {
+        if let Some(mut pace) = self.slot.receiving.take() {
+            pace.end(now.as_ms());
+            self.slot.receiving.set(Some(pace));
+        }
+        self.registry.note(now);
+        self.clear();
+    }
+
+    /// There is no more of this body to come.
+    pub(crate) fn forget_body(&self) {
+        self.slot.receiving.take();
+    }
+
+    /// The socket has taken so many bytes.
+    #[inline]
+    pub(crate) fn has_written(&self, bytes: usize) {
+        self.slot.written.set(self.slot.written.get() + bytes as u64);
+    }
+
+    /// How many it has taken in all.
+    pub(crate) fn written(&self) -> u64 {
+        self.slot.written.get()
+    }
+
+    /// Lets a write wait at most `limit_ms` while the deadline of a read is set; `None` if the one
+    /// that is set ends writes too. A deadline that shuts the socket for reading alone would leave
+    /// the write to wait for ever.
+    pub(crate) fn set_aside(&self, limit_ms: u64) -> Option<SetAside> {
+        let deadline = SetAside { kind: self.slot.kind.get(), at_ms: self.slot.at_ms.get() };
+        if deadline.at_ms != NEVER && deadline.kind.shuts() == Shutdown::Both {
+            return None;
+        }
+        self.set(Kind::Write, limit_ms);
+        Some(deadline)
+    }
+
+    /// The write has ended.
+    pub(crate) fn restore(&self, deadline: SetAside) {
+        self.slot.kind.set(deadline.kind);
+        self.slot.at_ms.set(deadline.at_ms);
+    }
+
     /// The socket waits for nothing that has a limit here.
     #[inline]
     pub(crate) fn clear(&self) {
@@ -357,8 +443,17 @@ impl Watch {
     }
 }
 
+/// A deadline in whose place another one is set for a while.
+pub(crate) struct SetAside {
+    kind: Kind,
+    at_ms: u64,
+}
+
 impl Drop for Watch {
     fn drop(&mut self) {
         self.registry.remove(&self.slot);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -341,8 +341,11 @@ impl Reply<'_> {
         let body = format!(
             r#"{{"type":"about:blank","title":"{title}","status":{status},"detail":"{detail}"}}"#
         );
-        let fields: [(&str, &[u8]); 1] = [("Content-Type", b"application/problem+json")];
-        self.send(status, &fields, body.as_bytes());
+        let fields: [(&str, &[u8]); 2] =
+            [("Content-Type", b"application/problem+json"), ("Retry-After", b"1")];
+        // RFC 9110 section 10.2.3: it makes sense where another try may find room.
+        let count = if matches!(status, 429 | 503) { 2 } else { 1 };
+        self.send(status, &fields[..count], body.as_bytes());
     }
 
     /// Makes this the connection's last exchange; the answer says so.
@@ -379,9 +382,11 @@ fn title(status: u16) -> &'static str {
         413 => "Content Too Large",
         414 => "URI Too Long",
         417 => "Expectation Failed",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
         501 => "Not Implemented",
+        503 => "Service Unavailable",
         505 => "HTTP Version Not Supported",
         _ => "Error",
     }
@@ -398,6 +403,8 @@ pub enum BodyError {
     TooSlow,
     /// The connection ended before it did.
     Closed,
+    /// The bodies that this core holds take all the memory they may.
+    NoMemory,
 }
 
 impl BodyError {
@@ -409,6 +416,7 @@ impl BodyError {
             BodyError::Protocol(error) => error.status(),
             BodyError::TooSlow => 408,
             BodyError::Closed => 400,
+            BodyError::NoMemory => 503,
         }
     }
 
@@ -420,6 +428,7 @@ impl BodyError {
             BodyError::Protocol(error) => error.as_str(),
             BodyError::TooSlow => "the body took too long; send it without pauses",
             BodyError::Closed => "the connection ended before the body did",
+            BodyError::NoMemory => "too many bodies are being received; try again shortly",
         }
     }
 }

@@ -82,6 +82,11 @@ impl Inbox {
         &self.bytes[self.body.clone()]
     }
 
+    /// Where the message's body begins.
+    pub(crate) fn body_start(&self) -> usize {
+        self.head_end
+    }
+
     /// Notes that the message's head is `consumed` bytes long.
     #[inline]
     pub(crate) fn begin(&mut self, consumed: usize) {

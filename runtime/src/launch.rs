@@ -14,6 +14,7 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 
+use crate::address_counts::AddressCounts;
 use crate::cores::{Core, CorePlan, Driver, Executor, StartError, StatsRef};
 use crate::listener::{self, Listener};
 use crate::serve::{Door, Endpoint};
@@ -47,6 +48,7 @@ pub fn launch<S: Service, A: Service>(
         (0..workers).map(|_| CoreStats::timing(plan.stage_timing)).collect();
     let make = Arc::new(make);
     let open_everywhere = Arc::new(AtomicUsize::new(0));
+    let addresses = main.limits.counts_addresses().then(Arc::<AddressCounts>::default);
     let (ready, started) = mpsc::sync_channel(workers);
     let mut controls = Vec::with_capacity(workers);
     let mut threads = Vec::with_capacity(workers);
@@ -61,8 +63,11 @@ pub fn launch<S: Service, A: Service>(
             control: control_of_core,
             ready: ready.clone(),
         };
-        let share =
-            Share { open_everywhere: open_everywhere.clone(), ..Share::new(main.clone(), socket) };
+        let share = Share {
+            open_everywhere: open_everywhere.clone(),
+            addresses: addresses.clone(),
+            ..Share::new(main.clone(), socket)
+        };
         let make = make.clone();
         let admin = admin_share.take();
         let body = move || worker.run(share, move |core| make(core), admin);
@@ -93,11 +98,12 @@ struct Share {
     endpoint: Endpoint,
     socket: TcpListener,
     open_everywhere: Arc<AtomicUsize>,
+    addresses: Option<Arc<AddressCounts>>,
 }
 
 impl Share {
     fn new(endpoint: Endpoint, socket: TcpListener) -> Share {
-        Share { endpoint, socket, open_everywhere: Arc::default() }
+        Share { endpoint, socket, open_everywhere: Arc::default(), addresses: None }
     }
 
     fn open<S: Service>(self, service: S, core: &Core, stats: StatsRef) -> Opened<S> {
@@ -110,6 +116,7 @@ impl Share {
             limits: Rc::new(limits),
             stats,
             open_everywhere: self.open_everywhere,
+            addresses: self.addresses,
             open: Cell::new(0),
             closed: Cell::new(0),
         });

@@ -6,7 +6,6 @@
 //! A server is a [`Service`] per core and a call of [`launch()`]; a client is an [`Upstream`] per
 //! core. [`Core`] is what both are given to live on.
 
-pub mod addresses;
 #[cfg(feature = "memory")]
 pub mod allocations;
 pub mod blocking;
@@ -30,6 +29,8 @@ pub mod stream;
 pub mod tls;
 pub mod url;
 
+mod address_counts;
+mod addresses;
 mod buffer;
 mod clock;
 mod health;
@@ -37,6 +38,7 @@ mod inbox;
 mod inherited;
 mod listener;
 mod pool;
+mod rate;
 mod socket;
 mod sys;
 mod wire;

@@ -68,6 +68,7 @@ impl<S: Service> Server<S> {
             limits: Rc::new(limits),
             stats: core.local.stats.clone(),
             open_everywhere: Arc::new(AtomicUsize::new(0)),
+            addresses: None,
             open: Cell::new(0),
             closed: Cell::new(0),
         };
@@ -79,7 +80,7 @@ impl<S: Service> Server<S> {
     /// # Errors
     /// When there are too many, or the TLS configuration can serve none.
     pub fn connect(&self, peer: SocketAddr) -> Result<Connection, StreamError> {
-        let guest = Guest::enter(&self.door).ok_or(StreamError::Closed)?;
+        let guest = Guest::enter(&self.door, peer).ok_or(StreamError::Closed)?;
         let door = &self.door;
         let pipe = Rc::new(Pipe::default());
         let socket = Socket::Memory(pipe.clone());

@@ -17,7 +17,7 @@ use crate::client::{ClientError, UpstreamConfig};
 use crate::cores::{Core, StatsRef};
 use crate::deadline::{Housekeeping, Kind};
 use crate::stream::{Stream, StreamError};
-use crate::sys::Liveness;
+use crate::sys::{self, Liveness};
 
 /// All connections to one upstream.
 pub(crate) struct Pool {
@@ -30,6 +30,7 @@ pub(crate) struct Pool {
     /// Until when connections are not kept, on the coarse clock.
     distrusted_until_ms: Cell<u64>,
     open: Rc<Cell<usize>>,
+    uploads: Rc<Cell<usize>>,
     turn: Cell<usize>,
 }
 
@@ -72,6 +73,16 @@ impl Drop for Place {
     }
 }
 
+/// A streamed request's place in the count. How long one lasts is its client's to say, so they get
+/// half of the connections and leave the rest to requests that are sent whole.
+pub(crate) struct Upload(Rc<Cell<usize>>);
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
 impl Pool {
     pub(crate) fn new(core: &Core, config: UpstreamConfig) -> Rc<Pool> {
         let deadlines = &core.local.deadlines;
@@ -85,6 +96,7 @@ impl Pool {
             version: Cell::new(version),
             distrusted_until_ms: Cell::new(0),
             open: Rc::default(),
+            uploads: Rc::default(),
             turn: Cell::new(0),
         });
         let keeper: Rc<dyn Housekeeping> = pool.clone();
@@ -122,6 +134,16 @@ impl Pool {
         (link.stream, link.addr) = self.connect().await?;
         (link.version, link.kept) = (self.version.get(), false);
         Ok(())
+    }
+
+    /// Leave to stream a request's body.
+    pub(crate) fn begin_upload(&self) -> Result<Upload, ClientError> {
+        let uploads = self.uploads.get();
+        if uploads >= self.config.connections_max.div_ceil(2) {
+            return Err(ClientError::Uploads);
+        }
+        self.uploads.set(uploads + 1);
+        Ok(Upload(self.uploads.clone()))
     }
 
     /// Keeps a connection whose last response is complete.
@@ -227,6 +249,8 @@ impl Pool {
         connected.map_err(|error| match error {
             StreamError::Deadline(Kind::Handshake) => ClientError::ConnectTimeout,
             StreamError::Tls(error) => ClientError::Tls(error),
+            // EMFILE and ENFILE are our own shortage, not the upstream's.
+            StreamError::Io(error) if sys::is_out_of_files(&error) => ClientError::Exhausted,
             StreamError::Io(error) => ClientError::Refused(error),
             StreamError::Closed | StreamError::Deadline(_) => ClientError::Closed,
         })

@@ -43,6 +43,19 @@ pub fn stdout_was_closed() -> bool {
     crate::inherited::stdout_was_closed()
 }
 
+/// The limit of open files now in force.
+///
+/// # Errors
+/// When the kernel refuses to tell.
+pub fn file_limit() -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to one live limit, which the kernel fills.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(limit.rlim_cur)
+}
+
 /// The processors that this thread may run on, in ascending order: what the process inherited,
 /// which nothing here ever widens.
 ///

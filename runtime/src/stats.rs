@@ -72,6 +72,14 @@ pub struct CoreStats {
     pub deadlines: [Counter; Kind::ALL.len()],
     /// Buffers that had to be allocated because the core's pool had none to spare.
     pub buffers_made: Counter,
+    /// Bytes of memory that hold bodies, beyond a page of each connection.
+    pub body_bytes_held: Counter,
+    /// Bodies that were refused because all of that memory was in use.
+    pub bodies_refused: Counter,
+    /// Connections that were closed at once because their address had as many as it may.
+    pub address_connections_refused: Counter,
+    /// Requests that were refused because their address had as many in flight as it may.
+    pub address_requests_refused: Counter,
     /// Connections to upstreams that were opened.
     pub upstream_opened: Counter,
     /// Requests to upstreams that went over a connection kept from before.

@@ -14,6 +14,8 @@
 //! Reads and writes own the buffer while they are in flight: a future that is dropped half way
 //! loses the bytes, so these are to be awaited, not raced. A deadline ends them instead.
 
+mod error;
+
 use std::fmt;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -27,13 +29,15 @@ use monoio::net::TcpStream;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 
-use crate::buffer::{BUFFER_BYTES, BUFFER_BYTES_LARGE};
+use crate::buffer::{BUFFER_BYTES, BUFFER_BYTES_LARGE, BodyRoom};
 use crate::cores::{Core, Local, StatsRef};
 use crate::deadline::{Kind, Watch};
 use crate::health;
 use crate::socket::Socket;
 use crate::sys::{self, Liveness};
 use crate::tls::{Pump, TlsError, TlsFacts};
+
+pub use self::error::StreamError;
 
 /// One connection, either end.
 pub struct Stream {
@@ -43,8 +47,14 @@ pub struct Stream {
     tls: Option<Box<Pump>>,
     local: Rc<Local>,
     counted: Option<StatsRef>,
-    written: u64,
 }
+
+/// For writing the alert that ends a connection, in milliseconds: it is shorter than one segment,
+/// and who takes nothing any more need not hear of it.
+const ALERT_MS: u64 = 1000;
+
+/// For writing what else TLS has to say during a wait whose deadline ends reads only.
+const PENDING_MS: u64 = 10_000;
 
 /// How long a read keeps its buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +91,7 @@ impl Stream {
         let mut stream = Stream::new(core.local.clone(), tcp.into(), pump, None);
         if stream.tls.is_some() {
             let mut plain = Vec::new();
-            stream.handshake(&mut plain, connect_ms).await?;
+            stream.handshake(&mut plain, connect_ms, usize::MAX).await?;
         }
         Ok(stream)
     }
@@ -104,21 +114,27 @@ impl Stream {
             tls: pump.map(Box::new),
             local,
             counted,
-            written: 0,
         }
     }
 
     /// Makes the TLS handshake, at most `limit_ms`; nothing to do on a plain connection. What
-    /// the peer sent behind its last handshake message is appended to `plain`.
+    /// the peer sent behind its last handshake message is appended to `plain`. What a long message
+    /// makes us hold until it ends counts as a body's memory, of which all may take `memory_max`.
     pub(crate) async fn handshake(
         &mut self,
         plain: &mut Vec<u8>,
         limit_ms: u64,
+        memory_max: usize,
     ) -> Result<(), StreamError> {
+        let mut memory = BodyRoom::new(self.local.stats.clone());
         self.watch.set(Kind::Handshake, limit_ms);
         self.send_pending().await?;
         while self.tls.as_ref().is_some_and(|pump| !pump.ready()) {
             if self.fill(plain, Hold::Whole).await? == 0 {
+                return Err(StreamError::Closed);
+            }
+            let held = self.tls.as_ref().map_or(0, |pump| pump.held_bytes());
+            if held > BUFFER_BYTES && !memory.hold(held, memory_max) {
                 return Err(StreamError::Closed);
             }
         }
@@ -207,6 +223,7 @@ impl Stream {
                     if let StreamError::Tls(_) = &error {
                         // The alert tells the peer what was wrong; our own error is the one that
                         // counts.
+                        self.watch.set(Kind::Write, ALERT_MS);
                         let _ = self.send_pending().await;
                     }
                     return Err(error);
@@ -220,7 +237,7 @@ impl Stream {
             }
             match buffer.len() - before {
                 0 if handshake => return Ok(count),
-                0 => {}
+                0 => self.watch.has_received(count),
                 plain => return Ok(plain),
             }
         }
@@ -278,7 +295,7 @@ impl Stream {
 
     /// How many bytes the socket has taken so far.
     pub(crate) fn written(&self) -> u64 {
-        self.written
+        self.watch.written()
     }
 
     /// What there is on this connection, on which nothing is awaited.
@@ -345,8 +362,9 @@ impl Stream {
         result
     }
 
-    /// Writes all of `bytes`, which may be nothing, and empties them: within `limit_ms` or, at
-    /// once and under the deadline that is set already, without one.
+    /// Writes all of `bytes`, which may be nothing, and empties them: within `limit_ms`, or without
+    /// one at once. What is not taken then waits under the deadline that is set already, or under
+    /// one of its own if that would not end a write.
     pub(crate) async fn drain(
         &mut self,
         bytes: &mut Vec<u8>,
@@ -364,6 +382,8 @@ impl Stream {
             let start_ms = self.watch.now_ms();
             self.watch.set_after(Kind::Write, start_ms, limit_ms, bytes.len() as u64);
         }
+        let waits = limit_ms.is_none() && sent < bytes.len();
+        let set_aside = if waits { self.watch.set_aside(PENDING_MS) } else { None };
         while sent < bytes.len() {
             let owned = std::mem::take(bytes);
             let (result, slice) = self.tcp.write(owned.slice(sent..)).await;
@@ -379,6 +399,9 @@ impl Stream {
         }
         if limit_ms.is_some() {
             self.watch.clear();
+        }
+        if let Some(deadline) = set_aside {
+            self.watch.restore(deadline);
         }
         bytes.clear();
         Ok(())
@@ -422,7 +445,7 @@ impl Stream {
     }
 
     fn count_out(&mut self, n: usize) {
-        self.written += n as u64;
+        self.watch.has_written(n);
         if let Some(stats) = &self.counted {
             stats.bytes_out.add(n as u64);
         }
@@ -438,53 +461,6 @@ impl fmt::Debug for Stream {
     }
 }
 
-/// Why a connection is of no more use.
-#[derive(Debug)]
-pub enum StreamError {
-    /// The peer closed it in the middle of something.
-    Closed,
-    /// This wait took too long, and the connection was shut.
-    Deadline(Kind),
-    /// TLS failed.
-    Tls(TlsError),
-    /// The kernel says no.
-    Io(io::Error),
-}
-
-impl StreamError {
-    /// Whether this is no failure: a read that waited for long gave its buffer back.
-    pub(crate) fn called_back(&self) -> bool {
-        matches!(self, StreamError::Io(error) if error.raw_os_error() == Some(libc::ECANCELED))
-    }
-}
-
-impl From<io::Error> for StreamError {
-    fn from(error: io::Error) -> Self {
-        StreamError::Io(error)
-    }
-}
-
-impl From<TlsError> for StreamError {
-    fn from(error: TlsError) -> Self {
-        StreamError::Tls(error)
-    }
-}
-
-impl std::error::Error for StreamError {}
-
-impl fmt::Display for StreamError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            StreamError::Closed => f.write_str("the peer closed the connection"),
-            StreamError::Deadline(kind) => {
-                write!(f, "the connection was shut by its {} deadline", kind.as_str())
-            }
-            StreamError::Tls(error) => error.fmt(f),
-            StreamError::Io(error) => write!(f, "the connection broke: {error}"),
-        }
-    }
-}
-
 /// Gives `buffer` room for `more` bytes, but at most [`BUFFER_BYTES_LARGE`] at a time.
 pub(crate) fn make_room(buffer: &mut Vec<u8>, more: u64) {
     let more = usize::try_from(more).unwrap_or(usize::MAX);
@@ -494,3 +470,6 @@ pub(crate) fn make_room(buffer: &mut Vec<u8>, more: u64) {
         buffer.reserve(wanted);
     }
 }
+
+#[cfg(test)]
+mod tests;

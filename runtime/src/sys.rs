@@ -81,6 +81,15 @@ pub(crate) fn abort(fd: RawFd) -> bool {
     unsafe { libc::connect(fd, &raw const unspecified, size) == 0 }
 }
 
+/// How many bytes that were written to the socket `fd` its peer has not acknowledged. None where
+/// that cannot be told: a number that is no socket is nobody's.
+pub(crate) fn unacknowledged(fd: RawFd) -> u64 {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: TIOCOUTQ, which sockets call SIOCOUTQ, makes the kernel fill in one live integer.
+    let result = unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut bytes) };
+    if result == 0 { u64::try_from(bytes).unwrap_or(0) } else { 0 }
+}
+
 /// What an idle socket has to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Liveness {
@@ -106,6 +115,11 @@ pub(crate) fn liveness(socket: &impl AsRawFd) -> Liveness {
     } else {
         Liveness::Ended
     }
+}
+
+/// Whether this process, or the whole system, has no file descriptor left.
+pub(crate) fn is_out_of_files(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 /// The processors this thread may run on, in ascending order.
@@ -205,6 +219,28 @@ mod tests {
             }
         };
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn what_a_peer_has_not_read_is_counted_until_it_can_take_no_more() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let writer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut reader, _) = listener.accept().unwrap();
+        assert_eq!(unacknowledged(writer.as_raw_fd()), 0);
+        let block = vec![0; 65536];
+        let mut sent = 0;
+        while let Ok(count) = send_now(&writer, &block) {
+            sent += count;
+        }
+        let full = unacknowledged(writer.as_raw_fd());
+        assert!(full > 0 && full < sent as u64, "{full} of {sent}");
+        writer.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(io::copy(&mut reader, &mut io::sink()).unwrap(), sent as u64);
+        // The last acknowledgement may take its time.
+        while unacknowledged(writer.as_raw_fd()) > 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(unacknowledged(-1), 0);
     }
 
     #[test]

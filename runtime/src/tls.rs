@@ -187,6 +187,11 @@ impl Pump {
         })
     }
 
+    /// The memory that an unfinished record or handshake message takes, in bytes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held.capacity()
+    }
+
     fn new(engine: Engine, extended_master_secret: Option<bool>) -> Pump {
         Pump {
             engine,

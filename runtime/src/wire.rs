@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use proto_http::{BodyLength, Error, Next, Server};
 
-use crate::buffer::BUFFER_BYTES_LARGE;
+use crate::buffer::{BUFFER_BYTES_LARGE, BodyRoom};
 use crate::clock::Moment;
 use crate::cores::{Local, StatsRef};
 use crate::deadline::Kind;
@@ -19,7 +19,7 @@ use crate::inbox::{Gathered, Inbox};
 use crate::serve::ServerLimits;
 use crate::service::Broken;
 use crate::stages::Stage;
-use crate::stream::{Hold, Stream, StreamError, make_room};
+use crate::stream::{Hold, Stream, StreamError};
 
 /// Answers gather up to this many bytes before they are written although more requests wait.
 const GATHER_BYTES_MAX: usize = 64 * 1024;
@@ -96,8 +96,10 @@ pub(crate) struct Wire {
     /// An end of the connection is a reset for now.
     abortive: bool,
     head_begun: bool,
-    body_since_ms: Option<u64>,
+    /// Whether more was read for the body of this request than came with its head, and how much.
+    receiving: bool,
     body_bytes: u64,
+    body_room: Option<BodyRoom>,
     pace: u8,
 }
 
@@ -125,8 +127,9 @@ impl Wire {
             body_error: None,
             abortive: false,
             head_begun: false,
-            body_since_ms: None,
+            receiving: false,
             body_bytes: 0,
+            body_room: None,
             pace: idle.pace,
             local,
             stats,
@@ -165,6 +168,10 @@ impl Wire {
     #[inline]
     pub(crate) fn await_head(&mut self) -> Option<Hold> {
         self.inbox.discard_spent(&self.local.buffers);
+        if self.body_room.is_some() && self.inbox.bytes.is_empty() {
+            self.inbox.bytes = self.local.buffers.take();
+            self.body_room = None;
+        }
         if self.out.capacity() > 2 * GATHER_BYTES_MAX {
             // One huge answer should not cost memory for as long as the connection lives.
             self.out = self.local.buffers.take();
@@ -226,7 +233,7 @@ impl Wire {
         loop {
             match self.inbox.gather(&mut self.http, max)? {
                 Gathered::All => return Ok(()),
-                Gathered::Part => self.read_body().await?,
+                Gathered::Part => self.read_body(Keeping::All(max)).await?,
                 Gathered::TooMuch => return Err(BodyError::TooLarge),
             }
         }
@@ -237,7 +244,7 @@ impl Wire {
         loop {
             match self.inbox.piece(&mut self.http)? {
                 Some(found) => return Ok(found),
-                None => self.read_body().await?,
+                None => self.read_body(Keeping::Piece).await?,
             }
         }
     }
@@ -327,30 +334,28 @@ impl Wire {
         self.replied = Replied::No;
         self.body_error = None;
         self.head_begun = false;
-        self.body_since_ms = None;
-        self.body_bytes = 0;
+        if self.receiving {
+            self.receiving = false;
+            self.body_bytes = 0;
+            self.stream.watch().forget_body();
+        }
     }
 
     /// Reads more of the body, after everything that the peer might wait for was written.
-    async fn read_body(&mut self) -> Result<(), BodyError> {
+    async fn read_body(&mut self, keeping: Keeping) -> Result<(), BodyError> {
         self.http.continue_100(&mut self.out);
         self.flush().await.map_err(|_| BodyError::Closed)?;
+        let full = self.inbox.bytes.len() == self.inbox.bytes.capacity();
         self.inbox.close_hole();
-        let watch = self.stream.watch();
-        let since_ms = *self.body_since_ms.get_or_insert(watch.now_ms());
-        watch.set_after(Kind::Body, since_ms, self.limits.body_ms, self.body_bytes);
-        match self.http.request().length {
-            BodyLength::Exact(length) => {
-                make_room(&mut self.inbox.bytes, length.saturating_sub(self.body_bytes));
-            }
-            // A long body of unknown length deserves more than a page at a time.
-            _ if self.body_bytes > BUFFER_BYTES_LARGE as u64 => {
-                make_room(&mut self.inbox.bytes, BUFFER_BYTES_LARGE as u64);
-            }
-            _ => {}
+        if full {
+            self.grow(keeping)?;
         }
+        self.receiving = true;
+        self.stream.watch().receive(Moment::now(), self.limits.body_ms);
         let result = self.stream.fill(&mut self.inbox.bytes, Hold::Whole).await;
-        self.stream.watch().clear();
+        let watch = self.stream.watch();
+        watch.has_received(result.as_ref().map_or(0, |read| *read));
+        watch.end_receive(Moment::now());
         match result {
             Ok(0) => Err(BodyError::Closed),
             Ok(read) => {
@@ -361,7 +366,55 @@ impl Wire {
             Err(_) => Err(BodyError::Closed),
         }
     }
+
+    /// Makes room for more of a body that has filled its buffer: a few times as much, so that what
+    /// a peer makes us hold is what it has sent and not what it has announced.
+    fn grow(&mut self, keeping: Keeping) -> Result<(), BodyError> {
+        let (came, max) = match keeping {
+            Keeping::All(max) => (self.inbox.body().len() as u64, (max + FRAMING_BYTES) as u64),
+            Keeping::Piece => (self.body_bytes, u64::MAX),
+        };
+        let length = match self.http.request().length {
+            BodyLength::Exact(length) => length,
+            _ => max,
+        };
+        let bytes = &self.inbox.bytes;
+        let most = BUFFER_BYTES_LARGE.min(GROWTH * bytes.capacity()) as u64;
+        let wanted = length.saturating_sub(came).min(most) as usize;
+        if bytes.capacity() - bytes.len() >= wanted {
+            return Ok(());
+        }
+        // Under TLS as much is read before it is decrypted.
+        let records = if self.stream.facts().is_some() { wanted } else { 0 };
+        let held = bytes.len() + wanted + records - self.inbox.body_start();
+        let room = self.body_room.get_or_insert_with(|| BodyRoom::new(self.stats.clone()));
+        match (room.hold(held, self.limits.body_memory_bytes_max), keeping) {
+            (true, _) => self.inbox.bytes.reserve_exact(wanted),
+            (false, Keeping::All(_)) => {
+                self.stats.bodies_refused.add(1);
+                return Err(BodyError::NoMemory);
+            }
+            // One that is passed on needs no more than the room it has.
+            (false, Keeping::Piece) => {}
+        }
+        Ok(())
+    }
 }
+
+/// What is kept of a body while more of it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeping {
+    /// All that came, at most so many bytes.
+    All(usize),
+    /// The last piece at most.
+    Piece,
+}
+
+/// Room for the sizes of the next chunks, in bytes: they are taken out as they are read.
+const FRAMING_BYTES: usize = 1024;
+
+/// By how much a full buffer grows.
+const GROWTH: usize = 4;
 
 /// How long a closed connection's last bytes are read off, in milliseconds.
 const LINGER_MS: u64 = 1000;

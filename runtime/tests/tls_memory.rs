@@ -22,6 +22,9 @@ const IDLE_BYTES_MAX: i64 = 12 * 1024 - 1024;
 /// For a connection whose handshake is done, with the bytes in flight that the kernel would hold.
 const WAITING_BYTES_MAX: i64 = 7 * 1024;
 
+/// For one whose handshake has only begun: its state, its task, and a page that it is read into.
+const HALF_SENT_BYTES_MAX: i64 = 12 * 1024;
+
 /// Carries what TLS has to say by itself until neither end has more.
 fn settle(client: &mut Pump, server: &mut Pump) {
     let mut plain = Vec::new();
@@ -125,6 +128,36 @@ fn a_connection_waits_for_its_first_request_without_a_buffer() {
         let (held, _second) = connect();
         println!("{held} bytes with what stands in for the kernel");
         assert!(held < WAITING_BYTES_MAX, "{held} bytes");
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_handshake_that_has_only_begun_holds_little() {
+    let pki = Pki::new();
+    memory::on_core(|core| {
+        let tls = Some(pki.server(false));
+        let server = memory::Server::new(core, Unasked, tls, ServerLimits::default());
+        let connect = |sent: usize| {
+            let mut client = Pump::client(pki.client(false, false), localhost()).unwrap();
+            let mut hello = Vec::new();
+            client.take(&mut hello);
+            drop(client);
+            let start = allocations::held_bytes();
+            let mut connection = server.connect("127.0.0.1:1".parse().unwrap()).unwrap();
+            for byte in &hello[..sent] {
+                connection.send(&[*byte]);
+            }
+            assert!(connection.is_open());
+            (allocations::held_bytes() - start, connection)
+        };
+        let mut kept = vec![connect(1).1];
+        for sent in [0, 1, 5, 6, 100] {
+            let (held, connection) = connect(sent);
+            println!("{held} bytes after {sent} of a ClientHello");
+            assert!(held < HALF_SENT_BYTES_MAX, "{held} bytes after {sent} of a ClientHello");
+            kept.push(connection);
+        }
     })
     .unwrap();
 }

@@ -17,6 +17,7 @@ use crate::error::ServeError;
 use crate::gateway::let_through;
 use crate::kind::ServiceKind;
 use crate::orders::idempotency;
+use crate::route::BODY_BYTES_MAX;
 
 /// Idempotency keys that may be remembered: one for each share, to some 1 GiB of memory.
 const IDEMPOTENCY_KEYS: RangeInclusive<usize> = 4..=10_000_000;
@@ -54,7 +55,7 @@ pub struct LimitOverrides {
     pub connections_max: Option<usize>,
     /// For a whole request head, from its first byte.
     pub head_ms: Option<u64>,
-    /// For each wait for more of a body.
+    /// For each wait for more of a body; for all of it where no rate is demanded.
     pub body_ms: Option<u64>,
     /// Between requests.
     pub idle_ms: Option<u64>,
@@ -64,6 +65,18 @@ pub struct LimitOverrides {
     pub write_ms: Option<u64>,
     /// Bytes of a request body.
     pub body_bytes_max: Option<u64>,
+    /// Bytes of memory for bodies on one core.
+    pub body_memory_bytes_max: Option<usize>,
+    /// Bytes per second that a peer must move while it is waited for; 0 asks for none.
+    pub bytes_per_s_min: Option<u32>,
+    /// How much of such time they are counted over.
+    pub rate_window_ms: Option<u32>,
+    /// gateway: connections of one address open at a time, over all cores.
+    pub address_connections_max: Option<usize>,
+    /// gateway: requests of one address in flight at a time, over all cores.
+    pub address_requests_max: Option<usize>,
+    /// Connections of the admin listener open at a time.
+    pub admin_connections_max: Option<usize>,
     /// Connections of one core to one upstream.
     pub upstream_connections_max: Option<usize>,
     /// For an upstream's response to begin, and for each further piece of it.
@@ -350,6 +363,7 @@ impl ServiceConfig {
                 "--idempotency-ttl must be between 1 second and 24 hours".into(),
             ));
         }
+        self.check_limits()?;
         if self.token_ttl_s == 0 || self.token_ttl_s > 86_400 {
             return Err(ServeError::Config(
                 "a token's time to live must be between 1 second and 86400 (a day)".into(),
@@ -389,6 +403,29 @@ impl ServiceConfig {
         };
         let given = named.into_iter().filter_map(|(option, address)| Some((option, address?)));
         given.map(|(o, a)| (o, a.as_str())).filter(|(_, address)| is_exposed(address)).collect()
+    }
+
+    fn check_limits(&self) -> Result<(), ServeError> {
+        // Under TLS a body is read beside its plaintext.
+        let tls = self.profile.transport != Transport::Plain;
+        let least = if tls { 2 * BODY_BYTES_MAX } else { BODY_BYTES_MAX };
+        if self.limits.body_memory_bytes_max.is_some_and(|bytes| bytes < least) {
+            return Err(ServeError::Config(format!(
+                "--body-memory must be {least} bytes or more, or one body of {BODY_BYTES_MAX} \
+                 would find no room"
+            )));
+        }
+        for (flag, max) in [
+            ("--connections-max", self.limits.connections_max),
+            ("--connections-per-address", self.limits.address_connections_max),
+            ("--requests-per-address", self.limits.address_requests_max),
+        ] {
+            if max == Some(0) {
+                let text = format!("{flag} must be 1 or more; with 0 nobody would be served");
+                return Err(ServeError::Config(text));
+            }
+        }
+        Ok(())
     }
 
     /// What the operator must be told loudly about this configuration.

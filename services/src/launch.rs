@@ -9,7 +9,7 @@ use runtime::stages::{self, CLOCK_READS};
 use runtime::{Core, CorePlan, Endpoint, ServerLimits};
 
 use crate::admin::{AdminPages, Check};
-use crate::config::ServiceConfig;
+use crate::config::{LimitOverrides, ServiceConfig};
 use crate::error::ServeError;
 use crate::guard::Guard;
 use crate::inbound::server_tls;
@@ -33,7 +33,7 @@ pub fn launch<A: App>(
     let plan = plan(&config)?;
     let limits = limits(&config);
     let main = Endpoint { addr: config.listen, tls: server_tls(&config)?, limits };
-    let admin = Endpoint { addr: config.admin, tls: None, limits: ServerLimits::default() };
+    let admin = Endpoint { addr: config.admin, tls: None, limits: admin_limits(&config.limits) };
 
     let own_keys = Arc::clone(&keys);
     checks.push(Box::new(move || own_keys.missing()));
@@ -111,6 +111,19 @@ fn limits(config: &ServiceConfig) -> ServerLimits {
     set(&mut limits.write_ms, given.write_ms);
     set(&mut limits.http.body_bytes_max, given.body_bytes_max);
     limits.connections_max = given.connections_max.unwrap_or(limits.connections_max);
+    limits.address_connections_max = given.address_connections_max;
+    limits.address_requests_max = given.address_requests_max;
+    limits.bytes_per_s_min = given.bytes_per_s_min.unwrap_or(limits.bytes_per_s_min);
+    limits.rate_window_ms = given.rate_window_ms.unwrap_or(limits.rate_window_ms);
+    limits.body_memory_bytes_max =
+        given.body_memory_bytes_max.unwrap_or(limits.body_memory_bytes_max);
+    limits
+}
+
+/// The limits of the admin listener, whose connections come out of the reserve of open files.
+fn admin_limits(given: &LimitOverrides) -> ServerLimits {
+    let mut limits = ServerLimits::default();
+    limits.connections_max = given.admin_connections_max.unwrap_or(limits.connections_max);
     limits
 }
 

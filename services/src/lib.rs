@@ -19,6 +19,7 @@ pub mod guard;
 pub mod inventory;
 pub mod json;
 pub mod keys;
+mod open_files;
 pub mod orders;
 pub mod problem;
 pub mod reference;

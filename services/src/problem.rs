@@ -6,7 +6,7 @@
 use proto_http::{BodyLength, Error};
 use runtime::{BodyError, Exchange};
 
-use crate::route::{Entry, allow};
+use crate::route::{BODY_BYTES_MAX, Entry, Routed, allow};
 
 /// The media type of every error body.
 pub const CONTENT_TYPE: (&str, &[u8]) = ("content-type", b"application/problem+json");
@@ -80,12 +80,13 @@ pub fn token_in_query(exchange: &mut Exchange<'_>) {
     Problem { status: 400, kind: Some("token-in-query"), title, detail }.answer(exchange);
 }
 
-/// Waits for the body of a route that cannot do without one, at most `max` bytes.
+/// Waits for the body of route `R`, which cannot do without one: as many bytes as its line allows.
 ///
 /// # Errors
 /// 411 when the request says nothing about a body (RFC 9110 section 15.5.12), else as
 /// [`Exchange::body`].
-pub async fn required_body(exchange: &mut Exchange<'_>, max: usize) -> Result<(), BodyError> {
+pub async fn required_body<R: Routed>(exchange: &mut Exchange<'_>) -> Result<(), BodyError> {
+    let max = R::ENTRY.body_bytes_max.unwrap_or(BODY_BYTES_MAX);
     match exchange.request().length() {
         BodyLength::Empty => Err(BodyError::Protocol(Error::LengthRequired)),
         _ => exchange.body(max).await,
@@ -98,10 +99,13 @@ pub fn body_refused(exchange: &mut Exchange<'_>, error: BodyError) {
         408 => "Request Timeout",
         411 => "Length Required",
         413 => "Content Too Large",
+        503 => "Service Unavailable",
         _ => "Bad Request",
     };
     let problem = Problem { status: error.status(), kind: None, title, detail: error.as_str() };
-    problem.answer(exchange);
+    let retry: &[(&str, &[u8])] =
+        if error == BodyError::NoMemory { &[("retry-after", b"1")] } else { &[] };
+    problem.answer_with(exchange, retry);
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use serde_json::json;
 use crate::assemble::assemble;
 use crate::config::ServiceConfig;
 use crate::error::ServeError;
+use crate::open_files;
 
 /// A service that listens.
 #[derive(Debug)]
@@ -102,11 +103,12 @@ pub(crate) fn until_told(
 ///
 /// # Errors
 /// A sentence that says why it did not start and what to do.
-pub fn start(config: ServiceConfig) -> Result<Started, ServeError> {
+pub fn start(mut config: ServiceConfig) -> Result<Started, ServeError> {
     config.check()?;
     for warning in config.warnings() {
         // Not through the log, whose level could hide it.
         let _ = writeln!(io::stderr(), "WARNING: {warning}");
     }
+    open_files::fit(&mut config)?;
     assemble(config)
 }

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod gateway_uploads;
 mod support;
 
 use std::io::{Read, Write};
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 use authn::Profile;
 use runtime::DriverChoice;
-use services::ServiceKind;
+use services::{ServiceConfig, ServiceKind};
 
 use support::{DRIVERS, Lab, SOON, Server, raw, start, until_closed};
 
@@ -75,6 +76,14 @@ fn gateway(lab: &Lab, driver: DriverChoice, orders: Option<SocketAddr>) -> Serve
     config.orders = orders.map(|addr| addr.to_string());
     config.inventory = Some("127.0.0.1:1".to_string());
     start(config)
+}
+
+/// One whose uploads go to `results`, the service that streams them.
+fn streaming(lab: &Lab, driver: DriverChoice, results: SocketAddr) -> ServiceConfig {
+    let mut config = lab.config(ServiceKind::Gateway, Profile::parse("S0").unwrap());
+    config.driver = driver;
+    config.results = Some(results.to_string());
+    config
 }
 
 #[test]
@@ -299,18 +308,15 @@ fn large_bodies_are_streamed_both_ways() {
             }
             stream.write_all(b"0\r\n\r\n").unwrap();
         });
-        let server = gateway(&lab, driver, Some(addr));
+        let server = start(streaming(&lab, driver, addr));
         let body: Vec<u8> = (0..SIZE).map(|at| (at % 251) as u8).collect();
         let mut writer = TcpStream::connect(server.addr()).unwrap();
         writer.set_read_timeout(Some(SOON)).unwrap();
         let mut reader = writer.try_clone().unwrap();
         let sent = body.clone();
         let sending = thread::spawn(move || {
-            write!(
-                writer,
-                "POST /api/orders HTTP/1.1\r\nHost: a\r\nContent-Length: {SIZE}\r\n\r\n"
-            )
-            .unwrap();
+            write!(writer, "POST /api/runs HTTP/1.1\r\nHost: a\r\nContent-Length: {SIZE}\r\n\r\n")
+                .unwrap();
             writer.write_all(&sent).unwrap();
         });
         let mut answer = Vec::new();

@@ -73,6 +73,18 @@ macro_rules! serve_options {
             /// most connections at a time
             #[argh(option)]
             connections_max: Option<usize>,
+            /// gateway: most connections of one address at a time (default: not counted)
+            #[argh(option)]
+            connections_per_address: Option<usize>,
+            /// gateway: most requests of one address in flight; more are 429 (default: not counted)
+            #[argh(option)]
+            requests_per_address: Option<usize>,
+            /// memory for request bodies on one core, such as 64MiB (default); more are 503
+            #[argh(option)]
+            body_memory: Option<String>,
+            /// least bytes a second of a peer while it is waited for (default: 240; 0: off)
+            #[argh(option)]
+            min_rate: Option<u32>,
             /// PEM file: the server's certificate chain
             #[argh(option)]
             server_cert: Option<String>,
@@ -161,7 +173,8 @@ macro_rules! serve_options {
         impl From<$type> for ServeOptions {
             fn from(typed: $type) -> ServeOptions {
                 serve_options!(@copy typed: profile listen admin state workers cores driver
-                    require_io_uring allow_insecure drain_ms connections_max server_cert
+                    require_io_uring allow_insecure drain_ms connections_max
+                    connections_per_address requests_per_address body_memory min_rate server_cert
                     server_key client_ca crl jwks issuer audience token_cache token_cache_entries
                     resumption token_alg token_ttl_s client_secret auth orders inventory results
                     forward_field resolve_interval upstream_profile client_cert_field
@@ -204,6 +217,10 @@ pub(crate) struct ServeOptions {
     pub(crate) allow_insecure: bool,
     pub(crate) drain_ms: Option<u64>,
     pub(crate) connections_max: Option<usize>,
+    pub(crate) connections_per_address: Option<usize>,
+    pub(crate) requests_per_address: Option<usize>,
+    pub(crate) body_memory: Option<String>,
+    pub(crate) min_rate: Option<u32>,
     pub(crate) server_cert: Option<String>,
     pub(crate) server_key: Option<String>,
     pub(crate) client_ca: Option<String>,

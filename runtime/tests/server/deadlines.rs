@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
+use runtime::Endpoint;
 use runtime::deadline::Kind;
 
 use crate::peer::Peer;
@@ -74,6 +75,73 @@ fn a_body_that_does_not_come_is_answered_with_408() {
                 assert_eq!(response.field("connection"), Some("close"));
             }
             assert_eq!(up.struck(Kind::Body), 2);
+        },
+    );
+}
+
+/// A rate that nobody keeps who drips, over a window that a test has time for.
+fn demand_rate(endpoint: &mut Endpoint) {
+    endpoint.limits.bytes_per_s_min = 100_000;
+    endpoint.limits.rate_window_ms = 300;
+}
+
+#[test]
+fn a_body_that_drips_is_answered_with_408() {
+    on_each_driver(demand_rate, |up| {
+        for head in ["Content-Length: 60000", "Transfer-Encoding: chunked"] {
+            let mut peer = Peer::connect(up.addr);
+            let start = Instant::now();
+            peer.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\nea60\r\n"));
+            peer.stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+            let mut answer = [0; 12];
+            while peer.stream.write_all(b"x").is_ok() {
+                assert!(start.elapsed() < LATE, "it drips for ever");
+                if peer.stream.read(&mut answer).is_ok() {
+                    break;
+                }
+            }
+            assert_eq!(&answer, b"HTTP/1.1 408", "{head}");
+            assert!(start.elapsed() >= Duration::from_millis(300), "{:?}", start.elapsed());
+        }
+        assert_eq!((up.struck(Kind::Rate), up.struck(Kind::Body)), (2, 0));
+    });
+}
+
+#[test]
+fn a_peer_whose_body_waits_for_us_is_not_slow() {
+    on_each_driver(demand_rate, |up| {
+        let mut peer = Peer::connect(up.addr);
+        // All of it is with the kernel at once; what takes longer than a window is our own reading.
+        let pieces = peer.post("/sip?200", &[b'x'; 200_000]);
+        assert_eq!(pieces.status, 200);
+        assert!(pieces.text().parse::<u64>().unwrap() >= 3, "{}", pieces.text());
+        // A handler that takes its time is none of the peer's doing, nor is an idle connection.
+        assert_eq!(peer.get("/sleep?700").text(), "rested");
+        assert_eq!(up.struck(Kind::Rate), 0);
+    });
+}
+
+#[test]
+fn without_a_rate_a_body_has_its_time_in_all() {
+    on_each_driver(
+        |endpoint| {
+            endpoint.limits.bytes_per_s_min = 0;
+            endpoint.limits.body_ms = LIMIT_MS;
+        },
+        |up| {
+            let mut peer = Peer::connect(up.addr);
+            peer.stream.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+            let start = Instant::now();
+            peer.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n");
+            let mut answer = [0; 12];
+            while peer.stream.write_all(b"x").is_ok() {
+                assert!(start.elapsed() < LATE, "it drips for ever");
+                if peer.stream.read(&mut answer).is_ok() {
+                    break;
+                }
+            }
+            assert_eq!(&answer, b"HTTP/1.1 408");
+            strikes(&up, Kind::Body, start);
         },
     );
 }

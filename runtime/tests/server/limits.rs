@@ -1,5 +1,6 @@
 //! What a peer may take, and what it is told when it takes more.
 
+use std::io::Write;
 use std::net::TcpStream;
 
 use proto_http::Limits;
@@ -128,4 +129,73 @@ fn a_server_that_is_dropped_stops() {
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     });
+}
+
+#[test]
+fn bodies_take_no_more_memory_than_all_may() {
+    on_each_driver(
+        |endpoint| endpoint.limits.body_memory_bytes_max = 100_000,
+        |up| {
+            let head = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n";
+            // One has room on each of the two cores, so that of three there is one that has none.
+            let mut uploads: Vec<Peer> = (0..3).map(|_| Peer::connect(up.addr)).collect();
+            for upload in &mut uploads {
+                upload.send([head.as_bytes(), &[b'x'; 59_000]].concat());
+            }
+            up.eventually("judged", 3, |stats| {
+                stats.body_bytes_held.value() / 59_000 + stats.bodies_refused.value()
+            });
+            // Those that have only begun, or fit a page, are welcome all the same.
+            for _ in 0..4 {
+                let mut small = Peer::connect(up.addr);
+                assert_eq!(small.post("/echo", &[b'x'; 3000]).status, 200);
+                small.send([head.as_bytes(), b"x"].concat());
+            }
+            let refused = up.sum(|stats| stats.bodies_refused.value());
+            let mut told = 0;
+            for upload in &mut uploads {
+                let _ = upload.stream.write_all(&[b'x'; 1000]);
+                let response = upload.response().unwrap();
+                if response.status == 503 {
+                    assert_eq!(response.field("retry-after"), Some("1"));
+                    told += 1;
+                } else {
+                    assert_eq!(response.body.len(), 60_000);
+                }
+            }
+            assert_eq!(told, refused);
+            // The memory is free before the connections end.
+            up.eventually("held", 0, |stats| stats.body_bytes_held.value());
+            assert_eq!(Peer::connect(up.addr).post("/echo", &[b'x'; 60_000]).status, 200);
+        },
+    );
+}
+
+#[test]
+fn an_address_has_as_many_connections_and_requests_as_it_may() {
+    on_each_driver(
+        |endpoint| {
+            endpoint.limits.address_connections_max = Some(3);
+            endpoint.limits.address_requests_max = Some(1);
+        },
+        |up| {
+            let mut first = Peer::connect(up.addr);
+            let mut second = Peer::connect(up.addr);
+            let third = Peer::connect(up.addr);
+            up.eventually("open", 3, |stats| stats.connections_open.value());
+            assert!(Peer::connect(up.addr).rest().unwrap_or_default().is_empty());
+            assert_eq!(up.sum(|stats| stats.address_connections_refused.value()), 1);
+            drop(third);
+            up.eventually("open", 2, |stats| stats.connections_open.value());
+            assert_eq!(Peer::connect(up.addr).get("/ping").status, 200);
+
+            first.send("GET /sleep?600 HTTP/1.1\r\nHost: a\r\n\r\n");
+            up.eventually("requests", 2, |stats| stats.requests.value());
+            let refused = second.post("/echo", b"the body is read off");
+            assert_eq!((refused.status, refused.field("retry-after")), (429, Some("1")));
+            assert_eq!(first.response().unwrap().text(), "rested");
+            assert_eq!(second.get("/ping").text(), "pong", "the connection goes on");
+            assert_eq!(up.sum(|stats| stats.address_requests_refused.value()), 1);
+        },
+    );
 }

@@ -69,6 +69,7 @@ impl Service for Shop {
                 self.0.sleep_while_serving(millis(it)).await;
                 it.reply().send(200, &TEXT, b"rested");
             }
+            "/sip" => sip(&self.0, it).await?,
             "/big" => big(it).await?,
             "/silent" => {}
             "/abandoned" => {
@@ -96,6 +97,18 @@ impl Service for Shop {
         }
         Ok(())
     }
+}
+
+/// Reads a body with a pause before each piece, as one who passes it on to somebody slow.
+async fn sip(core: &Core, it: &mut Exchange<'_>) -> Result<(), Broken> {
+    let pause = millis(it);
+    let mut pieces = 0;
+    while it.piece().await?.is_some() {
+        pieces += 1;
+        core.sleep(pause).await;
+    }
+    it.reply().send(200, &TEXT, format!("{pieces}").as_bytes());
+    Ok(())
 }
 
 /// Collects the body and sends it back.

@@ -31,7 +31,8 @@ const KEEP: (&str, &[u8]) = ("cache-control", b"public, max-age=60");
 routes! {
     impl Auth {
         /// Issues an access token.
-        TokenIssue = "auth.token", Method::Post, "/oauth2/token", open => token;
+        TokenIssue = "auth.token", Method::Post, "/oauth2/token", open => token,
+            body: Some(FORM_BYTES_MAX);
         /// The authorization server's metadata.
         Metadata = "auth.metadata", Method::Get, "/.well-known/oauth-authorization-server", open
             => metadata;
@@ -163,7 +164,7 @@ async fn token(
         Problem { status: 415, kind: None, title, detail }.answer(exchange);
         return Ok(());
     }
-    if let Err(error) = problem::required_body(exchange, FORM_BYTES_MAX).await {
+    if let Err(error) = problem::required_body::<TokenIssue>(exchange).await {
         problem::body_refused(exchange, error);
         return Ok(());
     }

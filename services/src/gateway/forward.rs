@@ -2,9 +2,12 @@
 //! small message in one write.
 //!
 //! ```text
-//!   small or no body -> collected --> send ---+--> response small: collected -> one write
-//!   large or chunked -> pieces ----> begin ---+--> else: head, piece, flush, piece, flush, end
+//!   route collects, or body small -> collected --> send ---+--> small: collected -> one write
+//!   route streams -------------------> pieces ---> begin ---+--> else: head, piece, flush, .., end
 //! ```
+//! A body is collected before an upstream connection is taken, so that a client that stalls holds
+//! none. Streamed ones hold one for as long as they last: at most half of them may.
+//!
 //! When the client goes, the call is dropped, and with it the upstream's connection unless its
 //! response was complete. An upstream that breaks in the middle of a response breaks the client's
 //! connection too: a cut answer must not look like a whole one.
@@ -18,9 +21,12 @@ use super::lists::{Field, FieldLists};
 use super::seen::Seen;
 use crate::problem::{self, Problem};
 
-/// Bodies up to here are collected and leave in one write with their head; a TLS record is as
+/// Responses up to here are collected and leave in one write with their head; a TLS record is as
 /// large.
 const WHOLE_BYTES_MAX: usize = 16 * 1024;
+
+/// Bodies of a known length up to here are collected on routes that stream, too.
+const COLLECTED_BYTES_MAX: usize = 64 * 1024;
 
 /// How this gateway signs what it forwards (RFC 9110 section 7.6.3).
 const PSEUDONYM: &[u8] = b"tollgate";
@@ -52,10 +58,12 @@ impl Hop {
         Hop { name, upstream, tls, through, lists: FieldLists::default() }
     }
 
-    /// Forwards the request of `client`, whose permit the caller holds, and its response.
+    /// Forwards the request of `client`, whose permit the caller holds, and its response. A body is
+    /// collected, at most `body_bytes_max` of it; without that limit it is streamed.
     pub async fn forward(
         &self,
         client: Client<'_>,
+        body_bytes_max: Option<usize>,
         exchange: &mut Exchange<'_>,
     ) -> Result<(), Broken> {
         let Some(upstream) = &self.upstream else {
@@ -68,17 +76,14 @@ impl Hop {
             refuse(exchange, 508, "loop", "Loop Detected", detail);
             return Ok(());
         }
-        let sent = match exchange.request().length() {
-            BodyLength::Empty => self.send(upstream, client, exchange).await,
-            BodyLength::Exact(length) if length <= WHOLE_BYTES_MAX as u64 => {
-                match exchange.body(WHOLE_BYTES_MAX).await {
-                    Ok(()) => self.send(upstream, client, exchange).await,
-                    Err(error) => Err(Failed::Body(error)),
-                }
-            }
-            BodyLength::Exact(_) | BodyLength::Chunked | BodyLength::UntilClose => {
-                Box::pin(self.stream(upstream, client, exchange)).await
-            }
+        let length = exchange.request().length();
+        let sent = match collected_max(length, body_bytes_max) {
+            _ if length == BodyLength::Empty => self.send(upstream, client, exchange).await,
+            Some(max) => match exchange.body(max).await {
+                Ok(()) => self.send(upstream, client, exchange).await,
+                Err(error) => Err(Failed::Body(error)),
+            },
+            None => Box::pin(self.stream(upstream, client, exchange)).await,
         };
         match sent {
             Ok(call) => self.relay(exchange, call).await,
@@ -265,7 +270,12 @@ impl Hop {
         tracing::debug!(upstream = name, %error, "forwarding failed");
         match error.status() {
             503 => {
-                let detail = format!("every connection to the {name} service is in use");
+                let detail = match error {
+                    ClientError::Uploads => {
+                        format!("too many uploads to the {name} service are under way")
+                    }
+                    _ => format!("every connection to the {name} service is in use"),
+                };
                 let title = "Upstream Busy";
                 Problem { status: 503, kind: Some("upstream-busy"), title, detail: &detail }
                     .answer_with(exchange, &[("retry-after", b"1")]);
@@ -285,6 +295,16 @@ impl Hop {
                 refuse(exchange, 502, "bad-upstream", "Bad Upstream", &detail);
             }
         }
+    }
+}
+
+/// How much of a body of this length is collected at most; `None` if it is streamed.
+fn collected_max(length: BodyLength, body_bytes_max: Option<usize>) -> Option<usize> {
+    match length {
+        BodyLength::Exact(length) if length <= COLLECTED_BYTES_MAX as u64 => {
+            body_bytes_max.or(Some(COLLECTED_BYTES_MAX))
+        }
+        _ => body_bytes_max,
     }
 }
 

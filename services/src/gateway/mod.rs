@@ -13,7 +13,7 @@ mod seen;
 
 use std::sync::Arc;
 
-use authn::{Callers, Permit, Route, Transport};
+use authn::{Callers, Permit, Transport};
 use runtime::{Broken, Core, Exchange, Upstream, UpstreamConfig};
 
 use self::client::Client;
@@ -32,7 +32,8 @@ use crate::telemetry::CoreCounters;
 /// Who may use the API from outside.
 const CALLERS: Callers = Callers::Named(&["bench-runner", "bench-ui"]);
 
-/// A table whose lines are those of upstreams: same method, path and scope, this gateway's callers.
+/// A table whose lines are those of upstreams: same method, path, scope and limit of the body, this
+/// gateway's callers.
 macro_rules! proxied {
     ($($(#[$doc:meta])* $marker:ident = $name:expr, $upstream:ty => $handler:path;)+) => {
         routes! {
@@ -42,7 +43,8 @@ macro_rules! proxied {
                     $marker = $name,
                         <$upstream as Routed>::ENTRY.method,
                         <$upstream as Routed>::ENTRY.pattern.text(),
-                        (<$upstream as Routed>::ENTRY.scope, CALLERS) => $handler;
+                        (<$upstream as Routed>::ENTRY.scope, CALLERS) => $handler,
+                        body: <$upstream as Routed>::ENTRY.body_bytes_max;
                 )+
             }
         }
@@ -70,31 +72,31 @@ proxied! {
     RunRead = "gateway.runs.read", results::RunRead => to_results;
 }
 
-async fn to_orders<R: Route>(
+async fn to_orders<R: Routed>(
     proxy: &Proxy,
     permit: Permit<'_, R>,
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    proxy.orders.forward(Client::of(&permit), exchange).await
+    proxy.orders.forward(Client::of(&permit), R::ENTRY.body_bytes_max, exchange).await
 }
 
-async fn to_inventory<R: Route>(
+async fn to_inventory<R: Routed>(
     proxy: &Proxy,
     permit: Permit<'_, R>,
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    proxy.inventory.forward(Client::of(&permit), exchange).await
+    proxy.inventory.forward(Client::of(&permit), R::ENTRY.body_bytes_max, exchange).await
 }
 
-async fn to_results<R: Route>(
+async fn to_results<R: Routed>(
     proxy: &Proxy,
     permit: Permit<'_, R>,
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    proxy.results.forward(Client::of(&permit), exchange).await
+    proxy.results.forward(Client::of(&permit), R::ENTRY.body_bytes_max, exchange).await
 }
 
 join_routes! { impl Gateway { ping: Ping, proxy: Proxy } }

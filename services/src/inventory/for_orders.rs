@@ -64,7 +64,7 @@ async fn reserve(
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    reserve_as(app, app.inventory.orders(permit.owner()), exchange).await
+    reserve_as::<Reserve>(app, app.inventory.orders(permit.owner()), exchange).await
 }
 
 async fn release(

@@ -25,12 +25,8 @@ use crate::{
     },
     json::Invalid,
     problem::{Problem, body_refused, required_body},
-    route::{Param, routes},
+    route::{Param, Routed, routes},
 };
-
-/// A hundred lines with the longest names take a quarter of it; the rest is for members that are
-/// ignored.
-const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Who works with the stock: orders by its certificate, its client by the token where there is no
 /// certificate.
@@ -99,16 +95,16 @@ async fn reserve(
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    reserve_as(app, app.inventory.client(permit.owner()), exchange).await
+    reserve_as::<Reserve>(app, app.inventory.client(permit.owner()), exchange).await
 }
 
-/// Reads a reservation and makes it in the name of `holder`.
-pub(super) async fn reserve_as(
+/// Reads a reservation of route `R` and makes it in the name of `holder`.
+pub(super) async fn reserve_as<R: Routed>(
     app: &InventoryApp,
     holder: Holder,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    if let Err(error) = required_body(exchange, BODY_BYTES_MAX).await {
+    if let Err(error) = required_body::<R>(exchange).await {
         body_refused(exchange, error);
         return Ok(());
     }
@@ -201,7 +197,7 @@ async fn set(
     param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    if let Err(error) = required_body(exchange, BODY_BYTES_MAX).await {
+    if let Err(error) = required_body::<StockSet>(exchange).await {
         body_refused(exchange, error);
         return Ok(());
     }

@@ -35,10 +35,6 @@ use crate::{
     route::{Param, routes},
 };
 
-/// A hundred lines with the longest names take an eighth of it; the rest is for members that are
-/// ignored.
-const BODY_BYTES_MAX: usize = 64 * 1024;
-
 const PATH: &[u8] = b"/api/orders/";
 
 /// Who orders: the gateway for its clients, or the runner itself.
@@ -249,7 +245,7 @@ async fn create(
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    if let Err(error) = required_body(exchange, BODY_BYTES_MAX).await {
+    if let Err(error) = required_body::<OrderCreate>(exchange).await {
         body_refused(exchange, error);
         return Ok(());
     }

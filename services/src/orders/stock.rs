@@ -264,7 +264,9 @@ fn after_lost_answer(taken: Taken) -> Taken {
 fn failure(error: &ClientError) -> Failure {
     let (detail, maybe_held) = match error {
         ClientError::ConnectTimeout => ("the inventory service took no connection in time", false),
-        ClientError::Exhausted => ("every connection to the inventory service is in use", false),
+        ClientError::Exhausted | ClientError::Uploads => {
+            ("every connection to the inventory service is in use", false)
+        }
         // Trust fails before a request is read. Any other fault may have spoilt the answer only.
         ClientError::Tls(error) => {
             let detail = "the inventory service and this one do not trust each other";

@@ -18,7 +18,7 @@ routes! {
     impl Results {
         /// Keeps the result of a run.
         RunCreate = "runs.create", Method::Post, "/api/runs",
-            (Some(Scope::BenchmarksExecute), CALLERS) => not_built;
+            (Some(Scope::BenchmarksExecute), CALLERS) => not_built, body: None;
         /// Lists runs.
         RunList = "runs.list", Method::Get, "/api/runs", (None, CALLERS) => not_built;
         /// Reads a run.

@@ -10,6 +10,9 @@
 ///         OrderCreate = "orders.create", Method::Post, "/api/orders",
 ///             (Some(Scope::OrdersWrite), Callers::Named(&["gateway", "runner"]), &["gateway"])
 ///             => handler::create;
+///         /// Streams what it is sent, of any length.
+///         Upload = "orders.upload", Method::Post, "/api/orders/upload",
+///             (Some(Scope::OrdersWrite), Callers::Any) => handler::upload, body: None;
 ///         /// No token is asked for here under any profile.
 ///         Keys = "auth.jwks", Method::Get, "/.well-known/jwks.json", open => handler::keys;
 ///     }
@@ -38,11 +41,12 @@ macro_rules! routes {
             callers: $callers,
             forwarders: $forwarders,
             open: $open,
+            body_bytes_max: Some($crate::route::BODY_BYTES_MAX),
         }
     };
     (impl $app:ty {
         $($(#[$doc:meta])* $marker:ident = $name:expr, $method:expr, $path:expr, $access:tt
-            => $handler:path;)+
+            => $handler:path $(, body: $body:expr)?;)+
     }) => {
         $(
             $(#[$doc])*
@@ -59,7 +63,8 @@ macro_rules! routes {
 
             impl $crate::route::Routed for $marker {
                 const ENTRY: $crate::route::Entry =
-                    $crate::route::routes!(@entry $name, $method, $path, $access);
+                    $crate::route::routes!(@entry $name, $method, $path, $access)
+                        $(.with_body_bytes_max($body))?;
             }
         )+
 

@@ -15,6 +15,16 @@ pub fn add(page: &mut Page, cores: &[CoreStats]) {
         .value(&[], sum(|core| &core.connections_accepted));
     page.counter("tollgate_connections_refused_total", "Connections beyond the limit.")
         .value(&[], sum(|core| &core.connections_refused));
+    page.counter(
+        "tollgate_address_refusals_total",
+        "Connections closed and requests refused because their address had as many as it may.",
+    )
+    .value(&[("what", "connection")], sum(|core| &core.address_connections_refused))
+    .value(&[("what", "request")], sum(|core| &core.address_requests_refused));
+    page.gauge("tollgate_body_memory_bytes", "Memory of request bodies, beyond a page for each.")
+        .value(&[], sum(|core| &core.body_bytes_held));
+    page.counter("tollgate_bodies_refused_total", "Bodies that found no memory left for them.")
+        .value(&[], sum(|core| &core.bodies_refused));
     page.counter("tollgate_accept_errors_total", "Accepts that failed.")
         .value(&[], sum(|core| &core.accept_errors));
 

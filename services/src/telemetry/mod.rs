@@ -259,6 +259,7 @@ mod tests {
             callers: authn::Callers::Any,
             forwarders: &[],
             open: false,
+            body_bytes_max: None,
         }];
         let telemetry = Telemetry::new(ROUTES);
         let (one, two) = (telemetry.core(), telemetry.core());
