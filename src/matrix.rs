@@ -22,7 +22,7 @@ use runtime::process::{Shutdown, raise_file_limit};
 use crate::compare::Conditions;
 use crate::held::{self, WorkFolder};
 use crate::state::StateDir;
-use crate::{Failure, cli, pki};
+use crate::{Failure, cli, pki, request};
 
 pub(crate) use launcher::Launcher;
 pub(crate) use plan::cores;
@@ -110,8 +110,7 @@ pub(crate) fn launcher(
 ) -> Result<Launcher, Failure> {
     pki::ensure(&state)?;
     if let Some(key) = &typed.rs256_key {
-        let pem = std::fs::read(key)
-            .map_err(|error| Failure::failed(format!("Could not read {key}: {error}.")))?;
+        let pem = request::read_secret(key)?;
         state.write_private("auth/rs256.pem", &pem)?;
     }
     let cores: Vec<String> = matrix.cores.servers.iter().map(usize::to_string).collect();
