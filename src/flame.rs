@@ -53,8 +53,8 @@ pub(crate) fn command(typed: &cli::Flame) -> Result<u8, Failure> {
     let (words, matrix) = plan(typed)?;
     let sampling = sampling(typed)?;
     let places = Places {
-        graph: Place::open(Some(&typed.output))?,
-        folded: Place::open(typed.folded.as_deref())?,
+        graph: Place::open_there(Some(&typed.output))?,
+        folded: Place::open_there(typed.folded.as_deref())?,
     };
     let shutdown = matrix::begin()?;
     let sampling = Sampling { event: perf::event()?, ..sampling };

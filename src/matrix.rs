@@ -28,7 +28,7 @@ use crate::compare::Conditions;
 use crate::held::{self, WorkFolder};
 use crate::state::StateDir;
 use crate::terminal::{in_colours, shown};
-use crate::{Failure, cli, descriptors, pki, stdout};
+use crate::{Failure, cli, descriptors, pki, request, stdout};
 
 pub(crate) use launcher::Launcher;
 pub(crate) use plan::cores;
@@ -165,8 +165,7 @@ pub(crate) fn launcher(
 ) -> Result<Launcher, Failure> {
     pki::ensure(&state)?;
     if let Some(key) = &typed.rs256_key {
-        let pem = std::fs::read(key)
-            .map_err(|error| Failure::failed(format!("Could not read {key}: {error}.")))?;
+        let pem = request::read_secret(key)?;
         state.write_private("auth/rs256.pem", &pem)?;
     }
     let cores: Vec<String> = matrix.cores.servers.iter().map(usize::to_string).collect();

@@ -2,6 +2,7 @@
 //! What cannot be written when the time has come is printed, and kept in a temporary file that is
 //! named.
 
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 
@@ -17,8 +18,18 @@ use crate::{Failure, stdout};
 pub(crate) struct Place(Option<Output>);
 
 impl Place {
-    /// Finds out whether the file can be written, before anything is measured.
+    /// Finds out whether the file can be written, before anything is measured. Its directory is
+    /// made where that is missing.
     pub(crate) fn open(file: Option<&str>) -> Result<Place, Failure> {
+        if let Some(folder) = file.and_then(|file| Path::new(file).parent()) {
+            // What is wrong with it is told by the file's own opening.
+            let _ = fs::create_dir_all(folder);
+        }
+        Place::open_there(file)
+    }
+
+    /// The same in a directory that must be there.
+    pub(crate) fn open_there(file: Option<&str>) -> Result<Place, Failure> {
         file.map(|file| {
             Output::open(Path::new(file), PUBLIC).map_err(|error| {
                 Failure::failed(format!("{file} cannot be written to: {error}. Nothing was done."))

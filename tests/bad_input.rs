@@ -217,7 +217,7 @@ fn a_place_that_cannot_be_written_is_told_before_the_first_request() {
     fs::write(&file, "kept").unwrap();
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let (listener, url) = uncalled();
-    for place in [&directory, &path("missing/x"), &path("file/x"), &fifo] {
+    for place in [&directory, &path("file/x"), &fifo] {
         for words in [
             &["run", &url, "-o", place][..],
             &["run", &url, "--hlog", place],
@@ -232,6 +232,8 @@ fn a_place_that_cannot_be_written_is_told_before_the_first_request() {
             assert!(said.contains(place.as_str()) && output.stdout.is_empty(), "{words:?}: {said}");
         }
     }
+    let output = tollgate(&["flame", "-o", &path("missing/x")]);
+    assert!(output.status.code() == Some(1) && !folder.path().join("missing").exists());
     let output = tollgate(&["matrix", "--quick", "-o", &file]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(1) && said.contains(&file), "{said}");

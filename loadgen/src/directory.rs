@@ -11,13 +11,14 @@ use metrics_export::csv;
 use metrics_export::run::Run;
 use runtime::files::{private_folder, random_name};
 
-/// Finds out whether a run can be written below `runs`, before it is made.
+/// Finds out whether a run can be written below `runs`, before it is made. Nothing is left there;
+/// where the directory is missing, the nearest one above it tells.
 ///
 /// # Errors
 /// Why not, as a sentence.
 pub fn check(runs: &Path) -> Result<(), String> {
-    fs::create_dir_all(runs)
-        .and_then(|()| private_folder(runs, ".tollgate-"))
+    let there = runs.ancestors().find(|folder| fs::symlink_metadata(folder).is_ok());
+    private_folder(there.unwrap_or(Path::new(".")), ".tollgate-")
         .and_then(fs::remove_dir)
         .map_err(|error| refusal(runs, &error))
 }

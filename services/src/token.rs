@@ -48,7 +48,8 @@ impl TokenKeeper {
     /// the first start of a stack the authorization server is still about to make it.
     ///
     /// # Errors
-    /// When the address is not one or no thread can be had.
+    /// When the address is not one, no thread can be had, or the secret is there already and others
+    /// may use it.
     pub fn start(
         client: &'static str,
         scopes: ScopeSet,
@@ -56,6 +57,7 @@ impl TokenKeeper {
         auth_base: &str,
         outbound: &Outbound,
     ) -> Result<TokenKeeper, ServeError> {
+        files::read_private_if_there(&secret_path)?;
         let caller = outbound.caller(&format!("{auth_base}/oauth2/token"))?;
         let token = Arc::new(Published::default());
         let published = Arc::clone(&token);
