@@ -35,7 +35,8 @@ fn ask(shop: &Shop, id: &str, secret: &str, body: &str) -> Result<String, OAuthE
 #[test]
 fn clients_get_what_they_ask_for_within_what_they_were_given() {
     let shop = shop();
-    let all = "orders.read orders.write inventory.read inventory.write benchmarks.execute";
+    let all = "orders.read orders.write inventory.read inventory.write benchmarks.execute \
+               orders.read.all";
     let table = [
         (GOOD.to_owned(), all),
         (format!("{GOOD}&scope="), all),

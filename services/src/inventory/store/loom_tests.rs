@@ -28,6 +28,7 @@ fn reserve(inventory: &Inventory, id: &str, names: &[&str], quantity: u32) -> &'
         Reserved::Short(_) => "short",
         Reserved::Released => "released",
         Reserved::InProgress => "in progress",
+        Reserved::Mismatch => "mismatch",
         _ => "other",
     }
 }
@@ -73,6 +74,23 @@ fn loom_a_repeated_order_reserves_once() {
         assert!(matches!(here, "held" | "in progress"), "{here}");
         assert!(matches!(there, "held" | "in progress"), "{there}");
         assert_eq!(totals(&inventory), (7, 2, 0));
+    });
+}
+
+#[test]
+fn loom_one_name_is_one_content() {
+    model(3, || {
+        let inventory = stocked(&["a"], 9, 4);
+        let other = Arc::clone(&inventory);
+        let thread = thread::spawn(move || reserve(&other, "1", &["a"], 2));
+        let here = reserve(&inventory, "1", &["a"], 3);
+        let there = thread.join().expect("no panic");
+        let held = match (here, there) {
+            ("held", "mismatch") => 3,
+            ("mismatch", "held") => 2,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(totals(&inventory), (9 - held, held, 0));
     });
 }
 
