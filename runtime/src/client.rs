@@ -25,6 +25,7 @@ use proto_http::{Ask, BodyLength, Client, Error, ResponseHead};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
+use crate::buffer::BUFFER_BYTES;
 use crate::cores::Core;
 use crate::deadline::Kind;
 use crate::inbox::{Gathered, Inbox};
@@ -41,7 +42,8 @@ pub struct UpstreamConfig {
     pub host: String,
     /// How to speak TLS to it, and the name its certificate must have; `None` is plain.
     pub tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
-    /// Connections of one core at the same time; more calls are refused as `Exhausted`.
+    /// Connections of one core at the same time; more calls are refused as `Exhausted`. Half of them
+    /// at most carry requests whose bodies are streamed; more of those are refused as `Uploads`.
     pub connections_max: usize,
     /// For connecting, and as much again for the TLS handshake.
     pub connect_ms: u64,
@@ -325,6 +327,10 @@ impl Call {
     async fn exchange(&mut self, ask: &Ask<'_>) -> Result<(), ClientError> {
         self.encode(ask);
         self.flush().await?;
+        if self.out.capacity() > BUFFER_BYTES {
+            // The caller has the body still; a second one should not wait for the response too.
+            self.out = Vec::new();
+        }
         self.response().await
     }
 
