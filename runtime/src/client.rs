@@ -42,8 +42,8 @@ pub struct UpstreamConfig {
     pub host: String,
     /// How to speak TLS to it, and the name its certificate must have; `None` is plain.
     pub tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
-    /// Connections of one core at the same time; more calls are refused as `Exhausted`. Half of them
-    /// at most carry requests whose bodies are streamed; more of those are refused as `Uploads`.
+    /// Connections of one core at the same time; more calls are refused as `Exhausted`. At most half
+    /// of them carry requests whose bodies are streamed; more of those are refused as `Uploads`.
     pub connections_max: usize,
     /// For connecting, and as much again for the TLS handshake.
     pub connect_ms: u64,
