@@ -30,6 +30,7 @@ use crate::cores::Core;
 use crate::deadline::Kind;
 use crate::inbox::{Gathered, Inbox};
 use crate::pool::{Link, Pool, Upload};
+use crate::rate::Demand;
 use crate::stream::{StreamError, make_room};
 use crate::tls::{TlsError, TlsFacts};
 
@@ -42,8 +43,8 @@ pub struct UpstreamConfig {
     pub host: String,
     /// How to speak TLS to it, and the name its certificate must have; `None` is plain.
     pub tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
-    /// Connections of one core at the same time; more calls are refused as `Exhausted`. At most half
-    /// of them carry requests whose bodies are streamed; more of those are refused as `Uploads`.
+    /// Connections of one core at the same time; more calls are refused as `Exhausted`. At most
+    /// half of them carry requests with streamed bodies; more of those are refused as `Uploads`.
     pub connections_max: usize,
     /// For connecting, and as much again for the TLS handshake.
     pub connect_ms: u64,
@@ -115,7 +116,8 @@ impl Upstream {
         }
     }
 
-    /// Begins a request whose body (`Exact` or `Chunked`) follows piece by piece.
+    /// Begins a request whose body (`Exact` or `Chunked`) follows piece by piece. Neither that nor
+    /// the response is late as long as the upstream is still taking what was written.
     ///
     /// # Errors
     /// When there is no connection, or half of all that there may be carry such requests.
@@ -124,6 +126,7 @@ impl Upstream {
         let link = self.checkout(false).await?;
         let mut call = Call::new(self.pool.clone(), link);
         call.upload = Some(upload);
+        call.link().stream.watch().demand(Demand::progress(self.pool.config.response_ms));
         call.encode(&self.named(ask));
         Ok(call)
     }
