@@ -30,10 +30,12 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use crate::addresses::{Addresses, Fixed};
+use crate::buffer::BUFFER_BYTES;
 use crate::cores::Core;
 use crate::deadline::Kind;
 use crate::inbox::{Gathered, Inbox};
 use crate::pool::{Link, Pool, Upload};
+use crate::rate::Demand;
 use crate::stream::{StreamError, make_room};
 use crate::tls::{TlsError, TlsFacts};
 
@@ -46,7 +48,8 @@ pub struct UpstreamConfig {
     pub host: String,
     /// How to speak TLS to it, and the name its certificate must have; `None` is plain.
     pub tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
-    /// Connections of one core at the same time; more calls are refused as `Exhausted`.
+    /// Connections of one core at the same time; more calls are refused as `Exhausted`. At most
+    /// half of them carry requests with streamed bodies; more of those are refused as `Uploads`.
     pub connections_max: usize,
     /// For connecting, and as much again for the TLS handshake.
     pub connect_ms: u64,
@@ -119,7 +122,8 @@ impl Upstream {
         }
     }
 
-    /// Begins a request whose body (`Exact` or `Chunked`) follows piece by piece.
+    /// Begins a request whose body (`Exact` or `Chunked`) follows piece by piece. Neither that nor
+    /// the response is late as long as the upstream is still taking what was written.
     ///
     /// # Errors
     /// When there is no connection, or half of all that there may be carry such requests.
@@ -127,6 +131,7 @@ impl Upstream {
         let upload = self.pool.begin_upload().map_err(|error| self.failed(error))?;
         let mut call = self.checkout(false).await?;
         call.upload = Some(upload);
+        call.link().stream.watch().demand(Demand::progress(self.pool.config.response_ms));
         call.encode(&self.named(ask));
         Ok(call)
     }
@@ -327,6 +332,10 @@ impl Call {
     async fn exchange(&mut self, ask: &Ask<'_>) -> Result<(), ClientError> {
         self.encode(ask);
         self.flush().await?;
+        if self.out.capacity() > BUFFER_BYTES {
+            // The caller has the body still; a second one should not wait for the response too.
+            self.out = Vec::new();
+        }
         self.response().await
     }
 

@@ -114,7 +114,9 @@ impl Slot {
                 self.receiving.set(receiving);
                 below
             }
-            Kind::Write => self.takes_too_little(demand.of_writes(), now_ms, swept),
+            Kind::Write | Kind::Response => {
+                self.takes_too_little(demand.of_writes(), now_ms, swept)
+            }
             _ => false,
         }
     }

@@ -11,8 +11,17 @@ pub(crate) struct Demand {
     pub(crate) bytes_per_s: u32,
     /// The time over which they are counted, in milliseconds.
     pub(crate) window_ms: u32,
-    /// The longest pause of a peer that is written to, in milliseconds.
+    /// The longest pause of a peer that takes what was written to it, in milliseconds.
     pub(crate) write_ms: u32,
+}
+
+impl Demand {
+    /// No rate, only that the peer takes something in every `write_ms`: of an upstream, whose
+    /// slowness is not its client's fault.
+    pub(crate) fn progress(write_ms: u64) -> Demand {
+        let write_ms = u32::try_from(write_ms).unwrap_or(u32::MAX);
+        Demand { bytes_per_s: 1, window_ms: u32::MAX, write_ms }
+    }
 }
 
 /// A peer's kernel takes what is written in steps as large as half its buffer, however evenly its

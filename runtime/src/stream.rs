@@ -223,7 +223,7 @@ impl Stream {
                     if let StreamError::Tls(_) = &error {
                         // The alert tells the peer what was wrong; our own error is the one that
                         // counts.
-                        self.watch.set(Kind::Write, ALERT_MS);
+                        self.watch.set(Kind::Linger, ALERT_MS);
                         let _ = self.send_pending().await;
                     }
                     return Err(error);

@@ -140,6 +140,9 @@ impl Wire {
     /// Gives the buffers back and the connection out.
     pub(crate) fn into_idle(self) -> Idle {
         self.stream.watch().forget_hold();
+        if self.receiving {
+            self.stream.watch().forget_body();
+        }
         self.local.buffers.give(self.inbox.bytes);
         self.local.buffers.give(self.out);
         Idle { stream: self.stream, peer: self.peer, arrived: self.arrived, pace: self.pace }

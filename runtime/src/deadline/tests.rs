@@ -89,3 +89,20 @@ fn a_peer_that_takes_too_little_is_found_while_the_write_waits() {
         assert_eq!(watch.fired(), Some(Kind::Write));
     });
 }
+
+#[test]
+fn an_upstream_that_still_takes_a_request_is_not_late_with_its_response() {
+    with_full_socket(Demand::progress(1000), |deadlines, watch, mut reader| {
+        let start = Moment::now();
+        let sweep = |ms| deadlines.sweep(start + Duration::from_millis(ms));
+        watch.set(Kind::Response, 1000);
+        for ms in (0..5000).step_by(500) {
+            sweep(ms);
+            assert_eq!(watch.fired(), None, "after {ms} ms");
+            read_some(watch, &mut reader);
+        }
+        sweep(5000);
+        sweep(7600);
+        assert_eq!(watch.fired(), Some(Kind::Response));
+    });
+}

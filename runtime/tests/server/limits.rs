@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::TcpStream;
 
 use proto_http::Limits;
-use runtime::{DriverChoice, Endpoint, StartError};
+use runtime::{CorePlan, DriverChoice, Endpoint, StartError, launch, no_admin};
 
 use crate::peer::Peer;
 use crate::shop::{Shop, Up, on_each_driver, with_each_driver};
@@ -198,4 +198,31 @@ fn an_address_has_as_many_connections_and_requests_as_it_may() {
             assert_eq!(up.sum(|stats| stats.address_requests_refused.value()), 1);
         },
     );
+}
+
+/// More than a few turns accept.
+const BURST: usize = 300;
+
+#[test]
+fn a_burst_of_connections_lets_others_have_their_turn() {
+    with_each_driver(|choice| {
+        let plan = CorePlan::new(Some(1), None, choice).unwrap();
+        let endpoint = Endpoint::new("127.0.0.1:0".parse().unwrap(), None);
+        let running = launch(plan, endpoint, None, |core| Shop(core.clone()), no_admin).unwrap();
+        let (mut blocker, mut asker) = (Peer::connect(running.addr), Peer::connect(running.addr));
+        assert_eq!(asker.get("/accepted").text(), "2");
+        blocker.send("GET /block?300 HTTP/1.1\r\nHost: a\r\n\r\n");
+        while running.stats[0].requests.value() < 2 {
+            std::thread::yield_now();
+        }
+        // Both wait for the core when it comes back: a request and the burst.
+        asker.send("GET /accepted HTTP/1.1\r\nHost: a\r\n\r\n");
+        let burst: Vec<Peer> = (0..BURST).map(|_| Peer::connect(running.addr)).collect();
+        let accepted: usize = asker.response().unwrap().text().parse().unwrap();
+        assert!(accepted < BURST / 2, "{accepted} were accepted first");
+        for mut peer in burst {
+            assert_eq!(peer.get("/ping").text(), "pong", "all of the burst is served");
+        }
+        drop(running);
+    });
 }

@@ -69,6 +69,14 @@ impl Service for Shop {
                 self.0.sleep_while_serving(millis(it)).await;
                 it.reply().send(200, &TEXT, b"rested");
             }
+            "/block" => {
+                std::thread::sleep(millis(it));
+                it.reply().send(200, &TEXT, b"blocked");
+            }
+            "/accepted" => {
+                let count = self.0.stats().connections_accepted.value();
+                it.reply().send(200, &TEXT, count.to_string().as_bytes());
+            }
             "/sip" => sip(&self.0, it).await?,
             "/big" => big(it).await?,
             "/silent" => {}
