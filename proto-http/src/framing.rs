@@ -136,6 +136,12 @@ impl Framing {
         self.coding.is_some()
     }
 
+    /// The response announces a body and cannot have one: its request was a HEAD, or its status is
+    /// 204 or 304. An upstream that sends the body all the same breaks what follows.
+    pub(crate) fn withholds_body(&self, asked: Method, status: u16) -> bool {
+        (asked == Method::Head || matches!(status, 204 | 304)) && self.announces_body()
+    }
+
     /// The message announces a body; in a response that cannot have one, a sign of confusion.
     pub(crate) fn announces_body(&self) -> bool {
         self.coding.is_some() || self.content_length.is_some_and(|length| length > 0)

@@ -142,6 +142,7 @@ fn parse(
         found = (first < end).then(|| field(window, first, end)).transpose()?;
     }
     head.length = meaning.framing.lenient_body_length(Message::Response(asked, head.status));
+    head.body_withheld = meaning.framing.withholds_body(asked, head.status);
     head.keep_alive = meaning.keep_alive(head, asked);
     Ok(())
 }

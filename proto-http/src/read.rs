@@ -193,8 +193,7 @@ fn parse_response(
     meaning.check_options(limits)?;
     let message = Message::Response(asked, head.status);
     head.length = meaning.framing.body_length(head.version, message)?;
-    head.body_withheld = matches!((asked, head.status), (Method::Head, _) | (_, 204 | 304))
-        && meaning.framing.announces_body();
+    head.body_withheld = meaning.framing.withholds_body(asked, head.status);
     head.keep_alive = meaning.keep_alive(head.version)
         && head.length != BodyLength::UntilClose
         // A tunnel is no place for requests; nor is a connection whose server announces a body

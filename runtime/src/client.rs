@@ -19,8 +19,9 @@
 //!
 //! A call waits at most `response_ms` for the head and for each further piece of the response.
 
+mod error;
+
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -32,12 +33,13 @@ use rustls::pki_types::ServerName;
 use crate::addresses::{Addresses, Fixed};
 use crate::buffer::BUFFER_BYTES;
 use crate::cores::Core;
-use crate::deadline::Kind;
 use crate::inbox::{Gathered, Inbox};
 use crate::pool::{Link, Pool, Upload};
 use crate::rate::Demand;
-use crate::stream::{StreamError, make_room};
-use crate::tls::{TlsError, TlsFacts};
+use crate::stream::make_room;
+use crate::tls::TlsFacts;
+
+pub use self::error::ClientError;
 
 /// Where an upstream is, and what is asked of it. Times in milliseconds.
 #[derive(Clone, Debug)]
@@ -440,83 +442,5 @@ impl Drop for Call {
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call").field("responded", &self.responded).finish_non_exhaustive()
-    }
-}
-
-/// Why an upstream gave no response, or not all of it.
-#[derive(Debug)]
-pub enum ClientError {
-    /// No address is known for it.
-    NoAddress,
-    /// It does not take connections.
-    Refused(io::Error),
-    /// It did not take the connection, or finish the TLS handshake, in time.
-    ConnectTimeout,
-    /// TLS failed: one end does not trust the other.
-    Tls(TlsError),
-    /// All connections this core may have to it are in use.
-    Exhausted,
-    /// As many of them as may be carry requests whose bodies are streamed.
-    Uploads,
-    /// It took the request and was silent for too long.
-    ResponseTimeout,
-    /// It closed the connection before the response was whole.
-    Closed,
-    /// Its response breaks the protocol.
-    Protocol(Error),
-    /// Its response is larger than the caller allows.
-    TooLarge,
-}
-
-impl ClientError {
-    /// What a gateway answers its own client (RFC 9110 sections 15.6.3 to 15.6.5): 504 for an
-    /// upstream that is late, 503 when we have no capacity left for it, 502 for the rest.
-    #[must_use]
-    pub fn status(&self) -> u16 {
-        match self {
-            ClientError::ConnectTimeout | ClientError::ResponseTimeout => 504,
-            ClientError::Exhausted | ClientError::Uploads => 503,
-            _ => 502,
-        }
-    }
-}
-
-impl From<StreamError> for ClientError {
-    fn from(error: StreamError) -> Self {
-        match error {
-            StreamError::Deadline(Kind::Handshake) => ClientError::ConnectTimeout,
-            StreamError::Deadline(_) => ClientError::ResponseTimeout,
-            StreamError::Tls(error) => ClientError::Tls(error),
-            StreamError::Closed | StreamError::Io(_) => ClientError::Closed,
-        }
-    }
-}
-
-impl std::error::Error for ClientError {}
-
-impl fmt::Display for ClientError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ClientError::NoAddress => f.write_str("no address is known for the upstream"),
-            ClientError::Refused(error) => write!(f, "the upstream cannot be reached: {error}"),
-            ClientError::ConnectTimeout => {
-                f.write_str("the upstream did not take the connection in time")
-            }
-            ClientError::Tls(error) => write!(f, "no TLS with the upstream: {error}"),
-            ClientError::Exhausted => {
-                f.write_str("all connections to the upstream are in use; raise their limit")
-            }
-            ClientError::Uploads => {
-                f.write_str("too many uploads to the upstream are under way; try again shortly")
-            }
-            ClientError::ResponseTimeout => f.write_str("the upstream did not respond in time"),
-            ClientError::Closed => {
-                f.write_str("the upstream closed the connection before its response was whole")
-            }
-            ClientError::Protocol(error) => {
-                write!(f, "the upstream's response breaks HTTP: {error}")
-            }
-            ClientError::TooLarge => f.write_str("the upstream's response is too large"),
-        }
     }
 }

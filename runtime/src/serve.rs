@@ -327,8 +327,7 @@ async fn work<S: Service>(
             if wire.stream.seal(&mut wire.out).is_err() {
                 break Step::End;
             }
-            let limit_ms = wire.limits.write_ms;
-            if wire.stream.drain(&mut wire.out, Some(limit_ms)).await.is_err() {
+            if wire.stream.drain(&mut wire.out, Some(wire.limits.write_ms)).await.is_err() {
                 break Step::End;
             }
             let Some(hold) = wire.await_head() else {
