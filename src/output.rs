@@ -92,7 +92,9 @@ pub(crate) fn rendered(format: Format, render: impl Fn(Format) -> String) -> Str
 /// Prints a result. If that fails, it is kept in a temporary file.
 pub(crate) fn print(result: &[u8]) -> Result<(), Failure> {
     stdout::write(result).map_err(|error| {
-        Failure::failed(kept(&format!("The result could not be printed: {error}. It was"), result))
+        let why =
+            format!("The result could not be printed to standard output: {error}. It was made");
+        Failure::failed(kept(&why, result))
     })
 }
 

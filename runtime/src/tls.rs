@@ -34,7 +34,9 @@ use std::sync::Arc;
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::UnbufferedServerConnection;
-use rustls::{CipherSuite, ClientConfig, HandshakeKind, ProtocolVersion, ServerConfig};
+use rustls::{
+    CipherSuite, ClientConfig, HandshakeKind, InvalidMessage, ProtocolVersion, ServerConfig,
+};
 
 use engine::{Engine, Say};
 pub use error::TlsError;
@@ -245,7 +247,7 @@ impl Pump {
             self.held = Vec::new();
         }
         if self.held.len() > HELD_BYTES_MAX {
-            return Err(rustls::Error::General(FULL.into()));
+            return Err(InvalidMessage::MessageTooLarge.into());
         }
         Ok(())
     }
@@ -260,8 +262,6 @@ fn missing(held: &[u8]) -> usize {
     };
     end.checked_sub(held.len()).filter(|missing| *missing > 0).unwrap_or(usize::MAX)
 }
-
-const FULL: &str = "a TLS record or message is larger than the protocol allows";
 
 impl fmt::Debug for Pump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

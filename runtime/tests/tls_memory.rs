@@ -175,7 +175,8 @@ fn a_message_without_an_end_is_held_to_a_bound() {
         most = most.max(allocations::held_bytes() - start);
         result.err()
     });
-    assert!(error.unwrap().to_string().contains("larger than TLS allows"));
+    let said = error.unwrap().to_string();
+    assert!(said.contains("larger than TLS allows"), "{said}");
     assert!(fed < 70_000, "{fed} bytes were taken in");
     assert!(most < 200_000, "{most} bytes were held");
     assert!(allocations::held_bytes() - start < 4096, "a failed connection keeps none of it");
