@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use authn::{Algorithm, Profile};
 use runtime::DriverChoice;
+use services::gateway::let_through;
 use services::{KeySource, ServiceConfig, ServiceKind};
 
 use crate::Failure;
@@ -122,6 +123,7 @@ fn config(service: &str, typed: ServeOptions) -> Result<ServiceConfig, Failure> 
     set(&mut config.idempotency_ttl, ttl.transpose()?);
     config.stock = typed.stock.iter().map(|text| stock(text)).collect::<Result<_, _>>()?;
     config.check().map_err(Failure::usage)?;
+    let_through(&config.forward_fields).map_err(Failure::usage)?;
     Ok(config)
 }
 

@@ -237,3 +237,30 @@ fn what_makes_no_sense_is_refused() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(said(&output).contains("/no/such/folder"), "{output:?}");
 }
+
+/// The table of layers attributes CPU by the beginnings of function names. A name that moved leaves
+/// its beginning behind, and its CPU silently counts for another layer.
+#[test]
+fn every_own_name_in_the_table_of_layers_is_a_function_of_the_program() {
+    let table = include_str!("../src/flame/layers.rs");
+    let table = table.split("const IN_PROGRAM").nth(1).unwrap();
+    let table = table.split("];").next().unwrap();
+    let crates = ["authn", "proto_http", "runtime", "services"];
+    let is_ours = |word: &&str| crates.contains(&word.split("::").next().unwrap());
+    let words = table.split(|c: char| c.is_whitespace() || c == '"');
+    let names: Vec<&str> = words.filter(is_ours).collect();
+    assert!(names.len() > 15, "only {names:?} are names of ours");
+
+    let output = Command::new("nm").arg("-C").arg(TOLLGATE).output().unwrap();
+    let symbols = String::from_utf8_lossy(&output.stdout);
+    let functions: Vec<&str> = symbols
+        .lines()
+        .filter_map(|line| line.splitn(3, ' ').nth(2))
+        .map(|name| name.trim_start_matches(['<', '&', '*']))
+        .collect();
+    let gone: Vec<&str> = names
+        .into_iter()
+        .filter(|name| !functions.iter().any(|function| function.starts_with(name)))
+        .collect();
+    assert!(gone.is_empty(), "no function of the program begins with {gone:?}");
+}

@@ -36,7 +36,7 @@ use services::inventory::sku::QUANTITY_MAX;
 use services::inventory::store::Inventory;
 use services::keys::KeyRing;
 use services::orders::handler::{OrdersApp, Shared};
-use services::orders::idempotency::{Idempotency, TTL};
+use services::orders::idempotency::Idempotency;
 use services::orders::stock::Stock;
 use services::outbound::Outbound;
 use services::route::App;
@@ -224,7 +224,7 @@ fn gateway(core: &Core, counters: &Arc<CoreCounters>) -> Gateway {
 }
 
 fn orders(_: &Core, _: &Arc<CoreCounters>) -> OrdersApp {
-    let keys = Idempotency::new(RETAINED, TTL);
+    let keys = Idempotency::new(RETAINED, ServiceConfig::IDEMPOTENCY_TTL);
     Shared::new(RETAINED, 1, keys).expect("randomness").app(0, Stock::local(stock()))
 }
 

@@ -14,16 +14,14 @@ use runtime::DriverChoice;
 use runtime::url::Url;
 
 use crate::error::ServeError;
-use crate::gateway::let_through;
 use crate::kind::ServiceKind;
-use crate::orders::idempotency;
 use crate::route::BODY_BYTES_MAX;
 
 /// Idempotency keys that may be remembered: one for each share, to some 1 GiB of memory.
-const IDEMPOTENCY_KEYS: RangeInclusive<usize> = 4..=10_000_000;
+const IDEMPOTENCY_KEYS_RANGE: RangeInclusive<usize> = 4..=10_000_000;
 
 /// How long they may be remembered.
-const IDEMPOTENCY_TTL: RangeInclusive<Duration> =
+const IDEMPOTENCY_TTL_RANGE: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(86_400);
 
 /// Where verification keys come from.
@@ -182,6 +180,11 @@ impl ServiceConfig {
     /// Default for [`ServiceConfig::resolve_interval`]: what name servers let others keep is seldom
     /// shorter.
     pub const RESOLVE_INTERVAL: Duration = Duration::from_secs(30);
+    /// Default for [`ServiceConfig::idempotency_keys`]: of four busy clients 40 orders a second
+    /// each for ten minutes.
+    pub const IDEMPOTENCY_KEYS: usize = 100_000;
+    /// Default for [`ServiceConfig::idempotency_ttl`]: longer than any client's retries go on.
+    pub const IDEMPOTENCY_TTL: Duration = Duration::from_secs(600);
     /// Default for [`ServiceConfig::orders_retained`].
     pub const ORDERS_RETAINED: usize = 1_000_000;
 
@@ -226,8 +229,8 @@ impl ServiceConfig {
             token_ttl_s: ServiceConfig::TOKEN_TTL_S,
             client_secret: None,
             orders_retained: ServiceConfig::ORDERS_RETAINED,
-            idempotency_keys: idempotency::KEYS_MAX,
-            idempotency_ttl: idempotency::TTL,
+            idempotency_keys: ServiceConfig::IDEMPOTENCY_KEYS,
+            idempotency_ttl: ServiceConfig::IDEMPOTENCY_TTL,
             stock: Vec::new(),
         }
     }
@@ -328,7 +331,6 @@ impl ServiceConfig {
         if self.service == ServiceKind::Orders && self.inventory.is_none() {
             return Err(ServeError::Config(ServiceConfig::NO_INVENTORY.into()));
         }
-        let_through(&self.forward_fields)?;
         let certificate = |name: &String| name.to_ascii_lowercase().starts_with("client-cert");
         if self.client_cert_field && self.forward_fields.iter().any(certificate) {
             return Err(ServeError::Config(
@@ -350,15 +352,15 @@ impl ServiceConfig {
                 "--token-cache-entries must be 1 or more; --token-cache off means no cache".into(),
             ));
         }
-        if !IDEMPOTENCY_KEYS.contains(&self.idempotency_keys) {
+        if !IDEMPOTENCY_KEYS_RANGE.contains(&self.idempotency_keys) {
             return Err(ServeError::Config(format!(
                 "--idempotency-keys must be between {} and {}, not {}",
-                IDEMPOTENCY_KEYS.start(),
-                IDEMPOTENCY_KEYS.end(),
+                IDEMPOTENCY_KEYS_RANGE.start(),
+                IDEMPOTENCY_KEYS_RANGE.end(),
                 self.idempotency_keys
             )));
         }
-        if !IDEMPOTENCY_TTL.contains(&self.idempotency_ttl) {
+        if !IDEMPOTENCY_TTL_RANGE.contains(&self.idempotency_ttl) {
             return Err(ServeError::Config(
                 "--idempotency-ttl must be between 1 second and 24 hours".into(),
             ));

@@ -97,7 +97,7 @@ const IN_PROGRAM: [Rule; 7] = [
          rustls::crypto::ring::hmac rustls::crypto::ring::ticketer \
          rustls::crypto::ring::tls13::RingHkdf rustls::crypto::tls13 rustls::crypto::signer \
          rustls_pki_types webpki authn::tls runtime::serve::greet \
-         runtime::stream::Stream::handshake runtime::tls::Pump::handshake",
+         runtime::stream::Stream::handshake",
     ),
     (
         Layer::Records,

@@ -42,10 +42,6 @@ use crate::{
 
 /// The longest key, in bytes.
 pub const KEY_BYTES_MAX: usize = 255;
-/// Keys remembered, by default: of four busy clients 40 orders a second each for ten minutes.
-pub const KEYS_MAX: usize = 100_000;
-/// How long a key is remembered, by default: longer than any client's retries go on.
-pub const TTL: Duration = Duration::from_secs(600);
 /// The share of one owner, as a part of all keys.
 const SHARES: usize = 4;
 /// How often at most everybody's expired keys are looked for, when there is no room.

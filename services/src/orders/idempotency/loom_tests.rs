@@ -6,6 +6,9 @@ use loom::{model::Builder, sync::Arc, thread};
 use super::*;
 use crate::orders::id::{Ids, Spot};
 
+/// How long a key is remembered.
+const TTL: Duration = Duration::from_secs(600);
+
 const OWNER: OwnerKey = OwnerKey::from_bits(1);
 
 fn model(check: impl Fn() + Sync + Send + 'static) {

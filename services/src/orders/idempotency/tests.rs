@@ -6,6 +6,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::orders::id::{Ids, Spot};
 
+/// How long a key is remembered.
+const TTL: Duration = Duration::from_secs(600);
+
 const A: OwnerKey = OwnerKey::from_bits(1);
 const B: OwnerKey = OwnerKey::from_bits(2);
 
