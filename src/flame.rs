@@ -14,6 +14,7 @@ mod tables;
 use std::time::Duration;
 
 use loadgen::matrix::Matrix;
+use loadgen::report::cores;
 use metrics_export::flame::{Flame, Profile};
 use metrics_export::run::SliceKind;
 
@@ -152,13 +153,13 @@ fn load(typed: &cli::Flame, matrix: &Matrix) -> String {
 
 fn announcement(typed: &cli::Flame, matrix: &Matrix, sampling: &Sampling) -> String {
     let mut out = format!(
-        "{}: {}; each recorded for {}, and measured as long without perf; servers on core {:?}, \
-         generator on core {:?}.",
+        "{}: {}; each recorded for {}, and measured as long without perf; servers on {}, \
+         generator on {}.",
         names(matrix),
         load(typed, matrix),
         typed.duration,
-        matrix.cores.servers,
-        matrix.cores.generator,
+        cores(&matrix.cores.servers),
+        cores(&matrix.cores.generator),
     );
     if sampling.event == "cpu-clock" {
         out += "\nThere are no hardware counters here: perf samples by the kernel's CPU clock, \

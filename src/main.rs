@@ -44,7 +44,7 @@ pub(crate) mod exit {
 }
 
 fn main() -> ExitCode {
-    let command = match cli::parse(std::env::args().collect()) {
+    let command = match cli::parse_raw(std::env::args_os()) {
         Parsed::Command(command) => command,
         Parsed::Help(text) => return ended(stdout::print(&format!("{text}\n")).map(|()| 0)),
         Parsed::Usage(text) => {

@@ -61,7 +61,7 @@ impl Place {
         };
         let printed = match stdout::write(result) {
             Ok(()) => "The result was printed instead",
-            Err(_) => "The result could not be printed either",
+            Err(_) => "The result could not be printed either, and was made",
         };
         let why = format!("Could not write {path}: {error}. {printed}");
         Err(Failure::failed(kept(&why, result)))
@@ -75,7 +75,10 @@ impl Place {
         };
         let path = output.path().display().to_string();
         output.write(bytes).map_err(|error| {
-            Failure::failed(kept(&format!("Could not write {path}: {error}. It was made"), bytes))
+            Failure::failed(kept(
+                &format!("Could not write {path}: {error}. What belongs there was made"),
+                bytes,
+            ))
         })
     }
 }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use loadgen::check::Expect;
 use loadgen::cpu::with_descendants;
 use loadgen::generator::GeneratorOptions;
+use loadgen::report;
 use loadgen::requests;
 use loadgen::run::{
     ClientCredentials, Credentials, Format, KeptToken, RunOptions, Trust, check_token_params,
@@ -154,7 +155,8 @@ fn usable(cores: Vec<usize>) -> Result<Vec<usize>, Failure> {
         .map_err(|error| Failure::failed(format!("The usable cores are not known: {error}.")))?;
     match cores.iter().find(|core| !allowed.contains(core)) {
         Some(core) => Err(Failure::usage(format!(
-            "Core {core} is not one that this process may use; those are {allowed:?}."
+            "Core {core} is not one that this process may use, which has {}.",
+            report::cores(&allowed)
         ))),
         None => Ok(cores),
     }

@@ -12,6 +12,9 @@ pub(crate) fn command(typed: cli::Run) -> Result<u8, Failure> {
     let words = typed.request();
     let format = request::format(&words)?;
     let slice = slice(&typed)?;
+    if typed.hlog.is_some() && typed.hlog == words.output {
+        return Err(Failure::usage("--hlog and --output name the same file: give each its own."));
+    }
     let place = Place::open(words.output.as_deref())?;
     let log = Place::open(typed.hlog.as_deref())?;
     let shutdown = matrix::begin()?;

@@ -4,9 +4,11 @@
 
 mod common;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{ChildStderr, Command, Stdio};
@@ -21,7 +23,7 @@ use serde_json::Value;
 const SOON: Duration = Duration::from_secs(30);
 
 /// Words that cannot be understood, and a word that the complaint must hold.
-const MISTAKES: [(&[&str], &str); 21] = [
+const MISTAKES: [(&[&str], &str); 22] = [
     (&[], "--help"),
     (&["dance"], "dance"),
     (&["up", "--profile", "S9"], "S9"),
@@ -43,6 +45,7 @@ const MISTAKES: [(&[&str], &str); 21] = [
     ),
     (&["run", "http://127.0.0.1:1/", "--duration", "soon"], "soon"),
     (&["run", "ftp://127.0.0.1/"], "ftp"),
+    (&["run", "http://127.0.0.1:1/", "-o", "result", "--hlog", "result"], "same file"),
     (&["matrix", "--topology", "ring"], "ring"),
     (&["matrix", "--targets", "t.toml", "--topology", "single"], "--topology"),
     (&["run", "http://127.0.0.1:1/", "--output-format", "xml"], "xml"),
@@ -57,6 +60,15 @@ fn mistakes_are_usage_errors_that_name_the_word() {
         assert!(said.contains(named), "{words:?}: {said}");
         assert!(output.stdout.is_empty(), "{words:?} printed on standard output");
     }
+}
+
+#[test]
+fn an_argument_that_is_no_text_is_a_usage_error() {
+    let mut command = Command::new(TOLLGATE);
+    let output = command.arg(OsStr::from_bytes(b"r\xffn")).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("UTF-8") && !said.contains("panicked"), "{said}");
 }
 
 #[test]

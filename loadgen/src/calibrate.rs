@@ -26,6 +26,7 @@ use runtime::generator::DriverChoice;
 use crate::experiment::Failure;
 use crate::panics::caught;
 use crate::plan::Cores;
+use crate::report::cores;
 use crate::stack::Stack;
 
 pub use books::{GROUP, THREADS};
@@ -124,13 +125,13 @@ impl Calibration {
         let names: Vec<&str> = self.parts.iter().map(|part| part.as_str()).collect();
         let minutes = self.planned().as_secs_f64() / 60.0;
         format!(
-            "{} ({} experiments of {} rounds); servers on core {:?}, generator on core {:?}; \
+            "{} ({} experiments of {} rounds); servers on {}, generator on {}; \
              seed {}; about {:.0} min",
             names.join(", "),
             self.experiments,
             self.rounds,
-            self.cores.servers,
-            self.cores.generator,
+            cores(&self.cores.servers),
+            cores(&self.cores.generator),
             self.seed,
             minutes.ceil(),
         )

@@ -23,6 +23,7 @@ use crate::generator::{Generator, GeneratorOptions};
 use crate::instructions::Stored;
 use crate::panics::caught;
 use crate::plan::{Cell, Cores, Protocol, StopRule, Topology, Variant};
+use crate::report::cores;
 use crate::results::Prices;
 use crate::run::rig::watched;
 use crate::stack::Stack;
@@ -191,8 +192,10 @@ impl Matrix {
         }
         let _ = write!(
             out,
-            "; servers on core {:?}, generator on core {:?}; seed {}",
-            self.cores.servers, self.cores.generator, protocol.seed,
+            "; servers on {}, generator on {}; seed {}",
+            cores(&self.cores.servers),
+            cores(&self.cores.generator),
+            protocol.seed,
         );
         out
     }

@@ -316,7 +316,9 @@ fn duration(ns: u64) -> String {
     }
 }
 
-fn cores(cores: &[usize]) -> String {
+/// Cores for people to read: `core 0`, `cores 0,1`, or `any core` where none is named.
+#[must_use]
+pub fn cores(cores: &[usize]) -> String {
     let list: Vec<String> = cores.iter().map(ToString::to_string).collect();
     let noun = if cores.len() == 1 { "core" } else { "cores" };
     if cores.is_empty() { "any core".into() } else { format!("{noun} {}", list.join(",")) }

@@ -31,26 +31,6 @@ use proto_http::{Client, Error, Limits, Method};
 
 use crate::check::{ErrorKind, Expect};
 
-/// The longest head of a reply, and the longest trailers: what curl takes.
-const HEAD_BYTES_MAX: usize = 300 * 1024;
-
-/// As many fields as such a head can hold: `a:` and a line end take four bytes.
-const FIELDS_MAX: usize = HEAD_BYTES_MAX / 4;
-
-/// What is read off and dropped as it comes may be of any size, because the time-out bounds it:
-/// bodies, chunk extensions and interim responses.
-const LIMITS: Limits = Limits {
-    head_bytes_max: HEAD_BYTES_MAX,
-    target_bytes_max: 0,
-    fields_max: FIELDS_MAX,
-    connection_options_max: usize::MAX,
-    body_bytes_max: u64::MAX,
-    chunk_extension_bytes_max: usize::MAX,
-    trailer_bytes_max: HEAD_BYTES_MAX,
-    drain_bytes_max: 0,
-    interim_responses_max: u8::MAX,
-};
-
 /// One virtual connection's exchange.
 #[derive(Debug)]
 pub struct Session {
@@ -130,7 +110,7 @@ impl Session {
     /// A connection on which nothing has been sent.
     pub fn new() -> Session {
         Session {
-            client: Client::lenient(LIMITS),
+            client: Client::lenient(Limits::LENIENT),
             phase: Phase::Idle,
             body_bytes: 0,
             intended_ns: 0,
@@ -447,7 +427,7 @@ mod tests {
         let extension = format!("1;{}\r\nx\r\n0\r\n\r\n", "a=b;".repeat(100_000));
         let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         for reply in [
-            head(HEAD_BYTES_MAX - 100),
+            head(Limits::LENIENT.head_bytes_max - 100),
             interim + "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
             [chunked, &extension].concat(),
         ] {
@@ -459,7 +439,9 @@ mod tests {
         }
         let mut session = Session::new();
         session.sent(Method::Get, 0, 0);
-        let fault = session.received(head(HEAD_BYTES_MAX).as_bytes(), &expect()).unwrap_err();
+        let fault = session
+            .received(head(Limits::LENIENT.head_bytes_max).as_bytes(), &expect())
+            .unwrap_err();
         assert!(fault.sentence().contains("300 KiB"), "{}", fault.sentence());
     }
 

@@ -33,6 +33,27 @@ pub struct Limits {
     pub interim_responses_max: u8,
 }
 
+/// The longest head of a response, and the longest trailers, of a lenient client: what curl takes.
+const LENIENT_HEAD_BYTES: usize = 300 * 1024;
+
+impl Limits {
+    /// What a lenient client reads of servers that are not ours. What is read off and dropped as it
+    /// comes may be of any size, because a time-out bounds it: bodies, chunk extensions and interim
+    /// responses.
+    pub const LENIENT: Limits = Limits {
+        head_bytes_max: LENIENT_HEAD_BYTES,
+        target_bytes_max: 0,
+        // As many as such a head can hold: `a:` and a line end take four bytes.
+        fields_max: LENIENT_HEAD_BYTES / 4,
+        connection_options_max: usize::MAX,
+        body_bytes_max: u64::MAX,
+        chunk_extension_bytes_max: usize::MAX,
+        trailer_bytes_max: LENIENT_HEAD_BYTES,
+        drain_bytes_max: 0,
+        interim_responses_max: u8::MAX,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

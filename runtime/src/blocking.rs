@@ -63,6 +63,38 @@ pub fn request(
     deadline: Duration,
     body_max: usize,
 ) -> Result<Response, Error> {
+    let limits = Limits { body_bytes_max: body_max as u64, ..Limits::default() };
+    exchange(Client::new(limits), url, tls, (method, fields, body), deadline)
+}
+
+/// The same, for a server of anybody's: the response is read as the generator reads those that it
+/// measures ([`Client::lenient`]).
+///
+/// # Errors
+/// As [`request`].
+pub fn request_leniently(
+    url: &Url,
+    tls: Option<Arc<ClientConfig>>,
+    method: &str,
+    fields: &[(&str, &[u8])],
+    body: &[u8],
+    deadline: Duration,
+    body_max: usize,
+) -> Result<Response, Error> {
+    let limits = Limits { body_bytes_max: body_max as u64, ..Limits::LENIENT };
+    exchange(Client::lenient(limits), url, tls, (method, fields, body), deadline)
+}
+
+/// Method, fields and body of a request.
+type Asked<'a> = (&'a str, &'a [(&'a str, &'a [u8])], &'a [u8]);
+
+fn exchange(
+    mut client: Client,
+    url: &Url,
+    tls: Option<Arc<ClientConfig>>,
+    (method, fields, body): Asked<'_>,
+    deadline: Duration,
+) -> Result<Response, Error> {
     let clock = Clock::new(deadline);
     let pump = match (url.is_tls(), tls) {
         (true, None) => return Err(Error::NoTls),
@@ -76,8 +108,6 @@ pub fn request(
     let mut wire = Wire { stream, pump, clock, plain: Vec::new(), cipher: Vec::new() };
     wire.handshake()?;
 
-    let limits = Limits { body_bytes_max: body_max as u64, ..Limits::default() };
-    let mut client = Client::new(limits);
     let host = url.host_field();
     let mut out = Vec::new();
     let bodiless = body.is_empty() && !matches!(method, "POST" | "PUT" | "PATCH");

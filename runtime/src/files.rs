@@ -146,7 +146,9 @@ pub fn random_name() -> String {
 #[must_use]
 pub fn loose_mode(path: &Path, metadata: &Metadata) -> Option<String> {
     let mode = metadata.permissions().mode();
-    (mode & LOOSE != 0).then(|| format!("chmod {:03o} {}", mode & 0o740, quoted(path)))
+    // A device or a pipe holds no secret, and has the mode that the system needs.
+    (metadata.is_file() && mode & LOOSE != 0)
+        .then(|| format!("chmod {:03o} {}", mode & 0o740, quoted(path)))
 }
 
 /// A path as a shell takes it.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use runtime::blocking::{Error, Response, request};
+use runtime::blocking::{Error, Response, request, request_leniently};
 use runtime::url::Url;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
@@ -135,6 +135,25 @@ fn answers_that_are_cut_off_or_wrong_are_errors() {
     ] {
         let error = get(serve(answer)).unwrap_err().to_string();
         assert!(error.contains(needle), "{}: {error}", String::from_utf8_lossy(answer));
+    }
+}
+
+#[test]
+fn anybodys_response_is_read_leniently_only_where_that_is_asked_for() {
+    let early = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(20);
+    let fields = "X-Many: 1\r\n".repeat(200);
+    for head in [
+        "HTTP/1.1 200 OK\r\nX-A: one\r\n two\r\nContent-Length: 2\r\n\r\n",
+        "HTTP/1.1 200 OK\nContent-Length: 2\n\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\n",
+        &format!("{early}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"),
+        &format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\n"),
+    ] {
+        let answer: &[u8] = format!("{head}ok").leak().as_bytes();
+        let url = Url::parse(&format!("http://{}/", serve(answer))).unwrap();
+        let read = request_leniently(&url, None, "GET", &[], b"", DEADLINE, 10);
+        assert_eq!(read.unwrap().body, b"ok", "{head:?}");
+        assert!(request(&url, None, "GET", &[], b"", DEADLINE, 10).is_err(), "{head:?}");
     }
 }
 

@@ -14,6 +14,8 @@ mod request;
 mod run;
 mod serve;
 
+use std::ffi::OsString;
+
 use argh::FromArgs;
 
 pub(crate) use calibrate::Calibrate;
@@ -180,6 +182,17 @@ pub(crate) enum Parsed {
     Help(String),
     /// The words were not understood; the text says why.
     Usage(String),
+}
+
+/// Understands the words of a command line as the system gives them.
+pub(crate) fn parse_raw(words: impl Iterator<Item = OsString>) -> Parsed {
+    match words.map(OsString::into_string).collect() {
+        Ok(words) => parse(words),
+        Err(word) => {
+            let word = word.to_string_lossy();
+            Parsed::Usage(format!("The argument {word} is not text in UTF-8."))
+        }
+    }
 }
 
 /// Parses the words of the command line, the program's own name first.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use loadgen::capacity::Settings;
 use loadgen::matrix::{Matrix, Subjects};
 use loadgen::plan::{CallPath, Cores, Protocol, StopRule, Topology, UNTIL_CI_ROUNDS_MAX};
+use loadgen::report;
 use loadgen::targets::Targets;
 use runtime::process::allowed_cpus;
 
@@ -97,7 +98,8 @@ pub(crate) fn cores(
     for core in servers.iter().chain(&generator).flatten() {
         if !allowed.contains(core) {
             return Err(Failure::usage(format!(
-                "Core {core} is not one that this process may use; those are {allowed:?}."
+                "Core {core} is not one that this process may use, which has {}.",
+                report::cores(&allowed)
             )));
         }
     }

@@ -170,8 +170,15 @@ impl Site {
             fields.push(("Authorization", value.as_bytes()));
         }
         let tls = self.tls.clone();
-        let asked =
-            blocking::request(&url, tls, method, &fields, body, ANSWER_WITHIN, PAGE_BYTES_MAX);
+        let asked = blocking::request_leniently(
+            &url,
+            tls,
+            method,
+            &fields,
+            body,
+            ANSWER_WITHIN,
+            PAGE_BYTES_MAX,
+        );
         match asked {
             Ok(answer) if (200..300).contains(&answer.status) => Ok(answer),
             Ok(answer) => Err(self.failed(what, &format!("status {}", answer.status))),
@@ -223,9 +230,16 @@ impl Site {
         let url = format!("http://{admin}/metrics");
         let url = Url::parse(&url).map_err(|error| failed(&error))?;
         let accept: [(&str, &[u8]); 1] = [("Accept", ACCEPT.as_bytes())];
-        let answer =
-            blocking::request(&url, None, "GET", &accept, b"", ANSWER_WITHIN, PAGE_BYTES_MAX)
-                .map_err(|error| failed(&error))?;
+        let answer = blocking::request_leniently(
+            &url,
+            None,
+            "GET",
+            &accept,
+            b"",
+            ANSWER_WITHIN,
+            PAGE_BYTES_MAX,
+        )
+        .map_err(|error| failed(&error))?;
         if answer.status != 200 {
             return Err(failed(&format!("status {}", answer.status)));
         }

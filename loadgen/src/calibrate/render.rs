@@ -1,5 +1,6 @@
 //! The answer of a calibration as a table for a terminal and as a section of a Markdown page. Pure.
 
+use crate::report::cores;
 use std::fmt::Write;
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
@@ -48,16 +49,16 @@ pub fn markdown(report: &Report, command: &str) -> String {
     let _ = write!(
         out,
         "`{command}`\n\n{} in {:.0} minutes on {} ({} CPUs{vm}), Linux {}, softirq {accounting}; \
-         servers on core {:?} ({}), generator on core {:?} ({}); seed {}; tollgate {} ({build}, \
+         servers on {} ({}), generator on {} ({}); seed {}; tollgate {} ({build}, \
          commit {commit}).\n\n",
         report.started_at,
         (report.elapsed_ns as f64 / 60e9).ceil(),
         environment.cpu_model,
         environment.cpus,
         environment.kernel,
-        report.server_cores,
+        cores(&report.server_cores),
         environment.server_drivers.join(", "),
-        report.generator_cores,
+        cores(&report.generator_cores),
         environment.client_driver,
         report.seed,
         environment.version,

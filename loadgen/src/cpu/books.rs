@@ -172,8 +172,9 @@ fn page(url: &Url) -> io::Result<Books> {
         io::Error::other(format!("the metrics of {} cannot be read: {why}", url.host_field()))
     };
     let fields: [(&str, &[u8]); 1] = [("Accept", ACCEPT.as_bytes())];
-    let answer = blocking::request(url, None, "GET", &fields, b"", ANSWER_WITHIN, PAGE_BYTES_MAX)
-        .map_err(|error| failed(error.to_string()))?;
+    let answer =
+        blocking::request_leniently(url, None, "GET", &fields, b"", ANSWER_WITHIN, PAGE_BYTES_MAX)
+            .map_err(|error| failed(error.to_string()))?;
     if answer.status != 200 {
         return Err(failed(format!("status {}", answer.status)));
     }

@@ -238,8 +238,9 @@ fn fetch(
     ];
     let form = form(client.scope.as_deref(), &client.params);
     let body_max = TOKEN_RESPONSE_BYTES_MAX;
-    let answer = blocking::request(url, tls, "POST", &fields, form.as_bytes(), within, body_max)
-        .map_err(|error| match error {
+    let answer =
+        blocking::request_leniently(url, tls, "POST", &fields, form.as_bytes(), within, body_max)
+            .map_err(|error| match error {
             blocking::Error::TooLarge => {
                 format!("{from}: the token response is larger than {} KiB", body_max / 1024)
             }
