@@ -2,9 +2,11 @@
 //! anybody's, so it is read as leniently as its meaning is clear: of a grant only the token itself
 //! must be there. It refuses tokens of a type that we cannot send, and to show any of them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 /// The longest token response that is read, in bytes: tokens of a few kilobytes come with others
@@ -17,6 +19,10 @@ pub(super) const LIFE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long a token is taken to live whose server does not say: `expires_in` is optional.
 pub(super) const LIFE_UNKNOWN: Duration = Duration::from_secs(300);
+
+/// The members of a response. Each is read when it is asked for, so that one that is odd (a number
+/// beyond all bounds, a nest of arrays) costs the others nothing.
+type Members = BTreeMap<String, Box<RawValue>>;
 
 /// The most characters of a server's own words that are repeated.
 const QUOTED_CHARS_MAX: usize = 200;
@@ -33,9 +39,9 @@ pub(super) struct Granted {
 /// Reads the body of a good response.
 pub(super) fn granted(body: &[u8]) -> Result<Granted, String> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let mut members: Map<String, Value> = serde_json::from_slice(body)
+    let members: Members = serde_json::from_slice(body)
         .map_err(|_| "the token response is no JSON object".to_owned())?;
-    let token = match members.remove("access_token") {
+    let token = match value(&members, "access_token") {
         Some(Value::String(token)) => Zeroizing::new(token),
         _ => {
             let reason = reason(&members);
@@ -43,11 +49,11 @@ pub(super) fn granted(body: &[u8]) -> Result<Granted, String> {
         }
     };
     // RFC 6749 section 7.1: a client must not use a token whose type it does not know.
-    match members.get("token_type") {
+    match value(&members, "token_type") {
         None | Some(Value::Null) => {}
         Some(Value::String(name)) if name.trim().eq_ignore_ascii_case("Bearer") => {}
         Some(other) => {
-            let other = quoted(other);
+            let other = printable(&other.to_string());
             return Err(format!("the token is of type {other}, and only Bearer can be sent"));
         }
     }
@@ -57,7 +63,7 @@ pub(super) fn granted(body: &[u8]) -> Result<Granted, String> {
                         letters beyond ASCII: it cannot be sent";
         return Err(sentence.into());
     }
-    let (life, doubt) = life(members.get("expires_in"));
+    let (life, doubt) = life(members.get("expires_in").map(|raw| raw.get()));
     Ok(Granted { token, life, doubt })
 }
 
@@ -66,8 +72,13 @@ pub(super) fn refusal(body: &[u8]) -> String {
     serde_json::from_slice(body).map_or_else(|_| String::new(), |members| reason(&members))
 }
 
-fn reason(members: &Map<String, Value>) -> String {
-    let text = |key: &str| members.get(key)?.as_str().map(printable);
+/// A member, as far as it can be read.
+fn value(members: &Members, key: &str) -> Option<Value> {
+    serde_json::from_str(members.get(key)?.get()).ok()
+}
+
+fn reason(members: &Members) -> String {
+    let text = |key: &str| value(members, key)?.as_str().map(printable);
     match (text("error"), text("error_description")) {
         (Some(error), Some(description)) => format!(" ({error}: {description})"),
         (Some(error), None) => format!(" ({error})"),
@@ -77,12 +88,15 @@ fn reason(members: &Map<String, Value>) -> String {
 
 /// Seconds as a number, whole or not, or as a text that holds one. A time that is over, or none,
 /// says as little as a member that is missing.
-fn life(value: Option<&Value>) -> (Duration, Option<String>) {
-    let seconds = match value {
-        None | Some(Value::Null) => return (LIFE_UNKNOWN, None),
-        Some(Value::Number(number)) => number.as_f64(),
-        Some(Value::String(text)) => text.trim().parse().ok(),
-        Some(_) => None,
+fn life(raw: Option<&str>) -> (Duration, Option<String>) {
+    let raw = raw.unwrap_or("null");
+    let seconds = match serde_json::from_str(raw) {
+        Ok(Value::Null) => return (LIFE_UNKNOWN, None),
+        Ok(Value::Number(number)) => number.as_f64(),
+        Ok(Value::String(text)) => text.trim().parse().ok(),
+        Ok(_) => None,
+        // A number that no float holds: infinite, or nothing.
+        Err(_) => raw.parse().ok(),
     };
     match seconds.filter(|seconds: &f64| *seconds > 0.0) {
         Some(seconds) => (Duration::from_secs_f64(seconds.min(LIFE_MAX.as_secs_f64())), None),
@@ -90,16 +104,12 @@ fn life(value: Option<&Value>) -> (Duration, Option<String>) {
             let doubt = format!(
                 "the token response says {} for `expires_in`, which is no time from now: the \
                  token is renewed as if it lived {} s",
-                value.map(quoted).unwrap_or_default(),
+                printable(raw),
                 LIFE_UNKNOWN.as_secs()
             );
             (LIFE_UNKNOWN, Some(doubt))
         }
     }
-}
-
-fn quoted(value: &Value) -> String {
-    printable(&value.to_string())
 }
 
 /// What a stranger's server says goes to a terminal.
@@ -134,6 +144,8 @@ mod tests {
             (r#","expires_in":9223372036854775807"#, (most, false)),
             (r#","expires_in":18446744073709551616"#, (most, false)),
             (r#","expires_in":1e300"#, (most, false)),
+            (r#","expires_in":1e400"#, (most, false)),
+            (r#","expires_in":-1e400"#, (unknown, true)),
             (r#","expires_in":"inf""#, (most, false)),
             (r#","expires_in":0"#, (unknown, true)),
             (r#","expires_in":-5"#, (unknown, true)),
