@@ -22,6 +22,12 @@ pub fn us_or_nothing(ns: Option<u64>) -> String {
     ns.map_or(NOTHING.into(), us)
 }
 
+/// CPU time that was read. No request and no connection is served in no time: 0 was not read.
+#[must_use]
+pub fn cpu_read(ns: u64) -> Option<u64> {
+    (ns > 0).then_some(ns)
+}
+
 /// A difference in microseconds with its sign. Two places below 10 us: a layer may cost a tenth of
 /// a microsecond.
 #[must_use]

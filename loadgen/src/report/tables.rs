@@ -4,6 +4,7 @@ use comfy_table::{
     Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, Width, presets,
 };
 use metrics_export::breakeven::{self, BreakEven};
+use metrics_export::figures::cpu_read;
 use metrics_export::run::{Connecting, Run, VariantResult, Verdict};
 
 use super::figures::{signed, thousands, us, us_or_dash, whole_us, whole_us_or_dash};
@@ -25,9 +26,8 @@ pub(super) fn cpu_table(view: &View<'_>) -> Table {
             let found = result.services.iter().find(|cost| cost.service == *name);
             us_or_dash(found.map(|cost| cost.cpu_ns_per_request))
         }));
-        // No request is served in no time: it was not read.
-        row.push(us_or_dash(Some(result.cpu_ns_per_request).filter(|ns| *ns > 0)));
-        row.push(us_or_dash(result.busy_ns_per_request));
+        row.push(us_or_dash(cpu_read(result.cpu_ns_per_request)));
+        row.push(us_or_dash(result.busy_ns_per_request.and_then(cpu_read)));
         let in_kernel = result.system_share_milli;
         row.push(in_kernel.map_or("-".into(), |milli| format!("{}%", (milli + 5) / 10)));
         row.extend(client_sleeps.then(|| us_or_dash(result.client_cpu_ns_per_request)));
@@ -87,7 +87,7 @@ pub(super) fn rest_table(view: &View<'_>) -> Table {
         table.add_row(cells(vec![
             view.run.label(&result.variant).to_owned(),
             closed.map_or("-".into(), |closed| thousands(closed.requests_milli_per_s / 1000)),
-            us_or_dash(closed.map(|closed| closed.cpu_ns_per_request)),
+            us_or_dash(closed.and_then(|closed| cpu_read(closed.cpu_ns_per_request))),
             format!("{}, {}", result.bytes_sent_per_request, result.bytes_received_per_request),
             memory.map_or("-".into(), |mib| format!("{mib:.1}")),
             errors(result),
@@ -117,7 +117,7 @@ pub(super) fn connect_table(view: &View<'_>) -> Table {
         table.add_row(cells(vec![
             view.run.label(&result.variant).to_owned(),
             handshake(found),
-            us(found.cpu_ns_per_connection),
+            us_or_dash(cpu_read(found.cpu_ns_per_connection)),
             us_or_dash(found.cpu_ns_per_handshake),
             us_or_dash(found.client_cpu_ns_per_connection),
             us_or_dash(found.client_cpu_ns_per_handshake),

@@ -4,7 +4,7 @@
 use super::figure;
 use super::table::Table;
 use super::view::View;
-use crate::figures::{NOTHING, mib, percent, rate, thousands, us, us_or_nothing};
+use crate::figures::{NOTHING, cpu_read, mib, percent, rate, thousands, us, us_or_nothing};
 use crate::markup::{Markup, element};
 use crate::run::{PlannedVariant, VariantResult};
 use crate::svg::{self, Bar, Bars, Part};
@@ -91,7 +91,7 @@ fn cpu_table(view: &View<'_>, services: &[&str]) -> Markup {
         let mut row = vec![planned.label.clone()];
         row.extend(services.iter().map(|name| us_or_nothing(spent(result, name))));
         row.push(us(result.cpu_ns_per_request));
-        row.push(us_or_nothing(result.busy_ns_per_request));
+        row.push(us_or_nothing(result.busy_ns_per_request.and_then(cpu_read)));
         let in_kernel = result.system_share_milli;
         row.push(in_kernel.map_or(NOTHING.into(), |milli| percent(f64::from(milli) / 1e3)));
         row.extend(client_sleeps.then(|| us_or_nothing(result.client_cpu_ns_per_request)));
@@ -115,7 +115,7 @@ fn rest_table(view: &View<'_>) -> Markup {
         table.row([
             planned.label.clone(),
             closed.map_or(NOTHING.into(), |closed| rate(closed.requests_milli_per_s)),
-            us_or_nothing(closed.map(|closed| closed.cpu_ns_per_request)),
+            us_or_nothing(closed.and_then(|closed| cpu_read(closed.cpu_ns_per_request))),
             thousands(result.bytes_sent_per_request),
             thousands(result.bytes_received_per_request),
             result.memory_peak_bytes.map_or(NOTHING.into(), mib),
