@@ -157,10 +157,20 @@ impl Inbox {
     /// Goes on to the next message, which begins where this one ended.
     #[inline]
     pub(crate) fn advance(&mut self) {
-        self.start = self.next;
+        self.begin_at(self.next);
     }
 
-    /// Moves the current message to the front, over the spent ones.
+    /// A message begins here of which nothing is known: its head and its body are empty. One that
+    /// is refused before its head is read has them too.
+    #[inline]
+    fn begin_at(&mut self, start: usize) {
+        self.start = start;
+        self.head_end = start;
+        self.body = start..start;
+        self.next = start;
+    }
+
+    /// Moves the current message, whose head was not read yet, to the front, over the spent ones.
     #[inline]
     pub(crate) fn discard_spent(&mut self, buffers: &Buffers) {
         if self.start == 0 {
@@ -171,7 +181,7 @@ impl Inbox {
             self.bytes.copy_within(self.start.., 0);
         }
         self.bytes.truncate(left);
-        self.start = 0;
+        self.begin_at(0);
         if left == 0 && self.bytes.capacity() > BUFFER_BYTES_LARGE {
             self.bytes = buffers.take();
         }
@@ -237,6 +247,17 @@ mod tests {
             assert_eq!(inbox.body(), b"abcde", "split at {split}");
             assert_eq!(&inbox.message()[..2], b"HH", "the head stays in place");
         }
+    }
+
+    #[test]
+    fn a_message_whose_head_was_not_read_has_no_body_yet() {
+        let mut http = Letters::default();
+        let mut inbox = inbox(b"HHHHHHHHab.n", 8);
+        assert_eq!(inbox.gather(&mut http, 9).unwrap(), Gathered::All);
+        inbox.advance();
+        assert_eq!((inbox.message(), inbox.body(), inbox.body_start()), (&b"n"[..], &b""[..], 11));
+        inbox.begin_at(0);
+        assert_eq!((inbox.body(), inbox.body_start()), (&b""[..], 0));
     }
 
     #[test]

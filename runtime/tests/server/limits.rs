@@ -49,6 +49,27 @@ fn what_breaks_the_protocol_is_refused_with_its_status() {
     );
 }
 
+/// The first bytes of a request come with the one before it, and the rest is no request, and shorter
+/// than the head before: it is refused, and the server lives.
+#[test]
+fn a_request_that_is_refused_may_be_shorter_than_the_one_before_it() {
+    let first = "GET /ping HTTP/1.1\r\nHost: a\r\nX-Long: xxxxxxxxxxxxxxxxxxxxxxxx\r\n\r\n";
+    on_each_driver(
+        |_| {},
+        |up| {
+            for refused in ["G\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "\r\nhello\r\n0\r\n\r\n"] {
+                for cut in 1..refused.len() {
+                    let mut peer = Peer::connect(up.addr);
+                    peer.send(&format!("{first}{}", &refused[..cut]));
+                    assert_eq!(peer.response().unwrap().status, 200);
+                    peer.send(&refused[cut..]);
+                    assert_eq!(peer.response().unwrap().status, 400, "{refused:?} cut at {cut}");
+                }
+            }
+        },
+    );
+}
+
 #[test]
 fn a_refusal_reaches_a_client_that_is_still_sending() {
     on_each_driver(
