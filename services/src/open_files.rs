@@ -14,7 +14,15 @@ use crate::launch::plan;
 /// few workers, the admin listener's connections, files that are read.
 const OWN: usize = 64;
 
-/// The same of a process of so many workers, each of which has five: up to five need no more.
+/// Connections that the admin listener has at any rate.
+const ADMIN_MIN: usize = 2;
+
+/// Files that a process of so many workers has open by itself, which no small limit makes fewer.
+fn held(workers: usize) -> usize {
+    9 + 5 * workers
+}
+
+/// The process's part of the reserve: up to five workers need no more than [`OWN`].
 fn own(workers: usize) -> usize {
     OWN.max(34 + 6 * workers)
 }
@@ -32,23 +40,27 @@ struct Shares {
 
 impl Shares {
     /// Shares out `limit` files where `connections` of clients are wanted, as many as
-    /// `upstream_connections` by each of `pools`, and `own` by the process itself.
+    /// `upstream_connections` by each of `pools`, and by the process itself what so many workers
+    /// need.
     fn of(
         limit: usize,
         connections: usize,
         (pools, upstream_connections): (usize, usize),
-        own: usize,
+        workers: usize,
     ) -> Shares {
+        let (held, own) = (held(workers), own(workers));
         let upstreams = pools.saturating_mul(upstream_connections);
         let reserve = (limit / 4).min(upstreams.saturating_add(own));
-        let connections = connections.min(limit - reserve).max(1);
-        let own = own.min(reserve / 2);
+        // A quarter of a small limit is less than the process has open itself.
+        let reserve = reserve.max(held + ADMIN_MIN + pools);
+        let connections = connections.min(limit.saturating_sub(reserve)).max(1);
+        let own = own.min(reserve / 2).max(held + ADMIN_MIN);
         let left = limit.saturating_sub(connections + own);
         let each = left.checked_div(pools).map_or(upstream_connections, |each| each.max(1));
         Shares {
             connections,
             upstream_connections: upstream_connections.min(each),
-            admin_connections: (own.min(OWN) / 4).max(1),
+            admin_connections: (own.min(OWN) / 4).min(own - held),
         }
     }
 }
@@ -70,7 +82,7 @@ pub fn fit(config: &mut ServiceConfig) -> Result<(), ServeError> {
     let workers = plan(config)?.workers();
     let wanted = config.limits.connections_max.unwrap_or(ServerLimits::default().connections_max);
     let each = config.limits.upstream_connections_max.unwrap_or(UpstreamConfig::CONNECTIONS_MAX);
-    let shares = Shares::of(limit, wanted, (upstreams * workers, each), own(workers));
+    let shares = Shares::of(limit, wanted, (upstreams * workers, each), workers);
     config.limits.connections_max = Some(shares.connections);
     config.limits.upstream_connections_max = Some(shares.upstream_connections);
     config.limits.admin_connections_max = Some(shares.admin_connections);
@@ -102,38 +114,38 @@ mod tests {
 
     #[test]
     fn a_small_limit_keeps_a_quarter_for_everything_else() {
-        let shares = Shares::of(256, 16_384, (1, 1024), own(1));
+        let shares = Shares::of(256, 16_384, (1, 1024), 1);
         let expected = Shares { connections: 192, upstream_connections: 32, admin_connections: 8 };
         assert_eq!(shares, expected);
-        assert_eq!(Shares::of(1024, 16_384, (6, 1024), own(2)).connections, 768);
+        assert_eq!(Shares::of(1024, 16_384, (6, 1024), 2).connections, 768);
     }
 
     #[test]
     fn a_large_limit_keeps_what_upstreams_may_take_and_64() {
-        let shares = Shares::of(20_000, 100_000, (2, 1024), own(1));
+        let shares = Shares::of(20_000, 100_000, (2, 1024), 1);
         let expected = Shares {
             connections: 20_000 - 2 * 1024 - 64,
             upstream_connections: 1024,
             admin_connections: 16,
         };
         assert_eq!(shares, expected);
-        assert_eq!(Shares::of(20_000, 100_000, (0, 1024), own(5)).connections, 20_000 - 64);
-        assert_eq!(Shares::of(20_000, 100_000, (0, 1024), own(16)).connections, 20_000 - 130);
+        assert_eq!(Shares::of(20_000, 100_000, (0, 1024), 5).connections, 20_000 - 64);
+        assert_eq!(Shares::of(20_000, 100_000, (0, 1024), 16).connections, 20_000 - 130);
     }
 
     #[test]
     fn what_fits_is_left_as_it_is() {
-        let shares = Shares::of(usize::MAX, 16_384, (48, 1024), own(16));
+        let shares = Shares::of(usize::MAX, 16_384, (48, 1024), 16);
         assert_eq!((shares.connections, shares.upstream_connections), (16_384, 1024));
         // Few clients leave upstreams more than the reserve.
-        assert_eq!(Shares::of(4096, 100, (3, 1024), own(1)).upstream_connections, 1024);
+        assert_eq!(Shares::of(4096, 100, (3, 1024), 1).upstream_connections, 1024);
     }
 
     #[test]
     fn everything_together_fits_any_limit() {
-        for limit in (256..2000).chain([4096, 65_536, 1 << 20]) {
-            for (pools, workers) in [(0, 1), (1, 1), (3, 1), (6, 2)] {
-                let shares = Shares::of(limit, 16_384, (pools, 1024), own(workers));
+        for limit in (64..2000).chain([4096, 65_536, 1 << 20]) {
+            for (pools, workers) in [(0, 1), (1, 1), (3, 1), (6, 2), (4, 4)] {
+                let shares = Shares::of(limit, 16_384, (pools, 1024), workers);
                 let upstreams = if pools == 0 { 0 } else { pools * shares.upstream_connections };
                 let process = 9 + 5 * workers + shares.admin_connections;
                 let all = shares.connections + upstreams + process;
