@@ -60,7 +60,7 @@ fn a_request_that_is_refused_may_be_shorter_than_the_one_before_it() {
             for refused in ["G\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "\r\nhello\r\n0\r\n\r\n"] {
                 for cut in 1..refused.len() {
                     let mut peer = Peer::connect(up.addr);
-                    peer.send(&format!("{first}{}", &refused[..cut]));
+                    peer.send(format!("{first}{}", &refused[..cut]));
                     assert_eq!(peer.response().unwrap().status, 200);
                     peer.send(&refused[cut..]);
                     assert_eq!(peer.response().unwrap().status, 400, "{refused:?} cut at {cut}");
