@@ -49,7 +49,7 @@ fn what_breaks_the_protocol_is_refused_with_its_status() {
     );
 }
 
-/// The first bytes of a request come with the one before it, and the rest is no request, and shorter
+/// The first bytes of a request come with the one before it. The rest is no request, and shorter
 /// than the head before: it is refused, and the server lives.
 #[test]
 fn a_request_that_is_refused_may_be_shorter_than_the_one_before_it() {
