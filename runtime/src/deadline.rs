@@ -10,7 +10,7 @@
 //! shortest limit in use, between 2 ms and 1 s.
 //!
 //! The same sweep finds peers that are too slow: of a wait for a body or for a full socket it
-//! counts the time and what the peer moved, against the smallest rate ([`Demand`]). Of a write only
+//! counts the time and what the peer moved, against the smallest rate (`Demand`). Of a write only
 //! the sweep itself knows that it waits, so one that does not wait costs nothing.
 //!
 //! Refused here: deciding what a struck deadline means. That is its owner's business.
