@@ -8,7 +8,7 @@ use loadgen::calibrate::{Calibration, Part, Report, markdown, text};
 
 use crate::held::WorkFolder;
 use crate::output::Place;
-use crate::{Failure, cli, matrix, serve};
+use crate::{Failure, cli, cores, interrupt, values};
 
 use launcher::Launcher;
 
@@ -20,15 +20,18 @@ enum Format {
     Markdown,
 }
 
+const FORMATS: [(&str, Format); 3] =
+    [("text", Format::Text), ("json", Format::Json), ("markdown", Format::Markdown)];
+
 /// The fewest rounds of an experiment that have an interval.
 const ROUNDS_MIN: u32 = loadgen::stats::ROUNDS_MIN as u32;
 
 /// Carries out `tollgate calibrate`.
 pub(crate) fn command(typed: &cli::Calibrate) -> Result<u8, Failure> {
-    let format = format(&typed.output_format)?;
+    let format = values::choice("--output-format", &typed.output_format, &FORMATS)?;
     let calibration = calibration(typed)?;
     let place = Place::open(typed.output.as_deref())?;
-    let shutdown = matrix::begin()?;
+    let shutdown = interrupt::begin()?;
     let folder = WorkFolder::create()?;
     let cores = &calibration.cores.servers;
     let mut launcher = Launcher::new(folder.path().to_path_buf(), cores, &typed.driver);
@@ -36,8 +39,8 @@ pub(crate) fn command(typed: &cli::Calibrate) -> Result<u8, Failure> {
     let (report, failure) = calibration
         .run(&mut launcher, &|| shutdown.received().is_some())
         .map_err(|failure| match shutdown.received() {
-            Some(_) => matrix::interrupted(),
-            None => Failure::failed(format!("{failure}.")),
+            Some(_) => Failure::interrupted(),
+            None => Failure::sentence(failure),
         })?;
     place.deliver(answer(&report, format).as_bytes())?;
     match failure {
@@ -62,16 +65,16 @@ fn calibration(typed: &cli::Calibrate) -> Result<Calibration, Failure> {
     if rate_per_s < 1.0 {
         return Err(Failure::usage("--rate takes 1 request per second or more."));
     }
-    matrix::rate("--rate", rate_per_s)?;
+    values::rate("--rate", rate_per_s)?;
     Ok(Calibration {
         parts: parts(typed.parts.as_deref())?,
         experiments,
         rounds,
         rate_per_s,
         quick: typed.quick,
-        seed: typed.seed.unwrap_or_else(matrix::seed_of_now),
-        cores: matrix::cores(&typed.server_cores, &typed.generator_cores)?,
-        driver: serve::driver(&typed.driver, false)?,
+        seed: values::seed(typed.seed),
+        cores: cores::split(typed.server_cores.as_deref(), typed.generator_cores.as_deref())?,
+        driver: values::driver(&typed.driver, false)?,
         commit: option_env!("TOLLGATE_COMMIT").map(String::from),
     })
 }
@@ -108,21 +111,11 @@ fn command_line() -> String {
     format!("tollgate {}", words.join(" "))
 }
 
-fn format(name: &str) -> Result<Format, Failure> {
-    match name {
-        "text" => Ok(Format::Text),
-        "json" => Ok(Format::Json),
-        "markdown" => Ok(Format::Markdown),
-        _ => Err(Failure::usage(format!(
-            "--output-format takes text, json or markdown here, not {name:?}."
-        ))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::{Command, Parsed, parse};
+    use crate::failure::FailureKind;
 
     fn typed(words: &[&str]) -> cli::Calibrate {
         let words = ["tollgate", "calibrate"].iter().chain(words).map(|word| (*word).to_owned());
@@ -152,8 +145,8 @@ mod tests {
             (&["--server-cores=4000"], "4000"),
         ] {
             let failure = calibration(&typed(words)).unwrap_err();
-            assert!(failure.message.contains(word), "{words:?}: {failure}");
-            assert_eq!(failure.code, crate::exit::USAGE, "{words:?}");
+            assert!(failure.to_string().contains(word), "{words:?}: {failure}");
+            assert_eq!(failure.kind(), FailureKind::Usage, "{words:?}");
         }
     }
 

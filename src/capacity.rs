@@ -1,15 +1,13 @@
 //! `tollgate capacity URL`: turns what was typed into a search, and prints what it found.
 
-use std::time::Duration;
-
-use loadgen::capacity::{CapacityOptions, Quantile, Settings, Slo, capacity as search};
+use loadgen::capacity::{CapacityOptions, Settings, capacity as search};
 use loadgen::run::Format;
 use loadgen::slice::{Arrivals, SliceSpec};
 
-use crate::bounds::percent;
-use crate::matrix::{self, duration, pattern};
+use crate::failure::FailureKind;
 use crate::output::{Place, rendered};
-use crate::{Failure, cli, request};
+use crate::values::{duration, pattern, percent, slo};
+use crate::{Failure, cli, interrupt, request};
 
 /// More confirmation slices than this take hours and say nothing more.
 const CONFIRM_MAX: u32 = 10_000;
@@ -23,7 +21,7 @@ pub(crate) fn command(typed: cli::Capacity) -> Result<u8, Failure> {
     let generator_share_max = percent("--max-generator", &typed.max_generator)?;
     let slice = SliceSpec::new(Arrivals::Closed, typed.connections, settings.slice);
     let place = Place::open(words.output.as_deref())?;
-    let shutdown = matrix::begin()?;
+    let shutdown = interrupt::begin()?;
     let run = request::prepare(&words, slice, &shutdown)?;
     let options = CapacityOptions { run, pattern, settings, generator_share_max };
     let shutdown = shutdown.watch();
@@ -31,10 +29,12 @@ pub(crate) fn command(typed: cli::Capacity) -> Result<u8, Failure> {
         eprintln!("{sentence}");
     }
     let interrupted = || shutdown.received().is_some();
-    let outcome = search(&options, &interrupted)
-        .map_err(|error| Failure { code: error.exit_code(), message: format!("{error}.") })?;
+    let outcome = search(&options, &interrupted).map_err(Failure::from)?;
     place.deliver(rendered(format, |format| outcome.render(format)).as_bytes())?;
-    Ok(if interrupted() { matrix::interrupted().code } else { outcome.exit_code() })
+    Ok(match interrupted() {
+        true => FailureKind::Interrupted.exit_code(),
+        false => outcome.exit_code(),
+    })
 }
 
 fn settings(typed: &cli::Capacity) -> Result<Settings, Failure> {
@@ -52,33 +52,4 @@ fn settings(typed: &cli::Capacity) -> Result<Settings, Failure> {
         slice: duration("--slice", &typed.slice)?,
         ..Settings::new(slo)
     })
-}
-
-/// A limit as people write it: `p99=2ms`.
-pub(crate) fn slo(text: &str) -> Result<Slo, Failure> {
-    let (name, limit) = text.split_once('=').unwrap_or((text, ""));
-    let wrong = || {
-        Failure::usage(format!(
-            "--slo takes p50, p90, p99, p99.9 or max with a time, such as p99=2ms, not {text:?}."
-        ))
-    };
-    let quantile = Quantile::parse(name).ok_or_else(wrong)?;
-    let limit: Duration = duration("--slo", limit).map_err(|_| wrong())?;
-    Ok(Slo { quantile, limit })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn limits_are_a_quantile_and_a_time() {
-        let two_ms = Duration::from_millis(2);
-        assert_eq!(slo("p99=2ms").unwrap(), Slo { quantile: Quantile::P99, limit: two_ms });
-        assert_eq!(slo("p99.9=2ms").unwrap().quantile, Quantile::P999);
-        assert_eq!(slo("max=1.5s").unwrap().limit, Duration::from_millis(1_500));
-        for wrong in ["", "p99", "p99=", "p99=2", "p98=2ms", "=2ms", "p99=0ms", "2ms"] {
-            assert!(slo(wrong).unwrap_err().message.contains("p99=2ms"), "{wrong}");
-        }
-    }
 }

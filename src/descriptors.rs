@@ -22,6 +22,7 @@ pub(crate) fn ensure(connections: usize, threads: usize, flag: &str) -> Result<(
         Failure::failed(format!(
             "The limit of open files could not be raised: {error}; see tollgate doctor."
         ))
+        .because(error)
     })?;
     check(connections as u64, open_now()? + BESIDE + EACH_THREAD * threads as u64, limit, flag)
 }
@@ -60,11 +61,11 @@ mod tests {
     #[test]
     fn connections_beyond_the_limit_are_refused_with_what_fits() {
         assert!(check(64, 20, 84, "-c").is_ok());
-        let said = check(64, 20, 83, "-c").unwrap_err().message;
+        let said = check(64, 20, 83, "-c").unwrap_err().to_string();
         for part in ["64 connections", "84 open files", "83", "-c 63", "ulimit -n 84"] {
             assert!(said.contains(part), "{part}: {said}");
         }
-        let said = check(64, 20, 20, "-c").unwrap_err().message;
+        let said = check(64, 20, 20, "-c").unwrap_err().to_string();
         assert!(!said.contains("-c") && said.contains("ulimit -n 84"), "{said}");
     }
 }

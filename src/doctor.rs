@@ -14,38 +14,35 @@ use std::path::Path;
 use loadgen::plan::Cores;
 use loadgen::report::Paint;
 
+use crate::failure::FailureKind;
 use crate::terminal::in_colours;
-use crate::{Failure, cli, exit, matrix, stdout};
+use crate::{Failure, cli, cores, stdout, values};
 use facts::Facts;
 
 /// Carries out `tollgate doctor`.
 pub(crate) fn command(typed: &cli::Doctor) -> Result<u8, Failure> {
-    let json = match typed.output_format.as_str() {
-        "text" => false,
-        "json" => true,
-        other => {
-            return Err(Failure::usage(format!(
-                "--output-format takes text or json here, not {other:?}."
-            )));
-        }
-    };
+    let json = values::choice(
+        "--output-format",
+        &typed.output_format,
+        &[("text", false), ("json", true)],
+    )?;
     let findings = judge::judge(&facts()?);
     let out = if json {
-        print::json(&findings).map_err(Failure::failed)?
+        print::json(&findings).map_err(Failure::of)?
     } else {
         let no_color = std::env::var("NO_COLOR").ok();
         let paint = Paint::choose(std::io::stdout().is_terminal(), no_color.as_deref());
         in_colours(&print::text(&findings, paint), paint).into_owned()
     };
     stdout::print(&out)?;
-    Ok(if print::blocked(&findings) { exit::FAILED } else { 0 })
+    Ok(if print::blocked(&findings) { FailureKind::Failed.exit_code() } else { 0 })
 }
 
 fn facts() -> Result<Facts, Failure> {
     let path = std::env::var("PATH").unwrap_or_default();
     let system = read::system(Path::new("/"), &path);
     // Where there is one core only, that is looked at, and the judgement says so.
-    let cores = matrix::cores(&None, &None).ok();
+    let cores = cores::split(None, None).ok();
     let only = || {
         let core = system.cores_allowed.first().copied().into_iter().collect::<Vec<_>>();
         Cores { servers: core.clone(), generator: core }

@@ -19,11 +19,12 @@ use metrics_export::flame::{Flame, Profile};
 use metrics_export::run::SliceKind;
 
 use crate::cli::{Command, Parsed};
+use crate::failure::FailureKind;
 use crate::held::WorkFolder;
-use crate::matrix::{self, duration};
 use crate::output::Place;
 use crate::state::StateDir;
-use crate::{Failure, cli, stdout};
+use crate::values::duration;
+use crate::{Failure, cli, interrupt, matrix, stdout};
 
 use perf::{CallGraph, Sampling};
 use session::{Session, Taken};
@@ -40,9 +41,6 @@ const KEPT_MIN: f64 = 0.9;
 /// A share of nameless samples above this is worth a word.
 const NAMELESS_MAX: f64 = 0.05;
 
-/// Ctrl-C, as shells have it.
-const INTERRUPTED: u8 = 130;
-
 /// Where the graph and the folded stacks go; the tables are printed.
 struct Places {
     graph: Place,
@@ -57,7 +55,7 @@ pub(crate) fn command(typed: &cli::Flame) -> Result<u8, Failure> {
         graph: Place::open_there(Some(&typed.output))?,
         folded: Place::open_there(typed.folded.as_deref())?,
     };
-    let shutdown = matrix::begin()?;
+    let shutdown = interrupt::begin()?;
     let sampling = Sampling { event: perf::event()?, ..sampling };
     // Keys, certificates and recordings live as long as the command.
     let (folder, recordings) = (WorkFolder::create()?, WorkFolder::create_large()?);
@@ -76,7 +74,7 @@ pub(crate) fn command(typed: &cli::Flame) -> Result<u8, Failure> {
         Err(failure) if shutdown.received().is_none() => return Err(failure),
         _ => {
             eprintln!("Interrupted: nothing was written.");
-            return Ok(INTERRUPTED);
+            return Ok(FailureKind::Interrupted.exit_code());
         }
     };
     tell(typed, &matrix, &sampling, &taken, places)?;

@@ -34,7 +34,7 @@ struct Held {
 /// Takes over the signals of a command that starts children: the first one is told, the second
 /// kills the children, removes the folders and ends the process.
 pub(crate) fn shutdown() -> Result<Shutdown, Failure> {
-    Shutdown::install_with(clean).map_err(Failure::failed)
+    Shutdown::install_with(clean).map_err(Failure::of)
 }
 
 fn clean() {

@@ -1,5 +1,5 @@
 //! The `tollgate` command: parses what was typed and hands it to the part that does it. Nothing is
-//! decided here beyond which exit code a result becomes.
+//! decided here.
 
 #![forbid(unsafe_code)]
 
@@ -12,13 +12,19 @@ mod calibrate;
 mod capacity;
 mod cli;
 mod compare;
+mod conditions;
+mod cores;
 mod descriptors;
 mod doctor;
+mod failure;
 mod flame;
 mod held;
+mod inputs;
+mod interrupt;
 mod matrix;
 mod output;
 mod pki;
+mod record;
 mod reference;
 mod report;
 mod request;
@@ -30,18 +36,12 @@ mod state;
 mod stdout;
 mod token;
 mod up;
+mod values;
 
 use std::process::ExitCode;
 
 use cli::{Command, Parsed};
-
-/// Exit codes that scripts can rely on; `docs/cli.md` lists them.
-pub(crate) mod exit {
-    /// The command ran and something in it failed.
-    pub(crate) const FAILED: u8 = 1;
-    /// What was typed could not be understood.
-    pub(crate) const USAGE: u8 = 2;
-}
+use failure::{Failure, FailureKind};
 
 fn main() -> ExitCode {
     let command = match cli::parse_raw(std::env::args_os()) {
@@ -49,12 +49,12 @@ fn main() -> ExitCode {
         Parsed::Help(text) => return ended(stdout::print(&format!("{text}\n")).map(|()| 0)),
         Parsed::Usage(text) => {
             eprintln!("{text}");
-            return ExitCode::from(exit::USAGE);
+            return ExitCode::from(FailureKind::Usage.exit_code());
         }
     };
     if !cfg!(target_os = "linux") {
         eprintln!("tollgate: needs Linux (io_uring or epoll, /proc); this is another system.");
-        return ExitCode::from(exit::FAILED);
+        return ExitCode::from(FailureKind::Failed.exit_code());
     }
     let outcome = match command {
         Command::Serve(typed) => serve::command(*typed),
@@ -78,39 +78,12 @@ fn ended(outcome: Result<u8, Failure>) -> ExitCode {
     match outcome {
         Ok(0) if terminal::failed() => {
             eprintln!("tollgate: standard output could not be written.");
-            ExitCode::from(exit::FAILED)
+            ExitCode::from(FailureKind::Failed.exit_code())
         }
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             eprintln!("tollgate: {failure}");
-            ExitCode::from(failure.code)
+            ExitCode::from(failure.kind().exit_code())
         }
-    }
-}
-
-/// Why a command stopped: a sentence for people and the exit code for scripts.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    /// What happened and what to do about it.
-    pub(crate) message: String,
-    /// The process's exit code.
-    pub(crate) code: u8,
-}
-
-impl Failure {
-    /// The command was understood but could not be carried out.
-    pub(crate) fn failed(message: impl std::fmt::Display) -> Failure {
-        Failure { message: message.to_string(), code: exit::FAILED }
-    }
-
-    /// The command was not understood.
-    pub(crate) fn usage(message: impl std::fmt::Display) -> Failure {
-        Failure { message: message.to_string(), code: exit::USAGE }
-    }
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)
     }
 }

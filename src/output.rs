@@ -33,6 +33,7 @@ impl Place {
         file.map(|file| {
             Output::open(Path::new(file), PUBLIC).map_err(|error| {
                 Failure::failed(format!("{file} cannot be written to: {error}. Nothing was done."))
+                    .because(error)
             })
         })
         .transpose()
@@ -45,9 +46,9 @@ impl Place {
             return print(bytes);
         };
         let path = output.path().display().to_string();
-        output
-            .write(bytes)
-            .map_err(|error| Failure::failed(format!("Could not write {path}: {error}.")))
+        output.write(bytes).map_err(|error| {
+            Failure::failed(format!("Could not write {path}: {error}.")).because(error)
+        })
     }
 
     /// Writes a result. If that fails, it goes to standard output and into a temporary file.
@@ -79,6 +80,7 @@ impl Place {
                 &format!("Could not write {path}: {error}. What belongs there was made"),
                 bytes,
             ))
+            .because(error)
         })
     }
 }

@@ -79,8 +79,9 @@ pub(crate) fn ensure(state: &StateDir) -> Result<(), Failure> {
     let authority = ensure_authority(state)?;
     let ca = match &authority {
         Some(authority) => vec![authority.certificate().clone()],
-        None => certificates(&read(&state.ca_cert())?)
-            .map_err(|error| Failure::failed(format!("{}: {error}", state.ca_cert().display())))?,
+        None => certificates(&read(&state.ca_cert())?).map_err(|error| {
+            Failure::failed(format!("{}: {error}", state.ca_cert().display())).because(error)
+        })?,
     };
     for (folder, request) in all {
         let Err(fault) = check(&folder, request.name, &ca) else {
@@ -93,7 +94,7 @@ pub(crate) fn ensure(state: &StateDir) -> Result<(), Failure> {
         if fs::symlink_metadata(&path).is_ok() {
             eprintln!("{} is issued anew: {fault}.", path.display());
         }
-        let issued = authority.issue(&request, now_s()).map_err(Failure::failed)?;
+        let issued = authority.issue(&request, now_s()).map_err(Failure::of)?;
         write_issued(&folder, request.name, &issued)?;
     }
     Ok(())
@@ -144,7 +145,7 @@ fn ensure_authority(state: &StateDir) -> Result<Option<Authority>, Failure> {
             certificate.display()
         )));
     }
-    let authority = Authority::create("tollgate CA", now_s()).map_err(Failure::failed)?;
+    let authority = Authority::create("tollgate CA", now_s()).map_err(Failure::of)?;
     state::write(&key, authority.key_pem().as_bytes(), PRIVATE)?;
     state::write(&cert, authority.cert_pem().as_bytes(), PUBLIC)?;
     Ok(Some(authority))
@@ -152,14 +153,16 @@ fn ensure_authority(state: &StateDir) -> Result<Option<Authority>, Failure> {
 
 /// A link that leads nowhere, such as to a disk that is not here now, is no file.
 fn is_there(path: &Path) -> Result<bool, Failure> {
-    path.try_exists()
-        .map_err(|error| Failure::failed(format!("Could not look at {}: {error}.", path.display())))
+    path.try_exists().map_err(|error| {
+        Failure::failed(format!("Could not look at {}: {error}.", path.display())).because(error)
+    })
 }
 
 fn load_authority(state: &StateDir) -> Result<Authority, Failure> {
     let (cert, key) = (read(&state.ca_cert())?, read(&state.path("ca/ca.key"))?);
-    Authority::load(&cert, &key)
-        .map_err(|error| Failure::failed(format!("{}: {error}", state.ca_cert().display())))
+    Authority::load(&cert, &key).map_err(|error| {
+        Failure::failed(format!("{}: {error}", state.ca_cert().display())).because(error)
+    })
 }
 
 /// Checks that a certificate and its key are there, belong together, are of this CA, and last for
@@ -210,7 +213,7 @@ fn issue_one(state: &StateDir, typed: &PkiIssue) -> Result<[PathBuf; 2], Failure
         client: !typed.server,
         days: typed.days,
     };
-    let issued = load_authority(state)?.issue(&request, now_s()).map_err(Failure::failed)?;
+    let issued = load_authority(state)?.issue(&request, now_s()).map_err(Failure::of)?;
     let folder = match &typed.out {
         Some(out) => PathBuf::from(out),
         None => state.path(if typed.server { "certs" } else { "clients" }),
@@ -227,8 +230,9 @@ fn write_issued(folder: &Path, name: &str, issued: &Issued) -> Result<[PathBuf; 
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(path)
-        .map_err(|error| Failure::failed(format!("Could not read {}: {error}.", path.display())))
+    fs::read(path).map_err(|error| {
+        Failure::failed(format!("Could not read {}: {error}.", path.display())).because(error)
+    })
 }
 
 /// Seconds since 1970, as certificates and tokens count.
@@ -282,7 +286,7 @@ mod tests {
         };
         let refused = |word: &str| {
             let before = content(&state);
-            let message = ensure(&state).unwrap_err().message;
+            let message = ensure(&state).unwrap_err().to_string();
             assert!(message.contains(word), "{message}");
             assert_eq!(content(&state), before);
         };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use services::reference::{self, Behaviour, ReferenceConfig, Share};
 
-use crate::{Failure, cli, serve};
+use crate::{Failure, cli, serve, values};
 
 /// Its requests are short, so that little is left to finish.
 const DRAIN: Duration = Duration::from_millis(200);
@@ -13,16 +13,16 @@ const DRAIN: Duration = Duration::from_millis(200);
 pub(crate) fn command(typed: &cli::Reference) -> Result<u8, Failure> {
     let config = config(typed)?;
     serve::log_to_stderr();
-    reference::serve(&config).map_err(Failure::failed)?;
+    reference::serve(&config).map_err(Failure::of)?;
     Ok(0)
 }
 
 fn config(typed: &cli::Reference) -> Result<ReferenceConfig, Failure> {
     let config = ReferenceConfig {
-        listen: serve::address("--listen", &typed.listen)?,
-        admin: serve::address("--admin", &typed.admin)?,
-        cores: typed.cores.as_deref().map(serve::cores).transpose()?,
-        driver: serve::driver(&typed.driver, false)?,
+        listen: values::address("--listen", &typed.listen)?,
+        admin: values::address("--admin", &typed.admin)?,
+        cores: typed.cores.as_deref().map(values::cores).transpose()?,
+        driver: values::driver(&typed.driver, false)?,
         exit_with_stdin: typed.exit_with_stdin,
         drain: DRAIN,
         behaviour: Behaviour {
@@ -33,7 +33,7 @@ fn config(typed: &cli::Reference) -> Result<ReferenceConfig, Failure> {
             reset: share("--reset-percent", typed.reset_percent)?,
         },
     };
-    config.check().map_err(Failure::usage)?;
+    config.check().map_err(|error| Failure::usage(&error).because(error))?;
     Ok(config)
 }
 

@@ -5,9 +5,8 @@
 //! is missing or damaged costs everything. It refuses to judge again: what the run said about
 //! itself stands.
 
-use std::fs::File;
-use std::io::{self, IsTerminal as _, Read as _};
-use std::path::{Path, PathBuf};
+use std::io::{self, IsTerminal as _};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use loadgen::report::{self, Paint};
@@ -19,10 +18,7 @@ use metrics_export::{csv, hlog, html, markdown};
 use crate::output::Place;
 use crate::stdout::print;
 use crate::terminal::{in_colours, shown};
-use crate::{Failure, cli};
-
-/// The largest record that is read, in bytes: tens of thousands of slices.
-pub(crate) const RECORD_BYTES_MAX: u64 = 256 << 20;
+use crate::{Failure, cli, record, values};
 
 /// The tags of the histogram logs that have a curve in the page.
 const CURVES: [&str; 2] = ["response", "service"];
@@ -37,11 +33,19 @@ enum Format {
     Csv,
 }
 
+const FORMATS: [(&str, Format); 5] = [
+    ("html", Format::Html),
+    ("text", Format::Text),
+    ("markdown", Format::Markdown),
+    ("json", Format::Json),
+    ("csv", Format::Csv),
+];
+
 /// Carries out `tollgate report`.
 pub(crate) fn command(typed: &cli::Report) -> Result<u8, Failure> {
-    let format = format(&typed.output_format)?;
+    let format = values::choice("--output-format", &typed.output_format, &FORMATS)?;
     let open = open(typed, format)?;
-    let (directory, record) = places(Path::new(&typed.run))?;
+    let (directory, file_of_record) = record::places(Path::new(&typed.run))?;
     let page = directory.join("report.html").display().to_string();
     let file = match (typed.output.as_deref(), format) {
         (Some("-"), _) => None,
@@ -49,7 +53,7 @@ pub(crate) fn command(typed: &cli::Report) -> Result<u8, Failure> {
         (given, _) => given,
     };
     let place = Place::open(file)?;
-    let run = read_record(&record)?;
+    let run = record::record(&file_of_record)?;
     let text = match format {
         Format::Html => html::report(&run, &spectra(&run, &directory)),
         Format::Text => {
@@ -74,57 +78,12 @@ pub(crate) fn command(typed: &cli::Report) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn format(name: &str) -> Result<Format, Failure> {
-    match name {
-        "html" => Ok(Format::Html),
-        "text" => Ok(Format::Text),
-        "markdown" => Ok(Format::Markdown),
-        "json" => Ok(Format::Json),
-        "csv" => Ok(Format::Csv),
-        _ => Err(Failure::usage(format!(
-            "--output-format takes html, text, markdown, json or csv here, not {name:?}."
-        ))),
-    }
-}
-
 fn open(typed: &cli::Report, format: Format) -> Result<bool, Failure> {
-    let open = match typed.open.as_str() {
-        "yes" => true,
-        "no" => false,
-        other => {
-            return Err(Failure::usage(format!("--open takes yes or no, not {other:?}.")));
-        }
-    };
+    let open = values::choice("--open", &typed.open, &[("yes", true), ("no", false)])?;
     if open && (format != Format::Html || typed.output.as_deref() == Some("-")) {
         return Err(Failure::usage("--open yes needs a page in a file: leave the format html."));
     }
     Ok(open)
-}
-
-/// The directory of a run and its record, whichever of the two was named.
-fn places(named: &Path) -> Result<(PathBuf, PathBuf), Failure> {
-    let (directory, record) = if named.is_dir() {
-        (named.to_path_buf(), named.join("run.json"))
-    } else {
-        let parent = named.parent().filter(|parent| !parent.as_os_str().is_empty());
-        (parent.unwrap_or(Path::new(".")).to_path_buf(), named.to_path_buf())
-    };
-    if record.is_file() {
-        return Ok((directory, record));
-    }
-    Err(Failure::failed(format!(
-        "There is no run at {}: {} is missing. Name the directory that `tollgate matrix` said it \
-         kept the run in, or the run.json in it; runs are below ./runs unless --output was given.",
-        named.display(),
-        record.display()
-    )))
-}
-
-fn read_record(record: &Path) -> Result<Run, Failure> {
-    let text = read(record, RECORD_BYTES_MAX)
-        .map_err(|why| Failure::failed(format!("{} cannot be read: {why}.", record.display())))?;
-    Run::from_json(&text)
-        .map_err(|why| Failure::failed(format!("{} cannot be reported: {why}.", record.display())))
 }
 
 /// The curves of every variant whose histogram log is there; of the others it is said why not.
@@ -145,23 +104,11 @@ fn curves(variant: &str, directory: &Path) -> Result<Vec<Spectrum>, String> {
         return Err("its id is no name of a file".into());
     }
     let log = directory.join(format!("{variant}.hlog"));
-    let text = read(&log, hlog::LOG_BYTES_MAX as u64)
+    let text = record::read(&log, hlog::LOG_BYTES_MAX as u64)
         .map_err(|why| format!("{} cannot be read: {why}", log.display()))?;
     let merged = hlog::merged(&text).map_err(|why| format!("{}: {why}", log.display()))?;
     let of_tag = |tag: &str| Some(Spectrum::of(variant, tag, merged.get(tag)?));
     Ok(CURVES.iter().filter_map(|tag| of_tag(tag)).collect())
-}
-
-/// A file as text, if it is no larger than this.
-pub(crate) fn read(path: &Path, bytes_max: u64) -> Result<String, String> {
-    let mut text = String::new();
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    // One byte more than is allowed tells a file that is too large.
-    file.take(bytes_max + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
-    if text.len() as u64 > bytes_max {
-        return Err(format!("it is larger than {} MiB", bytes_max >> 20));
-    }
-    Ok(text)
 }
 
 fn paint(typed: &cli::Report) -> Paint {

@@ -3,9 +3,10 @@
 use loadgen::run::{Format, run as run_url};
 use loadgen::slice::{Arrivals, SliceSpec};
 
-use crate::matrix::{self, duration, pattern};
+use crate::failure::FailureKind;
 use crate::output::{Place, rendered};
-use crate::{Failure, cli, request};
+use crate::values::{self, duration, pattern};
+use crate::{Failure, cli, interrupt, request};
 
 /// Carries out `tollgate run`.
 pub(crate) fn command(typed: cli::Run) -> Result<u8, Failure> {
@@ -17,20 +18,22 @@ pub(crate) fn command(typed: cli::Run) -> Result<u8, Failure> {
     }
     let place = Place::open(words.output.as_deref())?;
     let log = Place::open(typed.hlog.as_deref())?;
-    let shutdown = matrix::begin()?;
+    let shutdown = interrupt::begin()?;
     let options = request::prepare(&words, slice, &shutdown)?;
     if let Some(sentence) = options.announcement().filter(|_| format != Format::Quiet) {
         eprintln!("{sentence}");
     }
     let shutdown = shutdown.watch();
     let interrupted = || shutdown.received().is_some();
-    let outcome = run_url(&options, &interrupted)
-        .map_err(|error| Failure { code: error.exit_code(), message: format!("{error}.") })?;
+    let outcome = run_url(&options, &interrupted).map_err(Failure::from)?;
     place.deliver(rendered(format, |format| outcome.render(format)).as_bytes())?;
     if typed.hlog.is_some() {
-        log.deliver_beside(&outcome.hlog().map_err(Failure::failed)?)?;
+        log.deliver_beside(&outcome.hlog().map_err(Failure::of)?)?;
     }
-    Ok(if interrupted() { matrix::interrupted().code } else { outcome.exit_code() })
+    Ok(match interrupted() {
+        true => FailureKind::Interrupted.exit_code(),
+        false => outcome.exit_code(),
+    })
 }
 
 fn slice(typed: &cli::Run) -> Result<SliceSpec, Failure> {
@@ -41,7 +44,7 @@ fn slice(typed: &cli::Run) -> Result<SliceSpec, Failure> {
     let pattern = pattern(&typed.arrivals)?;
     let arrivals = match rate {
         None => Arrivals::Closed,
-        Some(rate) => Arrivals::Open { rate: matrix::rate("--rate", rate)?, pattern },
+        Some(rate) => Arrivals::Open { rate: values::rate("--rate", rate)?, pattern },
     };
     if typed.requests == Some(0) {
         return Err(Failure::usage(

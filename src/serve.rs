@@ -13,8 +13,8 @@ use services::{KeySource, ServiceConfig, ServiceKind};
 
 use crate::Failure;
 use crate::cli::{Serve, ServeOptions};
-use crate::matrix::duration;
 use crate::terminal::Log;
+use crate::values::duration;
 
 /// How long a service may take to finish what is in flight, unless told.
 pub(crate) const DRAIN: Duration = Duration::from_millis(ServiceConfig::DRAIN_MS);

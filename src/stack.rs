@@ -239,9 +239,12 @@ impl Member {
             .append(again)
             .truncate(!again)
             .open(&log)
-            .map_err(|e| Failure::failed(format!("Could not write {}: {e}.", log.display())))?;
-        let program = std::env::current_exe()
-            .map_err(|e| Failure::failed(format!("Could not find the own program: {e}.")))?;
+            .map_err(|e| {
+                Failure::failed(format!("Could not write {}: {e}.", log.display())).because(e)
+            })?;
+        let program = std::env::current_exe().map_err(|e| {
+            Failure::failed(format!("Could not find the own program: {e}.")).because(e)
+        })?;
         let mut command = Command::new(program);
         command
             .args(words)
@@ -251,7 +254,7 @@ impl Member {
             // Ctrl-C reaches the parent only, which then stops its children in their order.
             .process_group(0);
         let child = OwnChild::spawn(&mut command)
-            .map_err(|e| Failure::failed(format!("Could not start {service}: {e}.")))?;
+            .map_err(|e| Failure::failed(format!("Could not start {service}: {e}.")).because(e))?;
         let stdin = child.take_stdin();
         match wait_until_ready(&child, interrupted) {
             Ok(ready) => Ok(Member {

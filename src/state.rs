@@ -29,11 +29,13 @@ impl StateDir {
         for folder in [root.to_path_buf(), root.join("logs"), root.join("auth")] {
             DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(|error| {
                 Failure::failed(format!("Could not make the directory {}: {error}.", show(&folder)))
+                    .because(error)
             })?;
         }
-        let root = fs::canonicalize(root)
-            .map_err(|error| Failure::failed(format!("Could not open {}: {error}.", show(root))))?;
-        let mode = fs::metadata(&root).map_err(Failure::failed)?.permissions().mode();
+        let root = fs::canonicalize(root).map_err(|error| {
+            Failure::failed(format!("Could not open {}: {error}.", show(root))).because(error)
+        })?;
+        let mode = fs::metadata(&root).map_err(Failure::of)?.permissions().mode();
         if mode & 0o077 != 0 {
             return Err(Failure::failed(format!(
                 "The state directory {} can be read by others (mode {:o}). \
@@ -55,7 +57,7 @@ impl StateDir {
                 show(root)
             )));
         }
-        let root = fs::canonicalize(root).map_err(Failure::failed)?;
+        let root = fs::canonicalize(root).map_err(Failure::of)?;
         Ok(StateDir { root })
     }
 
@@ -70,7 +72,7 @@ impl StateDir {
             .mode(0o600)
             .open(&path)
             .map_err(|error| {
-                Failure::failed(format!("Could not open {}: {error}.", show(&path)))
+                Failure::failed(format!("Could not open {}: {error}.", show(&path))).because(error)
             })?;
         match file.try_lock() {
             Ok(()) => {}
@@ -87,7 +89,9 @@ impl StateDir {
             Err(TryLockError::Error(error)) => return Err(Failure::failed(error)),
         }
         file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(
-            |error| Failure::failed(format!("Could not write {}: {error}.", show(&path))),
+            |error| {
+                Failure::failed(format!("Could not write {}: {error}.", show(&path))).because(error)
+            },
         )?;
         Ok(StateLock { _file: file })
     }
@@ -130,6 +134,7 @@ impl StateDir {
         })?;
         serde_json::from_slice(&bytes).map_err(|error| {
             Failure::failed(format!("{} is not a stack file of tollgate: {error}.", show(&path)))
+                .because(error)
         })
     }
 }
@@ -183,7 +188,9 @@ pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<PathBuf, Fai
         .mode(0o700)
         .create(folder)
         .and_then(|()| files::write(path, bytes, mode))
-        .map_err(|error| Failure::failed(format!("Could not write {}: {error}.", show(path))))?;
+        .map_err(|error| {
+            Failure::failed(format!("Could not write {}: {error}.", show(path))).because(error)
+        })?;
     Ok(path.to_path_buf())
 }
 
@@ -201,7 +208,7 @@ mod tests {
         let state = StateDir::create(&folder.path().join("s")).unwrap();
         let held = state.lock().unwrap();
         let refused = state.lock().unwrap_err();
-        assert!(refused.message.contains(&std::process::id().to_string()), "{refused}");
+        assert!(refused.to_string().contains(&std::process::id().to_string()), "{refused}");
         drop(held);
         state.lock().unwrap();
     }
@@ -212,7 +219,7 @@ mod tests {
         let root = folder.path().join("s");
         StateDir::create(&root).unwrap();
         fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
-        assert!(StateDir::create(&root).unwrap_err().message.contains("chmod 700"));
+        assert!(StateDir::create(&root).unwrap_err().to_string().contains("chmod 700"));
     }
 
     #[test]

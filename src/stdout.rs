@@ -15,6 +15,7 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
         Failure::failed(format!(
             "What was asked for could not be printed to standard output: {error}."
         ))
+        .because(error)
     })
 }
 

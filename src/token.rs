@@ -46,8 +46,9 @@ pub(crate) fn command(typed: &Token) -> Result<u8, Failure> {
 }
 
 fn scopes(text: &str) -> Result<ScopeSet, Failure> {
-    ScopeSet::parse(text)
-        .map_err(|error| Failure::usage(format!("--scope {text:?} cannot be asked for: {error}.")))
+    ScopeSet::parse(text).map_err(|error| {
+        Failure::usage(format!("--scope {text:?} cannot be asked for: {error}.")).because(error)
+    })
 }
 
 /// Asks the auth server of a running stack for a token.
@@ -66,7 +67,7 @@ pub(crate) fn fetch(stack: &StackFile, client: &str, scopes: ScopeSet) -> Result
         .map_err(|_| Failure::failed(format!("The secret of {client} is not text.")))?;
     let base = stack.services.iter().find(|s| matches!(s.name.as_str(), "auth" | "all"));
     let base = base.ok_or_else(|| Failure::failed("The running stack has no auth server."))?;
-    let url = Url::parse(&format!("{}/oauth2/token", base.url)).map_err(Failure::failed)?;
+    let url = Url::parse(&format!("{}/oauth2/token", base.url)).map_err(Failure::of)?;
     let basic = basic_authorization(client, secret.trim());
     let fields: [(&str, &[u8]); 2] = [
         ("Authorization", basic.as_bytes()),
@@ -78,6 +79,7 @@ pub(crate) fn fetch(stack: &StackFile, client: &str, scopes: ScopeSet) -> Result
         blocking::request(&url, tls, "POST", &fields, form.as_bytes(), WITHIN, RESPONSE_BYTES_MAX)
             .map_err(|error| {
                 Failure::failed(format!("Could not ask {} for a token: {error}", base.url))
+                    .because(error)
             })?;
     if answer.status != 200 {
         return Err(Failure::failed(format!(
@@ -86,7 +88,7 @@ pub(crate) fn fetch(stack: &StackFile, client: &str, scopes: ScopeSet) -> Result
             String::from_utf8_lossy(&answer.body)
         )));
     }
-    let token = TokenResponse::parse(&answer.body).map_err(Failure::failed)?;
+    let token = TokenResponse::parse(&answer.body).map_err(Failure::of)?;
     Ok(Fetched { value: token.token, life: Duration::from_secs(token.ttl_s).min(LIFE_MAX) })
 }
 
@@ -94,22 +96,25 @@ fn tls(
     stack: &StackFile,
     client: &StackClient,
 ) -> Result<Option<Arc<rustls::ClientConfig>>, Failure> {
-    let profile = Profile::parse(&stack.profile).map_err(Failure::failed)?;
+    let profile = Profile::parse(&stack.profile).map_err(Failure::of)?;
     let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let material = ClientMaterial {
         roots: authorities(&read(&stack.ca)?, Peers::Servers, now_s)
-            .map_err(|error| Failure::failed(format!("{}: {error}.", stack.ca.display())))?
+            .map_err(|error| {
+                Failure::failed(format!("{}: {error}.", stack.ca.display())).because(error)
+            })?
             .valid,
         identity: Some(
             CertifiedKey::from_pem(&read(&client.cert)?, &read(&client.key)?)
-                .map_err(Failure::failed)?,
+                .map_err(Failure::of)?,
         ),
     };
     client_config(&material, profile.transport, &TlsOptions::default(), &ServerTrust::Path)
-        .map_err(Failure::failed)
+        .map_err(Failure::of)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(path)
-        .map_err(|error| Failure::failed(format!("Could not read {}: {error}.", path.display())))
+    fs::read(path).map_err(|error| {
+        Failure::failed(format!("Could not read {}: {error}.", path.display())).because(error)
+    })
 }

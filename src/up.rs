@@ -16,7 +16,7 @@ use crate::cli::Up;
 use crate::restarts::{Pace, STARTS_MAX, lost};
 use crate::stack::{Launch, MESH, Stack};
 use crate::state::{StackClient, StackFile, StackService, StateDir};
-use crate::{Failure, held, pki, serve, stdout, token};
+use crate::{Failure, held, pki, serve, stdout, token, values};
 
 /// How often a running stack is looked at: has a service ended, is a token near its end.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -29,7 +29,7 @@ const REFRESH_AFTER: f64 = 0.5;
 
 /// Carries out `tollgate up`.
 pub(crate) fn command(typed: &Up) -> Result<u8, Failure> {
-    let profile = serve::profile(typed.profile.as_deref())?;
+    let profile = values::profile(typed.profile.as_deref())?;
     let launch = launch(typed, profile)?;
     let shutdown = held::shutdown()?;
     warn(profile);
@@ -54,11 +54,11 @@ pub(crate) fn command(typed: &Up) -> Result<u8, Failure> {
 
 fn launch(typed: &Up, profile: Profile) -> Result<Launch, Failure> {
     // What cannot be understood is said here, before a child says it into its log.
-    serve::driver(&typed.driver, typed.require_io_uring)?;
-    serve::workers(typed.workers)?;
-    serve::algorithm(&typed.token_alg)?;
-    typed.cores.as_deref().map(serve::cores).transpose()?;
-    typed.stock.iter().try_for_each(|text| serve::stock(text).map(drop))?;
+    values::driver(&typed.driver, typed.require_io_uring)?;
+    values::workers(typed.workers)?;
+    values::algorithm(&typed.token_alg)?;
+    typed.cores.as_deref().map(values::cores).transpose()?;
+    typed.stock.iter().try_for_each(|text| values::stock(text).map(drop))?;
     let mut options = vec!["--driver".into(), typed.driver.clone()];
     let mut option = |name: &str, value: Option<String>| {
         options.extend(value.into_iter().flat_map(|value| [name.to_owned(), value]));
@@ -111,7 +111,7 @@ fn free_port() -> Result<u16, Failure> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .map(|addr| addr.port())
-        .map_err(|e| Failure::failed(format!("No free port could be found: {e}.")))
+        .map_err(|e| Failure::failed(format!("No free port could be found: {e}.")).because(e))
 }
 
 fn describe(state: &StateDir, stack: &Stack, profile: Profile) -> StackFile {
@@ -186,7 +186,7 @@ impl Running<'_> {
     /// Writes down where the services are.
     fn publish(&self) -> Result<StackFile, Failure> {
         let file = describe(self.state, &self.stack, self.launch.profile);
-        let json = serde_json::to_vec_pretty(&file).map_err(Failure::failed)?;
+        let json = serde_json::to_vec_pretty(&file).map_err(Failure::of)?;
         self.state.write_private("stack.json", &json)?;
         Ok(file)
     }

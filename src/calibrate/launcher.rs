@@ -69,7 +69,7 @@ impl Launcher {
                 .map(|group| process(GROUP, CpuSource::ControlGroup(group.folder().to_path_buf()))),
         );
         Ok(Started {
-            url: Url::parse(&member.url).map_err(Failure::failed)?,
+            url: Url::parse(&member.url).map_err(Failure::of)?,
             stock_url: None,
             connect_to: None,
             server_name: None,
@@ -91,6 +91,6 @@ impl stack::Stack for Launcher {
     ) -> Result<Started, StackError> {
         let server = servers::server(variant)
             .ok_or_else(|| StackError(format!("{} is no reference server", variant.id)))?;
-        self.start_server(variant, server).map_err(|failure| StackError(failure.message))
+        self.start_server(variant, server).map_err(|failure| StackError(failure.to_string()))
     }
 }

@@ -26,7 +26,7 @@ pub(crate) use flame::Flame;
 pub(crate) use measure::Matrix;
 pub(crate) use reference::Reference;
 pub(crate) use report::Report;
-pub(crate) use request::RequestWords;
+pub(crate) use request::{BoundWords, RequestWords};
 pub(crate) use run::Run;
 pub(crate) use serve::{Serve, ServeOptions};
 

@@ -5,7 +5,18 @@
 //! argh cannot put one struct into another, so a macro writes the same fields into both, and hands
 //! them over as one plain struct.
 
-use crate::bounds::BoundWords;
+/// What was typed for each bound of validity; None where the default holds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BoundWords {
+    pub(crate) max_lateness_p99: Option<String>,
+    pub(crate) min_achieved: Option<String>,
+    pub(crate) max_dropped: Option<String>,
+    pub(crate) max_steal: Option<String>,
+    pub(crate) max_foreign: Option<String>,
+    pub(crate) max_throttled: Option<String>,
+    pub(crate) max_errors: Option<String>,
+    pub(crate) max_in_flight_growth: Option<String>,
+}
 
 /// What was typed for the flags that both commands have.
 #[derive(Clone, Debug)]
@@ -80,8 +91,8 @@ macro_rules! with_bound_flags {
 
         impl $name {
             /// Hands the bounds over.
-            pub(crate) fn bounds(&self) -> $crate::bounds::BoundWords {
-                $crate::bounds::BoundWords {
+            pub(crate) fn bounds(&self) -> $crate::cli::BoundWords {
+                $crate::cli::BoundWords {
                     max_lateness_p99: self.max_lateness_p99.clone(),
                     min_achieved: self.min_achieved.clone(),
                     max_dropped: self.max_dropped.clone(),

@@ -55,7 +55,7 @@ fn loopback() -> Trial {
 /// When `/proc` cannot be read or no thread be had.
 pub(crate) fn look(cores: &Cores) -> Result<Look, Failure> {
     let failed = |error: std::io::Error| {
-        Failure::failed(format!("The machine could not be looked at: {error}."))
+        Failure::failed(format!("The machine could not be looked at: {error}.")).because(error)
     };
     let meter = Meter::new(&[], &cores.servers, &cores.generator);
     let before = meter.read().map_err(failed)?;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::facts::{Limit, System, Turbo};
-use crate::serve;
+use crate::values;
 
 /// The files that switch clock speeds above the nominal one: what they say when it is allowed, and
 /// when it is forbidden.
@@ -166,7 +166,7 @@ fn limit(text: &str, name: &str) -> Limit {
 }
 
 fn cores(list: &str) -> Vec<usize> {
-    serve::cores(list.trim()).unwrap_or_default()
+    values::cores(list.trim()).unwrap_or_default()
 }
 
 fn words(text: &str) -> Vec<String> {

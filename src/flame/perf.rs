@@ -14,8 +14,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::fold::FIELDS;
-use crate::Failure;
 use crate::held::OwnChild;
+use crate::{Failure, values};
 
 /// `perf` has attached itself to a handful of processes after this long, or never will.
 const ATTACHED_WITHIN: Duration = Duration::from_secs(20);
@@ -40,11 +40,8 @@ pub(super) enum CallGraph {
 
 impl CallGraph {
     pub(super) fn parse(name: &str) -> Result<CallGraph, Failure> {
-        match name {
-            "fp" => Ok(CallGraph::FramePointers),
-            "dwarf" => Ok(CallGraph::Dwarf),
-            _ => Err(Failure::usage(format!("--call-graph takes dwarf or fp, not {name:?}."))),
-        }
+        let choices = [("dwarf", CallGraph::Dwarf), ("fp", CallGraph::FramePointers)];
+        values::choice("--call-graph", name, &choices)
     }
 
     /// As `perf record` takes it. The futures of a request need more than the usual 8 KiB.
@@ -130,7 +127,7 @@ impl Recording {
     fn attach(&self) -> Result<(), Failure> {
         let deadline = Instant::now() + ATTACHED_WITHIN;
         while !self.said().contains(BEGUN) {
-            if self.child.try_wait().map_err(Failure::failed)?.is_some() {
+            if self.child.try_wait().map_err(Failure::of)?.is_some() {
                 return Err(refused(&self.said()));
             }
             if Instant::now() >= deadline {
@@ -185,7 +182,7 @@ pub(super) fn script(
     let child = OwnChild::spawn(&mut command).map_err(|error| not_started(&error))?;
     match wait(&child, Duration::MAX, interrupted)? {
         Some(status) if status.success() => {
-            let bytes = fs::read(&text).map_err(Failure::failed)?;
+            let bytes = fs::read(&text).map_err(Failure::of)?;
             Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
         }
         Some(_) => Err(refused(&fs::read_to_string(&log).unwrap_or_default())),
@@ -204,7 +201,7 @@ fn wait(
 ) -> Result<Option<ExitStatus>, Failure> {
     let begun = Instant::now();
     loop {
-        if let Some(status) = child.try_wait().map_err(Failure::failed)? {
+        if let Some(status) = child.try_wait().map_err(Failure::of)? {
             return Ok(Some(status));
         }
         if begun.elapsed() >= within || interrupted() {
@@ -255,11 +252,12 @@ fn refusal(said: &str, paranoid: Option<i32>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::FailureKind;
 
     #[test]
     fn what_is_missing_is_said_with_what_to_do() {
         let gone = not_started(&io::ErrorKind::NotFound.into());
-        assert!(gone.message.contains("linux-perf"), "{gone}");
+        assert!(gone.to_string().contains("linux-perf"), "{gone}");
         let forbidden = "Error:\nAccess to performance monitoring and observability operations is \
                          limited.\nConsider adjusting /proc/sys/kernel/perf_event_paranoid setting";
         let said = refusal(forbidden, Some(3));
@@ -273,6 +271,6 @@ mod tests {
     fn ways_to_find_callers_are_named() {
         assert_eq!(CallGraph::parse("fp").unwrap(), CallGraph::FramePointers);
         assert_eq!(CallGraph::parse("dwarf").unwrap(), CallGraph::Dwarf);
-        assert_eq!(CallGraph::parse("lbr").unwrap_err().code, crate::exit::USAGE);
+        assert_eq!(CallGraph::parse("lbr").unwrap_err().kind(), FailureKind::Usage);
     }
 }

@@ -113,7 +113,7 @@ impl Session<'_> {
         let matrix = self.matrix;
         let on_cores = GeneratorOptions::on_cores(&matrix.cores.generator);
         let options = GeneratorOptions { driver: matrix.driver, ..on_cores };
-        let generator = Generator::start(&options).map_err(sentence)?;
+        let generator = Generator::start(&options).map_err(Failure::sentence)?;
         let _watching = self.watch(generator.stopper());
         let interrupted = || self.interrupted();
         let mut bench = LiveBench::new(Setup {
@@ -125,7 +125,7 @@ impl Session<'_> {
             cores: &matrix.cores,
             interrupted: &interrupted,
         });
-        bench.restart(0).map_err(sentence)?;
+        bench.restart(0).map_err(Failure::sentence)?;
         let mut taken: Vec<Taken> = matrix.variants.iter().map(|_| Taken::default()).collect();
         for variant in 0..taken.len() {
             self.slice(&mut bench, variant, SliceKind::Closed, true)?;
@@ -173,7 +173,8 @@ impl Session<'_> {
         if let Some(script) = perf::script(&data, &|| self.interrupted())? {
             taken.folded.add(&script, &services, &program()?);
         }
-        fs::remove_file(&data).map_err(|error| Failure::failed(format!("perf.data: {error}.")))
+        fs::remove_file(&data)
+            .map_err(|error| Failure::failed(format!("perf.data: {error}.")).because(error))
     }
 
     /// Runs a slice and sees to it that it was what it is called.
@@ -188,7 +189,7 @@ impl Session<'_> {
         let rate_per_s = self.matrix.cells[*cell].rate_per_s.unwrap_or_default();
         let (instance, round, position, attempt) = (0, 0, 0, 0);
         let order = Order { variant, kind, instance, round, position, attempt, rate_per_s, warmup };
-        let measured = bench.slice(&order).map_err(sentence)?;
+        let measured = bench.slice(&order).map_err(Failure::sentence)?;
         if self.interrupted() {
             return Ok(measured);
         }
@@ -224,11 +225,8 @@ impl Session<'_> {
 
 /// The path of this very program, as `perf` names it: it is the servers' too.
 fn program() -> Result<String, Failure> {
-    let path = std::env::current_exe()
-        .map_err(|error| Failure::failed(format!("Could not find the own program: {error}.")))?;
+    let path = std::env::current_exe().map_err(|error| {
+        Failure::failed(format!("Could not find the own program: {error}.")).because(error)
+    })?;
     Ok(path.to_string_lossy().into_owned())
-}
-
-fn sentence(error: impl std::fmt::Display) -> Failure {
-    Failure::failed(format!("{error}."))
 }

@@ -7,7 +7,7 @@ use loadgen::plan::{Axes, CallPath, Form, Handshake, Tokens};
 use loadgen::schedule::{RATE_PER_SECOND_MAX, RATE_PER_SECOND_MIN, Rate};
 use services::ServiceConfig;
 
-use crate::{Failure, cli, serve};
+use crate::{Failure, cli, values};
 
 /// The most unique tokens: signing them must take seconds and not minutes.
 const TOKENS_MAX: u32 = 100_000;
@@ -78,7 +78,7 @@ pub(super) fn axes(typed: &cli::Matrix) -> Result<Axes, Failure> {
         found.ok_or_else(|| format!("full or resumed, not {text:?}"))
     })?;
     read(&mut axes.token_algorithms, "--token-alg", &typed.token_alg, |text| {
-        serve::algorithm(text).map_err(|_| format!("es256, eddsa or rs256, not {text:?}"))
+        values::algorithm(text).map_err(|_| format!("es256, eddsa or rs256, not {text:?}"))
     })?;
     read(&mut axes.workers, "--workers", &typed.workers, count)?;
     if let Some(forms) = forms(typed)? {
@@ -175,6 +175,7 @@ fn list<T>(
 mod tests {
     use super::*;
     use crate::cli::{Command, Parsed, parse};
+    use crate::failure::FailureKind;
 
     fn typed(words: &[&str]) -> cli::Matrix {
         let words = ["tollgate", "matrix"].iter().chain(words).map(|word| (*word).to_owned());
@@ -233,8 +234,8 @@ mod tests {
         ] {
             let typed = typed(words);
             let failure = axes(&typed).err().or_else(|| profiles(&typed).err()).unwrap();
-            assert!(failure.message.contains(word), "{words:?}: {failure}");
-            assert_eq!(failure.code, crate::exit::USAGE, "{words:?}");
+            assert!(failure.to_string().contains(word), "{words:?}: {failure}");
+            assert_eq!(failure.kind(), FailureKind::Usage, "{words:?}");
         }
     }
 }

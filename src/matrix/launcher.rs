@@ -61,7 +61,7 @@ impl loadgen::stack::Stack for Launcher {
         cell: &Cell,
         instance: u32,
     ) -> Result<Started, StackError> {
-        self.start_stack(variant, cell, instance).map_err(|failure| StackError(failure.message))
+        self.start_stack(variant, cell, instance).map_err(|failure| StackError(failure.to_string()))
     }
 }
 
@@ -95,7 +95,7 @@ impl Launcher {
         let url = |service: &str| {
             let url = stack.url(service);
             let url = url.ok_or_else(|| Failure::failed(format!("The stack has no {service}.")))?;
-            Url::parse(url).map_err(Failure::failed)
+            Url::parse(url).map_err(Failure::of)
         };
         // Behind the gateway everything is found; a service alone knows its own routes only.
         let beside = path[0] != "gateway" && self.topology == Topology::Mesh;
@@ -133,6 +133,7 @@ impl Launcher {
         let read = |path: std::path::PathBuf| {
             std::fs::read(&path).map_err(|error| {
                 Failure::failed(format!("Could not read {}: {error}.", path.display()))
+                    .because(error)
             })
         };
         let identity_pem = match transport {
@@ -197,12 +198,12 @@ impl Launcher {
                     audience: ServiceConfig::AUDIENCE,
                     subject: CLIENT,
                     client_id: CLIENT,
-                    scopes: ScopeSet::parse(SCOPES).map_err(Failure::failed)?,
+                    scopes: ScopeSet::parse(SCOPES).map_err(Failure::of)?,
                     issued_at: now,
                     expires_at: now + TOKEN_TTL_S,
-                    token_id: &new_token_id().map_err(Failure::failed)?,
+                    token_id: &new_token_id().map_err(Failure::of)?,
                 };
-                Ok(signer.sign(&claims).map_err(Failure::failed)?.into())
+                Ok(signer.sign(&claims).map_err(Failure::of)?.into())
             })
             .collect()
     }
@@ -210,7 +211,7 @@ impl Launcher {
 
 /// The key with which the auth servers of this state directory sign.
 fn signer(state: &Path, algorithm: Algorithm) -> Result<Signer, Failure> {
-    let signers = services::auth::signers(state, algorithm).map_err(Failure::failed)?;
+    let signers = services::auth::signers(state, algorithm).map_err(Failure::of)?;
     signers
         .into_iter()
         .find(|signer| signer.algorithm() == algorithm)
@@ -218,14 +219,14 @@ fn signer(state: &Path, algorithm: Algorithm) -> Result<Signer, Failure> {
 }
 
 fn wait_until_ready(stack: &Stack, service: &str, admin: &str) -> Result<(), Failure> {
-    let url = Url::parse(&format!("http://{admin}/readyz")).map_err(Failure::failed)?;
+    let url = Url::parse(&format!("http://{admin}/readyz")).map_err(Failure::of)?;
     let deadline = Instant::now() + READY_WITHIN;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let said = match blocking::request(&url, None, "GET", &[], b"", left, 64 * 1024) {
             Ok(answer) if answer.status == 200 => return Ok(()),
             Ok(answer) => String::from_utf8_lossy(&answer.body).into_owned(),
-            Err(error @ blocking::Error::Interrupted(_)) => return Err(Failure::failed(error)),
+            Err(error @ blocking::Error::Interrupted(_)) => return Err(Failure::of(error)),
             Err(error) => error.to_string(),
         };
         if let Some(fallen) = stack.fallen() {

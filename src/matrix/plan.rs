@@ -5,15 +5,13 @@ use std::path::PathBuf;
 
 use loadgen::capacity::Settings;
 use loadgen::matrix::{Matrix, Subjects};
-use loadgen::plan::{CallPath, Cores, Protocol, StopRule, Topology, UNTIL_CI_ROUNDS_MAX};
-use loadgen::report;
+use loadgen::plan::{CallPath, Protocol, StopRule, Topology, UNTIL_CI_ROUNDS_MAX};
 use loadgen::targets::Targets;
-use runtime::process::allowed_cpus;
 
 use super::axes::{axes, profiles};
-use super::{duration, pattern, seed_of_now, targets};
-use crate::bounds::percent;
-use crate::{Failure, cli, serve};
+use super::targets;
+use crate::values::{duration, percent};
+use crate::{Failure, bounds, cli, cores, values};
 
 /// The shares of the closed-loop maximum at which `--capacity` takes the times of a variant.
 const CURVE_SHARES: [f64; 6] = [0.2, 0.4, 0.6, 0.8, 0.9, 0.95];
@@ -25,14 +23,14 @@ pub(super) fn matrix(typed: &cli::Matrix, targets: Option<&Targets>) -> Result<M
         .ok_or_else(|| Failure::usage(format!("--topology takes mesh or single, not {name:?}.")))?;
     let mut cells = axes(typed)?
         .cells(&typed.vary)
-        .map_err(|sentence| Failure::usage(format!("{sentence}.")))?;
+        .map_err(|sentence| Failure::usage(format!("{sentence}.")).because(sentence))?;
     if topology == Topology::Single && cells.iter().any(|cell| cell.call_path == CallPath::Direct) {
         return Err(Failure::usage(
             "--call-path direct needs --topology mesh: the single server has no gateway.",
         ));
     }
     let mut protocol = protocol(typed)?;
-    let slo = typed.slo.as_deref().map(crate::capacity::slo).transpose()?;
+    let slo = typed.slo.as_deref().map(values::slo).transpose()?;
     let capacity = (typed.capacity || slo.is_some()).then(|| Settings {
         slice: protocol.slice,
         shares: CURVE_SHARES.into(),
@@ -52,18 +50,18 @@ pub(super) fn matrix(typed: &cli::Matrix, targets: Option<&Targets>) -> Result<M
         variants,
         cells,
         protocol,
-        bounds: typed.bounds().parse()?,
-        cores: cores(&typed.server_cores, &typed.generator_cores)?,
+        bounds: bounds::parse(&typed.bounds())?,
+        cores: cores::split(typed.server_cores.as_deref(), typed.generator_cores.as_deref())?,
         runs: PathBuf::from(&typed.output),
         commit: option_env!("TOLLGATE_COMMIT").map(String::from),
         label: typed.label.clone().or_else(|| targets?.label.clone()),
-        driver: serve::driver(&typed.driver, typed.require_io_uring)?,
+        driver: values::driver(&typed.driver, typed.require_io_uring)?,
         capacity,
     })
 }
 
 fn protocol(typed: &cli::Matrix) -> Result<Protocol, Failure> {
-    let seed = typed.seed.unwrap_or_else(seed_of_now);
+    let seed = values::seed(typed.seed);
     let mut protocol = if typed.quick { Protocol::quick(seed) } else { Protocol::standard(seed) };
     protocol.stop = StopRule {
         until_ci_share: typed.until_ci.as_deref().map(|t| percent("--until-ci", t)).transpose()?,
@@ -81,33 +79,9 @@ fn protocol(typed: &cli::Matrix) -> Result<Protocol, Failure> {
     if let Some(slice) = &typed.slice {
         protocol.slice = duration("--slice", slice)?;
     }
-    protocol.pattern = pattern(&typed.arrivals)?;
-    protocol.check().map_err(|sentence| Failure::usage(format!("{sentence}.")))?;
+    protocol.pattern = values::pattern(&typed.arrivals)?;
+    protocol
+        .check()
+        .map_err(|sentence| Failure::usage(format!("{sentence}.")).because(sentence))?;
     Ok(protocol)
-}
-
-/// The cores as typed, and the rest of them from what this process may use.
-pub(crate) fn cores(
-    servers: &Option<String>,
-    generator: &Option<String>,
-) -> Result<Cores, Failure> {
-    let allowed = allowed_cpus()
-        .map_err(|error| Failure::failed(format!("The usable cores are not known: {error}.")))?;
-    let given = |text: &Option<String>| text.as_deref().map(serve::cores).transpose();
-    let (servers, generator) = (given(servers)?, given(generator)?);
-    for core in servers.iter().chain(&generator).flatten() {
-        if !allowed.contains(core) {
-            return Err(Failure::usage(format!(
-                "Core {core} is not one that this process may use, which has {}.",
-                report::cores(&allowed)
-            )));
-        }
-    }
-    let taken: Vec<usize> = servers.iter().chain(&generator).flatten().copied().collect();
-    let mut free = allowed.iter().copied().filter(|core| !taken.contains(core));
-    let mut one = || free.next().map(|core| vec![core]);
-    match (servers.or_else(&mut one), generator.or_else(&mut one)) {
-        (Some(servers), Some(generator)) => Ok(Cores { servers, generator }),
-        _ => Cores::split(&allowed[..allowed.len().min(1)]).map_err(Failure::failed),
-    }
 }

@@ -20,7 +20,7 @@ use runtime::blocking;
 use runtime::url::Url;
 use zeroize::Zeroizing;
 
-use crate::request::{fields, read, read_secret, secret, token};
+use crate::inputs::{fields, read, read_secret, secret, text, token};
 use crate::{Failure, cli};
 
 /// The longest wait for an address or a token.
@@ -50,10 +50,10 @@ pub(super) fn list(typed: &cli::Matrix, file: &str) -> Result<Targets, Failure> 
             "{option} is about tollgate's own stack: leave it out with --targets."
         )));
     }
-    let text = String::from_utf8(read(file)?)
-        .map_err(|_| Failure::failed(format!("{file} is not text.")))?;
+    let text = text(file)?;
     let folder = Path::new(file).parent().unwrap_or(Path::new("."));
-    Targets::parse(&text, folder).map_err(|error| Failure::usage(format!("{file}, {error}.")))
+    Targets::parse(&text, folder)
+        .map_err(|error| Failure::usage(format!("{file}, {error}.")).because(error))
 }
 
 /// Every target in every cell, the baseline first and once more as the A/A control.
@@ -108,12 +108,10 @@ struct Reached {
 impl TargetStack {
     /// Reads every file and gets every token.
     pub(super) fn open(targets: &Targets) -> Result<TargetStack, Failure> {
-        let reached = targets.targets.iter().map(|spec| {
-            Reached::open(spec).map_err(|failure| Failure {
-                message: format!("{}: {failure}", spec.name),
-                ..failure
-            })
-        });
+        let reached = targets
+            .targets
+            .iter()
+            .map(|spec| Reached::open(spec).map_err(|failure| failure.about(&spec.name)));
         Ok(TargetStack { reached: reached.collect::<Result<_, _>>()? })
     }
 
@@ -188,22 +186,20 @@ impl Reached {
             Body::File(file) => options.body = file_bytes(file)?,
             Body::Requests(file) => {
                 let name = file.display();
-                let text = String::from_utf8(file_bytes(file)?)
-                    .map_err(|_| Failure::failed(format!("{name} is not text.")))?;
-                options.requests = requests::parse(&text, &options.workload())
-                    .map_err(|error| Failure::failed(format!("{name}, {error}.")))?;
+                options.requests =
+                    requests::parse(&text(&file.to_string_lossy())?, &options.workload()).map_err(
+                        |error| Failure::failed(format!("{name}, {error}.")).because(error),
+                    )?;
             }
         }
         options.trust = trust(spec)?;
         options.server_name = spec.server_name.clone();
-        let resolve = |url: &Url| {
-            blocking::resolve(url, WITHIN).map_err(|error| Failure::failed(format!("{error}.")))
-        };
+        let resolve = |url: &Url| blocking::resolve(url, WITHIN).map_err(Failure::sentence);
         // Looked up once: a name that moves in the middle would make two servers one.
         options.connect_to = Some(resolve(spec.connect_to.as_ref().unwrap_or(&spec.url))?);
         options.credentials = credentials(spec)?;
         let token = KeptToken::open(&options.credentials, &options.trust, WITHIN)
-            .map_err(|error| Failure::failed(format!("{error}.")))?;
+            .map_err(Failure::sentence)?;
         for sentence in options.trust.warnings() {
             eprintln!("{}: {sentence}.", spec.name);
         }

@@ -35,7 +35,7 @@ const FILE_LINES_MAX: usize = 500;
 
 /// Circles of modules that are still to be cut, crate by crate. A circle that is not listed fails,
 /// and so does a listed one that is gone: the list only shrinks.
-const KNOWN_CIRCLES: [(&str, &str); 22] = [
+const KNOWN_CIRCLES: &[(&str, &str)] = &[
     ("proto-http", "body chunked"),
     ("authn", "jwks jwt"),
     ("authn", "material tls"),
@@ -57,7 +57,6 @@ const KNOWN_CIRCLES: [(&str, &str); 22] = [
     ("loadgen", "plan::axes plan::variant"),
     ("loadgen", "run::json run::render"),
     ("loadgen", "threshold::judge threshold::noise"),
-    (".", "bounds capacity cli compare matrix pki report request serve"),
 ];
 
 /// Words that must not stand in finished code. Split so that this file does not accuse itself.
