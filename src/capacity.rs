@@ -14,15 +14,14 @@ const CONFIRM_MAX: u32 = 10_000;
 
 /// Carries out `tollgate capacity`.
 pub(crate) fn command(typed: cli::Capacity) -> Result<u8, Failure> {
-    let words = typed.request();
-    let format = request::format(&words)?;
+    let format = request::format(&typed.request)?;
     let settings = settings(&typed)?;
-    let pattern = pattern(&typed.arrivals)?;
+    let pattern = pattern(&typed.request.arrivals)?;
     let generator_share_max = percent("--max-generator", &typed.max_generator)?;
-    let slice = SliceSpec::new(Arrivals::Closed, typed.connections, settings.slice);
-    let place = Place::open(words.output.as_deref())?;
+    let slice = SliceSpec::new(Arrivals::Closed, typed.request.connections, settings.slice);
+    let place = Place::open(typed.request.output.as_deref())?;
     let shutdown = interrupt::begin()?;
-    let run = request::prepare(&words, slice, &shutdown)?;
+    let run = request::prepare(typed.request, typed.bounds, slice, &shutdown)?;
     let options = CapacityOptions { run, pattern, settings, generator_share_max };
     let shutdown = shutdown.watch();
     if let Some(sentence) = options.run.announcement().filter(|_| format != Format::Quiet) {

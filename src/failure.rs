@@ -72,6 +72,12 @@ impl Failure {
         Failure::failed(format!("{error}.")).because(error)
     }
 
+    /// What was typed cannot be used, which the error tells whole, but for the full stop.
+    pub(crate) fn unusable(error: impl Into<Cause>) -> Failure {
+        let error = error.into();
+        Failure::usage(format!("{error}.")).because(error)
+    }
+
     /// Keeps the cause, which the message has named already.
     pub(crate) fn because(self, cause: impl Into<Cause>) -> Failure {
         Failure { cause: Some(cause.into()), ..self }

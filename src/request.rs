@@ -13,12 +13,13 @@ use loadgen::requests;
 use loadgen::run::{ClientCredentials, Credentials, Format, RunOptions, Trust, check_token_params};
 use loadgen::slice::{SliceSpec, Wait};
 use loadgen::stack::{CpuSource, Process};
+use metrics_export::run::Bounds;
 use runtime::blocking;
 use runtime::process::Shutdown;
 use runtime::url::Url;
 use zeroize::Zeroizing;
 
-use crate::cli::RequestWords;
+use crate::cli::{BoundArgs, RequestArgs};
 use crate::inputs::{fields, read, read_secret, secret, text, token};
 use crate::interrupt::unless_interrupted;
 use crate::{Failure, bounds, cores, descriptors, values};
@@ -26,24 +27,23 @@ use crate::{Failure, bounds, cores, descriptors, values};
 /// Reads what was typed with the files and names in it, unless Ctrl-C comes first, warns of what a
 /// user should know, and makes sure that the connections can be opened.
 pub(crate) fn prepare(
-    typed: &RequestWords,
+    typed: RequestArgs,
+    bounds: BoundArgs,
     slice: SliceSpec,
     shutdown: &Shutdown,
 ) -> Result<RunOptions, Failure> {
-    let words = typed.clone();
-    let options = unless_interrupted(shutdown, move || options(&words, slice))?;
+    let bounds = bounds::parse(bounds)?;
+    let options = unless_interrupted(shutdown, move || options(typed, bounds, slice))?;
     options.clear_text_warnings().iter().for_each(|warning| eprintln!("{warning}"));
     descriptors::ensure(options.slice.connections, options.generator.workers.len(), "-c")?;
     Ok(options)
 }
 
 /// The options of a target. The arrivals and the duration of its slice are the command's own.
-fn options(typed: &RequestWords, slice: SliceSpec) -> Result<RunOptions, Failure> {
-    let url = Url::parse(&typed.url)
-        .map_err(|error| Failure::usage(format!("{error}.")).because(error))?;
-    let mut options = RunOptions::new(url, spec(typed, slice)?);
-    options.label = typed.label.clone();
-    options.method = typed.method.clone();
+fn options(typed: RequestArgs, bounds: Bounds, slice: SliceSpec) -> Result<RunOptions, Failure> {
+    let url = Url::parse(&typed.url).map_err(Failure::unusable)?;
+    let mut options = RunOptions::new(url, spec(&typed, slice)?);
+    options.bounds = bounds;
     options.fields = fields(&typed.header)?;
     options.body = match (&typed.body, &typed.body_file) {
         (Some(_), Some(_)) => {
@@ -57,25 +57,25 @@ fn options(typed: &RequestWords, slice: SliceSpec) -> Result<RunOptions, Failure
         options.expect = values::expect_status(text)?;
     }
     options.warmup = values::duration_or_zero("--warmup", &typed.warmup)?;
-    options.bounds = bounds::parse(&typed.bounds)?;
-    options.generator = generator(typed)?;
-    options.servers = servers(typed)?;
+    options.generator = generator(&typed)?;
+    options.servers = servers(&typed)?;
     options.server_name = typed.server_name.as_deref().map(values::server_name).transpose()?;
-    options.trust = trust(typed)?;
+    options.trust = trust(&typed)?;
+    let within = options.slice.timeout;
+    options.connect_to =
+        typed.connect_to.as_deref().map(|text| connect_to(text, within)).transpose()?;
+    options.credentials = credentials(&typed)?;
+    options.progress = std::io::stderr().is_terminal();
+    (options.label, options.method) = (typed.label, typed.method);
     if let Some(file) = &typed.requests_file {
         options.requests = requests::parse(&text(file)?, &options.workload())
             .map_err(|error| Failure::failed(format!("{file}, {error}.")).because(error))?;
     }
-    let within = options.slice.timeout;
-    options.connect_to =
-        typed.connect_to.as_deref().map(|text| connect_to(text, within)).transpose()?;
-    options.credentials = credentials(typed)?;
-    options.progress = std::io::stderr().is_terminal();
     Ok(options)
 }
 
 /// The format that was asked for.
-pub(crate) fn format(typed: &RequestWords) -> Result<Format, Failure> {
+pub(crate) fn format(typed: &RequestArgs) -> Result<Format, Failure> {
     Format::parse(&typed.output_format).ok_or_else(|| {
         Failure::usage(format!(
             "--output-format takes text, json, csv, markdown or quiet, not {:?}.",
@@ -84,7 +84,7 @@ pub(crate) fn format(typed: &RequestWords) -> Result<Format, Failure> {
     })
 }
 
-fn spec(typed: &RequestWords, slice: SliceSpec) -> Result<SliceSpec, Failure> {
+fn spec(typed: &RequestArgs, slice: SliceSpec) -> Result<SliceSpec, Failure> {
     let each = match typed.requests_per_connection {
         None => None,
         Some(count) => Some(
@@ -99,7 +99,7 @@ fn spec(typed: &RequestWords, slice: SliceSpec) -> Result<SliceSpec, Failure> {
     Ok(SliceSpec { requests_per_connection: each, timeout, seed, wait, ..slice })
 }
 
-fn generator(typed: &RequestWords) -> Result<GeneratorOptions, Failure> {
+fn generator(typed: &RequestArgs) -> Result<GeneratorOptions, Failure> {
     let mut options = match &typed.cores {
         Some(text) => GeneratorOptions::on_cores(&cores::usable(values::cores(text)?)?),
         None if typed.threads == 0 => return Err(Failure::usage("--threads takes 1 or more.")),
@@ -110,7 +110,7 @@ fn generator(typed: &RequestWords) -> Result<GeneratorOptions, Failure> {
 }
 
 /// Where the server's CPU is read.
-fn servers(typed: &RequestWords) -> Result<Vec<Process>, Failure> {
+fn servers(typed: &RequestArgs) -> Result<Vec<Process>, Failure> {
     let process = |service: String, cpu| Process { service, cpu, admin: None };
     match (&typed.server_pid, &typed.metrics_url) {
         (Some(_), Some(_)) => {
@@ -154,7 +154,7 @@ fn connect_to(text: &str, within: Duration) -> Result<Vec<SocketAddr>, Failure> 
         .map_err(|error| Failure::failed(format!("--connect-to: {error}.")).because(error))
 }
 
-fn trust(typed: &RequestWords) -> Result<Trust, Failure> {
+fn trust(typed: &RequestArgs) -> Result<Trust, Failure> {
     let identity_pem = match (&typed.cert, &typed.key) {
         (Some(cert), Some(key)) => Some((read(cert)?, Zeroizing::new(read_secret(key)?))),
         (None, None) => None,
@@ -168,7 +168,7 @@ fn trust(typed: &RequestWords) -> Result<Trust, Failure> {
     })
 }
 
-fn credentials(typed: &RequestWords) -> Result<Credentials, Failure> {
+fn credentials(typed: &RequestArgs) -> Result<Credentials, Failure> {
     let client = [&typed.token_url, &typed.client_id, &typed.client_secret_file];
     if typed.token_file.is_some() && client.iter().any(|given| given.is_some()) {
         return Err(Failure::usage("--token-file and --token-url exclude each other."));

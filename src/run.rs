@@ -10,16 +10,15 @@ use crate::{Failure, cli, interrupt, request};
 
 /// Carries out `tollgate run`.
 pub(crate) fn command(typed: cli::Run) -> Result<u8, Failure> {
-    let words = typed.request();
-    let format = request::format(&words)?;
+    let format = request::format(&typed.request)?;
     let slice = slice(&typed)?;
-    if typed.hlog.is_some() && typed.hlog == words.output {
+    if typed.hlog.is_some() && typed.hlog == typed.request.output {
         return Err(Failure::usage("--hlog and --output name the same file: give each its own."));
     }
-    let place = Place::open(words.output.as_deref())?;
+    let place = Place::open(typed.request.output.as_deref())?;
     let log = Place::open(typed.hlog.as_deref())?;
     let shutdown = interrupt::begin()?;
-    let options = request::prepare(&words, slice, &shutdown)?;
+    let options = request::prepare(typed.request, typed.bounds, slice, &shutdown)?;
     if let Some(sentence) = options.announcement().filter(|_| format != Format::Quiet) {
         eprintln!("{sentence}");
     }
@@ -41,7 +40,7 @@ fn slice(typed: &cli::Run) -> Result<SliceSpec, Failure> {
         (Some(_), Some(_)) => return Err(Failure::usage("--rate and --qps mean the same.")),
         (rate, qps) => rate.or(qps),
     };
-    let pattern = pattern(&typed.arrivals)?;
+    let pattern = pattern(&typed.request.arrivals)?;
     let arrivals = match rate {
         None => Arrivals::Closed,
         Some(rate) => Arrivals::Open { rate: values::rate("--rate", rate)?, pattern },
@@ -55,6 +54,6 @@ fn slice(typed: &cli::Run) -> Result<SliceSpec, Failure> {
     let length = duration("--duration", &typed.duration)?;
     Ok(SliceSpec {
         requests_max: typed.requests,
-        ..SliceSpec::new(arrivals, typed.connections, length)
+        ..SliceSpec::new(arrivals, typed.request.connections, length)
     })
 }

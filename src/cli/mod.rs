@@ -2,10 +2,12 @@
 //! they mean in a file of its own. argh does the parsing; `--key=value` and exit code 2 are added
 //! here because it knows neither.
 
+mod bounds;
 mod calibrate;
 mod capacity;
 mod compare;
 mod doctor;
+mod flags;
 mod flame;
 mod measure;
 mod reference;
@@ -18,6 +20,7 @@ use std::ffi::OsString;
 
 use argh::FromArgs;
 
+pub(crate) use bounds::BoundArgs;
 pub(crate) use calibrate::Calibrate;
 pub(crate) use capacity::Capacity;
 pub(crate) use compare::Compare;
@@ -26,7 +29,7 @@ pub(crate) use flame::Flame;
 pub(crate) use measure::Matrix;
 pub(crate) use reference::Reference;
 pub(crate) use report::Report;
-pub(crate) use request::{BoundWords, RequestWords};
+pub(crate) use request::RequestArgs;
 pub(crate) use run::Run;
 pub(crate) use serve::{Serve, ServeOptions};
 

@@ -21,9 +21,7 @@ pub(super) fn matrix(typed: &cli::Matrix, targets: Option<&Targets>) -> Result<M
     let name = typed.topology.as_deref().unwrap_or("mesh");
     let topology = Topology::parse(name)
         .ok_or_else(|| Failure::usage(format!("--topology takes mesh or single, not {name:?}.")))?;
-    let mut cells = axes(typed)?
-        .cells(&typed.vary)
-        .map_err(|sentence| Failure::usage(format!("{sentence}.")).because(sentence))?;
+    let mut cells = axes(typed)?.cells(&typed.vary).map_err(Failure::unusable)?;
     if topology == Topology::Single && cells.iter().any(|cell| cell.call_path == CallPath::Direct) {
         return Err(Failure::usage(
             "--call-path direct needs --topology mesh: the single server has no gateway.",
@@ -50,7 +48,7 @@ pub(super) fn matrix(typed: &cli::Matrix, targets: Option<&Targets>) -> Result<M
         variants,
         cells,
         protocol,
-        bounds: bounds::parse(&typed.bounds())?,
+        bounds: bounds::parse(typed.bounds.clone())?,
         cores: cores::split(typed.server_cores.as_deref(), typed.generator_cores.as_deref())?,
         runs: PathBuf::from(&typed.output),
         commit: option_env!("TOLLGATE_COMMIT").map(String::from),
@@ -80,8 +78,6 @@ fn protocol(typed: &cli::Matrix) -> Result<Protocol, Failure> {
         protocol.slice = duration("--slice", slice)?;
     }
     protocol.pattern = values::pattern(&typed.arrivals)?;
-    protocol
-        .check()
-        .map_err(|sentence| Failure::usage(format!("{sentence}.")).because(sentence))?;
+    protocol.check().map_err(Failure::unusable)?;
     Ok(protocol)
 }
