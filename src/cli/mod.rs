@@ -15,6 +15,7 @@ mod report;
 mod request;
 mod run;
 mod serve;
+mod suggest;
 
 use std::ffi::OsString;
 
@@ -211,8 +212,34 @@ pub(crate) fn parse(words: Vec<String>) -> Parsed {
             Parsed::Usage("No command was given. See: tollgate --help".into())
         }
         Err(early) if early.status.is_ok() => Parsed::Help(early.output.trim_end().into()),
-        Err(early) => Parsed::Usage(early.output.trim_end().into()),
+        Err(early) => Parsed::Usage(explained(early.output.trim_end(), &arguments)),
     }
+}
+
+/// What argh says of an argument that it does not know, with what was probably meant, and where
+/// all that can be typed there is listed. Anything else that it says stays as it is.
+fn explained(refusal: &str, arguments: &[&str]) -> String {
+    let Some(given) = refusal.strip_prefix("Unrecognized argument: ") else {
+        return refusal.to_owned();
+    };
+    let (mut place, mut help) = (Vec::new(), help(&[]));
+    for word in arguments {
+        if !suggest::commands(&help).any(|command| command == *word) {
+            break;
+        }
+        place.push(*word);
+        help = self::help(&place);
+    }
+    let meant = suggest::nearest(given, &help);
+    let meant = meant.map(|meant| format!("Did you mean {meant}? ")).unwrap_or_default();
+    let place: String = place.iter().map(|word| format!("{word} ")).collect();
+    format!("{refusal}. {meant}See: tollgate {place}--help")
+}
+
+/// The help of a command, by the words that lead to it.
+fn help(place: &[&str]) -> String {
+    let asked = Top::from_args(&["tollgate"], &[place, &["--help"]].concat());
+    asked.err().map(|early| early.output).unwrap_or_default()
 }
 
 /// Makes `--key=value` two words. Words after `--` are left alone, and so is what a short option
@@ -273,6 +300,33 @@ mod tests {
     fn unknown_flags_and_missing_commands_are_usage_errors() {
         for line in [&["up", "--nonsense"][..], &[], &["serve"], &["dance"], &["up", "--state"]] {
             assert!(matches!(parse(words(line)), Parsed::Usage(_)), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_arguments_lead_to_the_nearest_known_one() {
+        for (line, text) in [
+            (
+                &["run", "http://h/", "--conections", "1"][..],
+                "Unrecognized argument: --conections. Did you mean --connections? \
+                 See: tollgate run --help",
+            ),
+            (
+                &["matrix", "--profile", "S1"],
+                "Unrecognized argument: --profile. Did you mean --profiles? \
+                 See: tollgate matrix --help",
+            ),
+            (&["matrx"], "Unrecognized argument: matrx. Did you mean matrix? See: tollgate --help"),
+            (
+                &["serve", "gatewy"],
+                "Unrecognized argument: gatewy. Did you mean gateway? See: tollgate serve --help",
+            ),
+            (&["dance"], "Unrecognized argument: dance. See: tollgate --help"),
+        ] {
+            match parse(words(line)) {
+                Parsed::Usage(said) => assert_eq!(said, text),
+                _ => panic!("{line:?} was understood"),
+            }
         }
     }
 
