@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use authn::{Profile, ScopeSet, TokenCheck, Transport};
 use runtime::process::Shutdown;
-use services::ServiceKind;
+use services::{ServiceConfig, ServiceKind};
 use zeroize::Zeroizing;
 
 use crate::cli::Up;
 use crate::restarts::{Pace, STARTS_MAX, lost};
 use crate::stack::{Launch, MESH, Stack};
 use crate::state::{StackClient, StackFile, StackService, StateDir};
-use crate::{Failure, held, pki, serve, stdout, token, values};
+use crate::{Failure, held, pki, stdout, token, values};
 
 /// How often a running stack is looked at: has a service ended, is a token near its end.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -90,7 +90,7 @@ fn launch(typed: &Up, profile: Profile) -> Result<Launch, Failure> {
             ("orders", retained),
         ],
         log_label: String::new(),
-        drain: typed.drain_ms.map_or(serve::DRAIN, Duration::from_millis),
+        drain: typed.drain_ms.map_or(ServiceConfig::DRAIN, Duration::from_millis),
     })
 }
 

@@ -42,7 +42,7 @@ use services::outbound::Outbound;
 use services::route::App;
 use services::shell::Shell;
 use services::telemetry::{CoreCounters, Telemetry};
-use services::{ServiceConfig, ServiceKind};
+use services::{GatewayConfig, OrderStoreConfig, ServiceConfig};
 
 const ISSUER: &str = "https://issuer.test";
 /// Whom every route of the shop serves, by certificate and by token.
@@ -217,14 +217,15 @@ fn signer(algorithm: Algorithm) -> Signer {
 
 fn gateway(core: &Core, counters: &Arc<CoreCounters>) -> Gateway {
     // Ping calls nobody, so that nothing is told of upstreams.
-    let config = ServiceConfig::new(ServiceKind::Gateway, Profile::NAMED[0].1);
+    let (gateway, profile) = (GatewayConfig::default(), Profile::NAMED[0].1);
+    let config = ServiceConfig::new(gateway.clone(), profile);
     let outbound = Outbound::load(&config).expect("no file is needed");
-    let upstreams = Upstreams::resolve(&config, &outbound).expect("there is none");
+    let upstreams = Upstreams::resolve(profile, &gateway, &outbound).expect("there is none");
     Gateway::new(core, &upstreams, Arc::clone(counters))
 }
 
 fn orders(_: &Core, _: &Arc<CoreCounters>) -> OrdersApp {
-    let keys = Idempotency::new(RETAINED, ServiceConfig::IDEMPOTENCY_TTL);
+    let keys = Idempotency::new(RETAINED, OrderStoreConfig::IDEMPOTENCY_TTL);
     Shared::new(RETAINED, 1, keys).expect("randomness").app(0, Stock::local(stock()))
 }
 

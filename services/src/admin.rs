@@ -126,7 +126,7 @@ impl Admin {
             "tollgate_profile_info",
             "The service and what it asks of its callers.",
             &[
-                ("service", config.service.name()),
+                ("service", config.kind().name()),
                 ("profile", config.profile.label()),
                 ("transport", transport(config.profile.transport)),
                 ("token_check", token_check(config.profile.token)),

@@ -11,14 +11,16 @@ use runtime::Upstream;
 use crate::admin::Check;
 use crate::all::All;
 use crate::auth::{Auth, Issuer};
-use crate::config::ServiceConfig;
+use crate::config::{
+    AllConfig, AuthConfig, GatewayConfig, InventoryConfig, OrderStoreConfig, OrdersConfig,
+    ServiceConfig, ServiceRole,
+};
 use crate::error::ServeError;
 use crate::gateway::ping::Ping;
 use crate::gateway::{Gateway, Upstreams};
 use crate::inventory::for_orders::InventoryService;
 use crate::inventory::handler::{self as inventory, InventoryApp};
 use crate::keys::{Expected, KeyRing};
-use crate::kind::ServiceKind;
 use crate::launch::{launch, plan};
 use crate::orders::handler as orders;
 use crate::orders::idempotency::Idempotency;
@@ -36,25 +38,25 @@ const OWN_CLIENT: (&str, ScopeSet) = ("service-order", ScopeSet::EMPTY.with(Scop
 /// # Errors
 /// The first thing that is missing or cannot be used.
 pub fn assemble(config: ServiceConfig) -> Result<Started, ServeError> {
-    match config.service {
-        ServiceKind::Auth => start_auth(config),
-        ServiceKind::Gateway => start_gateway(config),
-        ServiceKind::Orders => start_orders(config),
-        ServiceKind::Inventory => start_inventory(config),
-        ServiceKind::All => start_all(config),
-        ServiceKind::Results => Err(results::cannot_serve()),
+    match config.role.clone() {
+        ServiceRole::Auth(auth) => start_auth(config, &auth),
+        ServiceRole::Gateway(gateway) => start_gateway(config, &gateway),
+        ServiceRole::Orders(orders) => start_orders(config, &orders),
+        ServiceRole::Inventory(inventory) => start_inventory(config, &inventory),
+        ServiceRole::All(all) => start_all(config, &all),
+        ServiceRole::Results => Err(results::cannot_serve()),
     }
 }
 
-fn start_auth(config: ServiceConfig) -> Result<Started, ServeError> {
-    let issuer = Arc::new(Issuer::load(&config)?);
+fn start_auth(config: ServiceConfig, auth: &AuthConfig) -> Result<Started, ServeError> {
+    let issuer = Arc::new(Issuer::load(&config, auth)?);
     let keys = Arc::new(KeyRing::unused());
     launch(config, keys, Vec::new(), move |_core, _counters| Auth::new(Arc::clone(&issuer)))
 }
 
-fn start_gateway(config: ServiceConfig) -> Result<Started, ServeError> {
+fn start_gateway(config: ServiceConfig, gateway: &GatewayConfig) -> Result<Started, ServeError> {
     let outbound = Outbound::load(&config)?;
-    let upstreams = Upstreams::resolve(&config, &outbound)?;
+    let upstreams = Upstreams::resolve(config.profile, gateway, &outbound)?;
     let keys = keys(&config, &outbound)?;
     let of_checks = upstreams.clone();
     let checks: Vec<Check> = vec![Box::new(move || of_checks.missing())];
@@ -63,40 +65,40 @@ fn start_gateway(config: ServiceConfig) -> Result<Started, ServeError> {
     })
 }
 
-fn start_orders(config: ServiceConfig) -> Result<Started, ServeError> {
+fn start_orders(config: ServiceConfig, orders: &OrdersConfig) -> Result<Started, ServeError> {
     let outbound = Outbound::load(&config)?;
-    let Some(address) = config.inventory.as_deref() else {
-        return Err(ServeError::Config(ServiceConfig::NO_INVENTORY.into()));
-    };
-    let inventory = outbound.upstream("--inventory", address)?;
+    let inventory = outbound.upstream("--inventory", &orders.inventory)?;
     let keys = keys(&config, &outbound)?;
-    let token = own_token(&config, &outbound)?;
+    let token = own_token(&config, orders, &outbound)?;
     let mut checks: Vec<Check> = Vec::new();
     if let Some(keeper) = token.clone() {
         checks.push(Box::new(move || keeper.missing()));
     }
-    let shared = orders_shared(&config)?;
+    let shared = orders_shared(&config, &orders.store)?;
     launch(config, keys, checks, move |core, _counters| {
         let upstream = Upstream::new(core, inventory.clone());
         shared.app(core.index, Stock::remote(core, upstream, token.clone()))
     })
 }
 
-fn start_inventory(config: ServiceConfig) -> Result<Started, ServeError> {
+fn start_inventory(
+    config: ServiceConfig,
+    settings: &InventoryConfig,
+) -> Result<Started, ServeError> {
     let outbound = Outbound::load(&config)?;
     let keys = keys(&config, &outbound)?;
-    let stock = inventory::open(&config.stock)?;
+    let stock = inventory::open(&settings.stock)?;
     launch(config, keys, Vec::new(), move |_core, _counters| InventoryService::new(&stock))
 }
 
-fn start_all(config: ServiceConfig) -> Result<Started, ServeError> {
-    let issuer = Arc::new(Issuer::load(&config)?);
+fn start_all(config: ServiceConfig, all: &AllConfig) -> Result<Started, ServeError> {
+    let issuer = Arc::new(Issuer::load(&config, &all.auth)?);
     let keys = match config.profile.token {
         TokenCheck::Ignore => KeyRing::unused(),
         TokenCheck::Verify | TokenCheck::VerifyScopes => KeyRing::own(issuer.verifier()),
     };
-    let stock = inventory::open(&config.stock)?;
-    let shared = orders_shared(&config)?;
+    let stock = inventory::open(&all.stock)?;
+    let shared = orders_shared(&config, &all.store)?;
     launch(config, Arc::new(keys), Vec::new(), move |core, counters| All {
         ping: Ping::new(Arc::clone(counters)),
         orders: shared.app(core.index, Stock::local(Arc::clone(&stock))),
@@ -107,21 +109,25 @@ fn start_all(config: ServiceConfig) -> Result<Started, ServeError> {
 }
 
 /// What the cores of orders share.
-fn orders_shared(config: &ServiceConfig) -> Result<orders::Shared, ServeError> {
-    let keys = Idempotency::new(config.idempotency_keys, config.idempotency_ttl);
-    orders::Shared::new(config.orders_retained, plan(config)?.workers(), keys)
+fn orders_shared(
+    config: &ServiceConfig,
+    store: &OrderStoreConfig,
+) -> Result<orders::Shared, ServeError> {
+    let keys = Idempotency::new(store.idempotency_keys, store.idempotency_ttl);
+    orders::Shared::new(store.orders_retained, plan(config)?.workers(), keys)
 }
 
 /// The token with which orders calls inventory, where inventory looks at tokens.
 fn own_token(
     config: &ServiceConfig,
+    orders: &OrdersConfig,
     outbound: &Outbound,
 ) -> Result<Option<Arc<TokenKeeper>>, ServeError> {
     if config.upstream().token == TokenCheck::Ignore {
         return Ok(None);
     }
     let (client, scopes) = OWN_CLIENT;
-    let given = config.client_secret.as_deref();
+    let given = orders.client_secret.as_deref();
     let secret = config.file(given, "--client-secret", &format!("clients/{client}.secret"))?;
     let keeper = TokenKeeper::start(client, scopes, secret, &config.auth_base(), outbound)?;
     Ok(Some(Arc::new(keeper)))

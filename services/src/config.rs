@@ -1,15 +1,21 @@
 //! What a service is told to be: every setting with its meaning, default and unit, after the
-//! command line was read. It owns defaults and the rules between settings; it opens no file.
+//! command line was read. It owns defaults and the rules between settings; it opens no file. What
+//! only one service is told stands in its [`ServiceRole`].
 //!
 //! It refuses combinations that would be unsafe without having been asked for: plain HTTP beyond
 //! loopback, to be served or to be called.
 
+mod auth;
+mod gateway;
+mod orders;
+mod outbound;
+mod role;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use authn::{Algorithm, Profile, TokenCheck, Transport};
+use authn::{Profile, TokenCheck, Transport};
 use runtime::DriverChoice;
 use runtime::url::Url;
 
@@ -17,12 +23,11 @@ use crate::error::ServeError;
 use crate::kind::ServiceKind;
 use crate::route::BODY_BYTES_MAX;
 
-/// Idempotency keys that may be remembered: one for each share, to some 1 GiB of memory.
-const IDEMPOTENCY_KEYS_RANGE: RangeInclusive<usize> = 4..=10_000_000;
-
-/// How long they may be remembered.
-const IDEMPOTENCY_TTL_RANGE: RangeInclusive<Duration> =
-    Duration::from_secs(1)..=Duration::from_secs(86_400);
+pub use self::auth::AuthConfig;
+pub use self::gateway::GatewayConfig;
+pub use self::orders::{OrderStoreConfig, OrdersConfig};
+pub use self::outbound::OutboundConfig;
+pub use self::role::{AllConfig, InventoryConfig, ServiceRole};
 
 /// Where verification keys come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,51 +50,29 @@ impl KeySource {
     }
 }
 
-/// The limits of the service's listener and of its calls to upstreams; `None` keeps the runtime's
-/// default.
+/// The limits of the service's listeners that can be set from outside; `None` keeps the default of
+/// [`runtime::ServerLimits`], where each has its meaning.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LimitOverrides {
     /// Connections open at a time, over all cores.
     pub connections_max: Option<usize>,
-    /// For a whole request head, from its first byte.
-    pub head_ms: Option<u64>,
-    /// For each wait for more of a body; for all of it where no rate is demanded.
-    pub body_ms: Option<u64>,
-    /// Between requests.
-    pub idle_ms: Option<u64>,
-    /// For a TLS handshake.
-    pub handshake_ms: Option<u64>,
-    /// For each wait for the peer to take an answer.
-    pub write_ms: Option<u64>,
-    /// Bytes of a request body.
-    pub body_bytes_max: Option<u64>,
     /// Bytes of memory for bodies on one core.
     pub body_memory_bytes_max: Option<usize>,
     /// Bytes per second that a peer must move while it is waited for; 0 asks for none.
     pub bytes_per_s_min: Option<u32>,
     /// How much of such time they are counted over.
     pub rate_window_ms: Option<u32>,
-    /// gateway: connections of one address open at a time, over all cores.
-    pub address_connections_max: Option<usize>,
-    /// gateway: requests of one address in flight at a time, over all cores.
-    pub address_requests_max: Option<usize>,
     /// Connections of the admin listener open at a time.
     pub admin_connections_max: Option<usize>,
-    /// Connections of one core to one upstream.
-    pub upstream_connections_max: Option<usize>,
-    /// For an upstream's response to begin, and for each further piece of it.
-    pub upstream_response_ms: Option<u64>,
 }
 
 /// Everything a service is told.
 #[derive(Debug, Clone)]
 pub struct ServiceConfig {
-    /// Which service.
-    pub service: ServiceKind,
+    /// Which service, with the settings that only this one has.
+    pub role: ServiceRole,
     /// What it asks of its callers.
     pub profile: Profile,
-    /// What it speaks towards the services it calls; the same profile if `None`.
-    pub upstream_profile: Option<Profile>,
     /// The listener; port 0 takes a free one.
     pub listen: SocketAddr,
     /// The admin listener.
@@ -116,8 +99,6 @@ pub struct ServiceConfig {
     pub issuer: Option<String>,
     /// The audience that tokens must name.
     pub audience: String,
-    /// The authorization server's base address for keys and tokens; the issuer if `None`.
-    pub auth: Option<String>,
     /// Whether verified tokens are remembered.
     pub token_cache: bool,
     /// Verified tokens remembered on each core.
@@ -127,7 +108,7 @@ pub struct ServiceConfig {
     /// Whether TLS sessions may be resumed. A resumed session skips the certificate checks.
     pub resumption: bool,
     /// How long a drain may take before connections are cut.
-    pub drain_ms: u64,
+    pub drain: Duration,
     /// Permits plain HTTP beyond loopback.
     pub allow_insecure: bool,
     /// Ends the service when its standard input closes, so that it does not outlive its parent.
@@ -136,68 +117,26 @@ pub struct ServiceConfig {
     pub stage_timing: bool,
     /// Listener limits.
     pub limits: LimitOverrides,
-    /// gateway: the orders service's base address.
-    pub orders: Option<String>,
-    /// gateway and orders: the inventory service's base address.
-    pub inventory: Option<String>,
-    /// gateway: the results service's base address.
-    pub results: Option<String>,
-    /// gateway: fields of clients that go to upstreams although others of their kind do not.
-    pub forward_fields: Vec<String>,
-    /// gateway and orders: how often the names of upstreams are looked up again; zero is only when
-    /// no connection can be made.
-    pub resolve_interval: Duration,
-    /// gateway: whether upstreams are sent each client's certificate (RFC 9440).
-    pub client_cert_field: bool,
-    /// auth: which algorithm signs tokens.
-    pub token_alg: Algorithm,
-    /// auth: how long a token is valid.
-    pub token_ttl_s: u64,
-    /// orders: the file with the secret of its own client, `service-order`.
-    pub client_secret: Option<PathBuf>,
-    /// orders: how many orders are kept, the newest.
-    pub orders_retained: usize,
-    /// orders: how many idempotency keys are remembered; a quarter of them are one client's share.
-    pub idempotency_keys: usize,
-    /// orders: how long a finished idempotency key is remembered.
-    pub idempotency_ttl: Duration,
-    /// inventory: stock at the start, over the built-in one.
-    pub stock: Vec<(String, u64)>,
 }
 
 impl ServiceConfig {
-    /// What orders says when nobody told it where to reserve.
-    pub(crate) const NO_INVENTORY: &'static str =
-        "orders reserves at the inventory service; give --inventory URL";
     /// Default for [`ServiceConfig::audience`].
     pub const AUDIENCE: &'static str = "tollgate";
     /// Default for [`ServiceConfig::token_cache_entries`]: a token and its facts take about 1 KiB.
     pub const TOKEN_CACHE_ENTRIES: usize = 4_096;
-    /// Default for [`ServiceConfig::drain_ms`].
-    pub const DRAIN_MS: u64 = 10_000;
-    /// Default for [`ServiceConfig::token_ttl_s`]: a stolen token is of use for this long.
-    pub const TOKEN_TTL_S: u64 = 900;
-    /// Default for [`ServiceConfig::resolve_interval`]: what name servers let others keep is seldom
-    /// shorter.
-    pub const RESOLVE_INTERVAL: Duration = Duration::from_secs(30);
-    /// Default for [`ServiceConfig::idempotency_keys`]: of four busy clients 40 orders a second
-    /// each for ten minutes.
-    pub const IDEMPOTENCY_KEYS: usize = 100_000;
-    /// Default for [`ServiceConfig::idempotency_ttl`]: longer than any client's retries go on.
-    pub const IDEMPOTENCY_TTL: Duration = Duration::from_secs(600);
-    /// Default for [`ServiceConfig::orders_retained`].
-    pub const ORDERS_RETAINED: usize = 1_000_000;
+    /// Default for [`ServiceConfig::drain`].
+    pub const DRAIN: Duration = Duration::from_secs(10);
 
-    /// A service on its default loopback ports with nothing overridden.
+    /// A service on its default loopback ports with nothing else overridden than its role says.
     #[must_use]
-    pub fn new(service: ServiceKind, profile: Profile) -> ServiceConfig {
+    pub fn new(role: impl Into<ServiceRole>, profile: Profile) -> ServiceConfig {
         let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        let role = role.into();
         ServiceConfig {
-            service,
+            listen: loopback(role.kind().port()),
+            admin: loopback(role.kind().admin_port()),
+            role,
             profile,
-            upstream_profile: None,
-            listen: loopback(service.port()),
-            admin: loopback(service.admin_port()),
             state: None,
             workers: None,
             cores: None,
@@ -209,43 +148,35 @@ impl ServiceConfig {
             jwks: None,
             issuer: None,
             audience: ServiceConfig::AUDIENCE.to_string(),
-            auth: None,
             token_cache: true,
             token_cache_entries: ServiceConfig::TOKEN_CACHE_ENTRIES,
             leeway_s: 5,
             resumption: false,
-            drain_ms: ServiceConfig::DRAIN_MS,
+            drain: ServiceConfig::DRAIN,
             allow_insecure: false,
             exit_with_stdin: false,
             stage_timing: false,
             limits: LimitOverrides::default(),
-            orders: None,
-            inventory: None,
-            results: None,
-            forward_fields: Vec::new(),
-            resolve_interval: ServiceConfig::RESOLVE_INTERVAL,
-            client_cert_field: false,
-            token_alg: Algorithm::Es256,
-            token_ttl_s: ServiceConfig::TOKEN_TTL_S,
-            client_secret: None,
-            orders_retained: ServiceConfig::ORDERS_RETAINED,
-            idempotency_keys: ServiceConfig::IDEMPOTENCY_KEYS,
-            idempotency_ttl: ServiceConfig::IDEMPOTENCY_TTL,
-            stock: Vec::new(),
         }
+    }
+
+    /// Which service it is.
+    #[must_use]
+    pub fn kind(&self) -> ServiceKind {
+        self.role.kind()
     }
 
     /// The profile spoken towards other services.
     #[must_use]
     pub fn upstream(&self) -> Profile {
-        self.upstream_profile.unwrap_or(self.profile)
+        self.role.outbound().and_then(|outbound| outbound.profile).unwrap_or(self.profile)
     }
 
     /// The issuer tokens must name: as given, else the default authorization server's address.
     #[must_use]
     pub fn issuer(&self) -> String {
         let scheme = if self.profile.transport == Transport::Plain { "http" } else { "https" };
-        let port = match self.service {
+        let port = match self.kind() {
             // The process that is the issuer knows its own port.
             ServiceKind::Auth | ServiceKind::All if self.listen.port() != 0 => self.listen.port(),
             ServiceKind::All => ServiceKind::All.port(),
@@ -263,20 +194,19 @@ impl ServiceConfig {
     /// Whether this service calls any other, and so needs what it takes to trust one.
     #[must_use]
     pub fn calls_others(&self) -> bool {
-        let upstreams = [&self.orders, &self.inventory, &self.results];
         let keys_from_afar = self.profile.token != TokenCheck::Ignore
             && matches!(self.key_source(), KeySource::Url(_));
-        match self.service {
+        match self.kind() {
             // These verify what they issue, and call nobody.
             ServiceKind::Auth | ServiceKind::All => false,
-            _ => keys_from_afar || upstreams.iter().any(|upstream| upstream.is_some()),
+            _ => keys_from_afar || self.role.upstreams().next().is_some(),
         }
     }
 
     /// The authorization server's base address, without a slash at the end.
     #[must_use]
     pub fn auth_base(&self) -> String {
-        let base = self.auth.clone().unwrap_or_else(|| self.issuer());
+        let base = self.role.auth().map_or_else(|| self.issuer(), str::to_string);
         base.trim_end_matches('/').to_string()
     }
 
@@ -302,7 +232,7 @@ impl ServiceConfig {
             (None, Some(state)) => Ok(state.join(in_state)),
             (None, None) => Err(ServeError::Config(format!(
                 "{} needs {flag} FILE, or --state DIR with {in_state} in it",
-                self.service.name()
+                self.kind().name()
             ))),
         }
     }
@@ -328,50 +258,13 @@ impl ServiceConfig {
                  https address, one on 127.0.0.1, or insist with --allow-insecure"
             )));
         }
-        if self.service == ServiceKind::Orders && self.inventory.is_none() {
-            return Err(ServeError::Config(ServiceConfig::NO_INVENTORY.into()));
-        }
-        let certificate = |name: &String| name.to_ascii_lowercase().starts_with("client-cert");
-        if self.client_cert_field && self.forward_fields.iter().any(certificate) {
-            return Err(ServeError::Config(
-                "--forward-field lets clients claim a certificate, which --client-cert-field sends \
-                 itself; give one of the two"
-                    .into(),
-            ));
-        }
-        let interval = self.resolve_interval;
-        if !interval.is_zero() && interval < Duration::from_secs(1) {
-            return Err(ServeError::Config(
-                "--resolve-interval must be 1s or more; 0s looks names up again only when no \
-                 connection can be made"
-                    .into(),
-            ));
-        }
         if self.token_cache && self.token_cache_entries == 0 {
             return Err(ServeError::Config(
                 "--token-cache-entries must be 1 or more; --token-cache off means no cache".into(),
             ));
         }
-        if !IDEMPOTENCY_KEYS_RANGE.contains(&self.idempotency_keys) {
-            return Err(ServeError::Config(format!(
-                "--idempotency-keys must be between {} and {}, not {}",
-                IDEMPOTENCY_KEYS_RANGE.start(),
-                IDEMPOTENCY_KEYS_RANGE.end(),
-                self.idempotency_keys
-            )));
-        }
-        if !IDEMPOTENCY_TTL_RANGE.contains(&self.idempotency_ttl) {
-            return Err(ServeError::Config(
-                "--idempotency-ttl must be between 1 second and 24 hours".into(),
-            ));
-        }
         self.check_limits()?;
-        if self.token_ttl_s == 0 || self.token_ttl_s > 86_400 {
-            return Err(ServeError::Config(
-                "a token's time to live must be between 1 second and 86400 (a day)".into(),
-            ));
-        }
-        Ok(())
+        self.role.check()
     }
 
     /// What would be called in plain HTTP beyond loopback: the option and its address.
@@ -382,19 +275,17 @@ impl ServiceConfig {
         };
         // The issuer is a name, until keys or tokens are asked for there.
         let keys = self.profile.token != TokenCheck::Ignore && self.jwks.is_none();
-        let token = self.service == ServiceKind::Orders;
-        let token = token && self.upstream().token != TokenCheck::Ignore;
+        let orders = matches!(self.role, ServiceRole::Orders(_));
+        let token = orders && self.upstream().token != TokenCheck::Ignore;
         let asked = (keys || token)
-            && self.auth.is_none()
-            && !matches!(self.service, ServiceKind::Auth | ServiceKind::All);
-        let named = [
-            ("--orders", self.orders.as_ref()),
-            ("--inventory", self.inventory.as_ref()),
-            ("--results", self.results.as_ref()),
-            ("--auth", self.auth.as_ref()),
-            ("--jwks", jwks),
-            ("--issuer", self.issuer.as_ref().filter(|_| asked)),
+            && self.role.auth().is_none()
+            && !matches!(self.role, ServiceRole::Auth(_) | ServiceRole::All(_));
+        let others = [
+            ("--auth", self.role.auth()),
+            ("--jwks", jwks.map(String::as_str)),
+            ("--issuer", self.issuer.as_deref().filter(|_| asked)),
         ];
+        let others = others.into_iter().filter_map(|(option, address)| Some((option, address?)));
         let plain = self.upstream().transport == Transport::Plain;
         let is_exposed = |address: &str| match Url::parse(address) {
             Ok(url) => !url.is_tls() && !url.is_loopback(),
@@ -403,8 +294,8 @@ impl ServiceConfig {
                 plain && Url::parse(&format!("http://{address}")).is_ok_and(|u| !u.is_loopback())
             }
         };
-        let given = named.into_iter().filter_map(|(option, address)| Some((option, address?)));
-        given.map(|(o, a)| (o, a.as_str())).filter(|(_, address)| is_exposed(address)).collect()
+        let given = self.role.upstreams().chain(others);
+        given.filter(|(_, address)| is_exposed(address)).collect()
     }
 
     fn check_limits(&self) -> Result<(), ServeError> {
@@ -417,24 +308,14 @@ impl ServiceConfig {
                  would find no room"
             )));
         }
-        for (flag, max) in [
-            ("--connections-max", self.limits.connections_max),
-            ("--connections-per-address", self.limits.address_connections_max),
-            ("--requests-per-address", self.limits.address_requests_max),
-        ] {
-            if max == Some(0) {
-                let text = format!("{flag} must be 1 or more; with 0 nobody would be served");
-                return Err(ServeError::Config(text));
-            }
-        }
-        Ok(())
+        not_zero("--connections-max", self.limits.connections_max)
     }
 
     /// What the operator must be told loudly about this configuration.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut all = Vec::new();
-        let (label, service) = (self.profile.label(), self.service.name());
+        let (label, service) = (self.profile.label(), self.kind().name());
         if self.profile.transport == Transport::Plain {
             all.push(format!(
                 "profile {label}: {service} on {} speaks PLAIN HTTP; anyone on the path reads and \
@@ -469,26 +350,47 @@ impl ServiceConfig {
     }
 }
 
+/// Refuses a limit that would let nobody in.
+fn not_zero(flag: &str, max: Option<usize>) -> Result<(), ServeError> {
+    match max {
+        Some(0) => Err(ServeError::Config(format!(
+            "{flag} must be 1 or more; with 0 nobody would be served"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    type Set = fn(&mut ServiceConfig, &str);
+    type With = fn(&str) -> ServiceConfig;
 
     /// Every option that holds an address, on a service that uses it.
-    const ADDRESSES: [(&str, ServiceKind, Set); 6] = [
-        ("--orders", ServiceKind::Gateway, |c, a| c.orders = Some(a.into())),
-        ("--inventory", ServiceKind::Orders, |c, a| c.inventory = Some(a.into())),
-        ("--results", ServiceKind::Gateway, |c, a| c.results = Some(a.into())),
-        ("--auth", ServiceKind::Inventory, |c, a| c.auth = Some(a.into())),
-        ("--jwks", ServiceKind::Inventory, |c, a| c.jwks = Some(KeySource::parse(a))),
-        ("--issuer", ServiceKind::Inventory, |c, a| c.issuer = Some(a.into())),
+    const ADDRESSES: [(&str, With); 6] = [
+        ("--orders", |a| {
+            strict(GatewayConfig { orders: Some(a.into()), ..GatewayConfig::default() })
+        }),
+        ("--inventory", |a| strict(OrdersConfig::new(a))),
+        ("--results", |a| {
+            strict(GatewayConfig { results: Some(a.into()), ..GatewayConfig::default() })
+        }),
+        ("--auth", |a| {
+            strict(InventoryConfig { auth: Some(a.into()), ..InventoryConfig::default() })
+        }),
+        ("--jwks", |a| ServiceConfig {
+            jwks: Some(KeySource::parse(a)),
+            ..strict(InventoryConfig::default())
+        }),
+        ("--issuer", |a| ServiceConfig {
+            issuer: Some(a.into()),
+            ..strict(InventoryConfig::default())
+        }),
     ];
 
-    fn config(service: ServiceKind, profile: &str) -> ServiceConfig {
-        let mut config = ServiceConfig::new(service, Profile::parse(profile).unwrap());
-        config.inventory = (service == ServiceKind::Orders).then(|| "127.0.0.1:1".into());
-        config
+    /// A service under the strictest profile.
+    fn strict(role: impl Into<ServiceRole>) -> ServiceConfig {
+        ServiceConfig::new(role, Profile::parse("S5").unwrap())
     }
 
     #[test]
@@ -496,10 +398,9 @@ mod tests {
         let exposed = ["http://192.0.2.1:8445", "http://orders.internal", "http://[2001:db8::1]/"];
         let safe =
             ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1", "https://192.0.2.1"];
-        for (option, service, set) in ADDRESSES {
+        for (option, with) in ADDRESSES {
             for address in exposed {
-                let mut config = config(service, "S5");
-                set(&mut config, address);
+                let mut config = with(address);
                 let refused = config.check().unwrap_err().to_string();
                 let named = refused.contains(&format!("{option} {address}"));
                 assert!(named && refused.contains("--allow-insecure"), "{refused}");
@@ -512,8 +413,7 @@ mod tests {
                 );
             }
             for address in safe {
-                let mut config = config(service, "S5");
-                set(&mut config, address);
+                let config = with(address);
                 config.check().unwrap();
                 assert_eq!(config.warnings(), [""; 0], "{option} {address}");
             }
@@ -523,23 +423,28 @@ mod tests {
     #[test]
     fn an_address_without_a_scheme_has_the_profiles() {
         for (profile, refused) in [("S0", true), ("S5", false)] {
-            let mut config = config(ServiceKind::Gateway, "S5");
-            config.upstream_profile = Some(Profile::parse(profile).unwrap());
-            config.orders = Some("192.0.2.1:8445".into());
+            let outbound = OutboundConfig {
+                profile: Some(Profile::parse(profile).unwrap()),
+                ..OutboundConfig::default()
+            };
+            let orders = Some("192.0.2.1:8445".into());
+            let config = strict(GatewayConfig { orders, outbound, ..GatewayConfig::default() });
             assert_eq!(config.check().is_err(), refused, "{profile}");
         }
     }
 
     #[test]
     fn an_issuer_that_is_never_asked_is_only_a_name() {
-        let mut config = config(ServiceKind::Inventory, "S5");
-        config.issuer = Some("http://issuer.example".into());
-        config.auth = Some("https://192.0.2.1".into());
+        let issuer = Some("http://issuer.example".to_string());
+        let auth = Some("https://192.0.2.1".into());
+        let mut config = strict(InventoryConfig { auth, ..InventoryConfig::default() });
+        config.issuer = issuer.clone();
         config.check().unwrap();
-        (config.auth, config.jwks) = (None, Some(KeySource::parse("keys.json")));
+        config.role = InventoryConfig::default().into();
+        config.jwks = Some(KeySource::parse("keys.json"));
         config.check().unwrap();
-        let mut own = ServiceConfig::new(ServiceKind::Auth, Profile::parse("S5").unwrap());
-        own.issuer = Some("http://issuer.example".into());
+        let mut own = strict(AuthConfig::default());
+        own.issuer = issuer;
         own.check().unwrap();
     }
 }

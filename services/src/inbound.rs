@@ -45,7 +45,7 @@ pub fn server_tls(config: &ServiceConfig) -> Result<Option<Arc<rustls::ServerCon
 /// # Errors
 /// A file that cannot be read, does not fit the other, or is out of its time.
 pub fn own_certificate(config: &ServiceConfig) -> Result<CertifiedKey, ServeError> {
-    let name = config.service.name();
+    let name = config.kind().name();
     let chain_path = config.file(
         config.server_cert.as_deref(),
         "--server-cert",
@@ -78,7 +78,7 @@ fn warn_of_other_authority(config: &ServiceConfig, identity: &CertifiedKey) {
         eprintln!(
             "WARNING: the certificate of {} is not of --client-ca {}: {error}. Whoever trusts that \
              one alone refuses this service",
-            config.service.name(),
+            config.kind().name(),
             path.display()
         );
     }

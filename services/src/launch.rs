@@ -9,12 +9,11 @@ use runtime::stages::{self, CLOCK_READS};
 use runtime::{Core, CorePlan, Endpoint, ServerLimits};
 
 use crate::admin::{AdminPages, Check};
-use crate::config::{LimitOverrides, ServiceConfig};
+use crate::config::{LimitOverrides, ServiceConfig, ServiceRole};
 use crate::error::ServeError;
 use crate::guard::Guard;
 use crate::inbound::server_tls;
 use crate::keys::KeyRing;
-use crate::kind::ServiceKind;
 use crate::route::App;
 use crate::serve::Started;
 use crate::shell::Shell;
@@ -41,8 +40,9 @@ pub fn launch<A: App>(
     let overhead = config.stage_timing.then(stage_timing_overhead);
     let pages = AdminPages::new(config.clone(), Arc::clone(&telemetry), checks, overhead);
 
-    let (service, profile) = (config.service, config.profile);
-    let tells_certificate = config.client_cert_field;
+    let (service, profile) = (config.kind(), config.profile);
+    let tells_certificate =
+        matches!(&config.role, ServiceRole::Gateway(gateway) if gateway.client_cert_field);
     let cache = cache_plan(&config)?;
     let make_shell = move |core: &Core| {
         let counters = telemetry.core();
@@ -99,20 +99,14 @@ const FORWARDED_BYTES: usize = 4 * 1024;
 fn limits(config: &ServiceConfig) -> ServerLimits {
     let given = &config.limits;
     let mut limits = ServerLimits::default();
-    if config.service != ServiceKind::Gateway {
+    if let ServiceRole::Gateway(gateway) = &config.role {
+        limits.address_connections_max = gateway.address_connections_max;
+        limits.address_requests_max = gateway.address_requests_max;
+    } else {
         limits.http.fields_max += FORWARDED_FIELDS;
         limits.http.head_bytes_max += FORWARDED_BYTES;
     }
-    let set = |limit: &mut u64, given: Option<u64>| *limit = given.unwrap_or(*limit);
-    set(&mut limits.head_ms, given.head_ms);
-    set(&mut limits.body_ms, given.body_ms);
-    set(&mut limits.idle_ms, given.idle_ms);
-    set(&mut limits.handshake_ms, given.handshake_ms);
-    set(&mut limits.write_ms, given.write_ms);
-    set(&mut limits.http.body_bytes_max, given.body_bytes_max);
     limits.connections_max = given.connections_max.unwrap_or(limits.connections_max);
-    limits.address_connections_max = given.address_connections_max;
-    limits.address_requests_max = given.address_requests_max;
     limits.bytes_per_s_min = given.bytes_per_s_min.unwrap_or(limits.bytes_per_s_min);
     limits.rate_window_ms = given.rate_window_ms.unwrap_or(limits.rate_window_ms);
     limits.body_memory_bytes_max =

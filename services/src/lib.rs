@@ -45,7 +45,10 @@ mod serve;
 mod sync;
 pub mod token;
 
-pub use config::{KeySource, LimitOverrides, ServiceConfig};
+pub use config::{
+    AllConfig, AuthConfig, GatewayConfig, InventoryConfig, KeySource, LimitOverrides,
+    OrderStoreConfig, OrdersConfig, OutboundConfig, ServiceConfig, ServiceRole,
+};
 pub use error::ServeError;
 pub use kind::ServiceKind;
 pub use serve::{Started, serve, start};

@@ -77,16 +77,18 @@ pub fn fit(config: &mut ServiceConfig) -> Result<(), ServeError> {
             return Ok(());
         }
     };
-    let upstreams = [&config.orders, &config.inventory, &config.results];
-    let upstreams = upstreams.into_iter().filter(|upstream| upstream.is_some()).count();
+    let upstreams = config.role.upstreams().count();
     let workers = plan(config)?.workers();
     let wanted = config.limits.connections_max.unwrap_or(ServerLimits::default().connections_max);
-    let each = config.limits.upstream_connections_max.unwrap_or(UpstreamConfig::CONNECTIONS_MAX);
+    let each = config.role.outbound().and_then(|outbound| outbound.connections_max);
+    let each = each.unwrap_or(UpstreamConfig::CONNECTIONS_MAX);
     let shares = Shares::of(limit, wanted, (upstreams * workers, each), workers);
     config.limits.connections_max = Some(shares.connections);
-    config.limits.upstream_connections_max = Some(shares.upstream_connections);
+    if let Some(outbound) = config.role.outbound_mut() {
+        outbound.connections_max = Some(shares.upstream_connections);
+    }
     config.limits.admin_connections_max = Some(shares.admin_connections);
-    let (service, connections) = (config.service.name(), shares.connections);
+    let (service, connections) = (config.kind().name(), shares.connections);
     let (upstream_connections, admin_connections) =
         (shares.upstream_connections, shares.admin_connections);
     tracing::info!(

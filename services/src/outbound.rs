@@ -17,7 +17,7 @@ use runtime::blocking::{self, Response};
 use runtime::url::Url;
 use rustls::ClientConfig;
 
-use crate::config::{KeySource, LimitOverrides, ServiceConfig};
+use crate::config::{KeySource, OutboundConfig, ServiceConfig};
 use crate::error::ServeError;
 use crate::files;
 use crate::inbound::{authorities, own_certificate};
@@ -34,8 +34,7 @@ const CALL_DEADLINE: Duration = Duration::from_secs(5);
 pub struct Outbound {
     transport: Transport,
     tls: Option<Arc<ClientConfig>>,
-    limits: LimitOverrides,
-    resolve_interval: Duration,
+    settings: OutboundConfig,
 }
 
 impl Outbound {
@@ -46,8 +45,8 @@ impl Outbound {
     pub fn load(config: &ServiceConfig) -> Result<Outbound, ServeError> {
         let transport = config.upstream().transport;
         let tls = if config.calls_others() { tls(config)? } else { None };
-        let resolve_interval = config.resolve_interval;
-        Ok(Outbound { transport, tls, limits: config.limits, resolve_interval })
+        let settings = config.role.outbound().cloned().unwrap_or_default();
+        Ok(Outbound { transport, tls, settings })
     }
 
     /// A caller for background threads. Its address may be of either scheme.
@@ -90,14 +89,13 @@ impl Outbound {
         if url.host.parse::<IpAddr>().is_err() {
             let (name, asked) = (url.host.clone(), url.clone());
             let look_up = move || asked.resolve().map_err(|error| error.to_string());
-            let resolved = Resolved::keep(name, addrs, self.resolve_interval, look_up)
+            let resolved = Resolved::keep(name, addrs, self.settings.resolve_interval, look_up)
                 .map_err(|error| ServeError::Start(error.to_string()))?;
             upstream.addrs = Arc::new(resolved);
         }
-        let limits = &self.limits;
-        upstream.connections_max =
-            limits.upstream_connections_max.unwrap_or(upstream.connections_max);
-        upstream.response_ms = limits.upstream_response_ms.unwrap_or(upstream.response_ms);
+        let settings = &self.settings;
+        upstream.connections_max = settings.connections_max.unwrap_or(upstream.connections_max);
+        upstream.response_ms = settings.response_ms.unwrap_or(upstream.response_ms);
         if tls && let Some(config) = &self.tls {
             let name = url.server_name().map_err(|error| fault(error.to_string()))?;
             upstream.tls = Some((Arc::clone(config), name));

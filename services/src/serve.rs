@@ -70,7 +70,7 @@ impl Started {
 /// # Errors
 /// A sentence that says why it did not start, or that the drain had to cut connections.
 pub fn serve(config: ServiceConfig) -> Result<(), ServeError> {
-    let drain = Duration::from_millis(config.drain_ms);
+    let drain = config.drain;
     until_told(config.exit_with_stdin, drain, || start(config))
 }
 

@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 use authn::grant::{TokenResponse, basic_authorization};
 use authn::{Algorithm, KeySet, Profile, Verifier};
 use runtime::blocking::Response;
-use services::{KeySource, ServiceConfig, ServiceKind};
+use services::{AuthConfig, KeySource, ServiceConfig};
 
-use support::{Client, ISSUER, Lab, SOON, Server, bearer, claims, now_s, start};
+use support::{
+    Client, ISSUER, Lab, NOWHERE, SOON, Server, bearer, before_orders, claims, now_s, start,
+};
 
 const FORM: (&str, &[u8]) = ("content-type", b"application/x-www-form-urlencoded");
 
@@ -35,7 +37,7 @@ fn secret(lab: &Lab, client: &str) -> String {
 #[test]
 fn tokens_are_issued_to_those_who_know_the_secret() {
     let lab = Lab::new();
-    let server = start(lab.config(ServiceKind::Auth, profile("S2")));
+    let server = start(lab.config(AuthConfig::default(), profile("S2")));
     let client = lab.client(profile("S2").transport, None);
     let secret = secret(&lab, "bench-runner");
     let form = "grant_type=client_credentials&scope=orders.read%20orders.write";
@@ -44,7 +46,7 @@ fn tokens_are_issued_to_those_who_know_the_secret() {
     assert_eq!(answer.status, 200);
     assert_eq!(answer.field("cache-control"), Some(b"no-store".as_slice()));
     let token = TokenResponse::parse(&answer.body).unwrap();
-    assert_eq!(token.ttl_s, ServiceConfig::TOKEN_TTL_S);
+    assert_eq!(token.ttl_s, AuthConfig::TOKEN_TTL.as_secs());
 
     let jwks = client.get(&format!("{}/.well-known/jwks.json", server.url()), &[]).unwrap();
     let keys = KeySet::parse(&jwks.body).unwrap();
@@ -74,7 +76,7 @@ fn tokens_are_issued_to_those_who_know_the_secret() {
 #[test]
 fn files_are_private_and_survive_a_restart() {
     let lab = Lab::new();
-    let first = start(lab.config(ServiceKind::Auth, profile("S1")));
+    let first = start(lab.config(AuthConfig::default(), profile("S1")));
     let files = ["auth/es256.key", "auth/eddsa.key", "auth/clients.json"];
     let secrets = ["clients/bench-runner.secret", "clients/service-order.secret"];
     let before: Vec<Vec<u8>> = files.iter().chain(&secrets).map(|path| lab.read(path)).collect();
@@ -84,7 +86,7 @@ fn files_are_private_and_survive_a_restart() {
     }
     assert!(!lab.path().join("clients/bench-ui.secret").exists(), "a public client has none");
     assert_eq!(first.drain().cut, 0);
-    let _second = start(lab.config(ServiceKind::Auth, profile("S1")));
+    let _second = start(lab.config(AuthConfig::default(), profile("S1")));
     let after: Vec<Vec<u8>> = files.iter().chain(&secrets).map(|path| lab.read(path)).collect();
     assert_eq!(before, after);
 }
@@ -92,9 +94,8 @@ fn files_are_private_and_survive_a_restart() {
 #[test]
 fn documents_name_the_issuer_and_its_places() {
     let lab = Lab::new();
-    let mut config = lab.config(ServiceKind::Auth, profile("S1"));
-    config.token_alg = Algorithm::EdDsa;
-    let server = start(config);
+    let settings = AuthConfig { token_alg: Algorithm::EdDsa, ..AuthConfig::default() };
+    let server = start(lab.config(settings, profile("S1")));
     let client = lab.client(profile("S1").transport, None);
     let get = |path: &str| client.get(&format!("{}{path}", server.url()), &[]).unwrap();
     let metadata = get("/.well-known/oauth-authorization-server");
@@ -112,9 +113,8 @@ fn documents_name_the_issuer_and_its_places() {
 #[test]
 fn rs256_wants_an_imported_key() {
     let lab = Lab::new();
-    let mut config = lab.config(ServiceKind::Auth, profile("S1"));
-    config.token_alg = Algorithm::Rs256;
-    let error = services::start(config).unwrap_err().to_string();
+    let settings = AuthConfig { token_alg: Algorithm::Rs256, ..AuthConfig::default() };
+    let error = services::start(lab.config(settings, profile("S1"))).unwrap_err().to_string();
     assert!(error.contains("auth/rs256.pem") && error.contains("import"), "{error}");
 }
 
@@ -122,9 +122,8 @@ fn rs256_wants_an_imported_key() {
 fn a_gateway_verifies_what_the_server_issued() {
     let lab = Lab::new();
     for label in ["S2", "S5"] {
-        let auth = start(lab.config(ServiceKind::Auth, profile(label)));
-        let mut config = lab.config(ServiceKind::Gateway, profile(label));
-        config.orders = Some("127.0.0.1:1".to_string());
+        let auth = start(lab.config(AuthConfig::default(), profile(label)));
+        let mut config = lab.config(before_orders(NOWHERE), profile(label));
         config.jwks = Some(KeySource::Url(format!("{}/.well-known/jwks.json", auth.url())));
         let gateway = start(config);
         let client = lab.client(profile(label).transport, Some("bench-runner"));
@@ -142,8 +141,7 @@ fn a_gateway_verifies_what_the_server_issued() {
 fn a_new_key_is_fetched_when_a_token_names_it() {
     let lab = Lab::new();
     let old = lab.signer();
-    let mut config = lab.config(ServiceKind::Gateway, profile("S2"));
-    config.orders = Some("127.0.0.1:1".to_string());
+    let config = lab.config(before_orders(NOWHERE), profile("S2"));
     let gateway = start(config);
     let client = lab.client(profile("S2").transport, None);
     let url = format!("{}/api/ping", gateway.url());
@@ -166,8 +164,7 @@ fn a_new_key_is_fetched_when_a_token_names_it() {
 #[test]
 fn without_keys_a_service_is_not_ready_and_says_why() {
     let lab = Lab::new();
-    let mut config = lab.config(ServiceKind::Gateway, profile("S2"));
-    config.orders = Some("127.0.0.1:1".to_string());
+    let config = lab.config(before_orders(NOWHERE), profile("S2"));
     let gateway = support::start_unready(config);
     let ready = gateway.admin_get("/readyz");
     let reasons = String::from_utf8(ready.body.clone()).unwrap();

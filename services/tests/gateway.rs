@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use authn::Profile;
 use runtime::DriverChoice;
-use services::{ServiceConfig, ServiceKind};
+use services::{GatewayConfig, OrdersConfig, OutboundConfig, ServiceConfig};
 
-use support::{DRIVERS, Lab, SOON, Server, raw, start, until_closed};
+use support::{DRIVERS, Lab, NOWHERE, SOON, Server, before_orders, raw, start, until_closed};
 
 /// An upstream: `play` gets each connection that comes.
 fn upstream(play: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
@@ -71,18 +71,21 @@ fn field<'a>(message: &'a str, name: &str) -> Option<&'a str> {
 }
 
 fn gateway(lab: &Lab, driver: DriverChoice, orders: Option<SocketAddr>) -> Server {
-    let mut config = lab.config(ServiceKind::Gateway, Profile::parse("S0").unwrap());
+    let settings = GatewayConfig {
+        orders: orders.map(|addr| addr.to_string()),
+        inventory: Some(NOWHERE.to_string()),
+        ..GatewayConfig::default()
+    };
+    let mut config = lab.config(settings, Profile::parse("S0").unwrap());
     config.driver = driver;
-    config.orders = orders.map(|addr| addr.to_string());
-    config.inventory = Some("127.0.0.1:1".to_string());
     start(config)
 }
 
 /// One whose uploads go to `results`, the service that streams them.
 fn streaming(lab: &Lab, driver: DriverChoice, results: SocketAddr) -> ServiceConfig {
-    let mut config = lab.config(ServiceKind::Gateway, Profile::parse("S0").unwrap());
+    let settings = GatewayConfig { results: Some(results.to_string()), ..GatewayConfig::default() };
+    let mut config = lab.config(settings, Profile::parse("S0").unwrap());
     config.driver = driver;
-    config.results = Some(results.to_string());
     config
 }
 
@@ -151,10 +154,10 @@ fn claims_of_clients_end_at_the_gateway_unless_they_are_let_through() {
         assert_eq!(field(&request, "x-trace"), Some("kept"));
         // The upstream serves one connection after the other.
         drop(strict);
-        let mut config = lab.config(ServiceKind::Gateway, Profile::parse("S0").unwrap());
+        let mut settings = before_orders(addr);
+        settings.forward_fields = vec!["True-Client-IP".to_string(), "app_id".to_string()];
+        let mut config = lab.config(settings, Profile::parse("S0").unwrap());
         config.driver = driver;
-        config.orders = Some(addr.to_string());
-        config.forward_fields = vec!["True-Client-IP".to_string(), "app_id".to_string()];
         let open = start(config);
         let request = seen_upstream(&open, &told, lines);
         assert_eq!(request.matches("claim").count(), 1, "{request}");
@@ -186,13 +189,10 @@ fn too_many_connection_options_are_refused_from_either_side() {
 fn a_head_that_the_gateway_takes_fits_the_services_behind_it() {
     let lab = Lab::new();
     let profile = Profile::parse("S0").unwrap();
-    let mut config = lab.config(ServiceKind::Orders, profile);
-    config.inventory = Some("127.0.0.1:1".to_string());
-    let orders = start(config);
-    let mut config = lab.config(ServiceKind::Gateway, profile);
+    let orders = start(lab.config(OrdersConfig::new(NOWHERE), profile));
     // A host name that is longer than the one the client sent.
-    config.orders = Some(format!("localhost:{}", orders.addr().port()));
-    let server = start(config);
+    let long = format!("localhost:{}", orders.addr().port());
+    let server = start(lab.config(before_orders(long), profile));
     let ask = |version: &str, lines: &str| {
         let request = format!("POST /api/orders HTTP/{version}\r\n{lines}\r\n");
         raw(&server, request.as_bytes(), until_closed)
@@ -226,11 +226,14 @@ fn a_response_that_was_cut_off_ends_with_a_reset_where_its_end_is_the_framing() 
                 let _ = stream.read(&mut [0]);
             });
             let profile = Profile::parse(label).unwrap();
-            let mut config = lab.config(ServiceKind::Gateway, profile);
+            let outbound = OutboundConfig {
+                profile: Some(Profile::parse("S0").unwrap()),
+                response_ms: Some(50),
+                ..OutboundConfig::default()
+            };
+            let settings = GatewayConfig { outbound, ..before_orders(format!("http://{addr}")) };
+            let mut config = lab.config(settings, profile);
             config.driver = driver;
-            config.orders = Some(format!("http://{addr}"));
-            config.upstream_profile = Some(Profile::parse("S0").unwrap());
-            config.limits.upstream_response_ms = Some(50);
             let server = start(config);
             let tcp = TcpStream::connect(server.addr()).unwrap();
             tcp.set_read_timeout(Some(SOON)).unwrap();
@@ -398,10 +401,10 @@ fn failures_of_upstreams_are_told_apart() {
         assert!(answer.contains("application/problem+json"), "{answer}");
 
         let silent = upstream(|mut stream| while read_head(&mut stream).is_some() {});
-        let mut config = lab.config(ServiceKind::Gateway, Profile::parse("S0").unwrap());
+        let mut settings = before_orders(silent);
+        settings.outbound.response_ms = Some(100);
+        let mut config = lab.config(settings, Profile::parse("S0").unwrap());
         config.driver = driver;
-        config.orders = Some(silent.to_string());
-        config.limits.upstream_response_ms = Some(100);
         let late = start(config);
         let answer = get(&late, "/api/orders/1");
         assert!(answer.starts_with("HTTP/1.1 504"), "{answer}");
@@ -425,10 +428,9 @@ fn a_busy_upstream_is_503_and_circles_are_508() {
     let silent = upstream(|mut stream| {
         thread::spawn(move || while read_head(&mut stream).is_some() {});
     });
-    let mut config = lab.config(ServiceKind::Gateway, Profile::parse("S0").unwrap());
-    config.orders = Some(silent.to_string());
-    config.limits.upstream_connections_max = Some(1);
-    let server = start(config);
+    let mut settings = before_orders(silent);
+    settings.outbound.connections_max = Some(1);
+    let server = start(lab.config(settings, Profile::parse("S0").unwrap()));
     let mut first = TcpStream::connect(server.addr()).unwrap();
     first.write_all(b"GET /api/orders/1 HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
     while server.metric("tollgate_upstream_connections_open", &[]) == 0 {

@@ -8,9 +8,12 @@ mod support;
 use authn::grant::{TokenResponse, basic_authorization};
 use authn::{Profile, TokenCheck, Transport};
 use runtime::blocking::Response;
-use services::{KeySource, ServiceConfig, ServiceKind};
+use services::{
+    AllConfig, AuthConfig, GatewayConfig, InventoryConfig, KeySource, OrdersConfig, OutboundConfig,
+    ServiceConfig, ServiceRole,
+};
 
-use support::{Client, DRIVERS, Lab, Server, bearer, start};
+use support::{Client, DRIVERS, Lab, Server, bearer, before_orders, start};
 
 const JSON: (&str, &[u8]) = ("content-type", b"application/json");
 
@@ -26,32 +29,35 @@ struct Shop {
 impl Shop {
     fn mesh(profile: Profile, change: impl Fn(&mut ServiceConfig)) -> Shop {
         let lab = Lab::new();
-        let config = |service| {
-            let mut config = lab.config(service, profile);
+        let config = |role: ServiceRole| {
+            let mut config = lab.config(role, profile);
             change(&mut config);
             config
         };
-        let auth = start(config(ServiceKind::Auth));
-        let behind = |service| {
-            let mut config = config(service);
-            config.auth = Some(auth.url());
+        let auth = start(config(AuthConfig::default().into()));
+        let outbound = OutboundConfig { auth: Some(auth.url()), ..OutboundConfig::default() };
+        let behind = |role: ServiceRole| {
+            let mut config = config(role);
             config.jwks = Some(KeySource::Url(format!("{}/.well-known/jwks.json", auth.url())));
-            config
+            start(config)
         };
-        let inventory = start(behind(ServiceKind::Inventory));
-        let mut config = behind(ServiceKind::Orders);
-        config.inventory = Some(inventory.url());
-        let orders = start(config);
-        let mut config = behind(ServiceKind::Gateway);
-        config.orders = Some(orders.url());
-        config.inventory = Some(inventory.url());
-        let edge = Some(start(config));
+        let settings = InventoryConfig { auth: Some(auth.url()), ..InventoryConfig::default() };
+        let inventory = behind(settings.into());
+        let settings =
+            OrdersConfig { outbound: outbound.clone(), ..OrdersConfig::new(inventory.url()) };
+        let orders = behind(settings.into());
+        let settings = GatewayConfig {
+            inventory: Some(inventory.url()),
+            outbound,
+            ..before_orders(orders.url())
+        };
+        let edge = Some(behind(settings.into()));
         Shop { profile, auth, edge, behind: vec![orders, inventory], lab }
     }
 
     fn single(profile: Profile) -> Shop {
         let lab = Lab::new();
-        let auth = start(lab.config(ServiceKind::All, profile));
+        let auth = start(lab.config(AllConfig::default(), profile));
         Shop { profile, auth, edge: None, behind: Vec::new(), lab }
     }
 
@@ -175,12 +181,14 @@ fn another_transport_towards_upstreams() {
     let s2 = Profile::parse("S2").unwrap();
     let lab = Lab::new();
     let signer = lab.signer();
-    let inventory =
-        start(lab.config(ServiceKind::Inventory, Profile::parse("plain+token").unwrap()));
-    let mut config = lab.config(ServiceKind::Gateway, s2);
-    config.upstream_profile = Some(Profile::parse("plain+token").unwrap());
-    config.inventory = Some(inventory.url());
-    let gateway = start(config);
+    let plain = Profile::parse("plain+token").unwrap();
+    let inventory = start(lab.config(InventoryConfig::default(), plain));
+    let settings = GatewayConfig {
+        inventory: Some(inventory.url()),
+        outbound: OutboundConfig { profile: Some(plain), ..OutboundConfig::default() },
+        ..GatewayConfig::default()
+    };
+    let gateway = start(lab.config(settings, s2));
     let token = bearer(&signer.sign(&support::claims("bench-runner", "inventory.read")).unwrap());
     let fields: [(&str, &[u8]); 1] = [("authorization", &token)];
     let url = format!("{}/api/inventory/SKU-1000", gateway.url());

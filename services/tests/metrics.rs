@@ -7,17 +7,15 @@ mod support;
 
 use authn::{Profile, Signer};
 use metrics_export::prometheus::Scrape;
-use services::ServiceKind;
 
-use support::{Lab, Server, bearer, claims, start};
+use support::{Lab, NOWHERE, Server, bearer, before_orders, claims, start};
 
 const TOKENS: &str = "tollgate_token_verifications_total";
 const DECISIONS: &str = "tollgate_policy_decisions_total";
 const REQUESTS: &str = "http_server_request_duration_seconds_count";
 
 fn gateway(lab: &Lab, label: &str, cache: bool) -> Server {
-    let mut config = lab.config(ServiceKind::Gateway, Profile::parse(label).unwrap());
-    config.orders = Some("127.0.0.1:1".to_string());
+    let mut config = lab.config(before_orders(NOWHERE), Profile::parse(label).unwrap());
     config.token_cache = cache;
     start(config)
 }
@@ -139,8 +137,7 @@ fn steps_are_timed_once_a_request_and_are_part_of_the_whole() {
     let lab = Lab::new();
     let signer = lab.signer();
     for driver in support::DRIVERS {
-        let mut config = lab.config(ServiceKind::Gateway, Profile::parse("S2").unwrap());
-        config.orders = Some("127.0.0.1:1".to_string());
+        let mut config = lab.config(before_orders(NOWHERE), Profile::parse("S2").unwrap());
         config.driver = driver;
         config.stage_timing = true;
         let server = start(config);

@@ -13,9 +13,12 @@ use authn::{Algorithm, Profile, Signer, Transport};
 use runtime::DriverChoice;
 use runtime::blocking::Response;
 use serde_json::{Value, json};
-use services::{KeySource, ServiceConfig, ServiceKind};
+use services::{
+    AllConfig, AuthConfig, GatewayConfig, InventoryConfig, KeySource, OrderStoreConfig,
+    OrdersConfig, OutboundConfig, ServiceRole,
+};
 
-use support::{Client, DRIVERS, Lab, SOON, Server, bearer, claims, start};
+use support::{Client, DRIVERS, Lab, SOON, Server, bearer, before_orders, claims, start};
 
 const FIELD: &str = "x-tollgate-client";
 const RESERVATIONS: &str = "/api/inventory/reservations";
@@ -37,32 +40,42 @@ struct Mesh {
 }
 
 impl Mesh {
-    fn start(label: &str, driver: DriverChoice, change: impl Fn(&mut ServiceConfig)) -> Mesh {
+    fn start(label: &str, driver: DriverChoice) -> Mesh {
+        Mesh::retaining(label, driver, OrderStoreConfig::ORDERS_RETAINED)
+    }
+
+    /// One that keeps so many orders.
+    fn retaining(label: &str, driver: DriverChoice, orders_retained: usize) -> Mesh {
         let (lab, profile) = (Lab::new(), profile(label));
-        let config = |service| {
-            let mut config = lab.config(service, profile);
+        let config = |role: ServiceRole| {
+            let mut config = lab.config(role, profile);
             config.driver = driver;
-            change(&mut config);
             config
         };
         lab.issue("clients/gateway", "gateway", false);
-        let auth = start(config(ServiceKind::Auth));
+        let auth = start(config(AuthConfig::default().into()));
         let key = lab.read("auth/es256.key");
         let signer = Signer::from_pem(Algorithm::Es256, &key, None).unwrap();
-        let behind = |service| {
-            let mut config = config(service);
-            config.auth = Some(auth.url());
+        let outbound = OutboundConfig { auth: Some(auth.url()), ..OutboundConfig::default() };
+        let behind = |role: ServiceRole| {
+            let mut config = config(role);
             config.jwks = Some(KeySource::Url(format!("{}/.well-known/jwks.json", auth.url())));
-            config
+            start(config)
         };
-        let inventory = start(behind(ServiceKind::Inventory));
-        let mut orders = behind(ServiceKind::Orders);
-        orders.inventory = Some(inventory.url());
-        let orders = start(orders);
-        let mut gateway = behind(ServiceKind::Gateway);
-        gateway.orders = Some(orders.url());
-        gateway.inventory = Some(inventory.url());
-        let gateway = start(gateway);
+        let settings = InventoryConfig { auth: Some(auth.url()), ..InventoryConfig::default() };
+        let inventory = behind(settings.into());
+        let settings = OrdersConfig {
+            outbound: outbound.clone(),
+            store: OrderStoreConfig { orders_retained, ..OrderStoreConfig::default() },
+            ..OrdersConfig::new(inventory.url())
+        };
+        let orders = behind(settings.into());
+        let settings = GatewayConfig {
+            inventory: Some(inventory.url()),
+            outbound,
+            ..before_orders(orders.url())
+        };
+        let gateway = behind(settings.into());
         Mesh { lab, signer, profile, gateway, orders, inventory, _auth: auth }
     }
 
@@ -124,7 +137,7 @@ const NEVER: &str = "12345678-9abc-8000-8000-000000001234";
 #[test]
 fn behind_the_gateway_clients_are_told_apart_by_their_certificates() {
     for driver in DRIVERS {
-        let mesh = Mesh::start("S3", driver, |config| config.orders_retained = 4);
+        let mesh = Mesh::retaining("S3", driver, 4);
         let (gateway, one, other) =
             (&mesh.gateway, mesh.client("bench-runner"), mesh.client("bench-ui"));
         let key: Fields<'_> = &[("idempotency-key", b"k")];
@@ -161,7 +174,7 @@ fn behind_the_gateway_clients_are_told_apart_by_their_certificates() {
 #[test]
 fn what_orders_reserves_is_out_of_reach() {
     for label in ["S0", "S3", "S5"] {
-        let mesh = Mesh::start(label, DriverChoice::Auto, |_| {});
+        let mesh = Mesh::start(label, DriverChoice::Auto);
         let client = mesh.client("bench-runner");
         let scopes = "orders.read orders.write inventory.read inventory.write orders.read.all";
         let token = bearer(&mesh.signer.sign(&claims("bench-runner", scopes)).unwrap());
@@ -185,7 +198,7 @@ fn what_orders_reserves_is_out_of_reach() {
         assert_eq!(read(&client, &mesh.gateway, &id, fields).status, 200, "{label}");
     }
     let lab = Lab::new();
-    let all = start(lab.config(ServiceKind::All, profile("S0")));
+    let all = start(lab.config(AllConfig::default(), profile("S0")));
     let client = lab.client(Transport::Plain, None);
     assert_eq!(release(&client, &all, &format!("{INTERNAL}/x"), &[]), 404, "in one process");
 }
@@ -193,7 +206,7 @@ fn what_orders_reserves_is_out_of_reach() {
 #[test]
 fn only_a_forwarder_is_believed_and_it_never_speaks_for_itself() {
     for driver in DRIVERS {
-        let mesh = Mesh::start("S3", driver, |_| {});
+        let mesh = Mesh::start("S3", driver);
         let (orders, forwarder, direct) =
             (&mesh.orders, mesh.client("gateway"), mesh.client("bench-runner"));
         let named: Fields<'_> = &[(FIELD, b"bench-ui")];
@@ -231,7 +244,7 @@ fn only_a_forwarder_is_believed_and_it_never_speaks_for_itself() {
 
 #[test]
 fn a_forwarders_word_grants_nothing() {
-    let mesh = Mesh::start("S5", DriverChoice::Auto, |_| {});
+    let mesh = Mesh::start("S5", DriverChoice::Auto);
     let orders = &mesh.orders;
     let token = |client, scopes| bearer(&mesh.signer.sign(&claims(client, scopes)).unwrap());
     let (read_only, full) =
@@ -258,7 +271,7 @@ fn a_forwarders_word_grants_nothing() {
 #[test]
 fn without_mutual_tls_the_field_is_not_believed() {
     for label in ["S0", "S1", "S2"] {
-        let mesh = Mesh::start(label, DriverChoice::Auto, |_| {});
+        let mesh = Mesh::start(label, DriverChoice::Auto);
         let client = mesh.client("gateway");
         let token = bearer(&mesh.signer.sign(&claims("gateway", "")).unwrap());
         let field = ("authorization", &token[..]);
@@ -274,7 +287,7 @@ fn without_mutual_tls_the_field_is_not_believed() {
 #[test]
 fn with_tokens_an_order_is_its_clients_or_of_who_reads_all() {
     for label in ["S2", "S4", "S5", "plain+token"] {
-        let mesh = Mesh::start(label, DriverChoice::Auto, |config| config.orders_retained = 2);
+        let mesh = Mesh::retaining(label, DriverChoice::Auto, 2);
         let (gateway, client) = (&mesh.gateway, mesh.client("bench-runner"));
         let write = "orders.read orders.write";
         let token = |client, scopes| bearer(&mesh.signer.sign(&claims(client, scopes)).unwrap());
@@ -328,11 +341,13 @@ fn the_gateway_tells_who_its_client_is_and_its_certificate_where_asked() {
     for (driver, told_certificate) in DRIVERS.into_iter().flat_map(|d| [(d, false), (d, true)]) {
         let (url, told) = canned();
         let lab = Lab::new();
-        let mut config = lab.config(ServiceKind::Gateway, profile("S3"));
+        let settings = GatewayConfig {
+            outbound: OutboundConfig { profile: Some(profile("S0")), ..OutboundConfig::default() },
+            client_cert_field: told_certificate,
+            ..before_orders(url)
+        };
+        let mut config = lab.config(settings, profile("S3"));
         config.driver = driver;
-        config.upstream_profile = Some(profile("S0"));
-        config.orders = Some(url);
-        config.client_cert_field = told_certificate;
         let gateway = start(config);
         let client = lab.client(Transport::Mutual, Some("bench-ui"));
         let lies: Fields<'_> = &[

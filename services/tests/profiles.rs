@@ -8,9 +8,9 @@ mod support;
 use authn::{Profile, TokenCheck, Transport};
 use runtime::DriverChoice;
 use runtime::blocking::Response;
-use services::ServiceKind;
+use services::{AuthConfig, InventoryConfig, ServiceRole};
 
-use support::{Client, Lab, Server, bearer, claims, start};
+use support::{Client, Lab, NOWHERE, Server, bearer, before_orders, claims, start};
 
 /// What a caller brings.
 struct Caller {
@@ -71,9 +71,8 @@ fn run(driver: DriverChoice) {
     let lab = Lab::new();
     let signer = lab.signer();
     for profile in Profile::ALL {
-        let mut config = lab.config(ServiceKind::Gateway, profile);
+        let mut config = lab.config(before_orders(NOWHERE), profile);
         config.driver = driver;
-        config.orders = Some("127.0.0.1:1".to_string());
         let server = start(config);
         for caller in callers(&signer) {
             let context = format!("{} with {} on {driver:?}", profile.label(), caller.name);
@@ -96,12 +95,14 @@ fn a_token_in_the_query_is_refused_under_every_profile_and_on_every_path() {
     let signer = lab.signer();
     let token = bearer(&signer.sign(&claims("bench-runner", "orders.read")).unwrap());
     for profile in Profile::ALL {
-        for service in [ServiceKind::Gateway, ServiceKind::Inventory, ServiceKind::Auth] {
-            let mut config = lab.config(service, profile);
-            if service == ServiceKind::Gateway {
-                config.orders = Some("127.0.0.1:1".to_string());
-            }
-            let server = start(config);
+        let roles: [ServiceRole; 3] = [
+            before_orders(NOWHERE).into(),
+            InventoryConfig::default().into(),
+            AuthConfig::default().into(),
+        ];
+        for role in roles {
+            let kind = role.kind();
+            let server = start(lab.config(role, profile));
             let client = lab.client(profile.transport, Some("bench-runner"));
             for target in [
                 "/api/ping?access_token=abc",
@@ -112,7 +113,7 @@ fn a_token_in_the_query_is_refused_under_every_profile_and_on_every_path() {
             ] {
                 let url = format!("{}{target}", server.url());
                 let answer = client.get(&url, &[("authorization", &token)]).unwrap();
-                let context = format!("{} {service:?} {target}", profile.label());
+                let context = format!("{} {kind:?} {target}", profile.label());
                 assert_eq!(answer.status, 400, "{context}");
                 let body = String::from_utf8(answer.body).unwrap();
                 assert!(body.contains("token-in-query"), "{context}: {body}");
@@ -137,9 +138,7 @@ fn a_revoked_certificate_does_not_get_past_the_handshake() {
     lab.signer();
     lab.revoke(&["stranger"]);
     for profile in Profile::ALL.into_iter().filter(|p| p.transport == Transport::Mutual) {
-        let mut config = lab.config(ServiceKind::Gateway, profile);
-        config.orders = Some("127.0.0.1:1".to_string());
-        let server = start(config);
+        let server = start(lab.config(before_orders(NOWHERE), profile));
         let url = format!("{}/api/ping", server.url());
         let revoked = lab.client(profile.transport, Some("stranger"));
         assert!(revoked.get(&url, &[]).is_err(), "{}", profile.label());

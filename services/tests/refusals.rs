@@ -7,20 +7,25 @@ mod support;
 use std::net::TcpListener;
 
 use authn::Profile;
-use services::{ServiceConfig, ServiceKind};
+use services::{GatewayConfig, OrdersConfig, ServiceConfig, ServiceRole};
 
-use support::Lab;
+use support::{Lab, NOWHERE, before_orders};
 
 /// Changes a gateway's configuration and returns why it does not start.
 fn refusal(label: &str, change: impl FnOnce(&Lab, &mut ServiceConfig)) -> String {
     let lab = Lab::new();
     lab.signer();
-    let mut config = lab.config(ServiceKind::Gateway, Profile::parse(label).unwrap());
+    let mut config = lab.config(GatewayConfig::default(), Profile::parse(label).unwrap());
     change(&lab, &mut config);
     match services::start(config) {
         Ok(_) => panic!("it started"),
         Err(error) => error.to_string(),
     }
+}
+
+/// Sets the settings that only a gateway has.
+fn gateway(settings: GatewayConfig) -> impl FnOnce(&Lab, &mut ServiceConfig) {
+    move |_, config| config.role = settings.into()
 }
 
 #[track_caller]
@@ -38,7 +43,7 @@ fn plain_http_stays_on_loopback_unless_forced() {
     }
     let lab = Lab::new();
     lab.signer();
-    let mut config = lab.config(ServiceKind::Gateway, Profile::parse("S0").unwrap());
+    let mut config = lab.config(GatewayConfig::default(), Profile::parse("S0").unwrap());
     config.listen = "0.0.0.0:0".parse().unwrap();
     config.allow_insecure = true;
     assert!(config.warnings()[0].contains("PLAIN HTTP"));
@@ -48,7 +53,8 @@ fn plain_http_stays_on_loopback_unless_forced() {
 #[test]
 fn every_plain_profile_warns_and_tokens_in_the_clear_warn_twice() {
     let warnings = |label: &str| {
-        ServiceConfig::new(ServiceKind::Orders, Profile::parse(label).unwrap()).warnings()
+        let settings = OrdersConfig::new(NOWHERE);
+        ServiceConfig::new(settings, Profile::parse(label).unwrap()).warnings()
     };
     assert_eq!(warnings("S0").len(), 1);
     assert_eq!(warnings("plain+token").len(), 2);
@@ -79,9 +85,7 @@ fn files_are_named_with_what_is_wrong() {
 
 #[test]
 fn upstream_addresses_must_fit_the_profile() {
-    let set = |address: &'static str| {
-        move |_: &Lab, config: &mut ServiceConfig| config.orders = Some(address.to_string())
-    };
+    let set = |address: &str| gateway(before_orders(address));
     says(&refusal("S3", set("http://127.0.0.1:1")), &["--orders", "https", "--upstream-profile"]);
     says(&refusal("S0", set("https://127.0.0.1:1")), &["--orders", "speaks http"]);
     says(&refusal("S1", set("https://127.0.0.1:1/base")), &["scheme, host and port"]);
@@ -91,14 +95,15 @@ fn upstream_addresses_must_fit_the_profile() {
 #[test]
 fn fields_and_intervals_that_cannot_be_are_said() {
     let field = |name: &str| {
-        let name = name.to_string();
-        refusal("S0", move |_, config| config.forward_fields = vec![name])
+        let forward_fields = vec![name.to_string()];
+        refusal("S0", gateway(GatewayConfig { forward_fields, ..GatewayConfig::default() }))
     };
     says(&field("Content-Length"), &["--forward-field", "Content-Length", "never goes on"]);
     says(&field("X-Tollgate-Client"), &["--forward-field", "never for a client"]);
     says(&field("a b"), &["--forward-field", "not the name of a field"]);
-    let short = std::time::Duration::from_millis(10);
-    let interval = refusal("S0", |_, config| config.resolve_interval = short);
+    let mut short = GatewayConfig::default();
+    short.outbound.resolve_interval = std::time::Duration::from_millis(10);
+    let interval = refusal("S0", gateway(short));
     says(&interval, &["--resolve-interval", "1s or more"]);
 }
 
@@ -107,6 +112,6 @@ fn a_taken_port_and_a_missing_service_are_said() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = holder.local_addr().unwrap();
     says(&refusal("S0", |_, config| config.listen = addr), &[&addr.to_string(), "taken"]);
-    says(&refusal("S0", |_, config| config.service = ServiceKind::Results), &["not built"]);
+    says(&refusal("S0", |_, config| config.role = ServiceRole::Results), &["not built"]);
     says(&refusal("S0", |_, config| config.cores = Some(vec![999])), &["999"]);
 }

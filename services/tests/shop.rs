@@ -15,30 +15,35 @@ use runtime::DriverChoice;
 use runtime::blocking::{self, Response};
 use runtime::url::Url;
 use serde_json::{Value, json};
-use services::{ServiceConfig, ServiceKind, Started, start};
+use services::{
+    InventoryConfig, OrderStoreConfig, OrdersConfig, ServiceConfig, ServiceRole, Started, start,
+};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-fn config(service: ServiceKind) -> ServiceConfig {
+fn config(role: impl Into<ServiceRole>) -> ServiceConfig {
     let profile = authn::Profile::parse("S0").expect("a profile");
     let free: SocketAddr = "127.0.0.1:0".parse().expect("an address");
-    let mut config = ServiceConfig::new(service, profile);
+    let mut config = ServiceConfig::new(role, profile);
     (config.listen, config.admin) = (free, free);
     config.workers = Some(2);
     config
 }
 
 fn inventory(stock: &[(&str, u64)]) -> Started {
-    let mut config = config(ServiceKind::Inventory);
-    config.stock = stock.iter().map(|&(name, n)| (name.to_string(), n)).collect();
-    start(config).expect("inventory starts")
+    let stock = stock.iter().map(|&(name, n)| (name.to_string(), n)).collect();
+    let settings = InventoryConfig { stock, ..InventoryConfig::default() };
+    start(config(settings)).expect("inventory starts")
 }
 
 fn orders(inventory: SocketAddr, retained: usize) -> Started {
-    let mut config = config(ServiceKind::Orders);
-    config.inventory = Some(inventory.to_string());
-    config.orders_retained = retained;
-    start(config).expect("orders starts")
+    let store = OrderStoreConfig { orders_retained: retained, ..OrderStoreConfig::default() };
+    orders_keeping(inventory, store)
+}
+
+fn orders_keeping(inventory: SocketAddr, store: OrderStoreConfig) -> Started {
+    let settings = OrdersConfig { store, ..OrdersConfig::new(inventory.to_string()) };
+    start(config(settings)).expect("orders starts")
 }
 
 fn call(addr: SocketAddr, method: &str, path: &str, body: &str) -> Response {
@@ -208,10 +213,8 @@ fn an_idempotency_key_makes_one_order_of_many_requests() {
 #[test]
 fn refusals_and_other_orders_push_no_key_out_of_its_share() {
     let inventory = inventory(&[("none", 0)]);
-    let mut config = config(ServiceKind::Orders);
-    config.inventory = Some(inventory.addr().to_string());
-    config.idempotency_keys = 12;
-    let orders = start(config).expect("orders starts");
+    let store = OrderStoreConfig { idempotency_keys: 12, ..OrderStoreConfig::default() };
+    let orders = orders_keeping(inventory.addr(), store);
     let post = |key: &str, sku: &str| {
         let fields = [("Idempotency-Key", key.as_bytes())];
         let made = call_with(orders.addr(), "POST", "/api/orders", &fields, &order(&[sku]));
@@ -345,8 +348,8 @@ fn what_is_on_its_way_back_is_released_before_the_service_ends() {
         let at = inventory.addr();
         let thief = TcpListener::bind("127.0.0.1:0").expect("a port");
         let (stolen, open) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-        let mut config = config(ServiceKind::Orders);
-        config.inventory = Some(thief.local_addr().expect("an address").to_string());
+        let address = thief.local_addr().expect("an address").to_string();
+        let mut config = config(OrdersConfig::new(address));
         config.driver = driver;
         let (count, opened) = (Arc::clone(&stolen), Arc::clone(&open));
         thread::spawn(move || {

@@ -32,7 +32,7 @@ pub(crate) use reference::Reference;
 pub(crate) use report::Report;
 pub(crate) use request::RequestArgs;
 pub(crate) use run::Run;
-pub(crate) use serve::{Serve, ServeOptions};
+pub(crate) use serve::{RoleOptions, Serve, ServeOptions};
 
 /// Tells what each layer of service security costs, on your hardware, for your traffic.
 /// Start with: tollgate matrix --quick

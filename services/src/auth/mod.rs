@@ -16,7 +16,7 @@ use proto_http::Method;
 use runtime::{Broken, Exchange};
 use serde_json::json;
 
-use crate::config::ServiceConfig;
+use crate::config::{AuthConfig, ServiceConfig};
 use crate::error::ServeError;
 use crate::fields::{JSON, JSON_NOW};
 use crate::keys::Expected;
@@ -61,7 +61,7 @@ impl Issuer {
     ///
     /// # Errors
     /// When there is no state directory or a file in it cannot be used.
-    pub fn load(config: &ServiceConfig) -> Result<Issuer, ServeError> {
+    pub fn load(config: &ServiceConfig, auth: &AuthConfig) -> Result<Issuer, ServeError> {
         let state = config.state.as_deref().ok_or_else(|| {
             ServeError::Config(
                 "the authorization server keeps its keys and clients in a state directory; give \
@@ -69,7 +69,7 @@ impl Issuer {
                     .to_string(),
             )
         })?;
-        let mut signers = signers(state, config.token_alg)?;
+        let mut signers = signers(state, auth.token_alg)?;
         let clients = state::clients(state)?;
         let keys = KeySet::of(&signers)
             .map_err(|error| ServeError::content(&state.join("auth"), error))?;
@@ -77,10 +77,10 @@ impl Issuer {
         Ok(Issuer {
             signer: signers.swap_remove(0),
             clients,
-            token_ttl_s: config.token_ttl_s,
+            token_ttl_s: auth.token_ttl.as_secs(),
             jwks: keys.to_json(),
             keys,
-            metadata: metadata_json(&issuer, config.token_alg.as_str()),
+            metadata: metadata_json(&issuer, auth.token_alg.as_str()),
             expected: Expected {
                 issuer,
                 audience: config.audience.clone(),

@@ -13,14 +13,14 @@ mod seen;
 
 use std::sync::Arc;
 
-use authn::{Callers, Permit, Transport};
+use authn::{Callers, Permit, Profile, Transport};
 use runtime::{Broken, Core, Exchange, Upstream, UpstreamConfig};
 
 use self::client::Client;
 use self::fields::LetThrough;
 use self::forward::Hop;
 use self::ping::Ping;
-use crate::config::ServiceConfig;
+use crate::config::GatewayConfig;
 use crate::error::ServeError;
 use crate::inventory::handler as inventory;
 use crate::orders::handler as orders;
@@ -137,11 +137,15 @@ pub fn let_through(names: &[String]) -> Result<LetThrough, ServeError> {
 }
 
 impl Upstreams {
-    /// Understands the addresses of the configuration.
+    /// Understands the addresses of the configuration; `profile` is what clients are served under.
     ///
     /// # Errors
     /// When an address cannot be used.
-    pub fn resolve(config: &ServiceConfig, outbound: &Outbound) -> Result<Upstreams, ServeError> {
+    pub fn resolve(
+        profile: Profile,
+        config: &GatewayConfig,
+        outbound: &Outbound,
+    ) -> Result<Upstreams, ServeError> {
         let resolve = |flag: &str, address: &Option<String>| {
             address.as_deref().map(|address| outbound.upstream(flag, address)).transpose()
         };
@@ -149,7 +153,7 @@ impl Upstreams {
             orders: resolve("--orders", &config.orders)?,
             inventory: resolve("--inventory", &config.inventory)?,
             results: resolve("--results", &config.results)?,
-            clients_use_tls: config.profile.transport != Transport::Plain,
+            clients_use_tls: profile.transport != Transport::Plain,
             through: let_through(&config.forward_fields)?,
         })
     }

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use authn::Profile;
 use runtime::DriverChoice;
-use services::{ServiceConfig, ServiceKind};
+use services::{GatewayConfig, ServiceConfig};
 
-use crate::support::{DRIVERS, Lab, SOON, Server, start};
+use crate::support::{DRIVERS, Lab, SOON, Server, before_orders, start};
 
 /// What the routes of orders collect.
 const COLLECTED_BYTES_MAX: usize = 64 * 1024;
@@ -63,10 +63,21 @@ fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 fn config(lab: &Lab, driver: DriverChoice, upstream: SocketAddr) -> ServiceConfig {
-    let mut config = lab.config(ServiceKind::Gateway, Profile::parse("S0").unwrap());
+    bounded(lab, driver, upstream, None)
+}
+
+/// With so many connections to the upstream.
+fn bounded(
+    lab: &Lab,
+    driver: DriverChoice,
+    upstream: SocketAddr,
+    connections_max: Option<usize>,
+) -> ServiceConfig {
+    let mut settings =
+        GatewayConfig { results: Some(upstream.to_string()), ..before_orders(upstream) };
+    settings.outbound.connections_max = connections_max;
+    let mut config = lab.config(settings, Profile::parse("S0").unwrap());
     config.driver = driver;
-    config.orders = Some(upstream.to_string());
-    config.results = Some(upstream.to_string());
     config
 }
 
@@ -99,9 +110,7 @@ fn upstream_connections(server: &Server) -> u64 {
 fn a_stalled_upload_holds_no_upstream_connection() {
     for driver in DRIVERS {
         let lab = Lab::new();
-        let mut config = config(&lab, driver, upstream(Duration::ZERO));
-        config.limits.upstream_connections_max = Some(1);
-        let server = start(config);
+        let server = start(bounded(&lab, driver, upstream(Duration::ZERO), Some(1)));
         let exact = format!("POST /api/orders HTTP/1.1\r\nContent-Length: {COLLECTED_BYTES_MAX}");
         let chunked = "POST /api/orders HTTP/1.1\r\nTransfer-Encoding: chunked";
         let (mut one, mut other) = (connect(&server), connect(&server));
@@ -149,9 +158,7 @@ fn a_body_over_its_routes_limit_is_refused_before_any_upstream_is_asked() {
 fn uploads_that_are_streamed_leave_half_of_the_connections_to_others() {
     for driver in DRIVERS {
         let lab = Lab::new();
-        let mut config = config(&lab, driver, upstream(Duration::ZERO));
-        config.limits.upstream_connections_max = Some(2);
-        let server = start(config);
+        let server = start(bounded(&lab, driver, upstream(Duration::ZERO), Some(2)));
         let upload = "POST /api/runs HTTP/1.1\r\nContent-Length: 100000";
         let mut first = connect(&server);
         send(&mut first, upload, b"x");

@@ -26,11 +26,14 @@ use metrics_export::prometheus::Scrape;
 use runtime::DriverChoice;
 use runtime::blocking::{self, Response};
 use runtime::url::Url;
-use services::{ServiceConfig, ServiceKind, Started};
+use services::{GatewayConfig, ServiceConfig, ServiceKind, ServiceRole, Started};
 use tempfile::TempDir;
 
 /// The issuer that all tests agree on; nobody listens there.
 pub const ISSUER: &str = "https://issuer.test";
+
+/// An upstream that nobody is asked for: port 1 is nobody's.
+pub const NOWHERE: &str = "127.0.0.1:1";
 
 /// For whatever takes no time.
 pub const SOON: Duration = Duration::from_secs(10);
@@ -103,9 +106,9 @@ impl Lab {
     }
 
     /// One worker on free loopback ports; tokens are verified with `jwks.json`.
-    pub fn config(&self, service: ServiceKind, profile: Profile) -> ServiceConfig {
+    pub fn config(&self, role: impl Into<ServiceRole>, profile: Profile) -> ServiceConfig {
         let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-        let mut config = ServiceConfig::new(service, profile);
+        let mut config = ServiceConfig::new(role, profile);
         config.listen = any;
         config.admin = any;
         config.state = Some(self.path().to_path_buf());
@@ -139,6 +142,11 @@ impl Lab {
         let tls = client_config(&material, effective, &options, &ServerTrust::Path).unwrap();
         Client { tls }
     }
+}
+
+/// The settings of a gateway in front of an orders service.
+pub fn before_orders(orders: impl ToString) -> GatewayConfig {
+    GatewayConfig { orders: Some(orders.to_string()), ..GatewayConfig::default() }
 }
 
 /// Claims that every service accepts, to be changed by the test.
