@@ -14,6 +14,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod algorithm;
 pub mod cache;
 pub mod chain;
 pub mod error;
@@ -31,15 +32,18 @@ pub mod scope;
 pub mod tls;
 
 mod der;
+mod json;
 mod pem;
+mod provider;
 mod public_key;
 mod subject;
 
+pub use algorithm::Algorithm;
 pub use cache::TokenCache;
 pub use error::{Denied, Error, TokenError};
 pub use identity::Identity;
 pub use jwks::KeySet;
-pub use jwt::{Access, Algorithm, NewClaims, Signer, Verifier};
+pub use jwt::{Access, NewClaims, Signer, Verifier};
 pub use owner::{Owner, OwnerKey};
 pub use policy::{Callers, Credentials, Permit, Route, authorize};
 pub use prf::Prf;

@@ -16,9 +16,9 @@ use zeroize::Zeroizing;
 use crate::der;
 use crate::error::{Date, Error};
 use crate::pem::{self, Block};
+use crate::provider::provider;
 use crate::public_key::Kind;
 use crate::subject;
-use crate::tls;
 
 /// A private key: never printed, overwritten when dropped.
 pub struct PrivateKey(Zeroizing<PrivateKeyDer<'static>>);
@@ -52,7 +52,7 @@ impl CertifiedKey {
     pub fn from_pem(chain_pem: &[u8], key_pem: &[u8]) -> Result<CertifiedKey, Error> {
         let chain = certificates(chain_pem)?;
         let key = private_key(key_pem)?;
-        let provider = tls::provider();
+        let provider = provider();
         match rustls::sign::CertifiedKey::from_der(chain.clone(), key.0.clone_key(), &provider) {
             Ok(_) => Ok(CertifiedKey { chain, key }),
             Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {

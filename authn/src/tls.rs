@@ -1,9 +1,9 @@
 //! TLS configurations: (material, transport) to what rustls wants.
 //!
-//! Owns every choice about TLS: versions 1.3 and 1.2, the suites and groups of ring, HTTP/1.1 by
-//! ALPN, and no resumption on either side unless it is asked for, because rustls resumes by default
-//! and that falsifies a comparison. The provider is always passed explicitly; the process default
-//! is never asked. Refuses to guess: a transport whose material is missing is an error.
+//! Owns the choices about TLS beside the suites, which are `provider`'s: versions 1.3 and 1.2,
+//! HTTP/1.1 by ALPN, and no resumption on either side unless it is asked for, because rustls
+//! resumes by default and that falsifies a comparison. Refuses to guess: a transport whose material
+//! is missing is an error.
 //!
 //! Every call makes its own ticket keys and session stores, so that two profiles can never resume
 //! each other's sessions. A resumed mutual TLS session is not checked again (expiry, revocation,
@@ -17,19 +17,18 @@ use std::sync::Arc;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::crypto::ring::{cipher_suite, default_provider, kx_group};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    ClientConfig, InconsistentKeys, RootCertStore, ServerConfig, SupportedCipherSuite,
-    SupportedProtocolVersion,
+    ClientConfig, InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion,
 };
 use rustls_pki_types::CertificateDer;
 
 use crate::error::Error;
 use crate::material::{ClientMaterial, ServerMaterial};
 use crate::profile::Transport;
+use crate::provider::provider;
 
 use verifier::{Anyone, Clients, Servers};
 
@@ -41,20 +40,6 @@ const CLIENT_SESSIONS_MAX: usize = 256;
 
 /// 1.3 is what the shop speaks to itself; 1.2 is for strangers.
 static VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
-
-/// AEAD with forward secrecy only. AES-128 goes first: it is the cheapest here, and mandatory in
-/// TLS 1.3 (RFC 8446 section 9.1). A server follows the order of its client.
-static SUITES: &[SupportedCipherSuite] = &[
-    cipher_suite::TLS13_AES_128_GCM_SHA256,
-    cipher_suite::TLS13_AES_256_GCM_SHA384,
-    cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
-    cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-    cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-    cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-    cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-    cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-    cipher_suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-];
 
 /// What can be chosen about TLS beside the profile.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -158,16 +143,6 @@ pub fn client_config(
         false => Resumption::disabled(),
     };
     Ok(Some(Arc::new(config)))
-}
-
-/// The one crypto provider: ring, with our order of suites. X25519 goes before P-256, as browsers
-/// have it, though P-256 is some 5% cheaper in a handshake. There is no post-quantum group in ring.
-pub(crate) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(CryptoProvider {
-        cipher_suites: SUITES.to_vec(),
-        kx_groups: vec![kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1],
-        ..default_provider()
-    })
 }
 
 fn server_verifier(

@@ -202,7 +202,7 @@ fn documents_that_are_wrong_are_errors() {
     assert_eq!(parse(&many[..KEYS_MAX]).unwrap().len(), KEYS_MAX);
     let long = set(&[ED25519]) + &" ".repeat(KEY_SET_BYTES_MAX);
     assert_eq!(KeySet::parse(long.as_bytes()).err(), Some(Error::KeySetTooLarge));
-    assert_eq!(KeySet::of([]).err(), Some(Error::KeySetEmpty));
+    assert_eq!(KeySet::of([] as [&Signer; 0]).err(), Some(Error::KeySetEmpty));
 }
 
 proptest! {

@@ -106,8 +106,8 @@ const IN_PROGRAM: [Rule; 7] = [
     ),
     (
         Layer::Jwt,
-        "authn::jwt authn::jwks authn::cache services::guard::Guard::access services::keys \
-         services::published services::token",
+        "authn::jwt authn::jwks authn::json authn::cache services::guard::Guard::access \
+         services::keys services::published services::token",
     ),
     (Layer::Policy, "authn services::guard services::route"),
     (

@@ -37,8 +37,6 @@ const FILE_LINES_MAX: usize = 500;
 /// and so does a listed one that is gone: the list only shrinks.
 const KNOWN_CIRCLES: &[(&str, &str)] = &[
     ("proto-http", "body chunked"),
-    ("authn", "jwks jwt"),
-    ("authn", "material tls"),
     ("metrics-export", "run::capacity run::result"),
     ("runtime", "buffer cores"),
     ("runtime", "client pool"),

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 use crate::identity::is_name;
-use crate::jwt::claims::{Object, object};
+use crate::json::{Object, object};
 use crate::scope::ScopeSet;
 
 /// Lifetime of a token in seconds, unless chosen otherwise: short, because a stolen token works

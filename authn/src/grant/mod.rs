@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::jwt::claims::object;
+use crate::json::object;
 use crate::scope::ScopeSet;
 
 use form::Form;

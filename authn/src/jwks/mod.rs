@@ -13,9 +13,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::algorithm::Algorithm;
 use crate::error::{Error, TokenError};
-use crate::jwt::claims::object;
-use crate::jwt::{Algorithm, Signer};
+use crate::json::object;
 
 use jwk::Jwk;
 use key::unusable;
@@ -88,8 +88,8 @@ impl KeySet {
     ///
     /// # Errors
     /// As [`KeySet::from_keys`].
-    pub fn of<'a>(signers: impl IntoIterator<Item = &'a Signer>) -> Result<KeySet, Error> {
-        KeySet::from_keys(signers.into_iter().map(|signer| signer.public_key().clone()).collect())
+    pub fn of<K: AsRef<PublicKey>>(signers: impl IntoIterator<Item = K>) -> Result<KeySet, Error> {
+        KeySet::from_keys(signers.into_iter().map(|signer| signer.as_ref().clone()).collect())
     }
 
     /// The JWKS document of the set.

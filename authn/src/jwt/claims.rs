@@ -1,17 +1,14 @@
 //! The JSON of tokens: header and claims as borrowed, typed structs.
 //!
-//! Owns the parsing rules that serde's defaults leave open: only an object is an object (a derived
-//! struct would take an array too), `null` is not an absent member, a repeated member is an error,
-//! and a date is a number that is not negative. Members that are not read here are skipped without
-//! a look. Text is borrowed from the decoded segment unless JSON escapes force a copy. Decides
-//! nothing: what the values must be is the verifier's business.
+//! Owns the parsing rules that serde's defaults leave open: `null` is not an absent member, a
+//! repeated member is an error, and a date is a number that is not negative. Members that are not
+//! read here are skipped without a look. Text is borrowed from the decoded segment unless JSON
+//! escapes force a copy. Decides nothing: what the values must be is the verifier's business.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::scope::ScopeSet;
@@ -72,37 +69,6 @@ pub(crate) struct NewPayload<'a> {
     pub scope: ScopeSet,
     pub iat: u64,
     pub exp: u64,
-}
-
-/// Reads a JSON text that must be one object. RFC 8259 section 8.1: it is UTF-8 throughout, which
-/// is looked at once and not for every string; the text of a claim nobody reads is no exception.
-pub(crate) fn object<'de, T: Deserialize<'de>>(json: &'de [u8]) -> serde_json::Result<T> {
-    let json = std::str::from_utf8(json).map_err(Error::custom)?;
-    serde_json::from_str::<Object<T>>(json).map(|object| object.0)
-}
-
-/// A `T` that only a JSON object can give. Without it a derived struct also reads an array, by
-/// position.
-#[derive(Serialize)]
-#[serde(transparent)]
-pub(crate) struct Object<T>(pub T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ObjectVisitor<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
-            type Value = Object<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
-            }
-        }
-        deserializer.deserialize_map(ObjectVisitor(PhantomData))
-    }
 }
 
 /// A string that borrows from the JSON text where that has no escapes.
@@ -215,6 +181,7 @@ fn as_list<S: serde::Serializer>(scopes: &ScopeSet, serializer: S) -> Result<S::
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::object;
 
     const CLAIMS: &str = r#""iss":"i","sub":"s","exp":9,"iat":1"#;
 

@@ -1,6 +1,6 @@
 //! Access tokens: JSON Web Tokens (RFC 7519) of the profile RFC 9068, signed (RFC 7515).
 //!
-//! Owns the algorithms and what a verified token says. `sign` makes tokens, `verify` judges them,
+//! Owns what a verified token says. `sign` makes tokens, `verify` judges them,
 //! `claims` is their JSON. Refuses everything outside the profile: encryption, unsigned tokens,
 //! symmetric keys, keys or algorithms chosen by the token.
 
@@ -11,9 +11,9 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::sync::Arc;
 
+use crate::algorithm::Algorithm;
 use crate::scope::ScopeSet;
 
 pub use sign::{NewClaims, Signer, new_token_id};
@@ -25,43 +25,6 @@ pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
 /// Leeway in seconds that covers the skew of well-kept clocks, for [`Verifier::new`].
 pub const LEEWAY_S_DEFAULT: u64 = 5;
-
-/// A signature algorithm. There is no `none` and no symmetric one: what verifies cannot sign.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Algorithm {
-    /// ECDSA on P-256 with SHA-256 (RFC 7518 section 3.4).
-    #[default]
-    Es256,
-    /// Ed25519 (RFC 8037).
-    EdDsa,
-    /// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518 section 3.3); keys are imported, never made.
-    Rs256,
-}
-
-impl Algorithm {
-    /// Every algorithm.
-    pub const ALL: [Algorithm; 3] = [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256];
-
-    /// The name in `alg`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Algorithm::Es256 => "ES256",
-            Algorithm::EdDsa => "EdDSA",
-            Algorithm::Rs256 => "RS256",
-        }
-    }
-
-    /// Reads a name of `alg`; names are case-sensitive (RFC 7515 section 4.1.1).
-    pub fn parse(name: &str) -> Option<Algorithm> {
-        Algorithm::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
-    }
-}
-
-impl fmt::Display for Algorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
 
 /// What a verified token says, and how it was proved.
 #[derive(Clone, Debug, PartialEq, Eq)]

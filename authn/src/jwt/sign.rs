@@ -13,8 +13,8 @@ use ring::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPa
 use rustls_pki_types::PrivateKeyDer;
 use zeroize::Zeroizing;
 
-use super::Algorithm;
 use super::claims::{NewHeader, NewPayload};
+use crate::algorithm::Algorithm;
 use crate::error::Error;
 use crate::jwks::{KEY_ID_BYTES_MAX, PublicKey};
 use crate::material;
@@ -215,6 +215,12 @@ impl Signer {
         let header = serde_json::to_vec(&header).expect("a header is strings");
         let prefix = URL_SAFE_NO_PAD.encode(header) + ".";
         Ok(Signer { key, public, prefix: prefix.into(), random: SystemRandom::new() })
+    }
+}
+
+impl AsRef<PublicKey> for Signer {
+    fn as_ref(&self) -> &PublicKey {
+        &self.public
     }
 }
 

@@ -18,9 +18,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use memchr::memchr;
 
-use super::claims::{Claims, Header, object};
-use super::{Access, Algorithm, TOKEN_BYTES_MAX};
+use super::claims::{Claims, Header};
+use super::{Access, TOKEN_BYTES_MAX};
+use crate::algorithm::Algorithm;
 use crate::error::TokenError;
+use crate::json::object;
 use crate::jwks::{KeySet, PublicKey};
 use crate::scope::ScopeSet;
 
