@@ -6,11 +6,11 @@
 //! that the process itself signs with.
 
 use crate::auth::Auth;
+use crate::dispatch::join_routes;
 use crate::gateway::ping::Ping;
 use crate::inventory::handler::InventoryApp;
 use crate::orders::handler::OrdersApp;
 use crate::results::Results;
-use crate::route::join_routes;
 
 /// Every service on one core.
 pub struct All {
@@ -42,9 +42,10 @@ mod tests {
     use proto_http::Method;
 
     use super::*;
+    use crate::dispatch::App;
     use crate::gateway::Gateway;
     use crate::inventory::for_orders::InventoryService;
-    use crate::route::{App, Found, find};
+    use crate::table::{Found, find};
 
     #[test]
     fn every_route_of_every_service_is_found_where_its_table_says() {

@@ -27,7 +27,7 @@ use crate::orders::idempotency::Idempotency;
 use crate::orders::stock::Stock;
 use crate::outbound::{Outbound, key_fetcher};
 use crate::results::{self, Results};
-use crate::serve::Started;
+use crate::started::Started;
 use crate::token::TokenKeeper;
 
 /// As whom orders calls inventory, and what for.

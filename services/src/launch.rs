@@ -10,13 +10,13 @@ use runtime::{Core, CorePlan, Endpoint, ServerLimits};
 
 use crate::admin::{AdminPages, Check};
 use crate::config::{LimitOverrides, ServiceConfig, ServiceRole};
+use crate::dispatch::App;
 use crate::error::ServeError;
 use crate::guard::Guard;
 use crate::inbound::server_tls;
 use crate::keys::KeyRing;
-use crate::route::App;
-use crate::serve::Started;
 use crate::shell::Shell;
+use crate::started::Started;
 use crate::telemetry::{CoreCounters, Telemetry};
 
 /// Starts the listeners of a service whose parts are ready. `make` builds the app of one core.

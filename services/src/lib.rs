@@ -1,10 +1,10 @@
 //! The services of the shop: gateway, auth, orders, inventory, results, each its own process and
 //! listener, or all of them in one.
 //!
-//! What they have in common is here once: [`route`] is the table from a path to a handler,
-//! [`guard`] issues the permit that a handler takes, [`shell`] puts both around a service,
-//! [`telemetry`] counts, [`problem`] is the shape of every error. [`config`] says what a service is
-//! told, [`serve()`] is its life.
+//! What they have in common is here once: [`table`] leads from a path to a route and [`dispatch`]
+//! to its handler, [`guard`] issues the permit that a handler takes, [`shell`] puts both around a
+//! service, [`telemetry`] counts, [`problem`] is the shape of every error. [`config`] says what a
+//! service is told, [`serve()`] is its life.
 //!
 //! No socket, TLS or timer is touched here; that is `runtime`'s. Nothing is decided about tokens,
 //! certificates or scopes here; that is `authn`'s.
@@ -13,6 +13,7 @@
 pub mod admin;
 pub mod auth;
 pub mod config;
+pub mod dispatch;
 pub mod fields;
 pub mod gateway;
 pub mod guard;
@@ -24,8 +25,8 @@ pub mod orders;
 pub mod problem;
 pub mod reference;
 pub mod results;
-pub mod route;
 pub mod shell;
+pub mod table;
 pub mod telemetry;
 
 mod all;
@@ -42,6 +43,7 @@ pub mod published;
 mod query;
 mod resolve;
 mod serve;
+mod started;
 mod sync;
 pub mod token;
 
@@ -51,4 +53,5 @@ pub use config::{
 };
 pub use error::ServeError;
 pub use kind::ServiceKind;
-pub use serve::{Started, serve, start};
+pub use serve::{serve, start};
+pub use started::Started;

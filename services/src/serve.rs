@@ -5,65 +5,15 @@
 //! was read and every address understood, so that what starts also works.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use runtime::process::{Shutdown, raise_file_limit, terminate_when_stdin_closes};
-use runtime::{DrainReport, Driver, Running};
-use serde_json::json;
 
 use crate::assemble::assemble;
 use crate::config::ServiceConfig;
 use crate::error::ServeError;
 use crate::open_files;
-
-/// A service that listens.
-#[derive(Debug)]
-pub struct Started {
-    running: Running,
-    service: &'static str,
-}
-
-impl Started {
-    pub(crate) fn new(running: Running, service: &'static str) -> Started {
-        Started { running, service }
-    }
-
-    /// Where it listens.
-    #[must_use]
-    pub fn addr(&self) -> SocketAddr {
-        self.running.addr
-    }
-
-    /// Where its admin pages are.
-    #[must_use]
-    pub fn admin(&self) -> Option<SocketAddr> {
-        self.running.admin
-    }
-
-    /// The I/O driver in use.
-    #[must_use]
-    pub fn driver(&self) -> Driver {
-        self.running.driver
-    }
-
-    /// Stops accepting, finishes what is in flight, and cuts what is not finished after `within`.
-    pub fn drain(self, within: Duration) -> DrainReport {
-        self.running.drain(within)
-    }
-
-    /// The line that tells a parent process where the service is.
-    fn ready_line(&self) -> String {
-        let ready = json!({
-            "service": self.service,
-            "listen": self.addr().to_string(),
-            "admin": self.admin().map(|addr| addr.to_string()),
-            "driver": self.driver().as_str(),
-            "pid": std::process::id(),
-        });
-        json!({ "ready": ready }).to_string()
-    }
-}
+use crate::started::Started;
 
 /// Runs a service until SIGTERM or SIGINT, then drains it.
 ///
@@ -91,7 +41,7 @@ pub(crate) fn until_told(
     let started = start()?;
     // A parent that does not read its end of the pipe must not end the service.
     let _ = writeln!(io::stdout(), "{}", started.ready_line());
-    let service = started.service;
+    let service = started.service();
     let signal = shutdown.wait();
     tracing::info!(service, %signal, "draining");
     let report = started.drain(drain);

@@ -6,10 +6,11 @@
 
 use runtime::{Broken, Exchange, Peer, Service};
 
+use crate::dispatch::App;
 use crate::guard::{Guard, Session};
 use crate::problem;
 use crate::query::carries_token;
-use crate::route::{App, Found, find};
+use crate::table::{Found, find};
 
 /// One core's server of the routes of `A`.
 #[derive(Debug)]

@@ -17,11 +17,12 @@ use runtime::{Broken, Exchange};
 use serde_json::json;
 
 use crate::config::{AuthConfig, ServiceConfig};
+use crate::dispatch::routes;
 use crate::error::ServeError;
 use crate::fields::{JSON, JSON_NOW};
 use crate::keys::Expected;
 use crate::problem::{self, Problem};
-use crate::route::{Param, routes};
+use crate::table::Param;
 
 pub use self::state::signers;
 

@@ -21,12 +21,13 @@ use self::fields::LetThrough;
 use self::forward::Hop;
 use self::ping::Ping;
 use crate::config::GatewayConfig;
+use crate::dispatch::{join_routes, routes};
 use crate::error::ServeError;
 use crate::inventory::handler as inventory;
 use crate::orders::handler as orders;
 use crate::outbound::Outbound;
 use crate::results;
-use crate::route::{Param, Routed, join_routes, routes};
+use crate::table::{Param, Routed};
 use crate::telemetry::CoreCounters;
 
 /// Who may use the API from outside.

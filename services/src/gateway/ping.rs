@@ -7,9 +7,10 @@ use authn::{Callers, Permit, Route, Scope};
 use proto_http::Method;
 use runtime::{Broken, Exchange};
 
+use crate::dispatch::routes;
 use crate::fields::JSON;
 use crate::problem;
-use crate::route::{Param, routes};
+use crate::table::Param;
 use crate::telemetry::CoreCounters;
 
 /// About 100 bytes, as a small answer of a real service has. The count of body bytes comes between.

@@ -13,11 +13,12 @@ use proto_http::Method;
 use runtime::{Broken, Exchange};
 
 use crate::{
+    dispatch::{join_routes, routes},
     inventory::{
         handler::{InventoryApp, release_as, reserve_as},
         store::Inventory,
     },
-    route::{Param, join_routes, routes},
+    table::Param,
 };
 
 /// Where orders reserves.

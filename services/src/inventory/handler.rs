@@ -11,6 +11,7 @@ use proto_http::Method;
 use runtime::{Broken, Exchange};
 
 use crate::{
+    dispatch::routes,
     error::ServeError,
     fields::{JSON, JSON_NOW},
     inventory::{
@@ -25,7 +26,7 @@ use crate::{
     },
     json::Invalid,
     problem::{Problem, body_refused, required_body},
-    route::{Param, Routed, routes},
+    table::{Param, Routed},
 };
 
 /// Who works with the stock: orders by its certificate, its client by the token where there is no

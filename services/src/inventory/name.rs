@@ -6,7 +6,8 @@
 
 use std::fmt;
 
-use crate::inventory::sku::SKU_BYTES_MAX;
+/// The longest name of a SKU, in bytes.
+pub const SKU_BYTES_MAX: usize = 64;
 
 /// The longest order id, in bytes: a UUID has 36, and other systems' ids stay below this.
 pub const ORDER_BYTES_MAX: usize = 64;

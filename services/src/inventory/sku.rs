@@ -15,12 +15,13 @@ use std::hash::BuildHasher;
 use crossbeam::utils::CachePadded;
 
 use crate::{
-    inventory::{name::SkuName, wanted::SKU_PLACES_MAX},
+    inventory::{
+        item::SKU_PLACES_MAX,
+        name::{SKU_BYTES_MAX, SkuName},
+    },
     sync::{AtomicU64, OnceLock, Ordering, RandomState},
 };
 
-/// The longest name of a SKU, in bytes.
-pub const SKU_BYTES_MAX: usize = 64;
 /// The largest quantity that can be set: with as much again held, a half word does not overflow.
 pub const QUANTITY_MAX: u32 = 1_000_000_000;
 

@@ -31,11 +31,10 @@ use uuid::Uuid;
 
 use crate::{
     inventory::{
+        item::{SPARE_BITS, SPARE_SHIFT, quantity_of, sku_of},
         name::{ORDER_BYTES_MAX, OrderRef, SkuName},
         sku::{Sku, SkuTable},
-        wanted::{
-            FINGERPRINT_BITS, ITEMS_MAX, SPARE_BITS, SPARE_SHIFT, Wanted, quantity_of, sku_of,
-        },
+        wanted::{FINGERPRINT_BITS, ITEMS_MAX, Wanted},
     },
     once_map::{OnceMap, PAYLOAD, Tag, Vacant, WORDS},
     sync::RandomState,

@@ -3,7 +3,11 @@
 //! Owns summing and ordering lines without allocation. It refuses to decide: faults are noted, and
 //! told when the reservation is made.
 
-use crate::inventory::{name::SkuName, sku::SkuTable};
+use crate::inventory::{
+    item::{SPARE_BITS, pack, quantity_of, sku_of},
+    name::SkuName,
+    sku::SkuTable,
+};
 
 /// The most lines of one reservation.
 pub const ITEMS_MAX: usize = 100;
@@ -84,28 +88,6 @@ impl<'a> Wanted<'a> {
     pub(super) fn overflown(&self) -> Option<u32> {
         self.overflown
     }
-}
-
-/// The place of a packed item's SKU in the table.
-pub(super) fn sku_of(item: u64) -> u32 {
-    (item >> SKU_SHIFT) as u32
-}
-
-/// The quantity of a packed item; 0 in a word that holds none.
-pub(super) fn quantity_of(item: u64) -> u32 {
-    item as u32
-}
-
-/// The bits of a packed item that are nobody's: a store may keep something in them.
-pub(super) const SPARE_BITS: u32 = SKU_SHIFT - SPARE_SHIFT;
-/// Where they begin.
-pub(super) const SPARE_SHIFT: u32 = u32::BITS;
-/// Places of SKUs that an item can name.
-pub(super) const SKU_PLACES_MAX: usize = 1 << (u64::BITS - SKU_SHIFT);
-const SKU_SHIFT: u32 = 44;
-
-fn pack(sku: u32, quantity: u32) -> u64 {
-    u64::from(sku) << SKU_SHIFT | u64::from(quantity)
 }
 
 #[cfg(all(test, not(loom)))]

@@ -21,6 +21,7 @@ use proto_http::Method;
 use runtime::{Broken, Exchange, Request};
 
 use crate::{
+    dispatch::routes,
     error::ServeError,
     fields::{JSON, JSON_NOW},
     orders::{
@@ -32,7 +33,7 @@ use crate::{
         store::{Miss, Orders, Pending, Reader, Writer},
     },
     problem::{Problem, body_refused, required_body},
-    route::{Param, routes},
+    table::Param,
 };
 
 const PATH: &[u8] = b"/api/orders/";

@@ -18,7 +18,7 @@ pub const AMOUNT_BYTES_MAX: usize = 40;
 /// The most lines of an order.
 pub const SKUS_MAX: usize = 100;
 /// The longest name of a SKU, in bytes.
-pub const SKU_BYTES_MAX: usize = crate::inventory::sku::SKU_BYTES_MAX;
+pub const SKU_BYTES_MAX: usize = crate::inventory::name::SKU_BYTES_MAX;
 /// The longest record, in bytes.
 pub const RECORD_BYTES_MAX: usize = 8
     + 8

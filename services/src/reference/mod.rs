@@ -19,7 +19,8 @@ use std::time::Duration;
 use runtime::{CorePlan, DriverChoice, Endpoint};
 
 use crate::error::ServeError;
-use crate::serve::{self, Started};
+use crate::serve::until_told;
+use crate::started::Started;
 
 use app::{Reference, ReferenceAdmin};
 use counts::Ledger;
@@ -105,7 +106,7 @@ impl ReferenceConfig {
 /// # Errors
 /// A sentence that says why it did not start.
 pub fn serve(config: &ReferenceConfig) -> Result<(), ServeError> {
-    serve::until_told(config.exit_with_stdin, config.drain, || start(config))
+    until_told(config.exit_with_stdin, config.drain, || start(config))
 }
 
 /// Starts the server and returns once it listens.

@@ -7,9 +7,10 @@ use authn::{Callers, Permit, Route, Scope};
 use proto_http::Method;
 use runtime::{Broken, Exchange};
 
+use crate::dispatch::routes;
 use crate::error::ServeError;
 use crate::problem::Problem;
-use crate::route::{Param, routes};
+use crate::table::Param;
 
 /// Who keeps and reads results.
 const CALLERS: Callers = Callers::Named(&["gateway", "bench-runner", "bench-ui"]);

@@ -19,7 +19,7 @@ use authn::policy::Decision;
 use authn::{Denied, TokenError};
 use metrics_export::prometheus::REQUEST_DURATION_BOUNDS_NS;
 
-use crate::route::Entry;
+use crate::table::Entry;
 
 /// The status codes that have a series of their own; others share the last one.
 const STATUSES: [u16; 27] = [
@@ -228,7 +228,7 @@ mod tests {
     use proto_http::Method;
 
     use super::*;
-    use crate::route::Pattern;
+    use crate::table::Pattern;
 
     #[test]
     fn positions_and_labels_agree() {

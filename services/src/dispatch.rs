@@ -1,5 +1,35 @@
-//! The macros that make a route table and its dispatch out of lines of text, so that a handler can
-//! be reached in no other way than with the permit of its own line.
+//! From a route table to handlers: what a set of routes is, and the macros that make a table and
+//! its dispatch out of lines of text.
+//!
+//! It owns the only way from a path to a handler. A handler is named in a table and nowhere else,
+//! and takes the [`Permit`](authn::policy::Permit) of its own route, so that a handler cannot run
+//! unchecked and a check of one route cannot open another.
+
+use std::future::Future;
+
+use runtime::{Broken, Exchange};
+
+use crate::guard::{Guard, Session};
+use crate::table::{Entry, Param};
+
+/// A set of routes together with the state their handlers work on. `routes!` implements it.
+pub trait App: 'static {
+    /// The table; the position of a line is the `index` of the other functions.
+    const ROUTES: &'static [Entry];
+
+    /// Obtains the permit of route `index` and calls its handler, or answers the refusal.
+    ///
+    /// # Errors
+    /// When the connection broke; everything else has been answered.
+    fn call(
+        &self,
+        index: usize,
+        param: Param,
+        guard: &Guard,
+        session: &mut Session,
+        exchange: &mut Exchange<'_>,
+    ) -> impl Future<Output = Result<(), Broken>>;
+}
 
 /// Builds a route table: a marker type for each route, the constant table, and the dispatch.
 ///
@@ -23,25 +53,25 @@
 /// ([`authn::policy::is_forwarder`]); without it nobody may.
 macro_rules! routes {
     (@entry $name:expr, $method:expr, $path:expr, open) => {
-        $crate::route::routes!(@line $name, $method, $path, None, authn::Callers::Any, &[], true)
+        $crate::dispatch::routes!(@line $name, $method, $path, None, authn::Callers::Any, &[], true)
     };
     (@entry $name:expr, $method:expr, $path:expr, ($scope:expr, $callers:expr)) => {
-        $crate::route::routes!(@line $name, $method, $path, $scope, $callers, &[], false)
+        $crate::dispatch::routes!(@line $name, $method, $path, $scope, $callers, &[], false)
     };
     (@entry $name:expr, $method:expr, $path:expr, ($scope:expr, $callers:expr, $told:expr)) => {
-        $crate::route::routes!(@line $name, $method, $path, $scope, $callers, $told, false)
+        $crate::dispatch::routes!(@line $name, $method, $path, $scope, $callers, $told, false)
     };
     (@line $name:expr, $method:expr, $path:expr,
         $scope:expr, $callers:expr, $forwarders:expr, $open:expr) => {
-        $crate::route::Entry {
+        $crate::table::Entry {
             name: $name,
             method: $method,
-            pattern: $crate::route::Pattern::new($path),
+            pattern: $crate::table::Pattern::new($path),
             scope: $scope,
             callers: $callers,
             forwarders: $forwarders,
             open: $open,
-            body_bytes_max: Some($crate::route::BODY_BYTES_MAX),
+            body_bytes_max: Some($crate::table::BODY_BYTES_MAX),
         }
     };
     (impl $app:ty {
@@ -55,15 +85,15 @@ macro_rules! routes {
 
             impl authn::Route for $marker {
                 const NAME: &'static str = $name;
-                const SCOPE: Option<authn::Scope> = <Self as $crate::route::Routed>::ENTRY.scope;
-                const CALLERS: authn::Callers = <Self as $crate::route::Routed>::ENTRY.callers;
+                const SCOPE: Option<authn::Scope> = <Self as $crate::table::Routed>::ENTRY.scope;
+                const CALLERS: authn::Callers = <Self as $crate::table::Routed>::ENTRY.callers;
                 const FORWARDERS: &'static [&'static str] =
-                    <Self as $crate::route::Routed>::ENTRY.forwarders;
+                    <Self as $crate::table::Routed>::ENTRY.forwarders;
             }
 
-            impl $crate::route::Routed for $marker {
-                const ENTRY: $crate::route::Entry =
-                    $crate::route::routes!(@entry $name, $method, $path, $access)
+            impl $crate::table::Routed for $marker {
+                const ENTRY: $crate::table::Entry =
+                    $crate::dispatch::routes!(@entry $name, $method, $path, $access)
                         $(.with_body_bytes_max($body))?;
             }
         )+
@@ -72,14 +102,14 @@ macro_rules! routes {
         #[derive(Clone, Copy)]
         enum Slot { $($marker,)+ Length }
 
-        impl $crate::route::App for $app {
-            const ROUTES: &'static [$crate::route::Entry] =
-                &[$(<$marker as $crate::route::Routed>::ENTRY),+];
+        impl $crate::dispatch::App for $app {
+            const ROUTES: &'static [$crate::table::Entry] =
+                &[$(<$marker as $crate::table::Routed>::ENTRY),+];
 
             async fn call(
                 &self,
                 index: usize,
-                param: $crate::route::Param,
+                param: $crate::table::Param,
                 guard: &$crate::guard::Guard,
                 session: &mut $crate::guard::Session,
                 exchange: &mut runtime::Exchange<'_>,
@@ -113,24 +143,24 @@ pub(crate) use routes;
 /// Makes one set of routes of several: the tables one behind the other, each with its own state.
 macro_rules! join_routes {
     (impl $app:ty { $($part:ident: $type:ty),+ $(,)? }) => {
-        impl $crate::route::App for $app {
-            const ROUTES: &'static [$crate::route::Entry] = {
-                const LENGTH: usize = 0 $(+ <$type as $crate::route::App>::ROUTES.len())+;
-                const ALL: [$crate::route::Entry; LENGTH] =
-                    $crate::route::concat(&[$(<$type as $crate::route::App>::ROUTES),+]);
+        impl $crate::dispatch::App for $app {
+            const ROUTES: &'static [$crate::table::Entry] = {
+                const LENGTH: usize = 0 $(+ <$type as $crate::dispatch::App>::ROUTES.len())+;
+                const ALL: [$crate::table::Entry; LENGTH] =
+                    $crate::table::concat(&[$(<$type as $crate::dispatch::App>::ROUTES),+]);
                 &ALL
             };
 
             async fn call(
                 &self,
                 mut index: usize,
-                param: $crate::route::Param,
+                param: $crate::table::Param,
                 guard: &$crate::guard::Guard,
                 session: &mut $crate::guard::Session,
                 exchange: &mut runtime::Exchange<'_>,
             ) -> Result<(), runtime::Broken> {
                 $(
-                    let length = <$type as $crate::route::App>::ROUTES.len();
+                    let length = <$type as $crate::dispatch::App>::ROUTES.len();
                     if index < length {
                         return self.$part.call(index, param, guard, session, exchange).await;
                     }

@@ -1,27 +1,16 @@
 //! The route table: which method on which path is called what, which scope it asks for and which
-//! callers it knows, as constant data; and the macro that turns a table into a dispatch.
-//!
-//! It owns the only way from a path to a handler. A handler is named in a table and nowhere else,
-//! and takes the [`Permit`](authn::policy::Permit) of its own route, so that a handler cannot run
-//! unchecked and a check of one route cannot open another.
+//! callers it knows, as constant data. `dispatch` turns a table into calls.
 //!
 //! It refuses, by not matching, every path that could mean two things: matching compares the bytes
 //! as they were sent, and a parameter is made of unreserved characters only (RFC 3986 section 2.3)
 //! and is not a dot segment. `%2f`, `//`, `/../` and their kin are therefore nobody's route and are
 //! never sent upstream.
 
-mod macros;
 mod pattern;
-
-use std::future::Future;
 
 use authn::{Callers, Scope};
 use proto_http::Method;
-use runtime::{Broken, Exchange};
 
-use crate::guard::{Guard, Session};
-
-pub(crate) use self::macros::{join_routes, routes};
 pub use self::pattern::{Param, Pattern};
 
 /// What a route takes of a request's body unless its line says otherwise, in bytes: it is collected
@@ -62,25 +51,6 @@ impl Entry {
 pub trait Routed: authn::Route {
     /// The table's line.
     const ENTRY: Entry;
-}
-
-/// A set of routes together with the state their handlers work on. `routes!` implements it.
-pub trait App: 'static {
-    /// The table; the position of a line is the `index` of the other functions.
-    const ROUTES: &'static [Entry];
-
-    /// Obtains the permit of route `index` and calls its handler, or answers the refusal.
-    ///
-    /// # Errors
-    /// When the connection broke; everything else has been answered.
-    fn call(
-        &self,
-        index: usize,
-        param: Param,
-        guard: &Guard,
-        session: &mut Session,
-        exchange: &mut Exchange<'_>,
-    ) -> impl Future<Output = Result<(), Broken>>;
 }
 
 /// What a path and a method lead to.
