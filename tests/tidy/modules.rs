@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Source;
+use crate::imports::{Named, read};
 
 /// A module's path inside its crate; empty is the crate's root.
 pub(crate) type ModulePath = Vec<String>;
@@ -18,29 +19,20 @@ pub(crate) struct Modules {
     pub(crate) uses: BTreeMap<ModulePath, BTreeSet<ModulePath>>,
 }
 
-/// What a module says, before names are followed.
-#[derive(Debug, Default)]
-struct Spoken {
-    /// Paths as written, without those that a `use` gives a name.
-    paths: Vec<Vec<String>>,
-    /// The names that its `use` lines bring in, each with its path.
-    names: BTreeMap<String, Vec<String>>,
-}
-
 impl Modules {
-    /// Reads the sources of the crate in `folder`, which is empty for the package on top.
-    pub(crate) fn read(folder: &str, sources: &[Source]) -> Modules {
-        let top = if folder.is_empty() { "src/".to_string() } else { format!("{folder}/src/") };
-        let mut spoken = BTreeMap::new();
+    /// The modules of the crate in `folder`, which is `.` for the package on top.
+    pub(crate) fn of(folder: &str, sources: &[Source]) -> Modules {
+        let top = if folder == "." { "src/".to_string() } else { format!("{folder}/src/") };
+        let mut named = BTreeMap::new();
         for source in sources.iter().filter(|source| !source.is_test()) {
             if let Some(path) = source.path.strip_prefix(&top) {
-                spoken.insert(module_path(path), read(source));
+                named.insert(module_path(path), read(source));
             }
         }
         let mut modules = Modules::default();
-        for (module, said) in &spoken {
-            let all = said.paths.iter().chain(said.names.values());
-            let targets = all.filter_map(|path| follow(&spoken, module, path, 0));
+        for (module, named_here) in &named {
+            let all = named_here.paths.iter().chain(named_here.names.values());
+            let targets = all.filter_map(|path| follow(&named, module, path, 0));
             let used: BTreeSet<ModulePath> = targets.filter(|target| target != module).collect();
             modules.uses.insert(module.clone(), used);
         }
@@ -97,121 +89,10 @@ fn module_path(file: &str) -> ModulePath {
     stem.split('/').map(str::to_string).collect()
 }
 
-/// Collects what a file names, from words: identifiers and the signs between them.
-fn read(source: &Source) -> Spoken {
-    let words = words(source);
-    let mut spoken = Spoken::default();
-    let mut at = 0;
-    while at < words.len() {
-        // `use<'a>` is a bound, not an import.
-        if words[at] == "use" && words.get(at + 1).is_some_and(|next| next != "<") {
-            at = read_use(&words, at + 1, &mut Vec::new(), &mut spoken);
-        } else if words.get(at + 1).is_some_and(|next| next == "::") && is_name(&words[at]) {
-            let mut path = vec![words[at].clone()];
-            while words.get(at + 1).is_some_and(|next| next == "::")
-                && words.get(at + 2).is_some_and(|name| is_name(name))
-            {
-                path.push(words[at + 2].clone());
-                at += 2;
-            }
-            spoken.paths.push(path);
-            at += 1;
-        } else {
-            at += 1;
-        }
-    }
-    spoken
-}
-
-/// One tree of a `use` from `at` on; returns where it ends.
-fn read_use(
-    words: &[String],
-    mut at: usize,
-    before: &mut Vec<String>,
-    spoken: &mut Spoken,
-) -> usize {
-    let depth = before.len();
-    while at < words.len() {
-        match words[at].as_str() {
-            "{" => {
-                at += 1;
-                while words.get(at).is_some_and(|word| word != "}" && word != ";") {
-                    at = read_use(words, at, before, spoken);
-                    at += usize::from(words.get(at).is_some_and(|word| word == ","));
-                }
-                before.truncate(depth);
-                return at + 1;
-            }
-            "," | "}" | ";" => break,
-            "::" => {}
-            "as" => {
-                let path = before.clone();
-                spoken.names.insert(words[at + 1].clone(), path);
-                before.truncate(depth);
-                return at + 2;
-            }
-            name => before.push(name.to_string()),
-        }
-        at += 1;
-    }
-    if before.last().is_some_and(|name| name == "self") && before.len() > 1 {
-        before.pop();
-    }
-    if let Some(name) = before.last().cloned() {
-        spoken.names.insert(name, before.clone());
-    }
-    before.truncate(depth);
-    at
-}
-
-fn is_name(word: &str) -> bool {
-    word.starts_with(|first: char| first.is_alphabetic() || first == '_')
-}
-
-/// Identifiers, `::`, and the single signs that a `use` is made of; no comments, no texts.
-fn words(source: &Source) -> Vec<String> {
-    let mut words = Vec::new();
-    for line in source.code() {
-        let line = without_texts(line);
-        let mut rest = line.as_str();
-        while let Some(first) = rest.chars().next() {
-            let length = rest.find(|c: char| !(c.is_alphanumeric() || c == '_'));
-            let length = match length.unwrap_or(rest.len()) {
-                0 if rest.starts_with("::") => 2,
-                0 => first.len_utf8(),
-                length => length,
-            };
-            if !first.is_whitespace() {
-                words.push(rest[..length].to_string());
-            }
-            rest = &rest[length..];
-        }
-    }
-    words
-}
-
-/// A line without its comment, and without what stands between quotes.
-fn without_texts(line: &str) -> String {
-    let mut kept = String::new();
-    let (mut quoted, mut escaped) = (false, false);
-    for (at, letter) in line.char_indices() {
-        if !quoted && line[at..].starts_with("//") {
-            break;
-        }
-        if letter == '"' && !escaped {
-            quoted = !quoted;
-        } else if !quoted {
-            kept.push(letter);
-        }
-        escaped = quoted && letter == '\\' && !escaped;
-    }
-    kept
-}
-
 /// Follows a path from `module` to the module that defines its end; `None` where it leads out of
 /// the crate.
 fn follow(
-    spoken: &BTreeMap<ModulePath, Spoken>,
+    named: &BTreeMap<ModulePath, Named>,
     module: &[String],
     path: &[String],
     depth: usize,
@@ -223,7 +104,7 @@ fn follow(
         "super" => module.split_last()?.1.to_vec(),
         name => {
             let below = [module, &[name.to_string()]].concat();
-            if spoken.contains_key(&below) {
+            if named.contains_key(&below) {
                 below
             } else {
                 // A name that a `use` of this module brought in points where that one points.
@@ -235,13 +116,13 @@ fn follow(
         let below = [place.as_slice(), std::slice::from_ref(name)].concat();
         if name == "super" {
             place.pop();
-        } else if spoken.contains_key(&below) {
+        } else if named.contains_key(&below) {
             place = below;
         } else {
-            let known = spoken.get(&place).and_then(|said| said.names.get(name));
+            let known = named.get(&place).and_then(|named_here| named_here.names.get(name));
             let further = known.filter(|_| depth < 8);
             return match further {
-                Some(path) => follow(spoken, &place, path, depth + 1),
+                Some(path) => follow(named, &place, path, depth + 1),
                 None => Some(place),
             };
         }
@@ -288,7 +169,7 @@ mod tests {
             .iter()
             .map(|(path, text)| Source { path: format!("a/src/{path}"), text: text.to_string() })
             .collect();
-        Modules::read("a", &sources)
+        Modules::of("a", &sources)
     }
 
     fn uses(modules: &Modules, module: &str) -> Vec<String> {

@@ -1,0 +1,61 @@
+//! The structure of the workspace in figures, none of which may grow:
+//! `cargo test --test tidy structure -- --nocapture` prints them as `docs/structure.md` has them.
+
+use crate::crates::ARROWS;
+use crate::figures::{
+    Shape, errors_without_source, file_lines, quantile, same_named_types, text_errors,
+};
+use crate::modules::Modules;
+use crate::{Source, sources};
+
+/// Where each figure stands today. None of them may grow; whoever lowers one lowers its limit.
+const FIGURES_MAX: &[(&str, usize)] = &[
+    ("file lines, median", 160),
+    ("file lines, 90th percentile", 350),
+    ("types that share a name", 98),
+    ("errors without a source", 25),
+    ("public functions with a text as error", 20),
+];
+
+/// Types that may share a name, and why. Private to a file is no reason by itself.
+const SHARED_NAMES: &[(&str, &str)] = &[];
+
+/// Errors that have no cause below them, and why.
+const CAUSELESS: &[(&str, &str)] = &[];
+
+#[test]
+fn structure_in_figures() {
+    let all = sources();
+    println!("| crate | names | levels | arrows | circles |\n|---|---|---|---|---|");
+    for (folder, _) in ARROWS {
+        let Shape { boxes, levels, arrows, circles } = Shape::of(&Modules::of(folder, &all));
+        let folder = if folder == "." { "src" } else { folder };
+        println!("| {folder} | {boxes} | {levels} | {arrows} | {circles} |");
+    }
+    let ours = |source: &Source| {
+        source.path.contains("src/") && !source.is_test() && !source.path.starts_with("benches/")
+    };
+    let code: Vec<Source> = all.into_iter().filter(ours).collect();
+    let lines = file_lines(&code);
+    let mut types = same_named_types(&code);
+    types.retain(|name, _| SHARED_NAMES.iter().all(|(shared, _)| shared != name));
+    let mut causeless = errors_without_source(&code);
+    causeless.retain(|error| CAUSELESS.iter().all(|(known, _)| known != error));
+    let texts = text_errors(&code);
+    let found =
+        [quantile(&lines, 50), quantile(&lines, 90), types.len(), causeless.len(), texts.len()];
+    println!("\n| figure | now | limit |\n|---|---|---|");
+    for ((name, limit), now) in FIGURES_MAX.iter().zip(found) {
+        println!("| {name} | {now} | {limit} |");
+    }
+    println!("| file lines, longest | {} | 500 |", lines.last().copied().unwrap_or_default());
+    println!();
+    for (name, files) in types {
+        println!("type {name}: {}", files.join(" "));
+    }
+    println!("without source: {}", causeless.join("; "));
+    println!("text as error: {}", texts.join(" "));
+    for ((name, limit), now) in FIGURES_MAX.iter().zip(found) {
+        assert!(now <= *limit, "{name}: {now}, at most {limit}");
+    }
+}
