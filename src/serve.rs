@@ -8,7 +8,7 @@ use std::time::Duration;
 use services::gateway::let_through;
 use services::{
     AllConfig, AuthConfig, GatewayConfig, InventoryConfig, KeySource, OrderStoreConfig,
-    OrdersConfig, OutboundConfig, ServiceConfig, ServiceKind, ServiceRole,
+    OrdersConfig, OutboundConfig, ServeError, ServiceConfig, ServiceKind, ServiceRole,
 };
 
 use crate::Failure;
@@ -23,7 +23,7 @@ pub(crate) fn command(typed: Serve) -> Result<u8, Failure> {
     let (service, options) = typed.service.into_options();
     let config = config(service, options)?;
     log_to_stderr();
-    services::serve(config).map_err(Failure::failed)?;
+    services::serve(config).map_err(Failure::of)?;
     Ok(0)
 }
 
@@ -72,11 +72,16 @@ fn config(kind: ServiceKind, mut typed: ServeOptions) -> Result<ServiceConfig, F
     config.limits.body_memory_bytes_max =
         typed.body_memory.map(|text| bytes("--body-memory", &text)).transpose()?;
     config.limits.bytes_per_s_min = typed.min_rate;
-    config.check().map_err(Failure::usage)?;
+    config.check().map_err(unusable)?;
     if let ServiceRole::Gateway(gateway) = &config.role {
-        let_through(&gateway.forward_fields).map_err(Failure::usage)?;
+        let_through(&gateway.forward_fields).map_err(unusable)?;
     }
     Ok(config)
+}
+
+/// Settings that cannot be, which is known before anything is started.
+fn unusable(error: ServeError) -> Failure {
+    Failure::usage(&error).because(error)
 }
 
 const ON_OFF: [(&str, bool); 2] = [("on", true), ("off", false)];

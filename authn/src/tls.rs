@@ -25,7 +25,7 @@ use rustls::{
 };
 use rustls_pki_types::CertificateDer;
 
-use crate::error::Error;
+use crate::error::{Error, Reason};
 use crate::material::{ClientMaterial, ServerMaterial};
 use crate::profile::Transport;
 use crate::provider::provider;
@@ -180,13 +180,15 @@ fn client_verifier(
     Ok(Arc::new(Clients { inner, roots }))
 }
 
+const UNUSABLE_AUTHORITIES: &str = "the certificates of the authorities cannot be used";
+
 fn unbuilt(error: VerifierBuilderError) -> Error {
     match error {
-        VerifierBuilderError::InvalidCrl(why) => {
-            Error::RevocationList(refusal::of_list(&why).into())
-        }
+        VerifierBuilderError::InvalidCrl(why) => Error::RevocationList(
+            Reason::from(refusal::of_list(&why)).because(rustls::Error::from(why)),
+        ),
         VerifierBuilderError::NoRootAnchors => Error::RootsNeeded,
-        _ => Error::Tls("the certificates of the authorities cannot be used".into()),
+        _ => Error::Tls(Reason::from(UNUSABLE_AUTHORITIES).because(error)),
     }
 }
 
@@ -206,7 +208,12 @@ fn refused(error: rustls::Error) -> Error {
         rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Error::KeyMismatch,
         rustls::Error::InvalidCertificate(_) => Error::Certificate,
         rustls::Error::FailedToGetRandomBytes => Error::Random,
-        rustls::Error::General(sentence) => Error::Tls(sentence),
-        _ => Error::Tls("certificate and key do not make a TLS configuration".into()),
+        rustls::Error::General(ref sentence) => {
+            Error::Tls(Reason::from(sentence.clone()).because(error))
+        }
+        _ => {
+            let words = "certificate and key do not make a TLS configuration";
+            Error::Tls(Reason::from(words).because(error))
+        }
     }
 }

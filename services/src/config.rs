@@ -230,7 +230,7 @@ impl ServiceConfig {
         match (given, &self.state) {
             (Some(path), _) => Ok(path.to_path_buf()),
             (None, Some(state)) => Ok(state.join(in_state)),
-            (None, None) => Err(ServeError::Config(format!(
+            (None, None) => Err(ServeError::config(format!(
                 "{} needs {flag} FILE, or --state DIR with {in_state} in it",
                 self.kind().name()
             ))),
@@ -244,7 +244,7 @@ impl ServiceConfig {
     pub fn check(&self) -> Result<(), ServeError> {
         let insecure = self.profile.transport == Transport::Plain;
         if insecure && !self.listen.ip().is_loopback() && !self.allow_insecure {
-            return Err(ServeError::Config(format!(
+            return Err(ServeError::config(format!(
                 "profile {} speaks plain HTTP and {} is not a loopback address: choose a profile \
                  with TLS (S1 to S5), listen on 127.0.0.1, or insist with --allow-insecure",
                 self.profile.label(),
@@ -253,14 +253,14 @@ impl ServiceConfig {
         }
         if let Some((option, address)) = self.plain_calls().first().filter(|_| !self.allow_insecure)
         {
-            return Err(ServeError::Config(format!(
+            return Err(ServeError::config(format!(
                 "{option} {address} is plain HTTP to an address that is not loopback: give an \
                  https address, one on 127.0.0.1, or insist with --allow-insecure"
             )));
         }
         if self.token_cache && self.token_cache_entries == 0 {
-            return Err(ServeError::Config(
-                "--token-cache-entries must be 1 or more; --token-cache off means no cache".into(),
+            return Err(ServeError::config(
+                "--token-cache-entries must be 1 or more; --token-cache off means no cache",
             ));
         }
         self.check_limits()?;
@@ -303,7 +303,7 @@ impl ServiceConfig {
         let tls = self.profile.transport != Transport::Plain;
         let least = if tls { 2 * BODY_BYTES_MAX } else { BODY_BYTES_MAX };
         if self.limits.body_memory_bytes_max.is_some_and(|bytes| bytes < least) {
-            return Err(ServeError::Config(format!(
+            return Err(ServeError::config(format!(
                 "--body-memory must be {least} bytes or more, or one body of {BODY_BYTES_MAX} \
                  would find no room"
             )));
@@ -353,7 +353,7 @@ impl ServiceConfig {
 /// Refuses a limit that would let nobody in.
 fn not_zero(flag: &str, max: Option<usize>) -> Result<(), ServeError> {
     match max {
-        Some(0) => Err(ServeError::Config(format!(
+        Some(0) => Err(ServeError::config(format!(
             "{flag} must be 1 or more; with 0 nobody would be served"
         ))),
         _ => Ok(()),

@@ -1,30 +1,57 @@
-//! Why a service did not start or ended badly: a sentence that says what to do, and whose fault it
-//! is.
+//! Why a service did not start or ended badly: a sentence that says what to do, a kind that says
+//! whose fault it is, and the cause. Beside it, why a background thread could not renew what it
+//! keeps.
+//!
+//! The sentence is whole; the cause is kept beside it, so that code looks at types and never at
+//! words. It refuses to decide an exit code: that is the program's.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Why [`serve`](crate::serve) failed.
-#[derive(Debug)]
-pub enum ServeError {
-    /// The settings contradict each other or lack something; the text says what to change.
-    Config(String),
+use runtime::url::UrlError;
+
+/// What an error is kept as.
+pub(crate) type Cause = Box<dyn Error + Send + Sync>;
+
+/// What kind of failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServeErrorKind {
+    /// The settings contradict each other or lack something.
+    Config,
     /// A file cannot be used.
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it, as the end of the sentence "cannot use FILE: ...".
-        problem: String,
-    },
+    File,
     /// The service could not be started on this machine.
-    Start(String),
+    Start,
+}
+
+/// Why [`serve`](crate::serve()) failed.
+#[derive(Debug)]
+pub struct ServeError {
+    kind: ServeErrorKind,
+    /// What is wrong and what to do about it.
+    message: String,
+    cause: Option<Cause>,
 }
 
 impl ServeError {
+    /// Settings that cannot be; the text says what to change.
+    #[must_use]
+    pub fn config(message: impl Into<String>) -> ServeError {
+        ServeError { kind: ServeErrorKind::Config, message: message.into(), cause: None }
+    }
+
+    /// A setting that cannot be used, with words before what the error tells.
+    #[must_use]
+    pub fn config_of(before: &str, error: impl Into<Cause>) -> ServeError {
+        let error = error.into();
+        ServeError::config(format!("{before}: {error}")).because(error)
+    }
+
     /// An error of the operating system about `path`.
     #[must_use]
-    pub fn io(path: &Path, error: &io::Error) -> ServeError {
+    pub fn io(path: &Path, error: io::Error) -> ServeError {
         let problem = match error.kind() {
             io::ErrorKind::NotFound => {
                 "it does not exist (`tollgate pki init` makes a state directory)".to_string()
@@ -32,25 +59,120 @@ impl ServeError {
             io::ErrorKind::PermissionDenied => "this user may not read or write it".to_string(),
             _ => error.to_string(),
         };
-        ServeError::File { path: path.to_path_buf(), problem }
+        ServeError::unusable(path, problem).because(error)
     }
 
-    /// A fault in the content of `path`.
+    /// A fault in the content of `path`, which the error tells whole.
     #[must_use]
-    pub fn content(path: &Path, problem: impl fmt::Display) -> ServeError {
-        ServeError::File { path: path.to_path_buf(), problem: problem.to_string() }
+    pub fn content(path: &Path, error: impl Into<Cause>) -> ServeError {
+        let error = error.into();
+        ServeError::unusable(path, &error).because(error)
+    }
+
+    /// What is wrong with `path`, as the end of the sentence "cannot use FILE: ...".
+    #[must_use]
+    pub fn unusable(path: &Path, problem: impl fmt::Display) -> ServeError {
+        let message = format!("cannot use {}: {problem}", path.display());
+        ServeError { kind: ServeErrorKind::File, message, cause: None }
+    }
+
+    /// What this machine refuses, which the error tells whole.
+    #[must_use]
+    pub fn start(error: impl Into<Cause>) -> ServeError {
+        ServeError::start_of("", error)
+    }
+
+    /// The same with words before it.
+    #[must_use]
+    pub fn start_of(before: &str, error: impl Into<Cause>) -> ServeError {
+        let error = error.into();
+        let message = format!("{before}{error}");
+        ServeError { kind: ServeErrorKind::Start, message, cause: Some(error) }
+    }
+
+    /// Keeps the cause, which the message has named already.
+    #[must_use]
+    pub fn because(self, cause: impl Into<Cause>) -> ServeError {
+        ServeError { cause: Some(cause.into()), ..self }
+    }
+
+    /// Its kind.
+    #[must_use]
+    pub const fn kind(&self) -> ServeErrorKind {
+        self.kind
     }
 }
 
 impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ServeError::Config(text) | ServeError::Start(text) => f.write_str(text),
-            ServeError::File { path, problem } => {
-                write!(f, "cannot use {}: {problem}", path.display())
-            }
-        }
+        f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for ServeError {}
+impl Error for ServeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as &(dyn Error + 'static))
+    }
+}
+
+/// Why a background thread could not renew what it keeps: a sentence, and its cause.
+#[derive(Debug)]
+pub struct RefreshError {
+    message: String,
+    cause: Option<Cause>,
+}
+
+impl RefreshError {
+    /// A failure that nothing else has caused.
+    pub(crate) fn new(message: impl Into<String>) -> RefreshError {
+        RefreshError { message: message.into(), cause: None }
+    }
+
+    /// What the error tells, with words before it.
+    pub(crate) fn of(before: &str, error: impl Into<Cause>) -> RefreshError {
+        let error = error.into();
+        RefreshError { message: format!("{before}{error}"), cause: Some(error) }
+    }
+}
+
+impl fmt::Display for RefreshError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for RefreshError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as &(dyn Error + 'static))
+    }
+}
+
+impl From<ServeError> for RefreshError {
+    fn from(error: ServeError) -> RefreshError {
+        RefreshError::of("", error)
+    }
+}
+
+impl From<UrlError> for RefreshError {
+    fn from(error: UrlError) -> RefreshError {
+        RefreshError::of("", error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_is_kept_beside_a_whole_sentence() {
+        let missing = io::Error::from(io::ErrorKind::NotFound);
+        let error = ServeError::io(Path::new("a.pem"), missing);
+        assert_eq!(error.kind(), ServeErrorKind::File);
+        assert!(error.to_string().starts_with("cannot use a.pem: it does not exist"), "{error}");
+        let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+        assert_eq!(cause.map(io::Error::kind), Some(io::ErrorKind::NotFound));
+        let key = ServeError::content(Path::new("b.key"), authn::Error::NoKey);
+        assert!(key.source().is_some_and(|cause| cause.is::<authn::Error>()));
+        assert!(ServeError::config("give one").source().is_none());
+    }
+}

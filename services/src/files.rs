@@ -21,11 +21,11 @@ const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// # Errors
 /// A sentence that names the file.
 pub fn read(path: &Path) -> Result<Vec<u8>, ServeError> {
-    let size = fs::metadata(path).map_err(|error| ServeError::io(path, &error))?.len();
+    let size = fs::metadata(path).map_err(|error| ServeError::io(path, error))?.len();
     if size > FILE_BYTES_MAX {
-        return Err(ServeError::content(path, "it is larger than 4 MiB; is it the right file?"));
+        return Err(ServeError::unusable(path, "it is larger than 4 MiB; is it the right file?"));
     }
-    fs::read(path).map_err(|error| ServeError::io(path, &error))
+    fs::read(path).map_err(|error| ServeError::io(path, error))
 }
 
 /// The whole file, or nothing where there is none.
@@ -45,7 +45,7 @@ pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, ServeError> {
 /// A sentence that names the directory.
 pub fn create_dir(path: &Path) -> Result<(), ServeError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|error| ServeError::io(path, &error))
+    made.map_err(|error| ServeError::io(path, error))
 }
 
 /// The whole of a file with a private key or a secret, which must be closed to others, and to the
@@ -54,7 +54,7 @@ pub fn create_dir(path: &Path) -> Result<(), ServeError> {
 /// # Errors
 /// A sentence that names the file, with the command that closes it.
 pub fn read_private(path: &Path) -> Result<Vec<u8>, ServeError> {
-    let metadata = fs::metadata(path).map_err(|error| ServeError::io(path, &error))?;
+    let metadata = fs::metadata(path).map_err(|error| ServeError::io(path, error))?;
     match loose_mode(path, &metadata) {
         None => read(path),
         Some(command) => Err(ServeError::content(
@@ -80,7 +80,7 @@ pub fn read_private_if_there(path: &Path) -> Result<Option<Vec<u8>>, ServeError>
 /// # Errors
 /// A sentence that names the file.
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), ServeError> {
-    files::write(path, bytes, PRIVATE).map_err(|error| ServeError::io(path, &error))
+    files::write(path, bytes, PRIVATE).map_err(|error| ServeError::io(path, error))
 }
 
 /// Writes a file that only its owner reads unless there is one already, and returns what is there.
@@ -91,7 +91,7 @@ pub fn create_once(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, ServeError> {
     match files::write_new(path, bytes, PRIVATE) {
         Ok(()) => Ok(bytes.to_vec()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read_private(path),
-        Err(error) => Err(ServeError::io(path, &error)),
+        Err(error) => Err(ServeError::io(path, error)),
     }
 }
 

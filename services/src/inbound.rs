@@ -37,7 +37,7 @@ pub fn server_tls(config: &ServiceConfig) -> Result<Option<Arc<rustls::ServerCon
     };
     let options = TlsOptions { resumption: config.resumption };
     server_config(Some(&material), transport, &options)
-        .map_err(|error| ServeError::Config(format!("the listener's TLS: {error}")))
+        .map_err(|error| ServeError::config_of("the listener's TLS", error))
 }
 
 /// The certificate and key of this service: shown to those who call it, and to those it calls.
@@ -55,7 +55,7 @@ pub fn own_certificate(config: &ServiceConfig) -> Result<CertifiedKey, ServeErro
         config.file(config.server_key.as_deref(), "--server-key", &format!("certs/{name}.key"))?;
     let (chain, key) = (files::read(&chain_path)?, files::read_private(&key_path)?);
     let identity = CertifiedKey::from_pem(&chain, &key)
-        .map_err(|error| at_fault(&error, &chain_path, &key_path))?;
+        .map_err(|error| at_fault(error, &chain_path, &key_path))?;
     let now_s = now_s();
     identity.check_validity(now_s).map_err(|error| ServeError::content(&chain_path, error))?;
     for sentence in identity.unneeded(now_s) {
@@ -124,7 +124,7 @@ fn revocation_lists(
 }
 
 /// Says which of the pair is at fault.
-fn at_fault(error: &authn::Error, chain: &Path, key: &Path) -> ServeError {
+fn at_fault(error: authn::Error, chain: &Path, key: &Path) -> ServeError {
     use authn::Error::{EncryptedKey, Key, KeyKind, KeyMismatch, ManyKeys, NoKey};
     let path = match error {
         NoKey | ManyKeys | EncryptedKey | Key | KeyKind(_) | KeyMismatch => key,

@@ -8,6 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::error::RefreshError;
+
 /// Least time between two tries that were asked for.
 const ASKED_GAP: Duration = Duration::from_secs(1);
 /// First wait after a failure. Services of a stack start together, so the other is up in a moment.
@@ -47,7 +49,7 @@ impl Keeper {
     /// When no thread can be had.
     pub fn start(
         name: &'static str,
-        mut attempt: impl FnMut() -> Result<Duration, String> + Send + 'static,
+        mut attempt: impl FnMut() -> Result<Duration, RefreshError> + Send + 'static,
     ) -> io::Result<Keeper> {
         let shared = Arc::new(Shared::default());
         let own = Arc::clone(&shared);
@@ -67,7 +69,7 @@ impl Keeper {
                         wait
                     }
                 };
-                note(name, &own, result.err());
+                note(name, &own, result.err().map(|error| error.to_string()));
                 if !rest(&own, started, wait) {
                     return;
                 }
@@ -143,7 +145,11 @@ mod tests {
         let keeper = Keeper::start("test", move || {
             tries += 1;
             tell.send(tries).unwrap();
-            if tries < 3 { Err(format!("try {tries}")) } else { Ok(Duration::from_secs(60)) }
+            if tries < 3 {
+                Err(RefreshError::new(format!("try {tries}")))
+            } else {
+                Ok(Duration::from_secs(60))
+            }
         })
         .unwrap();
         for expected in 1..=3 {

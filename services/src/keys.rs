@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use authn::{KeySet, Verifier};
 
-use crate::error::ServeError;
+use crate::error::{RefreshError, ServeError};
 use crate::keeper::Keeper;
 use crate::published::Published;
 
@@ -65,7 +65,7 @@ impl KeyRing {
     /// When no thread can be had.
     pub fn keep(
         expected: Expected,
-        mut fetch: impl FnMut() -> Result<Vec<u8>, String> + Send + 'static,
+        mut fetch: impl FnMut() -> Result<Vec<u8>, RefreshError> + Send + 'static,
     ) -> Result<KeyRing, ServeError> {
         let verifier = Arc::new(Published::default());
         let published = Arc::clone(&verifier);
@@ -75,7 +75,7 @@ impl KeyRing {
             let bytes = fetch()?;
             if known.as_ref() != Some(&bytes) {
                 let keys = KeySet::parse(&bytes)
-                    .map_err(|error| format!("the JWK set cannot be used: {error}"))?;
+                    .map_err(|error| RefreshError::of("the JWK set cannot be used: ", error))?;
                 // News only: a set may be written anew for each fetch without a change.
                 if keys.ignored() != ignored.as_deref() {
                     ignored = keys.ignored().map(str::to_owned);
@@ -89,7 +89,7 @@ impl KeyRing {
             Ok(REFRESH)
         };
         let keeper = Keeper::start("keys", attempt)
-            .map_err(|error| ServeError::Start(format!("no thread to keep keys: {error}")))?;
+            .map_err(|error| ServeError::start_of("no thread to keep keys: ", error))?;
         Ok(KeyRing { verifier, keeper: Some(keeper), needed: true })
     }
 

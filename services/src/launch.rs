@@ -51,7 +51,7 @@ pub fn launch<A: App>(
         Shell::new(app, guard.telling_certificates(tells_certificate))
     };
     let running = runtime::launch(plan, main, Some(admin), make_shell, |core| pages.on(core))
-        .map_err(|error| ServeError::Start(error.to_string()))?;
+        .map_err(ServeError::start)?;
     Ok(Started::new(running, service.name()))
 }
 
@@ -72,7 +72,7 @@ fn cache_plan(config: &ServiceConfig) -> Result<Option<(usize, [u64; 2])>, Serve
     if !config.token_cache || config.profile.token == TokenCheck::Ignore {
         return Ok(None);
     }
-    let key = authn::cache::random_key().map_err(|error| ServeError::Start(error.to_string()))?;
+    let key = authn::cache::random_key().map_err(ServeError::start)?;
     Ok(Some((config.token_cache_entries, key)))
 }
 
@@ -128,5 +128,5 @@ fn admin_limits(given: &LimitOverrides) -> ServerLimits {
 pub fn plan(config: &ServiceConfig) -> Result<CorePlan, ServeError> {
     CorePlan::new(config.workers, config.cores.as_deref(), config.driver)
         .map(|plan| plan.with_stage_timing(config.stage_timing))
-        .map_err(|error| ServeError::Start(error.to_string()))
+        .map_err(ServeError::start)
 }

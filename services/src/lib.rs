@@ -51,7 +51,7 @@ pub use config::{
     AllConfig, AuthConfig, GatewayConfig, InventoryConfig, KeySource, LimitOverrides,
     OrderStoreConfig, OrdersConfig, OutboundConfig, ServiceConfig, ServiceRole,
 };
-pub use error::ServeError;
+pub use error::{ServeError, ServeErrorKind};
 pub use kind::ServiceKind;
 pub use serve::{serve, start};
 pub use started::Started;

@@ -4,6 +4,8 @@
 //! It refuses an address whose scheme the profile does not speak: what is called S3 must not
 //! quietly call its upstream in plain HTTP.
 
+use std::error::Error;
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,11 +16,11 @@ use authn::material::ClientMaterial;
 use authn::tls::{ServerTrust, TlsOptions, client_config};
 use runtime::UpstreamConfig;
 use runtime::blocking::{self, Response};
-use runtime::url::Url;
+use runtime::url::{Url, UrlError};
 use rustls::ClientConfig;
 
 use crate::config::{KeySource, OutboundConfig, ServiceConfig};
-use crate::error::ServeError;
+use crate::error::{RefreshError, ServeError};
 use crate::files;
 use crate::inbound::{authorities, own_certificate};
 use crate::resolve::Resolved;
@@ -68,36 +70,39 @@ impl Outbound {
             Transport::Plain => (false, "http"),
             Transport::Tls | Transport::Mutual => (true, "https"),
         };
-        let fault = |text: String| ServeError::Config(format!("{flag} {address}: {text}"));
+        let named = format!("{flag} {address}");
+        let fault = |error: UrlError| ServeError::config_of(&named, error);
         let url = if address.contains("://") {
             Url::parse(address)
         } else {
             Url::parse(&format!("{scheme}://{address}"))
         };
-        let url = url.map_err(|error| fault(error.to_string()))?;
+        let url = url.map_err(fault)?;
         if url.is_tls() != tls {
-            return Err(fault(format!(
-                "the profile towards upstreams speaks {scheme}; give an {scheme} address or \
-                 another --upstream-profile"
+            return Err(ServeError::config(format!(
+                "{named}: the profile towards upstreams speaks {scheme}; give an {scheme} address \
+                 or another --upstream-profile"
             )));
         }
         if url.target != "/" {
-            return Err(fault("paths go on as they are; give only scheme, host and port".into()));
+            return Err(ServeError::config(format!(
+                "{named}: paths go on as they are; give only scheme, host and port"
+            )));
         }
-        let addrs = url.resolve().map_err(|error| fault(error.to_string()))?;
+        let addrs = url.resolve().map_err(fault)?;
         let mut upstream = UpstreamConfig::new(addrs.clone(), url.host_field());
         if url.host.parse::<IpAddr>().is_err() {
             let (name, asked) = (url.host.clone(), url.clone());
-            let look_up = move || asked.resolve().map_err(|error| error.to_string());
+            let look_up = move || asked.resolve().map_err(RefreshError::from);
             let resolved = Resolved::keep(name, addrs, self.settings.resolve_interval, look_up)
-                .map_err(|error| ServeError::Start(error.to_string()))?;
+                .map_err(ServeError::start)?;
             upstream.addrs = Arc::new(resolved);
         }
         let settings = &self.settings;
         upstream.connections_max = settings.connections_max.unwrap_or(upstream.connections_max);
         upstream.response_ms = settings.response_ms.unwrap_or(upstream.response_ms);
         if tls && let Some(config) = &self.tls {
-            let name = url.server_name().map_err(|error| fault(error.to_string()))?;
+            let name = url.server_name().map_err(fault)?;
             upstream.tls = Some((Arc::clone(config), name));
         }
         Ok(upstream)
@@ -121,12 +126,12 @@ fn tls(config: &ServiceConfig) -> Result<Option<Arc<ClientConfig>>, ServeError> 
     let material = ClientMaterial { roots: authorities(config)?, identity };
     let options = TlsOptions { resumption: config.resumption };
     client_config(&material, transport, &options, &ServerTrust::Path)
-        .map_err(|error| ServeError::Config(format!("TLS towards other services: {error}")))
+        .map_err(|error| ServeError::config_of("TLS towards other services", error))
 }
 
 fn parse(address: &str) -> Result<Url, ServeError> {
     Url::parse(address)
-        .map_err(|error| ServeError::Config(format!("{address} is not an address: {error}")))
+        .map_err(|error| ServeError::config_of(&format!("{address} is not an address"), error))
 }
 
 /// One address, called by a background thread over a connection of its own.
@@ -146,8 +151,8 @@ impl Caller {
     /// A `GET`.
     ///
     /// # Errors
-    /// A sentence; the deadline is five seconds in all.
-    pub fn get(&self, body_bytes_max: usize) -> Result<Response, String> {
+    /// When there is no answer; the deadline is five seconds in all.
+    pub fn get(&self, body_bytes_max: usize) -> Result<Response, CallError> {
         self.request("GET", &[("accept", b"application/json")], &[], body_bytes_max)
     }
 
@@ -160,7 +165,7 @@ impl Caller {
         authorization: &str,
         form: &[u8],
         body_bytes_max: usize,
-    ) -> Result<Response, String> {
+    ) -> Result<Response, CallError> {
         let fields: [(&str, &[u8]); 3] = [
             ("authorization", authorization.as_bytes()),
             ("content-type", b"application/x-www-form-urlencoded"),
@@ -175,10 +180,36 @@ impl Caller {
         fields: &[(&str, &[u8])],
         body: &[u8],
         body_bytes_max: usize,
-    ) -> Result<Response, String> {
+    ) -> Result<Response, CallError> {
         let tls = self.tls.clone();
         blocking::request(&self.url, tls, method, fields, body, CALL_DEADLINE, body_bytes_max)
-            .map_err(|error| format!("{} cannot be called: {error}", self.url))
+            .map_err(|cause| CallError { url: self.url.clone(), cause })
+    }
+}
+
+/// Why a call of a background thread has no answer.
+#[derive(Debug)]
+pub struct CallError {
+    /// What was called.
+    url: Url,
+    cause: blocking::Error,
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cannot be called: {}", self.url, self.cause)
+    }
+}
+
+impl Error for CallError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.cause)
+    }
+}
+
+impl From<CallError> for RefreshError {
+    fn from(error: CallError) -> RefreshError {
+        RefreshError::of("", error)
     }
 }
 
@@ -189,7 +220,7 @@ impl Caller {
 pub fn key_fetcher(
     source: KeySource,
     outbound: &Outbound,
-) -> Result<impl FnMut() -> Result<Vec<u8>, String> + Send + 'static, ServeError> {
+) -> Result<impl FnMut() -> Result<Vec<u8>, RefreshError> + Send + 'static, ServeError> {
     enum Opened {
         File(PathBuf),
         Address(Caller),
@@ -199,16 +230,18 @@ pub fn key_fetcher(
         KeySource::Url(address) => Opened::Address(outbound.caller(&address)?),
     };
     Ok(move || match &opened {
-        Opened::File(path) => files::read(path).map_err(|error| error.to_string()),
+        Opened::File(path) => files::read(path).map_err(RefreshError::from),
         Opened::Address(caller) => fetch_keys(caller),
     })
 }
 
-fn fetch_keys(caller: &Caller) -> Result<Vec<u8>, String> {
+fn fetch_keys(caller: &Caller) -> Result<Vec<u8>, RefreshError> {
     let response = caller.get(JWKS_BYTES_MAX)?;
     if response.status != 200 {
         let (address, status) = (caller.address(), response.status);
-        return Err(format!("no verification keys: {address} answered {status}"));
+        return Err(RefreshError::new(format!(
+            "no verification keys: {address} answered {status}"
+        )));
     }
     Ok(response.body)
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use runtime::Addresses;
 
+use crate::error::RefreshError;
 use crate::keeper::Keeper;
 use crate::published::Published;
 
@@ -36,7 +37,7 @@ impl Resolved {
         name: String,
         first: Vec<SocketAddr>,
         interval: Duration,
-        mut look_up: impl FnMut() -> Result<Vec<SocketAddr>, String> + Send + 'static,
+        mut look_up: impl FnMut() -> Result<Vec<SocketAddr>, RefreshError> + Send + 'static,
     ) -> io::Result<Resolved> {
         let interval = if interval.is_zero() { NEVER } else { interval };
         let published = Arc::new(Published::default());
@@ -102,7 +103,7 @@ mod tests {
     fn a_new_address_is_found_within_an_interval_and_another_order_is_no_news() {
         let (answer, answers) = mpsc::channel::<Vec<SocketAddr>>();
         let short = Duration::from_millis(1);
-        let look_up = move || answers.recv().map_err(|error| error.to_string());
+        let look_up = move || answers.recv().map_err(|error| RefreshError::of("", error));
         let resolved = Resolved::keep("a".into(), at(&[1, 2]), short, look_up).unwrap();
         let first = resolved.version();
         assert_eq!(*resolved.list(), at(&[1, 2]));
@@ -138,7 +139,7 @@ mod tests {
             asked.send(()).unwrap();
             if failures < 2 {
                 failures += 1;
-                return Err("no such name".to_string());
+                return Err(RefreshError::new("no such name"));
             }
             let _ = held.recv();
             Ok(at(&[9]))

@@ -31,9 +31,9 @@ pub(crate) fn until_told(
     start: impl FnOnce() -> Result<Started, ServeError>,
 ) -> Result<(), ServeError> {
     let mut shutdown = Shutdown::install()
-        .map_err(|error| ServeError::Start(format!("signals cannot be taken over: {error}")))?;
+        .map_err(|error| ServeError::start_of("signals cannot be taken over: ", error))?;
     if exit_with_stdin {
-        terminate_when_stdin_closes().map_err(|error| ServeError::Start(error.to_string()))?;
+        terminate_when_stdin_closes().map_err(ServeError::start)?;
     }
     if let Err(error) = raise_file_limit() {
         tracing::warn!(%error, "the limit of open files stays as it is");

@@ -11,7 +11,7 @@ use std::time::Duration;
 use authn::ScopeSet;
 use authn::grant::{RESPONSE_BYTES_MAX, TokenResponse, basic_authorization, request_form};
 
-use crate::error::ServeError;
+use crate::error::{RefreshError, ServeError};
 use crate::files;
 use crate::keeper::Keeper;
 use crate::outbound::{Caller, Outbound};
@@ -63,15 +63,15 @@ impl TokenKeeper {
         let published = Arc::clone(&token);
         let form = request_form(scopes);
         let attempt = move || {
-            let secret = files::read_private(&secret_path).map_err(|error| error.to_string())?;
+            let secret = files::read_private(&secret_path)?;
             let secret = String::from_utf8(secret)
-                .map_err(|_| format!("{} is not text", secret_path.display()))?;
+                .map_err(|_| RefreshError::new(format!("{} is not text", secret_path.display())))?;
             let (token, lives) = fetch(&caller, client, secret.trim(), &form)?;
             published.publish(Arc::new(token));
             Ok(renew_after(lives))
         };
         let keeper = Keeper::start("token", attempt)
-            .map_err(|error| ServeError::Start(format!("no thread to keep a token: {error}")))?;
+            .map_err(|error| ServeError::start_of("no thread to keep a token: ", error))?;
         Ok(TokenKeeper { token, keeper })
     }
 
@@ -111,18 +111,19 @@ fn fetch(
     client: &str,
     secret: &str,
     form: &str,
-) -> Result<(OwnToken, Duration), String> {
+) -> Result<(OwnToken, Duration), RefreshError> {
     let authorization = basic_authorization(client, secret);
     let response = caller.post_form(&authorization, form.as_bytes(), RESPONSE_BYTES_MAX)?;
     if response.status != 200 {
-        return Err(format!(
+        return Err(RefreshError::new(format!(
             "no token for {client}: {} answered {}",
             caller.address(),
             response.status
-        ));
+        )));
     }
-    let answer = TokenResponse::parse(&response.body)
-        .map_err(|error| format!("no token for {client}: {}: {error}", caller.address()))?;
+    let answer = TokenResponse::parse(&response.body).map_err(|error| {
+        RefreshError::of(&format!("no token for {client}: {}: ", caller.address()), error)
+    })?;
     let authorization = format!("Bearer {}", *answer.token).into_boxed_str();
     Ok((OwnToken { authorization }, Duration::from_secs(answer.ttl_s)))
 }

@@ -93,7 +93,14 @@ impl fmt::Display for Denied {
     }
 }
 
-impl std::error::Error for Denied {}
+impl std::error::Error for Denied {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Denied::TokenRefused(error) => Some(error),
+            _ => None,
+        }
+    }
+}
 
 impl From<TokenError> for Denied {
     fn from(error: TokenError) -> Denied {

@@ -6,11 +6,13 @@
 //! of one.
 
 mod denied;
+mod reason;
 mod token;
 
 use std::fmt;
 
 pub use denied::Denied;
+pub use reason::Reason;
 pub use token::TokenError;
 
 pub(crate) use denied::quotable;
@@ -59,13 +61,13 @@ pub enum Error {
     /// TLS needs the certificates of the server's authority and none were given.
     RootsNeeded,
     /// A revocation list cannot be used; the text says why.
-    RevocationList(String),
+    RevocationList(Reason),
     /// The TLS library refuses the configuration; the text says why.
-    Tls(String),
+    Tls(Reason),
     /// A name for a certificate is not usable.
     Name(String),
     /// A certificate or list cannot be made; the text says why.
-    Issue(String),
+    Issue(Reason),
     /// The certificate is not an authority's, or not one that we can sign for.
     NotAnAuthority,
     /// The number of days of validity is out of range.
@@ -79,7 +81,7 @@ pub enum Error {
     /// The key set is larger than its limit, in bytes or in keys.
     KeySetTooLarge,
     /// The key set is not JSON of the right shape; the text says where.
-    KeySetSyntax(String),
+    KeySetSyntax(Reason),
     /// A key of the set cannot be used: its quoted `kid`, and what is wrong.
     KeySetKey(String, String),
     /// The key set has no key.
@@ -154,7 +156,17 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::RevocationList(why)
+            | Error::Tls(why)
+            | Error::Issue(why)
+            | Error::KeySetSyntax(why) => why.cause(),
+            _ => None,
+        }
+    }
+}
 
 const NO_CERTIFICATE: &str = "\
     there is no certificate in it; give a PEM file with a block that begins with \

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::algorithm::Algorithm;
-use crate::error::{Error, TokenError};
+use crate::error::{Error, Reason, TokenError};
 use crate::json::object;
 
 use jwk::Jwk;
@@ -51,7 +51,7 @@ impl KeySet {
             return Err(Error::KeySetTooLarge);
         }
         let set: JwkSet<Value> =
-            object(json).map_err(|error| Error::KeySetSyntax(error.to_string()))?;
+            object(json).map_err(|error| Error::KeySetSyntax(Reason::of(error)))?;
         let (mut keys, mut ignored) = (Vec::new(), Vec::new());
         for key in set.keys {
             match PublicKey::from_json(key).and_then(|key| distinct(&keys, key)) {

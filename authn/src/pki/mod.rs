@@ -21,7 +21,7 @@ use webpki::EndEntityCert;
 use zeroize::Zeroizing;
 
 use crate::der;
-use crate::error::Error;
+use crate::error::{Error, Reason};
 use crate::material;
 
 use name::{alternative_names, distinguished_name, named};
@@ -298,5 +298,5 @@ fn to_pem(certificate: &CertificateDer<'_>) -> String {
 }
 
 fn failed(error: rcgen::Error) -> Error {
-    Error::Issue(error.to_string())
+    Error::Issue(Reason::of(error))
 }

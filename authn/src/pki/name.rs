@@ -9,7 +9,7 @@ use rustls_pki_types::DnsName;
 
 use super::{Request, failed};
 use crate::der::{self, Reader};
-use crate::error::Error;
+use crate::error::{Error, Reason};
 use crate::identity;
 
 /// Longest common name, in characters (RFC 5280 appendix A.1, ub-common-name).
@@ -34,8 +34,9 @@ pub(super) fn alternative_names(request: &Request<'_>) -> Result<Vec<SanType>, E
     let mut names = Vec::new();
     for dns in request.dns {
         // A wildcard stands for one label, the leftmost (RFC 9525 section 6.3).
-        DnsName::try_from(dns.strip_prefix("*.").unwrap_or(dns))
-            .map_err(|_| Error::Issue(format!("{dns:?} is not a DNS name")))?;
+        DnsName::try_from(dns.strip_prefix("*.").unwrap_or(dns)).map_err(|error| {
+            Error::Issue(Reason::from(format!("{dns:?} is not a DNS name")).because(error))
+        })?;
         names.push(SanType::DnsName((*dns).try_into().map_err(failed)?));
     }
     names.extend(request.ips.iter().copied().map(SanType::IpAddress));

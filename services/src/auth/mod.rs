@@ -64,7 +64,7 @@ impl Issuer {
     /// When there is no state directory or a file in it cannot be used.
     pub fn load(config: &ServiceConfig, auth: &AuthConfig) -> Result<Issuer, ServeError> {
         let state = config.state.as_deref().ok_or_else(|| {
-            ServeError::Config(
+            ServeError::config(
                 "the authorization server keeps its keys and clients in a state directory; give \
                  --state DIR"
                     .to_string(),

@@ -27,8 +27,8 @@ impl AuthConfig {
 
     pub(super) fn check(&self) -> Result<(), ServeError> {
         if !TOKEN_TTL_RANGE.contains(&self.token_ttl) {
-            return Err(ServeError::Config(
-                "a token's time to live must be between 1 second and 86400 (a day)".into(),
+            return Err(ServeError::config(
+                "a token's time to live must be between 1 second and 86400 (a day)",
             ));
         }
         Ok(())

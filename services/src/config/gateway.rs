@@ -29,10 +29,9 @@ impl GatewayConfig {
     pub(super) fn check(&self) -> Result<(), ServeError> {
         let certificate = |name: &String| name.to_ascii_lowercase().starts_with("client-cert");
         if self.client_cert_field && self.forward_fields.iter().any(certificate) {
-            return Err(ServeError::Config(
+            return Err(ServeError::config(
                 "--forward-field lets clients claim a certificate, which --client-cert-field sends \
-                 itself; give one of the two"
-                    .into(),
+                 itself; give one of the two",
             ));
         }
         super::not_zero("--connections-per-address", self.address_connections_max)?;

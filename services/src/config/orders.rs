@@ -67,7 +67,7 @@ impl OrderStoreConfig {
 
     pub(super) fn check(&self) -> Result<(), ServeError> {
         if !IDEMPOTENCY_KEYS_RANGE.contains(&self.idempotency_keys) {
-            return Err(ServeError::Config(format!(
+            return Err(ServeError::config(format!(
                 "--idempotency-keys must be between {} and {}, not {}",
                 IDEMPOTENCY_KEYS_RANGE.start(),
                 IDEMPOTENCY_KEYS_RANGE.end(),
@@ -75,8 +75,8 @@ impl OrderStoreConfig {
             )));
         }
         if !IDEMPOTENCY_TTL_RANGE.contains(&self.idempotency_ttl) {
-            return Err(ServeError::Config(
-                "--idempotency-ttl must be between 1 second and 24 hours".into(),
+            return Err(ServeError::config(
+                "--idempotency-ttl must be between 1 second and 24 hours",
             ));
         }
         Ok(())

@@ -32,10 +32,9 @@ impl OutboundConfig {
     pub(super) fn check(&self) -> Result<(), ServeError> {
         let interval = self.resolve_interval;
         if !interval.is_zero() && interval < Duration::from_secs(1) {
-            return Err(ServeError::Config(
+            return Err(ServeError::config(
                 "--resolve-interval must be 1s or more; 0s looks names up again only when no \
-                 connection can be made"
-                    .into(),
+                 connection can be made",
             ));
         }
         Ok(())

@@ -6,6 +6,8 @@
 //! is told to them. The lists hold what proxies, load balancers and application servers are known
 //! to write or to believe.
 
+use std::fmt;
+
 use proto_http::Span;
 
 /// Fields that concern one connection only, or that the encoder writes anew; by first letter.
@@ -167,10 +169,10 @@ impl LetThrough {
     /// Understands the names as they were typed.
     ///
     /// # Errors
-    /// A sentence about the first that cannot be let through.
-    pub fn parse(names: &[String]) -> Result<LetThrough, String> {
+    /// The first that cannot be let through.
+    pub fn parse(names: &[String]) -> Result<LetThrough, FieldError> {
         if names.len() > LET_THROUGH_MAX {
-            return Err(format!("at most {LET_THROUGH_MAX} fields can be let through"));
+            return Err(FieldError::TooMany);
         }
         names.iter().map(|name| let_through(name)).collect::<Result<_, _>>().map(LetThrough)
     }
@@ -200,23 +202,62 @@ impl LetThrough {
     }
 }
 
+/// Why a field cannot be let through: its name as typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FieldError {
+    /// More names than are compared with each field.
+    TooMany,
+    /// It is not the name of a field.
+    NoName(String),
+    /// It stands for many fields.
+    Wildcard(String),
+    /// It belongs to one connection (RFC 9110 section 7.6.1).
+    HopByHop(String),
+    /// This gateway writes it.
+    Own(String),
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FieldError::TooMany => {
+                write!(f, "at most {LET_THROUGH_MAX} fields can be let through")
+            }
+            FieldError::NoName(name) => {
+                write!(f, "{name:?} is not the name of a field; give one such as X-Real-IP")
+            }
+            FieldError::Wildcard(name) => {
+                write!(f, "{name} stands for many fields; give the name of each")
+            }
+            FieldError::HopByHop(name) => {
+                write!(f, "{name} belongs to one connection and never goes on")
+            }
+            FieldError::Own(name) => {
+                write!(f, "{name} is for this gateway to write, never for a client")
+            }
+        }
+    }
+}
+
+impl std::error::Error for FieldError {}
+
 /// The name in lower case, if clients may be allowed to send it on.
-fn let_through(name: &str) -> Result<String, String> {
+fn let_through(name: &str) -> Result<String, FieldError> {
     let lower = name.to_ascii_lowercase();
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if lower.is_empty() || !lower.bytes().all(is_token) {
-        return Err(format!("{name:?} is not the name of a field; give one such as X-Real-IP"));
+        return Err(FieldError::NoName(name.into()));
     }
     if name.contains('*') {
-        return Err(format!("{name} stands for many fields; give the name of each"));
+        return Err(FieldError::Wildcard(name.into()));
     }
     // Who reads fields as CGI does takes an underscore for a hyphen.
     let read = lower.replace('_', "-");
     if is_one_of(hop_by_hop(read.as_bytes()), read.as_bytes()) {
-        return Err(format!("{name} belongs to one connection and never goes on"));
+        return Err(FieldError::HopByHop(name.into()));
     }
     if is_one_of(own(read.as_bytes()), read.as_bytes()) {
-        return Err(format!("{name} is for this gateway to write, never for a client"));
+        return Err(FieldError::Own(name.into()));
     }
     Ok(lower)
 }

@@ -133,8 +133,7 @@ pub struct Upstreams {
 /// # Errors
 /// A name that cannot be let through.
 pub fn let_through(names: &[String]) -> Result<LetThrough, ServeError> {
-    LetThrough::parse(names)
-        .map_err(|error| ServeError::Config(format!("--forward-field: {error}")))
+    LetThrough::parse(names).map_err(|error| ServeError::config_of("--forward-field", error))
 }
 
 impl Upstreams {

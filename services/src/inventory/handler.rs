@@ -73,13 +73,14 @@ impl InventoryApp {
 /// # Errors
 /// When a name or a quantity is out of bounds.
 pub fn open(stock: &[(String, u64)]) -> Result<Arc<Inventory>, ServeError> {
-    let holders = Prf::random().map_err(|error| ServeError::Start(error.to_string()))?;
+    let holders = Prf::random().map_err(ServeError::start)?;
     let inventory = Inventory::new(SKUS_MAX, RESERVATIONS_RETAINED, holders);
     let built_in = DEFAULT_STOCK.iter().map(|&(name, quantity)| (name, u64::from(quantity)));
     let given = stock.iter().map(|(name, quantity)| (name.as_str(), *quantity));
     for (name, quantity) in built_in.chain(given) {
-        let wrong = |why: String| ServeError::Config(format!("--stock {name}={quantity}: {why}"));
-        let sku = SkuName::parse(name).map_err(|bad| wrong(bad.to_string()))?;
+        let named = format!("--stock {name}={quantity}");
+        let wrong = |why: String| ServeError::config(format!("{named}: {why}"));
+        let sku = SkuName::parse(name).map_err(|bad| ServeError::config_of(&named, bad))?;
         let quantity = u32::try_from(quantity).ok().filter(|&quantity| quantity <= QUANTITY_MAX);
         let quantity =
             quantity.ok_or_else(|| wrong(format!("the most is {QUANTITY_MAX} of one SKU")))?;

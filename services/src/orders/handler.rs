@@ -70,7 +70,7 @@ impl Shared {
     /// # Errors
     /// When the system gives no randomness for the ids.
     pub fn new(retained: usize, workers: usize, keys: Idempotency) -> Result<Shared, ServeError> {
-        let prf = || Prf::random().map_err(|error| ServeError::Start(error.to_string()));
+        let prf = || Prf::random().map_err(ServeError::start);
         let (orders, writers) = Orders::new(retained, workers, prf()?);
         let writers = Mutex::new(writers.into_iter().map(Some).collect());
         Ok(Shared { orders, keys: Arc::new(keys), owners: prf()?, writers })

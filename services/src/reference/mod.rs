@@ -75,7 +75,7 @@ impl ReferenceConfig {
     /// # Errors
     /// The first rule that is broken, as a sentence that says what to do.
     pub fn check(&self) -> Result<(), ServeError> {
-        let wrong = |sentence: String| Err(ServeError::Config(sentence));
+        let wrong = |sentence: String| Err(ServeError::config(sentence));
         for address in [self.listen, self.admin] {
             if !address.ip().is_loopback() {
                 return wrong(format!(
@@ -115,7 +115,7 @@ pub fn serve(config: &ReferenceConfig) -> Result<(), ServeError> {
 /// A sentence that says why it did not start and what to do.
 pub fn start(config: &ReferenceConfig) -> Result<Started, ServeError> {
     config.check()?;
-    let failed = |error: runtime::StartError| ServeError::Start(error.to_string());
+    let failed = |error: runtime::StartError| ServeError::start(error);
     let plan = CorePlan::new(None, config.cores.as_deref(), config.driver).map_err(failed)?;
     let (main, admin) = (Endpoint::new(config.listen, None), Endpoint::new(config.admin, None));
     let ledger = Arc::new(Ledger::default());

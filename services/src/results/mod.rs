@@ -46,7 +46,7 @@ async fn not_built<R: Route>(
 /// What `serve results` ends with.
 #[must_use]
 pub fn cannot_serve() -> ServeError {
-    ServeError::Config(
+    ServeError::config(
         "the results service is not built yet; start the gateway without --results, and it answers \
          502 for /api/runs"
             .to_string(),
