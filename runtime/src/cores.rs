@@ -231,17 +231,17 @@ pub(crate) struct Local {
     /// Work that a graceful shutdown waits for, and how much of it there was so far.
     pub(crate) owed: RefCell<Owed>,
     owed_so_far: Cell<u64>,
-    /// Whether writes should leave at once instead of together with those of other connections.
-    pub(crate) prompt: Cell<bool>,
+    /// Whether writes are flushed at once instead of together with those of other connections.
+    pub(crate) flush_now: Cell<bool>,
     /// Reads that have ended on this core so far.
     pub(crate) reads: Cell<u64>,
     date: Cell<Date>,
 }
 
-/// A request that keeps its core busy for longer than this is work, whose answer had better not
-/// wait for the work of others: a small request takes 3 us of user time under TLS, a signature 15
-/// and more.
-const WORK_NS: u64 = 15_000;
+/// A request that keeps its core busy for longer than this is CPU-bound, and its response should
+/// not wait for the work of others: a small request takes 3 us of user time under TLS, a signature
+/// 15 and more.
+const CPU_BOUND_NS: u64 = 15_000;
 
 impl Local {
     fn new(stats: StatsRef) -> Local {
@@ -254,7 +254,7 @@ impl Local {
             tasks: Cell::new(0),
             owed: RefCell::default(),
             owed_so_far: Cell::new(0),
-            prompt: Cell::new(false),
+            flush_now: Cell::new(false),
             reads: Cell::new(0),
             date: Cell::new(Date::read(Moment::now())),
         }
@@ -264,14 +264,15 @@ impl Local {
     #[inline]
     pub(crate) fn has_read(&self) {
         self.reads.set(self.reads.get() + 1);
-        self.prompt.set(false);
+        self.flush_now.set(false);
     }
 
-    /// Notes that a request took so long. If nothing was read since its own bytes were, which was
-    /// read number `read`, then it was not waiting but work.
+    /// Decides when the response to a request leaves that took so long: at once if the request was
+    /// CPU-bound, together with others if not. It was if nothing was read since its own bytes were,
+    /// which was read number `read`; else it may have waited.
     #[inline]
-    pub(crate) fn has_answered(&self, read: u64, took_ns: u64) {
-        self.prompt.set(took_ns > WORK_NS && read == self.reads.get());
+    pub(crate) fn decide_flush(&self, read: u64, elapsed_ns: u64) {
+        self.flush_now.set(elapsed_ns > CPU_BOUND_NS && read == self.reads.get());
     }
 
     /// The date at `now`, read anew at most once a second.

@@ -18,7 +18,7 @@ use crate::inbox::Gathered;
 use crate::service::Broken;
 use crate::stages::{Lap, Stage};
 use crate::stats::CoreStats;
-use crate::wire::{Replied, Wire};
+use crate::wire::{Replied, ResponseState, Wire};
 
 /// One request and the way to answer it.
 pub struct Exchange<'a> {
@@ -63,9 +63,7 @@ impl<'a> Exchange<'a> {
             responder,
             lines: Lines::NONE,
             out: &mut wire.out,
-            state: &mut wire.replied,
-            status: &mut wire.status,
-            encoding: &mut wire.encoding,
+            response: &mut wire.response,
             local: &wire.local,
             stats: &wire.stats,
             closing: wire.stream.watch().fired().is_some() || wire.body_error.is_some(),
@@ -117,7 +115,7 @@ impl<'a> Exchange<'a> {
     #[inline]
     #[must_use]
     pub fn status(&self) -> Option<u16> {
-        (self.wire.replied != Replied::No).then_some(self.wire.status)
+        (self.wire.response.replied != Replied::No).then_some(self.wire.response.status)
     }
 
     /// Starts timing a step of this request, where steps are timed.
@@ -132,7 +130,8 @@ impl<'a> Exchange<'a> {
     #[inline]
     #[must_use]
     pub fn encoding(&self) -> Duration {
-        if self.wire.replied == Replied::No { Duration::ZERO } else { self.wire.encoding }
+        let response = &self.wire.response;
+        if response.replied == Replied::No { Duration::ZERO } else { response.encoding }
     }
 
     /// The address of the other end.
@@ -147,14 +146,16 @@ impl<'a> Exchange<'a> {
         self.wire.out.len()
     }
 
-    /// How long it is ago that the bytes which completed this request's head arrived, in ns.
-    /// Called when the answer is there: an answer that was work leaves at once, others together.
+    /// From the arrival of the bytes that completed this request's head until the response was
+    /// whole, or until now if it is not.
     #[inline]
     #[must_use]
-    pub fn took_ns(&self) -> u64 {
-        let took_ns = Moment::now().ns_since(self.wire.arrived);
-        self.wire.local.has_answered(self.wire.read_number, took_ns);
-        took_ns
+    pub fn elapsed(&self) -> Duration {
+        let elapsed_ns = match self.wire.response.replied {
+            Replied::Whole => self.wire.response.elapsed_ns,
+            Replied::No | Replied::Streaming => Moment::now().ns_since(self.wire.arrived),
+        };
+        Duration::from_nanos(elapsed_ns)
     }
 
     /// When they arrived, in seconds since 1970.
@@ -282,9 +283,7 @@ pub struct Reply<'a> {
     responder: &'a mut Responder,
     lines: Lines,
     out: &'a mut Vec<u8>,
-    state: &'a mut Replied,
-    status: &'a mut u16,
-    encoding: &'a mut Duration,
+    response: &'a mut ResponseState,
     local: &'a Local,
     stats: &'a CoreStats,
     closing: bool,
@@ -323,15 +322,16 @@ impl Reply<'_> {
 
     /// The next bytes of a streamed answer.
     pub fn piece(self, piece: &[u8]) {
-        debug_assert_eq!(*self.state, Replied::Streaming, "a piece needs a head");
+        debug_assert_eq!(self.response.replied, Replied::Streaming, "a piece needs a head");
         self.responder.respond_piece(self.out, piece);
     }
 
     /// The end of a streamed answer.
     pub fn end(self) {
-        debug_assert_eq!(*self.state, Replied::Streaming, "an end needs a head");
+        debug_assert_eq!(self.response.replied, Replied::Streaming, "an end needs a head");
         self.responder.respond_end(self.out);
-        *self.state = Replied::Whole;
+        self.response.replied = Replied::Whole;
+        self.response.elapsed_ns = Moment::now().ns_since(self.arrived);
     }
 
     /// An answer by RFC 9457: `application/problem+json` with the status's own title and a
@@ -354,19 +354,20 @@ impl Reply<'_> {
     }
 
     fn answer(mut self, answer: &Answer<'_>) {
-        assert_eq!(*self.state, Replied::No, "a request is answered once");
+        assert_eq!(self.response.replied, Replied::No, "a request is answered once");
         if self.closing || self.local.draining.get() {
             self.close();
         }
-        *self.state = match answer.body {
-            AnswerBody::None | AnswerBody::Bytes(_) => Replied::Whole,
-            AnswerBody::Exact(_) | AnswerBody::Chunked => Replied::Streaming,
-        };
         let mut lap = self.stats.lap();
         let date = self.local.date(self.arrived).text;
         self.responder.respond(self.out, &date, answer);
-        *self.encoding = lap.end(Stage::Encode);
-        *self.status = answer.status;
+        self.response.encoding = lap.end(Stage::Encode);
+        self.response.status = answer.status;
+        self.response.replied = match answer.body {
+            AnswerBody::None | AnswerBody::Bytes(_) => Replied::Whole,
+            AnswerBody::Exact(_) | AnswerBody::Chunked => Replied::Streaming,
+        };
+        self.response.elapsed_ns = Moment::now().ns_since(self.arrived);
         self.stats.answered(answer.status);
     }
 }

@@ -194,6 +194,8 @@ impl Pipe {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
     use crate::exchange::Exchange;
     use crate::service::{Broken, Peer};
@@ -213,6 +215,27 @@ mod tests {
             Ok(())
         }
     }
+
+    /// Responds to `/work` after more CPU time than a batch of responses may wait for.
+    struct Worker;
+
+    impl Service for Worker {
+        type Session = ();
+
+        fn open(&self, _: &Peer<'_>) {}
+
+        async fn call(&self, (): &mut (), exchange: &mut Exchange<'_>) -> Result<(), Broken> {
+            let start = Instant::now();
+            while exchange.request().path() == b"/work" && start.elapsed() < WORK {}
+            exchange.reply().send(200, &[], b"");
+            let elapsed = exchange.elapsed();
+            assert_eq!(exchange.elapsed(), elapsed, "the response is whole");
+            assert!(exchange.request().path() != b"/work" || elapsed >= WORK);
+            Ok(())
+        }
+    }
+
+    const WORK: Duration = Duration::from_millis(1);
 
     fn peer() -> SocketAddr {
         "192.0.2.1:1".parse().unwrap()
@@ -269,6 +292,23 @@ mod tests {
             assert!(said(&connection).starts_with("HTTP/1.1 400 "));
             connection.end();
             assert!(!connection.is_open());
+        })
+        .unwrap();
+    }
+
+    #[test]
+    fn a_response_is_flushed_at_once_only_after_a_cpu_bound_request() {
+        on_core(|core| {
+            let server = Server::new(core, Worker, None, ServerLimits::default());
+            let mut connection = server.connect(peer()).unwrap();
+            connection.send(b"GET /work HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert!(core.local.flush_now.get(), "whatever the service asks for");
+            // Of some quick requests one at least is not interrupted by the machine.
+            let quick = (0..100).any(|_| {
+                connection.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+                !core.local.flush_now.get()
+            });
+            assert!(quick);
         })
         .unwrap();
     }

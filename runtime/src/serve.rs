@@ -388,11 +388,14 @@ async fn leave(mut wire: Wire, step: Step) {
 
 const TOO_MANY: &str = "this address has too many requests in flight; wait for their responses";
 
-/// Sees to it that there is an answer; false if it was begun and not finished, which nothing but
-/// the end of the connection can tell the peer.
+/// Sees to it that there is a response, and decides when it leaves; false if it was begun and not
+/// finished, which nothing but the end of the connection can tell the peer.
 fn answered(wire: &mut Wire) -> bool {
-    match wire.replied {
-        Replied::Whole => true,
+    match wire.response.replied {
+        Replied::Whole => {
+            wire.local.decide_flush(wire.read_number, wire.response.elapsed_ns);
+            true
+        }
         Replied::Streaming => false,
         Replied::No => {
             let (status, detail) = match wire.body_error {

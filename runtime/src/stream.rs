@@ -374,7 +374,7 @@ impl Stream {
             // The deadline that is set belongs to another wait.
             return Ok(());
         }
-        let at_once = limit_ms.is_none() || self.local.prompt.get();
+        let at_once = limit_ms.is_none() || self.local.flush_now.get();
         let mut sent = if at_once { self.send_now(bytes)? } else { 0 };
         if let Some(limit_ms) = limit_ms
             && sent < bytes.len()

@@ -33,12 +33,23 @@ const BUSY_GAP_NS: u64 = 20_000_000;
 const PACE_BUSY: u8 = 4;
 const PACE_MAX: u8 = 8;
 
-/// How far the answer to the current request is.
+/// How far the response to the current request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Replied {
     No,
     Streaming,
     Whole,
+}
+
+/// The response to the current request; what does not follow from `replied` is of an earlier one.
+pub(crate) struct ResponseState {
+    pub(crate) replied: Replied,
+    /// The status, once there is one.
+    pub(crate) status: u16,
+    /// How long its encoding took, once there is one, where that is timed.
+    pub(crate) encoding: Duration,
+    /// From the arrival of the request until it was whole, in nanoseconds, once it is.
+    pub(crate) elapsed_ns: u64,
 }
 
 /// What comes next on a connection.
@@ -82,11 +93,7 @@ pub(crate) struct Wire {
     pub(crate) http: Server,
     pub(crate) inbox: Inbox,
     pub(crate) out: Vec<u8>,
-    pub(crate) replied: Replied,
-    /// The status of the answer, once there is one.
-    pub(crate) status: u16,
-    /// How long the encoding of the answer took, once there is one, where that is timed.
-    pub(crate) encoding: Duration,
+    pub(crate) response: ResponseState,
     pub(crate) peer: SocketAddr,
     pub(crate) arrived: Moment,
     /// Which read of this core brought it.
@@ -118,9 +125,12 @@ impl Wire {
             http: Server::new(limits.http),
             inbox: Inbox::new(bytes),
             out: local.buffers.take(),
-            replied: Replied::No,
-            status: 0,
-            encoding: Duration::ZERO,
+            response: ResponseState {
+                replied: Replied::No,
+                status: 0,
+                encoding: Duration::ZERO,
+                elapsed_ns: 0,
+            },
             peer: idle.peer,
             arrived: idle.arrived,
             read_number: 0,
@@ -270,7 +280,7 @@ impl Wire {
     /// Answers with an error of this crate's own, after which the connection ends.
     pub(crate) fn problem(&mut self, status: u16, detail: &'static str) {
         self.http.close_after();
-        self.replied = Replied::No;
+        self.response.replied = Replied::No;
         self.reply().problem(status, detail);
     }
 
@@ -334,7 +344,7 @@ impl Wire {
     fn begin(&mut self, consumed: usize) {
         self.stream.watch().clear();
         self.inbox.begin(consumed);
-        self.replied = Replied::No;
+        self.response.replied = Replied::No;
         self.body_error = None;
         self.head_begun = false;
         if self.receiving {

@@ -41,7 +41,7 @@ impl<A: App> Service for Shell<A> {
         if request.target().len() != path.len() && request.query().is_some_and(carries_token) {
             problem::token_in_query(exchange);
             let index = A::ROUTES.len();
-            self.guard.counters().answered(index, 400, exchange.took_ns());
+            self.guard.counters().answered(index, 400, exchange.elapsed());
             return Ok(());
         }
         let (index, result) = match find(A::ROUTES, request.method(), path) {
@@ -58,7 +58,7 @@ impl<A: App> Service for Shell<A> {
             }
         };
         if let Some(status) = exchange.status() {
-            self.guard.counters().answered(index, status, exchange.took_ns());
+            self.guard.counters().answered(index, status, exchange.elapsed());
         }
         result
     }
