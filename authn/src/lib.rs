@@ -31,12 +31,12 @@ pub mod profile;
 pub mod scope;
 pub mod tls;
 
-mod der;
 mod json;
 mod pem;
 mod provider;
 mod public_key;
 mod subject;
+mod x509;
 
 pub use algorithm::Algorithm;
 pub use cache::TokenCache;

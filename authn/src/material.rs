@@ -13,12 +13,12 @@ use rustls::InconsistentKeys;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
-use crate::der;
 use crate::error::{Date, Error};
 use crate::pem::{self, Block};
 use crate::provider::provider;
 use crate::public_key::Kind;
 use crate::subject;
+use crate::x509;
 
 /// A private key: never printed, overwritten when dropped.
 pub struct PrivateKey(Zeroizing<PrivateKeyDer<'static>>);
@@ -201,8 +201,8 @@ pub fn private_key(file: &[u8]) -> Result<PrivateKey, Error> {
     if let Some(der) = pem::bare_der(file) {
         // The shapes of the others would pass for keys.
         return match () {
-            () if der::is_encrypted_key(der) => Err(Error::EncryptedKey),
-            () if der::is_pkcs12(der) => Err(Error::OtherContent(PKCS12)),
+            () if x509::is_encrypted_key(der) => Err(Error::EncryptedKey),
+            () if x509::is_pkcs12(der) => Err(Error::OtherContent(PKCS12)),
             () => PrivateKeyDer::try_from(der.to_vec())
                 .map(|key| PrivateKey(Zeroizing::new(key)))
                 .map_err(|_| Error::NoKey),
@@ -239,7 +239,7 @@ pub fn private_key(file: &[u8]) -> Result<PrivateKey, Error> {
 /// configuration is made.
 pub fn revocation_lists(file: &[u8]) -> Result<Vec<CertificateRevocationListDer<'static>>, Error> {
     if let Some(der) =
-        pem::bare_der(file).filter(|der| der::issuer_of_revocation_list(der).is_some())
+        pem::bare_der(file).filter(|der| x509::issuer_of_revocation_list(der).is_some())
     {
         return Ok(vec![der.to_vec().into()]);
     }
@@ -269,11 +269,11 @@ const OPENSSH_KEY: &str =
 /// The certificates of a file, each with the trust settings behind it.
 fn trusted_certificates(file: &[u8]) -> Result<Vec<(CertificateDer<'static>, Vec<u8>)>, Error> {
     if let Some(der) = pem::bare_der(file) {
-        if der::is_pkcs12(der) {
+        if x509::is_pkcs12(der) {
             return Err(Error::OtherContent(PKCS12));
         }
         let certificate = CertificateDer::from(der.to_vec());
-        return match der::Certificate::read(&certificate) {
+        return match x509::Certificate::read(&certificate) {
             Some(_) => Ok(vec![(certificate, Vec::new())]),
             None => Err(Error::NoCertificate),
         };
@@ -296,7 +296,7 @@ fn trusted_certificates(file: &[u8]) -> Result<Vec<(CertificateDer<'static>, Vec
 /// A certificate, and what `TRUSTED CERTIFICATE` has behind it.
 fn split(block: &Block) -> Result<(CertificateDer<'static>, Vec<u8>), Error> {
     let (certificate, settings) = match block.label.as_str() {
-        TRUSTED_CERTIFICATE => der::first_element(&block.der).ok_or(Error::Certificate)?,
+        TRUSTED_CERTIFICATE => x509::first_element(&block.der).ok_or(Error::Certificate)?,
         _ => (&block.der[..], &[][..]),
     };
     Ok((certificate.to_vec().into(), settings.to_vec()))
@@ -304,28 +304,28 @@ fn split(block: &Block) -> Result<(CertificateDer<'static>, Vec<u8>), Error> {
 
 /// Whether OpenSSL's trust settings allow an authority for these peers. No settings allow all.
 fn allowed(settings: &[u8], peers: Peers) -> bool {
-    let needed: &[der::Purpose] = match peers {
-        Peers::Servers => &[der::SERVER_AUTH],
-        Peers::Both => &[der::SERVER_AUTH, der::CLIENT_AUTH],
+    let needed: &[x509::Purpose] = match peers {
+        Peers::Servers => &[x509::SERVER_AUTH],
+        Peers::Both => &[x509::SERVER_AUTH, x509::CLIENT_AUTH],
     };
     settings.is_empty()
-        || der::TrustSettings::read(settings)
-            .is_some_and(|settings| needed.iter().all(|purpose| settings.allow(purpose)))
+        || x509::TrustSettings::read(settings)
+            .is_some_and(|settings| needed.iter().all(|purpose| settings.allow(*purpose)))
 }
 
-fn read<'a>(certificate: &'a CertificateDer<'_>) -> Result<der::Certificate<'a>, Error> {
-    der::Certificate::read(certificate).ok_or(Error::Certificate)
+fn read<'a>(certificate: &'a CertificateDer<'_>) -> Result<x509::Certificate<'a>, Error> {
+    x509::Certificate::read(certificate).ok_or(Error::Certificate)
 }
 
 fn read_all<'a>(
     certificates: &'a [CertificateDer<'_>],
-) -> Result<Vec<der::Certificate<'a>>, Error> {
+) -> Result<Vec<x509::Certificate<'a>>, Error> {
     certificates.iter().map(read).collect()
 }
 
 /// The places of those certificates that a path from the first one needs. Where two bear the name
 /// of an issuer, as after a cross-signing or a renewal, one that is valid will do.
-fn path(chain: &[der::Certificate<'_>], now_s: u64) -> Vec<usize> {
+fn path(chain: &[x509::Certificate<'_>], now_s: u64) -> Vec<usize> {
     let mut path = vec![0];
     let mut at = 0;
     while let Some(issuer) = chain.get(at).map(|certificate| certificate.issuer) {
@@ -353,7 +353,7 @@ enum Validity {
 }
 
 impl Validity {
-    fn of(certificate: &der::Certificate<'_>, now_s: u64) -> Validity {
+    fn of(certificate: &x509::Certificate<'_>, now_s: u64) -> Validity {
         if now_s < certificate.not_before_s {
             return Validity::NotYet(certificate.not_before_s);
         }
@@ -365,7 +365,7 @@ impl Validity {
     }
 }
 
-fn out_of_time(certificate: &der::Certificate<'_>) -> String {
+fn out_of_time(certificate: &x509::Certificate<'_>) -> String {
     format!(
         "the certificate of {} is valid from {} to {} only",
         subject::text(certificate.subject),

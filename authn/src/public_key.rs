@@ -6,7 +6,10 @@
 
 use std::fmt;
 
-use crate::der::{self, Certificate, Reader};
+use der::Tag;
+use der::asn1::ObjectIdentifier;
+
+use crate::x509::{Certificate, Reader};
 
 /// The kind of a public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,22 +26,22 @@ pub(crate) enum Kind {
 const RSA_BITS_MIN: usize = 2048;
 const RSA_BITS_MAX: usize = 8192;
 
-const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
-const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
+const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 
-/// Curves of [`EC`] and algorithms that are none of it, by the contents of their identifiers.
-const NAMES: [(&[u8], &str); 11] = [
-    (&[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7], P256),
-    (&[0x2b, 0x81, 4, 0, 34], P384),
-    (&[0x2b, 0x81, 4, 0, 35], "ECDSA on P-521"),
-    (&[0x2b, 0x81, 4, 0, 33], "ECDSA on P-224"),
-    (&[0x2b, 0x81, 4, 0, 10], "ECDSA on secp256k1"),
-    (&[0x2b, 0x24, 3, 3, 2, 8, 1, 1, 7], "ECDSA on brainpoolP256r1"),
-    (&[0x2b, 0x24, 3, 3, 2, 8, 1, 1, 11], "ECDSA on brainpoolP384r1"),
-    (&[0x2b, 0x65, 0x70], ED25519),
-    (&[0x2b, 0x65, 0x71], "Ed448"),
-    (&[0x2a, 0x86, 0x48, 0xce, 0x38, 4, 1], "DSA"),
-    (&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10], "RSA for PSS only"),
+/// Curves of [`EC`] and algorithms that are none of it.
+const NAMES: [(ObjectIdentifier, &str); 11] = [
+    (ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7"), P256),
+    (ObjectIdentifier::new_unwrap("1.3.132.0.34"), P384),
+    (ObjectIdentifier::new_unwrap("1.3.132.0.35"), "ECDSA on P-521"),
+    (ObjectIdentifier::new_unwrap("1.3.132.0.33"), "ECDSA on P-224"),
+    (ObjectIdentifier::new_unwrap("1.3.132.0.10"), "ECDSA on secp256k1"),
+    (ObjectIdentifier::new_unwrap("1.3.36.3.3.2.8.1.1.7"), "ECDSA on brainpoolP256r1"),
+    (ObjectIdentifier::new_unwrap("1.3.36.3.3.2.8.1.1.11"), "ECDSA on brainpoolP384r1"),
+    (ObjectIdentifier::new_unwrap("1.3.101.112"), ED25519),
+    (ObjectIdentifier::new_unwrap("1.3.101.113"), "Ed448"),
+    (ObjectIdentifier::new_unwrap("1.2.840.10040.4.1"), "DSA"),
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10"), "RSA for PSS only"),
 ];
 
 const P256: &str = "ECDSA on P-256";
@@ -54,19 +57,19 @@ impl Kind {
     /// The kind of a key from the contents of its `SubjectPublicKeyInfo`.
     pub fn of(public_key: &[u8]) -> Option<Kind> {
         let mut fields = Reader::new(public_key);
-        let mut algorithm = Reader::new(fields.expect(der::SEQUENCE)?);
-        let id = algorithm.expect(der::OBJECT_IDENTIFIER)?;
-        if id == RSA {
+        let mut algorithm = Reader::new(fields.expect(Tag::Sequence)?);
+        let id = algorithm.expect(Tag::ObjectIdentifier)?;
+        if id == RSA.as_bytes() {
             // The first byte of a bit string says how many of its last bits are unused.
-            let key = fields.expect(der::BIT_STRING)?.strip_prefix(&[0])?;
+            let key = fields.expect(Tag::BitString)?.strip_prefix(&[0])?;
             let modulus =
-                Reader::new(Reader::new(key).expect(der::SEQUENCE)?).expect(der::INTEGER)?;
+                Reader::new(Reader::new(key).expect(Tag::Sequence)?).expect(Tag::Integer)?;
             let modulus = modulus.strip_prefix(&[0]).unwrap_or(modulus);
             let unused = modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
             return Some(Kind::Rsa(modulus.len() * 8 - unused));
         }
-        let name = if id == EC { algorithm.accept(der::OBJECT_IDENTIFIER)? } else { id };
-        let known = NAMES.iter().find(|(known, _)| *known == name);
+        let name = if id == EC.as_bytes() { algorithm.accept(Tag::ObjectIdentifier)? } else { id };
+        let known = NAMES.iter().find(|(known, _)| known.as_bytes() == name);
         Some(known.map_or(Kind::Other, |(_, name)| Kind::Named(name)))
     }
 

@@ -3,35 +3,36 @@
 //! Owns the names of the common attributes and what of their values is shown. Refuses to compare:
 //! names are equal when their DER is.
 
-use crate::der::{self, Reader};
+use der::Tag;
+use der::asn1::ObjectIdentifier;
+
+use crate::x509::Reader;
 
 /// The most characters of a name that are shown.
 const CHARS_MAX: usize = 200;
 
-/// Attributes by the contents of their object identifier (RFC 4519, RFC 4524).
-const ATTRIBUTES: [(&[u8], &str); 10] = [
-    (&[0x55, 4, 3], "CN"),
-    (&[0x55, 4, 5], "serialNumber"),
-    (&[0x55, 4, 6], "C"),
-    (&[0x55, 4, 7], "L"),
-    (&[0x55, 4, 8], "ST"),
-    (&[0x55, 4, 10], "O"),
-    (&[0x55, 4, 11], "OU"),
-    (&[0x55, 4, 97], "organizationIdentifier"),
-    (&[0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 1, 25], "DC"),
-    (&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 1], "emailAddress"),
+/// Attributes by their object identifier (RFC 4519, RFC 4524).
+const ATTRIBUTES: [(ObjectIdentifier, &str); 10] = [
+    (ObjectIdentifier::new_unwrap("2.5.4.3"), "CN"),
+    (ObjectIdentifier::new_unwrap("2.5.4.5"), "serialNumber"),
+    (ObjectIdentifier::new_unwrap("2.5.4.6"), "C"),
+    (ObjectIdentifier::new_unwrap("2.5.4.7"), "L"),
+    (ObjectIdentifier::new_unwrap("2.5.4.8"), "ST"),
+    (ObjectIdentifier::new_unwrap("2.5.4.10"), "O"),
+    (ObjectIdentifier::new_unwrap("2.5.4.11"), "OU"),
+    (ObjectIdentifier::new_unwrap("2.5.4.97"), "organizationIdentifier"),
+    (ObjectIdentifier::new_unwrap("0.9.2342.19200300.100.1.25"), "DC"),
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.1"), "emailAddress"),
 ];
-
-const BMP_STRING: u8 = 0x1e;
 
 /// A name in quotes, without characters that a terminal acts on; attributes that are not known are
 /// left out.
 pub(crate) fn text(name: &[u8]) -> String {
     let mut parts = Vec::new();
     let mut sets = Reader::new(name);
-    while let Some(set) = sets.accept(der::SET) {
+    while let Some(set) = sets.accept(Tag::Set) {
         let mut attributes = Reader::new(set);
-        while let Some(attribute) = attributes.accept(der::SEQUENCE) {
+        while let Some(attribute) = attributes.accept(Tag::Sequence) {
             parts.extend(part(attribute));
         }
     }
@@ -42,11 +43,11 @@ pub(crate) fn text(name: &[u8]) -> String {
 
 fn part(attribute: &[u8]) -> Option<String> {
     let mut attribute = Reader::new(attribute);
-    let id = attribute.expect(der::OBJECT_IDENTIFIER)?;
-    let (_, label) = ATTRIBUTES.iter().find(|(known, _)| *known == id)?;
+    let id = attribute.expect(Tag::ObjectIdentifier)?;
+    let (_, label) = ATTRIBUTES.iter().find(|(known, _)| known.as_bytes() == id)?;
     let (tag, value) = attribute.next()?;
     let value = match tag {
-        BMP_STRING => {
+        Tag::BmpString => {
             let units = value.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
             char::decode_utf16(units)
                 .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
@@ -63,25 +64,34 @@ mod tests {
 
     use super::*;
 
-    fn name(parts: &[(&[u8], u8, &[u8])]) -> Vec<u8> {
-        let element = |tag: u8, body: &[u8]| [&[tag, body.len() as u8], body].concat();
+    fn name(parts: &[(&[u8], Tag, &[u8])]) -> Vec<u8> {
+        let element = |tag: Tag, body: &[u8]| {
+            let first = tag.number().0 as u8 | if tag.is_constructed() { 0x20 } else { 0 };
+            [&[first, body.len() as u8], body].concat()
+        };
         parts
             .iter()
             .flat_map(|(id, tag, value)| {
-                let pair = [element(der::OBJECT_IDENTIFIER, id), element(*tag, value)].concat();
-                element(der::SET, &element(der::SEQUENCE, &pair))
+                let pair = [element(Tag::ObjectIdentifier, id), element(*tag, value)].concat();
+                element(Tag::Set, &element(Tag::Sequence, &pair))
             })
             .collect()
     }
 
     #[test]
     fn names_are_shown_in_their_order_and_harmless() {
-        let example = name(&[(&[0x55, 4, 10], 0x0c, b"Some"), (&[0x55, 4, 3], 0x13, b"root 1")]);
+        let example = name(&[
+            (&[0x55, 4, 10], Tag::Utf8String, b"Some"),
+            (&[0x55, 4, 3], Tag::PrintableString, b"root 1"),
+        ]);
         assert_eq!(text(&example), r#""O=Some, CN=root 1""#);
-        let hostile = name(&[(&[0x55, 4, 3], 0x0c, "a\x1b[2J\"\u{202e}b".as_bytes())]);
+        let hostile = name(&[(&[0x55, 4, 3], Tag::Utf8String, "a\x1b[2J\"\u{202e}b".as_bytes())]);
         assert_eq!(text(&hostile), r#""CN=a\u{1b}[2J\"\u{202e}b""#);
-        assert_eq!(text(&name(&[(&[0x55, 4, 3], BMP_STRING, &[0, b'x', 0, b'y'])])), r#""CN=xy""#);
-        assert_eq!(text(&name(&[(&[0x55, 4, 99], 0x0c, b"?")])), r#""no name""#);
+        assert_eq!(
+            text(&name(&[(&[0x55, 4, 3], Tag::BmpString, &[0, b'x', 0, b'y'])])),
+            r#""CN=xy""#
+        );
+        assert_eq!(text(&name(&[(&[0x55, 4, 99], Tag::Utf8String, b"?")])), r#""no name""#);
         assert_eq!(text(b""), r#""no name""#);
     }
 

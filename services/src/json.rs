@@ -7,6 +7,7 @@
 
 use std::{borrow::Cow, fmt};
 
+use jiff::{Timestamp, tz::Offset};
 use serde_json::value::RawValue;
 
 /// What is wrong with a body, as a sentence for its sender.
@@ -93,40 +94,25 @@ pub(crate) fn push_number(out: &mut Vec<u8>, number: u64) {
 
 /// Appends a point in time, milliseconds since the Unix epoch, as a string (RFC 3339, UTC).
 pub(crate) fn push_time(out: &mut Vec<u8>, unix_ms: u64) {
-    let (seconds, ms) = (unix_ms / 1000, unix_ms % 1000);
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil(days);
+    // Clocks are far below the last second that can be written, 9999-12-30T22:00:00Z.
+    let second = i64::try_from(unix_ms / 1000).unwrap_or(i64::MAX);
+    let second = Timestamp::from_second(second).unwrap_or(Timestamp::MAX);
+    let time = Offset::UTC.to_datetime(second);
     let mut text = *b"\"0000-00-00T00:00:00.000Z\"";
-    let mut put = |at: usize, digits: usize, number: u64| {
-        let mut number = number;
+    let mut put = |at: usize, digits: usize, mut number: u16| {
         for place in (at..at + digits).rev() {
             text[place] = b'0' + (number % 10) as u8;
             number /= 10;
         }
     };
-    put(1, 4, year);
-    put(6, 2, month);
-    put(9, 2, day);
-    put(12, 2, second / 3600);
-    put(15, 2, second / 60 % 60);
-    put(18, 2, second % 60);
-    put(21, 3, ms);
+    put(1, 4, time.year().unsigned_abs());
+    put(6, 2, time.month().unsigned_abs().into());
+    put(9, 2, time.day().unsigned_abs().into());
+    put(12, 2, time.hour().unsigned_abs().into());
+    put(15, 2, time.minute().unsigned_abs().into());
+    put(18, 2, time.second().unsigned_abs().into());
+    put(21, 3, (unix_ms % 1000) as u16);
     out.extend_from_slice(&text);
-}
-
-/// Year, month and day of a day since 1970-01-01, in the proleptic Gregorian calendar.
-///
-/// Years are counted from March, so that the leap day is the last of one; 400 years have 146,097
-/// days.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, day) = (shifted / 146_097, shifted % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    (era * 400 + year + carry, month, day)
 }
 
 #[cfg(all(test, not(loom)))]

@@ -11,6 +11,9 @@ mod token;
 
 use std::fmt;
 
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
+
 pub use denied::Denied;
 pub use reason::Reason;
 pub use token::TokenError;
@@ -211,19 +214,9 @@ pub(crate) struct Date(pub u64);
 
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Howard Hinnant's civil_from_days, for days since 1970-03-01 minus 60.
-        let days = self.0 / 86_400 + 719_468;
-        let (era, day_of_era) = (days / 146_097, days % 146_097);
-        let year_of_era =
-            (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-        let shifted_month = (5 * day_of_year + 2) / 153;
-        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-        let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-        let year = year_of_era + era * 400 + u64::from(month <= 2);
-        let second = self.0 % 86_400;
-        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+        let since_1970 = SignedDuration::from_secs(i64::try_from(self.0).unwrap_or(i64::MAX));
+        let epoch = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+        write!(f, "{}Z", epoch.saturating_add(since_1970))
     }
 }
 
@@ -239,6 +232,7 @@ mod tests {
             (951_782_400, "2000-02-29T00:00:00Z"),
             (1_709_251_200, "2024-03-01T00:00:00Z"),
             (4_102_444_799, "2099-12-31T23:59:59Z"),
+            (253_402_300_799, "9999-12-31T23:59:59Z"),
         ];
         for (second, text) in table {
             assert_eq!(Date(second).to_string(), text);

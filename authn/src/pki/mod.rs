@@ -20,9 +20,9 @@ use rustls_pki_types::CertificateDer;
 use webpki::EndEntityCert;
 use zeroize::Zeroizing;
 
-use crate::der;
 use crate::error::{Error, Reason};
 use crate::material;
+use crate::x509;
 
 use name::{alternative_names, distinguished_name, named};
 
@@ -119,7 +119,7 @@ impl Authority {
         let certificate = material::certificates(cert_pem)?.swap_remove(0);
         let key = material::private_key(key_pem)?;
         let key = KeyPair::try_from(key.der()).map_err(|_| Error::Key)?;
-        let fields = der::Certificate::read(&certificate).ok_or(Error::Certificate)?;
+        let fields = x509::Certificate::read(&certificate).ok_or(Error::Certificate)?;
         if !fields.is_authority {
             return Err(Error::NotAnAuthority);
         }
@@ -144,7 +144,7 @@ impl Authority {
         };
         // What it will sign must bear its subject byte for byte, or no chain is ever found.
         let trial = authority.sign_list(&[], 0, 0, 1)?;
-        match der::issuer_of_revocation_list(trial.der()) == Some(fields.subject) {
+        match x509::issuer_of_revocation_list(trial.der()) == Some(fields.subject) {
             true => Ok(authority),
             false => Err(unwritable()),
         }
@@ -250,7 +250,7 @@ impl Authority {
 
     /// How the authority's own key identifier came about.
     fn key_id_method(&self) -> KeyIdMethod {
-        der::Certificate::read(&self.certificate)
+        x509::Certificate::read(&self.certificate)
             .and_then(|certificate| certificate.subject_key_id)
             .map_or(KeyIdMethod::Sha256, |id| KeyIdMethod::PreSpecified(id.to_vec()))
     }
@@ -262,7 +262,7 @@ impl Authority {
 /// As [`material::certificates`].
 pub fn serial_of(cert_pem: &[u8]) -> Result<Vec<u8>, Error> {
     let certificate = material::certificates(cert_pem)?.swap_remove(0);
-    let fields = der::Certificate::read(&certificate).ok_or(Error::Certificate)?;
+    let fields = x509::Certificate::read(&certificate).ok_or(Error::Certificate)?;
     // The encoding puts a zero before a number whose first bit is set.
     let serial = fields.serial;
     Ok(serial.strip_prefix(&[0]).filter(|rest| !rest.is_empty()).unwrap_or(serial).to_vec())

@@ -4,13 +4,15 @@
 //! authority's subject so that it can be written again, byte for byte, as an issuer. Refuses names
 //! that could not be matched or displayed.
 
+use der::Tag;
+use der::asn1::ObjectIdentifier;
 use rcgen::{CertificateParams, DistinguishedName, DnType, DnValue, SanType};
 use rustls_pki_types::DnsName;
 
 use super::{Request, failed};
-use crate::der::{self, Reader};
 use crate::error::{Error, Reason};
 use crate::identity;
+use crate::x509::Reader;
 
 /// Longest common name, in characters (RFC 5280 appendix A.1, ub-common-name).
 const COMMON_NAME_CHARS_MAX: usize = 64;
@@ -50,38 +52,20 @@ pub(super) fn alternative_names(request: &Request<'_>) -> Result<Vec<SanType>, E
 pub(super) fn distinguished_name(subject: &[u8]) -> Option<DistinguishedName> {
     let mut name = DistinguishedName::new();
     let mut parts = Reader::new(subject);
-    while let Some(part) = parts.accept(der::SET) {
+    while let Some(part) = parts.accept(Tag::Set) {
         let mut attributes = Reader::new(part);
-        let mut attribute = Reader::new(attributes.expect(der::SEQUENCE)?);
-        let kind = DnType::from_oid(&object_identifier(attribute.expect(der::OBJECT_IDENTIFIER)?)?);
+        let mut attribute = Reader::new(attributes.expect(Tag::Sequence)?);
+        let id = ObjectIdentifier::from_bytes(attribute.expect(Tag::ObjectIdentifier)?).ok()?;
+        let kind = DnType::from_oid(&id.arcs().map(u64::from).collect::<Vec<u64>>());
         let (tag, text) = attribute.next()?;
         let text = str::from_utf8(text).ok()?;
         let value = match tag {
-            0x0c => DnValue::Utf8String(text.into()),
-            0x13 => DnValue::PrintableString(text.try_into().ok()?),
-            0x16 => DnValue::Ia5String(text.try_into().ok()?),
+            Tag::Utf8String => DnValue::Utf8String(text.into()),
+            Tag::PrintableString => DnValue::PrintableString(text.try_into().ok()?),
+            Tag::Ia5String => DnValue::Ia5String(text.try_into().ok()?),
             _ => return None,
         };
         name.push(kind, value);
     }
     parts.is_done().then_some(name)
-}
-
-/// The numbers of an object identifier (X.690 section 8.19).
-fn object_identifier(contents: &[u8]) -> Option<Vec<u64>> {
-    let mut numbers = Vec::new();
-    let mut number = 0u64;
-    for byte in contents {
-        number = number.checked_mul(128)? | u64::from(byte & 0x7f);
-        if byte & 0x80 == 0 {
-            if numbers.is_empty() {
-                let first = (number / 40).min(2);
-                numbers.push(first);
-                number -= first * 40;
-            }
-            numbers.push(number);
-            number = 0;
-        }
-    }
-    contents.last().is_some_and(|byte| byte & 0x80 == 0).then_some(numbers)
 }

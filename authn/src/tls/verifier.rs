@@ -19,7 +19,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::refusal::{of_path, of_signature};
-use crate::der;
+use crate::x509;
 
 /// Judges servers by a path to an authority, or as the very certificate that is accepted.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ fn exactly(
     name: &ServerName<'_>,
     now: UnixTime,
 ) -> Result<ServerCertVerified, Error> {
-    let fields = der::Certificate::read(certificate).ok_or(CertificateError::BadEncoding)?;
+    let fields = x509::Certificate::read(certificate).ok_or(CertificateError::BadEncoding)?;
     let at = |second| UnixTime::since_unix_epoch(std::time::Duration::from_secs(second));
     if now.as_secs() < fields.not_before_s {
         let not_before = at(fields.not_before_s);
