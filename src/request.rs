@@ -11,7 +11,7 @@ use loadgen::cpu::with_descendants;
 use loadgen::generator::GeneratorOptions;
 use loadgen::requests;
 use loadgen::run::{ClientCredentials, Credentials, Format, RunOptions, Trust, check_token_params};
-use loadgen::slice::{SliceSpec, Wait};
+use loadgen::slice::{ClientWait, SliceSpec};
 use loadgen::stack::{CpuSource, Process};
 use metrics_export::run::Bounds;
 use runtime::blocking;
@@ -92,7 +92,7 @@ fn spec(typed: &RequestArgs, slice: SliceSpec) -> Result<SliceSpec, Failure> {
                 .ok_or_else(|| Failure::usage("--requests-per-connection takes 1 or more."))?,
         ),
     };
-    let waits = [("spin", Wait::Spin), ("sleep", Wait::Sleep)];
+    let waits = [("spin", ClientWait::Spin), ("sleep", ClientWait::Sleep)];
     let wait = values::choice("--wait", &typed.wait, &waits)?;
     let timeout = values::duration("--timeout", &typed.timeout)?;
     let seed = values::seed(typed.seed);

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use authn::{Algorithm, Profile};
 use loadgen::capacity::{Quantile, Slo};
 use loadgen::check::Expect;
-use loadgen::schedule::{Pattern, RATE_PER_SECOND_MAX, RATE_PER_SECOND_MIN, Rate};
+use loadgen::schedule::{ArrivalPattern, RATE_PER_SECOND_MAX, RATE_PER_SECOND_MIN, Rate};
 use runtime::DriverChoice;
 use runtime::url::Url;
 use rustls::pki_types::ServerName;
@@ -95,8 +95,9 @@ pub(crate) fn choice<T: Copy>(
 }
 
 /// How arrivals are spread over time.
-pub(crate) fn pattern(text: &str) -> Result<Pattern, Failure> {
-    let choices = [Pattern::Constant, Pattern::Poisson].map(|pattern| (pattern.as_str(), pattern));
+pub(crate) fn pattern(text: &str) -> Result<ArrivalPattern, Failure> {
+    let choices = [ArrivalPattern::Constant, ArrivalPattern::Poisson]
+        .map(|pattern| (pattern.as_str(), pattern));
     choice("--arrivals", text, &choices)
 }
 

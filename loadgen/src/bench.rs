@@ -23,7 +23,7 @@ use crate::record::SliceRecord;
 use crate::results::percentiles;
 use crate::run::outcome::generator_share;
 use crate::schedule::Rate;
-use crate::slice::{Arrivals, SliceSpec, Wait};
+use crate::slice::{Arrivals, ClientWait, SliceSpec};
 use crate::stack::Stack;
 use crate::workload::Workload;
 
@@ -150,7 +150,7 @@ impl<'a> LiveBench<'a> {
             },
             requests_max: (connecting && !site.is_loopback()).then_some(REMOTE_CONNECTIONS_MAX),
             // In a slice of connections the generator's own CPU is a result too: it must not spin.
-            wait: if connecting { Wait::Sleep } else { Wait::Spin },
+            wait: if connecting { ClientWait::Sleep } else { ClientWait::Spin },
             seed: self.seeds.next_u64(),
             tokens: site.tokens(),
             ..SliceSpec::new(arrivals, connections, duration)

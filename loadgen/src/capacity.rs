@@ -11,7 +11,9 @@ pub mod search;
 
 use std::time::Duration;
 
-use metrics_export::run::{Capacity, LoadPoint, Percentiles};
+use metrics_export::run::{Capacity, LoadPoint};
+
+pub use metrics_export::run::Quantile;
 
 pub use self::{
     live::{CapacityOptions, capacity, point},
@@ -29,54 +31,6 @@ pub struct Slo {
     pub quantile: Quantile,
     /// The limit.
     pub limit: Duration,
-}
-
-/// Which response time a limit is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Quantile {
-    /// The median.
-    P50,
-    /// 90% are at most this.
-    P90,
-    /// 99% are at most this.
-    P99,
-    /// 99.9% are at most this.
-    P999,
-    /// The longest.
-    Max,
-}
-
-impl Quantile {
-    /// Every quantile that can be limited.
-    pub const ALL: [Quantile; 5] =
-        [Quantile::P50, Quantile::P90, Quantile::P99, Quantile::P999, Quantile::Max];
-
-    /// The name in flags and results.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Quantile::P50 => "p50",
-            Quantile::P90 => "p90",
-            Quantile::P99 => "p99",
-            Quantile::P999 => "p99.9",
-            Quantile::Max => "max",
-        }
-    }
-
-    /// The quantile of that name.
-    pub fn parse(name: &str) -> Option<Quantile> {
-        Quantile::ALL.into_iter().find(|quantile| quantile.as_str() == name)
-    }
-
-    /// Its time among others.
-    pub fn of(self, times: &Percentiles) -> u64 {
-        match self {
-            Quantile::P50 => times.p50_ns,
-            Quantile::P90 => times.p90_ns,
-            Quantile::P99 => times.p99_ns,
-            Quantile::P999 => times.p999_ns,
-            Quantile::Max => times.max_ns,
-        }
-    }
 }
 
 /// What is searched for, and how thoroughly.

@@ -19,7 +19,7 @@ mod tests;
 mod text;
 mod words;
 
-use metrics_export::run::{Percentiles, Run, SliceKind, VariantResult};
+use metrics_export::run::{Per, Percentiles, Run, SliceKind, VariantResult};
 use serde::Serialize;
 
 use crate::stats::{self, Estimate};
@@ -150,7 +150,7 @@ pub struct CostChange {
     /// Its name for people.
     pub label: String,
     /// `request` or `connection`.
-    pub per: String,
+    pub per: Per,
     /// Before.
     pub a: CostFigure,
     /// After.

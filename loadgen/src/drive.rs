@@ -30,7 +30,7 @@ use runtime::generator::{self, Token};
 use crate::{
     pool::{Attached, Pool, Stage},
     schedule::Schedule,
-    slice::{Arrivals, SliceSpec, Wait},
+    slice::{Arrivals, ClientWait, SliceSpec},
     template::Filling,
     tokens::View,
     worker::Worker,
@@ -338,9 +338,9 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn loop_wait(wait: Wait) -> generator::Wait {
+fn loop_wait(wait: ClientWait) -> generator::Wait {
     match wait {
-        Wait::Spin => generator::Wait::Spin,
-        Wait::Sleep => generator::Wait::Sleep,
+        ClientWait::Spin => generator::Wait::Spin,
+        ClientWait::Sleep => generator::Wait::Sleep,
     }
 }

@@ -20,7 +20,7 @@ use std::fmt;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use metrics_export::run::{Bounds, Slice, SliceKind};
+use metrics_export::run::{Bounds, CpuSourceKind, Slice, SliceKind};
 
 use crate::panics::caught;
 use crate::plan::{Cell, Protocol, Variant};
@@ -93,12 +93,12 @@ pub struct Measured {
 }
 
 /// Of whom a slice was, as results name it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
     /// The request of a server that is not ours, without a query.
     pub request: Option<String>,
     /// Where the CPU was read: `processes`, `control-group`, `metrics` or `none`.
-    pub cpu_source: &'static str,
+    pub cpu_source: CpuSourceKind,
 }
 
 /// The times of a slice in ns.

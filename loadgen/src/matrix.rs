@@ -13,7 +13,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use authn::Profile;
 use metrics_export::date;
-use metrics_export::run::{self, Bounds, Plan, PlannedVariant, Run, Validity};
+use metrics_export::run::{
+    self, Bounds, ClientWait, CpuSourceKind, Plan, PlannedVariant, Run, SubjectKind, Validity,
+};
 use runtime::generator::DriverChoice;
 
 use crate::bench::{LiveBench, Setup};
@@ -353,17 +355,17 @@ impl Matrix {
     fn plan(&self, findings: &Findings) -> Plan {
         let protocol = &self.protocol;
         let (subject, topology) = match &self.subjects {
-            Subjects::Stack(topology) => ("stack", Some(topology.as_str().to_owned())),
-            Subjects::Targets(_) => ("targets", None),
-            Subjects::Reference(_) => ("reference", None),
+            Subjects::Stack(topology) => (SubjectKind::Stack, Some(*topology)),
+            Subjects::Targets(_) => (SubjectKind::Targets, None),
+            Subjects::Reference(_) => (SubjectKind::Reference, None),
         };
-        let ours = subject != "targets";
+        let ours = subject != SubjectKind::Targets;
         Plan {
             label: self.label.clone(),
-            subject: subject.into(),
+            subject,
             topology,
-            arrivals: protocol.pattern.as_str().into(),
-            client_wait: "spin".into(),
+            arrivals: protocol.pattern,
+            client_wait: ClientWait::Spin,
             rounds: protocol.rounds,
             instances: if ours { protocol.instances } else { 0 },
             stop_rule: protocol.stop.name(),
@@ -393,7 +395,7 @@ impl Matrix {
             id: cell.id.clone(),
             label: cell.label.clone(),
             workload: cell.workload.clone(),
-            call_path: cell.call_path.as_str().into(),
+            call_path: cell.call_path,
             protocol: "HTTP/1.1".into(),
             rate_milli_per_s: (rate_per_s.unwrap_or(0.0) * 1000.0).round() as u64,
             rate_source: match cell.rate_per_s {
@@ -402,7 +404,7 @@ impl Matrix {
             },
             connections: cell.connections as u64,
             requests_per_connection: cell.requests_per_connection.map(u32::from),
-            handshake: cell.handshake.as_str().into(),
+            handshake: cell.handshake,
             token_algorithm: cell.token_algorithm.as_str().to_ascii_lowercase(),
             workers: if ours { cell.workers as u64 } else { 0 },
         }
@@ -418,10 +420,10 @@ impl Matrix {
             cell: self.cells[variant.cell].id.clone(),
             role: variant.role.clone(),
             profile: profile.map(|profile| profile.label().into()),
-            tokens: variant.tokens.name(),
+            tokens: variant.tokens,
             token_cache: profile.map(|_| variant.token_cache),
             request: kept.and_then(|kept| kept.request.clone()),
-            cpu_source: kept.map_or("processes", |kept| kept.cpu_source).into(),
+            cpu_source: kept.map_or(CpuSourceKind::Processes, |kept| kept.cpu_source),
         }
     }
 }

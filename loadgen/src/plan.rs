@@ -8,10 +8,11 @@ mod variant;
 
 use std::time::Duration;
 
-use crate::schedule::Pattern;
+use crate::schedule::ArrivalPattern;
 
-pub use axes::{AXES, Axes, CallPath, Cell, Form, Handshake, WORKLOADS};
-pub use variant::{Foreign, Subject, Tokens, Variant};
+pub use axes::{AXES, Axes, Cell, Form, WORKLOADS};
+pub use metrics_export::run::{CallPath, HandshakeKind, TokenSupply, Topology};
+pub use variant::{Foreign, Subject, Variant};
 
 /// The shortest slice: five clock ticks of the kernel's coarsest books.
 const SLICE_MIN: Duration = Duration::from_millis(50);
@@ -64,7 +65,7 @@ pub struct Protocol {
     /// The share of the slowest variant's capacity that is the operating point.
     pub operating_share: f64,
     /// How the requests of an open loop are spread.
-    pub pattern: Pattern,
+    pub pattern: ArrivalPattern,
     /// Seed of the order of slices, of arrivals and of resampling.
     pub seed: u64,
     /// Whether this is the short form, which says so in its results.
@@ -85,7 +86,7 @@ impl Protocol {
             closed_slice: Duration::from_millis(200),
             handshake_slice: Duration::from_millis(80),
             operating_share: 0.4,
-            pattern: Pattern::Constant,
+            pattern: ArrivalPattern::Constant,
             seed,
             quick: false,
         }
@@ -135,32 +136,6 @@ impl Protocol {
             return Ok(());
         };
         Err(sentence.into())
-    }
-}
-
-/// How the services are laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Topology {
-    /// A process for each service, calling each other over the network.
-    Mesh,
-    /// One process that serves all routes and calls in memory.
-    Single,
-}
-
-impl Topology {
-    /// The name used in flags and results.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Topology::Mesh => "mesh",
-            Topology::Single => "single",
-        }
-    }
-
-    /// Reads a name; None for an unknown one.
-    #[must_use]
-    pub fn parse(name: &str) -> Option<Topology> {
-        [Topology::Mesh, Topology::Single].into_iter().find(|known| known.as_str() == name)
     }
 }
 

@@ -12,7 +12,7 @@ use metrics_export::prometheus::Scrape;
 use metrics_export::run::{Handshakes, SliceKind};
 
 use crate::experiment::Check;
-use crate::plan::{Cell, Handshake, Subject, Tokens, Variant};
+use crate::plan::{Cell, HandshakeKind, Subject, TokenSupply, Variant};
 use crate::record::SliceRecord;
 
 const CONNECTIONS: &str = "tollgate_connections_total";
@@ -124,15 +124,17 @@ fn new_connections(sent: &Sent<'_>, pages: &[Pages]) -> Check {
     });
     let as_asked = match (sent.variant.subject.is_plain(), sent.cell.handshake) {
         (true, _) => full + resumed == 0,
-        (false, Handshake::Full) if sent.variant.subject.resumes() => full + resumed >= record.ok,
-        (false, Handshake::Full) => full >= record.ok && resumed == 0,
-        (false, Handshake::Resumed) => {
+        (false, HandshakeKind::Full) if sent.variant.subject.resumes() => {
+            full + resumed >= record.ok
+        }
+        (false, HandshakeKind::Full) => full >= record.ok && resumed == 0,
+        (false, HandshakeKind::Resumed) => {
             resumed + FULL_BEFORE_RESUMED_MAX >= record.ok && full <= FULL_BEFORE_RESUMED_MAX
         }
     };
     let claim = match sent.cell.handshake {
-        Handshake::Full => "every request had a new connection",
-        Handshake::Resumed => "every request had a new connection, resumed where it could be",
+        HandshakeKind::Full => "every request had a new connection",
+        HandshakeKind::Resumed => "every request had a new connection, resumed where it could be",
     };
     let holds = opened >= record.ok && all_arrived && as_asked;
     let ok = record.ok;
@@ -176,7 +178,8 @@ fn client_transport(sent: &Sent<'_>) -> Check {
         .collect();
     let connections = &sent.record.connections;
     let ours = sent.variant.subject.profile().is_some();
-    let resumption = sent.cell.handshake == Handshake::Resumed || sent.variant.subject.resumes();
+    let resumption =
+        sent.cell.handshake == HandshakeKind::Resumed || sent.variant.subject.resumes();
     let right = |version: &str, resumed: bool| {
         (!ours || version == TLS_VERSION) && (resumption || !resumed)
     };
@@ -202,7 +205,7 @@ fn client_transport(sent: &Sent<'_>) -> Check {
 
 /// As every service tells it, of all connections since it was started.
 fn server_transport(sent: &Sent<'_>, profile: Profile, pages: &[Pages]) -> Check {
-    let resumption = sent.cell.handshake == Handshake::Resumed;
+    let resumption = sent.cell.handshake == HandshakeKind::Resumed;
     let mut wrong = Vec::new();
     let mut connections = 0.0;
     for page in pages {
@@ -277,26 +280,26 @@ fn tokens(sent: &Sent<'_>, pages: &[Pages]) -> Check {
         found.push(format!("{service} {hit} hits, {miss} misses, {off} without a cache"));
         holds &= refused == 0.0
             && match (sent.variant.tokens, sent.variant.token_cache) {
-                (Tokens::None, _) => all == 0.0,
+                (TokenSupply::None, _) => all == 0.0,
                 (_, false) => enough(sent, off) && hit == 0.0 && miss == 0.0,
                 // A pool larger than the cache: by the time a token comes round it is gone. Orders
                 // calls inventory with a token of its own, and the stock was filled with one.
-                (Tokens::Unique(_), true) if *service == "inventory" && by_orders => {
+                (TokenSupply::Unique(_), true) if *service == "inventory" && by_orders => {
                     enough(sent, hit + miss) && miss <= NEW_TOKENS_MAX && off == 0.0
                 }
-                (Tokens::Unique(_), true) => {
+                (TokenSupply::Unique(_), true) => {
                     enough(sent, hit + miss) && hit <= NEW_TOKENS_MAX && off == 0.0
                 }
-                (Tokens::One, true) => {
+                (TokenSupply::One, true) => {
                     enough(sent, hit + miss) && miss <= NEW_TOKENS_MAX && off == 0.0
                 }
             };
     }
     let claim = match (sent.variant.tokens, sent.variant.token_cache) {
-        (Tokens::None, _) => "no token was looked at",
+        (TokenSupply::None, _) => "no token was looked at",
         (_, false) => "every token was verified, none from a cache",
-        (Tokens::Unique(_), true) => "every token was new to the cache",
-        (Tokens::One, true) => "every token was verified before and found in the cache",
+        (TokenSupply::Unique(_), true) => "every token was new to the cache",
+        (TokenSupply::One, true) => "every token was verified before and found in the cache",
     };
     Check { claim, holds, found: found.join(", ") }
 }

@@ -10,7 +10,9 @@ mod tables;
 use std::fmt::Write;
 
 use comfy_table::Table;
-use metrics_export::run::{Cell, Cost, Run, VariantResult, Verdict};
+use metrics_export::run::{
+    CallPath, Cell, Cost, HandshakeKind, Run, SubjectKind, VariantResult, Verdict,
+};
 use metrics_export::{answer, breakeven};
 
 use figures::{signed, thousands, us};
@@ -101,7 +103,7 @@ fn cell_sections(out: &mut String, run: &Run, cell: &Cell, paint: Paint) {
         );
     }
     if view.costs().next().is_some() {
-        let title = if run.plan.subject == "stack" {
+        let title = if run.plan.subject == SubjectKind::Stack {
             "What each layer costs in server CPU, per request or (per conn.) per new connection"
         } else {
             "What each costs more in server CPU, per request or (per conn.) per new connection"
@@ -159,8 +161,8 @@ fn heading(run: &Run, paint: Paint) -> String {
     let plan = &run.plan;
     let environment = &run.environment;
     let label = plan.label.as_ref().map_or(String::new(), |label| format!("{label}: "));
-    let title = match plan.subject.as_str() {
-        "targets" => format!("{label}tollgate {} of your servers", run.command),
+    let title = match plan.subject {
+        SubjectKind::Targets => format!("{label}tollgate {} of your servers", run.command),
         _ => format!("{label}tollgate {}", run.command),
     };
     let topology =
@@ -194,14 +196,15 @@ fn cell_heading(cell: &Cell, paint: Paint) -> String {
     let requests = match cell.workload.as_str() {
         "target" => format!("each target's own request, {}", cell.protocol),
         name => {
-            let through = if cell.call_path == "direct" { "direct" } else { "through the gateway" };
+            let through =
+                if cell.call_path == CallPath::Direct { "direct" } else { "through the gateway" };
             format!("{name}, {} {through}", cell.protocol)
         }
     };
     let each = cell
         .requests_per_connection
         .map_or(String::new(), |count| format!(", {count} requests each"));
-    let resumed = if cell.handshake == "resumed" { ", sessions resumed" } else { "" };
+    let resumed = if cell.handshake == HandshakeKind::Resumed { ", sessions resumed" } else { "" };
     let label = match cell.label.as_str() {
         "" => String::new(),
         label => format!("\n{}\n", paint.wrap("1;4", label)),

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 use metrics_export::run::{
-    Additivity, ClosedLoop, Connecting, Cost, Floor, Percentiles, ServiceCost, Slice, SliceKind,
-    VariantResult, Verdict,
+    Additivity, ClosedLoop, Connecting, ConnectionKind, Cost, Floor, Percentiles, ServiceCost,
+    Slice, SliceKind, VariantResult, Verdict,
 };
 
 use crate::experiment::{CellView, Findings, Kept};
@@ -196,9 +196,9 @@ fn connecting(view: CellView<'_>, variant: &Variant, kept: &Kept) -> Option<Conn
     let share = median_of(&slices, |slice| Some(f64::from(slice.generator_share_milli)))?;
     Some(Connecting {
         handshake: match (variant.subject.is_plain(), resumed > full) {
-            (true, _) => "tcp".into(),
-            (false, true) => "resumed".into(),
-            (false, false) => "full".into(),
+            (true, _) => ConnectionKind::Tcp,
+            (false, true) => ConnectionKind::Resumed,
+            (false, false) => ConnectionKind::Full,
         },
         client_certificate: variant.subject.has_certificate(),
         connections: sum(|slice| slice.connections_opened),

@@ -13,6 +13,8 @@ use std::{fmt, num::NonZeroU64, time::Duration};
 
 use crate::random::Random;
 
+pub use metrics_export::run::ArrivalPattern;
+
 /// Thousandths of a request per second and nanoseconds: `PER_MILLI / rate_milli` is a gap in ns.
 const PER_MILLI: u64 = 1_000_000_000_000;
 
@@ -55,25 +57,6 @@ impl fmt::Display for Rate {
     }
 }
 
-/// How the requests of an open loop are spread over time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pattern {
-    /// The same gap between any two neighbours.
-    Constant,
-    /// Independent arrivals: what many users who know nothing of each other make together.
-    Poisson,
-}
-
-impl Pattern {
-    /// The name used in flags and results.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Pattern::Constant => "constant",
-            Pattern::Poisson => "poisson",
-        }
-    }
-}
-
 /// Which part of a slice one worker drives: worker `index` of `count`.
 #[derive(Clone, Copy, Debug)]
 pub struct Share {
@@ -111,7 +94,7 @@ impl Schedule {
     /// The times of worker `share` when all workers together send at `rate` for `duration`, but
     /// no more than `requests_max` requests. Every time lies inside the slice.
     pub fn new(
-        pattern: Pattern,
+        pattern: ArrivalPattern,
         rate: Rate,
         duration: Duration,
         requests_max: Option<u64>,
@@ -121,8 +104,8 @@ impl Schedule {
         let total = rate.requests_in(duration).min(requests_max.unwrap_or(u64::MAX));
         let left = share.of(total);
         match pattern {
-            Pattern::Constant => Schedule::constant(rate, left, share),
-            Pattern::Poisson => {
+            ArrivalPattern::Constant => Schedule::constant(rate, left, share),
+            ArrivalPattern::Poisson => {
                 // A limit on the number shortens the slice; it must not thin the arrivals out.
                 let lasts = total as f64 / rate.as_f64() * 1e9;
                 let end_ns = lasts.min(duration.as_nanos() as f64);
@@ -215,7 +198,7 @@ mod tests {
         std::iter::from_fn(|| schedule.take_due(u64::MAX)).collect()
     }
 
-    fn plan(pattern: Pattern, rate: f64, duration: Duration, share: Share) -> Schedule {
+    fn plan(pattern: ArrivalPattern, rate: f64, duration: Duration, share: Share) -> Schedule {
         Schedule::new(pattern, Rate::per_second(rate).unwrap(), duration, None, 42, share)
     }
 
@@ -224,7 +207,9 @@ mod tests {
         let minute = Duration::from_secs(60);
         for rate in [0.5, 3.0, 7.001, 999.999, 20_000.0, 33_333.333] {
             let milli = (rate * 1000.0_f64).round() as u128;
-            for (k, at) in times(plan(Pattern::Constant, rate, minute, ALONE)).iter().enumerate() {
+            for (k, at) in
+                times(plan(ArrivalPattern::Constant, rate, minute, ALONE)).iter().enumerate()
+            {
                 assert_eq!(u128::from(*at), k as u128 * 1_000_000_000_000 / milli, "{rate} {k}");
             }
         }
@@ -232,7 +217,7 @@ mod tests {
 
     #[test]
     fn nothing_is_due_early_and_nothing_is_skipped() {
-        let mut schedule = plan(Pattern::Constant, 1000.0, Duration::from_secs(1), ALONE);
+        let mut schedule = plan(ArrivalPattern::Constant, 1000.0, Duration::from_secs(1), ALONE);
         assert_eq!(schedule.take_due(0), Some(0));
         assert_eq!(schedule.take_due(999_999), None);
         assert_eq!(schedule.peek(), Some(1_000_000));
@@ -244,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_limit_on_requests_ends_the_schedule() {
-        for pattern in [Pattern::Constant, Pattern::Poisson] {
+        for pattern in [ArrivalPattern::Constant, ArrivalPattern::Poisson] {
             let rate = Rate::per_second(1000.0).unwrap();
             let schedule =
                 Schedule::new(pattern, rate, Duration::from_secs(3600), Some(500), 1, ALONE);
@@ -259,7 +244,7 @@ mod tests {
     /// chance in one of 1,000 tests; the seed is fixed, so this one does not change.
     #[test]
     fn poisson_gaps_are_exponential() {
-        let times = times(plan(Pattern::Poisson, 20_000.0, Duration::from_secs(2), ALONE));
+        let times = times(plan(ArrivalPattern::Poisson, 20_000.0, Duration::from_secs(2), ALONE));
         assert_eq!(times.len(), 40_000);
         let mut gaps: Vec<f64> =
             times.windows(2).map(|pair| (pair[1] - pair[0]) as f64 / 50_000.0).collect();
@@ -289,7 +274,7 @@ mod tests {
             count in 1_usize..9,
             poisson: bool,
         ) {
-            let pattern = if poisson { Pattern::Poisson } else { Pattern::Constant };
+            let pattern = if poisson { ArrivalPattern::Poisson } else { ArrivalPattern::Constant };
             let rate = milli as f64 / 1000.0;
             let duration = Duration::from_millis(ms);
             let asked = Rate::per_second(rate).unwrap().requests_in(duration);

@@ -4,10 +4,12 @@
 use std::{fmt, num::NonZeroU32, time::Duration};
 
 use crate::{
-    schedule::{Pattern, Rate},
+    schedule::{ArrivalPattern, Rate},
     tokens::Tokens,
     workload::WorkloadError,
 };
+
+pub use metrics_export::run::ClientWait;
 
 /// The fewest and the most requests that an open loop's queue holds per worker: a second's worth
 /// of arrivals between these. A stall of a tenth of a second must fit; memory must stay bounded.
@@ -31,30 +33,11 @@ pub enum Arrivals {
         /// Requests per second of all workers together.
         rate: Rate,
         /// How they are spread.
-        pattern: Pattern,
+        pattern: ArrivalPattern,
     },
     /// Each connection sends its next request when it has the reply to the one before: what finds
     /// the highest throughput. Its times hide every stall.
     Closed,
-}
-
-/// What a worker does while there is nothing to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// Look again, at all times: its core is busy, and nobody pays for waking it.
-    Spin,
-    /// Sleep in the kernel until the next event or send time.
-    Sleep,
-}
-
-impl Wait {
-    /// The name used in flags and results.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Wait::Spin => "spin",
-            Wait::Sleep => "sleep",
-        }
-    }
 }
 
 /// One slice.
@@ -74,7 +57,7 @@ pub struct SliceSpec {
     /// The longest wait for a connection, and for a reply.
     pub timeout: Duration,
     /// What to do while there is nothing to do.
-    pub wait: Wait,
+    pub wait: ClientWait,
     /// Makes Poisson arrivals, choices and unique ids. Ids repeat if it does.
     pub seed: u64,
     /// What requests carry in Authorization, unless the workload has such a field of its own.
@@ -94,7 +77,7 @@ impl SliceSpec {
             requests_max: None,
             requests_per_connection: None,
             timeout: Duration::from_secs(10),
-            wait: Wait::Sleep,
+            wait: ClientWait::Sleep,
             seed: 1,
             tokens: Tokens::none(),
             queue_max: None,

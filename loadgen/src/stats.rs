@@ -49,9 +49,8 @@ pub use additivity::additivity;
 pub use binomial::clopper_pearson;
 pub use change::change;
 pub use family::{Family, STOP_ROUNDS_MIN, price_family, settled, widest_share};
-pub use layers::{
-    CONTROL, Layer, LayerInput, Per, Term, control, difference, layers, observations,
-};
+pub use layers::{CONTROL, Layer, LayerInput, Term, control, difference, layers, observations};
+pub use metrics_export::run::{IntervalMethod, Per};
 
 /// The fewest rounds that give an interval.
 pub const ROUNDS_MIN: usize = 8;
@@ -93,33 +92,7 @@ pub struct Interval {
     /// The upper end.
     pub high: f64,
     /// How it was found.
-    pub method: Method,
-}
-
-/// How an interval was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// Inverts Wilcoxon's signed-rank test exactly.
-    SignedRank,
-    /// Inverts Wilcoxon's rank-sum test (Mann-Whitney) exactly.
-    RankSum,
-    /// Student's t on the values of few instances.
-    Student,
-    /// Resamples instances.
-    Bootstrap,
-}
-
-impl Method {
-    /// The name used in results.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Method::SignedRank => "signed-rank",
-            Method::RankSum => "rank-sum",
-            Method::Student => "student-t",
-            Method::Bootstrap => "bootstrap",
-        }
-    }
+    pub method: IntervalMethod,
 }
 
 /// An instance, and the round where each is a unit of its own.
@@ -149,7 +122,11 @@ fn estimate_units(values: &[f64], enough: bool, seed: u64) -> Option<Estimate> {
         2..EXACT_MIN => {
             let half = beta::student(LEVEL, count as f64 - 1.0) * deviation(values, centre)
                 / (count as f64).sqrt();
-            Some(Interval { low: centre - half, high: centre + half, method: Method::Student })
+            Some(Interval {
+                low: centre - half,
+                high: centre + half,
+                method: IntervalMethod::Student,
+            })
         }
         EXACT_MIN..=EXACT_MAX => rank::interval(values, LEVEL),
         _ => Some(bootstrap::interval(values, centre, seed)),

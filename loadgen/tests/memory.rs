@@ -18,7 +18,7 @@ use common::Server;
 use loadgen::{
     generator::{Generator, GeneratorOptions, TargetId},
     record::SliceRecord,
-    schedule::{Pattern, Rate},
+    schedule::{ArrivalPattern, Rate},
     slice::{Arrivals, SliceSpec},
     target::Target,
     tokens::Tokens,
@@ -36,7 +36,7 @@ fn twenty_times_the_requests_need_no_more_memory() {
     let server = Server::start();
     // What a slow machine does not answer in time is dropped, which must need no memory either.
     let rate = Rate::per_second(50_000.0).unwrap();
-    let open = Arrivals::Open { rate, pattern: Pattern::Poisson };
+    let open = Arrivals::Open { rate, pattern: ArrivalPattern::Poisson };
     // Every part of a request varies: token, unique id and choice. TLS is served to GET only.
     let varied = Workload::inventory_reserve();
     let plain = Workload::custom("test", "GET", "/", Vec::new(), Vec::new());

@@ -20,7 +20,7 @@ use loadgen::{
     check::{ErrorKind, Expect, Statuses},
     generator::{Generator, GeneratorOptions},
     record::SliceRecord,
-    schedule::{Pattern, Rate},
+    schedule::{ArrivalPattern, Rate},
     slice::{Arrivals, GeneratorError, SliceSpec},
     target::{Source, Target},
     workload::Workload,
@@ -252,7 +252,7 @@ fn a_status_of_three_digits_is_counted_under_its_number() {
 /// Requests of an open loop, one connection.
 fn open(rate: f64, ms: u64) -> SliceSpec {
     let rate = Rate::per_second(rate).unwrap();
-    let arrivals = Arrivals::Open { rate, pattern: Pattern::Constant };
+    let arrivals = Arrivals::Open { rate, pattern: ArrivalPattern::Constant };
     SliceSpec::new(arrivals, 1, Duration::from_millis(ms))
 }
 

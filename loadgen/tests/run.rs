@@ -17,7 +17,7 @@ use std::{
 use common::Server;
 use loadgen::{
     run::{ClientCredentials, Credentials, Format, Outcome, RunOptions, run},
-    schedule::{Pattern, Rate},
+    schedule::{ArrivalPattern, Rate},
     slice::{Arrivals, SliceSpec},
     stack::{CpuSource, Process},
 };
@@ -27,7 +27,7 @@ fn options(server: &Server, path: &str, rate: Option<f64>) -> RunOptions {
     let url = Url::parse(&format!("http://{}{path}", server.addr)).unwrap();
     let arrivals = rate.map_or(Arrivals::Closed, |rate| Arrivals::Open {
         rate: Rate::per_second(rate).unwrap(),
-        pattern: Pattern::Constant,
+        pattern: ArrivalPattern::Constant,
     });
     let mut options = RunOptions::new(url, SliceSpec::new(arrivals, 4, Duration::from_millis(300)));
     options.warmup = Duration::from_millis(100);

@@ -17,7 +17,7 @@ use loadgen::{
     check::ErrorKind,
     live::Seen,
     record::SliceRecord,
-    schedule::{Pattern, Rate},
+    schedule::{ArrivalPattern, Rate},
     slice::{Arrivals, GeneratorError, SliceSpec},
     tokens::Tokens,
     workload::Workload,
@@ -25,7 +25,7 @@ use loadgen::{
 
 fn open(rate: f64, connections: usize, ms: u64) -> SliceSpec {
     let rate = Rate::per_second(rate).unwrap();
-    let arrivals = Arrivals::Open { rate, pattern: Pattern::Constant };
+    let arrivals = Arrivals::Open { rate, pattern: ArrivalPattern::Constant };
     SliceSpec::new(arrivals, connections, Duration::from_millis(ms))
 }
 
@@ -45,7 +45,7 @@ fn run(server: &Server, path: &str, spec: &SliceSpec) -> SliceRecord {
 #[test]
 fn an_open_loop_sends_what_was_asked() {
     let server = Server::start();
-    for pattern in [Pattern::Constant, Pattern::Poisson] {
+    for pattern in [ArrivalPattern::Constant, ArrivalPattern::Poisson] {
         let rate = Rate::per_second(2000.0).unwrap();
         let arrivals = Arrivals::Open { rate, pattern };
         let spec = SliceSpec::new(arrivals, 8, Duration::from_secs(1));
@@ -80,7 +80,7 @@ fn a_progress_bar_sees_what_is_recorded() {
 #[test]
 fn the_rate_comes_about_within_a_thousandth() {
     let server = Server::start();
-    for pattern in [Pattern::Constant, Pattern::Poisson] {
+    for pattern in [ArrivalPattern::Constant, ArrivalPattern::Poisson] {
         let rate = Rate::per_second(2000.0).unwrap();
         let spec = SliceSpec::new(Arrivals::Open { rate, pattern }, 8, Duration::from_millis(500));
         let achieved: Vec<f64> =

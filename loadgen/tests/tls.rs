@@ -22,7 +22,7 @@ use loadgen::{
     check::ErrorKind,
     generator::{Generator, GeneratorOptions, TargetId},
     record::SliceRecord,
-    schedule::{Pattern, Rate},
+    schedule::{ArrivalPattern, Rate},
     slice::{Arrivals, SliceSpec},
     target::{Source, Target, TlsTarget},
     workload::Workload,
@@ -231,7 +231,7 @@ fn a_server_that_wants_a_certificate_is_not_hammered() {
     let addr = shop.serve(Transport::Mutual, false);
     let closed = SliceSpec::new(Arrivals::Closed, 2, Duration::from_millis(500));
     let rate = Rate::per_second(10.0).unwrap();
-    let arrivals = Arrivals::Open { rate, pattern: Pattern::Constant };
+    let arrivals = Arrivals::Open { rate, pattern: ArrivalPattern::Constant };
     for spec in [closed.clone(), SliceSpec { arrivals, ..closed }] {
         let (mut generator, target) = shop.generator(addr, None, false);
         let record = generator.run_slice(target, &spec).unwrap();

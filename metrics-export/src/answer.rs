@@ -5,7 +5,7 @@
 //! and no figure.
 
 use crate::figures::{count, percent, signed_count, signed_percent, signed_us, size_us, thousands};
-use crate::run::{Cost, Run, VariantResult, Verdict};
+use crate::run::{Cost, Per, Run, VariantResult, Verdict};
 
 /// The id of the A/A control among the costs; it is no layer.
 pub const CONTROL: &str = "a-a";
@@ -116,7 +116,7 @@ pub fn sentence(cost: &Cost) -> String {
     let subject = capital(&cost.label);
     match (cost.verdict, cost.estimate_ns) {
         (Verdict::Resolved, Some(ns)) => {
-            let place = if cost.per == "request" { "a request" } else { "a new connection" };
+            let place = if cost.per == Per::Request { "a request" } else { "a new connection" };
             let verb = if ns < 0 { "takes" } else { "adds" };
             let from = if ns < 0 { "off" } else { "to" };
             format!(
@@ -181,7 +181,7 @@ fn surely(cost: &Cost) -> String {
 fn bound_ns(run: &Run, cost: &Cost) -> Option<u64> {
     let low = cost.family_low_ns.or(cost.low_ns)?;
     let high = cost.family_high_ns.or(cost.high_ns)?;
-    let floor = run.floor(&cost.cell).filter(|_| cost.per == "request").map_or(0, |f| f.ns);
+    let floor = run.floor(&cost.cell).filter(|_| cost.per == Per::Request).map_or(0, |f| f.ns);
     Some(low.unsigned_abs().max(high.unsigned_abs()).max(floor))
 }
 

@@ -6,7 +6,7 @@
 //! of the record, and no interval is made up for their sum. c(connection) is what a connection
 //! with one small request on it costs, so that the sum is a little too large, for all alike.
 
-use crate::run::Run;
+use crate::run::{CpuSourceKind, Run};
 
 /// The numbers of requests per connection that are shown; None is a connection that never ends.
 pub const REQUESTS: [Option<u64>; 5] = [Some(1), Some(10), Some(100), Some(1_000), None];
@@ -68,7 +68,7 @@ pub fn of_cell(run: &Run, cell: &str) -> Option<BreakEven> {
             let result = run.result(&planned.id)?;
             let connection_ns = result.connecting.as_ref()?.cpu_ns_per_connection;
             let terms = Terms { request_ns: result.cpu_ns_per_request, connection_ns };
-            (planned.cpu_source != "none").then_some((
+            (planned.cpu_source != CpuSourceKind::None).then_some((
                 planned.id.as_str(),
                 planned.role.as_str(),
                 terms,

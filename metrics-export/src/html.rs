@@ -20,7 +20,7 @@ mod view;
 use crate::answer;
 use crate::figures::{duration, thousands};
 use crate::markup::{Markup, element};
-use crate::run::{Cell, Run};
+use crate::run::{CallPath, Cell, Run, SubjectKind};
 use crate::spectrum::Spectrum;
 
 use view::View;
@@ -63,8 +63,8 @@ pub fn report(run: &Run, spectra: &[Spectrum]) -> String {
 }
 
 fn title(run: &Run) -> String {
-    run.plan.label.clone().unwrap_or_else(|| match run.plan.subject.as_str() {
-        "stack" => "What each layer of security costs".into(),
+    run.plan.label.clone().unwrap_or_else(|| match run.plan.subject {
+        SubjectKind::Stack => "What each layer of security costs".into(),
         _ => "What each variant costs".into(),
     })
 }
@@ -175,9 +175,9 @@ fn section_of_cell(view: &View<'_>, number: Option<usize>) -> Markup {
 /// What the figures hold for, in one line.
 fn setting(view: &View<'_>) -> Markup {
     let cell = view.cell;
-    let path = match (view.run.plan.subject.as_str(), cell.call_path.as_str()) {
-        ("stack", "gateway") => ", through the gateway".into(),
-        ("stack", path) => format!(", {path}"),
+    let path = match (view.run.plan.subject, cell.call_path) {
+        (SubjectKind::Stack, CallPath::Gateway) => ", through the gateway".into(),
+        (SubjectKind::Stack, path) => format!(", {path}"),
         _ => String::new(),
     };
     let rate = match cell.rate_milli_per_s {

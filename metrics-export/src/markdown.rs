@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 use crate::answer;
 use crate::figures::{NOTHING, rate, signed_us, thousands, time_or_nothing, us};
-use crate::run::{Cell, Run, Verdict};
+use crate::run::{Cell, CpuSourceKind, Run, Verdict};
 
 /// Breaches that are shown; a comment is no log.
 const BREACHES_SHOWN: usize = 5;
@@ -83,7 +83,7 @@ fn costs(out: &mut String, run: &Run, cell: &Cell) {
             &[
                 &cost.label,
                 &cost.formula,
-                &cost.per,
+                cost.per.as_str(),
                 &cost.estimate_ns.map_or(NOTHING.into(), signed_us),
                 &range,
                 match cost.verdict {
@@ -118,8 +118,8 @@ fn variants(out: &mut String, run: &Run, cell: &Cell) {
     );
     push(out, "|---|---:|---:|---:|---:|---:|---:|\n");
     for (planned, result) in found {
-        let cpu = match planned.cpu_source.as_str() {
-            "none" => NOTHING.into(),
+        let cpu = match planned.cpu_source {
+            CpuSourceKind::None => NOTHING.into(),
             _ if result.cpu_ns_per_request == 0 => NOTHING.into(),
             _ => us(result.cpu_ns_per_request),
         };

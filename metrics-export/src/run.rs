@@ -8,6 +8,7 @@
 mod capacity;
 mod result;
 mod slice;
+mod terms;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,6 +21,10 @@ pub use result::{
     VariantResult, Verdict,
 };
 pub use slice::{Handshakes, ServiceCpu, Slice, SliceKind};
+pub use terms::{
+    ArrivalPattern, CallPath, ClientWait, ConnectionKind, CpuSourceKind, HandshakeKind,
+    IntervalMethod, Per, Quantile, SubjectKind, TokenSupply, Topology,
+};
 
 /// The name that every record carries.
 pub const SCHEMA: &str = "tollgate.run";
@@ -73,13 +78,13 @@ pub struct Plan {
     /// The name that the user gave it.
     pub label: Option<String>,
     /// `stack`: our own servers; `targets`: the user's; `reference`: the server of known cost.
-    pub subject: String,
+    pub subject: SubjectKind,
     /// `mesh` or `single`; absent for servers that are not ours.
-    pub topology: Option<String>,
+    pub topology: Option<Topology>,
     /// `constant` or `poisson`.
-    pub arrivals: String,
+    pub arrivals: ArrivalPattern,
     /// `spin` or `sleep`: how the generator waits in an open loop.
-    pub client_wait: String,
+    pub client_wait: ClientWait,
     /// Planned rounds.
     pub rounds: u32,
     /// How many times each variant's processes were started; 0 where they are not ours to start.
@@ -120,7 +125,7 @@ pub struct Cell {
     /// `orders-create`, `ping`, ..; `target` where each target has its own request.
     pub workload: String,
     /// `gateway` or `direct`.
-    pub call_path: String,
+    pub call_path: CallPath,
     /// `HTTP/1.1`.
     pub protocol: String,
     /// The rate of its open-loop slices, in thousandths of a request per second.
@@ -132,7 +137,7 @@ pub struct Cell {
     /// A new connection after so many requests of an open loop; absent: connections are kept.
     pub requests_per_connection: Option<u32>,
     /// `full` or `resumed`: what a new connection's handshake is.
-    pub handshake: String,
+    pub handshake: HandshakeKind,
     /// `es256`, `eddsa` or `rs256`: how tokens are signed.
     pub token_algorithm: String,
     /// Worker threads of each service; 0 where they are not ours.
@@ -154,14 +159,14 @@ pub struct PlannedVariant {
     /// The profile's label; absent for servers that are not ours.
     pub profile: Option<String>,
     /// `none`, `one` or `unique:N`.
-    pub tokens: String,
+    pub tokens: TokenSupply,
     /// Whether the servers kept verified tokens; absent for servers that are not ours.
     pub token_cache: Option<bool>,
     /// What a target was asked, without a query: `GET https://host/path`.
     pub request: Option<String>,
     /// Where the CPU of its servers was read: `processes`, `control-group`, `metrics` (a counter
     /// that the server itself publishes) or `none`.
-    pub cpu_source: String,
+    pub cpu_source: CpuSourceKind,
 }
 
 /// The machine and the programs.

@@ -4,6 +4,10 @@ mod full;
 mod schema;
 
 use crate::run::*;
+use crate::run::{
+    ArrivalPattern, CallPath, ClientWait, CpuSourceKind, HandshakeKind, SubjectKind, TokenSupply,
+    Topology,
+};
 
 pub use full::{broken, full};
 
@@ -82,10 +86,10 @@ pub fn run() -> Run {
 fn plan() -> Plan {
     Plan {
         label: None,
-        subject: "stack".into(),
-        topology: Some("mesh".into()),
-        arrivals: "constant".into(),
-        client_wait: "spin".into(),
+        subject: SubjectKind::Stack,
+        topology: Some(Topology::Mesh),
+        arrivals: ArrivalPattern::Constant,
+        client_wait: ClientWait::Spin,
         rounds: 1,
         instances: 1,
         stop_rule: "rounds".into(),
@@ -102,13 +106,13 @@ fn plan() -> Plan {
             id: String::new(),
             label: String::new(),
             workload: "orders-create".into(),
-            call_path: "gateway".into(),
+            call_path: CallPath::Gateway,
             protocol: "HTTP/1.1".into(),
             rate_milli_per_s: 1_600_000,
             rate_source: "as asked".into(),
             connections: 64,
             requests_per_connection: None,
-            handshake: "full".into(),
+            handshake: HandshakeKind::Full,
             token_algorithm: "es256".into(),
             workers: 1,
         }],
@@ -123,10 +127,10 @@ fn planned(role: &str) -> PlannedVariant {
         cell: String::new(),
         role: role.into(),
         profile: Some(role.to_ascii_uppercase()),
-        tokens: "none".into(),
+        tokens: TokenSupply::None,
         token_cache: Some(true),
         request: None,
-        cpu_source: "processes".into(),
+        cpu_source: CpuSourceKind::Processes,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use authn::Profile;
-use loadgen::plan::{Axes, CallPath, Form, Handshake, Tokens};
+use loadgen::plan::{Axes, CallPath, Form, HandshakeKind, TokenSupply};
 use loadgen::schedule::{RATE_PER_SECOND_MAX, RATE_PER_SECOND_MIN, Rate};
 use services::ServiceConfig;
 
@@ -73,9 +73,7 @@ pub(super) fn axes(typed: &cli::Matrix) -> Result<Axes, Failure> {
         },
     )?;
     read(&mut axes.handshakes, "--handshake", &typed.handshake, |text| {
-        let known = [Handshake::Full, Handshake::Resumed];
-        let found = known.into_iter().find(|handshake| handshake.as_str() == text);
-        found.ok_or_else(|| format!("full or resumed, not {text:?}"))
+        HandshakeKind::parse(text).ok_or_else(|| format!("full or resumed, not {text:?}"))
     })?;
     read(&mut axes.token_algorithms, "--token-alg", &typed.token_alg, |text| {
         values::algorithm(text).map_err(|_| format!("es256, eddsa or rs256, not {text:?}"))
@@ -93,7 +91,7 @@ fn forms(typed: &cli::Matrix) -> Result<Option<Vec<Form>>, Failure> {
     if typed.tokens.is_none() && typed.token_cache.is_none() {
         return Ok(None);
     }
-    let (mut kinds, mut caches) = (vec![Tokens::One], vec![true]);
+    let (mut kinds, mut caches) = (vec![TokenSupply::One], vec![true]);
     read(&mut kinds, "--tokens", &typed.tokens, tokens)?;
     read(&mut caches, "--token-cache", &typed.token_cache, |text| match text {
         "on" => Ok(true),
@@ -111,28 +109,30 @@ fn forms(typed: &cli::Matrix) -> Result<Option<Vec<Form>>, Failure> {
 }
 
 /// A pool that the cache holds a part of would be neither first sight nor repeat.
-fn check(tokens: Tokens, cache: bool) -> Result<(), Failure> {
+fn check(tokens: TokenSupply, cache: bool) -> Result<(), Failure> {
     let least = 2 * ServiceConfig::TOKEN_CACHE_ENTRIES;
     match tokens {
-        Tokens::Unique(count) if cache && (count as usize) < least => Err(Failure::usage(format!(
-            "--tokens unique:{count} with --token-cache on would find some tokens in the cache \
+        TokenSupply::Unique(count) if cache && (count as usize) < least => {
+            Err(Failure::usage(format!(
+                "--tokens unique:{count} with --token-cache on would find some tokens in the cache \
                  and some not: use at least unique:{least}, twice what the cache holds, or \
                  --token-cache off."
-        ))),
+            )))
+        }
         _ => Ok(()),
     }
 }
 
-fn tokens(text: &str) -> Result<Tokens, String> {
+fn tokens(text: &str) -> Result<TokenSupply, String> {
     let wrong = || format!("one, or unique:N with N from 2 to {TOKENS_MAX}, not {text:?}");
     match text.strip_prefix("unique:") {
-        None if text == "one" => Ok(Tokens::One),
+        None if text == "one" => Ok(TokenSupply::One),
         None => Err(wrong()),
         Some(number) => number
             .parse::<u32>()
             .ok()
             .filter(|count| (2..=TOKENS_MAX).contains(count))
-            .map(Tokens::Unique)
+            .map(TokenSupply::Unique)
             .ok_or_else(wrong),
     }
 }
@@ -207,8 +207,8 @@ mod tests {
         );
         assert_eq!(axes.rates, [Some(1000.0)]);
         assert_eq!(axes.requests_per_connection, [None, NonZeroU32::new(10)]);
-        assert_eq!(axes.handshakes, [Handshake::Full, Handshake::Resumed]);
-        assert_eq!(axes.forms[1], Form::Only { tokens: Tokens::Unique(300), cache: false });
+        assert_eq!(axes.handshakes, [HandshakeKind::Full, HandshakeKind::Resumed]);
+        assert_eq!(axes.forms[1], Form::Only { tokens: TokenSupply::Unique(300), cache: false });
         assert_eq!(axes.cells(&[]).unwrap().len(), 32);
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use authn::jwt::new_token_id;
 use authn::{Algorithm, NewClaims, Profile, ScopeSet, Signer, Transport};
-use loadgen::plan::{self, CallPath, Cell, Handshake, Topology, Variant};
+use loadgen::plan::{self, CallPath, Cell, HandshakeKind, Topology, Variant};
 use loadgen::run::Trust;
 use loadgen::stack::{CpuSource, Keep, Process, Requests, StackError, Started};
 use loadgen::tokens::Tokens;
@@ -129,7 +129,7 @@ impl Launcher {
         path
     }
 
-    fn trust(&self, transport: Transport, handshake: Handshake) -> Result<Trust, Failure> {
+    fn trust(&self, transport: Transport, handshake: HandshakeKind) -> Result<Trust, Failure> {
         let read = |path: std::path::PathBuf| {
             std::fs::read(&path).map_err(|error| {
                 Failure::failed(format!("Could not read {}: {error}.", path.display()))
@@ -147,7 +147,7 @@ impl Launcher {
             authorities_pem: Some(read(self.state.ca_cert())?),
             identity_pem,
             insecure: false,
-            resumption: handshake == Handshake::Resumed,
+            resumption: handshake == HandshakeKind::Resumed,
         })
     }
 
@@ -157,7 +157,7 @@ impl Launcher {
         let (workers, drain) = (cell.workers.to_string(), DRAIN.as_millis().to_string());
         let each = ["--workers", &workers, "--token-cache", cache, "--drain-ms", &drain];
         options.extend(each.map(String::from));
-        if cell.handshake == Handshake::Resumed {
+        if cell.handshake == HandshakeKind::Resumed {
             options.push("--resumption".into());
         }
         let algorithm = cell.token_algorithm.as_str().to_ascii_lowercase();
@@ -183,11 +183,15 @@ impl Launcher {
 
     /// Tokens as the auth server would issue them, signed here with its own key: asking for
     /// thousands of them would take longer than the experiment.
-    fn tokens(&self, tokens: plan::Tokens, algorithm: Algorithm) -> Result<Vec<Box<str>>, Failure> {
+    fn tokens(
+        &self,
+        tokens: plan::TokenSupply,
+        algorithm: Algorithm,
+    ) -> Result<Vec<Box<str>>, Failure> {
         let count = match tokens {
-            plan::Tokens::None => return Ok(Vec::new()),
-            plan::Tokens::One => 1,
-            plan::Tokens::Unique(count) => count,
+            plan::TokenSupply::None => return Ok(Vec::new()),
+            plan::TokenSupply::One => 1,
+            plan::TokenSupply::Unique(count) => count,
         };
         let signer = signer(self.state.root(), algorithm)?;
         let now = pki::now_s();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use loadgen::bench::REMOTE_CONNECTIONS_MAX;
 use loadgen::cpu::with_descendants;
 use loadgen::matrix::Against;
-use loadgen::plan::{Cell, Foreign, Subject, Tokens, Variant};
+use loadgen::plan::{Cell, Foreign, Subject, TokenSupply, Variant};
 use loadgen::requests;
 use loadgen::run::{ClientCredentials, Credentials, KeptToken, RunOptions, Trust};
 use loadgen::slice::{Arrivals, SliceSpec};
@@ -67,7 +67,8 @@ pub(super) fn variants(targets: &Targets, cells: &[Cell]) -> Vec<Variant> {
                 certificate: spec.identity.is_some(),
                 resumption: spec.resumption,
             };
-            let tokens = if spec.token == Token::None { Tokens::None } else { Tokens::One };
+            let tokens =
+                if spec.token == Token::None { TokenSupply::None } else { TokenSupply::One };
             let variant = Variant::foreign(&spec.name, &spec.id, foreign, tokens);
             Variant { id: cell.prefixed(&spec.id), cell: place, ..variant }
         };

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_export::prometheus::{ACCEPT, Scrape};
+use metrics_export::run::CpuSourceKind;
 use runtime::blocking::{self, Response};
 use runtime::url::Url;
 use rustls::ClientConfig;
@@ -108,10 +109,10 @@ impl Site {
             format!("{} {}://{}{path}", workload.method, scheme.as_str(), self.target.host)
         });
         let cpu_source = match self.processes().first().map(|process| &process.cpu) {
-            Some(CpuSource::Pid(_)) => "processes",
-            Some(CpuSource::ControlGroup(_)) => "control-group",
-            Some(CpuSource::Metrics(_)) => "metrics",
-            None => "none",
+            Some(CpuSource::Pid(_)) => CpuSourceKind::Processes,
+            Some(CpuSource::ControlGroup(_)) => CpuSourceKind::ControlGroup,
+            Some(CpuSource::Metrics(_)) => CpuSourceKind::Metrics,
+            None => CpuSourceKind::None,
         };
         Asked { request, cpu_source }
     }

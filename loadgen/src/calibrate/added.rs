@@ -45,7 +45,7 @@ fn protocol(calibration: &Calibration, number: u32) -> Protocol {
         slice: SLICE,
         warmup: WARMUP,
         closed_slice: WARMUP,
-        pattern: schedule::Pattern::Constant,
+        pattern: schedule::ArrivalPattern::Constant,
         ..Protocol::standard(seed)
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::schedule::Pattern;
+use crate::schedule::ArrivalPattern;
 
 use super::report::{Row, Verdict};
 use super::session::{Session, SlicePlan, Stop, Taken};
@@ -22,7 +22,7 @@ fn plan(calibration: &Calibration) -> SlicePlan {
         rate_per_s: 8_000.0,
         connections: 16,
         // Even gaps could keep step with the kernel's ticks.
-        pattern: Pattern::Poisson,
+        pattern: ArrivalPattern::Poisson,
         slice: Duration::from_secs(if calibration.quick { 2 } else { 10 }),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::check::ErrorKind;
 use crate::experiment::Failure;
-use crate::schedule::Pattern;
+use crate::schedule::ArrivalPattern;
 
 use super::report::{Row, Verdict};
 use super::session::{Session, SlicePlan, Stop, Taken};
@@ -15,7 +15,7 @@ fn plan(calibration: &Calibration) -> SlicePlan {
     SlicePlan {
         rate_per_s: 4_000.0,
         connections: 32,
-        pattern: Pattern::Constant,
+        pattern: ArrivalPattern::Constant,
         slice: Duration::from_secs(if calibration.quick { 1 } else { 5 }),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::schedule::{Pattern, Rate, Schedule, Share};
+use crate::schedule::{ArrivalPattern, Rate, Schedule, Share};
 
 /// What the test says.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,7 +18,7 @@ pub struct Fit {
 
 /// The gaps between the intended times of a slice, in ns.
 #[must_use]
-pub fn intended(pattern: Pattern, rate: Rate, duration: Duration, seed: u64) -> Vec<f64> {
+pub fn intended(pattern: ArrivalPattern, rate: Rate, duration: Duration, seed: u64) -> Vec<f64> {
     let alone = Share { index: 0, count: 1 };
     let mut schedule = Schedule::new(pattern, rate, duration, None, seed, alone);
     let mut last_ns = 0;
@@ -66,7 +66,7 @@ mod tests {
 
     const RATE: f64 = 20_000.0;
 
-    fn fit(pattern: Pattern, seed: u64, mean_ns: f64) -> Fit {
+    fn fit(pattern: ArrivalPattern, seed: u64, mean_ns: f64) -> Fit {
         let rate = Rate::per_second(RATE).unwrap();
         exponential(intended(pattern, rate, Duration::from_secs(2), seed), mean_ns)
     }
@@ -82,14 +82,15 @@ mod tests {
 
     #[test]
     fn poisson_gaps_are_exponential_under_any_seed() {
-        let low = (0..100).filter(|seed| fit(Pattern::Poisson, *seed, 50_000.0).probability < 0.05);
+        let low = (0..100)
+            .filter(|seed| fit(ArrivalPattern::Poisson, *seed, 50_000.0).probability < 0.05);
         // Five are expected; 13 and more come by chance in one of a thousand.
         assert!(low.count() < 13);
     }
 
     #[test]
     fn other_gaps_are_refused() {
-        assert!(fit(Pattern::Constant, 1, 50_000.0).probability < 1e-9);
-        assert!(fit(Pattern::Poisson, 1, 52_000.0).probability < 1e-6);
+        assert!(fit(ArrivalPattern::Constant, 1, 50_000.0).probability < 1e-9);
+        assert!(fit(ArrivalPattern::Poisson, 1, 52_000.0).probability < 1e-6);
     }
 }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::experiment::Failure;
-use crate::schedule::{Pattern, Rate};
+use crate::schedule::{ArrivalPattern, Rate};
 
 use super::gaps::{self, Fit};
 use super::report::{Row, Verdict};
@@ -26,7 +26,7 @@ const LATENESS_P99_NS_MAX: u64 = 50_000;
 /// True exponential gaps are refused once in so many calibrations.
 const PROBABILITY_MIN: f64 = 0.001;
 
-fn plan(calibration: &Calibration, pattern: Pattern) -> SlicePlan {
+fn plan(calibration: &Calibration, pattern: ArrivalPattern) -> SlicePlan {
     SlicePlan {
         rate_per_s: RATE_PER_S,
         connections: 64,
@@ -36,24 +36,24 @@ fn plan(calibration: &Calibration, pattern: Pattern) -> SlicePlan {
 }
 
 pub(super) fn planned(calibration: &Calibration) -> Duration {
-    2 * plan(calibration, Pattern::Constant).planned(1)
+    2 * plan(calibration, ArrivalPattern::Constant).planned(1)
 }
 
 pub(super) fn run(session: &mut Session<'_>) -> Result<(), Stop> {
-    for pattern in [Pattern::Constant, Pattern::Poisson] {
+    for pattern in [ArrivalPattern::Constant, ArrivalPattern::Poisson] {
         let plan = plan(session.calibration, pattern);
         let taken = session.slices(&["base"], &plan)?;
         let taken = taken.first().ok_or_else(|| Failure("no slice was taken".into()))?;
         session.rows.extend([rate(taken, pattern), lateness(taken, pattern)]);
     }
-    let plan = plan(session.calibration, Pattern::Poisson);
+    let plan = plan(session.calibration, ArrivalPattern::Poisson);
     let rate = Rate::per_second(RATE_PER_S).ok_or_else(|| Failure("no such rate".into()))?;
     let intended = gaps::intended(plan.pattern, rate, plan.slice, session.calibration.seed);
     session.rows.push(fit(gaps::exponential(intended, 1e9 / RATE_PER_S)));
     Ok(())
 }
 
-fn rate(taken: &Taken, pattern: Pattern) -> Row {
+fn rate(taken: &Taken, pattern: ArrivalPattern) -> Row {
     let slice = &taken.slice;
     let achieved = slice.requests_answered as f64 * 1e9 / slice.duration_ns.max(1) as f64;
     let error = achieved / RATE_PER_S - 1.0;
@@ -63,7 +63,7 @@ fn rate(taken: &Taken, pattern: Pattern) -> Row {
         .figure("achieved_milli_per_s", (achieved * 1e3).round() as i64)
 }
 
-fn lateness(taken: &Taken, pattern: Pattern) -> Row {
+fn lateness(taken: &Taken, pattern: ArrivalPattern) -> Row {
     let late = &taken.slice.lateness;
     let us = |ns: u64| ns as f64 / 1e3;
     Row::new(Part::Schedules, format!("{} arrivals, lateness p99", pattern.as_str()))

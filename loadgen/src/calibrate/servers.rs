@@ -4,7 +4,7 @@
 //! turns [`Server::words`] into a process.
 
 use crate::check::Expect;
-use crate::plan::{Foreign, Tokens, Variant};
+use crate::plan::{Foreign, TokenSupply, Variant};
 use crate::workload::Workload;
 
 /// One server and what it does beside answering.
@@ -83,7 +83,7 @@ pub(super) fn variants(roles: &[&str]) -> Vec<Variant> {
     let variant = |index: usize| {
         let role = SERVERS[index].role;
         let foreign = Foreign { index, tls: false, certificate: false, resumption: false };
-        Variant { connects: false, ..Variant::foreign(role, role, foreign, Tokens::None) }
+        Variant { connects: false, ..Variant::foreign(role, role, foreign, TokenSupply::None) }
     };
     roles.iter().filter_map(known).map(variant).collect()
 }

@@ -10,7 +10,7 @@ use crate::environment;
 use crate::experiment::{Bench, Failure, Measured, Order, Times};
 use crate::generator::{Generator, GeneratorOptions};
 use crate::plan::{Axes, Cell, Protocol, Variant};
-use crate::schedule::Pattern;
+use crate::schedule::ArrivalPattern;
 use crate::stack::Stack;
 use crate::validity;
 
@@ -181,7 +181,7 @@ impl<'s> Session<'s> {
 pub(super) struct SlicePlan {
     pub(super) rate_per_s: f64,
     pub(super) connections: usize,
-    pub(super) pattern: Pattern,
+    pub(super) pattern: ArrivalPattern,
     pub(super) slice: Duration,
 }
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::experiment::Failure;
-use crate::schedule::Pattern;
+use crate::schedule::ArrivalPattern;
 
 use super::probe::Counted;
 use super::report::{Row, Verdict};
@@ -40,13 +40,13 @@ fn plan(calibration: &Calibration, part: Part) -> SlicePlan {
         Part::Delay => SlicePlan {
             rate_per_s: 2_000.0,
             connections: 64,
-            pattern: Pattern::Poisson,
+            pattern: ArrivalPattern::Poisson,
             slice: Duration::from_secs(if quick { 1 } else { 5 }),
         },
         _ => SlicePlan {
             rate_per_s: 10_000.0,
             connections: 64,
-            pattern: Pattern::Constant,
+            pattern: ArrivalPattern::Constant,
             slice: Duration::from_secs(if quick { 2 } else { 10 }),
         },
     }

@@ -22,8 +22,8 @@ use crate::{
         outcome::generator_share,
         rig::{Drawer, Rig, with_rig},
     },
-    schedule::{Pattern, Rate},
-    slice::{Arrivals, SliceSpec, Wait},
+    schedule::{ArrivalPattern, Rate},
+    slice::{Arrivals, ClientWait, SliceSpec},
 };
 
 /// What `tollgate capacity` is to do.
@@ -33,7 +33,7 @@ pub struct CapacityOptions {
     /// at.
     pub run: RunOptions,
     /// How arrivals of the open loop are spread.
-    pub pattern: Pattern,
+    pub pattern: ArrivalPattern,
     /// What is searched for.
     pub settings: Settings,
     /// The share of its cores from which on the generator is taken for the limit of the maximum.
@@ -144,7 +144,7 @@ impl<'a, 'r> Slices<'a, 'r> {
         let run = &self.options.run.slice;
         let (arrivals, wait) = match load {
             // A spinning generator could not say whether it was the limit.
-            Load::Closed => (Arrivals::Closed, Wait::Sleep),
+            Load::Closed => (Arrivals::Closed, ClientWait::Sleep),
             Load::Open(rate) => {
                 let rate = Rate::per_second(rate).ok_or_else(|| {
                     RunError::Server(format!(

@@ -9,8 +9,8 @@ use super::{CapacityOptions, Settings, live::Tally};
 use crate::{
     record::SliceRecord,
     run::{Asks, CpuKind},
-    schedule::Pattern,
-    slice::{SliceSpec, Wait},
+    schedule::ArrivalPattern,
+    slice::{ClientWait, SliceSpec},
 };
 
 /// The result of `tollgate capacity`.
@@ -25,7 +25,7 @@ pub struct CapacityOutcome {
     /// How slices were run; their arrivals and durations are their own.
     pub spec: SliceSpec,
     /// How open-loop arrivals were spread.
-    pub pattern: Pattern,
+    pub pattern: ArrivalPattern,
     /// What was searched for.
     pub settings: Settings,
     /// Unmeasured time before.
@@ -175,7 +175,8 @@ fn remarks(options: &CapacityOptions, found: Option<&Capacity>, tally: &Tally) -
     if let Some(why) = &tally.unread {
         notes.push(why.clone());
     }
-    if options.run.slice.wait == Wait::Sleep && options.run.generator.workers.contains(&None) {
+    if options.run.slice.wait == ClientWait::Sleep && options.run.generator.workers.contains(&None)
+    {
         notes.push(
             "the generator has no core of its own: with --cores and --wait spin its own delays \
              are smaller"

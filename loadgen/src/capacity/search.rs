@@ -311,7 +311,7 @@ impl Search {
         // left of the allowed error.
         let error = ERROR_SHARE * 0.5_f64.powi(self.attempts.max(1) as i32);
         Some(SloResult {
-            quantile: slo.quantile.as_str().into(),
+            quantile: slo.quantile,
             limit_ns: slo.limit.as_nanos() as u64,
             rate_milli_per_s: found.then(|| milli(self.kept)),
             confirmation_slices: tried,

@@ -30,7 +30,7 @@ fn change(run: &Run, before: &Cost, now: &Cost) -> CostChange {
         cell: cell.map_or_else(String::new, |cell| cell.label.clone()),
         id: now.id.clone(),
         label: now.label.clone(),
-        per: now.per.clone(),
+        per: now.per,
         a,
         b,
         change_ns: b.estimate_ns.zip(a.estimate_ns).map(|(b, a)| b - a),

@@ -1,7 +1,7 @@
 //! What two runs did not do alike, as sentences. Each of these can move a figure by more than the
 //! change that is looked for, so that they are said before it.
 
-use metrics_export::run::{Cell, Run};
+use metrics_export::run::{Cell, Run, Topology};
 
 use super::pairing;
 
@@ -42,11 +42,11 @@ impl Found {
 
     fn plans(&mut self, a: &Run, b: &Run) {
         let (before, now) = (&a.plan, &b.plan);
-        self.said("what was measured", before.subject.as_str(), &now.subject);
-        let topology = |plan: &Option<String>| plan.clone().unwrap_or_default();
-        self.said("topology", topology(&before.topology), topology(&now.topology));
-        self.said("arrivals", before.arrivals.as_str(), &now.arrivals);
-        self.said("client mode", before.client_wait.as_str(), &now.client_wait);
+        self.said("what was measured", before.subject, now.subject);
+        let topology = |plan: Option<Topology>| plan.map_or("", Topology::as_str);
+        self.said("topology", topology(before.topology), topology(now.topology));
+        self.said("arrivals", before.arrivals, now.arrivals);
+        self.said("client mode", before.client_wait, now.client_wait);
         let ms = |ns: u64| format!("{} ms", ns / 1_000_000);
         self.said("length of a slice", ms(before.slice_ns), ms(now.slice_ns));
         self.said("server cores", list(&before.server_cores), list(&now.server_cores));
@@ -91,7 +91,7 @@ impl Found {
             label => format!("{what} of {label}"),
         };
         self.said(&named("workload"), a.workload.as_str(), &b.workload);
-        self.said(&named("call path"), a.call_path.as_str(), &b.call_path);
+        self.said(&named("call path"), a.call_path, b.call_path);
         self.said(&named("protocol"), a.protocol.as_str(), &b.protocol);
         self.said(&named("connections"), a.connections, b.connections);
         let each = |count: Option<u32>| count.map_or("any number".into(), |each| each.to_string());
@@ -100,7 +100,7 @@ impl Found {
             each(a.requests_per_connection),
             each(b.requests_per_connection),
         );
-        self.said(&named("handshake"), a.handshake.as_str(), &b.handshake);
+        self.said(&named("handshake"), a.handshake, b.handshake);
         self.said(&named("token signature"), a.token_algorithm.as_str(), &b.token_algorithm);
         self.said(&named("workers"), a.workers, b.workers);
         let (before, now) = (a.rate_milli_per_s as f64, b.rate_milli_per_s as f64);
@@ -113,12 +113,8 @@ impl Found {
     fn variants(&mut self, a: &Run, b: &Run) {
         for pair in pairing::pairs(a, b) {
             let label = &pair.b.label;
-            self.said(
-                &format!("CPU of {label} read from"),
-                pair.a.cpu_source.as_str(),
-                &pair.b.cpu_source,
-            );
-            self.said(&format!("tokens of {label}"), pair.a.tokens.as_str(), &pair.b.tokens);
+            self.said(&format!("CPU of {label} read from"), pair.a.cpu_source, pair.b.cpu_source);
+            self.said(&format!("tokens of {label}"), pair.a.tokens, pair.b.tokens);
             let request = |text: &Option<String>| text.clone().unwrap_or_default();
             self.said(
                 &format!("request of {label}"),

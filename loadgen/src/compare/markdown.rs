@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use super::text::{described, name, overlaps, signed, us};
 use super::{Change, Comparison, CostChange, Ratio, VariantChange};
 
+use metrics_export::run::Per;
+
 /// The whole comparison as GitHub's Markdown.
 #[must_use]
 pub fn markdown(comparison: &Comparison) -> String {
@@ -99,7 +101,7 @@ fn costs(out: &mut String, costs: &[CostChange]) {
     push(out, "| Layer | us before | us after | change | intervals |");
     push(out, "|---|--:|--:|--:|---|");
     for cost in costs {
-        let per = if cost.per == "request" { "" } else { " per connection" };
+        let per = if cost.per == Per::Request { "" } else { " per connection" };
         row(
             out,
             &[

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use metrics_export::run::{
-    Cell, ClosedLoop, Connecting, Cost, Environment, Percentiles, Plan, PlannedVariant, Run,
-    SCHEMA, SCHEMA_VERSION, ServiceCpu, Slice, SliceKind, Validity, VariantResult, Verdict,
+    ArrivalPattern, CallPath, Cell, ClientWait, ClosedLoop, Connecting, ConnectionKind, Cost,
+    CpuSourceKind, Environment, HandshakeKind, IntervalMethod, Per, Percentiles, Plan,
+    PlannedVariant, Run, SCHEMA, SCHEMA_VERSION, ServiceCpu, Slice, SliceKind, SubjectKind,
+    TokenSupply, Topology, Validity, VariantResult, Verdict,
 };
 
 use crate::random::Random;
@@ -20,13 +22,13 @@ pub(crate) fn run(variants: &[(&str, f64)], drift: f64, seed: u64) -> Run {
         id: String::new(),
         label: String::new(),
         workload: "ping".into(),
-        call_path: "gateway".into(),
+        call_path: CallPath::Gateway,
         protocol: "HTTP/1.1".into(),
         rate_milli_per_s: 5_000_000,
         rate_source: "as asked".into(),
         connections: 64,
         requests_per_connection: None,
-        handshake: "full".into(),
+        handshake: HandshakeKind::Full,
         token_algorithm: "es256".into(),
         workers: 1,
     };
@@ -71,7 +73,7 @@ pub(crate) fn cost(run: &mut Run, id: &str, [low, estimate, high]: [f64; 3]) {
         cell: run.plan.cells[0].id.clone(),
         label: id.to_uppercase(),
         formula: "S1 - S0".into(),
-        per: "request".into(),
+        per: Per::Request,
         rounds: 12,
         estimate_ns: ns(estimate),
         low_ns: ns(low),
@@ -79,7 +81,7 @@ pub(crate) fn cost(run: &mut Run, id: &str, [low, estimate, high]: [f64; 3]) {
         family_low_ns: None,
         family_high_ns: None,
         level: 0.95,
-        method: "signed-rank".into(),
+        method: IntervalMethod::SignedRank,
         reference_ns: 10_000,
         verdict: Verdict::Resolved,
         words: "resolved".into(),
@@ -113,10 +115,10 @@ pub(crate) fn two_cells(run: &Run) -> Run {
 fn plan(cell: Cell, seed: u64) -> Plan {
     Plan {
         label: None,
-        subject: "stack".into(),
-        topology: Some("mesh".into()),
-        arrivals: "constant".into(),
-        client_wait: "spin".into(),
+        subject: SubjectKind::Stack,
+        topology: Some(Topology::Mesh),
+        arrivals: ArrivalPattern::Constant,
+        client_wait: ClientWait::Spin,
         rounds: 12,
         instances: 12,
         stop_rule: "rounds".into(),
@@ -142,10 +144,10 @@ fn add(run: &mut Run, label: &str, us: f64, random: &mut Random) {
         cell: String::new(),
         role: id.clone(),
         profile: None,
-        tokens: "none".into(),
+        tokens: TokenSupply::None,
         token_cache: None,
         request: None,
-        cpu_source: "processes".into(),
+        cpu_source: CpuSourceKind::Processes,
     });
     let ns = us * 1000.0;
     run.results.push(VariantResult {
@@ -174,7 +176,7 @@ fn points(p50_ns: u64, p99_ns: u64) -> Percentiles {
 
 fn connecting(ns: f64) -> Connecting {
     Connecting {
-        handshake: "full".into(),
+        handshake: ConnectionKind::Full,
         client_certificate: false,
         connections: 1,
         handshakes_full: 1,

@@ -3,6 +3,8 @@
 use super::*;
 use crate::report::Paint;
 
+use metrics_export::run::{ClientWait, CpuSourceKind};
+
 const VARIANTS: [(&str, f64); 4] =
     [("S0", 10.0), ("S0 again", 10.0), ("S1", 30.0), ("S4 repeat", 40.0)];
 
@@ -75,7 +77,7 @@ fn what_was_not_alike_is_said() {
     let a = sample::run(&VARIANTS, 1.0, 1);
     let mut b = sample::run(&VARIANTS[..3], 1.0, 2);
     assert_eq!(differences::sentences(&a, &a), Vec::<String>::new());
-    b.plan.client_wait = "sleep".into();
+    b.plan.client_wait = ClientWait::Sleep;
     b.plan.cells[0].rate_milli_per_s = 9_000_000;
     b.plan.cells[0].connections = 8;
     b.plan.cells[0].workload = "orders-create".into();
@@ -83,7 +85,7 @@ fn what_was_not_alike_is_said() {
     b.environment.kernel = String::new();
     b.environment.client_driver = "io_uring".into();
     b.environment.version = "0.2.0".into();
-    b.plan.variants[2].cpu_source = "none".into();
+    b.plan.variants[2].cpu_source = CpuSourceKind::None;
     let said = compare(&a, &b).differences.join("\n");
     for sentence in [
         "client mode: spin before, sleep after",

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use metrics_export::run::Per;
 
 use super::{Change, Comparison, CostChange, CostFigure, Ratio, Share, Side, VariantChange};
 use crate::report::{COLUMNS_MAX, Paint, wrapped};
@@ -115,7 +116,7 @@ fn rest(comparison: &Comparison) -> Table {
 fn costs(costs: &[CostChange]) -> Table {
     let mut table = table(&["layer", "us before", "us after", "change", "intervals"]);
     for cost in costs {
-        let per = if cost.per == "request" { "" } else { " per conn." };
+        let per = if cost.per == Per::Request { "" } else { " per conn." };
         table.add_row([
             Cell::new(name(&cost.cell, &format!("{}{per}", cost.label))),
             right(&cost.a.figure()),

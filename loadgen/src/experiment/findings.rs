@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use metrics_export::hlog::{Interval, Log};
-use metrics_export::run::{Capacity, Proof, Slice, SliceKind};
+use metrics_export::run::{Capacity, CpuSourceKind, Proof, Slice, SliceKind};
 
 use super::{Failure, Measured, Times};
 use crate::plan::Variant;
@@ -39,7 +39,7 @@ pub struct Kept {
     /// What a server that is not ours was asked, without a query.
     pub request: Option<String>,
     /// Where the CPU of its servers was read: `processes`, `control-group`, `metrics` or `none`.
-    pub cpu_source: &'static str,
+    pub cpu_source: CpuSourceKind,
     /// The same slice by slice, as a histogram log that begins with the first of them.
     pub log: Option<Log>,
     label: String,
@@ -54,7 +54,7 @@ impl Findings {
             memory_peak_bytes: None,
             capacity: None,
             request: None,
-            cpu_source: "none",
+            cpu_source: CpuSourceKind::None,
             log: None,
             label: variant.label.clone(),
             began: Duration::ZERO,

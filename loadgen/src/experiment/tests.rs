@@ -1,7 +1,7 @@
 //! The engine with simulated slices: no process, no socket, no clock. The simulation serves the
 //! tests of results and reports as well.
 
-use metrics_export::run::{Percentiles, ServiceCpu};
+use metrics_export::run::{CpuSourceKind, Percentiles, ServiceCpu};
 
 use authn::Profile;
 
@@ -116,7 +116,7 @@ impl Bench for Simulation {
             times: self.times(cost_ns),
             memory_peak_bytes: Some(12 << 20),
             errors: String::new(),
-            asked: Asked { request: None, cpu_source: "processes" },
+            asked: Asked { request: None, cpu_source: CpuSourceKind::Processes },
             checks: vec![check],
         })
     }

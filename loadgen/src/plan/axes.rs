@@ -8,7 +8,8 @@ use std::num::NonZeroU32;
 
 use authn::Algorithm;
 
-use super::Tokens;
+use metrics_export::run::{CallPath, HandshakeKind, TokenSupply};
+
 use crate::schedule::{RATE_PER_SECOND_MAX, RATE_PER_SECOND_MIN, Rate};
 
 /// Different tokens of a first-sight variant. The cache is off there, so that the number only has
@@ -34,46 +35,6 @@ pub const AXES: [&str; 9] = [
     "workers",
 ];
 
-/// Whom the generator talks to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallPath {
-    /// The gateway, which passes requests on.
-    Gateway,
-    /// The service that owns the route.
-    Direct,
-}
-
-impl CallPath {
-    /// The name used in flags and results.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            CallPath::Gateway => "gateway",
-            CallPath::Direct => "direct",
-        }
-    }
-}
-
-/// What the handshake of a new TLS connection is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Handshake {
-    /// Full, since neither side remembers a session.
-    Full,
-    /// Resumed, wherever there is a session to resume.
-    Resumed,
-}
-
-impl Handshake {
-    /// The name used in flags and results.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Handshake::Full => "full",
-            Handshake::Resumed => "resumed",
-        }
-    }
-}
-
 /// Which tokens are sent, and whether servers keep them once verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -85,7 +46,7 @@ pub enum Form {
     /// One of them.
     Only {
         /// What is sent.
-        tokens: Tokens,
+        tokens: TokenSupply,
         /// Whether verified tokens are kept.
         cache: bool,
     },
@@ -109,7 +70,7 @@ pub struct Cell {
     /// A new connection after so many requests of an open loop; None keeps them.
     pub requests_per_connection: Option<NonZeroU32>,
     /// What a new connection's handshake is.
-    pub handshake: Handshake,
+    pub handshake: HandshakeKind,
     /// How tokens are signed.
     pub token_algorithm: Algorithm,
     /// Which tokens.
@@ -140,8 +101,8 @@ pub struct Axes {
     /// Requests of a connection; None keeps connections.
     pub requests_per_connection: Vec<Option<NonZeroU32>>,
     /// Handshakes of new connections.
-    pub handshakes: Vec<Handshake>,
-    /// Tokens and cache.
+    pub handshakes: Vec<HandshakeKind>,
+    /// TokenSupply and cache.
     pub forms: Vec<Form>,
     /// Signatures of tokens.
     pub token_algorithms: Vec<Algorithm>,
@@ -157,7 +118,7 @@ impl Default for Axes {
             rates: vec![None],
             connections: vec![64],
             requests_per_connection: vec![None],
-            handshakes: vec![Handshake::Full],
+            handshakes: vec![HandshakeKind::Full],
             forms: vec![Form::Both { pool: TOKEN_POOL }],
             token_algorithms: vec![Algorithm::Es256],
             workers: vec![1],
@@ -280,7 +241,7 @@ fn names(cell: &Cell) -> [String; AXES.len()] {
         match cell.form {
             Form::Both { pool } => format!("first sight of {pool} tokens and repeat"),
             Form::Only { tokens, cache } => {
-                format!("tokens {} cache {}", tokens.name(), if cache { "on" } else { "off" })
+                format!("tokens {} cache {}", tokens, if cache { "on" } else { "off" })
             }
         },
         cell.token_algorithm.as_str().to_ascii_lowercase(),

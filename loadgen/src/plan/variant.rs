@@ -4,6 +4,7 @@
 //! to know how servers are started.
 
 use authn::profile::{Profile, TokenCheck};
+use metrics_export::run::TokenSupply;
 
 use super::{Cell, Form};
 
@@ -21,7 +22,7 @@ pub struct Variant {
     /// What is measured.
     pub subject: Subject,
     /// Which tokens the generator sends.
-    pub tokens: Tokens,
+    pub tokens: TokenSupply,
     /// Whether the servers keep verified tokens. Off for first sight, on for repeat.
     pub token_cache: bool,
     /// Whether it is the baseline once more, as the A/A control.
@@ -51,29 +52,6 @@ pub struct Foreign {
     pub certificate: bool,
     /// Sessions may be resumed.
     pub resumption: bool,
-}
-
-/// Which tokens the generator sends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tokens {
-    /// None: the profile ignores them.
-    None,
-    /// One token, sent with every request.
-    One,
-    /// A pool of this many different tokens, sent in turn.
-    Unique(u32),
-}
-
-impl Tokens {
-    /// The name in results.
-    #[must_use]
-    pub fn name(self) -> String {
-        match self {
-            Tokens::None => "none".into(),
-            Tokens::One => "one".into(),
-            Tokens::Unique(count) => format!("unique:{count}"),
-        }
-    }
 }
 
 impl Subject {
@@ -119,9 +97,9 @@ impl Variant {
     pub fn of(profile: Profile, place: usize, cell: &Cell) -> Vec<Variant> {
         let make = |tokens, token_cache| Variant::new(profile, place, cell, tokens, token_cache);
         match (profile.token, cell.form) {
-            (TokenCheck::Ignore, _) => vec![make(Tokens::None, true)],
+            (TokenCheck::Ignore, _) => vec![make(TokenSupply::None, true)],
             (_, Form::Both { pool }) => {
-                vec![make(Tokens::Unique(pool), false), make(Tokens::One, true)]
+                vec![make(TokenSupply::Unique(pool), false), make(TokenSupply::One, true)]
             }
             (_, Form::Only { tokens, cache }) => vec![make(tokens, cache)],
         }
@@ -131,16 +109,16 @@ impl Variant {
         profile: Profile,
         place: usize,
         cell: &Cell,
-        tokens: Tokens,
+        tokens: TokenSupply,
         token_cache: bool,
     ) -> Variant {
         let name = profile.label();
         let (suffix, connects) = match (tokens, cell.form) {
-            (Tokens::None, _) => ("", true),
+            (TokenSupply::None, _) => ("", true),
             // Where tokens are verified anew that would hide in the figure of a connection, and
             // the handshake is that of the repeat form.
-            (Tokens::Unique(_), Form::Both { .. }) => (" first sight", false),
-            (Tokens::One, _) if token_cache => (" repeat", true),
+            (TokenSupply::Unique(_), Form::Both { .. }) => (" first sight", false),
+            (TokenSupply::One, _) if token_cache => (" repeat", true),
             _ => (" first sight", true),
         };
         let role = format!("{name}{suffix}").to_ascii_lowercase().replace([' ', '+'], "-");
@@ -160,7 +138,7 @@ impl Variant {
     /// A server that is not of the shop. Its name is its role; it makes the id where it is made of
     /// letters that a file name may have.
     #[must_use]
-    pub fn foreign(name: &str, id: &str, foreign: Foreign, tokens: Tokens) -> Variant {
+    pub fn foreign(name: &str, id: &str, foreign: Foreign, tokens: TokenSupply) -> Variant {
         Variant {
             id: id.into(),
             label: name.into(),
@@ -209,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_named_form_is_the_only_one() {
-        let form = Form::Only { tokens: Tokens::One, cache: false };
+        let form = Form::Only { tokens: TokenSupply::One, cache: false };
         let axes = Axes { forms: vec![form], ..Axes::default() };
         let cell = axes.cells(&[]).unwrap().remove(0);
         let variants = Variant::of(Profile::parse("S2").unwrap(), 0, &cell);

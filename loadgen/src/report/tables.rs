@@ -5,7 +5,7 @@ use comfy_table::{
 };
 use metrics_export::breakeven::{self, BreakEven};
 use metrics_export::figures::cpu_read;
-use metrics_export::run::{Connecting, Run, VariantResult, Verdict};
+use metrics_export::run::{ClientWait, Connecting, Per, Run, SubjectKind, VariantResult, Verdict};
 
 use super::figures::{signed, thousands, us, us_or_dash, whole_us, whole_us_or_dash};
 use super::{COLUMNS_MAX, View, interval};
@@ -14,7 +14,7 @@ pub(super) fn cpu_table(view: &View<'_>) -> Table {
     let run = view.run;
     let services = services(run);
     // A spinning client is busy all the time: its CPU says nothing about a request.
-    let client_sleeps = run.plan.client_wait == "sleep";
+    let client_sleeps = run.plan.client_wait == ClientWait::Sleep;
     let mut head = vec!["variant"];
     head.extend(&services);
     head.extend(["sum", "cores busy", "in kernel"]);
@@ -200,11 +200,11 @@ pub(super) fn cost_table(view: &View<'_>) -> Table {
     let head = ["layer", "", "us", "simultaneous 95%", ""];
     let mut table = table(head.into_iter(), 2);
     for cost in view.costs() {
-        let per = if cost.per == "request" { "" } else { " per conn." };
+        let per = if cost.per == Per::Request { "" } else { " per conn." };
         table.add_row(vec![
             Cell::new(format!("{}{per}", cost.label)),
-            Cell::new(match view.run.plan.subject.as_str() {
-                "stack" => cost.formula.replace(' ', ""),
+            Cell::new(match view.run.plan.subject {
+                SubjectKind::Stack => cost.formula.replace(' ', ""),
                 _ => cost.formula.clone(),
             }),
             Cell::new(signed(cost.estimate_ns)).set_alignment(CellAlignment::Right),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     run::{Books, Outcome, judge::foreign_share, render::PERCENTILES},
-    slice::{Arrivals, Wait},
+    slice::{Arrivals, ClientWait},
 };
 
 /// The result as one object.
@@ -61,7 +61,7 @@ pub(super) fn to_json(outcome: &Outcome) -> Value {
             "cpu_ns": record.generator_cpu_ns,
             "workers": record.workers,
             "driver": record.driver,
-            "busy": spec.wait == Wait::Spin,
+            "busy": spec.wait == ClientWait::Spin,
         },
         "server": outcome.books.as_ref().and_then(|books| server_json(books, record.sent)),
         "machine": outcome.books.as_ref().map(machine_json),

@@ -205,7 +205,7 @@ mod tests {
 
     fn open() -> (SliceSpec, SliceRecord) {
         let rate = Rate::per_second(100.0).unwrap();
-        let arrivals = Arrivals::Open { rate, pattern: Pattern::Constant };
+        let arrivals = Arrivals::Open { rate, pattern: ArrivalPattern::Constant };
         let mut record = SliceRecord::empty();
         record.open_loop = true;
         (record.intended, record.sent_in_window, record.ok) = (100, 100, 100);

@@ -10,7 +10,7 @@ use crate::{
     panics::caught,
     record::SliceRecord,
     run::{Asks, Books, CpuKind, RunOptions, judge::judge},
-    slice::{Arrivals, SliceSpec, Wait},
+    slice::{Arrivals, ClientWait, SliceSpec},
 };
 
 /// The share of its core from which on a sleeping generator is taken for the limit.
@@ -133,7 +133,7 @@ pub(crate) fn generator_share(record: &SliceRecord) -> f64 {
 fn remarks(spec: &SliceSpec, record: &SliceRecord) -> Vec<String> {
     let mut notes = Vec::new();
     let share = generator_share(record);
-    if spec.wait == Wait::Sleep && share > BUSY_SHARE_MAX {
+    if spec.wait == ClientWait::Sleep && share > BUSY_SHARE_MAX {
         notes.push(format!(
             "the generator used {:.0}% of its core: it was the limit, and not the target. Use \
              more threads (-t).",

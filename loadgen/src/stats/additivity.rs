@@ -8,8 +8,9 @@
 use authn::profile::{Profile, TokenCheck, Transport};
 use metrics_export::run::{Additivity, Verdict};
 
+use super::Per;
 use super::family::{Priced, price_all};
-use super::layers::{self, Layer, LayerInput, Per};
+use super::layers::{self, Layer, LayerInput};
 
 /// The forms of the tokens: how people and roles name them.
 const FORMS: [(&str, &str); 2] = [("first sight", "-first-sight"), ("repeat", "-repeat")];

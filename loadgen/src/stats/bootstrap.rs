@@ -2,7 +2,7 @@
 
 use crate::random::Random;
 
-use super::{Interval, LEVEL, Method, beta, rank};
+use super::{Interval, IntervalMethod, LEVEL, beta, rank};
 
 /// Resamples: the ends of a 95% interval then lie on the 50th of 2,000 from either side.
 pub(super) const RESAMPLES: usize = 2_000;
@@ -28,7 +28,7 @@ pub(super) fn interval(values: &[f64], centre: f64, seed: u64) -> Interval {
     let degrees = count as f64 - 1.0;
     let factor = beta::student(LEVEL, degrees) / NORMAL * (count as f64 / degrees).sqrt();
     let (low, high) = (centres[outside], centres[RESAMPLES - 1 - outside]);
-    Interval { low, high, method: Method::Bootstrap }.stretched(centre, factor)
+    Interval { low, high, method: IntervalMethod::Bootstrap }.stretched(centre, factor)
 }
 
 impl Interval {

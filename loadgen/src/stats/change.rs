@@ -1,6 +1,6 @@
 //! What changed between two independent experiments.
 
-use super::{Estimate, Interval, LEVEL, Method, Observation, ROUNDS_MIN};
+use super::{Estimate, Interval, IntervalMethod, LEVEL, Observation, ROUNDS_MIN};
 use super::{beta, deviation, mean, rank, units, values};
 
 /// The change of a figure from experiment `a` to experiment `b`. None when one of them is empty.
@@ -38,5 +38,5 @@ fn student(a: &[f64], b: &[f64], centre: f64) -> Option<Interval> {
     let degrees = m + n - 2.0;
     let variance = (squares(a)? + squares(b)?) / degrees;
     let half = beta::student(LEVEL, degrees) * (variance * (1.0 / m + 1.0 / n)).sqrt();
-    Some(Interval { low: centre - half, high: centre + half, method: Method::Student })
+    Some(Interval { low: centre - half, high: centre + half, method: IntervalMethod::Student })
 }

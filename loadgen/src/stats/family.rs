@@ -26,7 +26,7 @@
 
 use std::collections::BTreeSet;
 
-use metrics_export::run::{Cost, Floor, Verdict};
+use metrics_export::run::{Cost, Floor, IntervalMethod, Verdict};
 
 use crate::random::Random;
 
@@ -181,7 +181,7 @@ impl<'a> Priced<'a> {
             cell: cell.into(),
             label: self.layer.label.clone(),
             formula: self.layer.formula.clone(),
-            per: self.layer.per.as_str().into(),
+            per: self.layer.per,
             rounds: self.rounds as u64,
             estimate_ns: self.found.map(|found| in_ns(found.centre)),
             low_ns: interval.map(|interval| in_ns(interval.low)),
@@ -189,7 +189,7 @@ impl<'a> Priced<'a> {
             family_low_ns: self.family.map(|family| in_ns(family.low)),
             family_high_ns: self.family.map(|family| in_ns(family.high)),
             level: LEVEL,
-            method: interval.map_or("none", |interval| interval.method.as_str()).into(),
+            method: interval.map_or(IntervalMethod::None, |interval| interval.method),
             reference_ns: self.reference_ns.round() as u64,
             verdict,
             words: words(verdict, self.is_control(), self.rounds),

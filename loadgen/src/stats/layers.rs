@@ -8,28 +8,9 @@
 
 use authn::profile::Profile;
 pub use metrics_export::answer::CONTROL;
+use metrics_export::run::Per;
 
 use super::Observation;
-
-/// What the price of a layer is counted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Per {
-    /// A request over a kept connection.
-    Request,
-    /// A new connection.
-    Connection,
-}
-
-impl Per {
-    /// The name used in results.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Per::Request => "request",
-            Per::Connection => "connection",
-        }
-    }
-}
 
 /// One variant in a layer's sum.
 #[derive(Clone, Debug, PartialEq, Eq)]

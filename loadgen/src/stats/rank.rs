@@ -3,7 +3,7 @@
 //! independent and symmetric about their centre, the second two samples of one shape; neither
 //! assumes which.
 
-use super::{Interval, Method, median};
+use super::{Interval, IntervalMethod, median};
 
 /// The median of the averages of all pairs, each value paired with itself as well.
 pub(super) fn hodges_lehmann(values: &[f64]) -> Option<f64> {
@@ -15,7 +15,7 @@ pub(super) fn hodges_lehmann(values: &[f64]) -> Option<f64> {
 pub(super) fn interval(values: &[f64], level: f64) -> Option<Interval> {
     let ways = signed_rank_ways(values.len());
     let tail = tail_count(&ways, (1.0 - level) / 2.0)?;
-    Some(inner(walsh_averages(values), tail, Method::SignedRank))
+    Some(inner(walsh_averages(values), tail, IntervalMethod::SignedRank))
 }
 
 /// The median of all differences between the second sample and the first, and the narrowest
@@ -30,7 +30,7 @@ pub(super) fn two_samples(
     let centre = median(&differences);
     let ways = rank_sum_ways(first.len(), second.len());
     let tail = tail_count(&ways, (1.0 - level) / 2.0);
-    (centre, tail.map(|tail| inner(differences, tail, Method::RankSum)))
+    (centre, tail.map(|tail| inner(differences, tail, IntervalMethod::RankSum)))
 }
 
 fn walsh_averages(values: &[f64]) -> Vec<f64> {
@@ -38,7 +38,7 @@ fn walsh_averages(values: &[f64]) -> Vec<f64> {
     pairs.flat_map(|(at, a)| values[at..].iter().map(move |b| f64::midpoint(*a, *b))).collect()
 }
 
-fn inner(mut values: Vec<f64>, outside: usize, method: Method) -> Interval {
+fn inner(mut values: Vec<f64>, outside: usize, method: IntervalMethod) -> Interval {
     values.sort_by(f64::total_cmp);
     Interval { low: values[outside], high: values[values.len() - 1 - outside], method }
 }

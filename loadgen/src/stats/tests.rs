@@ -127,7 +127,7 @@ fn bootstrap_intervals_cover_the_truth() {
         let design = Design::of(21, 21);
         let run = simulate(&TRUTH[..3], design, &mut Random::stream(12, experiment));
         let found = estimate(&observations(&layer, &run), experiment).unwrap().interval.unwrap();
-        assert_eq!(found.method, Method::Bootstrap);
+        assert_eq!(found.method, IntervalMethod::Bootstrap);
         (found.low..=found.high).contains(&1.2_f64.ln())
     });
     let covered = covered.count();
@@ -149,7 +149,8 @@ fn an_interval_knows_about_instances() {
     assert_eq!(interval(1), interval(1), "a seed gives the same interval again");
     assert!(width(6) > 2.0 * width(1), "{} {}", width(6), width(1));
     let methods = [1, 2, 6, 12, 24].map(|per_instance| interval(per_instance).method);
-    let (bootstrap, exact, student) = (Method::Bootstrap, Method::SignedRank, Method::Student);
+    let (bootstrap, exact, student) =
+        (IntervalMethod::Bootstrap, IntervalMethod::SignedRank, IntervalMethod::Student);
     // A single instance leaves its rounds, which are 24.
     assert_eq!(methods, [bootstrap, exact, student, student, bootstrap]);
 }
@@ -257,7 +258,7 @@ fn rounds_end_when_the_widest_interval_is_narrow_enough() {
     // Every cost by the baseline of its kind, and the control's is the first.
     let widest = costs.iter().filter(|cost| cost.rounds > 0).map(|cost| {
         let length = cost.family_high_ns.unwrap() - cost.family_low_ns.unwrap();
-        let factor = if cost.per == "connection" { 10.0 } else { 1.0 };
+        let factor = if cost.per == Per::Connection { 10.0 } else { 1.0 };
         length as f64 / 2.0 / costs[0].reference_ns as f64 / factor
     });
     let difference = widest_share(&costs).unwrap() - widest.fold(0.0, f64::max);
@@ -362,10 +363,10 @@ fn costs_that_add_up_are_seldom_called_otherwise() {
 fn a_change_between_experiments_is_covered() {
     let layer = difference("", "", "s1", "s0", Per::Request);
     let cases = [
-        ((12, 12), (12, 12), Method::RankSum),
-        ((12, 6), (24, 12), Method::RankSum),
-        ((12, 3), (12, 3), Method::Student),
-        ((8, 2), (8, 2), Method::Student),
+        ((12, 12), (12, 12), IntervalMethod::RankSum),
+        ((12, 6), (24, 12), IntervalMethod::RankSum),
+        ((12, 3), (12, 3), IntervalMethod::Student),
+        ((8, 2), (8, 2), IntervalMethod::Student),
     ];
     for ((rounds, instances), (later_rounds, later_instances), method) in cases {
         let covered = (0..300).filter(|&experiment| {

@@ -76,10 +76,10 @@ fn plan(run: &Run) -> Markup {
     let share = f64::from(plan.operating_share_milli) / 1e3;
     let length = |ns| if ns == 0 { NOTHING.into() } else { duration(ns) };
     let mut all = pairs(vec![
-        ("Subject", plan.subject.clone()),
-        ("Topology", plan.topology.clone().unwrap_or_default()),
-        ("Arrivals", plan.arrivals.clone()),
-        ("The generator waits by", plan.client_wait.clone()),
+        ("Subject", plan.subject.to_string()),
+        ("Topology", plan.topology.map(|topology| topology.to_string()).unwrap_or_default()),
+        ("Arrivals", plan.arrivals.to_string()),
+        ("The generator waits by", plan.client_wait.to_string()),
         ("Rounds", plan.rounds.to_string()),
         ("Instances of every process", plan.instances.to_string()),
         ("Stop rule", plan.stop_rule.clone()),
@@ -100,10 +100,10 @@ fn plan(run: &Run) -> Markup {
             variant.label.clone(),
             variant.id.clone(),
             variant.profile.clone().unwrap_or(NOTHING.into()),
-            variant.tokens.clone(),
+            variant.tokens.to_string(),
             variant.token_cache.map_or(NOTHING.into(), yes),
             variant.request.clone().unwrap_or(NOTHING.into()),
-            variant.cpu_source.clone(),
+            variant.cpu_source.to_string(),
         ]);
     }
     all.push(table.draw());
@@ -118,7 +118,7 @@ fn cells(run: &Run) -> Markup {
         table.row([
             super::name(cell).to_owned(),
             cell.token_algorithm.clone(),
-            cell.handshake.clone(),
+            cell.handshake.to_string(),
             if cell.workers == 0 { NOTHING.into() } else { cell.workers.to_string() },
             cell.rate_source.clone(),
         ]);

@@ -7,7 +7,7 @@ use super::view::View;
 use crate::breakeven::{self, BreakEven, REQUESTS, Terms};
 use crate::figures::{NOTHING, rate, signed_percent, thousands, us, us_or_nothing};
 use crate::markup::{Markup, element};
-use crate::run::{Connecting, PlannedVariant};
+use crate::run::{Connecting, ConnectionKind, CpuSourceKind, PlannedVariant};
 use crate::svg::{self, Axis, Bar, Bars, Lines, Mark, Part, Series, Spacing};
 
 /// The colours of the two parts of a connection.
@@ -24,7 +24,7 @@ pub(super) fn section(view: &View<'_>) -> Markup {
         return Markup::none();
     }
     let mut all = element("section").holds(element("h2").holds("New connections"));
-    if found.iter().any(|(planned, _)| planned.cpu_source != "none") {
+    if found.iter().any(|(planned, _)| planned.cpu_source != CpuSourceKind::None) {
         let legend = figure::legend([
             (svg::square(REST), "TCP, one request, close".to_owned()),
             (svg::square(HANDSHAKE), "TLS handshake".to_owned()),
@@ -39,9 +39,9 @@ pub(super) fn section(view: &View<'_>) -> Markup {
 }
 
 fn handshake(found: &Connecting) -> String {
-    let name = match found.handshake.as_str() {
-        "tcp" => "TCP only".to_owned(),
-        kind => kind.to_owned(),
+    let name = match found.handshake {
+        ConnectionKind::Tcp => "TCP only".to_owned(),
+        kind => kind.to_string(),
     };
     if found.client_certificate { format!("{name}, certificate") } else { name }
 }
@@ -106,7 +106,7 @@ fn table(found: &[(&PlannedVariant, &Connecting)]) -> Markup {
         ("handshakes", 2),
     ]);
     for (planned, found) in found {
-        let known = planned.cpu_source != "none";
+        let known = planned.cpu_source != CpuSourceKind::None;
         let limited = if found.generator_limited { "*" } else { "" };
         table.row([
             planned.label.clone(),

@@ -7,7 +7,7 @@ use super::view::View;
 use crate::answer;
 use crate::figures::{NOTHING, percent, signed_us, size_us, us};
 use crate::markup::{Markup, element};
-use crate::run::{Cost, Verdict};
+use crate::run::{Cost, Per, Verdict};
 use crate::svg::{Bar, Bars, Part};
 
 /// The answer in a line for each layer.
@@ -18,7 +18,7 @@ pub(super) fn answer(view: &View<'_>) -> Markup {
         all = all.holds(element("p").class("warning").holds(warning));
     }
     let mut any = false;
-    for (per, heading) in [("request", "Per request"), ("connection", "Per new connection")] {
+    for (per, heading) in [(Per::Request, "Per request"), (Per::Connection, "Per new connection")] {
         let costs: Vec<&Cost> = of(view, per).collect();
         if costs.is_empty() {
             continue;
@@ -65,7 +65,7 @@ fn floor_line(view: &View<'_>) -> String {
     format!("{floor} \"<\" is what a cost that is not told from noise is at most.")
 }
 
-fn of<'a>(view: &View<'a>, per: &'a str) -> impl Iterator<Item = &'a Cost> {
+fn of<'a>(view: &View<'a>, per: Per) -> impl Iterator<Item = &'a Cost> {
     answer::layers(view.run, &view.cell.id).filter(move |cost| cost.per == per)
 }
 
@@ -74,8 +74,8 @@ pub(super) fn ladder(view: &View<'_>) -> Markup {
     let floor = view.run.floor(&view.cell.id).map(|floor| floor.ns);
     let mut charts = Markup::none();
     let charted = [
-        ("request", "Cost of each layer per request", floor),
-        ("connection", "Cost of each layer per new connection", None),
+        (Per::Request, "Cost of each layer per request", floor),
+        (Per::Connection, "Cost of each layer per new connection", None),
     ];
     for (per, title, floor_ns) in charted {
         let rows: Vec<Bar> = of(view, per).map(bar).collect();
@@ -111,7 +111,7 @@ pub(super) fn ladder(view: &View<'_>) -> Markup {
 }
 
 /// The chart in words.
-fn described(view: &View<'_>, per: &str) -> String {
+fn described(view: &View<'_>, per: Per) -> String {
     let sentences: Vec<String> = of(view, per).map(answer::sentence).collect();
     sentences.join(" ")
 }
@@ -159,7 +159,7 @@ fn table(view: &View<'_>) -> Markup {
         table.row([
             cost.label.clone(),
             minus(&cost.formula),
-            cost.per.clone(),
+            cost.per.to_string(),
             in_short(cost.verdict).into(),
             cost.estimate_ns.map_or(NOTHING.into(), signed_us),
             share.unwrap_or(NOTHING.into()),

@@ -6,7 +6,7 @@ use super::table::Table;
 use super::view::View;
 use crate::figures::{NOTHING, cpu_read, mib, percent, rate, thousands, us, us_or_nothing};
 use crate::markup::{Markup, element};
-use crate::run::{PlannedVariant, VariantResult};
+use crate::run::{ClientWait, PlannedVariant, VariantResult};
 use crate::svg::{self, Bar, Bars, Part};
 
 /// The order in which a request meets our services; others come behind, as they were recorded.
@@ -84,7 +84,7 @@ fn cpu_table(view: &View<'_>, services: &[&str]) -> Markup {
     columns.extend(services);
     columns.extend(["sum", "cores busy", "in kernel"]);
     // A spinning client is busy all the time: its CPU says nothing about a request.
-    let client_sleeps = view.run.plan.client_wait == "sleep";
+    let client_sleeps = view.run.plan.client_wait == ClientWait::Sleep;
     columns.extend(client_sleeps.then_some("client"));
     let mut table = Table::new("Server CPU per request, µs", &columns);
     for (planned, result) in view.with_cpu() {

@@ -1,7 +1,7 @@
 //! One cell of a run, and how its variants look: each profile has a colour and each form of it a
 //! dash, in every chart alike.
 
-use crate::run::{Cell, PlannedVariant, Run, VariantResult};
+use crate::run::{Cell, CpuSourceKind, PlannedVariant, Run, VariantResult};
 use crate::spectrum::Spectrum;
 
 /// What the sections of a cell are made from.
@@ -39,7 +39,7 @@ impl<'a> View<'a> {
         &self,
     ) -> impl Iterator<Item = (&'a PlannedVariant, &'a VariantResult)> + Clone + use<'a> {
         self.results().filter(|(planned, result)| {
-            planned.cpu_source != "none" && result.cpu_ns_per_request > 0
+            planned.cpu_source != CpuSourceKind::None && result.cpu_ns_per_request > 0
         })
     }
 

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Percentiles;
+use super::{Percentiles, Quantile};
 
 /// What a search for capacity found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,10 +21,10 @@ pub struct Capacity {
 }
 
 /// The highest rate that keeps a limit of response time.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SloResult {
     /// Which response time is limited: `p50`, `p90`, `p99`, `p99.9` or `max`.
-    pub quantile: String,
+    pub quantile: Quantile,
     /// The limit.
     pub limit_ns: u64,
     /// The highest rate at which every confirmation slice kept it, in thousandths of a request

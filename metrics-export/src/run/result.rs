@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::Capacity;
+use super::terms::{ConnectionKind, IntervalMethod, Per};
 
 /// The figures of one variant over all of its slices.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -141,7 +142,7 @@ pub struct ClosedLoop {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Connecting {
     /// `tcp`, `full` or `resumed`.
-    pub handshake: String,
+    pub handshake: ConnectionKind,
     /// Whether the client presented a certificate.
     pub client_certificate: bool,
     /// Connections opened in slices that count.
@@ -197,7 +198,7 @@ pub struct Cost {
     /// The difference as a formula, such as `S1 - S0`.
     pub formula: String,
     /// `request` or `connection`.
-    pub per: String,
+    pub per: Per,
     /// How many rounds had all that the difference needs.
     pub rounds: u64,
     /// The estimate; absent when no round was whole.
@@ -214,7 +215,7 @@ pub struct Cost {
     /// The confidence that was asked of the intervals.
     pub level: f64,
     /// How its own interval was found: `signed-rank`, `student-t`, `bootstrap`, or `none`.
-    pub method: String,
+    pub method: IntervalMethod,
     /// What the ratio was taken to, in ns: the median of the variant that the layer was added to.
     pub reference_ns: u64,
     /// In one word what the interval means.

@@ -3,6 +3,7 @@
 
 use super::run;
 use crate::run::*;
+use crate::run::{ConnectionKind, CpuSourceKind, IntervalMethod, Per, Quantile, TokenSupply};
 
 /// A valid run of five variants in one cell and of one in another.
 pub fn full() -> Run {
@@ -25,10 +26,10 @@ pub fn full() -> Run {
         cell: cell.into(),
         role: id.trim_start_matches("ping-").into(),
         profile: Some(profile.into()),
-        tokens: "none".into(),
+        tokens: TokenSupply::None,
         token_cache: Some(true),
         request: Some("GET https://host/path".into()),
-        cpu_source: "processes".into(),
+        cpu_source: CpuSourceKind::Processes,
     })
     .into();
     let ping = Cell { id: "ping".into(), workload: "ping".into(), ..full.plan.cells[0].clone() };
@@ -37,11 +38,11 @@ pub fn full() -> Run {
     full.environment = environment();
     full.proofs = ["token verified", "client certificate"].map(proof).into();
     full.results = vec![
-        result("s0", 80_000, Some(("tcp", 30_000))),
+        result("s0", 80_000, Some((ConnectionKind::Tcp, 30_000))),
         result("s0-again", 81_000, None),
-        result("s1", 90_000, Some(("full", 125_000))),
+        result("s1", 90_000, Some((ConnectionKind::Full, 125_000))),
         result("s2-first-sight", 215_000, None),
-        result("s3", 90_000, Some(("full", 200_000))),
+        result("s3", 90_000, Some((ConnectionKind::Full, 200_000))),
         result("ping-s0", 9_000, None),
     ];
     full.costs = costs();
@@ -108,7 +109,7 @@ fn proof(claim: &str) -> Proof {
     }
 }
 
-fn result(variant: &str, cpu_ns: u64, connecting: Option<(&str, u64)>) -> VariantResult {
+fn result(variant: &str, cpu_ns: u64, connecting: Option<(ConnectionKind, u64)>) -> VariantResult {
     let times = |p50_ns| Percentiles {
         count: 100_000,
         p50_ns,
@@ -142,7 +143,7 @@ fn result(variant: &str, cpu_ns: u64, connecting: Option<(&str, u64)>) -> Varian
             cpu_ns_per_request: 56_500,
         }),
         connecting: connecting.map(|(handshake, cpu_ns)| Connecting {
-            handshake: handshake.into(),
+            handshake,
             client_certificate: variant == "s3",
             connections: 5_000,
             handshakes_full: 5_000,
@@ -152,11 +153,16 @@ fn result(variant: &str, cpu_ns: u64, connecting: Option<(&str, u64)>) -> Varian
             connections_milli_per_s: 4_000_000,
             generator_limited: variant == "s3",
             cpu_ns_per_connection: cpu_ns,
-            cpu_ns_per_handshake: (handshake != "tcp").then(|| cpu_ns - 30_000),
+            cpu_ns_per_handshake: (handshake != ConnectionKind::Tcp).then(|| cpu_ns - 30_000),
             client_cpu_ns_per_connection: Some(cpu_ns * 2),
-            client_cpu_ns_per_handshake: (handshake != "tcp").then(|| cpu_ns * 2 - 60_000),
+            client_cpu_ns_per_handshake: (handshake != ConnectionKind::Tcp)
+                .then(|| cpu_ns * 2 - 60_000),
             connect: times(60_000),
-            tls: if handshake == "tcp" { Percentiles::default() } else { times(700_000) },
+            tls: if handshake == ConnectionKind::Tcp {
+                Percentiles::default()
+            } else {
+                times(700_000)
+            },
         }),
         capacity: (variant == "s1").then(capacity),
         memory_peak_bytes: Some(12 << 20),
@@ -175,16 +181,17 @@ fn capacity() -> Capacity {
         ..LoadPoint::default()
     };
     let slo = SloResult {
-        quantile: "p99".into(),
+        quantile: Quantile::P99,
         limit_ns: 2_000_000,
         rate_milli_per_s: Some(8_000_000),
         confirmation_slices: 20,
         kept_slices: 20,
+        slice_ns: 0,
+        attempts: 0,
         confidence_milli: 950,
         kept_share_min_milli: 861,
         next_failed_milli_per_s: Some(9_000_000),
         confirmations: vec![point(8, 1_900_000, true)],
-        ..SloResult::default()
     };
     Capacity {
         closed_loop_milli_per_s: 10_000_000,
@@ -211,7 +218,7 @@ fn costs() -> Vec<Cost> {
         release: "0.1.0".into(),
     });
     let mut connection = cost("tls-connection", "TLS", 95_000, 5_000);
-    connection.per = "connection".into();
+    connection.per = Per::Connection;
     connection.reference_ns = 30_000;
     vec![control, cost("tls", "TLS", 10_000, 3_000), certificate, few, connection]
 }
@@ -224,7 +231,7 @@ fn cost(id: &str, label: &str, ns: i64, half: i64) -> Cost {
         cell: String::new(),
         label: label.into(),
         formula: "S1 - S0".into(),
-        per: "request".into(),
+        per: Per::Request,
         rounds: 12,
         estimate_ns: Some(ns),
         low_ns: Some(ns - half),
@@ -232,7 +239,7 @@ fn cost(id: &str, label: &str, ns: i64, half: i64) -> Cost {
         family_low_ns: Some(ns - half - 200),
         family_high_ns: Some(ns + half + 200),
         level: 0.95,
-        method: "signed-rank".into(),
+        method: IntervalMethod::SignedRank,
         reference_ns: 80_000,
         verdict: if resolved { Verdict::Resolved } else { Verdict::WithinNoise },
         words: if resolved { "resolved" } else { "not resolved: within the noise floor" }.into(),

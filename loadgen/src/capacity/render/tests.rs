@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     capacity::{Settings, Slo},
     run::Asks,
-    schedule::Pattern,
+    schedule::ArrivalPattern,
     slice::{Arrivals, SliceSpec},
 };
 
@@ -41,14 +41,14 @@ fn outcome() -> CapacityOutcome {
         url: "http://127.0.0.1:8080/ping".into(),
         asks: Asks { method: "GET".into(), in_turn: 1 },
         spec: SliceSpec::new(Arrivals::Closed, 64, Duration::from_secs(1)),
-        pattern: Pattern::Constant,
+        pattern: ArrivalPattern::Constant,
         settings: Settings::new(Some(slo)),
         warmup: Duration::from_secs(1),
         capacity: Capacity {
             closed_loop_milli_per_s: 1_500_000_000,
             complete: true,
             slo: Some(SloResult {
-                quantile: "p99".into(),
+                quantile: Quantile::P99,
                 limit_ns: 2_000_000,
                 rate_milli_per_s: Some(1_200_000_000),
                 confirmation_slices: 2,
