@@ -6,6 +6,7 @@
 //! version that this build does not know.
 
 mod capacity;
+mod percentiles;
 mod result;
 mod slice;
 mod terms;
@@ -16,9 +17,9 @@ use serde_json::Value;
 use crate::printable::printable;
 
 pub use capacity::{Capacity, LoadPoint, SloResult};
+pub use percentiles::Percentiles;
 pub use result::{
-    Additivity, ClosedLoop, Connecting, Cost, Counted, Floor, Percentiles, ServiceCost,
-    VariantResult, Verdict,
+    Additivity, ClosedLoop, Connecting, Cost, Counted, Floor, ServiceCost, VariantResult, Verdict,
 };
 pub use slice::{Handshakes, ServiceCpu, Slice, SliceKind};
 pub use terms::{

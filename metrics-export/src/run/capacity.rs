@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Percentiles, Quantile};
+use super::percentiles::Percentiles;
+use super::terms::Quantile;
 
 /// What a search for capacity found.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Percentiles;
+use super::percentiles::Percentiles;
 
 /// One slice of one variant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

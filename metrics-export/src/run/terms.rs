@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Percentiles;
+use super::percentiles::Percentiles;
 
 /// Writes an enum whose values have a name each: in JSON, in CSV and on the command line.
 macro_rules! terms {
