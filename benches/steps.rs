@@ -13,7 +13,9 @@ mod support;
 use std::process::ExitCode;
 
 use authn::policy::authorize;
-use authn::{Algorithm, Callers, Credentials, Profile, Route, Scope, TokenCheck, Transport};
+use authn::{
+    Algorithm, Callers, Credentials, Presented, Profile, Route, Scope, TokenCheck, Transport,
+};
 use proto_http::{Answer, AnswerBody, Limits, Lines, Server};
 use runtime::memory::on_core;
 
@@ -160,18 +162,25 @@ impl Route for Measured {
     const CALLERS: Callers = Callers::Named(&["gateway", "bench-runner"]);
 }
 
+fn is_permitted(
+    check: TokenCheck,
+    transport: Transport,
+    (credentials, presented): &(Credentials, Presented),
+) -> bool {
+    authorize::<Measured>(check, transport, credentials, presented).is_ok()
+}
+
 fn decisions(count: u64) {
     let lab = Lab::new(Algorithm::Es256);
     let access = lab.verifier().verify(lab.token(0).as_bytes(), lab.now_s()).expect("good");
     let identity = Some(authn::Identity { name: Some("bench-runner".into()) });
-    let credentials =
-        Credentials { identity, access: Some(access.into()), ..Credentials::default() };
+    let credentials = Credentials { identity, ..Credentials::default() };
+    let presented = Presented { access: Some(access.into()), ..Presented::default() };
+    let brought = (credentials, presented);
     let (check, transport) = (TokenCheck::VerifyScopes, Transport::Mutual);
     let mut permitted = 0;
     for number in 0..WARM_UP + count {
-        step(number, || {
-            permitted += u64::from(authorize::<Measured>(check, transport, &credentials).is_ok());
-        });
+        step(number, || permitted += u64::from(is_permitted(check, transport, &brought)));
     }
     assert_eq!(permitted, WARM_UP + count);
 }

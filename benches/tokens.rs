@@ -13,7 +13,7 @@ mod support;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use authn::policy::{Callers, Credentials, Route, authorize};
+use authn::policy::{Callers, Credentials, Presented, Route, authorize};
 use authn::{Algorithm, Identity, Scope, TokenCache, TokenCheck, Transport};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -58,8 +58,8 @@ fn policy(criterion: &mut Criterion) {
     let lab = Lab::new(Algorithm::Es256);
     let access = lab.verifier().verify(lab.token(0).as_bytes(), lab.now_s()).expect("good");
     let identity = Some(Identity { name: Some("bench-runner".into()) });
-    let credentials =
-        Credentials { identity, access: Some(Arc::new(access)), ..Credentials::default() };
+    let credentials = Credentials { identity, ..Credentials::default() };
+    let presented = Presented { access: Some(Arc::new(access)), ..Presented::default() };
     let mut group = criterion.benchmark_group("authorize");
     for (name, check) in [
         ("token ignored", TokenCheck::Ignore),
@@ -68,8 +68,8 @@ fn policy(criterion: &mut Criterion) {
     ] {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                let credentials = black_box(&credentials);
-                authorize::<Measured>(check, Transport::Mutual, credentials).is_ok()
+                let (credentials, presented) = black_box((&credentials, &presented));
+                authorize::<Measured>(check, Transport::Mutual, credentials, presented).is_ok()
             });
         });
     }

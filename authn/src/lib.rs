@@ -45,7 +45,7 @@ pub use identity::Identity;
 pub use jwks::KeySet;
 pub use jwt::{Access, NewClaims, Signer, Verifier};
 pub use owner::{Owner, OwnerKey};
-pub use policy::{Callers, Credentials, Permit, Route, authorize};
+pub use policy::{Callers, Credentials, Permit, Presented, Route, authorize};
 pub use prf::Prf;
 pub use profile::{Profile, TokenCheck, Transport};
 pub use scope::{Scope, ScopeSet};

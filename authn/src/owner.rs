@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use crate::identity::is_name;
+use crate::identity::{NAME_BYTES_MAX, is_name};
 use crate::prf::Prf;
 
 /// The field in which a forwarder names its client: the name of the client's certificate.
@@ -63,10 +63,20 @@ impl OwnerKey {
     }
 }
 
-/// Whom a forwarder named as its client in the request at hand; nobody at first. It keeps its
-/// memory from one request to the next.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Forwarded(String);
+/// Whom a forwarder named as its client in the request at hand; nobody at first. It holds the name
+/// itself, so that a request allocates nothing for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forwarded {
+    /// The name, and zeroes behind it.
+    bytes: [u8; NAME_BYTES_MAX],
+    length: usize,
+}
+
+impl Default for Forwarded {
+    fn default() -> Forwarded {
+        Forwarded { bytes: [0; NAME_BYTES_MAX], length: 0 }
+    }
+}
 
 impl Forwarded {
     /// Takes the value of [`CLIENT_FIELD`], if there is one.
@@ -74,10 +84,12 @@ impl Forwarded {
     /// # Errors
     /// [`NotAName`] when the value is not the name of a certificate; nobody is named then.
     pub fn set(&mut self, value: Option<&[u8]>) -> Result<(), NotAName> {
-        self.0.clear();
+        *self = Forwarded::default();
         if let Some(value) = value {
             let name = std::str::from_utf8(value).ok().filter(|name| is_name(name));
-            self.0.push_str(name.ok_or(NotAName)?);
+            let name = name.ok_or(NotAName)?.as_bytes();
+            self.bytes[..name.len()].copy_from_slice(name);
+            self.length = name.len();
         }
         Ok(())
     }
@@ -85,7 +97,8 @@ impl Forwarded {
     /// Who was named.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        (!self.0.is_empty()).then_some(&self.0)
+        let name = &self.bytes[..self.length];
+        (self.length > 0).then(|| std::str::from_utf8(name).expect("a name is ASCII"))
     }
 }
 

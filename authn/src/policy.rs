@@ -6,7 +6,7 @@
 //! tokens are ignored, the same function gives the permit.
 //!
 //! ```
-//! use authn::policy::{Callers, Credentials, Permit, Route, authorize};
+//! use authn::policy::{Callers, Credentials, Permit, Presented, Route, authorize};
 //! use authn::{Scope, TokenCheck, Transport};
 //!
 //! struct ReadOrder;
@@ -19,10 +19,10 @@
 //!     format!("for {}", permit.client())
 //! }
 //!
-//! let nobody = Credentials::default();
-//! let permit = authorize::<ReadOrder>(TokenCheck::Ignore, Transport::Plain, &nobody).unwrap();
-//! assert_eq!(read_order(permit), "for anonymous");
-//! let denied = authorize::<ReadOrder>(TokenCheck::Verify, Transport::Plain, &nobody).unwrap_err();
+//! let (nobody, nothing) = (Credentials::default(), Presented::default());
+//! let decide = |check| authorize::<ReadOrder>(check, Transport::Plain, &nobody, &nothing);
+//! assert_eq!(read_order(decide(TokenCheck::Ignore).unwrap()), "for anonymous");
+//! let denied = decide(TokenCheck::Verify).unwrap_err();
 //! assert_eq!(denied.status(), 401);
 //! ```
 //!
@@ -31,17 +31,21 @@
 //! # use authn::policy::*; use authn::*;
 //! # struct A; impl Route for A { const NAME: &'static str = "a";
 //! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any; }
-//! # let nobody = Credentials::default();
-//! let permit: Permit<'_, A> =
-//!     Permit { credentials: &nobody, decision: Decision::Open, route: std::marker::PhantomData };
+//! # let (nobody, nothing) = (Credentials::default(), Presented::default());
+//! let permit: Permit<'_, A> = Permit {
+//!     credentials: &nobody,
+//!     presented: &nothing,
+//!     decision: Decision::Open,
+//!     route: std::marker::PhantomData,
+//! };
 //! ```
 //! It cannot be cloned, so one check serves one request:
 //! ```compile_fail,E0599
 //! # use authn::policy::*; use authn::*;
 //! # struct A; impl Route for A { const NAME: &'static str = "a";
 //! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any; }
-//! # let nobody = Credentials::default();
-//! let permit = authorize::<A>(TokenCheck::Ignore, Transport::Plain, &nobody).unwrap();
+//! # let (nobody, nothing) = (Credentials::default(), Presented::default());
+//! let permit = authorize::<A>(TokenCheck::Ignore, Transport::Plain, &nobody, &nothing).unwrap();
 //! let second: Permit<'_, A> = permit.clone();
 //! ```
 //! It is of no use to the handler of another route:
@@ -51,19 +55,20 @@
 //! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any; }
 //! # struct B; impl Route for B { const NAME: &'static str = "b";
 //! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any; }
-//! # let nobody = Credentials::default();
+//! # let (nobody, nothing) = (Credentials::default(), Presented::default());
 //! fn handler_of_b(permit: Permit<'_, B>) {}
-//! let permit = authorize::<A>(TokenCheck::Ignore, Transport::Plain, &nobody).unwrap();
+//! let permit = authorize::<A>(TokenCheck::Ignore, Transport::Plain, &nobody, &nothing).unwrap();
 //! handler_of_b(permit);
 //! ```
-//! It does not outlive the credentials of its request:
+//! It does not outlive what its request brought:
 //! ```compile_fail,E0597
 //! # use authn::policy::*; use authn::*;
 //! # struct A; impl Route for A { const NAME: &'static str = "a";
 //! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any; }
+//! # let nobody = Credentials::default();
 //! let kept = {
-//!     let credentials = Credentials::default();
-//!     authorize::<A>(TokenCheck::Ignore, Transport::Plain, &credentials).unwrap()
+//!     let presented = Presented::default();
+//!     authorize::<A>(TokenCheck::Ignore, Transport::Plain, &nobody, &presented).unwrap()
 //! };
 //! kept.client();
 //! ```
@@ -100,17 +105,23 @@ pub enum Callers {
     Named(&'static [&'static str]),
 }
 
-/// What a request brought, already verified: made by the guard of a service.
+/// What a connection brought, already verified: made by the guard of a service when it opens, and
+/// shared by all its requests.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
     /// The client certificate of the connection, if there is one.
     pub identity: Option<Identity>,
-    /// The access token of the request, if there is one.
+    /// The client certificate as a `Client-Cert` field, where upstreams are told.
+    pub certificate_field: Option<Box<str>>,
+}
+
+/// What one request brought, already verified: it lives as long as that request's handler.
+#[derive(Clone, Debug, Default)]
+pub struct Presented {
+    /// The access token, if there is one.
     pub access: Option<Arc<Access>>,
     /// Whom a forwarder named as its client; `None` where the peer speaks for itself.
     pub forwarded: Option<Forwarded>,
-    /// The client certificate as a `Client-Cert` field, where upstreams are told.
-    pub certificate_field: Option<Box<str>>,
 }
 
 /// How far a permitted request was checked.
@@ -139,6 +150,7 @@ impl Decision {
 #[must_use = "a permit is handed to the handler of its route"]
 pub struct Permit<'r, R> {
     credentials: &'r Credentials,
+    presented: &'r Presented,
     decision: Decision,
     // A function type keeps the marker out of Send, Sync and drop checks.
     route: PhantomData<fn(R) -> R>,
@@ -149,11 +161,11 @@ impl<'r, R: Route> Permit<'r, R> {
     /// in the peer's own certificate, else nobody. A forwarder that named nobody does not speak
     /// for itself.
     pub fn owner(&self) -> Owner<'r> {
-        let Credentials { identity, access, forwarded, .. } = self.credentials;
+        let Presented { access, forwarded } = self.presented;
         let peer = match (access, forwarded) {
             (Some(access), _) => return Owner::Client(&access.client_id),
             (None, Some(forwarded)) => forwarded.name(),
-            (None, None) => identity.as_ref().and_then(|identity| identity.name.as_deref()),
+            (None, None) => self.identity().and_then(|identity| identity.name.as_deref()),
         };
         peer.map_or(Owner::Nobody, Owner::Peer)
     }
@@ -175,7 +187,7 @@ impl<'r, R: Route> Permit<'r, R> {
 
     /// The verified token, if there is one.
     pub fn access(&self) -> Option<&'r Access> {
-        self.credentials.access.as_deref()
+        self.presented.access.as_deref()
     }
 
     /// The client certificate, if there is one.
@@ -216,22 +228,23 @@ impl<R: Route> fmt::Debug for Permit<'_, R> {
 /// # Errors
 /// [`Denied`], which knows its status and challenge. The token is looked at before the scope, the
 /// scope before the caller.
-pub fn authorize<R: Route>(
+pub fn authorize<'r, R: Route>(
     check: TokenCheck,
     transport: Transport,
-    credentials: &Credentials,
-) -> Result<Permit<'_, R>, Denied> {
+    credentials: &'r Credentials,
+    presented: &'r Presented,
+) -> Result<Permit<'r, R>, Denied> {
     if transport == Transport::Mutual && credentials.identity.is_none() {
         return Err(Denied::CertificateMissing);
     }
     let decision = match check {
         TokenCheck::Ignore => Decision::Open,
         TokenCheck::Verify => {
-            credentials.access.as_ref().ok_or(Denied::TokenMissing)?;
+            presented.access.as_ref().ok_or(Denied::TokenMissing)?;
             Decision::TokenVerified
         }
         TokenCheck::VerifyScopes => {
-            let access = credentials.access.as_ref().ok_or(Denied::TokenMissing)?;
+            let access = presented.access.as_ref().ok_or(Denied::TokenMissing)?;
             if let Some(scope) = R::SCOPE
                 && !access.scopes.contains(scope)
             {
@@ -243,17 +256,21 @@ pub fn authorize<R: Route>(
             Decision::Enforced
         }
     };
-    Ok(Permit { credentials, decision, route: PhantomData })
+    Ok(Permit { credentials, presented, decision, route: PhantomData })
 }
 
 /// Whether the peer of a connection is believed when it says who its own client is: on mutual TLS,
 /// where its certificate names one of the route's forwarders. Where a token was verified nobody
 /// needs to be believed.
-pub fn is_forwarder<R: Route>(transport: Transport, credentials: &Credentials) -> bool {
+pub fn is_forwarder<R: Route>(
+    transport: Transport,
+    credentials: &Credentials,
+    presented: &Presented,
+) -> bool {
     let name = || credentials.identity.as_ref().and_then(|identity| identity.name.as_deref());
     !R::FORWARDERS.is_empty()
         && transport == Transport::Mutual
-        && credentials.access.is_none()
+        && presented.access.is_none()
         && name().is_some_and(|name| R::FORWARDERS.contains(&name))
 }
 

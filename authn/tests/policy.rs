@@ -7,8 +7,8 @@ use authn::error::{Denied, TokenError};
 use authn::owner::Forwarded;
 use authn::policy::{Decision, bearer, is_forwarder};
 use authn::{
-    Access, Algorithm, Callers, Credentials, Identity, Owner, Permit, Profile, Route, Scope,
-    ScopeSet, TokenCheck, Transport, authorize,
+    Access, Algorithm, Callers, Credentials, Identity, Owner, Permit, Presented, Profile, Route,
+    Scope, ScopeSet, TokenCheck, Transport, authorize,
 };
 
 struct Open;
@@ -49,20 +49,32 @@ fn certificate(name: Option<&str>) -> Option<Identity> {
     Some(Identity { name: name.map(Box::from) })
 }
 
-fn decide<R: Route>(profile: Profile, credentials: &Credentials) -> Result<Decision, Denied> {
-    authorize::<R>(profile.token, profile.transport, credentials).map(|permit| permit.decision())
+fn decide<R: Route>(profile: Profile, brought: &Brought) -> Result<Decision, Denied> {
+    let Brought { credentials, presented } = brought;
+    let decided = authorize::<R>(profile.token, profile.transport, credentials, presented);
+    decided.map(|permit| permit.decision())
+}
+
+/// What a connection and a request of it brought.
+#[derive(Default)]
+struct Brought {
+    credentials: Credentials,
+    presented: Presented,
+}
+
+fn brought(identity: Option<Identity>, access: Option<Arc<Access>>) -> Brought {
+    Brought {
+        credentials: Credentials { identity, certificate_field: None },
+        presented: Presented { access, forwarded: None },
+    }
 }
 
 /// Credentials that would satisfy everything pass everywhere; without any, each profile refuses
 /// what it demands first.
 #[test]
 fn every_profile_with_all_and_with_nothing() {
-    let all = Credentials {
-        identity: certificate(Some("gateway")),
-        access: access("bench-runner", "orders.write"),
-        ..Credentials::default()
-    };
-    let nothing = Credentials::default();
+    let all = brought(certificate(Some("gateway")), access("bench-runner", "orders.write"));
+    let nothing = Brought::default();
     for profile in Profile::ALL {
         let decision = match profile.token {
             TokenCheck::Ignore => Decision::Open,
@@ -98,11 +110,7 @@ fn s4_looks_at_neither_scope_nor_caller_and_s5_at_both() {
     ];
     for (name, scopes, expected) in table {
         // The token's client is a caller of the route: under mutual TLS that does not count.
-        let credentials = Credentials {
-            identity: certificate(name),
-            access: access("bench-runner", scopes),
-            ..Credentials::default()
-        };
+        let credentials = brought(certificate(name), access("bench-runner", scopes));
         assert_eq!(decide::<Write>(s5, &credentials), expected, "{name:?} {scopes}");
         assert_eq!(decide::<Open>(s5, &credentials), Ok(Decision::Enforced));
         assert_eq!(decide::<Write>(s4, &credentials), Ok(Decision::TokenVerified));
@@ -117,7 +125,7 @@ fn without_mutual_tls_the_caller_is_the_tokens_client() {
             [("bench-runner", Ok(Decision::Enforced)), ("stranger", Err(Denied::CallerRefused))];
         for (client_id, expected) in table {
             let access = access(client_id, "orders.write");
-            let credentials = Credentials { access, ..Credentials::default() };
+            let credentials = brought(None, access);
             assert_eq!(decide::<Write>(profile, &credentials), expected, "{label} {client_id}");
         }
     }
@@ -126,9 +134,9 @@ fn without_mutual_tls_the_caller_is_the_tokens_client() {
 #[test]
 fn a_permit_tells_whose_request_it_is() {
     let client = |identity, access| {
-        let credentials = Credentials { identity, access, ..Credentials::default() };
+        let Brought { credentials, presented } = brought(identity, access);
         let permit: Permit<'_, Open> =
-            authorize(TokenCheck::Ignore, Transport::Plain, &credentials).unwrap();
+            authorize(TokenCheck::Ignore, Transport::Plain, &credentials, &presented).unwrap();
         assert_eq!(permit.route(), "open");
         permit.client().to_owned()
     };
@@ -156,9 +164,10 @@ fn the_owner_is_the_client_else_whom_a_forwarder_named_else_the_peer() {
         (None, None, None, Owner::Nobody),
     ];
     for (identity, access, forwarded, owner) in table {
-        let credentials = Credentials { identity, access, forwarded, ..Credentials::default() };
+        let credentials = Credentials { identity, ..Credentials::default() };
+        let presented = Presented { access, forwarded };
         let permit: Permit<'_, Told> =
-            authorize(TokenCheck::Ignore, Transport::Plain, &credentials).unwrap();
+            authorize(TokenCheck::Ignore, Transport::Plain, &credentials, &presented).unwrap();
         assert_eq!(permit.owner(), owner);
         assert_eq!(permit.client(), owner.name().unwrap_or("anonymous"));
     }
@@ -167,11 +176,10 @@ fn the_owner_is_the_client_else_whom_a_forwarder_named_else_the_peer() {
 #[test]
 fn only_a_forwarder_of_the_route_is_believed_and_only_on_mutual_tls() {
     let believed = |transport, name, access| {
-        let credentials =
-            Credentials { identity: certificate(name), access, ..Credentials::default() };
-        let write = is_forwarder::<Write>(transport, &credentials);
+        let Brought { credentials, presented } = brought(certificate(name), access);
+        let write = is_forwarder::<Write>(transport, &credentials, &presented);
         assert!(!write, "a route without forwarders believes nobody");
-        is_forwarder::<Told>(transport, &credentials)
+        is_forwarder::<Told>(transport, &credentials, &presented)
     };
     assert!(believed(Transport::Mutual, Some("gateway"), None));
     assert!(!believed(Transport::Mutual, Some("gateway"), access("ui", "")), "no need");
@@ -189,8 +197,8 @@ fn what_a_forwarder_says_changes_no_decision() {
             for access in [access("bench-runner", scopes), access("x", scopes), None] {
                 let decided = |forwarded| {
                     let (identity, access) = (certificate(Some(name)), access.clone());
-                    let credentials =
-                        Credentials { identity, access, forwarded, ..Credentials::default() };
+                    let mut credentials = brought(identity, access);
+                    credentials.presented.forwarded = forwarded;
                     decide::<Told>(profile, &credentials)
                 };
                 let without = decided(None);

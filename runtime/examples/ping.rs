@@ -33,7 +33,7 @@ impl Service for Ping {
 
     fn open(&self, _: &Peer<'_>) {}
 
-    async fn call(&self, (): &mut (), exchange: &mut Exchange<'_>) -> Result<(), Broken> {
+    async fn call(&self, (): &(), exchange: &mut Exchange<'_>) -> Result<(), Broken> {
         let request = exchange.request();
         if request.path() != b"/api/ping" {
             exchange.reply().problem(404, "there is only /api/ping");

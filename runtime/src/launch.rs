@@ -201,11 +201,7 @@ impl Service for NoAdmin {
 
     fn open(&self, _: &crate::Peer<'_>) {}
 
-    async fn call(
-        &self,
-        (): &mut (),
-        exchange: &mut crate::Exchange<'_>,
-    ) -> Result<(), crate::Broken> {
+    async fn call(&self, (): &(), exchange: &mut crate::Exchange<'_>) -> Result<(), crate::Broken> {
         exchange.reply().problem(404, "there is nothing here");
         Ok(())
     }

@@ -208,7 +208,7 @@ mod tests {
 
         fn open(&self, _: &Peer<'_>) {}
 
-        async fn call(&self, (): &mut (), exchange: &mut Exchange<'_>) -> Result<(), Broken> {
+        async fn call(&self, (): &(), exchange: &mut Exchange<'_>) -> Result<(), Broken> {
             exchange.body(64 * 1024).await?;
             let (_, body, reply) = exchange.parts();
             reply.send(200, &[], body);
@@ -224,7 +224,7 @@ mod tests {
 
         fn open(&self, _: &Peer<'_>) {}
 
-        async fn call(&self, (): &mut (), exchange: &mut Exchange<'_>) -> Result<(), Broken> {
+        async fn call(&self, (): &(), exchange: &mut Exchange<'_>) -> Result<(), Broken> {
             let start = Instant::now();
             while exchange.request().path() == b"/work" && start.elapsed() < WORK {}
             exchange.reply().send(200, &[], b"");

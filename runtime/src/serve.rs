@@ -266,7 +266,7 @@ pub(crate) async fn attend<S: Service>(guest: Guest<S>, mut idle: Idle) {
     if door.tls.is_some() && !Box::pin(greet(door, &mut idle.stream, &mut early)).await {
         return;
     }
-    let mut session = door.service.open(&Peer { addr: idle.peer, tls: idle.stream.facts() });
+    let session = door.service.open(&Peer { addr: idle.peer, tls: idle.stream.facts() });
     loop {
         if early.is_empty() {
             let limit_ms = door.limits.idle_now(&door.core.local);
@@ -276,7 +276,7 @@ pub(crate) async fn attend<S: Service>(guest: Guest<S>, mut idle: Idle) {
             }
         }
         let early = std::mem::take(&mut early);
-        match Box::pin(work(&guest, &mut session, idle, early)).await {
+        match Box::pin(work(&guest, &session, idle, early)).await {
             Some(parked) => idle = parked,
             None => return,
         }
@@ -306,7 +306,7 @@ async fn greet<S: Service>(door: &Door<S>, stream: &mut Stream, early: &mut Vec<
 /// and nothing when the connection is over.
 async fn work<S: Service>(
     guest: &Guest<S>,
-    session: &mut S::Session,
+    session: &S::Session,
     idle: Idle,
     early: Vec<u8>,
 ) -> Option<Idle> {

@@ -16,7 +16,8 @@ use crate::tls::TlsFacts;
 /// A server's behaviour on one core.
 pub trait Service: 'static {
     /// What is known of one connection for as long as it lives: its identity, say. It should be
-    /// small: every idle connection holds one.
+    /// small: every idle connection holds one. The requests of a connection share it, so nothing of
+    /// a single request belongs here.
     type Session: 'static;
 
     /// Looks at a new connection, whose TLS handshake is done.
@@ -29,7 +30,7 @@ pub trait Service: 'static {
     /// [`Broken`] when the connection is of no more use; it is closed then.
     fn call(
         &self,
-        session: &mut Self::Session,
+        session: &Self::Session,
         exchange: &mut Exchange<'_>,
     ) -> impl Future<Output = Result<(), Broken>>;
 }

@@ -30,7 +30,7 @@ impl Service for Told {
 
     fn open(&self, _: &Peer<'_>) {}
 
-    async fn call(&self, (): &mut (), exchange: &mut Exchange<'_>) -> Result<(), Broken> {
+    async fn call(&self, (): &(), exchange: &mut Exchange<'_>) -> Result<(), Broken> {
         if exchange.request().method() == Method::Post && exchange.body(4096).await.is_err() {
             return Ok(());
         }

@@ -20,7 +20,7 @@ impl Service for Ping {
 
     fn open(&self, _: &Peer<'_>) {}
 
-    async fn call(&self, (): &mut (), exchange: &mut Exchange<'_>) -> Result<(), Broken> {
+    async fn call(&self, (): &(), exchange: &mut Exchange<'_>) -> Result<(), Broken> {
         exchange.reply().send(200, &[], b"pong");
         Ok(())
     }

@@ -95,7 +95,7 @@ impl Service for Unasked {
 
     fn open(&self, _: &Peer<'_>) {}
 
-    async fn call(&self, (): &mut (), _: &mut Exchange<'_>) -> Result<(), Broken> {
+    async fn call(&self, (): &(), _: &mut Exchange<'_>) -> Result<(), Broken> {
         Ok(())
     }
 }

@@ -72,7 +72,7 @@ impl Service for Admin {
 
     fn open(&self, _peer: &Peer<'_>) {}
 
-    async fn call(&self, _session: &mut (), exchange: &mut Exchange<'_>) -> Result<(), Broken> {
+    async fn call(&self, _session: &(), exchange: &mut Exchange<'_>) -> Result<(), Broken> {
         let request = exchange.request();
         let known = PATHS.iter().position(|path| *path == request.path());
         match (known, request.method()) {

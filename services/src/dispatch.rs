@@ -26,7 +26,7 @@ pub trait App: 'static {
         index: usize,
         param: Param,
         guard: &Guard,
-        session: &mut Session,
+        session: &Session,
         exchange: &mut Exchange<'_>,
     ) -> impl Future<Output = Result<(), Broken>>;
 }
@@ -111,14 +111,17 @@ macro_rules! routes {
                 index: usize,
                 param: $crate::table::Param,
                 guard: &$crate::guard::Guard,
-                session: &mut $crate::guard::Session,
+                session: &$crate::guard::Session,
                 exchange: &mut runtime::Exchange<'_>,
             ) -> Result<(), runtime::Broken> {
                 debug_assert!(index < Slot::Length as usize, "an index comes from this table");
                 $(
                     if index == Slot::$marker as usize {
                         let mut lap = exchange.lap();
-                        return match guard.permit::<$marker>(session, exchange, &mut lap) {
+                        let mut presented = authn::policy::Presented::default();
+                        let permit =
+                            guard.permit::<$marker>(session, &mut presented, exchange, &mut lap);
+                        return match permit {
                             Ok(permit) => {
                                 let handled = $handler(self, permit, param, exchange).await;
                                 let encoding = exchange.encoding();
@@ -156,7 +159,7 @@ macro_rules! join_routes {
                 mut index: usize,
                 param: $crate::table::Param,
                 guard: &$crate::guard::Guard,
-                session: &mut $crate::guard::Session,
+                session: &$crate::guard::Session,
                 exchange: &mut runtime::Exchange<'_>,
             ) -> Result<(), runtime::Broken> {
                 $(

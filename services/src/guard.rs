@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use authn::identity::certificate_field;
 use authn::owner::CLIENT_FIELD;
-use authn::policy::{bearer, is_forwarder};
+use authn::policy::{Presented, bearer, is_forwarder};
 use authn::{
     Access, Credentials, Denied, Identity, Permit, Profile, TokenCache, TokenCheck, TokenError,
     Verifier,
@@ -86,17 +86,18 @@ impl Guard {
         if told.is_some() && certificate_field.is_none() {
             tracing::warn!("a client's certificate is too large to be told to upstreams");
         }
-        Session { credentials: Credentials { identity, certificate_field, ..Default::default() } }
+        Session { credentials: Credentials { identity, certificate_field } }
     }
 
-    /// Checks the request for route `R` and issues the permit its handler takes. `lap` has just
-    /// begun.
+    /// Checks the request for route `R` and issues the permit its handler takes, which borrows what
+    /// the request brought from `presented`. `lap` has just begun.
     ///
     /// # Errors
     /// The refusal to answer with.
     pub fn permit<'s, R: Routed>(
         &self,
-        session: &'s mut Session,
+        session: &'s Session,
+        presented: &'s mut Presented,
         exchange: &Exchange<'_>,
         lap: &mut Lap<'_>,
     ) -> Result<Permit<'s, R>, Refusal> {
@@ -105,9 +106,14 @@ impl Guard {
         lap.end(Stage::Token);
         let decided = match access {
             Ok(access) => {
-                session.credentials.access = access;
-                self.hear_forwarder::<R>(&mut session.credentials, exchange)?;
-                authn::authorize::<R>(check, self.profile.transport, &session.credentials)
+                presented.access = access;
+                self.hear_forwarder::<R>(&session.credentials, presented, exchange)?;
+                authn::authorize::<R>(
+                    check,
+                    self.profile.transport,
+                    &session.credentials,
+                    presented,
+                )
             }
             Err(Refusal::Denied(denied)) => Err(denied),
             Err(refusal) => return Err(refusal),
@@ -120,17 +126,17 @@ impl Guard {
     /// Notes whom the peer names as its client, where it is one that may.
     fn hear_forwarder<R: Routed>(
         &self,
-        credentials: &mut Credentials,
+        credentials: &Credentials,
+        presented: &mut Presented,
         exchange: &Exchange<'_>,
     ) -> Result<(), Refusal> {
-        if !is_forwarder::<R>(self.profile.transport, credentials) {
-            credentials.forwarded = None;
+        if !is_forwarder::<R>(self.profile.transport, credentials, presented) {
             return Ok(());
         }
         let is_client = |name: &[u8]| name.eq_ignore_ascii_case(CLIENT_FIELD.as_bytes());
         let mut named = exchange.request().fields().filter(|(name, _)| is_client(name));
         let (client, second) = (named.next(), named.next());
-        let forwarded = credentials.forwarded.get_or_insert_default();
+        let forwarded = presented.forwarded.get_or_insert_default();
         match (forwarded.set(client.map(|(_, value)| value)), second) {
             (Ok(()), None) => Ok(()),
             _ => Err(Refusal::ClientField),

@@ -34,7 +34,7 @@ impl<A: App> Service for Shell<A> {
         self.guard.open(peer)
     }
 
-    async fn call(&self, session: &mut Session, exchange: &mut Exchange<'_>) -> Result<(), Broken> {
+    async fn call(&self, session: &Session, exchange: &mut Exchange<'_>) -> Result<(), Broken> {
         let request = exchange.request();
         let path = request.path();
         // All that follows the path is its query; where there is none, this is all that it costs.

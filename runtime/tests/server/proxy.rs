@@ -80,7 +80,7 @@ impl Service for Proxy {
 
     fn open(&self, _: &Peer<'_>) {}
 
-    async fn call(&self, (): &mut (), it: &mut Exchange<'_>) -> Result<(), Broken> {
+    async fn call(&self, (): &(), it: &mut Exchange<'_>) -> Result<(), Broken> {
         if it.request().path() == b"/stream" {
             return self.streamed(it).await.map_err(|_| Broken::Abandoned);
         }

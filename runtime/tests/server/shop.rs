@@ -42,7 +42,7 @@ impl Service for Shop {
         }
     }
 
-    async fn call(&self, session: &mut String, it: &mut Exchange<'_>) -> Result<(), Broken> {
+    async fn call(&self, session: &String, it: &mut Exchange<'_>) -> Result<(), Broken> {
         let path = String::from_utf8_lossy(it.request().path()).into_owned();
         match path.as_str() {
             "/ping" => it.reply().send(200, &TEXT, b"pong"),

@@ -104,7 +104,7 @@ impl Service for Reference {
 
     fn open(&self, _peer: &Peer<'_>) {}
 
-    async fn call(&self, (): &mut (), exchange: &mut Exchange<'_>) -> Result<(), Broken> {
+    async fn call(&self, (): &(), exchange: &mut Exchange<'_>) -> Result<(), Broken> {
         if exchange.request().path() != PATH || exchange.request().method() != Method::Get {
             problem::not_found(exchange);
             return Ok(());
@@ -155,7 +155,7 @@ impl Service for ReferenceAdmin {
 
     fn open(&self, _peer: &Peer<'_>) {}
 
-    async fn call(&self, (): &mut (), exchange: &mut Exchange<'_>) -> Result<(), Broken> {
+    async fn call(&self, (): &(), exchange: &mut Exchange<'_>) -> Result<(), Broken> {
         let request = exchange.request();
         match (request.method(), request.path()) {
             (Method::Get, b"/livez" | b"/readyz") => {
