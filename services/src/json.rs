@@ -5,9 +5,11 @@
 //! a body. It refuses trees: nothing here allocates for what it reads, save for a string with
 //! escapes.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
+use std::fmt;
 
-use jiff::{Timestamp, tz::Offset};
+use jiff::Timestamp;
+use jiff::tz::Offset;
 use serde_json::value::RawValue;
 
 /// What is wrong with a body, as a sentence for its sender.

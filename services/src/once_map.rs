@@ -386,7 +386,9 @@ mod tests {
 
 #[cfg(all(test, loom))]
 mod loom_tests {
-    use loom::{model::Builder, sync::Arc, thread};
+    use loom::model::Builder;
+    use loom::sync::Arc;
+    use loom::thread;
 
     use super::*;
 

@@ -5,19 +5,16 @@
 //! that every request passes does without.
 
 #[cfg(not(loom))]
-pub(crate) use std::{
-    hash::RandomState,
-    sync::{
-        Mutex, MutexGuard, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+pub(crate) use std::hash::RandomState;
+#[cfg(not(loom))]
+pub(crate) use std::sync::atomic::{AtomicU64, Ordering};
+#[cfg(not(loom))]
+pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock};
 
 #[cfg(loom)]
-pub(crate) use loom::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicU64, Ordering},
-};
+pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+#[cfg(loom)]
+pub(crate) use loom::sync::{Mutex, MutexGuard};
 
 #[cfg(loom)]
 pub(crate) use model::{OnceLock, RandomState};

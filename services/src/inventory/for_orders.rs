@@ -12,14 +12,10 @@ use authn::{Callers, Permit, Scope};
 use proto_http::Method;
 use runtime::{Broken, Exchange};
 
-use crate::{
-    dispatch::{join_routes, routes},
-    inventory::{
-        handler::{InventoryApp, release_as, reserve_as},
-        store::Inventory,
-    },
-    table::Param,
-};
+use crate::dispatch::{join_routes, routes};
+use crate::inventory::handler::{InventoryApp, release_as, reserve_as};
+use crate::inventory::store::Inventory;
+use crate::table::Param;
 
 /// Where orders reserves.
 pub const RESERVATIONS: &str = "/internal/inventory/reservations";

@@ -4,30 +4,26 @@
 //! reading allocate nothing; a refusal may. It refuses to decide anything: the store does, the
 //! model reads.
 
-use std::{cell::RefCell, sync::Arc};
+use std::cell::RefCell;
+use std::sync::Arc;
 
 use authn::{Callers, Permit, Prf, Scope};
 use proto_http::Method;
 use runtime::{Broken, Exchange};
 
-use crate::{
-    dispatch::routes,
-    error::ServeError,
-    fields::{JSON, JSON_NOW},
-    inventory::{
-        model::{read_quantity, read_reservation, write_reserved, write_sku},
-        name::{OrderRef, SkuName},
-        refusal::{Refusal, kind},
-        sku::QUANTITY_MAX,
-        store::{
-            DEFAULT_STOCK, Holder, Inventory, Name, RESERVATIONS_RETAINED, Released, Reserved,
-            SKUS_MAX,
-        },
-    },
-    json::Invalid,
-    problem::{Problem, body_refused, required_body},
-    table::{Param, Routed},
+use crate::dispatch::routes;
+use crate::error::ServeError;
+use crate::fields::{JSON, JSON_NOW};
+use crate::inventory::model::{read_quantity, read_reservation, write_reserved, write_sku};
+use crate::inventory::name::{OrderRef, SkuName};
+use crate::inventory::refusal::{Refusal, kind};
+use crate::inventory::sku::QUANTITY_MAX;
+use crate::inventory::store::{
+    DEFAULT_STOCK, Holder, Inventory, Name, RESERVATIONS_RETAINED, Released, Reserved, SKUS_MAX,
 };
+use crate::json::Invalid;
+use crate::problem::{Problem, body_refused, required_body};
+use crate::table::{Param, Routed};
 
 /// Who works with the stock: orders by its certificate, its client by the token where there is no
 /// certificate.

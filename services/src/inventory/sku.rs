@@ -14,13 +14,9 @@ use std::hash::BuildHasher;
 
 use crossbeam::utils::CachePadded;
 
-use crate::{
-    inventory::{
-        item::SKU_PLACES_MAX,
-        name::{SKU_BYTES_MAX, SkuName},
-    },
-    sync::{AtomicU64, OnceLock, Ordering, RandomState},
-};
+use crate::inventory::item::SKU_PLACES_MAX;
+use crate::inventory::name::{SKU_BYTES_MAX, SkuName};
+use crate::sync::{AtomicU64, OnceLock, Ordering, RandomState};
 
 /// The largest quantity that can be set: with as much again held, a half word does not overflow.
 pub const QUANTITY_MAX: u32 = 1_000_000_000;
@@ -339,7 +335,9 @@ mod tests {
 
 #[cfg(all(test, loom))]
 mod loom_tests {
-    use loom::{model::Builder, sync::Arc, thread};
+    use loom::model::Builder;
+    use loom::sync::Arc;
+    use loom::thread;
 
     use super::*;
 

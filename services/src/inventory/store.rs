@@ -29,16 +29,12 @@ use std::hash::BuildHasher;
 use authn::{Owner, Prf};
 use uuid::Uuid;
 
-use crate::{
-    inventory::{
-        item::{SPARE_BITS, SPARE_SHIFT, quantity_of, sku_of},
-        name::{ORDER_BYTES_MAX, OrderRef, SkuName},
-        sku::{Sku, SkuTable},
-        wanted::{FINGERPRINT_BITS, ITEMS_MAX, Wanted},
-    },
-    once_map::{OnceMap, PAYLOAD, Tag, Vacant, WORDS},
-    sync::RandomState,
-};
+use crate::inventory::item::{SPARE_BITS, SPARE_SHIFT, quantity_of, sku_of};
+use crate::inventory::name::{ORDER_BYTES_MAX, OrderRef, SkuName};
+use crate::inventory::sku::{Sku, SkuTable};
+use crate::inventory::wanted::{FINGERPRINT_BITS, ITEMS_MAX, Wanted};
+use crate::once_map::{OnceMap, PAYLOAD, Tag, Vacant, WORDS};
+use crate::sync::RandomState;
 
 /// Different SKUs there is room for, by default.
 pub const SKUS_MAX: usize = 16_384;

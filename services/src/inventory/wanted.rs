@@ -3,11 +3,9 @@
 //! Owns summing and ordering lines without allocation. It refuses to decide: faults are noted, and
 //! told when the reservation is made.
 
-use crate::inventory::{
-    item::{SPARE_BITS, pack, quantity_of, sku_of},
-    name::SkuName,
-    sku::SkuTable,
-};
+use crate::inventory::item::{SPARE_BITS, pack, quantity_of, sku_of};
+use crate::inventory::name::SkuName;
+use crate::inventory::sku::SkuTable;
 
 /// The most lines of one reservation.
 pub const ITEMS_MAX: usize = 100;

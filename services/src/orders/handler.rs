@@ -10,31 +10,25 @@
 //! without its goods, or goods without their order; and to tell anybody of an order that is neither
 //! his own nor his to read: for him it is not there.
 
-use std::{
-    cell::RefCell,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Instant, SystemTime, UNIX_EPOCH},
-};
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use authn::{Callers, Owner, OwnerKey, Permit, Prf, Scope};
 use proto_http::Method;
 use runtime::{Broken, Exchange, Request};
 
-use crate::{
-    dispatch::routes,
-    error::ServeError,
-    fields::{JSON, JSON_NOW},
-    orders::{
-        id::{OrderId, TEXT_BYTES},
-        idempotency::{Begun, Claim, Idempotency, IdempotencyKey},
-        model::{OrderBody, read_order, write_created, write_order},
-        record::Draft,
-        stock::{Failure, Stock, Taken},
-        store::{Miss, Orders, Pending, Reader, Writer},
-    },
-    problem::{Problem, body_refused, required_body},
-    table::Param,
-};
+use crate::dispatch::routes;
+use crate::error::ServeError;
+use crate::fields::{JSON, JSON_NOW};
+use crate::orders::id::{OrderId, TEXT_BYTES};
+use crate::orders::idempotency::{Begun, Claim, Idempotency, IdempotencyKey};
+use crate::orders::model::{OrderBody, read_order, write_created, write_order};
+use crate::orders::record::Draft;
+use crate::orders::stock::{Failure, Stock, Taken};
+use crate::orders::store::{Miss, Orders, Pending, Reader, Writer};
+use crate::problem::{Problem, body_refused, required_body};
+use crate::table::Param;
 
 const PATH: &[u8] = b"/api/orders/";
 

@@ -25,20 +25,16 @@
 //! keys of everybody, without a lock: there the newest push out the oldest, whosever they are, and
 //! what was forgotten hides what is in flight.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    hash::{BuildHasher, Hash},
-    mem,
-    sync::PoisonError,
-    time::{Duration, Instant},
-};
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, Hash};
+use std::mem;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 
 use authn::OwnerKey;
 
-use crate::{
-    orders::id::OrderId,
-    sync::{Mutex, MutexGuard, RandomState},
-};
+use crate::orders::id::OrderId;
+use crate::sync::{Mutex, MutexGuard, RandomState};
 
 /// The longest key, in bytes.
 pub const KEY_BYTES_MAX: usize = 255;

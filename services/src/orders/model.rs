@@ -9,14 +9,10 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{
-    inventory::name::SkuName,
-    json::{Invalid, number, push_string, push_time, required, text},
-    orders::{
-        id::{OrderId, TEXT_BYTES},
-        record::{AMOUNT_BYTES_MAX, CUSTOMER_BYTES_MAX, Order, SKUS_MAX},
-    },
-};
+use crate::inventory::name::SkuName;
+use crate::json::{Invalid, number, push_string, push_time, required, text};
+use crate::orders::id::{OrderId, TEXT_BYTES};
+use crate::orders::record::{AMOUNT_BYTES_MAX, CUSTOMER_BYTES_MAX, Order, SKUS_MAX};
 
 /// An order as it was asked for.
 #[derive(Clone, Debug)]
@@ -147,10 +143,8 @@ mod tests {
     use authn::{OwnerKey, Prf};
 
     use super::*;
-    use crate::orders::{
-        id::{Ids, Spot},
-        record::Draft,
-    };
+    use crate::orders::id::{Ids, Spot};
+    use crate::orders::record::Draft;
 
     #[test]
     fn an_order_is_read_and_unknown_members_are_ignored() {

@@ -8,24 +8,24 @@
 //! A reservation is named by the id of its order, so sending it twice reserves once. It is
 //! therefore sent again, once, when a connection ended without an answer.
 
-use std::{borrow::Cow, cell::Cell, rc::Rc, sync::Arc, time::Duration};
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
 use authn::Owner;
 use proto_http::{AnswerBody, Ask};
 use runtime::{Call, ClientError, Core, Upstream};
 use serde::Deserialize;
 
-use crate::{
-    inventory::{
-        for_orders::RESERVATIONS,
-        name::{OrderRef, SkuName},
-        refusal::{Refusal, kind},
-        store::{Inventory, Name, Released},
-    },
-    orders::model::write_reservation,
-    published::Reader,
-    token::{OwnToken, TokenKeeper},
-};
+use crate::inventory::for_orders::RESERVATIONS;
+use crate::inventory::name::{OrderRef, SkuName};
+use crate::inventory::refusal::{Refusal, kind};
+use crate::inventory::store::{Inventory, Name, Released};
+use crate::orders::model::write_reservation;
+use crate::published::Reader;
+use crate::token::{OwnToken, TokenKeeper};
 
 /// The largest answer of inventory that is read.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;

@@ -36,18 +36,15 @@
 //! among the newest `retained`; one that no longer takes orders keeps its old segments until it
 //! does.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 use authn::{OwnerKey, Prf};
 use crossbeam::utils::CachePadded;
 
-use crate::{
-    orders::{
-        id::{Ids, OrderId, SHARDS_MAX, SLOTS_MAX, Spot},
-        record::{Draft, Order, RECORD_BYTES_MAX},
-    },
-    sync::{AtomicU64, OnceLock, Ordering},
-};
+use crate::orders::id::{Ids, OrderId, SHARDS_MAX, SLOTS_MAX, Spot};
+use crate::orders::record::{Draft, Order, RECORD_BYTES_MAX};
+use crate::sync::{AtomicU64, OnceLock, Ordering};
 
 /// Orders kept, by default.
 pub const ORDERS_RETAINED: usize = 1_000_000;

@@ -1,6 +1,8 @@
 //! Reservations under the model checker.
 
-use loom::{model::Builder, sync::Arc, thread};
+use loom::model::Builder;
+use loom::sync::Arc;
+use loom::thread;
 
 use super::*;
 

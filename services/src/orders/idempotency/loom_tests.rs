@@ -1,7 +1,9 @@
 //! Keys under the model checker: the claim of a key, its response and its end, by two threads.
 
 use authn::Prf;
-use loom::{model::Builder, sync::Arc, thread};
+use loom::model::Builder;
+use loom::sync::Arc;
+use loom::thread;
 
 use super::*;
 use crate::orders::id::{Ids, Spot};

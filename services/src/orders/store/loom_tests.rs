@@ -1,6 +1,7 @@
 //! Orders under the model checker: records of two words, segments of one record.
 
-use loom::{model::Builder, thread};
+use loom::model::Builder;
+use loom::thread;
 
 use super::*;
 
