@@ -45,7 +45,7 @@ mod tests {
     use crate::dispatch::App;
     use crate::gateway::Gateway;
     use crate::inventory::for_orders::InventoryService;
-    use crate::table::{Found, find};
+    use crate::route::{Found, find};
 
     #[test]
     fn every_route_of_every_service_is_found_where_its_table_says() {

@@ -21,7 +21,7 @@ use runtime::url::Url;
 
 use crate::error::ServeError;
 use crate::kind::ServiceKind;
-use crate::table::BODY_BYTES_MAX;
+use crate::route::BODY_BYTES_MAX;
 
 pub use self::auth::AuthConfig;
 pub use self::gateway::GatewayConfig;

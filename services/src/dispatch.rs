@@ -10,7 +10,7 @@ use std::future::Future;
 use runtime::{Broken, Exchange};
 
 use crate::guard::{Guard, Session};
-use crate::table::{Entry, Param};
+use crate::route::{Entry, Param};
 
 /// A set of routes together with the state their handlers work on. `routes!` implements it.
 pub trait App: 'static {
@@ -63,15 +63,15 @@ macro_rules! routes {
     };
     (@line $name:expr, $method:expr, $path:expr,
         $scope:expr, $callers:expr, $forwarders:expr, $open:expr) => {
-        $crate::table::Entry {
+        $crate::route::Entry {
             name: $name,
             method: $method,
-            pattern: $crate::table::Pattern::new($path),
+            pattern: $crate::route::Pattern::new($path),
             scope: $scope,
             callers: $callers,
             forwarders: $forwarders,
             open: $open,
-            body_bytes_max: Some($crate::table::BODY_BYTES_MAX),
+            body_bytes_max: Some($crate::route::BODY_BYTES_MAX),
         }
     };
     (impl $app:ty {
@@ -85,14 +85,14 @@ macro_rules! routes {
 
             impl authn::Route for $marker {
                 const NAME: &'static str = $name;
-                const SCOPE: Option<authn::Scope> = <Self as $crate::table::Routed>::ENTRY.scope;
-                const CALLERS: authn::Callers = <Self as $crate::table::Routed>::ENTRY.callers;
+                const SCOPE: Option<authn::Scope> = <Self as $crate::route::Routed>::ENTRY.scope;
+                const CALLERS: authn::Callers = <Self as $crate::route::Routed>::ENTRY.callers;
                 const FORWARDERS: &'static [&'static str] =
-                    <Self as $crate::table::Routed>::ENTRY.forwarders;
+                    <Self as $crate::route::Routed>::ENTRY.forwarders;
             }
 
-            impl $crate::table::Routed for $marker {
-                const ENTRY: $crate::table::Entry =
+            impl $crate::route::Routed for $marker {
+                const ENTRY: $crate::route::Entry =
                     $crate::dispatch::routes!(@entry $name, $method, $path, $access)
                         $(.with_body_bytes_max($body))?;
             }
@@ -103,13 +103,13 @@ macro_rules! routes {
         enum Slot { $($marker,)+ Length }
 
         impl $crate::dispatch::App for $app {
-            const ROUTES: &'static [$crate::table::Entry] =
-                &[$(<$marker as $crate::table::Routed>::ENTRY),+];
+            const ROUTES: &'static [$crate::route::Entry] =
+                &[$(<$marker as $crate::route::Routed>::ENTRY),+];
 
             async fn call(
                 &self,
                 index: usize,
-                param: $crate::table::Param,
+                param: $crate::route::Param,
                 guard: &$crate::guard::Guard,
                 session: &$crate::guard::Session,
                 exchange: &mut runtime::Exchange<'_>,
@@ -147,17 +147,17 @@ pub(crate) use routes;
 macro_rules! join_routes {
     (impl $app:ty { $($part:ident: $type:ty),+ $(,)? }) => {
         impl $crate::dispatch::App for $app {
-            const ROUTES: &'static [$crate::table::Entry] = {
+            const ROUTES: &'static [$crate::route::Entry] = {
                 const LENGTH: usize = 0 $(+ <$type as $crate::dispatch::App>::ROUTES.len())+;
-                const ALL: [$crate::table::Entry; LENGTH] =
-                    $crate::table::concat(&[$(<$type as $crate::dispatch::App>::ROUTES),+]);
+                const ALL: [$crate::route::Entry; LENGTH] =
+                    $crate::route::concat(&[$(<$type as $crate::dispatch::App>::ROUTES),+]);
                 &ALL
             };
 
             async fn call(
                 &self,
                 mut index: usize,
-                param: $crate::table::Param,
+                param: $crate::route::Param,
                 guard: &$crate::guard::Guard,
                 session: &$crate::guard::Session,
                 exchange: &mut runtime::Exchange<'_>,

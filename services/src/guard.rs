@@ -21,7 +21,7 @@ use runtime::{Exchange, Peer};
 use crate::keys::KeyRing;
 use crate::problem::Problem;
 use crate::published::Reader;
-use crate::table::Routed;
+use crate::route::Routed;
 use crate::telemetry::{CacheUse, ConnectionKind, CoreCounters};
 
 /// What a 401's challenge calls the protected space (RFC 9110 section 11.5).

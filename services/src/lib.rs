@@ -1,7 +1,7 @@
 //! The services of the shop: gateway, auth, orders, inventory, results, each its own process and
 //! listener, or all of them in one.
 //!
-//! What they have in common is here once: [`table`] leads from a path to a route and [`dispatch`]
+//! What they have in common is here once: [`route`] leads from a path to a route and [`dispatch`]
 //! to its handler, [`guard`] issues the permit that a handler takes, [`shell`] puts both around a
 //! service, [`telemetry`] counts, [`problem`] is the shape of every error. [`config`] says what a
 //! service is told, [`serve()`] is its life.
@@ -25,8 +25,8 @@ pub mod orders;
 pub mod problem;
 pub mod reference;
 pub mod results;
+pub mod route;
 pub mod shell;
-pub mod table;
 pub mod telemetry;
 
 mod all;

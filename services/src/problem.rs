@@ -6,7 +6,7 @@
 use proto_http::{BodyLength, Error};
 use runtime::{BodyError, Exchange};
 
-use crate::table::{BODY_BYTES_MAX, Entry, Routed, allow};
+use crate::route::{BODY_BYTES_MAX, Entry, Routed, allow};
 
 /// The media type of every error body.
 pub const CONTENT_TYPE: (&str, &[u8]) = ("content-type", b"application/problem+json");

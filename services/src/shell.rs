@@ -10,7 +10,7 @@ use crate::dispatch::App;
 use crate::guard::{Guard, Session};
 use crate::problem;
 use crate::query::carries_token;
-use crate::table::{Found, find};
+use crate::route::{Found, find};
 
 /// One core's server of the routes of `A`.
 #[derive(Debug)]

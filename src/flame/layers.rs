@@ -109,7 +109,7 @@ const IN_PROGRAM: [Rule; 7] = [
         "authn::jwt authn::jwks authn::json authn::cache services::guard::Guard::access \
          services::keys services::published services::token",
     ),
-    (Layer::Policy, "authn services::guard services::table"),
+    (Layer::Policy, "authn services::guard services::route"),
     (
         Layer::Http,
         "proto_http httparse runtime::client runtime::exchange runtime::inbox runtime::wire \

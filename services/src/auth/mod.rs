@@ -22,7 +22,7 @@ use crate::error::ServeError;
 use crate::fields::{JSON, JSON_NOW};
 use crate::keys::Expected;
 use crate::problem::{self, Problem};
-use crate::table::Param;
+use crate::route::Param;
 
 pub use self::state::signers;
 

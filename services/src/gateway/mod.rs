@@ -27,7 +27,7 @@ use crate::inventory::handler as inventory;
 use crate::orders::handler as orders;
 use crate::outbound::Outbound;
 use crate::results;
-use crate::table::{Param, Routed};
+use crate::route::{Param, Routed};
 use crate::telemetry::CoreCounters;
 
 /// Who may use the API from outside.

@@ -10,7 +10,7 @@ use runtime::{Broken, Exchange};
 use crate::dispatch::routes;
 use crate::fields::JSON;
 use crate::problem;
-use crate::table::Param;
+use crate::route::Param;
 use crate::telemetry::CoreCounters;
 
 /// About 100 bytes, as a small answer of a real service has. The count of body bytes comes between.

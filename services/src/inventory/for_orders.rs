@@ -15,7 +15,7 @@ use runtime::{Broken, Exchange};
 use crate::dispatch::{join_routes, routes};
 use crate::inventory::handler::{InventoryApp, release_as, reserve_as};
 use crate::inventory::store::Inventory;
-use crate::table::Param;
+use crate::route::Param;
 
 /// Where orders reserves.
 pub const RESERVATIONS: &str = "/internal/inventory/reservations";

@@ -23,7 +23,7 @@ use crate::inventory::store::{
 };
 use crate::json::Invalid;
 use crate::problem::{Problem, body_refused, required_body};
-use crate::table::{Param, Routed};
+use crate::route::{Param, Routed};
 
 /// Who works with the stock: orders by its certificate, its client by the token where there is no
 /// certificate.

@@ -28,7 +28,7 @@ use crate::orders::record::Draft;
 use crate::orders::stock::{Failure, Stock, Taken};
 use crate::orders::store::{Miss, Orders, Pending, Reader, Writer};
 use crate::problem::{Problem, body_refused, required_body};
-use crate::table::Param;
+use crate::route::Param;
 
 const PATH: &[u8] = b"/api/orders/";
 

@@ -10,7 +10,7 @@ use runtime::{Broken, Exchange};
 use crate::dispatch::routes;
 use crate::error::ServeError;
 use crate::problem::Problem;
-use crate::table::Param;
+use crate::route::Param;
 
 /// Who keeps and reads results.
 const CALLERS: Callers = Callers::Named(&["gateway", "bench-runner", "bench-ui"]);

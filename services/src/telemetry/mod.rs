@@ -20,7 +20,7 @@ use authn::policy::Decision;
 use authn::{Denied, TokenError};
 use metrics_export::prometheus::REQUEST_DURATION_BOUNDS_NS;
 
-use crate::table::Entry;
+use crate::route::Entry;
 
 /// The status codes that have a series of their own; others share the last one.
 const STATUSES: [u16; 27] = [
@@ -235,7 +235,7 @@ mod tests {
     use proto_http::Method;
 
     use super::*;
-    use crate::table::Pattern;
+    use crate::route::Pattern;
 
     #[test]
     fn positions_and_labels_agree() {

@@ -13,7 +13,7 @@ use super::{
     CacheUse, ConnectionKind, CoreCounters, DECISIONS, STATUSES, TOKEN_RESULTS, Telemetry, process,
     token_label,
 };
-use crate::table::{Entry, method_name};
+use crate::route::{Entry, method_name};
 
 /// Adds requests, token verifications, policy decisions and connections.
 pub fn requests(telemetry: &Telemetry, page: &mut Page) {
