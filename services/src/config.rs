@@ -6,7 +6,10 @@
 //! loopback, to be served or to be called.
 
 mod auth;
+pub mod error;
+pub(crate) mod files;
 mod gateway;
+pub mod kind;
 mod orders;
 mod outbound;
 mod role;
@@ -19,8 +22,8 @@ use authn::{Profile, TokenCheck, Transport};
 use runtime::DriverChoice;
 use runtime::url::Url;
 
-use crate::error::ServeError;
-use crate::kind::ServiceKind;
+use crate::config::error::ServeError;
+use crate::config::kind::ServiceKind;
 use crate::route::BODY_BYTES_MAX;
 
 pub use self::auth::AuthConfig;

@@ -9,7 +9,7 @@ use std::future::Future;
 
 use runtime::{Broken, Exchange};
 
-use crate::guard::{Guard, Session};
+use crate::edge::guard::{Guard, Session};
 use crate::route::{Entry, Param};
 
 /// A set of routes together with the state their handlers work on. `routes!` implements it.
@@ -110,8 +110,8 @@ macro_rules! routes {
                 &self,
                 index: usize,
                 param: $crate::route::Param,
-                guard: &$crate::guard::Guard,
-                session: &$crate::guard::Session,
+                guard: &$crate::edge::guard::Guard,
+                session: &$crate::edge::guard::Session,
                 exchange: &mut runtime::Exchange<'_>,
             ) -> Result<(), runtime::Broken> {
                 debug_assert!(index < Slot::Length as usize, "an index comes from this table");
@@ -135,7 +135,7 @@ macro_rules! routes {
                         };
                     }
                 )+
-                $crate::problem::not_found(exchange);
+                $crate::edge::problem::not_found(exchange);
                 Ok(())
             }
         }
@@ -158,8 +158,8 @@ macro_rules! join_routes {
                 &self,
                 mut index: usize,
                 param: $crate::route::Param,
-                guard: &$crate::guard::Guard,
-                session: &$crate::guard::Session,
+                guard: &$crate::edge::guard::Guard,
+                session: &$crate::edge::guard::Session,
                 exchange: &mut runtime::Exchange<'_>,
             ) -> Result<(), runtime::Broken> {
                 $(
@@ -170,7 +170,7 @@ macro_rules! join_routes {
                     index -= length;
                 )+
                 let _ = index;
-                $crate::problem::not_found(exchange);
+                $crate::edge::problem::not_found(exchange);
                 Ok(())
             }
         }

@@ -7,9 +7,9 @@
 use runtime::{Broken, Exchange, Peer, Service};
 
 use crate::dispatch::App;
-use crate::guard::{Guard, Session};
-use crate::problem;
-use crate::query::carries_token;
+use crate::edge::guard::{Guard, Session};
+use crate::edge::problem;
+use crate::edge::query::carries_token;
 use crate::route::{Found, find};
 
 /// One core's server of the routes of `A`.

@@ -106,10 +106,10 @@ const IN_PROGRAM: [Rule; 7] = [
     ),
     (
         Layer::Jwt,
-        "authn::jwt authn::jwks authn::json authn::cache services::guard::Guard::access \
-         services::keys services::published services::token",
+        "authn::jwt authn::jwks authn::json authn::cache services::edge::guard::Guard::access \
+         services::refresh::keys services::refresh::published services::transport::token",
     ),
-    (Layer::Policy, "authn services::guard services::route"),
+    (Layer::Policy, "authn services::edge::guard services::route"),
     (
         Layer::Http,
         "proto_http httparse runtime::client runtime::exchange runtime::inbox runtime::wire \
@@ -221,8 +221,11 @@ mod tests {
                 "gateway;<rustls::server::tls13::ExpectFinished as rustls::S>::handle",
                 Layer::Handshake,
             ),
-            ("gateway;services::guard::Guard::permit;authn::policy::authorize", Layer::Policy),
-            ("gateway;services::guard::Guard::access;memcmp", Layer::Jwt),
+            (
+                "gateway;services::edge::guard::Guard::permit;authn::policy::authorize",
+                Layer::Policy,
+            ),
+            ("gateway;services::edge::guard::Guard::access;memcmp", Layer::Jwt),
             ("gateway;services::gateway::ping;proto_http::encode::f;memmove", Layer::Http),
             ("orders;<services::orders::store::Store as core::ops::Drop>::drop", Layer::Services),
             ("orders;<&mut runtime::pool::Pool as X>::y", Layer::Runtime),

@@ -10,8 +10,8 @@ use authn::grant::ClientRegistry;
 use authn::material::pkcs8_to_pem;
 use authn::{Algorithm, Signer};
 
-use crate::error::ServeError;
-use crate::files;
+use crate::config::error::ServeError;
+use crate::config::files;
 
 /// The signing keys: the first one signs, all of them are published.
 ///

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use authn::Algorithm;
 
-use crate::error::ServeError;
+use crate::config::error::ServeError;
 
 /// How long a token may be valid.
 const TOKEN_TTL_RANGE: RangeInclusive<Duration> =

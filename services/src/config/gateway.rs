@@ -2,7 +2,7 @@
 //! what one client address may take.
 
 use super::OutboundConfig;
-use crate::error::ServeError;
+use crate::config::error::ServeError;
 
 /// Settings of the gateway.
 #[derive(Debug, Clone, Default)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::OutboundConfig;
-use crate::error::ServeError;
+use crate::config::error::ServeError;
 
 /// Idempotency keys that may be remembered: one for each share, to some 1 GiB of memory.
 const IDEMPOTENCY_KEYS_RANGE: RangeInclusive<usize> = 4..=10_000_000;

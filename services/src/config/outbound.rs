@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use authn::Profile;
 
-use crate::error::ServeError;
+use crate::config::error::ServeError;
 
 /// How other services are called.
 #[derive(Debug, Clone)]

@@ -2,8 +2,8 @@
 //! one has no place to stand.
 
 use super::{AuthConfig, GatewayConfig, OrderStoreConfig, OrdersConfig, OutboundConfig};
-use crate::error::ServeError;
-use crate::kind::ServiceKind;
+use crate::config::error::ServeError;
+use crate::config::kind::ServiceKind;
 
 /// A service and its own settings.
 #[derive(Debug, Clone)]

@@ -19,7 +19,7 @@ use super::client::Client;
 use super::fields::{Direction, LetThrough, names_us};
 use super::lists::{Field, FieldLists};
 use super::seen::Seen;
-use crate::problem::{self, Problem};
+use crate::edge::problem::{self, Problem};
 
 /// Responses up to here are collected and leave in one write with their head; a TLS record is as
 /// large.

@@ -8,8 +8,8 @@ use proto_http::Method;
 use runtime::{Broken, Exchange};
 
 use crate::dispatch::routes;
-use crate::fields::JSON;
-use crate::problem;
+use crate::edge::fields::JSON;
+use crate::edge::problem;
 use crate::route::Param;
 use crate::telemetry::CoreCounters;
 

@@ -11,9 +11,11 @@ use authn::{Callers, Permit, Prf, Scope};
 use proto_http::Method;
 use runtime::{Broken, Exchange};
 
+use crate::config::error::ServeError;
 use crate::dispatch::routes;
-use crate::error::ServeError;
-use crate::fields::{JSON, JSON_NOW};
+use crate::edge::fields::{JSON, JSON_NOW};
+use crate::edge::json::Invalid;
+use crate::edge::problem::{Problem, body_refused, required_body};
 use crate::inventory::model::{read_quantity, read_reservation, write_reserved, write_sku};
 use crate::inventory::name::{OrderRef, SkuName};
 use crate::inventory::refusal::{Refusal, kind};
@@ -21,8 +23,6 @@ use crate::inventory::sku::QUANTITY_MAX;
 use crate::inventory::store::{
     DEFAULT_STOCK, Holder, Inventory, Name, RESERVATIONS_RETAINED, Released, Reserved, SKUS_MAX,
 };
-use crate::json::Invalid;
-use crate::problem::{Problem, body_refused, required_body};
 use crate::route::{Param, Routed};
 
 /// Who works with the stock: orders by its certificate, its client by the token where there is no

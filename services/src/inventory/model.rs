@@ -9,10 +9,10 @@ use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, V
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::edge::json::{Invalid, number, push_number, push_string, required, text};
 use crate::inventory::name::{BadName, OrderRef, SkuName};
 use crate::inventory::sku::{Books, QUANTITY_MAX};
 use crate::inventory::wanted::ITEMS_MAX;
-use crate::json::{Invalid, number, push_number, push_string, required, text};
 
 /// The most of one SKU that one line can reserve.
 pub const LINE_QUANTITY_MAX: u32 = 1_000_000;

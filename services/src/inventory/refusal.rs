@@ -3,8 +3,8 @@
 //! Owns the kinds of problem that inventory names. Orders reads them back from an answer of a
 //! remote inventory, or takes them as they are from one in memory.
 
+use crate::edge::problem::Problem;
 use crate::inventory::store::Reserved;
-use crate::problem::Problem;
 
 /// The problem kinds of inventory; what a caller may rely on.
 pub mod kind {

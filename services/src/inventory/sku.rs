@@ -16,7 +16,7 @@ use crossbeam::utils::CachePadded;
 
 use crate::inventory::item::SKU_PLACES_MAX;
 use crate::inventory::name::{SKU_BYTES_MAX, SkuName};
-use crate::sync::{AtomicU64, OnceLock, Ordering, RandomState};
+use crate::lockfree::sync::{AtomicU64, OnceLock, Ordering, RandomState};
 
 /// The largest quantity that can be set: with as much again held, a half word does not overflow.
 pub const QUANTITY_MAX: u32 = 1_000_000_000;

@@ -33,8 +33,8 @@ use crate::inventory::item::{SPARE_BITS, SPARE_SHIFT, quantity_of, sku_of};
 use crate::inventory::name::{ORDER_BYTES_MAX, OrderRef, SkuName};
 use crate::inventory::sku::{Sku, SkuTable};
 use crate::inventory::wanted::{FINGERPRINT_BITS, ITEMS_MAX, Wanted};
-use crate::once_map::{OnceMap, PAYLOAD, Tag, Vacant, WORDS};
-use crate::sync::RandomState;
+use crate::lockfree::once_map::{OnceMap, PAYLOAD, Tag, Vacant, WORDS};
+use crate::lockfree::sync::RandomState;
 
 /// Different SKUs there is room for, by default.
 pub const SKUS_MAX: usize = 16_384;

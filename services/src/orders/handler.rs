@@ -18,16 +18,16 @@ use authn::{Callers, Owner, OwnerKey, Permit, Prf, Scope};
 use proto_http::Method;
 use runtime::{Broken, Exchange, Request};
 
+use crate::config::error::ServeError;
 use crate::dispatch::routes;
-use crate::error::ServeError;
-use crate::fields::{JSON, JSON_NOW};
+use crate::edge::fields::{JSON, JSON_NOW};
+use crate::edge::problem::{Problem, body_refused, required_body};
 use crate::orders::id::{OrderId, TEXT_BYTES};
 use crate::orders::idempotency::{Begun, Claim, Idempotency, IdempotencyKey};
 use crate::orders::model::{OrderBody, read_order, write_created, write_order};
 use crate::orders::record::Draft;
 use crate::orders::stock::{Failure, Stock, Taken};
 use crate::orders::store::{Miss, Orders, Pending, Reader, Writer};
-use crate::problem::{Problem, body_refused, required_body};
 use crate::route::Param;
 
 const PATH: &[u8] = b"/api/orders/";

@@ -33,8 +33,8 @@ use std::time::{Duration, Instant};
 
 use authn::OwnerKey;
 
+use crate::lockfree::sync::{Mutex, MutexGuard, RandomState};
 use crate::orders::id::OrderId;
-use crate::sync::{Mutex, MutexGuard, RandomState};
 
 /// The longest key, in bytes.
 pub const KEY_BYTES_MAX: usize = 255;

@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::edge::json::{Invalid, number, push_string, push_time, required, text};
 use crate::inventory::name::SkuName;
-use crate::json::{Invalid, number, push_string, push_time, required, text};
 use crate::orders::id::{OrderId, TEXT_BYTES};
 use crate::orders::record::{AMOUNT_BYTES_MAX, CUSTOMER_BYTES_MAX, Order, SKUS_MAX};
 

@@ -24,8 +24,8 @@ use crate::inventory::name::{OrderRef, SkuName};
 use crate::inventory::refusal::{Refusal, kind};
 use crate::inventory::store::{Inventory, Name, Released};
 use crate::orders::model::write_reservation;
-use crate::published::Reader;
-use crate::token::{OwnToken, TokenKeeper};
+use crate::refresh::published::Reader;
+use crate::transport::token::{OwnToken, TokenKeeper};
 
 /// The largest answer of inventory that is read.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;

@@ -42,9 +42,9 @@ use std::sync::Arc;
 use authn::{OwnerKey, Prf};
 use crossbeam::utils::CachePadded;
 
+use crate::lockfree::sync::{AtomicU64, OnceLock, Ordering};
 use crate::orders::id::{Ids, OrderId, SHARDS_MAX, SLOTS_MAX, Spot};
 use crate::orders::record::{Draft, Order, RECORD_BYTES_MAX};
-use crate::sync::{AtomicU64, OnceLock, Ordering};
 
 /// Orders kept, by default.
 pub const ORDERS_RETAINED: usize = 1_000_000;

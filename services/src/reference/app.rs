@@ -13,9 +13,9 @@ use proto_http::Method;
 use runtime::process::thread_cpu_ns;
 use runtime::{Broken, Core, Exchange, Peer, Service};
 
-use crate::admin::{program_facts, send_metrics};
-use crate::fields::{JSON, TEXT_NOW};
-use crate::problem;
+use crate::edge::admin::{program_facts, send_metrics};
+use crate::edge::fields::{JSON, TEXT_NOW};
+use crate::edge::problem;
 use crate::telemetry::{connections, page};
 
 use super::Behaviour;

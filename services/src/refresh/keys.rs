@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use authn::{KeySet, Verifier};
 
-use crate::error::{RefreshError, ServeError};
-use crate::keeper::Keeper;
-use crate::published::Published;
+use crate::config::error::{RefreshError, ServeError};
+use crate::refresh::keeper::Keeper;
+use crate::refresh::published::Published;
 
 /// How long a fetched set is used before it is fetched again, so that a key that its issuer took
 /// back stops being accepted.

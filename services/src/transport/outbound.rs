@@ -19,11 +19,11 @@ use runtime::blocking::{self, Response};
 use runtime::url::{Url, UrlError};
 use rustls::ClientConfig;
 
+use crate::config::error::{RefreshError, ServeError};
+use crate::config::files;
 use crate::config::{KeySource, OutboundConfig, ServiceConfig};
-use crate::error::{RefreshError, ServeError};
-use crate::files;
-use crate::inbound::{authorities, own_certificate};
-use crate::resolve::Resolved;
+use crate::transport::inbound::{authorities, own_certificate};
+use crate::transport::resolve::Resolved;
 
 /// The largest JWK set that is asked for; the reader's own limit is lower.
 const JWKS_BYTES_MAX: usize = 256 * 1024;
@@ -213,7 +213,8 @@ impl From<CallError> for RefreshError {
     }
 }
 
-/// What reads a JWK set from its source, for [`KeyRing::keep`](crate::keys::KeyRing::keep).
+/// What reads a JWK set from its source, for
+/// [`KeyRing::keep`](crate::refresh::keys::KeyRing::keep).
 ///
 /// # Errors
 /// When the source's address is not one.

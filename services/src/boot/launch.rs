@@ -8,16 +8,16 @@ use authn::{Profile, TokenCache, TokenCheck};
 use runtime::stages::{self, CLOCK_READS};
 use runtime::{Core, CorePlan, Endpoint, ServerLimits};
 
-use crate::admin::{AdminPages, Check};
+use crate::boot::started::Started;
+use crate::config::error::ServeError;
 use crate::config::{LimitOverrides, ServiceConfig, ServiceRole};
 use crate::dispatch::App;
-use crate::error::ServeError;
-use crate::guard::Guard;
-use crate::inbound::server_tls;
-use crate::keys::KeyRing;
+use crate::edge::admin::{AdminPages, Check};
+use crate::edge::guard::Guard;
+use crate::refresh::keys::KeyRing;
 use crate::shell::Shell;
-use crate::started::Started;
 use crate::telemetry::{CoreCounters, Telemetry};
+use crate::transport::inbound::server_tls;
 
 /// Starts the listeners of a service whose parts are ready. `make` builds the app of one core.
 ///

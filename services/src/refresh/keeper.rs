@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::error::RefreshError;
+use crate::config::error::RefreshError;
 
 /// Least time between two tries that were asked for.
 const ASKED_GAP: Duration = Duration::from_secs(1);

@@ -18,9 +18,9 @@ use std::time::Duration;
 
 use runtime::{CorePlan, DriverChoice, Endpoint};
 
-use crate::error::ServeError;
-use crate::serve::until_told;
-use crate::started::Started;
+use crate::boot::serve::until_told;
+use crate::boot::started::Started;
+use crate::config::error::ServeError;
 
 use app::{Reference, ReferenceAdmin};
 use counts::Ledger;

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use runtime::process::{Shutdown, raise_file_limit, terminate_when_stdin_closes};
 
-use crate::assemble::assemble;
+use crate::boot::assemble::assemble;
+use crate::boot::open_files;
+use crate::boot::started::Started;
 use crate::config::ServiceConfig;
-use crate::error::ServeError;
-use crate::open_files;
-use crate::started::Started;
+use crate::config::error::ServeError;
 
 /// Runs a service until SIGTERM or SIGINT, then drains it.
 ///

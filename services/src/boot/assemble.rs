@@ -1,34 +1,34 @@
 //! Puts each service together: its store, its keys, its upstreams, its app on each core.
 //!
 //! It owns who needs what. Everything a service needs is read and understood here, before
-//! [`launch`](crate::launch) opens a listener.
+//! [`launch`](crate::boot::launch) opens a listener.
 
 use std::sync::Arc;
 
 use authn::{Scope, ScopeSet, TokenCheck};
 use runtime::Upstream;
 
-use crate::admin::Check;
-use crate::all::All;
 use crate::auth::{Auth, Issuer};
+use crate::boot::all::All;
+use crate::boot::launch::{launch, plan};
+use crate::boot::started::Started;
+use crate::config::error::ServeError;
 use crate::config::{
     AllConfig, AuthConfig, GatewayConfig, InventoryConfig, OrderStoreConfig, OrdersConfig,
     ServiceConfig, ServiceRole,
 };
-use crate::error::ServeError;
+use crate::edge::admin::Check;
 use crate::gateway::ping::Ping;
 use crate::gateway::{Gateway, Upstreams};
 use crate::inventory::for_orders::InventoryService;
 use crate::inventory::handler::{self as inventory, InventoryApp};
-use crate::keys::{Expected, KeyRing};
-use crate::launch::{launch, plan};
 use crate::orders::handler as orders;
 use crate::orders::idempotency::Idempotency;
 use crate::orders::stock::Stock;
-use crate::outbound::{Outbound, key_fetcher};
+use crate::refresh::keys::{Expected, KeyRing};
 use crate::results::{self, Results};
-use crate::started::Started;
-use crate::token::TokenKeeper;
+use crate::transport::outbound::{Outbound, key_fetcher};
+use crate::transport::token::TokenKeeper;
 
 /// As whom orders calls inventory, and what for.
 const OWN_CLIENT: (&str, ScopeSet) = ("service-order", ScopeSet::EMPTY.with(Scope::InventoryWrite));

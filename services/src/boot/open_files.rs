@@ -6,9 +6,9 @@
 
 use runtime::{ServerLimits, UpstreamConfig};
 
+use crate::boot::launch::plan;
 use crate::config::ServiceConfig;
-use crate::error::ServeError;
-use crate::launch::plan;
+use crate::config::error::ServeError;
 
 /// Files that are neither a client's nor an upstream's: standard streams, listeners and rings of a
 /// few workers, the admin listener's connections, files that are read.

@@ -15,8 +15,8 @@ use authn::tls::{TlsOptions, server_config};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 
 use crate::config::ServiceConfig;
-use crate::error::ServeError;
-use crate::files;
+use crate::config::error::ServeError;
+use crate::config::files;
 
 /// The TLS configuration of the service's listener; none under a plain transport.
 ///

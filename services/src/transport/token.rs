@@ -11,11 +11,11 @@ use std::time::Duration;
 use authn::ScopeSet;
 use authn::grant::{RESPONSE_BYTES_MAX, TokenResponse, basic_authorization, request_form};
 
-use crate::error::{RefreshError, ServeError};
-use crate::files;
-use crate::keeper::Keeper;
-use crate::outbound::{Caller, Outbound};
-use crate::published::Published;
+use crate::config::error::{RefreshError, ServeError};
+use crate::config::files;
+use crate::refresh::keeper::Keeper;
+use crate::refresh::published::Published;
+use crate::transport::outbound::{Caller, Outbound};
 
 /// A token as it is sent.
 pub struct OwnToken {

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use runtime::files::{self, PRIVATE, loose_mode};
 
-use crate::error::ServeError;
+use crate::config::error::ServeError;
 
 /// The largest file that is read here: certificates, keys, client lists.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use runtime::Addresses;
 
-use crate::error::RefreshError;
-use crate::keeper::Keeper;
-use crate::published::Published;
+use crate::config::error::RefreshError;
+use crate::refresh::keeper::Keeper;
+use crate::refresh::published::Published;
 
 /// Stands for "only when asked": longer than any process lives.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);

@@ -14,8 +14,8 @@ use runtime::{Broken, Core, Exchange, Peer, Service};
 use serde_json::json;
 
 use crate::config::ServiceConfig;
-use crate::fields::{JSON_NOW, TEXT_NOW};
-use crate::problem::{self, NO_STORE, Problem};
+use crate::edge::fields::{JSON_NOW, TEXT_NOW};
+use crate::edge::problem::{self, NO_STORE, Problem};
 use crate::telemetry::{Telemetry, connections, page, stages};
 
 /// The format of a metrics page is negotiated (RFC 9110 section 12.5.5).

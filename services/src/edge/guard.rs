@@ -18,9 +18,9 @@ use runtime::stages::{Lap, Stage};
 use runtime::tls::Handshake;
 use runtime::{Exchange, Peer};
 
-use crate::keys::KeyRing;
-use crate::problem::Problem;
-use crate::published::Reader;
+use crate::edge::problem::Problem;
+use crate::refresh::keys::KeyRing;
+use crate::refresh::published::Reader;
 use crate::route::Routed;
 use crate::telemetry::{CacheUse, ConnectionKind, CoreCounters};
 

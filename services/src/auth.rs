@@ -16,12 +16,12 @@ use proto_http::Method;
 use runtime::{Broken, Exchange};
 use serde_json::json;
 
+use crate::config::error::ServeError;
 use crate::config::{AuthConfig, ServiceConfig};
 use crate::dispatch::routes;
-use crate::error::ServeError;
-use crate::fields::{JSON, JSON_NOW};
-use crate::keys::Expected;
-use crate::problem::{self, Problem};
+use crate::edge::fields::{JSON, JSON_NOW};
+use crate::edge::problem::{self, Problem};
+use crate::refresh::keys::Expected;
 use crate::route::Param;
 
 pub use self::state::signers;

@@ -7,9 +7,9 @@ use authn::{Callers, Permit, Route, Scope};
 use proto_http::Method;
 use runtime::{Broken, Exchange};
 
+use crate::config::error::ServeError;
 use crate::dispatch::routes;
-use crate::error::ServeError;
-use crate::problem::Problem;
+use crate::edge::problem::Problem;
 use crate::route::Param;
 
 /// Who keeps and reads results.

@@ -21,14 +21,14 @@ use self::fields::LetThrough;
 use self::forward::Hop;
 use self::ping::Ping;
 use crate::config::GatewayConfig;
+use crate::config::error::ServeError;
 use crate::dispatch::{join_routes, routes};
-use crate::error::ServeError;
 use crate::inventory::handler as inventory;
 use crate::orders::handler as orders;
-use crate::outbound::Outbound;
 use crate::results;
 use crate::route::{Param, Routed};
 use crate::telemetry::CoreCounters;
+use crate::transport::outbound::Outbound;
 
 /// Who may use the API from outside.
 const CALLERS: Callers = Callers::Named(&["bench-runner", "bench-ui"]);

@@ -40,7 +40,7 @@ use std::hash::BuildHasher;
 
 use crossbeam::utils::CachePadded;
 
-use crate::sync::{AtomicU64, OnceLock, Ordering, RandomState};
+use crate::lockfree::sync::{AtomicU64, OnceLock, Ordering, RandomState};
 
 /// Slots allocated at a time: 64 KiB, some tens of microseconds at worst.
 const SEGMENT_SLOTS: usize = if cfg!(loom) { 4 } else { 1024 };

@@ -1,0 +1,12 @@
+//! The life of a service: from its configuration to listeners, and to its end.
+//!
+//! `assemble` knows what each service is made of, `launch` makes its listeners, `serve` is the
+//! order of it all, `started` a service that listens, `open_files` shares out the limit of files,
+//! and `all` puts every service into one process. It refuses to know what a request is.
+
+mod all;
+mod assemble;
+mod launch;
+mod open_files;
+pub mod serve;
+pub mod started;

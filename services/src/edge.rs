@@ -1,0 +1,11 @@
+//! What stands before and behind every handler: the guard that issues its permit, the dispatch that
+//! calls it, the shell around both, and the words and forms of answers.
+//!
+//! It owns what all services do alike with a request. It refuses to know any of them.
+
+pub mod admin;
+pub mod fields;
+pub mod guard;
+pub mod json;
+pub mod problem;
+pub(crate) mod query;
