@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::config::error::ServeError;
 use crate::config::{AuthConfig, ServiceConfig};
-use crate::dispatch::routes;
+use crate::edge::dispatch::routes;
 use crate::edge::fields::{JSON, JSON_NOW};
 use crate::edge::problem::{self, Problem};
 use crate::refresh::keys::Expected;

@@ -4,8 +4,10 @@
 //! It owns what all services do alike with a request. It refuses to know any of them.
 
 pub mod admin;
+pub mod dispatch;
 pub mod fields;
 pub mod guard;
 pub mod json;
 pub mod problem;
-pub(crate) mod query;
+mod query;
+pub mod shell;

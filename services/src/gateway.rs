@@ -22,7 +22,7 @@ use self::forward::Hop;
 use self::ping::Ping;
 use crate::config::GatewayConfig;
 use crate::config::error::ServeError;
-use crate::dispatch::{join_routes, routes};
+use crate::edge::dispatch::{join_routes, routes};
 use crate::inventory::handler as inventory;
 use crate::orders::handler as orders;
 use crate::results;

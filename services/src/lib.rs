@@ -15,7 +15,6 @@ mod lockfree;
 
 pub mod auth;
 pub mod config;
-pub mod dispatch;
 pub mod edge;
 pub mod gateway;
 pub mod inventory;
@@ -24,7 +23,6 @@ pub mod reference;
 pub mod refresh;
 pub mod results;
 pub mod route;
-pub mod shell;
 pub mod telemetry;
 pub mod transport;
 

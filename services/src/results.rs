@@ -8,7 +8,7 @@ use proto_http::Method;
 use runtime::{Broken, Exchange};
 
 use crate::config::error::ServeError;
-use crate::dispatch::routes;
+use crate::edge::dispatch::routes;
 use crate::edge::problem::Problem;
 use crate::route::Param;
 

@@ -6,7 +6,7 @@
 //! that the process itself signs with.
 
 use crate::auth::Auth;
-use crate::dispatch::join_routes;
+use crate::edge::dispatch::join_routes;
 use crate::gateway::ping::Ping;
 use crate::inventory::handler::InventoryApp;
 use crate::orders::handler::OrdersApp;
@@ -42,7 +42,7 @@ mod tests {
     use proto_http::Method;
 
     use super::*;
-    use crate::dispatch::App;
+    use crate::edge::dispatch::App;
     use crate::gateway::Gateway;
     use crate::inventory::for_orders::InventoryService;
     use crate::route::{Found, find};

@@ -11,11 +11,11 @@ use runtime::{Core, CorePlan, Endpoint, ServerLimits};
 use crate::boot::started::Started;
 use crate::config::error::ServeError;
 use crate::config::{LimitOverrides, ServiceConfig, ServiceRole};
-use crate::dispatch::App;
 use crate::edge::admin::{AdminPages, Check};
+use crate::edge::dispatch::App;
 use crate::edge::guard::Guard;
+use crate::edge::shell::Shell;
 use crate::refresh::keys::KeyRing;
-use crate::shell::Shell;
 use crate::telemetry::{CoreCounters, Telemetry};
 use crate::transport::inbound::server_tls;
 

@@ -7,7 +7,7 @@ use authn::{Callers, Permit, Route, Scope};
 use proto_http::Method;
 use runtime::{Broken, Exchange};
 
-use crate::dispatch::routes;
+use crate::edge::dispatch::routes;
 use crate::edge::fields::JSON;
 use crate::edge::problem;
 use crate::route::Param;

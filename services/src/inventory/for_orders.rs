@@ -12,7 +12,7 @@ use authn::{Callers, Permit, Scope};
 use proto_http::Method;
 use runtime::{Broken, Exchange};
 
-use crate::dispatch::{join_routes, routes};
+use crate::edge::dispatch::{join_routes, routes};
 use crate::inventory::handler::{InventoryApp, release_as, reserve_as};
 use crate::inventory::store::Inventory;
 use crate::route::Param;

@@ -12,7 +12,7 @@ use proto_http::Method;
 use runtime::{Broken, Exchange};
 
 use crate::config::error::ServeError;
-use crate::dispatch::routes;
+use crate::edge::dispatch::routes;
 use crate::edge::fields::{JSON, JSON_NOW};
 use crate::edge::json::Invalid;
 use crate::edge::problem::{Problem, body_refused, required_body};

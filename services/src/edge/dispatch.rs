@@ -53,13 +53,14 @@ pub trait App: 'static {
 /// ([`authn::policy::is_forwarder`]); without it nobody may.
 macro_rules! routes {
     (@entry $name:expr, $method:expr, $path:expr, open) => {
-        $crate::dispatch::routes!(@line $name, $method, $path, None, authn::Callers::Any, &[], true)
+        $crate::edge::dispatch::routes!(
+            @line $name, $method, $path, None, authn::Callers::Any, &[], true)
     };
     (@entry $name:expr, $method:expr, $path:expr, ($scope:expr, $callers:expr)) => {
-        $crate::dispatch::routes!(@line $name, $method, $path, $scope, $callers, &[], false)
+        $crate::edge::dispatch::routes!(@line $name, $method, $path, $scope, $callers, &[], false)
     };
     (@entry $name:expr, $method:expr, $path:expr, ($scope:expr, $callers:expr, $told:expr)) => {
-        $crate::dispatch::routes!(@line $name, $method, $path, $scope, $callers, $told, false)
+        $crate::edge::dispatch::routes!(@line $name, $method, $path, $scope, $callers, $told, false)
     };
     (@line $name:expr, $method:expr, $path:expr,
         $scope:expr, $callers:expr, $forwarders:expr, $open:expr) => {
@@ -93,7 +94,7 @@ macro_rules! routes {
 
             impl $crate::route::Routed for $marker {
                 const ENTRY: $crate::route::Entry =
-                    $crate::dispatch::routes!(@entry $name, $method, $path, $access)
+                    $crate::edge::dispatch::routes!(@entry $name, $method, $path, $access)
                         $(.with_body_bytes_max($body))?;
             }
         )+
@@ -102,7 +103,7 @@ macro_rules! routes {
         #[derive(Clone, Copy)]
         enum Slot { $($marker,)+ Length }
 
-        impl $crate::dispatch::App for $app {
+        impl $crate::edge::dispatch::App for $app {
             const ROUTES: &'static [$crate::route::Entry] =
                 &[$(<$marker as $crate::route::Routed>::ENTRY),+];
 
@@ -146,11 +147,11 @@ pub(crate) use routes;
 /// Makes one set of routes of several: the tables one behind the other, each with its own state.
 macro_rules! join_routes {
     (impl $app:ty { $($part:ident: $type:ty),+ $(,)? }) => {
-        impl $crate::dispatch::App for $app {
+        impl $crate::edge::dispatch::App for $app {
             const ROUTES: &'static [$crate::route::Entry] = {
-                const LENGTH: usize = 0 $(+ <$type as $crate::dispatch::App>::ROUTES.len())+;
+                const LENGTH: usize = 0 $(+ <$type as $crate::edge::dispatch::App>::ROUTES.len())+;
                 const ALL: [$crate::route::Entry; LENGTH] =
-                    $crate::route::concat(&[$(<$type as $crate::dispatch::App>::ROUTES),+]);
+                    $crate::route::concat(&[$(<$type as $crate::edge::dispatch::App>::ROUTES),+]);
                 &ALL
             };
 
@@ -163,7 +164,7 @@ macro_rules! join_routes {
                 exchange: &mut runtime::Exchange<'_>,
             ) -> Result<(), runtime::Broken> {
                 $(
-                    let length = <$type as $crate::dispatch::App>::ROUTES.len();
+                    let length = <$type as $crate::edge::dispatch::App>::ROUTES.len();
                     if index < length {
                         return self.$part.call(index, param, guard, session, exchange).await;
                     }

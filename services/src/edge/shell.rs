@@ -6,7 +6,7 @@
 
 use runtime::{Broken, Exchange, Peer, Service};
 
-use crate::dispatch::App;
+use crate::edge::dispatch::App;
 use crate::edge::guard::{Guard, Session};
 use crate::edge::problem;
 use crate::edge::query::carries_token;
