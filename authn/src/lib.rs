@@ -14,15 +14,13 @@
 //! ```
 #![forbid(unsafe_code)]
 
-pub mod algorithm;
-pub mod cache;
-pub mod chain;
+mod certificate;
+mod json;
+mod provider;
+mod token;
+
 pub mod error;
 pub mod grant;
-pub mod identity;
-pub mod jwks;
-pub mod jwt;
-pub mod material;
 pub mod owner;
 pub mod pki;
 pub mod policy;
@@ -31,21 +29,16 @@ pub mod profile;
 pub mod scope;
 pub mod tls;
 
-mod json;
-mod pem;
-mod provider;
-mod public_key;
-mod subject;
-mod x509;
-
-pub use algorithm::Algorithm;
-pub use cache::TokenCache;
+pub use certificate::identity::Identity;
+pub use certificate::{chain, identity, material};
 pub use error::{Denied, Error, TokenError};
-pub use identity::Identity;
-pub use jwks::KeySet;
-pub use jwt::{Access, NewClaims, Signer, Verifier};
 pub use owner::{Owner, OwnerKey};
 pub use policy::{Callers, Credentials, Permit, Presented, Route, authorize};
 pub use prf::Prf;
 pub use profile::{Profile, TokenCheck, Transport};
 pub use scope::{Scope, ScopeSet};
+pub use token::algorithm::Algorithm;
+pub use token::cache::TokenCache;
+pub use token::jwks::KeySet;
+pub use token::jwt::{Access, NewClaims, Signer, Verifier};
+pub use token::{cache, jwks, jwt};

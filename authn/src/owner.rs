@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use crate::identity::{NAME_BYTES_MAX, is_name};
+use crate::certificate::identity::{NAME_BYTES_MAX, is_name};
 use crate::prf::Prf;
 
 /// The field in which a forwarder names its client: the name of the client's certificate.

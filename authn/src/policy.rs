@@ -77,12 +77,12 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use crate::certificate::identity::Identity;
 use crate::error::{Denied, TokenError};
-use crate::identity::Identity;
-use crate::jwt::Access;
 use crate::owner::{Forwarded, Owner};
 use crate::profile::{TokenCheck, Transport};
 use crate::scope::Scope;
+use crate::token::jwt::Access;
 
 /// What a route demands, stated once, as constants of a type that exists for nothing else.
 pub trait Route {

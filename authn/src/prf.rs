@@ -11,8 +11,8 @@ use std::hash::{Hash, Hasher as _};
 
 use siphasher::sip::SipHasher24;
 
-use crate::cache::random_key;
 use crate::error::Error;
+use crate::token::cache::random_key;
 
 /// A pseudorandom function under one key.
 #[derive(Clone, Copy)]

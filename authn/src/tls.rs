@@ -25,8 +25,8 @@ use rustls::{
 };
 use rustls_pki_types::CertificateDer;
 
+use crate::certificate::material::{ClientMaterial, ServerMaterial};
 use crate::error::{Error, Reason};
-use crate::material::{ClientMaterial, ServerMaterial};
 use crate::profile::Transport;
 use crate::provider::provider;
 
@@ -64,7 +64,7 @@ pub enum ServerTrust {
 /// The configuration of a server; `None` for plain transport.
 ///
 /// Under [`Transport::Mutual`] a handshake without a client certificate of the authority fails. The
-/// caller still asks [`crate::identity::of_peer`] when a connection opens.
+/// caller still asks [`crate::certificate::identity::of_peer`] when a connection opens.
 ///
 /// # Errors
 /// [`Error::ServerCertificateNeeded`], [`Error::ClientAuthorityNeeded`], [`Error::Certificate`],

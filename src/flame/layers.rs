@@ -106,8 +106,8 @@ const IN_PROGRAM: [Rule; 7] = [
     ),
     (
         Layer::Jwt,
-        "authn::jwt authn::jwks authn::json authn::cache services::edge::guard::Guard::access \
-         services::refresh::keys services::refresh::published services::transport::token",
+        "authn::token authn::json services::edge::guard::Guard::access services::refresh::keys \
+         services::refresh::published services::transport::token",
     ),
     (Layer::Policy, "authn services::edge::guard services::route"),
     (
@@ -213,7 +213,7 @@ mod tests {
             ),
             ("gateway;proto_http::read;asm_exc_page_fault_[k];clear_page_[k]", Layer::KernelOther),
             ("gateway;runtime::stream;entry_SYSCALL_64_[k]", Layer::KernelOther),
-            ("gateway;authn::jwt::verify;ring::ec;ring_core::p256_mul", Layer::Jwt),
+            ("gateway;authn::token::jwt::verify;ring::ec;ring_core::p256_mul", Layer::Jwt),
             ("gateway;rustls::server::hs::f;ring::ec;ring_core::p256_mul", Layer::Handshake),
             ("gateway;rustls::conn::read;ring::aead;ring_core::aes_gcm_dec", Layer::Records),
             ("gateway;<rustls::server::tls13::ExpectTraffic as rustls::S>::handle", Layer::Records),

@@ -135,7 +135,7 @@ mod tests {
     fn two() -> [Stacks; 2] {
         let tcp = "gateway;runtime::f;tcp_sendmsg_[k]";
         let aes = "gateway;rustls::conn::f;ring_core::aes_gcm_enc";
-        let own = [(tcp, 60), (aes, 20), ("gateway;authn::jwt::f;ring_core::p256_mul", 120)];
+        let own = [(tcp, 60), (aes, 20), ("gateway;authn::token::jwt::f;ring_core::p256_mul", 120)];
         [stacks(&[(tcp, 30), (aes, 10)]), stacks(&own)]
     }
 

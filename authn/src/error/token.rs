@@ -9,7 +9,7 @@ use std::fmt;
 /// the client can read in its own token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TokenError {
-    /// Longer than [`crate::jwt::TOKEN_BYTES_MAX`].
+    /// Longer than [`crate::token::jwt::TOKEN_BYTES_MAX`].
     TooLong,
     /// Not three segments of base64url without padding, or not the credentials of one token.
     Malformed,

@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
+use crate::certificate::identity::is_name;
 use crate::error::Error;
-use crate::identity::is_name;
 use crate::json::{Object, object};
 use crate::scope::ScopeSet;
 
@@ -46,7 +46,7 @@ pub const SHOP_CLIENTS: [(&str, &str, bool); 3] = [
 /// One client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
-    /// `client_id`: a name by [`crate::identity::is_name`].
+    /// `client_id`: a name by [`crate::certificate::identity::is_name`].
     pub id: Box<str>,
     /// The hash of its secret; a public client has none.
     pub secret: Option<SecretHash>,

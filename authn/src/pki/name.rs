@@ -10,9 +10,9 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, DnValue, SanType};
 use rustls_pki_types::DnsName;
 
 use super::{Request, failed};
+use crate::certificate::identity;
+use crate::certificate::x509::Reader;
 use crate::error::{Error, Reason};
-use crate::identity;
-use crate::x509::Reader;
 
 /// Longest common name, in characters (RFC 5280 appendix A.1, ub-common-name).
 const COMMON_NAME_CHARS_MAX: usize = 64;

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use rustls::{CertRevocationListError, CertificateError, Error, OtherError, RootCertStore};
 use rustls_pki_types::CertificateDer;
 
-use crate::public_key::Kind;
-use crate::subject;
-use crate::x509::Certificate;
+use crate::certificate::public_key::Kind;
+use crate::certificate::subject;
+use crate::certificate::x509::Certificate;
 
 /// A sentence in the place of an error.
 #[derive(Debug)]

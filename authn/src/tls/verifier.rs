@@ -19,7 +19,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::refusal::{of_path, of_signature};
-use crate::x509;
+use crate::certificate::x509;
 
 /// Judges servers by a path to an authority, or as the very certificate that is accepted.
 #[derive(Debug)]

@@ -13,8 +13,8 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::algorithm::Algorithm;
 use crate::scope::ScopeSet;
+use crate::token::algorithm::Algorithm;
 
 pub use sign::{NewClaims, Signer, new_token_id};
 pub use verify::Verifier;

@@ -20,11 +20,11 @@ use memchr::memchr;
 
 use super::claims::{Claims, Header};
 use super::{Access, TOKEN_BYTES_MAX};
-use crate::algorithm::Algorithm;
 use crate::error::TokenError;
 use crate::json::object;
-use crate::jwks::{KeySet, PublicKey};
 use crate::scope::ScopeSet;
+use crate::token::algorithm::Algorithm;
+use crate::token::jwks::{KeySet, PublicKey};
 
 /// Longest header, in bytes of base64url: alg, typ and a long kid.
 const HEADER_TEXT_BYTES_MAX: usize = 1024;

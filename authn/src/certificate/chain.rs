@@ -44,7 +44,7 @@ pub fn check_authority(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::material::certificates;
+    use crate::certificate::material::certificates;
     use crate::pki::{Authority, Request};
 
     const NOW_S: u64 = 1_900_000_000;

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::algorithm::Algorithm;
 use crate::error::{Error, Reason, TokenError};
 use crate::json::object;
+use crate::token::algorithm::Algorithm;
 
 use jwk::Jwk;
 use key::unusable;

@@ -8,8 +8,8 @@ use ring::hmac;
 
 use super::*;
 use crate::error::TokenError;
-use crate::jwks::KeySet;
 use crate::scope::Scope;
+use crate::token::jwks::KeySet;
 
 const NOW: u64 = 1_700_000_000;
 const ISSUER: &str = "https://issuer.example";
@@ -19,7 +19,7 @@ const GOOD: &str = r#"{"iss":"https://issuer.example","aud":"orders-api","sub":"
     "exp":1700000600}"#;
 
 /// An RSA key of 2048 bits, made for these tests by openssl genpkey; ring makes none.
-const RSA_KEY: &[u8] = include_bytes!("../../tests/data/test_rsa.key");
+const RSA_KEY: &[u8] = include_bytes!("../../../tests/data/test_rsa.key");
 
 fn signer(algorithm: Algorithm) -> Signer {
     match algorithm {
@@ -349,7 +349,7 @@ fn keys_are_refused_by_another_algorithm() {
 #[test]
 fn keys_survive_pem_and_ids_are_escaped() {
     let (der, made) = Signer::generate(Algorithm::EdDsa).unwrap();
-    let pem = crate::material::pkcs8_to_pem(&der);
+    let pem = crate::certificate::material::pkcs8_to_pem(&der);
     let loaded = Signer::from_pem(Algorithm::EdDsa, pem.as_bytes(), None).unwrap();
     assert_eq!(loaded.key_id(), made.key_id());
     let odd = Signer::from_pem(Algorithm::EdDsa, pem.as_bytes(), Some("a\"b\\é")).unwrap();

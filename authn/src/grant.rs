@@ -28,7 +28,7 @@ pub use clients::{
 pub use form::{AUTHORIZATION_BYTES_MAX, FORM_BYTES_MAX, FORM_PARAMETERS_MAX};
 
 /// Longest token response that a client reads, in bytes: a token and a little around it.
-pub const RESPONSE_BYTES_MAX: usize = crate::jwt::TOKEN_BYTES_MAX + 1024;
+pub const RESPONSE_BYTES_MAX: usize = crate::token::jwt::TOKEN_BYTES_MAX + 1024;
 
 /// A token may be issued for this client with these scopes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -76,7 +76,7 @@ pub(crate) fn blocks(text: &[u8], asked: impl Fn(&str) -> bool) -> Result<Blocks
 
 /// The whole file, if it is no text but one element of DER.
 pub(crate) fn bare_der(file: &[u8]) -> Option<&[u8]> {
-    let mut reader = crate::x509::Reader::new(file);
+    let mut reader = crate::certificate::x509::Reader::new(file);
     reader.expect(der::Tag::Sequence)?;
     reader.is_done().then_some(file)
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::error::Error;
-use crate::jwt::{Access, TOKEN_BYTES_MAX};
+use crate::token::jwt::{Access, TOKEN_BYTES_MAX};
 
 /// Places in which one token can be kept. The tags of a set fill one cache line.
 const WAYS: usize = 8;

@@ -6,7 +6,7 @@
 use der::Tag;
 use der::asn1::ObjectIdentifier;
 
-use crate::x509::Reader;
+use crate::certificate::x509::Reader;
 
 /// The most characters of a name that are shown.
 const CHARS_MAX: usize = 200;

@@ -9,7 +9,7 @@ use std::fmt;
 use der::Tag;
 use der::asn1::ObjectIdentifier;
 
-use crate::x509::{Certificate, Reader};
+use crate::certificate::x509::{Certificate, Reader};
 
 /// The kind of a public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,9 +20,9 @@ use rustls_pki_types::CertificateDer;
 use webpki::EndEntityCert;
 use zeroize::Zeroizing;
 
+use crate::certificate::material;
+use crate::certificate::x509;
 use crate::error::{Error, Reason};
-use crate::material;
-use crate::x509;
 
 use name::{alternative_names, distinguished_name, named};
 

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::key::{Key, PublicKey, short, unusable};
-use crate::algorithm::Algorithm;
 use crate::error::Error;
 use crate::json::Object;
+use crate::token::algorithm::Algorithm;
 
 /// Longest `kid`, in bytes.
 pub const KEY_ID_BYTES_MAX: usize = 256;

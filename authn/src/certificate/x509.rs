@@ -279,7 +279,7 @@ mod tests {
                 damaged[at] = byte;
                 let _ = Certificate::read(&damaged);
                 let _ = issuer_of_revocation_list(&damaged);
-                let _ = crate::public_key::Kind::of_certificate(&damaged);
+                let _ = crate::certificate::public_key::Kind::of_certificate(&damaged);
             }
             damaged[at] = whole[at];
         }

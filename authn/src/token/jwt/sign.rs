@@ -14,11 +14,11 @@ use rustls_pki_types::PrivateKeyDer;
 use zeroize::Zeroizing;
 
 use super::claims::{NewHeader, NewPayload};
-use crate::algorithm::Algorithm;
+use crate::certificate::material;
 use crate::error::Error;
-use crate::jwks::{KEY_ID_BYTES_MAX, PublicKey};
-use crate::material;
 use crate::scope::ScopeSet;
+use crate::token::algorithm::Algorithm;
+use crate::token::jwks::{KEY_ID_BYTES_MAX, PublicKey};
 
 /// What a new token is to say.
 #[derive(Clone, Copy, Debug)]

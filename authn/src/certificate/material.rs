@@ -13,12 +13,12 @@ use rustls::InconsistentKeys;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
+use crate::certificate::pem::{self, Block};
+use crate::certificate::public_key::Kind;
+use crate::certificate::subject;
+use crate::certificate::x509;
 use crate::error::{Date, Error};
-use crate::pem::{self, Block};
 use crate::provider::provider;
-use crate::public_key::Kind;
-use crate::subject;
-use crate::x509;
 
 /// A private key: never printed, overwritten when dropped.
 pub struct PrivateKey(Zeroizing<PrivateKeyDer<'static>>);

@@ -14,8 +14,8 @@ use ring::digest;
 use ring::rand::SystemRandom;
 use ring::signature::{self, RsaPublicKeyComponents, UnparsedPublicKey};
 
-use crate::algorithm::Algorithm;
 use crate::error::{Error, TokenError};
+use crate::token::algorithm::Algorithm;
 
 /// The most characters of a name that a message shows.
 const SHOWN_CHARS_MAX: usize = 64;
