@@ -1,21 +1,7 @@
 //! Reading a body of whatever framing, for either end. It owns the count of what is left; it
 //! refuses bytes beyond `body_bytes_max` where no head could announce them.
 
-use std::ops::Range;
-
-use crate::{BodyLength, Error, Limits, chunked::Chunked};
-
-/// A piece of a body, as found in the input that was handed in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Body {
-    /// Bytes of the input that are spent; the caller drops them once it has used `data`.
-    pub consumed: usize,
-    /// Where in the input the body's bytes are; chunk sizes and trailers are left out. May be
-    /// empty.
-    pub data: Range<usize>,
-    /// No byte of the body is left after this piece.
-    pub done: bool,
-}
+use crate::{Body, BodyLength, Error, Limits, chunked::Chunked};
 
 /// The rest of a body that is being read.
 #[derive(Debug, Default)]

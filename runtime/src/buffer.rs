@@ -8,7 +8,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::cores::StatsRef;
+use crate::stats::StatsRef;
 
 /// Capacity of a fresh buffer in bytes. A page: heads of ordinary requests and answers fit, and
 /// a thousand busy connections cost 8 MB.

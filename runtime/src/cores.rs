@@ -15,7 +15,6 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -26,7 +25,7 @@ use monoio::{IoUringDriver, LegacyDriver, Runtime, RuntimeBuilder};
 use crate::buffer::Buffers;
 use crate::clock::Moment;
 use crate::deadline::Deadlines;
-use crate::stats::CoreStats;
+use crate::stats::{CoreStats, StatsRef};
 use crate::sys;
 
 /// How the kernel is asked for I/O.
@@ -305,22 +304,6 @@ impl Date {
             text: proto_http::imf_fixdate(since_1970.as_secs()),
             valid_until: now + rest,
         }
-    }
-}
-
-/// One core's entry in the shared array of counters.
-#[derive(Clone)]
-pub(crate) struct StatsRef {
-    pub(crate) all: Arc<[CoreStats]>,
-    pub(crate) index: usize,
-}
-
-impl Deref for StatsRef {
-    type Target = CoreStats;
-
-    #[inline]
-    fn deref(&self) -> &CoreStats {
-        &self.all[self.index]
     }
 }
 

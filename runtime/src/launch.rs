@@ -15,12 +15,14 @@ use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 
 use crate::address_counts::AddressCounts;
-use crate::cores::{Core, CorePlan, Driver, Executor, StartError, StatsRef};
-use crate::listener::{self, Listener};
+use crate::cores::{Core, CorePlan, Driver, DriverChoice, Executor, StartError};
+use crate::error::Broken;
+use crate::exchange::Exchange;
+use crate::listener::{self, Listener, Opened};
 use crate::serve::{Door, Endpoint};
-use crate::service::Service;
+use crate::service::{Peer, Service};
 use crate::shutdown::{self, Running};
-use crate::stats::CoreStats;
+use crate::stats::{CoreStats, StatsRef};
 use crate::sys;
 
 /// Starts a server on every core of `plan`: `main` on all of them with a service each, made by
@@ -126,17 +128,11 @@ impl Share {
     }
 }
 
-/// An endpoint that is being served on this core.
-pub(crate) struct Opened<S> {
-    pub(crate) door: Rc<Door<S>>,
-    pub(crate) listener: Rc<Listener>,
-}
-
 /// What a core's thread is given.
 struct Worker {
     index: usize,
     cpu: usize,
-    choice: crate::DriverChoice,
+    choice: DriverChoice,
     stats: Arc<[CoreStats]>,
     control: UnixStream,
     ready: SyncSender<Result<Driver, StartError>>,
@@ -199,9 +195,9 @@ pub struct NoAdmin;
 impl Service for NoAdmin {
     type Session = ();
 
-    fn open(&self, _: &crate::Peer<'_>) {}
+    fn open(&self, _: &Peer<'_>) {}
 
-    async fn call(&self, (): &(), exchange: &mut crate::Exchange<'_>) -> Result<(), crate::Broken> {
+    async fn call(&self, (): &(), exchange: &mut Exchange<'_>) -> Result<(), Broken> {
         exchange.reply().problem(404, "there is nothing here");
         Ok(())
     }

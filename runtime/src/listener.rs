@@ -75,6 +75,12 @@ fn bind(addr: SocketAddr, share: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
+/// An endpoint that is being served on this core.
+pub(crate) struct Opened<S> {
+    pub(crate) door: Rc<Door<S>>,
+    pub(crate) listener: Rc<Listener>,
+}
+
 /// One core's listening socket.
 pub(crate) struct Listener {
     socket: TcpListener,

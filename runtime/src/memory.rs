@@ -5,27 +5,26 @@
 //!   on_core ─> Server::new ─> Server::connect ─> send ─> take ─┐
 //!                                                  ^───────────┘
 //! ```
-//! It owns the two buffers that stand in for the kernel. It refuses to wait: a connection runs when
+//! It owns the connection's two ends. It refuses to wait: a connection runs when
 //! it is given bytes, until it wants more or ends. So nothing but the peer is ever waited for: no
 //! timer fires, no deadline strikes, and a service that calls an upstream stands still.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::io;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
-use monoio::BufResult;
-use monoio::buf::SliceMut;
 use rustls::ServerConfig;
 
 use crate::cores::{Core, DriverChoice, Executor, StartError};
-use crate::serve::{Door, Guest, ServerLimits, attend};
+use crate::limits::ServerLimits;
+use crate::pipe::Pipe;
+use crate::serve::{Door, Guest, attend};
 use crate::service::Service;
 use crate::socket::Socket;
 use crate::stats::CoreStats;
@@ -151,54 +150,14 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// What stands in for the kernel: both directions of one connection.
-#[derive(Default)]
-pub(crate) struct Pipe {
-    to_server: RefCell<Vec<u8>>,
-    ended: Cell<bool>,
-    from_server: RefCell<Vec<u8>>,
-}
-
-impl Pipe {
-    pub(crate) async fn readable(&self) -> io::Result<()> {
-        poll_fn(|_| if self.is_readable() { Poll::Ready(Ok(())) } else { Poll::Pending }).await
-    }
-
-    pub(crate) async fn read(
-        &self,
-        slice: SliceMut<Vec<u8>>,
-    ) -> BufResult<usize, SliceMut<Vec<u8>>> {
-        if let Err(error) = self.readable().await {
-            return (Err(error), slice);
-        }
-        let (begin, end) = (slice.begin(), slice.end());
-        let mut bytes = slice.into_inner();
-        let mut waiting = self.to_server.borrow_mut();
-        let count = waiting.len().min(end - begin);
-        bytes.truncate(begin);
-        bytes.extend_from_slice(&waiting[..count]);
-        waiting.drain(..count);
-        (Ok(count), SliceMut::new(bytes, begin, end))
-    }
-
-    /// Takes everything.
-    pub(crate) fn write(&self, bytes: &[u8]) -> usize {
-        self.from_server.borrow_mut().extend_from_slice(bytes);
-        bytes.len()
-    }
-
-    fn is_readable(&self) -> bool {
-        self.ended.get() || !self.to_server.borrow().is_empty()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::error::Broken;
     use crate::exchange::Exchange;
-    use crate::service::{Broken, Peer};
+    use crate::service::Peer;
 
     /// Answers with the body it was sent.
     struct Echo;

@@ -24,14 +24,18 @@ use monoio::net::TcpStream;
 use rustls::ServerConfig;
 
 use crate::address_counts::{AddressCounts, InFlight, Share};
-use crate::cores::{Core, Local, StatsRef};
+use crate::cores::{Core, Driver};
 use crate::deadline::Kind;
-use crate::exchange::{BodyError, Exchange};
+use crate::error::{BodyError, Broken};
+use crate::exchange::Exchange;
+use crate::limits::ServerLimits;
 use crate::rate::Demand;
-use crate::service::{Broken, Peer, Service};
+use crate::response::Replied;
+use crate::service::{Peer, Service};
+use crate::stats::StatsRef;
 use crate::stream::Stream;
 use crate::tls::Handshake;
-use crate::wire::{Idle, Refusal, Replied, Step, Wire};
+use crate::wire::{Idle, Refusal, Step, Wire};
 
 /// Where a server listens, and what it allows its peers.
 #[derive(Clone, Debug)]
@@ -49,108 +53,6 @@ impl Endpoint {
     #[must_use]
     pub fn new(addr: SocketAddr, tls: Option<Arc<ServerConfig>>) -> Endpoint {
         Endpoint { addr, tls, limits: ServerLimits::default() }
-    }
-}
-
-/// What a server's peers may take: room, and milliseconds. A deadline strikes at the time given
-/// or up to two sweeps later (a sweep is an eighth of the shortest one, at most a second).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ServerLimits {
-    /// Open connections, all cores together; further ones are closed at once. 16384 idle ones
-    /// are some 14 MB, or 140 under TLS.
-    pub connections_max: usize,
-    /// Open connections of one address, all cores together; further ones are closed at once.
-    /// `None` counts none: behind a proxy or a translator many peers share an address.
-    pub address_connections_max: Option<usize>,
-    /// Requests of one address being answered at the same time; further ones are told 429.
-    pub address_requests_max: Option<usize>,
-    /// For the TLS handshake: a slow client's three round trips with retransmissions.
-    pub handshake_ms: u64,
-    /// For the rest of a head once its first byte came.
-    pub head_ms: u64,
-    /// For each wait for more of a body. Without a smallest rate, for all waits for a body
-    /// together, and a millisecond more for every 64 bytes of it that came.
-    pub body_ms: u64,
-    /// For the next request. Longer than the idle time of this crate's own client, so that it is
-    /// the client that closes and no request meets a closed connection.
-    pub idle_ms: u64,
-    /// For the peer to take nothing of an answer. Without a smallest rate, for writing it, and a
-    /// millisecond more for every 64 bytes of it.
-    pub write_ms: u64,
-    /// Bytes per second that a peer must move while it is what is waited for: by a read for the
-    /// rest of a body, or by a write to a full socket. 0 asks for none. 240 are less than any modem
-    /// made, and sixteen connections that drip at it still cost their owner 30 kbit/s.
-    pub bytes_per_s_min: u32,
-    /// How much of such time they are counted over, and how much passes before they are, in
-    /// milliseconds.
-    pub rate_window_ms: u32,
-    /// Bytes of memory that the bodies on one core may take, and handshakes that have only begun,
-    /// beyond a page for each connection; further ones are answered 503, or closed. A thousand of
-    /// the largest that routes collect.
-    pub body_memory_bytes_max: usize,
-    /// What a message may hold.
-    pub http: proto_http::Limits,
-}
-
-impl Default for ServerLimits {
-    fn default() -> Self {
-        ServerLimits {
-            connections_max: 16 * 1024,
-            address_connections_max: None,
-            address_requests_max: None,
-            handshake_ms: 10_000,
-            head_ms: 10_000,
-            body_ms: 30_000,
-            idle_ms: 75_000,
-            write_ms: 30_000,
-            bytes_per_s_min: 240,
-            rate_window_ms: 5_000,
-            body_memory_bytes_max: 64 * 1024 * 1024,
-            http: proto_http::Limits::default(),
-        }
-    }
-}
-
-/// How long an idle connection may still send a request once the server drains, in milliseconds.
-pub(crate) const DRAIN_IDLE_MS: u64 = 200;
-
-/// How long a TLS handshake may still take then.
-pub(crate) const DRAIN_HANDSHAKE_MS: u64 = 1000;
-
-impl ServerLimits {
-    /// The shortest of the limits, which sets the pace of the sweep.
-    pub(crate) fn shortest_ms(&self) -> u64 {
-        let rate_ms = if self.bytes_per_s_min == 0 { u64::MAX } else { self.rate_window_ms.into() };
-        let limits = [self.head_ms, self.body_ms, self.idle_ms, self.write_ms, rate_ms];
-        limits.into_iter().fold(self.handshake_ms, u64::min)
-    }
-
-    /// Whether anything is counted of each address.
-    pub(crate) fn counts_addresses(&self) -> bool {
-        self.address_connections_max.is_some() || self.address_requests_max.is_some()
-    }
-
-    /// What is demanded of a peer that is waited for.
-    fn demand(&self) -> Demand {
-        Demand {
-            bytes_per_s: self.bytes_per_s_min,
-            window_ms: self.rate_window_ms,
-            write_ms: u32::try_from(self.write_ms).unwrap_or(u32::MAX),
-        }
-    }
-
-    /// How long to wait for a next request now.
-    pub(crate) fn idle_now(&self, local: &Local) -> u64 {
-        if local.draining.get() { self.idle_ms.min(DRAIN_IDLE_MS) } else { self.idle_ms }
-    }
-
-    /// How long to wait for a handshake now.
-    fn handshake_now(&self, local: &Local) -> u64 {
-        if local.draining.get() {
-            self.handshake_ms.min(DRAIN_HANDSHAKE_MS)
-        } else {
-            self.handshake_ms
-        }
     }
 }
 
@@ -190,15 +92,24 @@ impl<S: Service> Door<S> {
         let adopt = || {
             tcp.set_nodelay(true)?;
             // io_uring waits by itself; a non-blocking socket would make it fail instead.
-            tcp.set_nonblocking(self.core.driver == crate::Driver::Epoll)?;
+            tcp.set_nonblocking(self.core.driver == Driver::Epoll)?;
             TcpStream::from_std(tcp)
         };
         let tcp = adopt().map_err(|_| Broken::Peer)?;
         let local = self.core.local.clone();
         let stream = Stream::accepted(local, tcp, self.tls.clone(), self.stats.clone());
         let stream = stream.map_err(|_| Broken::Peer)?;
-        stream.watch().demand(self.limits.demand());
+        stream.watch().demand(demand(&self.limits));
         Ok(stream)
+    }
+}
+
+/// What is demanded of a peer that is waited for.
+fn demand(limits: &ServerLimits) -> Demand {
+    Demand {
+        bytes_per_s: limits.bytes_per_s_min,
+        window_ms: limits.rate_window_ms,
+        write_ms: u32::try_from(limits.write_ms).unwrap_or(u32::MAX),
     }
 }
 
@@ -269,7 +180,7 @@ pub(crate) async fn attend<S: Service>(guest: Guest<S>, mut idle: Idle) {
     let session = door.service.open(&Peer { addr: idle.peer, tls: idle.stream.facts() });
     loop {
         if early.is_empty() {
-            let limit_ms = door.limits.idle_now(&door.core.local);
+            let limit_ms = door.limits.idle_now(door.core.draining());
             idle.stream.watch().set(Kind::Idle, limit_ms);
             if idle.stream.readable().await.is_err() {
                 return;
@@ -285,7 +196,7 @@ pub(crate) async fn attend<S: Service>(guest: Guest<S>, mut idle: Idle) {
 
 /// Makes the TLS handshake and counts how it went.
 async fn greet<S: Service>(door: &Door<S>, stream: &mut Stream, early: &mut Vec<u8>) -> bool {
-    let limit_ms = door.limits.handshake_now(&door.core.local);
+    let limit_ms = door.limits.handshake_now(door.core.draining());
     let greeted = stream.handshake(early, limit_ms, door.limits.body_memory_bytes_max).await;
     let stats = &door.stats;
     let Some(facts) = greeted.ok().and_then(|()| stream.facts()) else {

@@ -4,13 +4,11 @@
 //! asked once per connection who is there ([`Service::open`]) and once per request what to answer
 //! ([`Service::call`]). It sees no socket, no TLS and no driver.
 
-use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
 
-use crate::deadline::Kind;
+use crate::error::Broken;
 use crate::exchange::Exchange;
-use crate::stream::StreamError;
 use crate::tls::TlsFacts;
 
 /// A server's behaviour on one core.
@@ -42,39 +40,4 @@ pub struct Peer<'a> {
     pub addr: SocketAddr,
     /// What the TLS handshake agreed on; `None` on a plain connection.
     pub tls: Option<TlsFacts<'a>>,
-}
-
-/// The connection cannot be used any more; the server closes it without another word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Broken {
-    /// The peer went away, or the socket or TLS failed.
-    Peer,
-    /// A deadline struck.
-    Deadline(Kind),
-    /// The handler gave up in the middle of a streamed answer, which cannot be mended.
-    Abandoned,
-    /// The service wants it reset (RST), with whatever was not written yet.
-    Reset,
-}
-
-impl From<StreamError> for Broken {
-    fn from(error: StreamError) -> Self {
-        match error {
-            StreamError::Deadline(kind) => Broken::Deadline(kind),
-            StreamError::Closed | StreamError::Tls(_) | StreamError::Io(_) => Broken::Peer,
-        }
-    }
-}
-
-impl std::error::Error for Broken {}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Broken::Peer => f.write_str("the peer is gone"),
-            Broken::Deadline(kind) => write!(f, "the {} deadline struck", kind.as_str()),
-            Broken::Abandoned => f.write_str("the answer was given up half way"),
-            Broken::Reset => f.write_str("the service reset it"),
-        }
-    }
 }

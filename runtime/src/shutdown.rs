@@ -24,8 +24,8 @@ use monoio::io::{AsyncReadRentExt, AsyncWriteRentExt};
 use crate::clock::Moment;
 use crate::cores::{Core, Driver};
 use crate::deadline::Kind;
-use crate::launch::Opened;
-use crate::serve::{DRAIN_HANDSHAKE_MS, DRAIN_IDLE_MS};
+use crate::limits::{DRAIN_HANDSHAKE_MS, DRAIN_IDLE_MS};
+use crate::listener::Opened;
 use crate::service::Service;
 use crate::stats::CoreStats;
 

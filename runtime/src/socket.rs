@@ -17,7 +17,7 @@ use crate::sys;
 pub(crate) enum Socket {
     Kernel(TcpStream),
     #[cfg(feature = "memory")]
-    Memory(std::rc::Rc<crate::memory::Pipe>),
+    Memory(std::rc::Rc<crate::pipe::Pipe>),
 }
 
 impl Socket {

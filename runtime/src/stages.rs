@@ -9,7 +9,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use crate::stats::Counter;
+use crate::counter::Counter;
 
 /// A step of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

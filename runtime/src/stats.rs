@@ -5,36 +5,12 @@
 //! up the cores and see values that are at most a moment old. Nothing here knows names, labels
 //! or formats; whoever shows the figures does.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ops::Deref;
+use std::sync::Arc;
 
+pub use crate::counter::Counter;
 use crate::deadline::Kind;
 use crate::stages::{Lap, Stages};
-
-/// One number with a single writer.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds `n`. Only the owning core may call this: two writers would lose counts.
-    #[inline]
-    pub fn add(&self, n: u64) {
-        // Relaxed: the value stands alone, no other memory is published through it.
-        let value = self.0.load(Ordering::Relaxed).wrapping_add(n);
-        self.0.store(value, Ordering::Relaxed);
-    }
-
-    /// Takes `n` off again, for what can be open and closed. Only the owning core may call this.
-    #[inline]
-    pub fn subtract(&self, n: u64) {
-        self.add(n.wrapping_neg());
-    }
-
-    /// The value now; any thread may ask.
-    #[must_use]
-    pub fn value(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// What one core has counted since it started.
 ///
@@ -115,6 +91,22 @@ impl CoreStats {
     pub(crate) fn answered(&self, status: u16) {
         let class = usize::from(status / 100).clamp(1, 5) - 1;
         self.responses[class].add(1);
+    }
+}
+
+/// One core's entry in the shared array of counters.
+#[derive(Clone)]
+pub(crate) struct StatsRef {
+    pub(crate) all: Arc<[CoreStats]>,
+    pub(crate) index: usize,
+}
+
+impl Deref for StatsRef {
+    type Target = CoreStats;
+
+    #[inline]
+    fn deref(&self) -> &CoreStats {
+        &self.all[self.index]
     }
 }
 

@@ -30,10 +30,11 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 
 use crate::buffer::{BUFFER_BYTES, BUFFER_BYTES_LARGE, BodyRoom};
-use crate::cores::{Core, Local, StatsRef};
+use crate::cores::{Core, Local};
 use crate::deadline::{Kind, Watch};
 use crate::health;
 use crate::socket::Socket;
+use crate::stats::StatsRef;
 use crate::sys::{self, Liveness};
 use crate::tls::{Pump, TlsError, TlsFacts};
 

@@ -8,17 +8,19 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use proto_http::{BodyLength, Error, Next, Server};
+use proto_http::{BodyLength, Error, Lines, Next, Server};
 
 use crate::buffer::{BUFFER_BYTES_LARGE, BodyRoom};
 use crate::clock::Moment;
-use crate::cores::{Local, StatsRef};
+use crate::cores::Local;
 use crate::deadline::Kind;
-use crate::exchange::{BodyError, Exchange, Reply};
+use crate::error::{BodyError, Broken};
 use crate::inbox::{Gathered, Inbox};
-use crate::serve::ServerLimits;
-use crate::service::Broken;
+use crate::limits::ServerLimits;
+use crate::request::Request;
+use crate::response::{Replied, Reply, ResponseState};
 use crate::stages::Stage;
+use crate::stats::StatsRef;
 use crate::stream::{Hold, Stream, StreamError};
 
 /// Answers gather up to this many bytes before they are written although more requests wait.
@@ -32,25 +34,6 @@ const BUSY_GAP_NS: u64 = 20_000_000;
 /// hiccup of the machine does not end it.
 const PACE_BUSY: u8 = 4;
 const PACE_MAX: u8 = 8;
-
-/// How far the response to the current request is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Replied {
-    No,
-    Streaming,
-    Whole,
-}
-
-/// The response to the current request; what does not follow from `replied` is of an earlier one.
-pub(crate) struct ResponseState {
-    pub(crate) replied: Replied,
-    /// The status, once there is one.
-    pub(crate) status: u16,
-    /// How long its encoding took, once there is one, where that is timed.
-    pub(crate) encoding: Duration,
-    /// From the arrival of the request until it was whole, in nanoseconds, once it is.
-    pub(crate) elapsed_ns: u64,
-}
 
 /// What comes next on a connection.
 pub(crate) enum Step {
@@ -199,7 +182,7 @@ impl Wire {
         if self.pace < PACE_BUSY {
             return None;
         }
-        self.stream.watch().set(Kind::Idle, self.limits.idle_now(&self.local));
+        self.stream.watch().set(Kind::Idle, self.limits.idle_now(self.local.draining.get()));
         Some(Hold::Short)
     }
 
@@ -286,7 +269,25 @@ impl Wire {
 
     /// The way to answer the current request.
     pub(crate) fn reply(&mut self) -> Reply<'_> {
-        Exchange::parts_of(self).2
+        self.parts().2
+    }
+
+    /// The current request's head, its body as far as it was collected, and the way to answer.
+    #[inline]
+    pub(crate) fn parts(&mut self) -> (Request<'_>, &[u8], Reply<'_>) {
+        let (head, responder) = self.http.parts();
+        let request = Request { head, bytes: self.inbox.message() };
+        let reply = Reply {
+            responder,
+            lines: Lines::NONE,
+            out: &mut self.out,
+            response: &mut self.response,
+            local: &self.local,
+            stats: &self.stats,
+            closing: self.stream.watch().fired().is_some() || self.body_error.is_some(),
+            arrived: self.arrived,
+        };
+        (request, self.inbox.body(), reply)
     }
 
     /// Ends the exchange; true if the connection can take another request.

@@ -112,8 +112,8 @@ const IN_PROGRAM: [Rule; 7] = [
     (Layer::Policy, "authn services::edge::guard services::route"),
     (
         Layer::Http,
-        "proto_http httparse runtime::client runtime::exchange runtime::inbox runtime::wire \
-         services::gateway::fields",
+        "proto_http httparse runtime::client runtime::exchange runtime::inbox runtime::request \
+         runtime::response runtime::wire services::gateway::fields",
     ),
     (Layer::Services, "services"),
     (Layer::Runtime, "runtime monoio io_uring mio"),

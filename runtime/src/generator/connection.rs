@@ -13,6 +13,7 @@ use rustls::pki_types::ServerName;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use super::buffers::Queue;
+use super::flight::Flight;
 use super::{CloseReason, Counters, Dial, Event, QUEUED_BYTES_MAX, RECEIVED_BYTES_MAX, Token, sys};
 use crate::tls::{Pump, TlsFacts};
 
@@ -50,7 +51,7 @@ pub(super) struct Connection {
     /// TCP took no more: something is queued until the socket is writable.
     pub(super) blocked: bool,
     /// What the io_uring driver has in flight for this connection.
-    pub(super) flight: super::uring::Flight,
+    pub(super) flight: Flight,
 }
 
 /// Where a connection's news go.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
-use super::table::Token;
+use super::token::Token;
 use crate::tls::TlsError;
 
 /// Where to connect, and how.

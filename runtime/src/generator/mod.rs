@@ -24,9 +24,11 @@ mod buffers;
 mod connection;
 mod epoll;
 mod event;
+mod flight;
 mod provided;
 mod sys;
 mod table;
+mod token;
 mod uring;
 
 use std::fmt;
@@ -38,7 +40,7 @@ pub use crate::cores::{Driver, DriverChoice};
 use crate::tls::TlsFacts;
 
 pub use event::{CloseReason, Counters, Dial, Event, Wait};
-pub use table::Token;
+pub use token::Token;
 
 use connection::Connection;
 use epoll::Epoll;

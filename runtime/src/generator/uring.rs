@@ -21,17 +21,6 @@ const COMPLETIONS: u32 = 8192;
 /// Completions taken over in one turn.
 const EVENTS_PER_TURN: usize = 1024;
 
-/// What the kernel has in hand for one connection.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Flight {
-    /// A multishot receive.
-    receiving: bool,
-    /// Its cancellation.
-    cancelling: bool,
-    /// A poll for writability.
-    polling: bool,
-}
-
 /// What a completion is of: the top 8 bits of its user data, above the token.
 const CONNECT: u64 = 1 << 56;
 const RECEIVE: u64 = 2 << 56;

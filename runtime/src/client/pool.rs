@@ -13,9 +13,11 @@ use std::sync::Arc;
 
 use proto_http::Client;
 
-use crate::client::{ClientError, UpstreamConfig};
-use crate::cores::{Core, StatsRef};
+use super::config::UpstreamConfig;
+use super::error::ClientError;
+use crate::cores::Core;
 use crate::deadline::{Housekeeping, Kind};
+use crate::stats::StatsRef;
 use crate::stream::{Stream, StreamError};
 use crate::sys::{self, Liveness};
 

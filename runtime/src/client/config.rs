@@ -1,0 +1,59 @@
+//! What a core is told of an upstream: where it is, and how long it may take.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+
+use crate::addresses::{Addresses, Fixed};
+
+/// Where an upstream is, and what is asked of it. Times in milliseconds.
+#[derive(Clone, Debug)]
+pub struct UpstreamConfig {
+    /// Its addresses, used in turn.
+    pub addrs: Arc<dyn Addresses>,
+    /// What `Host` says where a request does not say it itself.
+    pub host: String,
+    /// How to speak TLS to it, and the name its certificate must have; `None` is plain.
+    pub tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    /// Connections of one core at the same time; more calls are refused as `Exhausted`. At most
+    /// half of them carry requests with streamed bodies; more of those are refused as `Uploads`.
+    pub connections_max: usize,
+    /// For connecting, and as much again for the TLS handshake.
+    pub connect_ms: u64,
+    /// For the response's head, and for each further piece.
+    pub response_ms: u64,
+    /// For writing, and a millisecond more for every 64 bytes.
+    pub write_ms: u64,
+    /// How long an unused connection is kept. Shorter than servers do, so that it is the client
+    /// that closes.
+    pub idle_ms: u64,
+    /// How long no connection is kept to one that said something unasked. If it does so on each of
+    /// its connections, one client is given a wrong response once in this time.
+    pub distrust_ms: u64,
+    /// What a response may hold.
+    pub http: proto_http::Limits,
+}
+
+impl UpstreamConfig {
+    /// Default for [`UpstreamConfig::connections_max`].
+    pub const CONNECTIONS_MAX: usize = 1024;
+
+    /// A plain upstream with the default limits.
+    #[must_use]
+    pub fn new(addrs: Vec<SocketAddr>, host: impl Into<String>) -> UpstreamConfig {
+        UpstreamConfig {
+            addrs: Arc::new(Fixed(Arc::new(addrs))),
+            host: host.into(),
+            tls: None,
+            connections_max: UpstreamConfig::CONNECTIONS_MAX,
+            connect_ms: 2_000,
+            response_ms: 10_000,
+            write_ms: 10_000,
+            idle_ms: 30_000,
+            distrust_ms: 10_000,
+            http: proto_http::Limits::default(),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What the peers of a server may take, each limit with its reason. It refuses to know how a limit
+//! is enforced.
+
+/// What a server's peers may take: room, and milliseconds. A deadline strikes at the time given
+/// or up to two sweeps later (a sweep is an eighth of the shortest one, at most a second).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerLimits {
+    /// Open connections, all cores together; further ones are closed at once. 16384 idle ones
+    /// are some 14 MB, or 140 under TLS.
+    pub connections_max: usize,
+    /// Open connections of one address, all cores together; further ones are closed at once.
+    /// `None` counts none: behind a proxy or a translator many peers share an address.
+    pub address_connections_max: Option<usize>,
+    /// Requests of one address being answered at the same time; further ones are told 429.
+    pub address_requests_max: Option<usize>,
+    /// For the TLS handshake: a slow client's three round trips with retransmissions.
+    pub handshake_ms: u64,
+    /// For the rest of a head once its first byte came.
+    pub head_ms: u64,
+    /// For each wait for more of a body. Without a smallest rate, for all waits for a body
+    /// together, and a millisecond more for every 64 bytes of it that came.
+    pub body_ms: u64,
+    /// For the next request. Longer than the idle time of this crate's own client, so that it is
+    /// the client that closes and no request meets a closed connection.
+    pub idle_ms: u64,
+    /// For the peer to take nothing of an answer. Without a smallest rate, for writing it, and a
+    /// millisecond more for every 64 bytes of it.
+    pub write_ms: u64,
+    /// Bytes per second that a peer must move while it is what is waited for: by a read for the
+    /// rest of a body, or by a write to a full socket. 0 asks for none. 240 are less than any modem
+    /// made, and sixteen connections that drip at it still cost their owner 30 kbit/s.
+    pub bytes_per_s_min: u32,
+    /// How much of such time they are counted over, and how much passes before they are, in
+    /// milliseconds.
+    pub rate_window_ms: u32,
+    /// Bytes of memory that the bodies on one core may take, and handshakes that have only begun,
+    /// beyond a page for each connection; further ones are answered 503, or closed. A thousand of
+    /// the largest that routes collect.
+    pub body_memory_bytes_max: usize,
+    /// What a message may hold.
+    pub http: proto_http::Limits,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        ServerLimits {
+            connections_max: 16 * 1024,
+            address_connections_max: None,
+            address_requests_max: None,
+            handshake_ms: 10_000,
+            head_ms: 10_000,
+            body_ms: 30_000,
+            idle_ms: 75_000,
+            write_ms: 30_000,
+            bytes_per_s_min: 240,
+            rate_window_ms: 5_000,
+            body_memory_bytes_max: 64 * 1024 * 1024,
+            http: proto_http::Limits::default(),
+        }
+    }
+}
+
+/// How long an idle connection may still send a request once the server drains, in milliseconds.
+pub(crate) const DRAIN_IDLE_MS: u64 = 200;
+
+/// How long a TLS handshake may still take then.
+pub(crate) const DRAIN_HANDSHAKE_MS: u64 = 1000;
+
+impl ServerLimits {
+    /// The shortest of the limits, which sets the pace of the sweep.
+    pub(crate) fn shortest_ms(&self) -> u64 {
+        let rate_ms = if self.bytes_per_s_min == 0 { u64::MAX } else { self.rate_window_ms.into() };
+        let limits = [self.head_ms, self.body_ms, self.idle_ms, self.write_ms, rate_ms];
+        limits.into_iter().fold(self.handshake_ms, u64::min)
+    }
+
+    /// Whether anything is counted of each address.
+    pub(crate) fn counts_addresses(&self) -> bool {
+        self.address_connections_max.is_some() || self.address_requests_max.is_some()
+    }
+
+    /// How long to wait for a next request now.
+    pub(crate) fn idle_now(&self, draining: bool) -> u64 {
+        if draining { self.idle_ms.min(DRAIN_IDLE_MS) } else { self.idle_ms }
+    }
+
+    /// How long to wait for a handshake now.
+    pub(crate) fn handshake_now(&self, draining: bool) -> u64 {
+        if draining { self.handshake_ms.min(DRAIN_HANDSHAKE_MS) } else { self.handshake_ms }
+    }
+}
