@@ -93,7 +93,7 @@ fn plan(typed: &cli::Flame) -> Result<(cli::Matrix, Matrix), Failure> {
     };
     let mut matrix = matrix::plan(&words)?;
     let wanted = 1 + usize::from(typed.against.is_some());
-    matrix.variants.retain(|variant| !variant.again);
+    matrix.variants.retain(|variant| !variant.role.control);
     if matrix.cells.len() != 1 || matrix.variants.len() != wanted {
         return Err(Failure::usage("Each option takes one value here, and no list."));
     }
@@ -127,7 +127,7 @@ fn kind(typed: &cli::Flame) -> SliceKind {
     }
 }
 
-/// The variants' names: `S4 first sight against S1`.
+/// The variants' names: `S4 uncached against S1`.
 fn names(matrix: &Matrix) -> String {
     let labels: Vec<&str> =
         matrix.variants.iter().rev().map(|variant| variant.label.as_str()).collect();

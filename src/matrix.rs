@@ -102,7 +102,7 @@ fn names(matrix: &Matrix) -> Vec<Named<'_>> {
         cell: &matrix.cells[*cell].id,
         id,
         label,
-        role,
+        role: role.clone(),
     });
     named.collect()
 }

@@ -111,7 +111,7 @@ fn tokens_are_sent_signed_and_cached_as_asked() {
     assert_eq!(record["plan"]["cells"][0]["token_algorithm"], "eddsa");
     let wire = |variant: &str| result(&record, variant)["bytes_sent_per_request"].as_u64().unwrap();
     let one = "tokens-one-cache-on";
-    assert!(wire(&format!("{one}-s4-repeat")) > wire(&format!("{one}-s0")) + 300);
+    assert!(wire(&format!("{one}-s4-cached")) > wire(&format!("{one}-s0")) + 300);
 }
 
 /// Ctrl-C in the middle: what was taken is reported and kept, and the exit code says so.
@@ -159,5 +159,5 @@ fn one_axis_at_a_time_and_connections_that_are_used_up() {
     // Without S0 the first profile is the baseline.
     let labels: Vec<&Value> =
         record["plan"]["variants"].as_array().unwrap().iter().map(|v| &v["label"]).collect();
-    assert_eq!(labels[..2], ["S1", "S1 again"]);
+    assert_eq!(labels[..2], ["S1", "S1 control"]);
 }

@@ -217,7 +217,8 @@ pub(crate) fn cpu_change(a: &Run, a_id: &str, b: &Run, b_id: &str, kind: SliceKi
     let absolute =
         stats::change(&observe::logarithms(a, a_id, kind), &observe::logarithms(b, b_id, kind));
     let references = pairing::reference(a, a_id).zip(pairing::reference(b, b_id));
-    let shared = references.filter(|(before, now)| before.role == now.role);
+    let shared =
+        references.filter(|(before, now)| pairing::role_of(before) == pairing::role_of(now));
     let relative = shared.and_then(|(before, now)| {
         stats::change(
             &observe::log_ratios(a, a_id, &before.id, kind),

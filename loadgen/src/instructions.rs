@@ -2,15 +2,15 @@
 //! made (`benches/instructions.py`): the judge of layers that are too small for CPU time.
 //!
 //! It owns reading what was stored, and for which layers it stands. It counts nothing itself, and
-//! refuses layers of first sight: a signature's instructions differ from token to token by more
+//! refuses layers of uncached tokens: a signature's instructions differ from token to token by more
 //! than a small layer has.
 
 use std::collections::BTreeMap;
 
-use authn::profile::Profile;
 use metrics_export::run::{Cost, Counted};
 use serde::Deserialize;
 
+use crate::plan::{Role, RoleSubject, TokenForm};
 use crate::stats::{CONTROL, Layer, Per};
 
 /// Below this share of what it is added to a cost is small: CPU time hardly resolves it.
@@ -66,10 +66,13 @@ impl Stored {
         })
     }
 
-    /// Of the variant of this role: a profile without tokens, or with one that is known.
-    fn of(&self, role: &str) -> Option<u64> {
-        let name = role.strip_suffix("-repeat").unwrap_or(role);
-        let profile = Profile::parse(name).ok()?;
+    /// Of the variant of this role: a profile without tokens, or with a cached one.
+    fn of(&self, role: &Role) -> Option<u64> {
+        let RoleSubject::Profile(profile) = role.subject else { return None };
+        let counted = [None, Some(TokenForm::Cached)].map(|token| Role::profile(profile, token));
+        if !counted.contains(role) {
+            return None;
+        }
         self.instructions.get(&format!("{} {REQUEST}", profile.label())).copied()
     }
 }
@@ -92,8 +95,9 @@ pub(crate) mod tests {
         "S2 ping, first sight": 200000, "http": 1200}}"#;
 
     fn counted(id: &str) -> Option<(i64, u64)> {
-        let roles = ["s0", "s0-again", "s1", "s2-first-sight", "s2-repeat", "s3", "s4-repeat"];
-        let layers = stats::layers(&[&roles[..], &["s5-repeat"]].concat());
+        let roles =
+            ["s0", "s0-control", "s1", "s2-uncached", "s2-cached", "s3", "s4-cached", "s5-cached"];
+        let layers = stats::layers(&roles.map(Role::from));
         let layer = layers.iter().find(|layer| layer.id == id).unwrap();
         let found = Stored::read(TEXT).counted(layer)?;
         Some((found.instructions, found.reference_instructions))
@@ -102,13 +106,13 @@ pub(crate) mod tests {
     #[test]
     fn a_layer_is_the_sum_of_its_profiles() {
         assert_eq!(counted("certificate"), Some((10, 9000)));
-        assert_eq!(counted("policy-repeat"), Some((133, 9310)));
-        assert_eq!(counted("interaction-repeat"), Some((0, 9000)));
+        assert_eq!(counted("policy-cached"), Some((133, 9310)));
+        assert_eq!(counted("interaction-cached"), Some((0, 9000)));
     }
 
     #[test]
     fn what_was_not_counted_is_not_told() {
-        for id in ["tls", "jwt-first", "certificate-connection", CONTROL] {
+        for id in ["tls", "jwt-uncached", "certificate-connection", CONTROL] {
             assert_eq!(counted(id), None, "{id}");
         }
     }
@@ -116,8 +120,11 @@ pub(crate) mod tests {
     #[test]
     fn every_named_profile_is_built_in() {
         let stored = Stored::built_in();
-        for (label, _) in Profile::NAMED {
-            assert!(stored.of(&label.to_lowercase()).is_some_and(|count| count > 500), "{label}");
+        for (label, profile) in authn::Profile::NAMED {
+            assert!(
+                stored.of(&Role::profile(profile, None)).is_some_and(|count| count > 500),
+                "{label}"
+            );
         }
         assert!(!stored.release.is_empty());
     }

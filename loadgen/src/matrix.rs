@@ -24,7 +24,7 @@ use crate::experiment::{Experiment, Failure, Findings};
 use crate::generator::{Generator, GeneratorOptions};
 use crate::instructions::Stored;
 use crate::panics::caught;
-use crate::plan::{Cell, Cores, Protocol, StopRule, Topology, Variant};
+use crate::plan::{Cell, Cores, Protocol, Role, StopRule, Topology, Variant};
 use crate::report::cores;
 use crate::results::Prices;
 use crate::run::rig::watched;
@@ -50,9 +50,9 @@ pub enum Subjects {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Against {
     /// The role whose cost is asked.
-    pub role: String,
+    pub role: Role,
     /// The role that it is taken to.
-    pub reference: String,
+    pub reference: Role,
 }
 
 /// What `tollgate matrix` was asked to do.
@@ -123,7 +123,8 @@ impl Matrix {
         for (place, cell) in cells.iter().enumerate() {
             let mut own: Vec<Variant> =
                 profiles.iter().flat_map(|profile| Variant::of(*profile, place, cell)).collect();
-            let baseline = own.iter().position(|variant| variant.role == "s0").unwrap_or(0);
+            let s0 = Role::profile(Profile::NAMED[0].1, None);
+            let baseline = own.iter().position(|variant| variant.role == s0).unwrap_or(0);
             if let Some(control) = own.get(baseline).map(Variant::control) {
                 own.insert(baseline + 1, control);
             }
@@ -139,18 +140,11 @@ impl Matrix {
     }
 
     fn layers_of(&self, cell: usize) -> Vec<Layer> {
-        let own = || self.variants.iter().filter(move |variant| variant.cell == cell);
-        let mut layers: Vec<Layer> = own()
-            .filter(|variant| variant.again)
-            .filter_map(|variant| variant.role.strip_suffix("-again"))
-            .map(stats::control)
-            .collect();
+        let own = self.variants.iter().filter(move |variant| variant.cell == cell);
+        let roles: Vec<Role> = own.map(|variant| variant.role.clone()).collect();
+        let mut layers = stats::layers(&roles);
         match &self.subjects {
-            Subjects::Stack(_) => {
-                let roles: Vec<&str> = own().map(|variant| variant.role.as_str()).collect();
-                let known = stats::layers(&roles).into_iter();
-                layers.extend(known.filter(|layer| layer.id != stats::CONTROL));
-            }
+            Subjects::Stack(_) => {}
             Subjects::Targets(pairs) | Subjects::Reference(pairs) => {
                 for per in [Per::Request, Per::Connection] {
                     layers.extend(pairs.iter().map(|pair| self.difference(pair, per)));
@@ -163,9 +157,9 @@ impl Matrix {
     fn difference(&self, pair: &Against, per: Per) -> Layer {
         let suffix = if per == Per::Connection { "-connection" } else { "" };
         let id = format!("{}{suffix}", pair.role);
-        let label = |role: &str| {
-            let found = self.variants.iter().find(|variant| variant.role == role);
-            found.map_or(role.to_owned(), |variant| variant.label.clone())
+        let label = |role: &Role| {
+            let found = self.variants.iter().find(|variant| variant.role == *role);
+            found.map_or(role.to_string(), |variant| variant.label.clone())
         };
         let (own, reference) = (label(&pair.role), label(&pair.reference));
         let layer = stats::difference(&id, &own, &pair.role, &pair.reference, per);
@@ -418,7 +412,7 @@ impl Matrix {
             id: variant.id.clone(),
             label: variant.label.clone(),
             cell: self.cells[variant.cell].id.clone(),
-            role: variant.role.clone(),
+            role: variant.role.to_string(),
             profile: profile.map(|profile| profile.label().into()),
             tokens: variant.tokens,
             token_cache: profile.map(|_| variant.token_cache),

@@ -4,6 +4,7 @@
 //! result, so that a run can be repeated from its record.
 
 mod axes;
+mod role;
 mod variant;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::schedule::ArrivalPattern;
 
 pub use axes::{AXES, Axes, Cell, Form, WORKLOADS};
 pub use metrics_export::run::{CallPath, HandshakeKind, TokenSupply, Topology};
+pub use role::{Role, RoleOption, RoleSubject, TokenForm};
 pub use variant::{Foreign, Subject, Variant};
 
 /// The shortest slice: five clock ticks of the kernel's coarsest books.

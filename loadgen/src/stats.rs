@@ -49,7 +49,9 @@ pub use additivity::additivity;
 pub use binomial::clopper_pearson;
 pub use change::change;
 pub use family::{Family, STOP_ROUNDS_MIN, price_family, settled, widest_share};
-pub use layers::{CONTROL, Layer, LayerInput, Term, control, difference, layers, observations};
+pub use layers::{
+    CONTROL, Layer, LayerInput, Term, control, current_key, difference, layers, observations,
+};
 pub use metrics_export::run::{IntervalMethod, Per};
 
 /// The fewest rounds that give an interval.

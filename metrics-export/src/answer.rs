@@ -232,7 +232,7 @@ mod tests {
                 "Client certificate: no cost that can be told from noise (95% interval: −2.20 \
                  to +1.20 µs).",
             ),
-            ("not told", "Policy, repeat: no interval: 3 rounds, and 8 are needed."),
+            ("not told", "Policy, cached: no interval: 3 rounds, and 8 are needed."),
             (
                 "+95.0 µs",
                 "TLS adds 95.0 µs of server CPU to a new connection, 317% more than without \

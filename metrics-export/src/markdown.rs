@@ -183,7 +183,7 @@ mod tests {
             "| TLS | S1 - S0 | request | +10.0 | +6.80 to +13.2 | resolved |",
             "| client certificate | S1 - S0 | request | −0.50 | −2.20 to +1.20 | \
              not told from noise |",
-            "| policy, repeat | S1 - S0 | request | +0.00 | – | too few rounds |",
+            "| policy, cached | S1 - S0 | request | +0.00 | – | too few rounds |",
             "| S1 | 90.0 | 370 µs | 1.85 ms | 1.14 ms | 13,346 | 0 |",
             "### ping",
         ] {

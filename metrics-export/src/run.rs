@@ -154,7 +154,7 @@ pub struct PlannedVariant {
     pub label: String,
     /// The id of its cell.
     pub cell: String,
-    /// What it is within its cell, such as `s0`, `s0-again` or `s2-repeat`; the id where there is
+    /// What it is within its cell, such as `s0`, `s0-control` or `s2-cached`; the id where there is
     /// only one cell.
     pub role: String,
     /// The profile's label; absent for servers that are not ours.

@@ -108,7 +108,7 @@ fn forms(typed: &cli::Matrix) -> Result<Option<Vec<Form>>, Failure> {
     Ok(Some(forms))
 }
 
-/// A pool that the cache holds a part of would be neither first sight nor repeat.
+/// A pool that the cache holds a part of would be neither cached nor uncached.
 fn check(tokens: TokenSupply, cache: bool) -> Result<(), Failure> {
     let least = 2 * ServiceConfig::TOKEN_CACHE_ENTRIES;
     match tokens {

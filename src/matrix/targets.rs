@@ -9,7 +9,7 @@ use std::time::Duration;
 use loadgen::bench::REMOTE_CONNECTIONS_MAX;
 use loadgen::cpu::with_descendants;
 use loadgen::matrix::Against;
-use loadgen::plan::{Cell, Foreign, Subject, TokenSupply, Variant};
+use loadgen::plan::{Cell, Foreign, Role, Subject, TokenSupply, Variant};
 use loadgen::requests;
 use loadgen::run::{ClientCredentials, Credentials, KeptToken, RunOptions, Trust};
 use loadgen::slice::{Arrivals, SliceSpec};
@@ -70,7 +70,7 @@ pub(super) fn variants(targets: &Targets, cells: &[Cell]) -> Vec<Variant> {
             let tokens =
                 if spec.token == Token::None { TokenSupply::None } else { TokenSupply::One };
             let variant = Variant::foreign(&spec.name, &spec.id, foreign, tokens);
-            Variant { id: cell.prefixed(&spec.id), cell: place, ..variant }
+            Variant { id: cell.prefixed(&variant.role), cell: place, ..variant }
         };
         let own = targets.targets.iter().enumerate();
         let own: Vec<Variant> = own.map(|(index, spec)| variant(index, spec)).collect();
@@ -88,8 +88,8 @@ pub(super) fn pairs(targets: &Targets) -> Vec<Against> {
     specs
         .filter(|(index, _)| *index != targets.baseline)
         .map(|(_, spec)| Against {
-            role: spec.id.clone(),
-            reference: targets.targets[spec.against.unwrap_or(targets.baseline)].id.clone(),
+            role: Role::target(&spec.id),
+            reference: Role::target(&targets.targets[spec.against.unwrap_or(targets.baseline)].id),
         })
         .collect()
 }

@@ -351,8 +351,8 @@ mod tests {
     #[test]
     fn the_control_is_the_base_once_more() {
         let variants = variants();
-        let roles: Vec<&str> = variants.iter().map(|variant| variant.role.as_str()).collect();
-        assert_eq!(roles, ["base", "base-again", "busy-2", "busy-10", "busy-50"]);
+        let roles: Vec<String> = variants.iter().map(|variant| variant.role.to_string()).collect();
+        assert_eq!(roles, ["base", "base-control", "busy-2", "busy-10", "busy-50"]);
         assert_eq!(variants[0].subject, variants[1].subject);
         assert!(variants.iter().all(|variant| !variant.connects));
     }

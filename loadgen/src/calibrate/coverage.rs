@@ -59,6 +59,7 @@ mod tests {
     use metrics_export::run::Cost;
 
     use super::*;
+    use crate::plan::Role;
     use crate::random::Random;
     use crate::stats::{self, LayerInput, Per};
 
@@ -87,8 +88,8 @@ mod tests {
     }
 
     impl LayerInput for Rounds {
-        fn figure(&self, role: &str, _per: Per, round: u32) -> Option<f64> {
-            let figures = if role == "base" { &self.base } else { &self.busy };
+        fn figure(&self, role: &Role, _per: Per, round: u32) -> Option<f64> {
+            let figures = if *role == Role::from("base") { &self.base } else { &self.busy };
             figures.get(round as usize).copied()
         }
 

@@ -5,7 +5,7 @@
 use metrics_export::run::{Cost, Run};
 
 use super::{CostChange, CostFigure, pairing};
-use crate::stats::CONTROL;
+use crate::stats::{CONTROL, current_key};
 
 /// Every cost that both runs have; the A/A control is none.
 pub(super) fn changes(a: &Run, b: &Run) -> Vec<CostChange> {
@@ -14,7 +14,8 @@ pub(super) fn changes(a: &Run, b: &Run) -> Vec<CostChange> {
         .filter_map(|now| {
             let cell = pairing::cell(b, &now.cell, a)?;
             let mut earlier = a.costs.iter();
-            let before = earlier.find(|cost| cost.cell == cell && cost.id == now.id)?;
+            let same = |cost: &&Cost| current_key(&cost.id) == current_key(&now.id);
+            let before = earlier.find(|cost| cost.cell == cell && same(cost))?;
             Some(change(b, before, now))
         })
         .collect()

@@ -2,8 +2,7 @@
 
 use metrics_export::run::{PlannedVariant, Run};
 
-/// What the A/A control of a baseline adds to its role.
-const AGAIN: &str = "-again";
+use crate::plan::Role;
 
 /// One variant in both runs.
 pub(crate) struct Pair<'a> {
@@ -37,12 +36,18 @@ pub(crate) fn counterpart<'a>(
     planned: &PlannedVariant,
     other: &'a Run,
 ) -> Option<&'a PlannedVariant> {
-    role(other, cell(run, &planned.cell, other)?, &planned.role)
+    role(other, cell(run, &planned.cell, other)?, &role_of(planned))
 }
 
 /// The variant that is this within a cell.
-pub(crate) fn role<'a>(run: &'a Run, cell: &str, role: &str) -> Option<&'a PlannedVariant> {
-    run.plan.variants.iter().find(|planned| planned.cell == cell && planned.role == role)
+pub(crate) fn role<'a>(run: &'a Run, cell: &str, role: &Role) -> Option<&'a PlannedVariant> {
+    let own = |planned: &&PlannedVariant| planned.cell == cell && role_of(planned) == *role;
+    run.plan.variants.iter().find(own)
+}
+
+/// What a variant is within its cell, as a record of any version names it.
+pub(crate) fn role_of(planned: &PlannedVariant) -> Role {
+    Role::from(planned.role.as_str())
 }
 
 /// What a variant is taken to within its run: the baseline of its cell, which is the variant with
@@ -51,15 +56,13 @@ pub(crate) fn reference<'a>(run: &'a Run, variant: &str) -> Option<&'a PlannedVa
     let planned = run.planned(variant)?;
     let own = || run.plan.variants.iter().filter(|other| other.cell == planned.cell);
     let control = own().find(|other| is_control(run, other));
-    let baseline = match control.and_then(|control| control.role.strip_suffix(AGAIN)) {
-        Some(base) => role(run, &planned.cell, base),
-        None => role(run, &planned.cell, "s0"),
-    };
+    let baseline = control.map_or("s0".into(), |control| role_of(control).baseline());
+    let baseline = role(run, &planned.cell, &baseline);
     baseline.filter(|baseline| baseline.id != variant && !is_control(run, planned))
 }
 
 /// Whether a variant is another one once more.
 pub(crate) fn is_control(run: &Run, planned: &PlannedVariant) -> bool {
-    let base = planned.role.strip_suffix(AGAIN);
-    base.is_some_and(|base| role(run, &planned.cell, base).is_some())
+    let own = role_of(planned);
+    own.control && role(run, &planned.cell, &own.baseline()).is_some()
 }

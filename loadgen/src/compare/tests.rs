@@ -6,7 +6,7 @@ use crate::report::Paint;
 use metrics_export::run::{ClientWait, CpuSourceKind};
 
 const VARIANTS: [(&str, f64); 4] =
-    [("S0", 10.0), ("S0 again", 10.0), ("S1", 30.0), ("S4 repeat", 40.0)];
+    [("S0", 10.0), ("S0 control", 10.0), ("S1", 30.0), ("S4 cached", 40.0)];
 
 fn cpu<'a>(comparison: &'a Comparison, label: &str) -> &'a Change {
     let mut variants = comparison.variants.iter();
@@ -30,7 +30,21 @@ fn drift_between_the_runs_is_no_change_of_a_layer() {
     assert!(s0.words.ends_with("(drift not cancelled)"), "{}", s0.words);
     let note = comparison.notes.iter().find(|note| note.starts_with("S0 itself is")).unwrap();
     assert!(note.contains("slower by 2") || note.contains("slower by 1"), "{note}");
-    assert!(comparison.variants.iter().all(|variant| variant.variant != "S0 again"));
+    assert!(comparison.variants.iter().all(|variant| variant.variant != "S0 control"));
+}
+
+#[test]
+fn names_of_older_records_belong_to_those_of_today() {
+    let former = [("S0", 10.0), ("S0 again", 10.0), ("S1", 30.0), ("S4 repeat", 40.0)];
+    let (mut a, mut b) = (sample::run(&former, 1.0, 1), sample::run(&VARIANTS, 1.0, 2));
+    sample::cost(&mut a, "policy-repeat", [0.5, 0.8, 1.1]);
+    sample::cost(&mut b, "policy-cached", [0.6, 0.8, 1.0]);
+    let comparison = compare(&a, &b);
+    let labels: Vec<&str> = comparison.variants.iter().map(|v| v.variant.as_str()).collect();
+    assert_eq!(labels, ["S0", "S1", "S4 cached"]);
+    assert_eq!(cpu(&comparison, "S4 cached").reference.as_deref(), Some("S0"));
+    assert_eq!(comparison.costs[0].id, "policy-cached");
+    assert!(comparison.differences.iter().all(|line| !line.contains("measured only")));
 }
 
 #[test]
@@ -40,7 +54,7 @@ fn a_change_is_found_and_its_interval_holds_it() {
     let comparison = compare(&sample::run(&VARIANTS, 1.0, 1), &sample::run(&after, 0.9, 2));
     for (label, verdict, words, truth) in [
         ("S1", Verdict::Slower, "slower by ", 0.1),
-        ("S4 repeat", Verdict::Faster, "faster by ", -0.1),
+        ("S4 cached", Verdict::Faster, "faster by ", -0.1),
     ] {
         let change = cpu(&comparison, label);
         assert_eq!(change.verdict, verdict, "{change:?}");
@@ -97,7 +111,7 @@ fn what_was_not_alike_is_said() {
         "generator's driver: epoll before, io_uring after",
         "version: 0.1.0 before, 0.2.0 after",
         "CPU of S1 read from: processes before, none after",
-        "measured only before: S4 repeat",
+        "measured only before: S4 cached",
     ] {
         assert!(said.contains(sentence), "{sentence} is not in\n{said}");
     }

@@ -7,7 +7,7 @@ use metrics_export::hlog::{Interval, Log};
 use metrics_export::run::{Capacity, CpuSourceKind, Proof, Slice, SliceKind};
 
 use super::{Failure, Measured, Times};
-use crate::plan::Variant;
+use crate::plan::{Role, Variant};
 use crate::stats::{LayerInput, Per};
 
 /// Everything that was taken, in order.
@@ -179,13 +179,13 @@ impl CellView<'_> {
 
     /// The variant that is this within the cell.
     #[must_use]
-    pub fn variant(&self, role: &str) -> Option<&Variant> {
-        self.variants().find(|variant| variant.role == role)
+    pub fn variant(&self, role: &Role) -> Option<&Variant> {
+        self.variants().find(|variant| variant.role == *role)
     }
 }
 
 impl LayerInput for CellView<'_> {
-    fn figure(&self, role: &str, per: Per, round: u32) -> Option<f64> {
+    fn figure(&self, role: &Role, per: Per, round: u32) -> Option<f64> {
         let kind = match per {
             Per::Request => SliceKind::Open,
             Per::Connection => SliceKind::Connect,

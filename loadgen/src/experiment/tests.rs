@@ -7,6 +7,7 @@ use authn::Profile;
 
 use super::*;
 use crate::matrix::Matrix;
+use crate::plan::Role;
 use crate::plan::{Axes, StopRule};
 use crate::random::Random;
 use crate::stats::{self, LayerInput, Per};
@@ -42,11 +43,11 @@ impl Simulation {
     }
 
     fn cost_ns(&self, variant: usize) -> f64 {
-        match self.variants[variant].role.as_str() {
-            "s0" | "s0-again" => 30_000.0,
+        match self.variants[variant].role.to_string().as_str() {
+            "s0" | "s0-control" => 30_000.0,
             "s1" => 36_000.0,
             "s3" => 36_200.0,
-            id if id.ends_with("first-sight") => 150_000.0,
+            id if id.ends_with("-uncached") => 150_000.0,
             _ => 37_500.0,
         }
     }
@@ -208,7 +209,7 @@ fn run(simulation: &mut Simulation, protocol: &Protocol) -> Findings {
 
 fn run_in(cells: &[Cell], simulation: &mut Simulation, protocol: &Protocol) -> Findings {
     let variants = simulation.variants.clone();
-    let layers = vec![stats::layers(&["s0", "s1"]); cells.len()];
+    let layers = vec![stats::layers(&["s0", "s1"].map(Role::from)); cells.len()];
     let experiment = Experiment {
         variants: &variants,
         cells,
@@ -227,7 +228,7 @@ fn run_in(cells: &[Cell], simulation: &mut Simulation, protocol: &Protocol) -> F
 #[test]
 fn a_failure_keeps_the_slices_that_were_finished() {
     let (variants, cells) = (variants(), cells());
-    let layers = vec![stats::layers(&["s0", "s1"]); cells.len()];
+    let layers = vec![stats::layers(&["s0", "s1"].map(Role::from)); cells.len()];
     let experiment = Experiment {
         variants: &variants,
         cells: &cells,
@@ -301,8 +302,8 @@ fn cells_that_ask_the_same_share_the_operating_point() {
     let rates: Vec<f64> = findings.rates_per_s.iter().map(|rate| rate.unwrap()).collect();
     assert!(rates[0] == rates[1] && rates[2] == rates[3] && rates[0] != rates[2], "{rates:?}");
     let view = CellView { findings: &findings, variants: &variants, cell: 2 };
-    assert_eq!(view.variant("s1").unwrap().id, "ping-1-connection-s1");
-    assert!(view.figure("s1", Per::Request, 0).is_some());
+    assert_eq!(view.variant(&"s1".into()).unwrap().id, "ping-1-connection-s1");
+    assert!(view.figure(&"s1".into(), Per::Request, 0).is_some());
 }
 
 /// Costs that differ by a fifth with 1% of noise: every interval is within 5% at the first look,
@@ -336,8 +337,8 @@ fn the_known_cost_is_found() {
     let findings = run(&mut simulation, &Protocol::standard(7));
     let view = CellView { findings: &findings, variants: &simulation.variants, cell: 0 };
     assert_eq!(view.rounds().len(), 36);
-    assert!(view.figure("s1", Per::Connection, 0).is_some());
-    let layers = stats::layers(&["s0", "s0-again", "s1"]);
+    assert!(view.figure(&"s1".into(), Per::Connection, 0).is_some());
+    let layers = stats::layers(&["s0", "s0-control", "s1"].map(Role::from));
     let family = stats::price_family(&layers, "", &view, 1);
     let cost = family.costs.iter().find(|cost| cost.id == "tls").unwrap();
     let (low, high) = (cost.low_ns.unwrap(), cost.high_ns.unwrap());

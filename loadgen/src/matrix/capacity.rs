@@ -22,7 +22,7 @@ pub(super) fn search_all(
 ) -> Result<(), Failure> {
     let instance = findings.slices.iter().map(|slice| slice.instance).max().unwrap_or(0);
     for (place, variant) in experiment.variants.iter().enumerate() {
-        if variant.again || bench.interrupted() || !findings.complete {
+        if variant.role.control || bench.interrupted() || !findings.complete {
             continue;
         }
         let settings =

@@ -80,15 +80,15 @@ fn the_matrix_is_the_baseline_twice_and_tokens_in_two_forms() {
         names,
         [
             "S0",
-            "S0 again",
+            "S0 control",
             "S1",
-            "S2 first sight",
-            "S2 repeat",
+            "S2 uncached",
+            "S2 cached",
             "S3",
-            "S4 first sight",
-            "S4 repeat",
-            "S5 first sight",
-            "S5 repeat"
+            "S4 uncached",
+            "S4 cached",
+            "S5 uncached",
+            "S5 cached"
         ]
     );
 }
@@ -121,7 +121,7 @@ fn a_valid_run_reads_as_expected() {
     let cost = |id: &str| run.costs.iter().find(|cost| cost.id == id).unwrap();
     assert_eq!(cost("tls").verdict, Verdict::Resolved);
     assert!((cost("tls").estimate_ns.unwrap() - 6_000).abs() < 150, "{:?}", cost("tls"));
-    assert!((cost("jwt-first").estimate_ns.unwrap() - 114_000).abs() < 600);
+    assert!((cost("jwt-uncached").estimate_ns.unwrap() - 114_000).abs() < 600);
     assert!(cost("certificate").rounds == 36 && cost("certificate-connection").rounds == 36);
 }
 

@@ -10,9 +10,10 @@ use authn::Algorithm;
 
 use metrics_export::run::{CallPath, HandshakeKind, TokenSupply};
 
+use super::Role;
 use crate::schedule::{RATE_PER_SECOND_MAX, RATE_PER_SECOND_MIN, Rate};
 
-/// Different tokens of a first-sight variant. The cache is off there, so that the number only has
+/// Different tokens of an uncached variant. The cache is off there, so that the number only has
 /// to be large enough for nothing else to remember a token.
 const TOKEN_POOL: u32 = 256;
 
@@ -82,8 +83,8 @@ pub struct Cell {
 impl Cell {
     /// A role as an id that no other cell has.
     #[must_use]
-    pub fn prefixed(&self, role: &str) -> String {
-        if self.id.is_empty() { role.into() } else { format!("{}-{role}", self.id) }
+    pub fn prefixed(&self, role: &Role) -> String {
+        if self.id.is_empty() { role.to_string() } else { format!("{}-{role}", self.id) }
     }
 }
 
@@ -239,7 +240,7 @@ fn names(cell: &Cell) -> [String; AXES.len()] {
         },
         format!("{} handshake", cell.handshake.as_str()),
         match cell.form {
-            Form::Both { pool } => format!("first sight of {pool} tokens and repeat"),
+            Form::Both { pool } => format!("{pool} tokens uncached and one cached"),
             Form::Only { tokens, cache } => {
                 format!("tokens {} cache {}", tokens, if cache { "on" } else { "off" })
             }
@@ -303,7 +304,7 @@ mod tests {
                 "orders-create, 64 connections"
             ]
         );
-        assert_eq!(cells[0].prefixed("s1"), "ping-1-connection-s1");
+        assert_eq!(cells[0].prefixed(&Role::from("s1")), "ping-1-connection-s1");
         let single = Axes::default().cells(&[]).unwrap();
         assert_eq!((single.len(), single[0].id.as_str(), single[0].label.as_str()), (1, "", ""));
     }

@@ -1,32 +1,29 @@
 //! A variant: one thing that is measured, and what it is within its cell.
 //!
-//! Owns the names that the rest of the program finds variants by: roles, ids, labels. It refuses
-//! to know how servers are started.
+//! Owns which variants a profile has. It refuses to know how servers are started.
 
 use authn::profile::{Profile, TokenCheck};
 use metrics_export::run::TokenSupply;
 
-use super::{Cell, Form};
+use super::{Cell, Form, Role, TokenForm};
 
 /// One thing that is measured: a subject within a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variant {
-    /// The name in file names and keys, such as `s2-repeat`. Unique in a plan.
+    /// The name in file names and keys, such as `s2-cached`. Unique in a plan.
     pub id: String,
-    /// The name that a person reads, such as `S2 repeat`; the cell's is not in it.
+    /// The name that a person reads, such as `S2 cached`; the cell's is not in it.
     pub label: String,
-    /// What it is within its cell, such as `s2-repeat`: layers of security are found by it.
-    pub role: String,
+    /// What it is within its cell: layers of security are found by it.
+    pub role: Role,
     /// The place of its cell in the plan.
     pub cell: usize,
     /// What is measured.
     pub subject: Subject,
     /// Which tokens the generator sends.
     pub tokens: TokenSupply,
-    /// Whether the servers keep verified tokens. Off for first sight, on for repeat.
+    /// Whether the servers keep verified tokens.
     pub token_cache: bool,
-    /// Whether it is the baseline once more, as the A/A control.
-    pub again: bool,
     /// Whether new connections are measured on it.
     pub connects: bool,
 }
@@ -91,7 +88,7 @@ impl Subject {
 
 impl Variant {
     /// The variants of a profile in a cell: one where tokens are ignored; else as the cell's form
-    /// says, which is both first sight (a pool of unique tokens, cache off) and repeat (one token,
+    /// says, which is both uncached (a pool of unique tokens, cache off) and cached (one token,
     /// cache on) unless one was asked for.
     #[must_use]
     pub fn of(profile: Profile, place: usize, cell: &Cell) -> Vec<Variant> {
@@ -112,25 +109,23 @@ impl Variant {
         tokens: TokenSupply,
         token_cache: bool,
     ) -> Variant {
-        let name = profile.label();
-        let (suffix, connects) = match (tokens, cell.form) {
-            (TokenSupply::None, _) => ("", true),
+        let (form, connects) = match (tokens, cell.form) {
+            (TokenSupply::None, _) => (None, true),
             // Where tokens are verified anew that would hide in the figure of a connection, and
-            // the handshake is that of the repeat form.
-            (TokenSupply::Unique(_), Form::Both { .. }) => (" first sight", false),
-            (TokenSupply::One, _) if token_cache => (" repeat", true),
-            _ => (" first sight", true),
+            // the handshake is that of the cached form.
+            (TokenSupply::Unique(_), Form::Both { .. }) => (Some(TokenForm::Uncached), false),
+            (TokenSupply::One, _) if token_cache => (Some(TokenForm::Cached), true),
+            _ => (Some(TokenForm::Uncached), true),
         };
-        let role = format!("{name}{suffix}").to_ascii_lowercase().replace([' ', '+'], "-");
+        let role = Role::profile(profile, form);
         Variant {
             id: cell.prefixed(&role),
-            label: format!("{name}{suffix}"),
+            label: role.label(),
             role,
             cell: place,
             subject: Subject::Profile(profile),
             tokens,
             token_cache,
-            again: false,
             connects,
         }
     }
@@ -142,12 +137,11 @@ impl Variant {
         Variant {
             id: id.into(),
             label: name.into(),
-            role: id.into(),
+            role: Role::target(id),
             cell: 0,
             subject: Subject::Foreign(foreign),
             tokens,
             token_cache: true,
-            again: false,
             connects: true,
         }
     }
@@ -156,10 +150,9 @@ impl Variant {
     #[must_use]
     pub fn control(&self) -> Variant {
         Variant {
-            id: format!("{}-again", self.id),
-            label: format!("{} again", self.label),
-            role: format!("{}-again", self.role),
-            again: true,
+            id: format!("{}-control", self.id),
+            label: format!("{} control", self.label),
+            role: self.role.as_control(),
             connects: false,
             ..self.clone()
         }
@@ -179,10 +172,10 @@ mod tests {
             variants.map(|variant| format!("{} = {}", variant.id, variant.label)).collect()
         };
         assert_eq!(names("S1"), ["s1 = S1"]);
-        assert_eq!(names("S5"), ["s5-first-sight = S5 first sight", "s5-repeat = S5 repeat"]);
-        assert_eq!(names("tls+scopes")[1], "tls-scopes-repeat = tls+scopes repeat");
+        assert_eq!(names("S5"), ["s5-uncached = S5 uncached", "s5-cached = S5 cached"]);
+        assert_eq!(names("tls+scopes")[1], "tls-scopes-cached = tls+scopes cached");
         let control = Variant::of(Profile::parse("S0").unwrap(), 0, &cell)[0].control();
-        assert_eq!((control.id.as_str(), control.connects), ("s0-again", false));
+        assert_eq!((control.id.as_str(), control.connects), ("s0-control", false));
     }
 
     #[test]
@@ -192,6 +185,6 @@ mod tests {
         let cell = axes.cells(&[]).unwrap().remove(0);
         let variants = Variant::of(Profile::parse("S2").unwrap(), 0, &cell);
         assert_eq!(variants.len(), 1);
-        assert_eq!((variants[0].role.as_str(), variants[0].connects), ("s2-first-sight", true));
+        assert_eq!((variants[0].id.as_str(), variants[0].connects), ("s2-uncached", true));
     }
 }

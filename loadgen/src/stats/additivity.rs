@@ -11,9 +11,10 @@ use metrics_export::run::{Additivity, Verdict};
 use super::Per;
 use super::family::{Priced, price_all};
 use super::layers::{self, Layer, LayerInput};
+use crate::plan::{Role, TokenForm};
 
-/// The forms of the tokens: how people and roles name them.
-const FORMS: [(&str, &str); 2] = [("first sight", "-first-sight"), ("repeat", "-repeat")];
+/// The forms of the tokens.
+const FORMS: [TokenForm; 2] = [TokenForm::Uncached, TokenForm::Cached];
 
 /// The test for each form of the tokens that was run in all combinations, in enough rounds.
 /// `seed` drives resampling.
@@ -21,17 +22,17 @@ const FORMS: [(&str, &str); 2] = [("first sight", "-first-sight"), ("repeat", "-
 pub fn additivity(cell: &str, input: &impl LayerInput, seed: u64) -> Vec<Additivity> {
     let floor = super::price_family(&[layers::control("s0")], cell, input, seed).floor;
     let share = floor.map(|floor| floor.share);
-    let test = |(form, suffix): &(&str, &str)| {
-        let layers = interactions(suffix);
+    let test = |form: &TokenForm| {
+        let layers = interactions(*form);
         let priced = price_all(&layers, input, seed);
-        judge(cell, form, &priced, share)
+        judge(cell, *form, &priced, share)
     };
     FORMS.iter().filter_map(test).collect()
 }
 
 fn judge(
     cell: &str,
-    form: &str,
+    form: TokenForm,
     priced: &[Priced],
     floor_share: Option<f64>,
 ) -> Option<Additivity> {
@@ -53,7 +54,7 @@ fn judge(
         .collect();
     Some(Additivity {
         cell: cell.into(),
-        form: form.into(),
+        form: form.as_str().into(),
         statistic,
         critical,
         additive: left.is_empty(),
@@ -72,10 +73,10 @@ fn words(left: &[&str]) -> String {
     )
 }
 
-fn interactions(suffix: &str) -> Vec<Layer> {
+fn interactions(form: TokenForm) -> Vec<Layer> {
     let role = |transport, token| {
-        let label = Profile::new(transport, token).label().to_ascii_lowercase().replace('+', "-");
-        if token == TokenCheck::Ignore { label } else { format!("{label}{suffix}") }
+        let form = (token != TokenCheck::Ignore).then_some(form);
+        Role::profile(Profile::new(transport, token), form)
     };
     let mut layers = Vec::new();
     for (transport, transport_id, transport_label) in
@@ -90,7 +91,6 @@ fn interactions(suffix: &str) -> Vec<Layer> {
                 (-1, role(Transport::Plain, token)),
                 (1, role(Transport::Plain, TokenCheck::Ignore)),
             ];
-            let terms = terms.each_ref().map(|(sign, role)| (*sign, role.as_str()));
             layers.push(layers::sum(
                 &format!("{transport_id}-{token_id}"),
                 &format!("{transport_label} and {token_label}"),

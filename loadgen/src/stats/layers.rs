@@ -11,6 +11,7 @@ pub use metrics_export::answer::CONTROL;
 use metrics_export::run::Per;
 
 use super::Observation;
+use crate::plan::{Role, TokenForm};
 
 /// One variant in a layer's sum.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub struct Term {
     /// +1 or -1.
     pub sign: i8,
     /// The variant's role within its cell.
-    pub variant: String,
+    pub variant: Role,
 }
 
 /// A layer of security, as data.
@@ -35,64 +36,99 @@ pub struct Layer {
     /// The sum. In a difference of two the second is the reference.
     pub terms: Vec<Term>,
     /// The role of the variant that the sum is taken relative to.
-    pub reference: String,
+    pub reference: Role,
 }
 
 /// Key, name, what it is counted by, and the roles that are added and taken off.
-type Row = (&'static str, &'static str, Per, &'static [(i8, &'static str)]);
+type Row = (&'static str, &'static str, Per, &'static [(i8, Role)]);
 
-const LAYERS: [Row; 10] = [
-    ("tls", "TLS", Per::Request, &[(1, "s1"), (-1, "s0")]),
-    ("jwt-first", "JWT, first sight", Per::Request, &[(1, "s2-first-sight"), (-1, "s1")]),
-    ("jwt-repeat", "JWT, repeat", Per::Request, &[(1, "s2-repeat"), (-1, "s1")]),
-    ("certificate", "client certificate", Per::Request, &[(1, "s3"), (-1, "s1")]),
+const S0: Role = named(0, None);
+const S1: Role = named(1, None);
+const S2_UNCACHED: Role = named(2, Some(TokenForm::Uncached));
+const S2_CACHED: Role = named(2, Some(TokenForm::Cached));
+const S3: Role = named(3, None);
+const S4_UNCACHED: Role = named(4, Some(TokenForm::Uncached));
+const S4_CACHED: Role = named(4, Some(TokenForm::Cached));
+const S5_UNCACHED: Role = named(5, Some(TokenForm::Uncached));
+const S5_CACHED: Role = named(5, Some(TokenForm::Cached));
+
+/// One of S0 to S5.
+const fn named(place: usize, token: Option<TokenForm>) -> Role {
+    Role::profile(Profile::NAMED[place].1, token)
+}
+
+static LAYERS: [Row; 10] = [
+    ("tls", "TLS", Per::Request, &[(1, S1), (-1, S0)]),
+    ("jwt-uncached", "JWT, uncached", Per::Request, &[(1, S2_UNCACHED), (-1, S1)]),
+    ("jwt-cached", "JWT, cached", Per::Request, &[(1, S2_CACHED), (-1, S1)]),
+    ("certificate", "client certificate", Per::Request, &[(1, S3), (-1, S1)]),
+    ("policy-uncached", "policy, uncached", Per::Request, &[(1, S5_UNCACHED), (-1, S4_UNCACHED)]),
+    ("policy-cached", "policy, cached", Per::Request, &[(1, S5_CACHED), (-1, S4_CACHED)]),
     (
-        "policy-first",
-        "policy, first sight",
+        "interaction-uncached",
+        "interaction, uncached",
         Per::Request,
-        &[(1, "s5-first-sight"), (-1, "s4-first-sight")],
-    ),
-    ("policy-repeat", "policy, repeat", Per::Request, &[(1, "s5-repeat"), (-1, "s4-repeat")]),
-    (
-        "interaction-first",
-        "interaction, first sight",
-        Per::Request,
-        &[(1, "s4-first-sight"), (-1, "s2-first-sight"), (-1, "s3"), (1, "s1")],
+        &[(1, S4_UNCACHED), (-1, S2_UNCACHED), (-1, S3), (1, S1)],
     ),
     (
-        "interaction-repeat",
-        "interaction, repeat",
+        "interaction-cached",
+        "interaction, cached",
         Per::Request,
-        &[(1, "s4-repeat"), (-1, "s2-repeat"), (-1, "s3"), (1, "s1")],
+        &[(1, S4_CACHED), (-1, S2_CACHED), (-1, S3), (1, S1)],
     ),
-    ("tls-connection", "TLS", Per::Connection, &[(1, "s1"), (-1, "s0")]),
-    ("certificate-connection", "client certificate", Per::Connection, &[(1, "s3"), (-1, "s1")]),
+    ("tls-connection", "TLS", Per::Connection, &[(1, S1), (-1, S0)]),
+    ("certificate-connection", "client certificate", Per::Connection, &[(1, S3), (-1, S1)]),
 ];
 
-/// The layers that can be priced when variants of these roles were run, the A/A control of S0
-/// first.
+/// Keys and names of layers in older records, which are read for ever, and their keys now.
+const FORMER: [(&str, &str, &str); 6] = [
+    ("jwt-first", "JWT, first sight", "jwt-uncached"),
+    ("jwt-repeat", "JWT, repeat", "jwt-cached"),
+    ("policy-first", "policy, first sight", "policy-uncached"),
+    ("policy-repeat", "policy, repeat", "policy-cached"),
+    ("interaction-first", "interaction, first sight", "interaction-uncached"),
+    ("interaction-repeat", "interaction, repeat", "interaction-cached"),
+];
+
+/// The key of a layer now, whichever key or name of it this is, in any case.
 #[must_use]
-pub fn layers(roles: &[&str]) -> Vec<Layer> {
-    let known = LAYERS.iter().map(|(id, label, per, terms)| sum(id, label, *per, terms));
-    let known = std::iter::once(control("s0")).chain(known);
-    let has = |term: &Term| roles.contains(&term.variant.as_str());
-    known.filter(|layer| layer.terms.iter().all(has)).collect()
+pub fn current_key(name: &str) -> &str {
+    let same = |known: &str| known.eq_ignore_ascii_case(name);
+    let former = FORMER.iter().find(|(key, label, _)| same(key) || same(label));
+    former.map_or(name, |(.., now)| now)
+}
+
+/// The layers that can be priced when variants of these roles were run, the A/A controls first.
+#[must_use]
+pub fn layers(roles: &[Role]) -> Vec<Layer> {
+    let controls = roles.iter().filter(|role| role.control).map(|role| control(role.baseline()));
+    let known = LAYERS.iter().map(|(key, label, per, terms)| sum(key, label, *per, terms));
+    let has = |term: &Term| roles.contains(&term.variant);
+    controls.chain(known).filter(|layer| layer.terms.iter().all(has)).collect()
 }
 
 /// The difference between two variants, taken relative to the second.
 #[must_use]
-pub fn difference(id: &str, label: &str, minuend: &str, subtrahend: &str, per: Per) -> Layer {
-    sum(id, label, per, &[(1, minuend), (-1, subtrahend)])
+pub fn difference(
+    id: &str,
+    label: &str,
+    minuend: impl Into<Role>,
+    subtrahend: impl Into<Role>,
+    per: Per,
+) -> Layer {
+    sum(id, label, per, &[(1, minuend.into()), (-1, subtrahend.into())])
 }
 
-/// The difference between a baseline and itself, which must be none: `ROLE-again` minus `ROLE`.
+/// The difference between a baseline and its A/A control, which must be none.
 #[must_use]
-pub fn control(baseline: &str) -> Layer {
-    difference(CONTROL, "A/A control", &format!("{baseline}-again"), baseline, Per::Request)
+pub fn control(baseline: impl Into<Role>) -> Layer {
+    let baseline = baseline.into();
+    difference(CONTROL, "A/A control", baseline.as_control(), baseline, Per::Request)
 }
 
-/// A sum taken relative to its last variant.
-pub(super) fn sum(id: &str, label: &str, per: Per, terms: &[(i8, &str)]) -> Layer {
+/// A sum taken relative to its last variant. A formula names a profile whatever the form of its
+/// tokens, for that is in the layer's own name.
+pub(super) fn sum(id: &str, label: &str, per: Per, terms: &[(i8, Role)]) -> Layer {
     let mut formula = String::new();
     for (at, (sign, role)) in terms.iter().enumerate() {
         formula.push_str(match (at, sign) {
@@ -100,36 +136,18 @@ pub(super) fn sum(id: &str, label: &str, per: Per, terms: &[(i8, &str)]) -> Laye
             (_, 1) => " + ",
             _ => " - ",
         });
-        formula.push_str(&name(role));
+        formula.push_str(&role.term());
     }
-    let term = |&(sign, role): &(i8, &str)| Term { sign, variant: role.into() };
-    Layer {
-        id: id.into(),
-        label: label.into(),
-        formula,
-        per,
-        terms: terms.iter().map(term).collect(),
-        reference: terms.last().map(|(_, role)| (*role).into()).unwrap_or_default(),
-    }
-}
-
-/// How a formula names a role: by its profile where it is one, whatever the form of its tokens,
-/// for that is said by the layer's own name.
-fn name(role: &str) -> String {
-    let (plain, again) = match role.strip_suffix("-again") {
-        Some(plain) => (plain, " again"),
-        None => (role, ""),
-    };
-    let forms = ["-first-sight", "-repeat"];
-    let stem = forms.iter().find_map(|form| plain.strip_suffix(form)).unwrap_or(plain);
-    let name = Profile::parse(&stem.replace('-', "+")).map_or(plain, |profile| profile.label());
-    format!("{name}{again}")
+    let reference = terms.last().expect("a layer is a sum of variants").1.clone();
+    let term = |(sign, role): &(i8, Role)| Term { sign: *sign, variant: role.clone() };
+    let terms = terms.iter().map(term).collect();
+    Layer { id: id.into(), label: label.into(), formula, per, terms, reference }
 }
 
 /// The figures that a layer is priced from, of one cell.
 pub trait LayerInput {
     /// The figure of the variant of a role in a round, where it has one; in ns.
-    fn figure(&self, role: &str, per: Per, round: u32) -> Option<f64>;
+    fn figure(&self, role: &Role, per: Per, round: u32) -> Option<f64>;
     /// The rounds, each with its instance.
     fn rounds(&self) -> Vec<(u32, u32)>;
 }
@@ -173,26 +191,35 @@ mod tests {
     #[test]
     fn only_layers_whose_variants_were_run_are_priced() {
         let ids = |roles: &[&str]| -> Vec<String> {
-            layers(roles).into_iter().map(|layer| layer.id).collect()
+            let roles: Vec<Role> = roles.iter().map(|role| Role::from(*role)).collect();
+            layers(&roles).into_iter().map(|layer| layer.id).collect()
         };
-        assert_eq!(ids(&["s0", "s0-again"]), [CONTROL]);
-        assert_eq!(ids(&["s0", "s1", "s2-repeat"]), ["tls", "jwt-repeat", "tls-connection"]);
-        assert!(ids(&["s5-repeat"]).is_empty());
+        assert_eq!(ids(&["s0", "s0-control"]), [CONTROL]);
+        assert_eq!(ids(&["s0", "s1", "s2-cached"]), ["tls", "jwt-cached", "tls-connection"]);
+        assert!(ids(&["s5-cached"]).is_empty());
     }
 
     #[test]
     fn formulas_name_profiles_and_servers() {
-        let roles = ["s1", "s2-first-sight", "s3", "s4-first-sight"];
+        let roles = ["s1", "s2-uncached", "s3", "s4-uncached"].map(Role::from);
         let found = layers(&roles);
-        let interaction = found.iter().find(|layer| layer.id == "interaction-first").unwrap();
+        let interaction = found.iter().find(|layer| layer.id == "interaction-uncached").unwrap();
         assert_eq!(interaction.formula, "S4 - S2 - S3 + S1");
-        assert_eq!(interaction.reference, "s1");
-        assert_eq!(control("s0").formula, "S0 again - S0");
+        assert_eq!(interaction.reference, S1);
+        assert_eq!(control("s0").formula, "S0 control - S0");
         let layer = difference("tls", "TLS", "nginx-tls", "nginx", Per::Connection);
         assert_eq!(
-            (layer.formula.as_str(), layer.reference.as_str()),
-            ("nginx-tls - nginx", "nginx")
+            (layer.formula.as_str(), layer.reference),
+            ("nginx-tls - nginx", "nginx".into())
         );
-        assert_eq!(name("plain-token-first-sight"), "plain+token");
+    }
+
+    #[test]
+    fn former_keys_lead_to_layers_of_today() {
+        for (key, _, now) in FORMER {
+            assert!(LAYERS.iter().any(|(known, ..)| *known == now), "{key}");
+        }
+        assert_eq!(current_key("Policy, Repeat"), "policy-cached");
+        assert_eq!(current_key("tls"), "tls");
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use metrics_export::run::{Cost, Verdict};
 
 use super::*;
+use crate::plan::Role;
 use crate::random::Random;
 
 /// A simulated experiment: true figures per variant, multiplicative drift common to a round,
@@ -51,9 +52,9 @@ fn simulate(truth: &[(&'static str, f64)], design: Design, random: &mut Random) 
 }
 
 impl LayerInput for Simulated {
-    fn figure(&self, role: &str, per: Per, round: u32) -> Option<f64> {
+    fn figure(&self, role: &Role, per: Per, round: u32) -> Option<f64> {
         let factor = if per == Per::Connection { 10.0 } else { 1.0 };
-        let figure = self.figures.get(role)?.get(round as usize)?;
+        let figure = self.figures.get(role.to_string().as_str())?.get(round as usize)?;
         figure.is_finite().then_some(figure * factor)
     }
 
@@ -66,19 +67,20 @@ impl LayerInput for Simulated {
 /// Some layers cost something and some nothing; none has an interaction.
 const TRUTH: [(&str, f64); 6] = [
     ("s0", 30_000.0),
-    ("s0-again", 30_000.0),
+    ("s0-control", 30_000.0),
     ("s1", 36_000.0),
-    ("s2-repeat", 37_000.0),
+    ("s2-cached", 37_000.0),
     ("s3", 36_000.0),
-    ("s4-repeat", 37_000.0),
+    ("s4-cached", 37_000.0),
 ];
 
 fn all_layers() -> Vec<Layer> {
-    layers(&TRUTH.map(|(role, _)| role))
+    layers(&TRUTH.map(|(role, _)| Role::from(role)))
 }
 
 fn true_share(layer: &Layer) -> f64 {
-    let figure = |role: &str| TRUTH.iter().find(|(known, _)| *known == role).unwrap().1;
+    let figure =
+        |role: &Role| TRUTH.iter().find(|(known, _)| Role::from(*known) == *role).unwrap().1;
     let term = |term: &Term| f64::from(term.sign) * figure(&term.variant);
     layer.terms.iter().map(term).sum::<f64>() / figure(&layer.reference)
 }
@@ -187,9 +189,9 @@ fn layers_are_priced_in_ns_of_their_reference() {
         assert!(cost.family_low_ns <= cost.low_ns && cost.high_ns <= cost.family_high_ns);
     };
     near("tls", 0.2, Verdict::Resolved);
-    near("jwt-repeat", 1.0 / 36.0, Verdict::Resolved);
+    near("jwt-cached", 1.0 / 36.0, Verdict::Resolved);
     near("certificate", 0.0, Verdict::WithinNoise);
-    near("interaction-repeat", 2.0 / 36.0, Verdict::Resolved);
+    near("interaction-cached", 2.0 / 36.0, Verdict::Resolved);
     near("tls-connection", 0.2, Verdict::Resolved);
     near(CONTROL, 0.0, Verdict::WithinNoise);
 }
@@ -208,7 +210,7 @@ fn the_family_interval_grows_with_what_is_unlike_in_the_family() {
     let near = |found: f64, expected: f64| assert!((found - expected).abs() < 0.02, "{found}");
     near(stretch(&[layer(0)]), 1.0);
     near(stretch(&[layer(0), layer(1), layer(2)]), 1.0);
-    let unlike = [layer(0), difference("", "", "s3", "s2-repeat", Per::Request)];
+    let unlike = [layer(0), difference("", "", "s3", "s2-cached", Per::Request)];
     // Two independent layers need 97.5% each: 2.593 over 2.201 on 11 degrees.
     near(stretch(&unlike), 1.17);
 }
@@ -239,7 +241,7 @@ fn layers_of_different_rounds_share_a_family() {
     }
     let costs = price_family(&all_layers(), "", &run, 1).costs;
     let rounds = |id: &str| costs.iter().find(|cost| cost.id == id).unwrap().rounds;
-    assert_eq!([rounds("tls"), rounds("certificate"), rounds("interaction-repeat")], [12, 9, 9]);
+    assert_eq!([rounds("tls"), rounds("certificate"), rounds("interaction-cached")], [12, 9, 9]);
     assert!(costs.iter().all(|cost| cost.family_low_ns <= cost.low_ns && cost.low_ns.is_some()));
 }
 
@@ -247,7 +249,7 @@ fn layers_of_different_rounds_share_a_family() {
 #[test]
 fn rounds_end_when_the_widest_interval_is_narrow_enough() {
     let mut layers = all_layers();
-    layers.push(difference("absent", "", "s5-repeat", "s4-repeat", Per::Request));
+    layers.push(difference("absent", "", "s5-cached", "s4-cached", Per::Request));
     let run = |rounds| simulate(&TRUTH, Design::quiet(rounds, rounds), &mut Random::new(7));
     for (rounds, ends) in [(8, false), (11, false), (12, true), (13, true)] {
         assert_eq!(settled(&layers, &run(rounds), 1, 0.05), ends, "{rounds} rounds");
@@ -297,12 +299,12 @@ fn the_stop_rule_keeps_the_coverage() {
 /// All nine combinations, in both forms; the last adds to them or not.
 fn nine(extra: f64) -> Vec<(&'static str, f64)> {
     let mut truth =
-        vec![("s0", 30_000.0), ("s0-again", 30_000.0), ("s1", 36_000.0), ("s3", 37_000.0)];
+        vec![("s0", 30_000.0), ("s0-control", 30_000.0), ("s1", 36_000.0), ("s3", 37_000.0)];
     for (cost, roles) in [
-        (40_000.0, ["plain-token-first-sight", "s2-first-sight", "s4-first-sight"]),
-        (42_000.0, ["plain-scopes-first-sight", "tls-scopes-first-sight", "s5-first-sight"]),
-        (1_000.0, ["plain-token-repeat", "s2-repeat", "s4-repeat"]),
-        (3_000.0, ["plain-scopes-repeat", "tls-scopes-repeat", "s5-repeat"]),
+        (40_000.0, ["plain-token-uncached", "s2-uncached", "s4-uncached"]),
+        (42_000.0, ["plain-scopes-uncached", "tls-scopes-uncached", "s5-uncached"]),
+        (1_000.0, ["plain-token-cached", "s2-cached", "s4-cached"]),
+        (3_000.0, ["plain-scopes-cached", "tls-scopes-cached", "s5-cached"]),
     ] {
         let transports = [30_000.0, 36_000.0, 37_000.0];
         truth.extend(roles.into_iter().zip(transports).map(|(role, base)| (role, base + cost)));
@@ -316,7 +318,7 @@ fn what_does_not_add_up_is_named() {
     let run = simulate(&nine(4_000.0), Design::quiet(12, 12), &mut Random::new(3));
     let found = additivity("cell", &run, 1);
     let [first, repeat] = found.as_slice() else { panic!("{found:?}") };
-    assert_eq!((first.form.as_str(), first.cell.as_str()), ("first sight", "cell"));
+    assert_eq!((first.form.as_str(), first.cell.as_str()), ("uncached", "cell"));
     assert!(first.additive && first.statistic < first.critical, "{first:?}");
     assert!(!repeat.additive && repeat.statistic > repeat.critical, "{repeat:?}");
     assert!(repeat.words.contains("mutual TLS and scopes"), "{}", repeat.words);
@@ -338,9 +340,9 @@ fn additivity_needs_all_nine_and_enough_rounds() {
     let few = simulate(&nine(0.0), Design::quiet(7, 7), &mut Random::new(3));
     assert_eq!(additivity("", &few, 1), []);
     let mut run = simulate(&nine(0.0), Design::quiet(12, 12), &mut Random::new(3));
-    run.figures.remove("tls-scopes-repeat");
+    run.figures.remove("tls-scopes-cached");
     let found = additivity("", &run, 1);
-    assert!(found.len() == 1 && found[0].form == "first sight", "{found:?}");
+    assert!(found.len() == 1 && found[0].form == "uncached", "{found:?}");
 }
 
 /// The test calls costs that add up non-additive in at most 5%: 17 of 150 is the

@@ -1,13 +1,12 @@
 //! Names of targets: unique, with ids that a file name may have, and whom each is compared with.
 
 use super::read::{Document, Entry};
+use crate::plan::Role;
+
 use super::{TargetSpec, Targets, TargetsError};
 
 /// The longest name, in characters: it heads a row of a table.
 const NAME_CHARS_MAX: usize = 40;
-
-/// What the second measurement of the baseline adds to its id.
-const AGAIN: &str = "-again";
 
 /// Gives each target its id and whom it is taken to.
 pub(super) fn resolve(
@@ -66,9 +65,12 @@ fn id(before: &[TargetSpec], target: &TargetSpec) -> Result<String, TargetsError
     if id.is_empty() {
         return refuse(format!("`name` {name:?} needs a letter or digit of ASCII for file names"));
     }
-    if id.ends_with(AGAIN) {
+    let role = Role::from(id.as_str());
+    let of_another = before.iter().any(|other| Role::target(&other.id) == role.baseline());
+    // An older record would be read as if the former ending were a control whatever stood before.
+    if role.control && (of_another || role.to_string() != id) {
         return refuse(format!(
-            "`name` {name:?} is what the second measurement of a baseline is called: give another"
+            "`name` {name:?} is what the A/A control of a baseline is called: give another"
         ));
     }
     match before.iter().find(|other| other.id == id) {

@@ -194,7 +194,7 @@ fn what_is_wrong_is_said_with_line_and_key() {
         (&second, "against = \"c\"", 7, "no target \"c\""),
         (&second, "cacert = \"c\"", 7, "`cacert` has no effect on an http:// URL"),
         (target, "[[target]]\nname = \"A\"\nurl = \"http://h/\"", 4, "the same files, a"),
-        (target, "[[target]]\nname = \"a again\"\nurl = \"http://h/\"", 4, "second measurement"),
+        (target, "[[target]]\nname = \"a again\"\nurl = \"http://h/\"", 4, "A/A control"),
         (target, "[[target]]\nname = \"µ\"\nurl = \"http://h/\"", 4, "a letter or digit"),
         (target, "[[target]]\nname = \"a\\u001b[2J\"\nurl = \"http://h/\"", 4, "be printed"),
         (target, "[[target]]\nname = \"b\"\nurl = \"http://u:p@h/\"", 6, "credentials in a file"),

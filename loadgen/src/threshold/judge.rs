@@ -163,7 +163,9 @@ impl<'a> Scene<'a> {
         }
         let place = names::variant(&Named::of(&self.run.plan), self.cell, &figure.name);
         place
-            .and_then(|place| pairing::role(run, cell, &self.run.plan.variants[place].role))
+            .and_then(|place| {
+                pairing::role(run, cell, &pairing::role_of(&self.run.plan.variants[place]))
+            })
             .map(|planned| Found::Variant(run, planned))
             .ok_or_else(|| format!("{whose} has no variant {:?}", figure.name))
     }

@@ -1,17 +1,21 @@
 //! What a name in an expression means within a cell of a run. A variant answers to its label, its
-//! role and its id; `S4` means `S4 repeat` where there is no plain S4, and that is said.
+//! role and its id, and to what older releases called it; `S4` means `S4 cached` where there is no
+//! plain S4. Whatever is not its own name is noted.
 
 use metrics_export::run::{Cost, Plan, PlannedVariant, Run};
 
 use super::ThresholdError;
 use super::metric::Of;
 use super::tree::Node;
+use crate::compare::pairing;
+use crate::plan::{Role, TokenForm};
+use crate::stats::current_key;
 
-/// What is tried behind a name that nothing has: a token seen before is what most requests carry.
-const FORMS: [&str; 4] = ["", "-repeat", "-first-sight", "-first"];
+/// What is tried where a name leaves the tokens out: a cached one is what most requests carry.
+const FORMS: [TokenForm; 2] = [TokenForm::Cached, TokenForm::Uncached];
 
 /// A variant by all of its names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named<'a> {
     /// The id of its cell.
     pub cell: &'a str,
@@ -20,7 +24,7 @@ pub struct Named<'a> {
     /// Its name for people.
     pub label: &'a str,
     /// What it is within its cell.
-    pub role: &'a str,
+    pub role: Role,
 }
 
 impl<'a> Named<'a> {
@@ -28,8 +32,8 @@ impl<'a> Named<'a> {
     #[must_use]
     pub fn of(plan: &'a Plan) -> Vec<Named<'a>> {
         let named = |planned: &'a PlannedVariant| {
-            let PlannedVariant { cell, id, label, role, .. } = planned;
-            Named { cell, id, label, role }
+            let PlannedVariant { cell, id, label, .. } = planned;
+            Named { cell, id, label, role: pairing::role_of(planned) }
         };
         plan.variants.iter().map(named).collect()
     }
@@ -73,27 +77,38 @@ pub(super) fn check(
 
 /// The variant of a cell that answers to a name, by its place in the list.
 pub(super) fn variant(known: &[Named<'_>], cell: &str, name: &str) -> Option<usize> {
-    FORMS.iter().find_map(|form| {
-        let wanted = format!("{}{form}", plain(name));
-        known.iter().position(|named| {
-            let names = [named.label, named.role, named.id];
-            named.cell == cell && names.iter().any(|text| plain(text) == wanted)
-        })
-    })
+    let wanted = plain(name);
+    let place = |of: &dyn Fn(&Named<'_>) -> bool| {
+        known.iter().position(|named| named.cell == cell && of(named))
+    };
+    let exact = |named: &Named<'_>| {
+        [named.label, &named.role.to_string(), named.id].iter().any(|text| plain(text) == wanted)
+    };
+    let role = Role::in_cell(cell, &wanted).unwrap_or_else(|| Role::from(&wanted));
+    let forms = FORMS.iter().filter(|_| role.token.is_none()).map(|form| role.with_token(*form));
+    let mut meant = std::iter::once(role.clone()).chain(forms);
+    place(&exact).or_else(|| meant.find_map(|role| place(&|named| named.role == role)))
 }
 
 /// The cost of a cell that answers to a name.
 pub(super) fn layer<'a>(run: &'a Run, cell: &str, name: &str) -> Option<&'a Cost> {
     let own = || run.costs.iter().filter(move |cost| cost.cell == cell);
-    FORMS.iter().find_map(|form| {
-        let wanted = format!("{}{form}", plain(name));
-        own().find(|cost| [&cost.id, &cost.label].iter().any(|text| plain(text) == wanted))
+    let name = plain(current_key(name.trim()));
+    let forms = FORMS.iter().map(|form| format!("{name}-{}", form.as_str()));
+    std::iter::once(name.clone()).chain(forms).find_map(|wanted| {
+        own().find(|cost| [current_key(&cost.id), &cost.label].iter().any(|n| plain(n) == wanted))
     })
 }
 
-/// What is said where a name was completed.
+/// What is noted where a name was completed, or is a former one.
 pub(super) fn note(typed: &str, meant: &str) -> Option<String> {
-    (!plain(meant).ends_with(&plain(typed))).then(|| format!("{typed:?} is {meant}"))
+    let name = plain(typed);
+    if plain(meant).ends_with(&name) {
+        return None;
+    }
+    let is_former = current_key(typed) != typed || Role::from(&name).to_string() != name;
+    let is = if is_former { "is now called" } else { "is" };
+    Some(format!("{typed:?} {is} {meant}"))
 }
 
 /// The ids of the layers of a run.

@@ -14,10 +14,10 @@ fn told(text: &str, run: &Run, baseline: Option<&Run>) -> (bool, String) {
 }
 
 fn run() -> Run {
-    let variants = [("S0", 10.0), ("S1", 30.0), ("S4 first sight", 90.0), ("S4 repeat", 40.0)];
+    let variants = [("S0", 10.0), ("S1", 30.0), ("S4 uncached", 90.0), ("S4 cached", 40.0)];
     let mut run = sample::run(&variants, 1.0, 7);
     sample::cost(&mut run, "tls", [19.5, 20.0, 20.5]);
-    sample::cost(&mut run, "jwt-repeat", [0.5, 0.8, 1.1]);
+    sample::cost(&mut run, "jwt-cached", [0.5, 0.8, 1.1]);
     run
 }
 
@@ -27,9 +27,9 @@ fn what_can_be_said_is_answered() {
     for (text, holds) in [
         ("S4.cpu_us_per_request > 39", true),
         ("s4 REPEAT.cpu_us_per_request > 39 us", true),
-        ("s4-repeat.CPU_us_per_request > 0.039 ms", true),
-        ("\"S4 repeat\".cpu_us_per_request < 41000 ns", true),
-        ("'S4 first sight'.cpu_us_per_request >= 90", true),
+        ("s4-cached.CPU_us_per_request > 0.039 ms", true),
+        ("\"S4 cached\".cpu_us_per_request < 41000 ns", true),
+        ("'S4 uncached'.cpu_us_per_request >= 90", true),
         ("S1.cpu_us_per_request > S0.cpu_us_per_request + 20", false),
         ("S1.cpu_us_per_request >= S0.cpu_us_per_request + 20 us", true),
         ("S1.cpu_us_per_request-S0.cpu_us_per_request > 19", true),
@@ -38,8 +38,8 @@ fn what_can_be_said_is_answered() {
         ("2 * (S0.cpu_us_per_request + 5) <= S1.cpu_us_per_request", true),
         ("-S0.cpu_us_per_request < -9", true),
         ("10 - 2 - 3 < 5.5 and 12 / 2 / 3 < 2.5 and 1 + 2 * 3 > 6.5", true),
-        ("S4 repeat.response_p99_us > 2000", false),
-        ("S4 repeat.response_p99_us > 0.8 ms", true),
+        ("S4 cached.response_p99_us > 2000", false),
+        ("S4 cached.response_p99_us > 0.8 ms", true),
         ("S1.requests_per_s > 33000", true),
         ("S1.errors > 0 or S1.dropped > 0", false),
         ("S1.errors > 0 or S1.dropped <= 0 and 1 > 2", false),
@@ -50,6 +50,25 @@ fn what_can_be_said_is_answered() {
         ("S1.cpu_us_per_connection > 290", true),
     ] {
         assert_eq!(told(text, &run, None).0, holds, "{text}");
+    }
+}
+
+#[test]
+fn names_of_older_releases_are_answered_with_a_note() {
+    let former = [("S0", 10.0), ("S4 first sight", 90.0), ("S4 repeat", 40.0)];
+    let mut old = sample::run(&former, 1.0, 7);
+    sample::cost(&mut old, "jwt-repeat", [0.5, 0.8, 1.1]);
+    for (text, run, note) in [
+        ("'S4 first sight'.cpu_us_per_request > 80", &run(), "is now called S4 uncached"),
+        ("s4-repeat.cpu_us_per_request > 39", &run(), "\"s4-repeat\" is now called S4 cached"),
+        ("jwt-repeat.cost_us > 0.5", &run(), "\"jwt-repeat\" is now called jwt-cached"),
+        ("'S4 uncached'.cpu_us_per_request > 80", &old, "\"S4 uncached\" is S4 first sight"),
+        ("S4.cpu_us_per_request < 41", &old, "\"S4\" is S4 repeat"),
+        ("jwt-cached.cost_us > 0.5", &old, "\"jwt-cached\" is jwt-repeat"),
+        ("s4-cached.cpu_us_per_request < 1.1 * baseline", &run(), ""),
+    ] {
+        let (holds, sentence) = told(text, run, Some(&old));
+        assert!(holds && sentence.contains(note), "{text}: {sentence}");
     }
 }
 
@@ -108,7 +127,7 @@ fn what_is_wrong_is_said_with_its_column() {
 fn names_that_a_run_does_not_have_are_said_before_it_begins() {
     let mut run = run();
     for (text, has_baseline, word) in [
-        ("S9.errors > 0", false, "no variant \"S9\" here; there are S0, S1, S4 first sight"),
+        ("S9.errors > 0", false, "no variant \"S9\" here; there are S0, S1, S4 uncached"),
         ("S1.errors > baseline", false, "--baseline"),
     ] {
         let threshold = Threshold::parse(text).unwrap();
@@ -119,7 +138,7 @@ fn names_that_a_run_does_not_have_are_said_before_it_begins() {
     run.results[1].closed_loop = None;
     for (text, word) in [
         ("S1.requests_per_s > 0", "no closed loop was run"),
-        ("mtls.cost_us > 0", "no layer \"mtls\"; it has tls, jwt-repeat"),
+        ("mtls.cost_us > 0", "no layer \"mtls\"; it has tls, jwt-cached"),
     ] {
         let threshold = Threshold::parse(text).unwrap();
         assert_eq!(threshold.check(&Named::of(&run.plan), false), Ok(()), "{text}");
@@ -133,7 +152,7 @@ fn a_sentence_has_both_sides_and_what_a_short_name_means() {
     let (_, said) = told("S4.cpu_us_per_request > 1.1 * S1.cpu_us_per_request", &run(), None);
     assert!(said.contains("40.00 us is > 33.00 us"), "{said}");
     assert!(said.contains("S1.cpu_us_per_request 30.00 us"), "{said}");
-    assert!(said.contains("\"S4\" is S4 repeat"), "{said}");
+    assert!(said.contains("\"S4\" is S4 cached"), "{said}");
     assert!(said.contains("more than noise: the difference is"), "{said}");
     let (_, said) = told("jwt.cost_us > 1", &run(), None);
     assert!(said.contains("0.80 us is not > 1.00 us"), "{said}");
@@ -145,7 +164,7 @@ fn a_sentence_has_both_sides_and_what_a_short_name_means() {
 #[test]
 fn a_regression_within_noise_says_so() {
     let now = run();
-    let before = |us: f64| sample::run(&[("S0", 10.0), ("S4 repeat", us)], 1.0, 3);
+    let before = |us: f64| sample::run(&[("S0", 10.0), ("S4 cached", us)], 1.0, 3);
     for (us, holds, noise) in [
         (39.99, true, "; within noise"),
         (36.0, true, "; more than the noise within the runs"),
@@ -179,7 +198,7 @@ fn each_cell_is_judged_alone() {
 /// Words of the language, so that random expressions are often nearly right.
 const WORDS: [&str; 22] = [
     "S4",
-    "S4 repeat",
+    "S4 cached",
     "tls",
     ".",
     "cpu_us_per_request",

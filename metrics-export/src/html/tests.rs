@@ -37,7 +37,7 @@ fn the_verdict_stands_before_every_figure() {
         "CPU per new connection",
         "More CPU per request than S1, by requests per connection",
         ">Noise floor</h2>",
-        "Do layers add up? (repeat)",
+        "Do layers add up? (cached)",
         "id=\"cell-1\"",
         ">What this rests on</h2>",
         "Made-up CPU",
@@ -62,7 +62,7 @@ fn a_broken_run_says_so_first_and_at_the_answer() {
     assert!(page.contains("measure on a quieter host"));
     assert!(page.contains("Not proved: S1: token verified"));
     assert!(page.contains("The run is not valid"));
-    assert!(page.contains("There is no curve for S0, S0 again, S1"), "{page}");
+    assert!(page.contains("There is no curve for S0, S0 control, S1"), "{page}");
     let mut cut = testing::full();
     cut.complete = false;
     assert!(report(&cut, &[]).contains("The run was interrupted"));

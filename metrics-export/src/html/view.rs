@@ -82,7 +82,7 @@ mod tests {
             let Look { colour, dash } = view.look(variant);
             (colour, dash)
         };
-        let looks = ["s0", "s0-again", "s1", "s2-first-sight", "s3"].map(look);
+        let looks = ["s0", "s0-control", "s1", "s2-uncached", "s3"].map(look);
         assert_eq!(looks, [(0, 0), (0, 1), (1, 0), (2, 0), (3, 0)]);
         assert_eq!(view.results().count(), 5);
     }

@@ -126,7 +126,7 @@ pub struct Floor {
 /// A difference between variants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
-    /// Its key within its cell, such as `tls` or `jwt-repeat`.
+    /// Its key within its cell, such as `tls` or `jwt-cached`.
     pub id: String,
     /// The cell's id.
     pub cell: String,
@@ -183,7 +183,7 @@ pub struct Counted {
 pub struct Additivity {
     /// The cell's id.
     pub cell: String,
-    /// `first sight` or `repeat`: which form of the tokens.
+    /// `uncached` or `cached`: which form of the tokens.
     pub form: String,
     /// The four left-over costs, with simultaneous intervals.
     pub interactions: Vec<Cost>,

@@ -14,9 +14,9 @@ pub fn full() -> Run {
     full.plan.instances = 2;
     full.plan.variants = [
         ("s0", "S0", "S0", ""),
-        ("s0-again", "S0 again", "S0", ""),
+        ("s0-control", "S0 control", "S0", ""),
         ("s1", "S1", "S1", ""),
-        ("s2-first-sight", "S2 first sight", "S2", ""),
+        ("s2-uncached", "S2 uncached", "S2", ""),
         ("s3", "S3", "S3", ""),
         ("ping-s0", "S0", "S0", "ping"),
     ]
@@ -39,9 +39,9 @@ pub fn full() -> Run {
     full.proofs = ["token verified", "client certificate"].map(proof).into();
     full.results = vec![
         result("s0", 80_000, Some((ConnectionKind::Tcp, 30_000))),
-        result("s0-again", 81_000, None),
+        result("s0-control", 81_000, None),
         result("s1", 90_000, Some((ConnectionKind::Full, 125_000))),
-        result("s2-first-sight", 215_000, None),
+        result("s2-uncached", 215_000, None),
         result("s3", 90_000, Some((ConnectionKind::Full, 200_000))),
         result("ping-s0", 9_000, None),
     ];
@@ -49,8 +49,8 @@ pub fn full() -> Run {
     full.floors[0].ns = 2_000;
     full.additivity = vec![Additivity {
         cell: String::new(),
-        form: "repeat".into(),
-        interactions: vec![cost("interaction-repeat", "interaction, repeat", 300, 900)],
+        form: "cached".into(),
+        interactions: vec![cost("interaction-cached", "interaction, cached", 300, 900)],
         statistic: 0.7,
         critical: 2.4,
         additive: true,
@@ -204,9 +204,9 @@ fn capacity() -> Capacity {
 
 fn costs() -> Vec<Cost> {
     let mut control = cost("a-a", "A/A control", 400, 1_600);
-    control.formula = "S0 again - S0".into();
+    control.formula = "S0 control - S0".into();
     control.words = "no difference, as it must be".into();
-    let mut few = cost("policy-repeat", "policy, repeat", 0, 0);
+    let mut few = cost("policy-cached", "policy, cached", 0, 0);
     few.verdict = Verdict::TooFewRounds;
     (few.low_ns, few.high_ns, few.family_low_ns, few.family_high_ns) = (None, None, None, None);
     few.words = "no interval: 3 rounds, and 8 are needed".into();
