@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use loadgen::matrix::Matrix;
 use loadgen::report::cores;
+use loadgen::schedule::Rate;
 use metrics_export::flame::{Flame, Profile};
 use metrics_export::run::SliceKind;
 
@@ -140,7 +141,7 @@ fn load(typed: &cli::Flame, matrix: &Matrix) -> String {
     match kind(typed) {
         SliceKind::Connect => "a new connection for each request".into(),
         SliceKind::Open => {
-            let rate = cell.rate_per_s.unwrap_or_default();
+            let rate = cell.rate.map_or(0.0, Rate::as_f64);
             format!("{}, {rate} requests/s, {} connections", cell.workload, cell.connections)
         }
         SliceKind::Closed => {

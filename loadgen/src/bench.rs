@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use metrics_export::run::{Slice, SliceKind};
 
 use crate::cpu::{Meter, Usage};
-use crate::experiment::{Bench, Check, Failure, Measured, Order, Times};
+use crate::experiment::{Bench, Check, Failure, Measured, SliceLoad, SliceRequest, Times};
 use crate::generator::{Generator, TargetId};
 use crate::plan::{Cell, Cores, Protocol, Variant};
 use crate::proof::{self, Sent};
@@ -22,7 +22,6 @@ use crate::random::Random;
 use crate::record::SliceRecord;
 use crate::results::percentiles;
 use crate::run::outcome::generator_share;
-use crate::schedule::Rate;
 use crate::slice::{Arrivals, ClientWait, SliceSpec};
 use crate::stack::Stack;
 use crate::workload::Workload;
@@ -122,28 +121,23 @@ impl<'a> LiveBench<'a> {
         Ok(Running { site, meter, workload, requests, connecting, connects })
     }
 
-    fn spec(&mut self, order: &Order) -> Result<SliceSpec, Failure> {
+    fn spec(&mut self, request: &SliceRequest) -> SliceSpec {
         let protocol = self.setup.protocol;
-        let cell = &self.setup.cells[self.setup.variants[order.variant].cell];
-        let site = &self.running[order.variant].site;
-        let arrivals = match order.kind {
-            SliceKind::Open => {
-                let rate = Rate::per_second(order.rate_per_s).ok_or_else(|| {
-                    Failure(format!("{} requests per second cannot be sent", order.rate_per_s))
-                })?;
-                Arrivals::Open { rate, pattern: protocol.pattern }
-            }
-            SliceKind::Closed | SliceKind::Connect => Arrivals::Closed,
+        let cell = &self.setup.cells[self.setup.variants[request.variant].cell];
+        let site = &self.running[request.variant].site;
+        let arrivals = match request.load {
+            SliceLoad::Open(rate) => Arrivals::Open { rate, pattern: protocol.pattern },
+            SliceLoad::Closed | SliceLoad::Connect => Arrivals::Closed,
         };
-        let (connections, duration) = match order.kind {
+        let (connections, duration) = match request.kind() {
             SliceKind::Open => (cell.connections, protocol.slice),
-            SliceKind::Closed if order.warmup => (cell.connections, protocol.warmup),
+            SliceKind::Closed if request.warmup => (cell.connections, protocol.warmup),
             SliceKind::Closed => (cell.connections, protocol.closed_slice),
             SliceKind::Connect => (CONNECTING_AT_ONCE, protocol.handshake_slice),
         };
-        let connecting = order.kind == SliceKind::Connect;
-        Ok(SliceSpec {
-            requests_per_connection: match order.kind {
+        let connecting = request.kind() == SliceKind::Connect;
+        SliceSpec {
+            requests_per_connection: match request.kind() {
                 SliceKind::Open => cell.requests_per_connection,
                 SliceKind::Closed => None,
                 SliceKind::Connect => Some(NonZeroU32::MIN),
@@ -154,7 +148,7 @@ impl<'a> LiveBench<'a> {
             seed: self.seeds.next_u64(),
             tokens: site.tokens(),
             ..SliceSpec::new(arrivals, connections, duration)
-        })
+        }
     }
 }
 
@@ -186,8 +180,8 @@ impl Bench for LiveBench<'_> {
     }
 
     /// Runs a slice. One in which a server ended is none, whoever's server it was.
-    fn slice(&mut self, order: &Order) -> Result<Measured, Failure> {
-        let measured = self.take(order);
+    fn slice(&mut self, request: &SliceRequest) -> Result<Measured, Failure> {
+        let measured = self.take(request);
         let failed = measured.as_ref().map_or(true, |measured| !measured.errors.is_empty());
         unless_fallen(measured, failed, || self.fallen())
     }
@@ -224,11 +218,11 @@ impl LiveBench<'_> {
         self.running.iter().find_map(|running| running.site.fallen())
     }
 
-    fn take(&mut self, order: &Order) -> Result<Measured, Failure> {
-        let spec = self.spec(order)?;
-        let variant = &self.setup.variants[order.variant];
-        let running = &self.running[order.variant];
-        let connecting = order.kind == SliceKind::Connect;
+    fn take(&mut self, request: &SliceRequest) -> Result<Measured, Failure> {
+        let spec = self.spec(request);
+        let variant = &self.setup.variants[request.variant];
+        let running = &self.running[request.variant];
+        let connecting = request.kind() == SliceKind::Connect;
         let (target, workload) = if connecting {
             (running.connects, &running.connecting)
         } else {
@@ -258,12 +252,12 @@ impl LiveBench<'_> {
         let path = running.site.path();
         let path = if workload.name == "ping" { &path[..path.len().min(1)] } else { path };
         let cell = &self.setup.cells[variant.cell];
-        let sent = Sent { variant, cell, kind: order.kind, record: &record, path };
+        let sent = Sent { variant, cell, kind: request.kind(), record: &record, path };
         let checks: Vec<Check> = proof::checks(&sent, &pages);
         self.client_driver = record.driver.into();
         let memory_peak_bytes = usage.memory_peak_bytes;
         let errors = record.errors.to_string();
-        let mut slice = row(variant, order, start, &record, usage);
+        let mut slice = row(variant, request, start, &record, usage);
         slice.server_handshakes = proof::server_handshakes(&sent, &pages);
         Ok(Measured {
             slice,
@@ -284,7 +278,7 @@ impl LiveBench<'_> {
 
 fn row(
     variant: &Variant,
-    order: &Order,
+    request: &SliceRequest,
     start: Duration,
     record: &SliceRecord,
     usage: Usage,
@@ -292,20 +286,20 @@ fn row(
     let errors = record.errors.iter();
     Slice {
         variant: variant.id.clone(),
-        kind: order.kind,
-        instance: order.instance,
-        round: order.round,
-        position: order.position,
-        attempt: order.attempt,
+        kind: request.kind(),
+        instance: request.instance,
+        round: request.round,
+        position: request.position,
+        attempt: request.attempt,
         counts: true,
         disturbances: Vec::new(),
         start_unix_ns: start.as_nanos() as u64,
         // A closed loop has requests under way at its end, whose answers belong to its time.
-        duration_ns: match order.kind {
+        duration_ns: match request.kind() {
             SliceKind::Open => record.window_ns,
             SliceKind::Closed | SliceKind::Connect => record.wall_ns,
         },
-        requests_asked: if order.kind == SliceKind::Open { record.intended } else { 0 },
+        requests_asked: if request.kind() == SliceKind::Open { record.intended } else { 0 },
         requests_sent: record.sent,
         requests_answered: record.ok,
         dropped: record.dropped,

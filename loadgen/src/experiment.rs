@@ -24,6 +24,7 @@ use metrics_export::run::{Bounds, CpuSourceKind, Slice, SliceKind};
 
 use crate::panics::caught;
 use crate::plan::{Cell, Protocol, Variant};
+use crate::schedule::Rate;
 use crate::stats::Layer;
 use crate::{record, results, validity};
 
@@ -45,7 +46,7 @@ pub trait Bench {
     ///
     /// # Errors
     /// What made it impossible. Failed requests are no error here: they are counted in the slice.
-    fn slice(&mut self, order: &Order) -> Result<Measured, Failure>;
+    fn slice(&mut self, request: &SliceRequest) -> Result<Measured, Failure>;
 
     /// How long it has been going on.
     fn elapsed(&self) -> Duration;
@@ -54,13 +55,24 @@ pub trait Bench {
     fn interrupted(&self) -> bool;
 }
 
+/// What a slice is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SliceLoad {
+    /// Requests at their intended times, at this rate.
+    Open(Rate),
+    /// Each connection sends again as soon as it is answered.
+    Closed,
+    /// A new connection for each request.
+    Connect,
+}
+
 /// One slice to run.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Order {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SliceRequest {
     /// The variant's place in the plan.
     pub variant: usize,
     /// What to do.
-    pub kind: SliceKind,
+    pub load: SliceLoad,
     /// Which start of the processes.
     pub instance: u32,
     /// The round.
@@ -69,10 +81,20 @@ pub struct Order {
     pub position: u32,
     /// 1 when the slice is taken once more.
     pub attempt: u32,
-    /// Requests per second of an open loop.
-    pub rate_per_s: f64,
     /// Whether it only warms up: shorter, and counted for nothing.
     pub warmup: bool,
+}
+
+impl SliceRequest {
+    /// What kind of slice it is.
+    #[must_use]
+    pub fn kind(&self) -> SliceKind {
+        match self.load {
+            SliceLoad::Open(_) => SliceKind::Open,
+            SliceLoad::Closed => SliceKind::Closed,
+            SliceLoad::Connect => SliceKind::Connect,
+        }
+    }
 }
 
 /// What a slice was.
@@ -286,17 +308,16 @@ impl Course<'_, '_> {
                 if self.bench.interrupted() {
                     return Ok(false);
                 }
-                let order = Order {
+                let request = SliceRequest {
                     variant,
-                    kind: SliceKind::Closed,
+                    load: SliceLoad::Closed,
                     instance,
                     round,
                     position: position as u32,
                     attempt: 0,
-                    rate_per_s: 0.0,
                     warmup,
                 };
-                let mut measured = self.measure(&order)?;
+                let mut measured = self.measure(&request)?;
                 if measured.slice.requests_answered == 0 && !self.bench.interrupted() {
                     return Err(self.unanswered(variant, &measured.errors));
                 }
@@ -305,8 +326,8 @@ impl Course<'_, '_> {
             }
         }
         for cell in 0..self.experiment.cells.len() {
-            if self.findings.rates_per_s[cell].is_none() {
-                self.findings.rates_per_s[cell] = Some(self.operating_rate(cell)?);
+            if self.findings.rates[cell].is_none() {
+                self.findings.rates[cell] = Some(self.operating_rate(cell)?);
             }
         }
         Ok(true)
@@ -323,13 +344,13 @@ impl Course<'_, '_> {
 
     /// The rate of a cell: as asked, or a share of the slowest variant's capacity among all cells
     /// that ask the same of the same services, since the rate moves the cost of a request.
-    fn operating_rate(&self, cell: usize) -> Result<f64, Failure> {
+    fn operating_rate(&self, cell: usize) -> Result<Rate, Failure> {
         let Experiment { cells, protocol, variants, .. } = *self.experiment;
-        if let Some(rate) = cells[cell].rate_per_s {
+        if let Some(rate) = cells[cell].rate {
             return Ok(rate);
         }
         let alike = |other: &Cell| {
-            other.rate_per_s.is_none()
+            other.rate.is_none()
                 && other.workload == cells[cell].workload
                 && other.call_path == cells[cell].call_path
         };
@@ -345,36 +366,35 @@ impl Course<'_, '_> {
             .filter(|slice| slice.counts && same.contains(slice.variant.as_str()))
             .map(|slice| slice.requests_answered as f64 * 1e9 / slice.duration_ns.max(1) as f64);
         let slowest = capacities.fold(f64::INFINITY, f64::min);
-        if slowest.is_finite() && slowest > 0.0 {
-            // A round number reads better, and a thousandth of the capacity decides nothing.
-            return Ok((slowest * protocol.operating_share).floor().max(1.0));
-        }
-        Err(Failure(
-            "no request was answered in the warm-up, so there is no operating point; see the \
-             servers' logs"
-                .into(),
-        ))
+        // A round number reads better, and a thousandth of the capacity decides nothing.
+        let share = (slowest * protocol.operating_share).floor().max(1.0);
+        let rate = if slowest > 0.0 { Rate::per_second(share) } else { None };
+        rate.ok_or_else(|| {
+            Failure(
+                "no request was answered in the warm-up, so there is no operating point; see the \
+                 servers' logs"
+                    .into(),
+            )
+        })
     }
 
     fn round(&mut self, instance: u32, round: u32) -> Result<bool, Failure> {
         for (position, variant) in self.order(u64::from(round) + 1).into_iter().enumerate() {
             let Variant { connects, cell, .. } = self.experiment.variants[variant];
-            let rate_per_s = self.findings.rates_per_s[cell].unwrap_or_default();
-            for kind in [Some(SliceKind::Open), connects.then_some(SliceKind::Connect)] {
-                let Some(kind) = kind else { continue };
+            let open = self.findings.rates[cell].map(SliceLoad::Open);
+            for load in open.into_iter().chain(connects.then_some(SliceLoad::Connect)) {
                 if self.bench.interrupted() {
                     return Ok(false);
                 }
                 let position = position as u32;
                 let (attempt, warmup) = (0, false);
-                self.slice(Order {
+                self.slice(SliceRequest {
                     variant,
-                    kind,
+                    load,
                     instance,
                     round,
                     position,
                     attempt,
-                    rate_per_s,
                     warmup,
                 })?;
             }
@@ -385,25 +405,25 @@ impl Course<'_, '_> {
     /// Takes a slice, and takes it once more if it was disturbed; the second one counts, whatever
     /// became of it. On a machine that disturbs every slice, repeating helps nobody, and the run
     /// must end within its time: then the first one counts, with its disturbances.
-    fn slice(&mut self, order: Order) -> Result<(), Failure> {
-        let mut measured = self.measure(&order)?;
+    fn slice(&mut self, request: SliceRequest) -> Result<(), Failure> {
+        let mut measured = self.measure(&request)?;
         let again = !measured.slice.disturbances.is_empty()
             && self.repeats < self.planned / REPEATS_PER_PLANNED
             && !self.bench.interrupted();
         measured.slice.counts = !again;
-        self.findings.keep(order.variant, measured)?;
+        self.findings.keep(request.variant, measured)?;
         if again {
             self.repeats += 1;
             self.done -= 1;
-            let mut measured = self.measure(&Order { attempt: 1, ..order })?;
+            let mut measured = self.measure(&SliceRequest { attempt: 1, ..request })?;
             measured.slice.counts = true;
-            self.findings.keep(order.variant, measured)?;
+            self.findings.keep(request.variant, measured)?;
         }
         Ok(())
     }
 
-    fn measure(&mut self, order: &Order) -> Result<Measured, Failure> {
-        let mut measured = self.bench.slice(order)?;
+    fn measure(&mut self, request: &SliceRequest) -> Result<Measured, Failure> {
+        let mut measured = self.bench.slice(request)?;
         let (bounds, cores) = (self.experiment.bounds, self.experiment.measured_cores);
         measured.slice.disturbances = validity::disturbances(&measured.slice, bounds, cores);
         self.done += 1;

@@ -28,6 +28,7 @@ use crate::plan::{Cell, Cores, Protocol, Role, StopRule, Topology, Variant};
 use crate::report::cores;
 use crate::results::Prices;
 use crate::run::rig::watched;
+use crate::schedule::Rate;
 use crate::stack::Stack;
 use crate::stats::{Layer, Per};
 use crate::validity::{self, Judged};
@@ -375,14 +376,14 @@ impl Matrix {
             cells: self
                 .cells
                 .iter()
-                .zip(&findings.rates_per_s)
+                .zip(&findings.rates)
                 .map(|(cell, rate)| self.cell(cell, *rate))
                 .collect(),
             variants: self.variants.iter().map(|variant| self.planned(variant, findings)).collect(),
         }
     }
 
-    fn cell(&self, cell: &Cell, rate_per_s: Option<f64>) -> run::Cell {
+    fn cell(&self, cell: &Cell, rate: Option<Rate>) -> run::Cell {
         let ours = matches!(self.subjects, Subjects::Stack(_));
         let share = self.protocol.operating_share * 100.0;
         run::Cell {
@@ -391,8 +392,8 @@ impl Matrix {
             workload: cell.workload.clone(),
             call_path: cell.call_path,
             protocol: "HTTP/1.1".into(),
-            rate_milli_per_s: (rate_per_s.unwrap_or(0.0) * 1000.0).round() as u64,
-            rate_source: match cell.rate_per_s {
+            rate_milli_per_s: rate.map_or(0, Rate::as_milli),
+            rate_source: match cell.rate {
                 Some(_) => "as asked".into(),
                 None => format!("{share:.0}% of the slowest variant's closed loop"),
             },

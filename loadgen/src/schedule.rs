@@ -44,6 +44,11 @@ impl Rate {
         self.0.get() as f64 / 1000.0
     }
 
+    /// Thousandths of a request per second.
+    pub fn as_milli(self) -> u64 {
+        self.0.get()
+    }
+
     /// How many requests a slice of this length asks for.
     pub fn requests_in(self, duration: Duration) -> u64 {
         let asked = duration.as_nanos() * u128::from(self.0.get());

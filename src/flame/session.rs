@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use loadgen::bench::{LiveBench, Setup};
-use loadgen::experiment::{Bench as _, Measured, Order};
+use loadgen::experiment::{Bench as _, Measured, SliceLoad, SliceRequest};
 use loadgen::generator::{Generator, GeneratorOptions, Stop};
 use loadgen::matrix::Matrix;
 use loadgen::plan::{Cell, Variant};
@@ -186,10 +186,15 @@ impl Session<'_> {
         warmup: bool,
     ) -> Result<Measured, Failure> {
         let Variant { cell, label, .. } = &self.matrix.variants[variant];
-        let rate_per_s = self.matrix.cells[*cell].rate_per_s.unwrap_or_default();
+        let open = || self.matrix.cells[*cell].rate.map(SliceLoad::Open);
+        let load = match kind {
+            SliceKind::Open => open().ok_or_else(|| Failure::usage("--rate takes a rate."))?,
+            SliceKind::Closed => SliceLoad::Closed,
+            SliceKind::Connect => SliceLoad::Connect,
+        };
         let (instance, round, position, attempt) = (0, 0, 0, 0);
-        let order = Order { variant, kind, instance, round, position, attempt, rate_per_s, warmup };
-        let measured = bench.slice(&order).map_err(Failure::sentence)?;
+        let request = SliceRequest { variant, load, instance, round, position, attempt, warmup };
+        let measured = bench.slice(&request).map_err(Failure::sentence)?;
         if self.interrupted() {
             return Ok(measured);
         }

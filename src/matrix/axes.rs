@@ -53,7 +53,7 @@ pub(super) fn axes(typed: &cli::Matrix) -> Result<Axes, Failure> {
         found.ok_or_else(|| format!("gateway or direct, not {text:?}"))
     })?;
     read(&mut axes.rates, "--rates", &rates, |text| {
-        let rate = text.parse().ok().filter(|rate| Rate::per_second(*rate).is_some());
+        let rate = text.parse().ok().and_then(Rate::per_second);
         rate.map(Some).ok_or_else(|| {
             let (least, most) = (RATE_PER_SECOND_MIN, RATE_PER_SECOND_MAX);
             format!("{least} to {most} requests per second, not {text:?}")
@@ -205,7 +205,7 @@ mod tests {
             (axes.connections.as_slice(), axes.workers.as_slice()),
             (&[1, 64][..], &[2][..])
         );
-        assert_eq!(axes.rates, [Some(1000.0)]);
+        assert_eq!(axes.rates, [Rate::per_second(1000.0)]);
         assert_eq!(axes.requests_per_connection, [None, NonZeroU32::new(10)]);
         assert_eq!(axes.handshakes, [HandshakeKind::Full, HandshakeKind::Resumed]);
         assert_eq!(axes.forms[1], Form::Only { tokens: TokenSupply::Unique(300), cache: false });

@@ -12,6 +12,7 @@ use metrics_export::run::{Bounds, Cost};
 use crate::experiment::{Bench, Experiment, Failure, Findings};
 use crate::plan::{Protocol, Variant};
 use crate::random::Random;
+use crate::schedule::Rate;
 use crate::stats::{self, LEVEL, Layer, Per, clopper_pearson, median};
 use crate::validity::{self, Judged};
 use crate::{results, schedule};
@@ -83,7 +84,7 @@ fn experiment(session: &mut Session<'_>, number: u32) -> Result<Trial, Stop> {
     let variants = variants();
     let protocol = protocol(calibration, number);
     let mut cell = cell(CONNECTIONS)?;
-    cell.rate_per_s = Some(calibration.rate_per_s);
+    cell.rate = Rate::per_second(calibration.rate_per_s);
     let (cells, bounds, layers) = ([cell], Bounds::default(), [layers()]);
     let cores = calibration.cores.measured();
     let experiment = Experiment {

@@ -13,7 +13,7 @@ use runtime::blocking;
 use runtime::url::Url;
 
 use crate::bench::LiveBench;
-use crate::experiment::{Bench, Failure, Measured, Order};
+use crate::experiment::{Bench, Failure, Measured, SliceRequest};
 use crate::plan::{Cell, Variant};
 use crate::stack::{Stack, StackError, Started};
 
@@ -158,13 +158,13 @@ impl Bench for Probe<'_> {
         self.live.restart(instance)
     }
 
-    fn slice(&mut self, order: &Order) -> Result<Measured, Failure> {
-        let measured = self.live.slice(order)?;
-        let now = self.page(order.variant)?;
+    fn slice(&mut self, request: &SliceRequest) -> Result<Measured, Failure> {
+        let measured = self.live.slice(request)?;
+        let now = self.page(request.variant)?;
         // Nobody else asks these servers, so that a slice begins with the figures of the last.
-        let before = self.read.insert(order.variant, now).unwrap_or_default();
-        if order.kind == SliceKind::Open && !order.warmup {
-            self.counted.push((order.variant, now.since(&before)));
+        let before = self.read.insert(request.variant, now).unwrap_or_default();
+        if request.kind() == SliceKind::Open && !request.warmup {
+            self.counted.push((request.variant, now.since(&before)));
         }
         Ok(measured)
     }

@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use metrics_export::date;
-use metrics_export::run::{Bounds, Slice, SliceKind};
+use metrics_export::run::{Bounds, Slice};
 
 use crate::bench::{LiveBench, Setup};
 use crate::environment;
-use crate::experiment::{Bench, Failure, Measured, Order, Times};
+use crate::experiment::{Bench, Failure, Measured, SliceLoad, SliceRequest, Times};
 use crate::generator::{Generator, GeneratorOptions};
 use crate::plan::{Axes, Cell, Protocol, Variant};
-use crate::schedule::ArrivalPattern;
+use crate::schedule::{ArrivalPattern, Rate};
 use crate::stack::Stack;
 use crate::validity;
 
@@ -218,24 +218,15 @@ pub(super) fn machine_bounds() -> Bounds {
     }
 }
 
-fn order(variant: usize, kind: SliceKind) -> Order {
-    Order {
-        variant,
-        kind,
-        instance: 0,
-        round: 0,
-        position: 0,
-        attempt: 0,
-        rate_per_s: 0.0,
-        warmup: false,
-    }
+fn request(variant: usize, load: SliceLoad) -> SliceRequest {
+    SliceRequest { variant, load, instance: 0, round: 0, position: 0, attempt: 0, warmup: false }
 }
 
 fn warm_up(probe: &mut Probe<'_>, variant: usize) -> Result<(), Stop> {
     if probe.interrupted() {
         return Err(Stop::Interrupted);
     }
-    probe.slice(&order(variant, SliceKind::Closed))?;
+    probe.slice(&request(variant, SliceLoad::Closed))?;
     Ok(())
 }
 
@@ -247,13 +238,15 @@ fn take(
     attempts: u32,
     cores: usize,
 ) -> Result<Taken, Stop> {
+    let rate = Rate::per_second(rate_per_s)
+        .ok_or_else(|| Failure(format!("{rate_per_s} requests per second cannot be sent")))?;
     let mut attempt = 0;
     loop {
         if probe.interrupted() {
             return Err(Stop::Interrupted);
         }
-        let order = Order { attempt, rate_per_s, ..order(variant, SliceKind::Open) };
-        let measured = probe.slice(&order)?;
+        let request = SliceRequest { attempt, ..request(variant, SliceLoad::Open(rate)) };
+        let measured = probe.slice(&request)?;
         let counted = probe.counted.last().map_or(Counted::default(), |(_, counted)| *counted);
         let disturbances = validity::disturbances(&measured.slice, &machine_bounds(), cores);
         let disturbed = !disturbances.is_empty();

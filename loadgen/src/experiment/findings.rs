@@ -8,6 +8,7 @@ use metrics_export::run::{Capacity, CpuSourceKind, Proof, Slice, SliceKind};
 
 use super::{Failure, Measured, Times};
 use crate::plan::{Role, Variant};
+use crate::schedule::Rate;
 use crate::stats::{LayerInput, Per};
 
 /// Everything that was taken, in order.
@@ -18,7 +19,7 @@ pub struct Findings {
     /// What ended it before its time, where that was no wish.
     pub failure: Option<Failure>,
     /// The operating point of each cell, once the first instance was warmed up.
-    pub rates_per_s: Vec<Option<f64>>,
+    pub rates: Vec<Option<Rate>>,
     /// Every slice.
     pub slices: Vec<Slice>,
     /// The times of each variant, in the order of the plan.
@@ -61,7 +62,7 @@ impl Findings {
         };
         Findings {
             variants: variants.iter().map(kept).collect(),
-            rates_per_s: vec![None; cells],
+            rates: vec![None; cells],
             ..Findings::default()
         }
     }

@@ -10,12 +10,13 @@ use crate::matrix::Matrix;
 use crate::plan::Role;
 use crate::plan::{Axes, StopRule};
 use crate::random::Random;
+use crate::schedule::Rate;
 use crate::stats::{self, LayerInput, Per};
 
 /// Servers whose true cost is known and grows with their place in the plan.
 pub(crate) struct Simulation {
     variants: Vec<Variant>,
-    orders: Vec<Order>,
+    orders: Vec<SliceRequest>,
     restarts: Vec<u32>,
     random: Random,
     /// The slice with this number is disturbed.
@@ -56,7 +57,7 @@ impl Simulation {
 impl Simulation {
     /// Slices that were no repeats.
     fn taken_once(&self) -> u64 {
-        self.orders.iter().filter(|order| order.attempt == 0).count() as u64
+        self.orders.iter().filter(|request| request.attempt == 0).count() as u64
     }
 
     fn times(&self, cost_ns: f64) -> Times {
@@ -79,37 +80,37 @@ impl Bench for Simulation {
         Ok(())
     }
 
-    fn slice(&mut self, order: &Order) -> Result<Measured, Failure> {
+    fn slice(&mut self, request: &SliceRequest) -> Result<Measured, Failure> {
         let disturbed = self.disturbed == Some(self.orders.len());
         match self.fails {
             Some((at, true)) if at == self.orders.len() => panic!("a server of straw"),
             Some((at, false)) if at == self.orders.len() => {
                 return Err(Failure("orders (process 7) ended".into()));
             }
-            _ => self.orders.push(*order),
+            _ => self.orders.push(*request),
         }
         let noise = 1.0 + 0.01 * (self.random.next_open_unit() - 0.5);
-        let cost_ns = self.cost_ns(order.variant) * noise;
-        let answered = match order.kind {
-            SliceKind::Open => order.rate_per_s as u64,
-            SliceKind::Closed | SliceKind::Connect => (1e9 / cost_ns) as u64,
+        let cost_ns = self.cost_ns(request.variant) * noise;
+        let answered = match request.load {
+            SliceLoad::Open(rate) => rate.as_f64() as u64,
+            SliceLoad::Closed | SliceLoad::Connect => (1e9 / cost_ns) as u64,
         };
-        let variant = self.variants[order.variant].id.clone();
+        let variant = self.variants[request.variant].id.clone();
         let lateness_ns = if disturbed { 900_000 } else { 5_000 };
         let slice = Slice {
             lateness: Percentiles { count: 1, p99_ns: lateness_ns, ..Percentiles::default() },
-            errors: if self.errors > 0 && variant == "s1" && order.kind == SliceKind::Open {
+            errors: if self.errors > 0 && variant == "s1" && request.kind() == SliceKind::Open {
                 [("status".to_owned(), self.errors)].into()
             } else {
                 Default::default()
             },
             services: services(cost_ns * answered as f64),
-            handshakes_full: if order.kind == SliceKind::Connect && variant != "s0" {
+            handshakes_full: if request.kind() == SliceKind::Connect && variant != "s0" {
                 answered
             } else {
                 0
             },
-            ..blank_slice(&variant, order, answered)
+            ..blank_slice(&variant, request, answered)
         };
         let check = Check { claim: "it is simulated", holds: !disturbed, found: "so".into() };
         Ok(Measured {
@@ -141,14 +142,14 @@ fn services(total_ns: f64) -> Vec<ServiceCpu> {
     vec![service("gateway", 0.5), service("orders", 0.3), service("inventory", 0.2)]
 }
 
-fn blank_slice(variant: &str, order: &Order, answered: u64) -> Slice {
+fn blank_slice(variant: &str, request: &SliceRequest, answered: u64) -> Slice {
     Slice {
         variant: variant.into(),
-        kind: order.kind,
-        instance: order.instance,
-        round: order.round,
-        position: order.position,
-        attempt: order.attempt,
+        kind: request.kind(),
+        instance: request.instance,
+        round: request.round,
+        position: request.position,
+        attempt: request.attempt,
         counts: true,
         disturbances: Vec::new(),
         start_unix_ns: 0,
@@ -263,15 +264,16 @@ fn every_round_has_every_variant_once_in_a_new_order() {
         let open = simulation
             .orders
             .iter()
-            .filter(|order| order.round == round && order.kind == SliceKind::Open);
-        let mut order: Vec<usize> = open.map(|order| order.variant).collect();
+            .filter(|request| request.round == round && request.kind() == SliceKind::Open);
+        let mut order: Vec<usize> = open.map(|request| request.variant).collect();
         orders.insert(order.clone());
         order.sort_unstable();
         assert_eq!(order, [0, 1, 2, 3, 4]);
     }
     assert!(orders.len() > 8, "{orders:?}");
-    // S0, S1 and S2 repeat open new connections; first sight and the control do not.
-    let connecting = simulation.orders.iter().filter(|order| order.kind == SliceKind::Connect);
+    // S0, S1 and S2 cached open new connections; uncached tokens and the control do not.
+    let connecting =
+        simulation.orders.iter().filter(|request| request.kind() == SliceKind::Connect);
     assert_eq!(connecting.count(), 12 * 3);
 }
 
@@ -279,11 +281,12 @@ fn every_round_has_every_variant_once_in_a_new_order() {
 fn the_operating_point_is_a_share_of_the_slowest() {
     let mut simulation = Simulation::new(&variants());
     let findings = run(&mut simulation, &Protocol::quick(7));
-    let rate = findings.rates_per_s[0].unwrap();
+    let rate = findings.rates[0].unwrap().as_f64();
     assert!((2_600.0..2_720.0).contains(&rate), "{rate}: 40% of 1 s / 150 us");
-    let named = Axes { rates: vec![Some(123.0)], ..Axes::default() }.cells(&[]).unwrap();
+    let named =
+        Axes { rates: vec![Rate::per_second(123.0)], ..Axes::default() }.cells(&[]).unwrap();
     let findings = run_in(&named, &mut Simulation::new(&variants()), &Protocol::quick(7));
-    assert_eq!(findings.rates_per_s, [Some(123.0)]);
+    assert_eq!(findings.rates, [Rate::per_second(123.0)]);
 }
 
 /// Cells that ask the same of the same services run at one rate; another workload has its own.
@@ -299,7 +302,7 @@ fn cells_that_ask_the_same_share_the_operating_point() {
     let variants = Matrix::variants_of(&profiles, &cells);
     assert_eq!(variants.len(), 4 * 3);
     let findings = run_in(&cells, &mut Simulation::new(&variants), &Protocol::quick(7));
-    let rates: Vec<f64> = findings.rates_per_s.iter().map(|rate| rate.unwrap()).collect();
+    let rates: Vec<Rate> = findings.rates.iter().map(|rate| rate.unwrap()).collect();
     assert!(rates[0] == rates[1] && rates[2] == rates[3] && rates[0] != rates[2], "{rates:?}");
     let view = CellView { findings: &findings, variants: &variants, cell: 2 };
     assert_eq!(view.variant(&"s1".into()).unwrap().id, "ping-1-connection-s1");

@@ -5,7 +5,8 @@
 use metrics_export::run::{LoadPoint, Slice, SliceKind};
 
 use crate::capacity::{Load, Settings, Step, search};
-use crate::experiment::{Bench, Experiment, Failure, Findings, Order, Watcher};
+use crate::experiment::{Bench, Experiment, Failure, Findings, SliceLoad, SliceRequest, Watcher};
+use crate::schedule::Rate;
 use crate::validity;
 
 /// Searches the capacity of every variant but the control, whose servers are its baseline's
@@ -30,8 +31,7 @@ pub(super) fn search_all(
         // The search is told of an end through the slice that it came in.
         let ended = std::cell::Cell::new(false);
         let mut measure = |step: &Step| {
-            let order = order(place, instance, step);
-            let measured = bench.slice(&order)?;
+            let measured = bench.slice(&request(place, instance, step)?)?;
             ended.set(bench.interrupted());
             watcher.taken(1, 1, &measured.slice);
             Ok(point(step, &measured.slice, experiment))
@@ -55,12 +55,16 @@ fn rate_per_s(slice: &Slice) -> f64 {
     slice.requests_answered as f64 * 1e9 / slice.duration_ns.max(1) as f64
 }
 
-fn order(variant: usize, instance: u32, step: &Step) -> Order {
-    let (kind, rate_per_s) = match step.load {
-        Load::Closed => (SliceKind::Closed, 0.0),
-        Load::Open(rate) => (SliceKind::Open, rate),
+fn request(variant: usize, instance: u32, step: &Step) -> Result<SliceRequest, Failure> {
+    let unsendable = |rate| Failure(format!("{rate} requests per second cannot be sent"));
+    let load = match step.load {
+        Load::Closed => SliceLoad::Closed,
+        Load::Open(rate) => {
+            SliceLoad::Open(Rate::per_second(rate).ok_or_else(|| unsendable(rate))?)
+        }
     };
-    Order { variant, kind, instance, round: 0, position: 0, attempt: 0, rate_per_s, warmup: false }
+    let (round, position, attempt, warmup) = (0, 0, 0, false);
+    Ok(SliceRequest { variant, load, instance, round, position, attempt, warmup })
 }
 
 fn point(step: &Step, slice: &Slice, experiment: &Experiment<'_>) -> LoadPoint {

@@ -11,7 +11,7 @@ use authn::Algorithm;
 use metrics_export::run::{CallPath, HandshakeKind, TokenSupply};
 
 use super::Role;
-use crate::schedule::{RATE_PER_SECOND_MAX, RATE_PER_SECOND_MIN, Rate};
+use crate::schedule::Rate;
 
 /// Different tokens of an uncached variant. The cache is off there, so that the number only has
 /// to be large enough for nothing else to remember a token.
@@ -65,7 +65,7 @@ pub struct Cell {
     /// Whom the generator talks to.
     pub call_path: CallPath,
     /// Requests per second; None: a share of the slowest variant's capacity.
-    pub rate_per_s: Option<f64>,
+    pub rate: Option<Rate>,
     /// Connections of a slice.
     pub connections: usize,
     /// A new connection after so many requests of an open loop; None keeps them.
@@ -96,7 +96,7 @@ pub struct Axes {
     /// Whom the generator talks to.
     pub call_paths: Vec<CallPath>,
     /// Requests per second; None for a share of the capacity.
-    pub rates: Vec<Option<f64>>,
+    pub rates: Vec<Option<Rate>>,
     /// Connections of a slice.
     pub connections: Vec<usize>,
     /// Requests of a connection; None keeps connections.
@@ -184,12 +184,6 @@ impl Axes {
         if self.connections.contains(&0) || self.workers.contains(&0) {
             return Err("--connections and --workers take 1 or more".into());
         }
-        let unsound =
-            |rate: &Option<f64>| rate.is_some_and(|rate| Rate::per_second(rate).is_none());
-        if self.rates.iter().any(unsound) {
-            let (least, most) = (RATE_PER_SECOND_MIN, RATE_PER_SECOND_MAX);
-            return Err(format!("--rates takes {least} to {most} requests per second"));
-        }
         Ok(())
     }
 
@@ -199,7 +193,7 @@ impl Axes {
             label: String::new(),
             workload: self.workloads[place[0]].clone(),
             call_path: self.call_paths[place[1]],
-            rate_per_s: self.rates[place[2]],
+            rate: self.rates[place[2]],
             connections: self.connections[place[3]],
             requests_per_connection: self.requests_per_connection[place[4]],
             handshake: self.handshakes[place[5]],
@@ -232,7 +226,7 @@ fn names(cell: &Cell) -> [String; AXES.len()] {
     [
         cell.workload.clone(),
         cell.call_path.as_str().into(),
-        cell.rate_per_s.map_or("own rate".into(), |rate| format!("{rate}/s")),
+        cell.rate.map_or("own rate".into(), |rate| rate.to_string()),
         plural(cell.connections, "connection"),
         match cell.requests_per_connection {
             None => "kept connections".into(),
@@ -329,13 +323,11 @@ mod tests {
         };
         let odd = Axes { workloads: vec!["results-write".into()], ..Axes::default() };
         let none = Axes { connections: vec![0], ..Axes::default() };
-        let fast = Axes { rates: vec![Some(-1.0)], ..Axes::default() };
         let many = Axes { connections: (1..100).collect(), ..Axes::default() };
         let cases = [
             (direct, "--call-path"),
             (odd, "results-write"),
             (none, "--connections"),
-            (fast, "--rates"),
             (many, "99 settings"),
         ];
         for (axes, word) in cases {

@@ -5,7 +5,7 @@ use metrics_export::run::{PlannedVariant, Run};
 use super::metric::{Dimension, Of};
 use super::names;
 use super::noise;
-use super::tree::{Figure, Kind, Node, Order};
+use super::tree::{Figure, Kind, Node, Relation};
 use super::{Judgement, Named, Threshold, ThresholdError};
 use crate::compare::pairing;
 
@@ -101,7 +101,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    fn comparison(&self, order: Order, parts: &[Node; 2]) -> (bool, String) {
+    fn comparison(&self, order: Relation, parts: &[Node; 2]) -> (bool, String) {
         let value = |part: &Node| part.value(&|figure| self.figure(figure).ok());
         let (Some(left), Some(right)) = (value(&parts[0]), value(&parts[1])) else {
             return (false, "A figure is missing.".into());

@@ -11,14 +11,14 @@ use metrics_export::run::SliceKind;
 
 use super::judge::{Found, Scene};
 use super::metric::{Dimension, Of, find};
-use super::tree::{Figure, Node, Order};
+use super::tree::{Figure, Node, Relation};
 use crate::compare::{cpu_change, observe};
 use crate::stats::{Interval, Observation, change, estimate};
 
 /// What is known of the noise of a comparison, in words; None where nothing is.
 pub(super) fn words(
     scene: &Scene<'_>,
-    order: Order,
+    order: Relation,
     parts: &[Node; 2],
     dimension: Dimension,
 ) -> Option<String> {
@@ -85,7 +85,7 @@ fn range(dimension: Dimension, low: f64, high: f64) -> String {
 }
 
 /// One side in this run's rounds, the other in the baseline run's.
-fn between_runs(scene: &Scene<'_>, order: Order, parts: &[Node; 2]) -> Option<String> {
+fn between_runs(scene: &Scene<'_>, order: Relation, parts: &[Node; 2]) -> Option<String> {
     let sides = parts.each_ref().map(|part| in_rounds(scene, part));
     let [Some(Side::Rounds(left)), Some(Side::Rounds(right))] = sides else { return None };
     let logarithms = |rounds: &Rounds| mapped(rounds, f64::ln);
@@ -100,7 +100,7 @@ fn between_runs(scene: &Scene<'_>, order: Order, parts: &[Node; 2]) -> Option<St
         percent(low),
         percent(high)
     );
-    let over = matches!(order, Order::More | Order::MoreOrEqual);
+    let over = matches!(order, Relation::More | Relation::MoreOrEqual);
     let beyond = if over { low > 0.0 } else { high < 0.0 };
     let kept = if over { high < 0.0 } else { low > 0.0 };
     Some(match beyond || kept {

@@ -13,7 +13,7 @@
 use super::ThresholdError;
 use super::lex::{Token, Word, words};
 use super::metric::{self, Metric};
-use super::tree::{Arithmetic, Figure, Kind, Node, Order};
+use super::tree::{Arithmetic, Figure, Kind, Node, Relation};
 
 /// The deepest nesting of brackets and signs: no one reads more, and each level costs stack.
 const DEPTH_MAX: usize = 32;
@@ -89,10 +89,10 @@ impl Parser<'_> {
     fn compare(&mut self) -> Parsed {
         let left = self.sum()?;
         let order = match self.peek() {
-            Token::Sign(">") => Order::More,
-            Token::Sign(">=") => Order::MoreOrEqual,
-            Token::Sign("<") => Order::Less,
-            Token::Sign("<=") => Order::LessOrEqual,
+            Token::Sign(">") => Relation::More,
+            Token::Sign(">=") => Relation::MoreOrEqual,
+            Token::Sign("<") => Relation::Less,
+            Token::Sign("<=") => Relation::LessOrEqual,
             _ => return Ok(left),
         };
         let column = self.column();

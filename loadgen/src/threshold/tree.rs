@@ -22,7 +22,7 @@ pub(super) enum Kind {
     Baseline,
     Negative(Box<Node>),
     Arithmetic(Arithmetic, Box<[Node; 2]>),
-    Compare(Order, Box<[Node; 2]>),
+    Compare(Relation, Box<[Node; 2]>),
     /// `and`.
     Both(Box<[Node; 2]>),
     /// `or`.
@@ -48,29 +48,29 @@ pub(super) enum Arithmetic {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum Relation {
     More,
     MoreOrEqual,
     Less,
     LessOrEqual,
 }
 
-impl Order {
+impl Relation {
     pub(super) fn holds(self, left: f64, right: f64) -> bool {
         match self {
-            Order::More => left > right,
-            Order::MoreOrEqual => left >= right,
-            Order::Less => left < right,
-            Order::LessOrEqual => left <= right,
+            Relation::More => left > right,
+            Relation::MoreOrEqual => left >= right,
+            Relation::Less => left < right,
+            Relation::LessOrEqual => left <= right,
         }
     }
 
     pub(super) fn as_str(self) -> &'static str {
         match self {
-            Order::More => ">",
-            Order::MoreOrEqual => ">=",
-            Order::Less => "<",
-            Order::LessOrEqual => "<=",
+            Relation::More => ">",
+            Relation::MoreOrEqual => ">=",
+            Relation::Less => "<",
+            Relation::LessOrEqual => "<=",
         }
     }
 }
