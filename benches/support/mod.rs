@@ -30,7 +30,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 use services::edge::dispatch::App;
 use services::edge::guard::Guard;
-use services::edge::shell::Shell;
+use services::edge::instrumented::Shell;
 use services::gateway::{Gateway, Upstreams};
 use services::inventory::handler::InventoryApp;
 use services::inventory::name::SkuName;

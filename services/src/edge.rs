@@ -7,7 +7,7 @@ pub mod admin;
 pub mod dispatch;
 pub mod fields;
 pub mod guard;
+pub mod instrumented;
 pub mod json;
 pub mod problem;
 mod query;
-pub mod shell;

@@ -7,9 +7,9 @@
 mod client;
 mod fields;
 mod forward;
+mod forwarded;
 mod lists;
 pub mod ping;
-mod seen;
 
 use std::sync::Arc;
 

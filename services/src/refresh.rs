@@ -2,6 +2,6 @@
 //!
 //! It owns when they are renewed. It refuses to make a request wait for a thread.
 
-pub mod keeper;
 pub mod keys;
-pub mod published;
+pub mod refresher;
+pub mod watched;

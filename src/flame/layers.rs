@@ -107,7 +107,7 @@ const IN_PROGRAM: [Rule; 7] = [
     (
         Layer::Jwt,
         "authn::token authn::json services::edge::guard::Guard::access services::refresh::keys \
-         services::refresh::published services::transport::token",
+         services::refresh::watched services::transport::token",
     ),
     (Layer::Policy, "authn services::edge::guard services::route"),
     (

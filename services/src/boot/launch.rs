@@ -14,7 +14,7 @@ use crate::config::{LimitOverrides, ServiceConfig, ServiceRole};
 use crate::edge::admin::{AdminPages, Check};
 use crate::edge::dispatch::App;
 use crate::edge::guard::Guard;
-use crate::edge::shell::Shell;
+use crate::edge::instrumented::Shell;
 use crate::refresh::keys::KeyRing;
 use crate::telemetry::{CoreCounters, Telemetry};
 use crate::transport::inbound::server_tls;

@@ -20,7 +20,7 @@ use runtime::{Exchange, Peer};
 
 use crate::edge::problem::Problem;
 use crate::refresh::keys::KeyRing;
-use crate::refresh::published::Reader;
+use crate::refresh::watched::Reader;
 use crate::route::Routed;
 use crate::telemetry::{CacheUse, ConnectionKind, CoreCounters};
 

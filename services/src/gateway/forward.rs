@@ -17,8 +17,8 @@ use runtime::{BodyError, Broken, Call, ClientError, Exchange, Request, Upstream}
 
 use super::client::Client;
 use super::fields::{Direction, LetThrough, names_us};
+use super::forwarded::Seen;
 use super::lists::{Field, FieldLists};
-use super::seen::Seen;
 use crate::edge::problem::{self, Problem};
 
 /// Responses up to here are collected and leave in one write with their head; a TLS record is as

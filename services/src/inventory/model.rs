@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 
 use crate::edge::json::{Invalid, number, push_number, push_string, required, text};
 use crate::inventory::name::{BadName, OrderRef, SkuName};
+use crate::inventory::reservation::ITEMS_MAX;
 use crate::inventory::sku::{Books, QUANTITY_MAX};
-use crate::inventory::wanted::ITEMS_MAX;
 
 /// The most of one SKU that one line can reserve.
 pub const LINE_QUANTITY_MAX: u32 = 1_000_000;

@@ -31,8 +31,8 @@ use uuid::Uuid;
 
 use crate::inventory::item::{SPARE_BITS, SPARE_SHIFT, quantity_of, sku_of};
 use crate::inventory::name::{ORDER_BYTES_MAX, OrderRef, SkuName};
+use crate::inventory::reservation::{FINGERPRINT_BITS, ITEMS_MAX, Wanted};
 use crate::inventory::sku::{Sku, SkuTable};
-use crate::inventory::wanted::{FINGERPRINT_BITS, ITEMS_MAX, Wanted};
 use crate::lockfree::once_map::{OnceMap, PAYLOAD, Tag, Vacant, WORDS};
 use crate::lockfree::sync::RandomState;
 

@@ -24,7 +24,7 @@ use crate::inventory::name::{OrderRef, SkuName};
 use crate::inventory::refusal::{Refusal, kind};
 use crate::inventory::store::{Inventory, Name, Released};
 use crate::orders::model::write_reservation;
-use crate::refresh::published::Reader;
+use crate::refresh::watched::Reader;
 use crate::transport::token::{OwnToken, TokenKeeper};
 
 /// The largest answer of inventory that is read.

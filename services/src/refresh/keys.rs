@@ -10,8 +10,8 @@ use std::time::Duration;
 use authn::{KeySet, Verifier};
 
 use crate::config::error::{RefreshError, ServeError};
-use crate::refresh::keeper::Keeper;
-use crate::refresh::published::Published;
+use crate::refresh::refresher::Keeper;
+use crate::refresh::watched::Published;
 
 /// How long a fetched set is used before it is fetched again, so that a key that its issuer took
 /// back stops being accepted.

@@ -14,8 +14,8 @@ use std::time::Duration;
 use runtime::Addresses;
 
 use crate::config::error::RefreshError;
-use crate::refresh::keeper::Keeper;
-use crate::refresh::published::Published;
+use crate::refresh::refresher::Keeper;
+use crate::refresh::watched::Published;
 
 /// Stands for "only when asked": longer than any process lives.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);

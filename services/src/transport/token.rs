@@ -13,8 +13,8 @@ use authn::grant::{RESPONSE_BYTES_MAX, TokenResponse, basic_authorization, reque
 
 use crate::config::error::{RefreshError, ServeError};
 use crate::config::files;
-use crate::refresh::keeper::Keeper;
-use crate::refresh::published::Published;
+use crate::refresh::refresher::Keeper;
+use crate::refresh::watched::Published;
 use crate::transport::outbound::{Caller, Outbound};
 
 /// A token as it is sent.
