@@ -20,7 +20,7 @@ use services::inventory::sku::{QUANTITY_MAX, Sku};
 use services::inventory::store::{Inventory, Name, Reserved};
 use services::orders::id::OrderId;
 use services::orders::record::Draft;
-use services::orders::store::{Orders, Reader, Writer};
+use services::orders::store::{OrderReader, Orders, Writer};
 
 const THREADS: [usize; 2] = [1, 2];
 const SKUS: [&str; 2] = ["SKU-1000", "SKU-2000"];
@@ -75,9 +75,9 @@ fn take(sku: &Sku, count: u64) {
     while left > 0 {
         let turn = u32::try_from(left).unwrap_or(TAKEN_MAX).min(TAKEN_MAX);
         for _ in 0..turn {
-            black_box(sku.take(1)).expect("there is enough");
+            black_box(sku.reserve(1)).expect("there is enough");
         }
-        sku.give_back(turn);
+        sku.release(turn);
         left -= u64::from(turn);
     }
 }
@@ -88,9 +88,9 @@ fn reserve(inventory: &Inventory, name: &str, orders: std::ops::Range<u64>) {
     let holder = inventory.client(Owner::Client("bench-runner"));
     for order in orders {
         let order = OrderRef::parse(digits.format(order)).expect("digits are good");
-        let mut wanted = inventory.wanted();
-        wanted.add(sku_name(name), 1);
-        assert!(matches!(inventory.reserve(Name { holder, order }, &wanted), Reserved::Held));
+        let mut request = inventory.request();
+        request.add(sku_name(name), 1);
+        assert!(matches!(inventory.reserve(Name { holder, order }, &request), Reserved::Made));
     }
 }
 
@@ -145,7 +145,7 @@ fn insert(writer: &mut Writer) -> OrderId {
 
 fn find(orders: &Orders, ids: &[OrderId], count: u64) {
     let mut buffer = Vec::new();
-    let reader = Reader { owner: OWNER, all: false };
+    let reader = OrderReader { owner: OWNER, all: false };
     for id in ids.iter().cycle().take(count as usize) {
         black_box(orders.find(*id, reader, &mut buffer)).expect("one of the newest");
     }

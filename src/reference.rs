@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use services::reference::{self, Behaviour, ReferenceConfig, Share};
+use services::reference::{self, Behaviour, ReferenceConfig, RequestShare};
 
 use crate::{Failure, cli, serve, values};
 
@@ -37,7 +37,7 @@ fn config(typed: &cli::Reference) -> Result<ReferenceConfig, Failure> {
     Ok(config)
 }
 
-fn share(option: &str, percent: f64) -> Result<Share, Failure> {
-    Share::percent(percent)
+fn share(option: &str, percent: f64) -> Result<RequestShare, Failure> {
+    RequestShare::percent(percent)
         .ok_or_else(|| Failure::usage(format!("{option} takes a number from 0 to 100.")))
 }

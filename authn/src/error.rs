@@ -2,7 +2,7 @@
 //!
 //! Three kinds, by who must act: [`TokenError`] says what is wrong with a token, [`Denied`] is a
 //! refused request and knows its status and challenge (RFC 6750), [`Error`] is key material or
-//! configuration that an operator must mend. None of them ever holds a secret, a token or a piece
+//! configuration that an operator must fix. None of them ever holds a secret, a token or a piece
 //! of one.
 
 mod denied;

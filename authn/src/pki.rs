@@ -248,7 +248,7 @@ impl Authority {
         .map_err(failed)
     }
 
-    /// How the authority's own key identifier came about.
+    /// How the authority's own key identifier was made.
     fn key_id_method(&self) -> KeyIdMethod {
         x509::Certificate::read(&self.certificate)
             .and_then(|certificate| certificate.subject_key_id)

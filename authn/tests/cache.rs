@@ -38,7 +38,7 @@ fn a_hit_shares_what_was_put_in() {
 }
 
 #[test]
-fn nothing_outlives_its_end() {
+fn no_token_outlives_its_expiry() {
     let mut cache = cache(64);
     cache.insert(b"token", access("a", 100));
     assert!(cache.get(b"token", 99).is_some());

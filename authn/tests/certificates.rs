@@ -67,7 +67,7 @@ const CHANGES: [Change; 9] = [
 ];
 
 #[test]
-fn what_could_not_be_used_is_not_issued() {
+fn unusable_certificates_are_not_issued() {
     let authority = authority();
     for (change, sentence) in CHANGES {
         let mut request = server_request();
@@ -108,7 +108,7 @@ fn an_authority_survives_its_files() {
 }
 
 #[test]
-fn mistakes_in_files_are_told_apart() {
+fn mistakes_in_files_have_distinct_errors() {
     let authority = authority();
     let (one, two) = (
         authority.issue(&server_request(), now_s()).unwrap(),

@@ -165,7 +165,7 @@ fn keys_are_read_in_every_form_that_openssl_writes() {
 }
 
 #[test]
-fn what_is_encrypted_or_packed_names_the_command_that_helps() {
+fn encrypted_or_packed_files_name_the_command_that_unpacks_them() {
     let lab = Lab::new("packed");
     let crt = lab.read("crt");
     lab.openssl("pkcs12 -export -in crt -inkey key -passout pass: -out p12");
@@ -215,7 +215,7 @@ fn a_key_of_an_unsupported_kind_is_named() {
 
 /// A block that is asked for is read whole or not at all.
 #[test]
-fn damaged_blocks_are_told_with_their_line() {
+fn damaged_blocks_are_reported_with_their_line() {
     let lab = Lab::new("damaged");
     let text = String::from_utf8(lab.read("crt")).unwrap();
     let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");

@@ -33,7 +33,7 @@ fn ask(shop: &Shop, id: &str, secret: &str, body: &str) -> Result<String, OAuthE
 }
 
 #[test]
-fn clients_get_what_they_ask_for_within_what_they_were_given() {
+fn clients_get_the_requested_scopes_they_are_registered_for() {
     let shop = shop();
     let all = "orders.read orders.write inventory.read inventory.write benchmarks.execute \
                orders.read.all";
@@ -56,7 +56,7 @@ fn clients_get_what_they_ask_for_within_what_they_were_given() {
 }
 
 #[test]
-fn each_way_to_be_refused() {
+fn each_oauth_error_has_its_cause() {
     let shop = shop();
     let table = [
         (400, "invalid_request", String::new()),
@@ -85,7 +85,7 @@ fn each_way_to_be_refused() {
 
 /// RFC 6749 section 5.2: 401 with a challenge, and the same text for every reason.
 #[test]
-fn clients_that_do_not_prove_themselves_are_not_told_why() {
+fn failed_client_authentication_gives_no_reason() {
     let shop = shop();
     let digest = "0".repeat(43);
     let pairs = [

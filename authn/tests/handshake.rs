@@ -27,7 +27,7 @@ fn server(
 }
 
 #[test]
-fn every_profile_gets_what_it_says() {
+fn every_profile_gets_its_transport() {
     let authority = authority();
     let material = server_material(&authority, None);
     let issued = authority.issue(&client_request("gateway"), now_s()).unwrap();
@@ -119,7 +119,7 @@ fn revoked_certificates_are_refused_and_an_expired_list_refuses_all() {
 }
 
 #[test]
-fn a_client_refuses_servers_it_cannot_verify_unless_told_not_to() {
+fn a_client_rejects_unverifiable_servers_unless_configured_otherwise() {
     let authority = authority();
     let server = server(&server_material(&authority, None), Transport::Tls, &ONCE);
     let stranger = client_material(&Authority::create("another", now_s()).unwrap(), None);
@@ -149,7 +149,7 @@ fn a_client_refuses_servers_it_cannot_verify_unless_told_not_to() {
 
 /// Every pairing of a server and a client that were asked to resume or not.
 #[test]
-fn sessions_are_resumed_only_when_both_sides_were_asked() {
+fn sessions_are_resumed_only_when_both_sides_enable_it() {
     let authority = authority();
     let material = server_material(&authority, None);
     let issued = authority.issue(&client_request("gateway"), now_s()).unwrap();
@@ -222,7 +222,7 @@ fn tls_1_2_is_spoken_and_not_resumed() {
 }
 
 #[test]
-fn missing_material_is_said() {
+fn missing_material_is_named() {
     let authority = authority();
     let mut material = server_material(&authority, None);
     material.client_ca.clear();

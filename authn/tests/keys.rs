@@ -178,7 +178,7 @@ fn a_token_finds_the_key_of_its_kid_and_algorithm() {
 }
 
 #[test]
-fn reasons_are_as_many_as_anybody_reads() {
+fn ignored_keys_are_listed_up_to_a_limit() {
     let mut keys = vec!["{}"; 1000];
     keys.push(ED25519);
     let set = parse(&keys).unwrap();

@@ -132,7 +132,7 @@ fn without_mutual_tls_the_caller_is_the_tokens_client() {
 }
 
 #[test]
-fn a_permit_tells_whose_request_it_is() {
+fn a_permit_names_the_owner_of_the_request() {
     let client = |identity, access| {
         let Brought { credentials, presented } = brought(identity, access);
         let permit: Permit<'_, Open> =
@@ -190,7 +190,7 @@ fn only_a_forwarder_of_the_route_is_believed_and_only_on_mutual_tls() {
 }
 
 #[test]
-fn what_a_forwarder_says_changes_no_decision() {
+fn a_forwarders_claim_changes_no_decision() {
     for profile in Profile::ALL {
         for (name, scopes) in [("gateway", "orders.write"), ("gateway", ""), ("x", "orders.write")]
         {

@@ -30,13 +30,13 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 use services::edge::dispatch::App;
 use services::edge::guard::Guard;
-use services::edge::instrumented::Shell;
+use services::edge::instrumented::Instrumented;
 use services::gateway::{Gateway, Upstreams};
 use services::inventory::handler::InventoryApp;
 use services::inventory::name::SkuName;
 use services::inventory::sku::QUANTITY_MAX;
 use services::inventory::store::Inventory;
-use services::orders::handler::{OrdersApp, Shared};
+use services::orders::handler::{OrdersApp, OrdersShared};
 use services::orders::idempotency::Idempotency;
 use services::orders::stock::Stock;
 use services::refresh::keys::KeyRing;
@@ -199,7 +199,7 @@ impl Lab {
         };
         let guard = Guard::new(profile, Arc::new(keys), cache, counters);
         let (tls, limits) = (self.server_tls(profile.transport), ServerLimits::default());
-        let server = Server::new(core, Shell::new(app, guard), tls, limits);
+        let server = Server::new(core, Instrumented::new(app, guard), tls, limits);
         let connection = server.connect(PEER).expect("a connection");
         Caller::new(connection, self.client_pump(profile.transport))
     }
@@ -226,7 +226,7 @@ fn gateway(core: &Core, counters: &Arc<CoreCounters>) -> Gateway {
 
 fn orders(_: &Core, _: &Arc<CoreCounters>) -> OrdersApp {
     let keys = Idempotency::new(RETAINED, OrderStoreConfig::IDEMPOTENCY_TTL);
-    Shared::new(RETAINED, 1, keys).expect("randomness").app(0, Stock::local(stock()))
+    OrdersShared::new(RETAINED, 1, keys).expect("randomness").app(0, Stock::local(stock()))
 }
 
 fn inventory(_: &Core, _: &Arc<CoreCounters>) -> InventoryApp {

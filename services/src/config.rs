@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_beyond_loopback_is_called_only_by_those_who_insist() {
+    fn plain_http_beyond_loopback_needs_allow_insecure() {
         let exposed = ["http://192.0.2.1:8445", "http://orders.internal", "http://[2001:db8::1]/"];
         let safe =
             ["http://127.0.0.1:1", "http://localhost:1", "http://[::1]:1", "https://192.0.2.1"];
@@ -437,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn an_issuer_that_is_never_asked_is_only_a_name() {
+    fn an_issuer_that_is_never_called_is_only_a_name() {
         let issuer = Some("http://issuer.example".to_string());
         let auth = Some("https://192.0.2.1".into());
         let mut config = strict(InventoryConfig { auth, ..InventoryConfig::default() });

@@ -16,9 +16,9 @@ use std::sync::Arc;
 use authn::{Callers, Permit, Profile, Transport};
 use runtime::{Broken, Core, Exchange, Upstream, UpstreamConfig};
 
-use self::client::Client;
+use self::client::ClientIdentity;
 use self::fields::LetThrough;
-use self::forward::Hop;
+use self::forward::UpstreamRoute;
 use self::ping::Ping;
 use crate::config::GatewayConfig;
 use crate::config::error::ServeError;
@@ -79,7 +79,7 @@ async fn to_orders<R: Routed>(
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    proxy.orders.forward(Client::of(&permit), R::ENTRY.body_bytes_max, exchange).await
+    proxy.orders.forward(ClientIdentity::of(&permit), R::ENTRY.body_bytes_max, exchange).await
 }
 
 async fn to_inventory<R: Routed>(
@@ -88,7 +88,7 @@ async fn to_inventory<R: Routed>(
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    proxy.inventory.forward(Client::of(&permit), R::ENTRY.body_bytes_max, exchange).await
+    proxy.inventory.forward(ClientIdentity::of(&permit), R::ENTRY.body_bytes_max, exchange).await
 }
 
 async fn to_results<R: Routed>(
@@ -97,7 +97,7 @@ async fn to_results<R: Routed>(
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    proxy.results.forward(Client::of(&permit), R::ENTRY.body_bytes_max, exchange).await
+    proxy.results.forward(ClientIdentity::of(&permit), R::ENTRY.body_bytes_max, exchange).await
 }
 
 join_routes! { impl Gateway { ping: Ping, proxy: Proxy } }
@@ -112,9 +112,9 @@ pub struct Gateway {
 /// The forwarding half of the gateway on one core.
 #[derive(Debug)]
 pub struct Proxy {
-    orders: Hop,
-    inventory: Hop,
-    results: Hop,
+    orders: UpstreamRoute,
+    inventory: UpstreamRoute,
+    results: UpstreamRoute,
 }
 
 /// Where the upstreams are, resolved once for all cores.
@@ -173,7 +173,7 @@ impl Gateway {
         let tls = upstreams.clients_use_tls;
         let route = |name, config: &Option<UpstreamConfig>| {
             let upstream = config.clone().map(|config| Upstream::new(core, config));
-            Hop::new(name, upstream, tls, upstreams.through.clone())
+            UpstreamRoute::new(name, upstream, tls, upstreams.through.clone())
         };
         Gateway {
             ping: Ping::new(counters),

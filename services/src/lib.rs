@@ -27,7 +27,7 @@ pub mod telemetry;
 pub mod transport;
 
 pub use boot::serve::{serve, start};
-pub use boot::started::Started;
+pub use boot::started::RunningService;
 pub use config::error::{ServeError, ServeErrorKind};
 pub use config::kind::ServiceKind;
 pub use config::{

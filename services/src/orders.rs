@@ -2,7 +2,7 @@
 //!
 //! `id` is how an order is named, `record` how it lies in memory, `store` keeps the newest,
 //! `idempotency` makes a repeated request one order, `model` knows the JSON: none of them knows
-//! HTTP. `stock` is where the goods come from, `handler` the routes.
+//! HTTP. `stock` is where the stock come from, `handler` the routes.
 
 pub mod handler;
 pub mod id;

@@ -18,14 +18,14 @@ use std::time::Duration;
 
 use runtime::{CorePlan, DriverChoice, Endpoint};
 
-use crate::boot::serve::until_told;
-use crate::boot::started::Started;
+use crate::boot::serve::until_signal;
+use crate::boot::started::RunningService;
 use crate::config::error::ServeError;
 
-use app::{Reference, ReferenceAdmin};
+use app::{ReferenceAdmin, ReferenceServer};
 use counts::Ledger;
 
-pub use every::Share;
+pub use every::RequestShare;
 
 /// The name in the ready line and in logs.
 const NAME: &str = "reference";
@@ -45,9 +45,9 @@ pub struct Behaviour {
     /// Whether the whole core stands still for a tenth of every second.
     pub stall: bool,
     /// Which share of the answers is wrong: by turns a 500 and a body that is too short.
-    pub wrong: Share,
+    pub wrong: RequestShare,
     /// Which share of the requests has its connection reset instead of an answer.
-    pub reset: Share,
+    pub reset: RequestShare,
 }
 
 /// Everything the server is told.
@@ -106,14 +106,14 @@ impl ReferenceConfig {
 /// # Errors
 /// A sentence that says why it did not start.
 pub fn serve(config: &ReferenceConfig) -> Result<(), ServeError> {
-    until_told(config.exit_with_stdin, config.drain, || start(config))
+    until_signal(config.exit_with_stdin, config.drain, || start(config))
 }
 
 /// Starts the server and returns once it listens.
 ///
 /// # Errors
 /// A sentence that says why it did not start and what to do.
-pub fn start(config: &ReferenceConfig) -> Result<Started, ServeError> {
+pub fn start(config: &ReferenceConfig) -> Result<RunningService, ServeError> {
     config.check()?;
     let failed = |error: runtime::StartError| ServeError::start(error);
     let plan = CorePlan::new(None, config.cores.as_deref(), config.driver).map_err(failed)?;
@@ -124,10 +124,10 @@ pub fn start(config: &ReferenceConfig) -> Result<Started, ServeError> {
         plan,
         main,
         Some(admin),
-        move |_core| Reference::new(behaviour, ledger.core()),
+        move |_core| ReferenceServer::new(behaviour, ledger.core()),
         move |core| ReferenceAdmin::new(core, of_admin),
     );
-    Ok(Started::new(running.map_err(failed)?, NAME))
+    Ok(RunningService::new(running.map_err(failed)?, NAME))
 }
 
 #[cfg(test)]
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_kept_is_refused() {
+    fn impossible_behaviour_is_rejected() {
         let good = ReferenceConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
             admin: "[::1]:0".parse().unwrap(),

@@ -11,7 +11,7 @@ mod pattern;
 use authn::{Callers, Scope};
 use proto_http::Method;
 
-pub use self::pattern::{Param, Pattern};
+pub use self::pattern::{Param, PathPattern};
 
 /// What a route takes of a request's body unless its line says otherwise, in bytes: it is collected
 /// before anything is done with it. A hundred order lines with the longest names take an eighth of
@@ -20,13 +20,13 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// One line of a route table.
 #[derive(Debug, Clone, Copy)]
-pub struct Entry {
+pub struct RouteEntry {
     /// The operation, as it stands in metrics and denials, for instance `orders.create`.
     pub name: &'static str,
     /// The method it answers. A `GET` route answers `HEAD` too (RFC 9110 section 9.3.2).
     pub method: Method,
     /// The paths it answers.
-    pub pattern: Pattern,
+    pub pattern: PathPattern,
     /// The scope a token must carry where scopes are checked.
     pub scope: Option<Scope>,
     /// Who may call where callers are checked.
@@ -39,23 +39,23 @@ pub struct Entry {
     pub body_bytes_max: Option<usize>,
 }
 
-impl Entry {
+impl RouteEntry {
     /// The same line with another limit of the body.
     #[must_use]
-    pub const fn with_body_bytes_max(self, body_bytes_max: Option<usize>) -> Entry {
-        Entry { body_bytes_max, ..self }
+    pub const fn with_body_bytes_max(self, body_bytes_max: Option<usize>) -> RouteEntry {
+        RouteEntry { body_bytes_max, ..self }
     }
 }
 
 /// A route's marker type as it stands in a table.
 pub trait Routed: authn::Route {
     /// The table's line.
-    const ENTRY: Entry;
+    const ENTRY: RouteEntry;
 }
 
 /// What a path and a method lead to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found {
+pub enum RouteMatch {
     /// The route of that position in the table.
     Route(usize, Param),
     /// The path is known, the method is not: 405 with the methods of this pattern.
@@ -70,7 +70,7 @@ pub enum Found {
 /// The first pattern that fits decides, so a table lists literal paths before those with
 /// parameters.
 #[must_use]
-pub fn find(table: &'static [Entry], method: Method, path: &[u8]) -> Found {
+pub fn find(table: &'static [RouteEntry], method: Method, path: &[u8]) -> RouteMatch {
     let wanted = if method == Method::Head { Method::Get } else { method };
     let mut known: Option<&'static str> = None;
     for (index, entry) in table.iter().enumerate() {
@@ -79,17 +79,17 @@ pub fn find(table: &'static [Entry], method: Method, path: &[u8]) -> Found {
         };
         match known {
             Some(text) if text != entry.pattern.text() => break,
-            _ if entry.method == wanted => return Found::Route(index, param),
+            _ if entry.method == wanted => return RouteMatch::Route(index, param),
             _ => known = Some(entry.pattern.text()),
         }
     }
-    known.map_or(Found::Missing, Found::Method)
+    known.map_or(RouteMatch::Missing, RouteMatch::Method)
 }
 
 /// The value of `Allow` for a pattern of `table` (RFC 9110 section 15.5.6). Only refusals ask for
 /// it.
 #[must_use]
-pub fn allow(table: &[Entry], pattern: &str) -> String {
+pub fn allow(table: &[RouteEntry], pattern: &str) -> String {
     let mut value = String::new();
     for entry in table.iter().filter(|entry| entry.pattern.text() == pattern) {
         if !value.is_empty() {
@@ -123,7 +123,7 @@ pub const fn method_name(method: Method) -> &'static str {
 /// Puts tables one behind the other, for a process that serves them all. `N` is the sum of their
 /// lengths.
 #[must_use]
-pub const fn concat<const N: usize>(tables: &[&[Entry]]) -> [Entry; N] {
+pub const fn concat<const N: usize>(tables: &[&[RouteEntry]]) -> [RouteEntry; N] {
     let mut all = [tables[0][0]; N];
     let (mut table, mut at) = (0, 0);
     while table < tables.len() {
@@ -143,11 +143,11 @@ pub const fn concat<const N: usize>(tables: &[&[Entry]]) -> [Entry; N] {
 mod tests {
     use super::*;
 
-    const fn entry(method: Method, path: &'static str) -> Entry {
-        Entry {
+    const fn entry(method: Method, path: &'static str) -> RouteEntry {
+        RouteEntry {
             name: path,
             method,
-            pattern: Pattern::new(path),
+            pattern: PathPattern::new(path),
             scope: None,
             callers: Callers::Any,
             forwarders: &[],
@@ -156,7 +156,7 @@ mod tests {
         }
     }
 
-    const TABLE: &[Entry] = &[
+    const TABLE: &[RouteEntry] = &[
         entry(Method::Post, "/api/inventory/reservations"),
         entry(Method::Delete, "/api/inventory/reservations/{orderId}"),
         entry(Method::Get, "/api/inventory/{sku}"),
@@ -166,10 +166,10 @@ mod tests {
 
     fn at(method: Method, path: &str) -> Option<(usize, &str)> {
         match find(TABLE, method, path.as_bytes()) {
-            Found::Route(index, param) => {
+            RouteMatch::Route(index, param) => {
                 Some((index, std::str::from_utf8(param.of(path.as_bytes())).unwrap()))
             }
-            Found::Method(_) | Found::Missing => None,
+            RouteMatch::Method(_) | RouteMatch::Missing => None,
         }
     }
 
@@ -184,15 +184,15 @@ mod tests {
     }
 
     #[test]
-    fn a_known_path_with_another_method_says_which() {
+    fn a_known_path_with_another_method_lists_the_allowed() {
         let found = find(TABLE, Method::Get, b"/api/inventory/reservations");
-        assert_eq!(found, Found::Method("/api/inventory/reservations"));
+        assert_eq!(found, RouteMatch::Method("/api/inventory/reservations"));
         assert_eq!(allow(TABLE, "/api/inventory/reservations"), "POST");
         assert_eq!(allow(TABLE, "/api/inventory/{sku}"), "GET, HEAD, PUT");
     }
 
     #[test]
-    fn paths_that_could_mean_two_things_are_nobodys() {
+    fn ambiguous_paths_match_no_route() {
         for path in [
             "/api/inventory/",
             "/api/inventory",
@@ -217,13 +217,13 @@ mod tests {
             "/api/runs/a/b/slices",
             "/api/runs/slices",
         ] {
-            assert_eq!(find(TABLE, Method::Get, path.as_bytes()), Found::Missing, "{path}");
+            assert_eq!(find(TABLE, Method::Get, path.as_bytes()), RouteMatch::Missing, "{path}");
         }
     }
 
     #[test]
     fn tables_join() {
-        const BOTH: [Entry; 10] = concat(&[TABLE, TABLE]);
+        const BOTH: [RouteEntry; 10] = concat(&[TABLE, TABLE]);
         assert_eq!(BOTH[5].pattern.text(), TABLE[0].pattern.text());
         assert_eq!(BOTH[9].name, TABLE[4].name);
     }

@@ -20,7 +20,7 @@ use authn::policy::Decision;
 use authn::{Denied, TokenError};
 use metrics_export::prometheus::REQUEST_DURATION_BOUNDS_NS;
 
-use crate::route::Entry;
+use crate::route::RouteEntry;
 
 /// The status codes that have a series of their own; others share the last one.
 const STATUSES: [u16; 27] = [
@@ -62,7 +62,7 @@ impl CacheUse {
         [(CacheUse::Hit, "hit"), (CacheUse::Miss, "miss"), (CacheUse::Off, "off")];
 }
 
-/// How looking at a presented token ended: accepted, refused, or not possible for want of keys.
+/// How looking at a presented token ended: accepted, refused, or not possible without keys.
 const TOKEN_RESULTS: usize = TokenError::ALL.len() + 2;
 
 /// The position of a result: `None` is "no keys".
@@ -210,14 +210,14 @@ impl CoreCounters {
 /// The counters of a whole process.
 #[derive(Debug)]
 pub struct Telemetry {
-    routes: &'static [Entry],
+    routes: &'static [RouteEntry],
     cores: Mutex<Vec<Arc<CoreCounters>>>,
 }
 
 impl Telemetry {
     /// Counters for a service with these routes.
     #[must_use]
-    pub fn new(routes: &'static [Entry]) -> Telemetry {
+    pub fn new(routes: &'static [RouteEntry]) -> Telemetry {
         Telemetry { routes, cores: Mutex::default() }
     }
 
@@ -235,7 +235,7 @@ mod tests {
     use proto_http::Method;
 
     use super::*;
-    use crate::route::Pattern;
+    use crate::route::PathPattern;
 
     #[test]
     fn positions_and_labels_agree() {
@@ -258,10 +258,10 @@ mod tests {
 
     #[test]
     fn cores_are_added_up() {
-        const ROUTES: &[Entry] = &[Entry {
+        const ROUTES: &[RouteEntry] = &[RouteEntry {
             name: "x",
             method: Method::Get,
-            pattern: Pattern::new("/x"),
+            pattern: PathPattern::new("/x"),
             scope: None,
             callers: authn::Callers::Any,
             forwarders: &[],

@@ -259,7 +259,7 @@ fn a_response_that_was_cut_off_ends_with_a_reset_where_its_end_is_the_framing() 
 }
 
 #[test]
-fn what_is_no_route_never_reaches_an_upstream() {
+fn unmatched_paths_never_reach_an_upstream() {
     let lab = Lab::new();
     let (addr, told) = canned(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
     let server = gateway(&lab, DriverChoice::Auto, Some(addr));
@@ -363,7 +363,7 @@ fn heads_keep_their_length_and_have_no_body() {
 }
 
 #[test]
-fn a_response_too_many_goes_to_nobody_and_is_counted() {
+fn an_unsolicited_response_is_discarded_and_counted() {
     for driver in DRIVERS {
         let lab = Lab::new();
         // Each connection says one response too many, in one segment with the first.
@@ -382,7 +382,7 @@ fn a_response_too_many_goes_to_nobody_and_is_counted() {
 }
 
 #[test]
-fn failures_of_upstreams_are_told_apart() {
+fn upstream_failures_have_distinct_statuses() {
     for driver in DRIVERS {
         let lab = Lab::new();
         let get = |server: &Server, path: &str| {
@@ -423,7 +423,7 @@ fn failures_of_upstreams_are_told_apart() {
 }
 
 #[test]
-fn a_busy_upstream_is_503_and_circles_are_508() {
+fn a_busy_upstream_is_503_and_loops_are_508() {
     let lab = Lab::new();
     let silent = upstream(|mut stream| {
         thread::spawn(move || while read_head(&mut stream).is_some() {});
@@ -466,7 +466,7 @@ fn an_upstream_is_closed_when_its_client_goes() {
 }
 
 #[test]
-fn a_drain_finishes_what_is_in_flight_and_says_so() {
+fn graceful_shutdown_finishes_requests_in_flight() {
     for driver in DRIVERS {
         let lab = Lab::new();
         let (tell, told) = mpsc::channel();

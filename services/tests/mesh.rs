@@ -141,7 +141,7 @@ fn an_order_goes_through_the_mesh_under_every_profile() {
 }
 
 #[test]
-fn an_order_is_taken_by_one_process_under_every_profile() {
+fn an_order_is_created_in_one_process_under_every_profile() {
     for profile in Profile::ALL {
         let shop = Shop::single(profile);
         order_and_read(&shop, profile.label());

@@ -33,7 +33,7 @@ fn token(signer: &Signer, id: &str, scope: &str) -> String {
 }
 
 #[test]
-fn tokens_are_told_apart_by_cache_and_result() {
+fn tokens_are_counted_by_cache_and_result() {
     let lab = Lab::new();
     let signer = lab.signer();
     let with_cache = gateway(&lab, "S2", true);

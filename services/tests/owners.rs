@@ -135,7 +135,7 @@ fn seen(response: &Response) -> (u16, String) {
 const NEVER: &str = "12345678-9abc-8000-8000-000000001234";
 
 #[test]
-fn behind_the_gateway_clients_are_told_apart_by_their_certificates() {
+fn behind_the_gateway_orders_belong_to_the_client_certificate() {
     for driver in DRIVERS {
         let mesh = Mesh::retaining("S3", driver, 4);
         let (gateway, one, other) =
@@ -172,7 +172,7 @@ fn behind_the_gateway_clients_are_told_apart_by_their_certificates() {
 }
 
 #[test]
-fn what_orders_reserves_is_out_of_reach() {
+fn reservations_of_orders_are_out_of_reach_of_clients() {
     for label in ["S0", "S3", "S5"] {
         let mesh = Mesh::start(label, DriverChoice::Auto);
         let client = mesh.client("bench-runner");
@@ -243,7 +243,7 @@ fn only_a_forwarder_is_believed_and_it_never_speaks_for_itself() {
 }
 
 #[test]
-fn a_forwarders_word_grants_nothing() {
+fn a_forwarders_claim_grants_nothing() {
     let mesh = Mesh::start("S5", DriverChoice::Auto);
     let orders = &mesh.orders;
     let token = |client, scopes| bearer(&mesh.signer.sign(&claims(client, scopes)).unwrap());
@@ -337,13 +337,14 @@ fn canned() -> (String, std::sync::mpsc::Receiver<String>) {
 }
 
 #[test]
-fn the_gateway_tells_who_its_client_is_and_its_certificate_where_asked() {
-    for (driver, told_certificate) in DRIVERS.into_iter().flat_map(|d| [(d, false), (d, true)]) {
+fn the_gateway_forwards_client_name_and_certificate() {
+    for (driver, forwards_certificate) in DRIVERS.into_iter().flat_map(|d| [(d, false), (d, true)])
+    {
         let (url, told) = canned();
         let lab = Lab::new();
         let settings = GatewayConfig {
             outbound: OutboundConfig { profile: Some(profile("S0")), ..OutboundConfig::default() },
-            client_cert_field: told_certificate,
+            client_cert_field: forwards_certificate,
             ..before_orders(url)
         };
         let mut config = lab.config(settings, profile("S3"));
@@ -365,7 +366,7 @@ fn the_gateway_tells_who_its_client_is_and_its_certificate_where_asked() {
         let pem = String::from_utf8(lab.read("clients/bench-ui.crt")).unwrap();
         let base64: String =
             pem.lines().take_while(|line| !line.contains("-----END")).skip(1).collect();
-        let expected = told_certificate.then(|| format!(":{}:", base64.to_ascii_lowercase()));
+        let expected = forwards_certificate.then(|| format!(":{}:", base64.to_ascii_lowercase()));
         assert_eq!(values("client-cert"), expected.into_iter().collect::<Vec<_>>(), "{head}");
         assert!(values("client-cert-chain").is_empty(), "{head}");
     }

@@ -123,7 +123,7 @@ fn a_token_in_the_query_is_refused_under_every_profile_and_on_every_path() {
 }
 
 #[test]
-fn every_profile_asks_for_what_it_says() {
+fn every_profile_enforces_its_checks() {
     run(DriverChoice::Auto);
 }
 

@@ -9,12 +9,12 @@ use metrics_export::prometheus::Scrape;
 use runtime::DriverChoice;
 use runtime::blocking::{self, Response};
 use runtime::url::Url;
-use services::Started;
-use services::reference::{Behaviour, ReferenceConfig, Share, start};
+use services::RunningService;
+use services::reference::{Behaviour, ReferenceConfig, RequestShare, start};
 
 const SOON: Duration = Duration::from_secs(20);
 
-struct Server(Started);
+struct Server(RunningService);
 
 impl Server {
     fn get(&self, path: &str) -> Result<Response, blocking::Error> {
@@ -62,7 +62,7 @@ fn on_each_driver(behaviour: Behaviour, case: impl Fn(Server)) {
 }
 
 #[test]
-fn left_alone_it_answers_as_the_gateway_does() {
+fn without_options_it_responds_as_the_gateway_does() {
     on_each_driver(Behaviour::default(), |server| {
         for _ in 0..10 {
             let answer = server.ping().unwrap();
@@ -81,7 +81,7 @@ fn left_alone_it_answers_as_the_gateway_does() {
 }
 
 #[test]
-fn every_request_burns_what_it_is_told_and_counts_it() {
+fn every_request_burns_the_configured_time_and_counts_it() {
     let behaviour = Behaviour { busy: Duration::from_micros(500), ..Behaviour::default() };
     on_each_driver(behaviour, |server| {
         for _ in 0..20 {
@@ -95,7 +95,7 @@ fn every_request_burns_what_it_is_told_and_counts_it() {
 }
 
 #[test]
-fn answers_are_delayed_without_holding_others_up() {
+fn delayed_responses_block_no_other_request() {
     let behaviour = Behaviour { delay: Duration::from_millis(200), ..Behaviour::default() };
     on_each_driver(behaviour, |server| {
         let start = Instant::now();
@@ -132,8 +132,8 @@ fn the_core_stands_still_once_a_second() {
 #[test]
 fn wrong_answers_and_resets_are_counted_exactly() {
     let behaviour = Behaviour {
-        wrong: Share::percent(20.0).unwrap(),
-        reset: Share::percent(10.0).unwrap(),
+        wrong: RequestShare::percent(20.0).unwrap(),
+        reset: RequestShare::percent(10.0).unwrap(),
         ..Behaviour::default()
     };
     on_each_driver(behaviour, |server| {

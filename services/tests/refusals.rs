@@ -93,7 +93,7 @@ fn upstream_addresses_must_fit_the_profile() {
 }
 
 #[test]
-fn fields_and_intervals_that_cannot_be_are_said() {
+fn invalid_fields_and_intervals_are_rejected_with_the_reason() {
     let field = |name: &str| {
         let forward_fields = vec![name.to_string()];
         refusal("S0", gateway(GatewayConfig { forward_fields, ..GatewayConfig::default() }))
@@ -108,7 +108,7 @@ fn fields_and_intervals_that_cannot_be_are_said() {
 }
 
 #[test]
-fn a_taken_port_and_a_missing_service_are_said() {
+fn a_taken_port_and_a_missing_service_are_named() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = holder.local_addr().unwrap();
     says(&refusal("S0", |_, config| config.listen = addr), &[&addr.to_string(), "taken"]);

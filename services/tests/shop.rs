@@ -16,7 +16,8 @@ use runtime::blocking::{self, Response};
 use runtime::url::Url;
 use serde_json::{Value, json};
 use services::{
-    InventoryConfig, OrderStoreConfig, OrdersConfig, ServiceConfig, ServiceRole, Started, start,
+    InventoryConfig, OrderStoreConfig, OrdersConfig, RunningService, ServiceConfig, ServiceRole,
+    start,
 };
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -30,18 +31,18 @@ fn config(role: impl Into<ServiceRole>) -> ServiceConfig {
     config
 }
 
-fn inventory(stock: &[(&str, u64)]) -> Started {
+fn inventory(stock: &[(&str, u64)]) -> RunningService {
     let stock = stock.iter().map(|&(name, n)| (name.to_string(), n)).collect();
     let settings = InventoryConfig { stock, ..InventoryConfig::default() };
     start(config(settings)).expect("inventory starts")
 }
 
-fn orders(inventory: SocketAddr, retained: usize) -> Started {
+fn orders(inventory: SocketAddr, retained: usize) -> RunningService {
     let store = OrderStoreConfig { orders_retained: retained, ..OrderStoreConfig::default() };
     orders_keeping(inventory, store)
 }
 
-fn orders_keeping(inventory: SocketAddr, store: OrderStoreConfig) -> Started {
+fn orders_keeping(inventory: SocketAddr, store: OrderStoreConfig) -> RunningService {
     let settings = OrdersConfig { store, ..OrdersConfig::new(inventory.to_string()) };
     start(config(settings)).expect("orders starts")
 }
@@ -80,7 +81,7 @@ fn stock(addr: SocketAddr, sku: &str) -> (u64, u64) {
     (body["quantity"].as_u64().expect("a number"), body["held"].as_u64().expect("a number"))
 }
 
-/// Waits until a SKU's books are as expected: what is given back goes on its way in the background.
+/// Waits until a SKU's levels are as expected: reservations are released in the background.
 fn assert_comes_to(addr: SocketAddr, sku: &str, expected: (u64, u64)) {
     let until = Instant::now() + DEADLINE;
     while stock(addr, sku) != expected {
@@ -96,7 +97,7 @@ fn kind(response: &Response) -> String {
 }
 
 #[test]
-fn an_order_is_taken_read_and_its_goods_are_held() {
+fn an_order_is_created_read_and_its_stock_is_reserved() {
     let inventory = inventory(&[]);
     let orders = orders(inventory.addr(), 10);
     let at = orders.addr();
@@ -129,7 +130,7 @@ fn an_order_is_taken_read_and_its_goods_are_held() {
 }
 
 #[test]
-fn what_cannot_be_ordered_is_refused_with_its_reason() {
+fn invalid_orders_are_rejected_with_the_reason() {
     let inventory = inventory(&[("few", 1)]);
     let orders = orders(inventory.addr(), 10);
     let at = orders.addr();
@@ -152,7 +153,7 @@ fn what_cannot_be_ordered_is_refused_with_its_reason() {
 }
 
 #[test]
-fn a_request_that_says_nothing_about_its_body_is_answered_411() {
+fn a_post_without_body_length_is_411() {
     let inventory = inventory(&[]);
     let orders = orders(inventory.addr(), 100);
     for (addr, line) in [
@@ -211,7 +212,7 @@ fn an_idempotency_key_makes_one_order_of_many_requests() {
 }
 
 #[test]
-fn refusals_and_other_orders_push_no_key_out_of_its_share() {
+fn rejections_and_other_owners_evict_no_key_of_a_share() {
     let inventory = inventory(&[("none", 0)]);
     let store = OrderStoreConfig { idempotency_keys: 12, ..OrderStoreConfig::default() };
     let orders = orders_keeping(inventory.addr(), store);
@@ -255,7 +256,7 @@ fn more_demand_than_stock_accepts_exactly_the_stock() {
 }
 
 #[test]
-fn reservations_that_are_repeated_cut_off_and_given_back_balance() {
+fn stock_is_conserved_over_repeated_aborted_and_released_reservations() {
     let inventory = inventory(&[("hot", 100)]);
     let at = inventory.addr();
     let path = "/api/inventory/reservations";
@@ -317,7 +318,7 @@ fn without_inventory_orders_answers_502() {
 /// A stand-in between orders and inventory passes requests on and swallows the answers: orders must
 /// not know, and must give back.
 #[test]
-fn an_answer_that_is_lost_is_given_back() {
+fn a_reservation_whose_response_is_lost_is_released() {
     let inventory = inventory(&[("few", 5)]);
     let at = inventory.addr();
     let thief = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -342,7 +343,7 @@ fn an_answer_that_is_lost_is_given_back() {
 
 /// Releases get no answer until the service is told to end: its last tries get through.
 #[test]
-fn what_is_on_its_way_back_is_released_before_the_service_ends() {
+fn pending_releases_finish_before_the_service_ends() {
     for driver in [DriverChoice::Auto, DriverChoice::Epoll] {
         let inventory = inventory(&[("few", 5)]);
         let at = inventory.addr();

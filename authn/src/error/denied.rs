@@ -70,7 +70,7 @@ impl Denied {
         value.push('"');
         match self {
             // A request without credentials gets no error code (RFC 6750 section 3.1). Nor does a
-            // refusal that no other token would mend: the challenge then only names the scheme.
+            // refusal that no other token would lift: the challenge then only names the scheme.
             Denied::TokenMissing | Denied::CallerRefused | Denied::CertificateMissing => {}
             Denied::TokenRefused(error) => {
                 value.push_str(", error=\"invalid_token\", error_description=\"");

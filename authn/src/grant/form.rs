@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_read_in_two_ways_is_refused() {
+    fn ambiguous_forms_are_rejected() {
         let many: String = (0..17).map(|at| format!("p{at}=1&")).collect();
         let long = format!("a={}", "x".repeat(FORM_BYTES_MAX));
         for body in ["a=1&a=1", "a=1&%61=2", "a&a", "a=%", "a=%4", "a=%4g", "a=%ff", &many, &long] {

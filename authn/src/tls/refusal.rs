@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_cause_is_told_as_a_name_of_the_library() {
+    fn causes_are_sentences_not_library_names() {
         let table: [(webpki::Error, &str); 12] = [
             (webpki::Error::CaUsedAsEndEntity, "CA's own certificate"),
             (webpki::Error::EndEntityUsedAsCa, "no CA"),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_a_kind_of_its_own_stays() {
+    fn errors_with_their_own_kind_are_unchanged() {
         let nobody = RootCertStore::empty();
         let certificate = CertificateDer::from(vec![0]);
         for kind in [CertificateError::UnknownIssuer, CertificateError::BadSignature] {

@@ -45,7 +45,7 @@ mod tests {
     use crate::edge::dispatch::App;
     use crate::gateway::Gateway;
     use crate::inventory::for_orders::InventoryService;
-    use crate::route::{Found, find};
+    use crate::route::{RouteMatch, find};
 
     #[test]
     fn every_route_of_every_service_is_found_where_its_table_says() {
@@ -56,13 +56,13 @@ mod tests {
             for entry in table {
                 let path = entry.pattern.text().replace('{', "x").replace('}', "");
                 match find(All::ROUTES, entry.method, path.as_bytes()) {
-                    Found::Route(found, _) => assert_eq!(found, index, "{path}"),
+                    RouteMatch::Route(found, _) => assert_eq!(found, index, "{path}"),
                     other => panic!("{path}: {other:?}"),
                 }
                 index += 1;
             }
         }
-        assert_eq!(find(All::ROUTES, Method::Get, b"/api"), Found::Missing);
+        assert_eq!(find(All::ROUTES, Method::Get, b"/api"), RouteMatch::Missing);
     }
 
     #[test]
@@ -81,15 +81,15 @@ mod tests {
     }
 
     #[test]
-    fn what_orders_reserves_by_is_no_route_of_the_gateway_or_of_one_process() {
+    fn internal_reservation_routes_are_not_exposed() {
         for path in ["/internal/inventory/reservations", "/internal/inventory/reservations/x"] {
             for method in [Method::Post, Method::Delete] {
-                assert_eq!(find(Gateway::ROUTES, method, path.as_bytes()), Found::Missing);
-                assert_eq!(find(All::ROUTES, method, path.as_bytes()), Found::Missing);
+                assert_eq!(find(Gateway::ROUTES, method, path.as_bytes()), RouteMatch::Missing);
+                assert_eq!(find(All::ROUTES, method, path.as_bytes()), RouteMatch::Missing);
             }
             assert_ne!(
                 find(InventoryService::ROUTES, Method::Put, path.as_bytes()),
-                Found::Missing
+                RouteMatch::Missing
             );
         }
     }

@@ -11,7 +11,7 @@ use runtime::Upstream;
 use crate::auth::{Auth, Issuer};
 use crate::boot::all::All;
 use crate::boot::launch::{launch, plan};
-use crate::boot::started::Started;
+use crate::boot::started::RunningService;
 use crate::config::error::ServeError;
 use crate::config::{
     AllConfig, AuthConfig, GatewayConfig, InventoryConfig, OrderStoreConfig, OrdersConfig,
@@ -28,7 +28,7 @@ use crate::orders::stock::Stock;
 use crate::refresh::keys::{Expected, KeyRing};
 use crate::results::{self, Results};
 use crate::transport::outbound::{Outbound, key_fetcher};
-use crate::transport::token::TokenKeeper;
+use crate::transport::token::TokenRefresher;
 
 /// As whom orders calls inventory, and what for.
 const OWN_CLIENT: (&str, ScopeSet) = ("service-order", ScopeSet::EMPTY.with(Scope::InventoryWrite));
@@ -37,7 +37,7 @@ const OWN_CLIENT: (&str, ScopeSet) = ("service-order", ScopeSet::EMPTY.with(Scop
 ///
 /// # Errors
 /// The first thing that is missing or cannot be used.
-pub fn assemble(config: ServiceConfig) -> Result<Started, ServeError> {
+pub fn assemble(config: ServiceConfig) -> Result<RunningService, ServeError> {
     match config.role.clone() {
         ServiceRole::Auth(auth) => start_auth(config, &auth),
         ServiceRole::Gateway(gateway) => start_gateway(config, &gateway),
@@ -48,13 +48,16 @@ pub fn assemble(config: ServiceConfig) -> Result<Started, ServeError> {
     }
 }
 
-fn start_auth(config: ServiceConfig, auth: &AuthConfig) -> Result<Started, ServeError> {
+fn start_auth(config: ServiceConfig, auth: &AuthConfig) -> Result<RunningService, ServeError> {
     let issuer = Arc::new(Issuer::load(&config, auth)?);
     let keys = Arc::new(KeyRing::unused());
     launch(config, keys, Vec::new(), move |_core, _counters| Auth::new(Arc::clone(&issuer)))
 }
 
-fn start_gateway(config: ServiceConfig, gateway: &GatewayConfig) -> Result<Started, ServeError> {
+fn start_gateway(
+    config: ServiceConfig,
+    gateway: &GatewayConfig,
+) -> Result<RunningService, ServeError> {
     let outbound = Outbound::load(&config)?;
     let upstreams = Upstreams::resolve(config.profile, gateway, &outbound)?;
     let keys = keys(&config, &outbound)?;
@@ -65,14 +68,17 @@ fn start_gateway(config: ServiceConfig, gateway: &GatewayConfig) -> Result<Start
     })
 }
 
-fn start_orders(config: ServiceConfig, orders: &OrdersConfig) -> Result<Started, ServeError> {
+fn start_orders(
+    config: ServiceConfig,
+    orders: &OrdersConfig,
+) -> Result<RunningService, ServeError> {
     let outbound = Outbound::load(&config)?;
     let inventory = outbound.upstream("--inventory", &orders.inventory)?;
     let keys = keys(&config, &outbound)?;
     let token = own_token(&config, orders, &outbound)?;
     let mut checks: Vec<Check> = Vec::new();
-    if let Some(keeper) = token.clone() {
-        checks.push(Box::new(move || keeper.missing()));
+    if let Some(refresher) = token.clone() {
+        checks.push(Box::new(move || refresher.missing()));
     }
     let shared = orders_shared(&config, &orders.store)?;
     launch(config, keys, checks, move |core, _counters| {
@@ -84,14 +90,14 @@ fn start_orders(config: ServiceConfig, orders: &OrdersConfig) -> Result<Started,
 fn start_inventory(
     config: ServiceConfig,
     settings: &InventoryConfig,
-) -> Result<Started, ServeError> {
+) -> Result<RunningService, ServeError> {
     let outbound = Outbound::load(&config)?;
     let keys = keys(&config, &outbound)?;
     let stock = inventory::open(&settings.stock)?;
     launch(config, keys, Vec::new(), move |_core, _counters| InventoryService::new(&stock))
 }
 
-fn start_all(config: ServiceConfig, all: &AllConfig) -> Result<Started, ServeError> {
+fn start_all(config: ServiceConfig, all: &AllConfig) -> Result<RunningService, ServeError> {
     let issuer = Arc::new(Issuer::load(&config, &all.auth)?);
     let keys = match config.profile.token {
         TokenCheck::Ignore => KeyRing::unused(),
@@ -112,9 +118,9 @@ fn start_all(config: ServiceConfig, all: &AllConfig) -> Result<Started, ServeErr
 fn orders_shared(
     config: &ServiceConfig,
     store: &OrderStoreConfig,
-) -> Result<orders::Shared, ServeError> {
+) -> Result<orders::OrdersShared, ServeError> {
     let keys = Idempotency::new(store.idempotency_keys, store.idempotency_ttl);
-    orders::Shared::new(store.orders_retained, plan(config)?.workers(), keys)
+    orders::OrdersShared::new(store.orders_retained, plan(config)?.workers(), keys)
 }
 
 /// The token with which orders calls inventory, where inventory looks at tokens.
@@ -122,15 +128,15 @@ fn own_token(
     config: &ServiceConfig,
     orders: &OrdersConfig,
     outbound: &Outbound,
-) -> Result<Option<Arc<TokenKeeper>>, ServeError> {
+) -> Result<Option<Arc<TokenRefresher>>, ServeError> {
     if config.upstream().token == TokenCheck::Ignore {
         return Ok(None);
     }
     let (client, scopes) = OWN_CLIENT;
     let given = orders.client_secret.as_deref();
     let secret = config.file(given, "--client-secret", &format!("clients/{client}.secret"))?;
-    let keeper = TokenKeeper::start(client, scopes, secret, &config.auth_base(), outbound)?;
-    Ok(Some(Arc::new(keeper)))
+    let refresher = TokenRefresher::start(client, scopes, secret, &config.auth_base(), outbound)?;
+    Ok(Some(Arc::new(refresher)))
 }
 
 /// The keys that a service verifies tokens with: none where it does not look at them.

@@ -8,13 +8,13 @@ use authn::{Profile, TokenCache, TokenCheck};
 use runtime::stages::{self, CLOCK_READS};
 use runtime::{Core, CorePlan, Endpoint, ServerLimits};
 
-use crate::boot::started::Started;
+use crate::boot::started::RunningService;
 use crate::config::error::ServeError;
 use crate::config::{LimitOverrides, ServiceConfig, ServiceRole};
 use crate::edge::admin::{AdminPages, Check};
 use crate::edge::dispatch::App;
 use crate::edge::guard::Guard;
-use crate::edge::instrumented::Shell;
+use crate::edge::instrumented::Instrumented;
 use crate::refresh::keys::KeyRing;
 use crate::telemetry::{CoreCounters, Telemetry};
 use crate::transport::inbound::server_tls;
@@ -28,7 +28,7 @@ pub fn launch<A: App>(
     keys: Arc<KeyRing>,
     mut checks: Vec<Check>,
     make: impl Fn(&Core, &Arc<CoreCounters>) -> A + Send + Sync + 'static,
-) -> Result<Started, ServeError> {
+) -> Result<RunningService, ServeError> {
     let plan = plan(&config)?;
     let limits = limits(&config);
     let main = Endpoint { addr: config.listen, tls: server_tls(&config)?, limits };
@@ -41,18 +41,18 @@ pub fn launch<A: App>(
     let pages = AdminPages::new(config.clone(), Arc::clone(&telemetry), checks, overhead);
 
     let (service, profile) = (config.kind(), config.profile);
-    let tells_certificate =
+    let forwards_certificate =
         matches!(&config.role, ServiceRole::Gateway(gateway) if gateway.client_cert_field);
     let cache = cache_plan(&config)?;
     let make_shell = move |core: &Core| {
         let counters = telemetry.core();
         let app = make(core, &counters);
         let guard = guard(profile, &keys, cache, counters);
-        Shell::new(app, guard.telling_certificates(tells_certificate))
+        Instrumented::new(app, guard.forwarding_certificates(forwards_certificate))
     };
     let running = runtime::launch(plan, main, Some(admin), make_shell, |core| pages.on(core))
         .map_err(ServeError::start)?;
-    Ok(Started::new(running, service.name()))
+    Ok(RunningService::new(running, service.name()))
 }
 
 /// Measures what timing the steps of a request costs it, and says so.

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_left_as_it_is() {
+    fn limits_that_fit_are_unchanged() {
         let shares = Shares::of(usize::MAX, 16_384, (48, 1024), 16);
         assert_eq!((shares.connections, shares.upstream_connections), (16_384, 1024));
         // Few clients leave upstreams more than the reserve.

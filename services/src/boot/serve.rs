@@ -11,7 +11,7 @@ use runtime::process::{Shutdown, raise_file_limit, terminate_when_stdin_closes};
 
 use crate::boot::assemble::assemble;
 use crate::boot::open_files;
-use crate::boot::started::Started;
+use crate::boot::started::RunningService;
 use crate::config::ServiceConfig;
 use crate::config::error::ServeError;
 
@@ -21,14 +21,14 @@ use crate::config::error::ServeError;
 /// A sentence that says why it did not start, or that the drain had to cut connections.
 pub fn serve(config: ServiceConfig) -> Result<(), ServeError> {
     let drain = config.drain;
-    until_told(config.exit_with_stdin, drain, || start(config))
+    until_signal(config.exit_with_stdin, drain, || start(config))
 }
 
 /// Starts something that listens, tells where, and drains it when a signal comes.
-pub(crate) fn until_told(
+pub(crate) fn until_signal(
     exit_with_stdin: bool,
     drain: Duration,
-    start: impl FnOnce() -> Result<Started, ServeError>,
+    start: impl FnOnce() -> Result<RunningService, ServeError>,
 ) -> Result<(), ServeError> {
     let mut shutdown = Shutdown::install()
         .map_err(|error| ServeError::start_of("signals cannot be taken over: ", error))?;
@@ -53,7 +53,7 @@ pub(crate) fn until_told(
 ///
 /// # Errors
 /// A sentence that says why it did not start and what to do.
-pub fn start(mut config: ServiceConfig) -> Result<Started, ServeError> {
+pub fn start(mut config: ServiceConfig) -> Result<RunningService, ServeError> {
     config.check()?;
     for warning in config.warnings() {
         // Not through the log, whose level could hide it.

@@ -10,14 +10,14 @@ use serde_json::json;
 
 /// A service that listens.
 #[derive(Debug)]
-pub struct Started {
+pub struct RunningService {
     running: Running,
     service: &'static str,
 }
 
-impl Started {
-    pub(crate) fn new(running: Running, service: &'static str) -> Started {
-        Started { running, service }
+impl RunningService {
+    pub(crate) fn new(running: Running, service: &'static str) -> RunningService {
+        RunningService { running, service }
     }
 
     /// Where it listens.

@@ -9,13 +9,13 @@ use std::future::Future;
 
 use runtime::{Broken, Exchange};
 
-use crate::edge::guard::{Guard, Session};
-use crate::route::{Entry, Param};
+use crate::edge::guard::{Guard, PeerSession};
+use crate::route::{Param, RouteEntry};
 
 /// A set of routes together with the state their handlers work on. `routes!` implements it.
 pub trait App: 'static {
     /// The table; the position of a line is the `index` of the other functions.
-    const ROUTES: &'static [Entry];
+    const ROUTES: &'static [RouteEntry];
 
     /// Obtains the permit of route `index` and calls its handler, or answers the refusal.
     ///
@@ -26,7 +26,7 @@ pub trait App: 'static {
         index: usize,
         param: Param,
         guard: &Guard,
-        session: &Session,
+        session: &PeerSession,
         exchange: &mut Exchange<'_>,
     ) -> impl Future<Output = Result<(), Broken>>;
 }
@@ -64,10 +64,10 @@ macro_rules! routes {
     };
     (@line $name:expr, $method:expr, $path:expr,
         $scope:expr, $callers:expr, $forwarders:expr, $open:expr) => {
-        $crate::route::Entry {
+        $crate::route::RouteEntry {
             name: $name,
             method: $method,
-            pattern: $crate::route::Pattern::new($path),
+            pattern: $crate::route::PathPattern::new($path),
             scope: $scope,
             callers: $callers,
             forwarders: $forwarders,
@@ -93,7 +93,7 @@ macro_rules! routes {
             }
 
             impl $crate::route::Routed for $marker {
-                const ENTRY: $crate::route::Entry =
+                const ENTRY: $crate::route::RouteEntry =
                     $crate::edge::dispatch::routes!(@entry $name, $method, $path, $access)
                         $(.with_body_bytes_max($body))?;
             }
@@ -101,10 +101,10 @@ macro_rules! routes {
 
         /// The positions of the routes in the table, and behind them its length.
         #[derive(Clone, Copy)]
-        enum Slot { $($marker,)+ Length }
+        enum RouteIndex { $($marker,)+ Length }
 
         impl $crate::edge::dispatch::App for $app {
-            const ROUTES: &'static [$crate::route::Entry] =
+            const ROUTES: &'static [$crate::route::RouteEntry] =
                 &[$(<$marker as $crate::route::Routed>::ENTRY),+];
 
             async fn call(
@@ -112,12 +112,13 @@ macro_rules! routes {
                 index: usize,
                 param: $crate::route::Param,
                 guard: &$crate::edge::guard::Guard,
-                session: &$crate::edge::guard::Session,
+                session: &$crate::edge::guard::PeerSession,
                 exchange: &mut runtime::Exchange<'_>,
             ) -> Result<(), runtime::Broken> {
-                debug_assert!(index < Slot::Length as usize, "an index comes from this table");
+                let length = RouteIndex::Length as usize;
+                debug_assert!(index < length, "an index comes from this table");
                 $(
-                    if index == Slot::$marker as usize {
+                    if index == RouteIndex::$marker as usize {
                         let mut lap = exchange.lap();
                         let mut presented = authn::policy::Presented::default();
                         let permit =
@@ -148,9 +149,9 @@ pub(crate) use routes;
 macro_rules! join_routes {
     (impl $app:ty { $($part:ident: $type:ty),+ $(,)? }) => {
         impl $crate::edge::dispatch::App for $app {
-            const ROUTES: &'static [$crate::route::Entry] = {
+            const ROUTES: &'static [$crate::route::RouteEntry] = {
                 const LENGTH: usize = 0 $(+ <$type as $crate::edge::dispatch::App>::ROUTES.len())+;
-                const ALL: [$crate::route::Entry; LENGTH] =
+                const ALL: [$crate::route::RouteEntry; LENGTH] =
                     $crate::route::concat(&[$(<$type as $crate::edge::dispatch::App>::ROUTES),+]);
                 &ALL
             };
@@ -160,7 +161,7 @@ macro_rules! join_routes {
                 mut index: usize,
                 param: $crate::route::Param,
                 guard: &$crate::edge::guard::Guard,
-                session: &$crate::edge::guard::Session,
+                session: &$crate::edge::guard::PeerSession,
                 exchange: &mut runtime::Exchange<'_>,
             ) -> Result<(), runtime::Broken> {
                 $(

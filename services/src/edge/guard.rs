@@ -20,7 +20,7 @@ use runtime::{Exchange, Peer};
 
 use crate::edge::problem::Problem;
 use crate::refresh::keys::KeyRing;
-use crate::refresh::watched::Reader;
+use crate::refresh::watched::WatchReader;
 use crate::route::Routed;
 use crate::telemetry::{CacheUse, ConnectionKind, CoreCounters};
 
@@ -32,16 +32,16 @@ const REALM: &str = "tollgate";
 pub struct Guard {
     profile: Profile,
     keys: Arc<KeyRing>,
-    verifier: Reader<Verifier>,
+    verifier: WatchReader<Verifier>,
     cache: Option<RefCell<TokenCache>>,
     counters: Arc<CoreCounters>,
     /// Whether upstreams are told the client's certificate.
-    tells_certificate: bool,
+    forwards_certificate: bool,
 }
 
 /// What the guard remembers of a connection.
 #[derive(Debug)]
-pub struct Session {
+pub struct PeerSession {
     credentials: Credentials,
 }
 
@@ -54,16 +54,16 @@ impl Guard {
         cache: Option<TokenCache>,
         counters: Arc<CoreCounters>,
     ) -> Guard {
-        let verifier = Reader::new(keys.verifier());
+        let verifier = WatchReader::new(keys.verifier());
         let cache = cache.map(RefCell::new);
-        Guard { profile, keys, verifier, cache, counters, tells_certificate: false }
+        Guard { profile, keys, verifier, cache, counters, forwards_certificate: false }
     }
 
     /// The same guard, which makes a `Client-Cert` field of each client's certificate, once per
     /// connection, if it should.
     #[must_use]
-    pub fn telling_certificates(self, tells_certificate: bool) -> Guard {
-        Guard { tells_certificate, ..self }
+    pub fn forwarding_certificates(self, forwards_certificate: bool) -> Guard {
+        Guard { forwards_certificate, ..self }
     }
 
     /// The counters of this core.
@@ -75,18 +75,18 @@ impl Guard {
     /// Looks at a new connection: who its certificate names. A connection without the certificate
     /// it must have was refused by the handshake; should it ever get here, the policy refuses its
     /// requests.
-    pub fn open(&self, peer: &Peer<'_>) -> Session {
+    pub fn open(&self, peer: &Peer<'_>) -> PeerSession {
         let certificates = peer.tls.as_ref().and_then(|tls| tls.certificates);
         let identity =
             authn::identity::of_peer(self.profile.transport, certificates).unwrap_or_default();
         self.counters.connected(connection_kind(peer, identity.as_ref()));
         let leaf = certificates.and_then(<[_]>::first);
-        let told = leaf.filter(|_| self.tells_certificate && identity.is_some());
+        let told = leaf.filter(|_| self.forwards_certificate && identity.is_some());
         let certificate_field = told.and_then(certificate_field);
         if told.is_some() && certificate_field.is_none() {
             tracing::warn!("a client's certificate is too large to be told to upstreams");
         }
-        Session { credentials: Credentials { identity, certificate_field } }
+        PeerSession { credentials: Credentials { identity, certificate_field } }
     }
 
     /// Checks the request for route `R` and issues the permit its handler takes, which borrows what
@@ -96,11 +96,11 @@ impl Guard {
     /// The refusal to answer with.
     pub fn permit<'s, R: Routed>(
         &self,
-        session: &'s Session,
+        session: &'s PeerSession,
         presented: &'s mut Presented,
         exchange: &Exchange<'_>,
         lap: &mut Lap<'_>,
-    ) -> Result<Permit<'s, R>, Refusal> {
+    ) -> Result<Permit<'s, R>, RequestRefusal> {
         let check = if R::ENTRY.open { TokenCheck::Ignore } else { self.profile.token };
         let access = if check == TokenCheck::Ignore { Ok(None) } else { self.access(exchange) };
         lap.end(Stage::Token);
@@ -115,12 +115,12 @@ impl Guard {
                     presented,
                 )
             }
-            Err(Refusal::Denied(denied)) => Err(denied),
+            Err(RequestRefusal::Denied(denied)) => Err(denied),
             Err(refusal) => return Err(refusal),
         };
         lap.end(Stage::Policy);
         self.counters.decided(decided.as_ref().map(Permit::decision).map_err(|denied| *denied));
-        decided.map_err(Refusal::Denied)
+        decided.map_err(RequestRefusal::Denied)
     }
 
     /// Notes whom the peer names as its client, where it is one that may.
@@ -129,7 +129,7 @@ impl Guard {
         credentials: &Credentials,
         presented: &mut Presented,
         exchange: &Exchange<'_>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), RequestRefusal> {
         if !is_forwarder::<R>(self.profile.transport, credentials, presented) {
             return Ok(());
         }
@@ -139,12 +139,12 @@ impl Guard {
         let forwarded = presented.forwarded.get_or_insert_default();
         match (forwarded.set(client.map(|(_, value)| value)), second) {
             (Ok(()), None) => Ok(()),
-            _ => Err(Refusal::ClientField),
+            _ => Err(RequestRefusal::ClientField),
         }
     }
 
     /// The facts of the request's token; none where none was sent.
-    fn access(&self, exchange: &Exchange<'_>) -> Result<Option<Arc<Access>>, Refusal> {
+    fn access(&self, exchange: &Exchange<'_>) -> Result<Option<Arc<Access>>, RequestRefusal> {
         let (authorization, now_s) = (exchange.request().authorization(), exchange.unix_s());
         let Some(token) = bearer(authorization).map_err(Denied::from)? else {
             return Ok(None);
@@ -169,7 +169,7 @@ impl Guard {
         let result = verified.as_ref().map(|result| result.as_ref().map(|_| ()).map_err(|e| *e));
         self.counters.token(result, cache_use);
         match verified {
-            None => Err(Refusal::NoKeys),
+            None => Err(RequestRefusal::NoKeys),
             Some(Ok(access)) => {
                 let access = Arc::new(access);
                 if let Some(cache) = &mut cache {
@@ -181,7 +181,7 @@ impl Guard {
                 if error == TokenError::UnknownKey {
                     self.keys.ask_refresh();
                 }
-                Err(Refusal::Denied(error.into()))
+                Err(RequestRefusal::Denied(error.into()))
             }
         }
     }
@@ -207,7 +207,7 @@ fn connection_kind(peer: &Peer<'_>, identity: Option<&Identity>) -> ConnectionKi
 
 /// Why a request goes no further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum RequestRefusal {
     /// The policy, or the token itself.
     Denied(Denied),
     /// Tokens are asked for and no verification keys are there yet: this side's fault, not the
@@ -217,25 +217,25 @@ pub enum Refusal {
     ClientField,
 }
 
-impl From<Denied> for Refusal {
-    fn from(denied: Denied) -> Refusal {
-        Refusal::Denied(denied)
+impl From<Denied> for RequestRefusal {
+    fn from(denied: Denied) -> RequestRefusal {
+        RequestRefusal::Denied(denied)
     }
 }
 
-impl Refusal {
+impl RequestRefusal {
     /// Answers the request with this refusal.
     pub fn answer(self, exchange: &mut Exchange<'_>) {
         let denied = match self {
-            Refusal::Denied(denied) => denied,
-            Refusal::NoKeys => {
+            RequestRefusal::Denied(denied) => denied,
+            RequestRefusal::NoKeys => {
                 let (kind, title) = (Some("no-keys"), "No Verification Keys");
                 let detail =
                     "this service has no keys to verify tokens with yet; try again shortly";
                 let problem = Problem { status: 503, kind, title, detail };
                 return problem.answer_with(exchange, &[("retry-after", b"1")]);
             }
-            Refusal::ClientField => {
+            RequestRefusal::ClientField => {
                 let (kind, title) = (Some("bad-client-field"), "Bad Client Field");
                 let detail = "X-Tollgate-Client must stand once and name one certificate";
                 return Problem { status: 400, kind, title, detail }.answer(exchange);

@@ -7,34 +7,34 @@
 use runtime::{Broken, Exchange, Peer, Service};
 
 use crate::edge::dispatch::App;
-use crate::edge::guard::{Guard, Session};
+use crate::edge::guard::{Guard, PeerSession};
 use crate::edge::problem;
 use crate::edge::query::carries_token;
-use crate::route::{Found, find};
+use crate::route::{RouteMatch, find};
 
 /// One core's server of the routes of `A`.
 #[derive(Debug)]
-pub struct Shell<A> {
+pub struct Instrumented<A> {
     app: A,
     guard: Guard,
 }
 
-impl<A: App> Shell<A> {
+impl<A: App> Instrumented<A> {
     /// Puts `guard` in front of `app`.
     #[must_use]
-    pub fn new(app: A, guard: Guard) -> Shell<A> {
-        Shell { app, guard }
+    pub fn new(app: A, guard: Guard) -> Instrumented<A> {
+        Instrumented { app, guard }
     }
 }
 
-impl<A: App> Service for Shell<A> {
-    type Session = Session;
+impl<A: App> Service for Instrumented<A> {
+    type Session = PeerSession;
 
-    fn open(&self, peer: &Peer<'_>) -> Session {
+    fn open(&self, peer: &Peer<'_>) -> PeerSession {
         self.guard.open(peer)
     }
 
-    async fn call(&self, session: &Session, exchange: &mut Exchange<'_>) -> Result<(), Broken> {
+    async fn call(&self, session: &PeerSession, exchange: &mut Exchange<'_>) -> Result<(), Broken> {
         let request = exchange.request();
         let path = request.path();
         // All that follows the path is its query; where there is none, this is all that it costs.
@@ -45,14 +45,14 @@ impl<A: App> Service for Shell<A> {
             return Ok(());
         }
         let (index, result) = match find(A::ROUTES, request.method(), path) {
-            Found::Route(index, param) => {
+            RouteMatch::Route(index, param) => {
                 (index, self.app.call(index, param, &self.guard, session, exchange).await)
             }
-            Found::Method(pattern) => {
+            RouteMatch::Method(pattern) => {
                 problem::method_not_allowed(exchange, A::ROUTES, pattern);
                 (A::ROUTES.len(), Ok(()))
             }
-            Found::Missing => {
+            RouteMatch::Missing => {
                 problem::not_found(exchange);
                 (A::ROUTES.len(), Ok(()))
             }

@@ -6,7 +6,7 @@
 use proto_http::{BodyLength, Error};
 use runtime::{BodyError, Exchange};
 
-use crate::route::{BODY_BYTES_MAX, Entry, Routed, allow};
+use crate::route::{BODY_BYTES_MAX, RouteEntry, Routed, allow};
 
 /// The media type of every error body.
 pub const CONTENT_TYPE: (&str, &[u8]) = ("content-type", b"application/problem+json");
@@ -65,7 +65,7 @@ pub fn not_found(exchange: &mut Exchange<'_>) {
 }
 
 /// 405 for a known path with another method (RFC 9110 section 15.5.6).
-pub fn method_not_allowed(exchange: &mut Exchange<'_>, table: &[Entry], pattern: &str) {
+pub fn method_not_allowed(exchange: &mut Exchange<'_>, table: &[RouteEntry], pattern: &str) {
     let allow = allow(table, pattern);
     let detail = format!("this path answers {allow}");
     let problem = Problem { status: 405, kind: None, title: "Method Not Allowed", detail: &detail };

@@ -15,16 +15,16 @@ const CERTIFICATE_FIELD: &str = "client-cert";
 
 /// The client of one connection, as far as its certificate tells.
 #[derive(Debug, Clone, Copy)]
-pub struct Client<'a> {
+pub struct ClientIdentity<'a> {
     name: Option<&'a str>,
     certificate: Option<&'a str>,
 }
 
-impl<'a> Client<'a> {
+impl<'a> ClientIdentity<'a> {
     /// Whoever the permit's connection belongs to. Without mutual TLS that is not known.
-    pub fn of<R: Route>(permit: &Permit<'a, R>) -> Client<'a> {
+    pub fn of<R: Route>(permit: &Permit<'a, R>) -> ClientIdentity<'a> {
         let name = permit.identity().and_then(|identity| identity.name.as_deref());
-        Client { name, certificate: permit.certificate_field() }
+        ClientIdentity { name, certificate: permit.certificate_field() }
     }
 
     /// What upstreams are told.

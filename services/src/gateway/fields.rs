@@ -446,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn what_frames_a_message_or_is_the_gateways_own_is_never_let_through() {
+    fn framing_and_gateway_fields_are_never_let_through() {
         for name in [
             "Content-Length",
             "content_length",
@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn circles_are_seen() {
+    fn loops_are_detected_by_via() {
         assert!(names_us(b"1.1 proxy, 1.1 tollgate", b"tollgate"));
         assert!(!names_us(b"1.1 tollgate2,1.0 x", b"tollgate"));
     }

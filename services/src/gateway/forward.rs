@@ -15,9 +15,9 @@
 use proto_http::{AnswerBody, Ask, BodyLength, Method, Version};
 use runtime::{BodyError, Broken, Call, ClientError, Exchange, Request, Upstream};
 
-use super::client::Client;
+use super::client::ClientIdentity;
 use super::fields::{Direction, LetThrough, names_us};
-use super::forwarded::Seen;
+use super::forwarded::ForwardedHeader;
 use super::lists::{Field, FieldLists};
 use crate::edge::problem::{self, Problem};
 
@@ -35,7 +35,7 @@ const VIA_11: &[u8] = b"1.1 tollgate";
 
 /// One upstream of this gateway on one core.
 #[derive(Debug)]
-pub struct Hop {
+pub struct UpstreamRoute {
     /// What it is called in errors: the service, never its address.
     name: &'static str,
     upstream: Option<Upstream>,
@@ -46,7 +46,7 @@ pub struct Hop {
     lists: FieldLists,
 }
 
-impl Hop {
+impl UpstreamRoute {
     /// A hop to `upstream`; without one every request is answered 502.
     #[must_use]
     pub fn new(
@@ -54,15 +54,15 @@ impl Hop {
         upstream: Option<Upstream>,
         tls: bool,
         through: LetThrough,
-    ) -> Hop {
-        Hop { name, upstream, tls, through, lists: FieldLists::default() }
+    ) -> UpstreamRoute {
+        UpstreamRoute { name, upstream, tls, through, lists: FieldLists::default() }
     }
 
     /// Forwards the request of `client`, whose permit the caller holds, and its response. A body is
     /// collected, at most `body_bytes_max` of it; without that limit it is streamed.
     pub async fn forward(
         &self,
-        client: Client<'_>,
+        client: ClientIdentity<'_>,
         body_bytes_max: Option<usize>,
         exchange: &mut Exchange<'_>,
     ) -> Result<(), Broken> {
@@ -103,10 +103,10 @@ impl Hop {
     async fn send(
         &self,
         upstream: &Upstream,
-        client: Client<'_>,
+        client: ClientIdentity<'_>,
         exchange: &mut Exchange<'_>,
     ) -> Result<Call, Failed> {
-        let seen = Seen::new(exchange.peer().ip(), self.tls);
+        let seen = ForwardedHeader::new(exchange.peer().ip(), self.tls);
         let (request, body, _) = exchange.parts();
         let body = match request.length() {
             BodyLength::Empty => AnswerBody::None,
@@ -124,10 +124,10 @@ impl Hop {
     async fn stream(
         &self,
         upstream: &Upstream,
-        client: Client<'_>,
+        client: ClientIdentity<'_>,
         exchange: &mut Exchange<'_>,
     ) -> Result<Call, Failed> {
-        let seen = Seen::new(exchange.peer().ip(), self.tls);
+        let seen = ForwardedHeader::new(exchange.peer().ip(), self.tls);
         let request = exchange.request();
         let body = match request.length() {
             BodyLength::Exact(length) => AnswerBody::Exact(length),
@@ -246,8 +246,8 @@ impl Hop {
     fn request_fields<'a>(
         &self,
         request: &Request<'a>,
-        seen: &'a Seen,
-        client: Client<'a>,
+        seen: &'a ForwardedHeader,
+        client: ClientIdentity<'a>,
         fields: &mut Vec<Field<'a>>,
     ) {
         let (options, bytes) = (request.head().connection_options(), request.bytes());

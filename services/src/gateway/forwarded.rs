@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::IpAddr;
 
 /// What this gateway itself saw of the client, as the value of `Forwarded` (RFC 7239).
-pub struct Seen {
+pub struct ForwardedHeader {
     bytes: [u8; SEEN_BYTES_MAX],
     length: usize,
 }
@@ -13,10 +13,10 @@ pub struct Seen {
 /// `for="[` an IPv6 address of at most 45 bytes `]";proto=https`, rounded up.
 const SEEN_BYTES_MAX: usize = 80;
 
-impl Seen {
+impl ForwardedHeader {
     /// Of a client at `peer`, which speaks TLS to this gateway or not.
-    pub fn new(peer: IpAddr, tls: bool) -> Seen {
-        let mut seen = Seen { bytes: [0; SEEN_BYTES_MAX], length: 0 };
+    pub fn new(peer: IpAddr, tls: bool) -> ForwardedHeader {
+        let mut seen = ForwardedHeader { bytes: [0; SEEN_BYTES_MAX], length: 0 };
         let proto = if tls { "https" } else { "http" };
         let mut rest = seen.bytes.as_mut_slice();
         // RFC 7239 section 6: an IPv6 address stands in brackets and quotes.
@@ -41,9 +41,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clients_are_told_as_rfc_7239_says() {
+    fn forwarded_values_are_formatted_by_rfc_7239() {
         let seen = |ip: &str, tls| {
-            String::from_utf8(Seen::new(ip.parse().unwrap(), tls).as_bytes().to_vec()).unwrap()
+            String::from_utf8(ForwardedHeader::new(ip.parse().unwrap(), tls).as_bytes().to_vec())
+                .unwrap()
         };
         assert_eq!(seen("192.0.2.43", true), "for=192.0.2.43;proto=https");
         assert_eq!(seen("::1", false), "for=\"[::1]\";proto=http");

@@ -1,10 +1,10 @@
 //! The routes by which the orders service reserves for its orders, beside those of the API.
 //!
-//! Owns the second door to the stock. What is held through it cannot be named through the API, and
-//! no gateway forwards it: whoever knows an order's id can neither give its goods back nor reserve
-//! in its name. Under mutual TLS and with tokens its reservations belong to the peer besides, so
-//! that somebody else who comes this way reaches only his own. It refuses to know how a
-//! reservation is read or made: `handler` does.
+//! Owns the second way to the stock. What is reserved through it cannot be named through the API,
+//! and no gateway forwards it: whoever knows an order's id can neither release its stock nor
+//! reserve in its name. Under mutual TLS and with tokens its reservations belong to the peer
+//! besides, so that somebody else who comes this way reaches only his own. It refuses to know how
+//! a reservation is read or made: `handler` does.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The routes of the API of inventory: reading and setting a stock, reserving, giving back.
+//! The routes of the API of inventory: reading and setting a stock, reserving, releasing.
 //!
 //! Owns the way from a request to the store and back; a reservation is its owner's. Reserving and
 //! reading allocate nothing; a refusal may. It refuses to decide anything: the store does, the
@@ -18,7 +18,7 @@ use crate::edge::json::Invalid;
 use crate::edge::problem::{Problem, body_refused, required_body};
 use crate::inventory::model::{read_quantity, read_reservation, write_reserved, write_sku};
 use crate::inventory::name::{OrderRef, SkuName};
-use crate::inventory::refusal::{Refusal, kind};
+use crate::inventory::refusal::{ReservationRefusal, kind};
 use crate::inventory::sku::QUANTITY_MAX;
 use crate::inventory::store::{
     DEFAULT_STOCK, Holder, Inventory, Name, RESERVATIONS_RETAINED, Released, Reserved, SKUS_MAX,
@@ -107,16 +107,16 @@ pub(super) async fn reserve_as<R: Routed>(
         return Ok(());
     }
     let (_, body, reply) = exchange.parts();
-    let mut wanted = app.inventory.wanted();
-    let order = match read_reservation(body, |sku, quantity| wanted.add(sku, quantity)) {
+    let mut request = app.inventory.request();
+    let order = match read_reservation(body, |sku, quantity| request.add(sku, quantity)) {
         Ok(order) => order,
         Err(invalid) => {
             bad_body(exchange, kind::BAD_RESERVATION, &invalid);
             return Ok(());
         }
     };
-    let reserved = app.inventory.reserve(Name { holder, order: order.as_ref() }, &wanted);
-    if let Reserved::Held = reserved {
+    let reserved = app.inventory.reserve(Name { holder, order: order.as_ref() }, &request);
+    if let Reserved::Made = reserved {
         let mut answer = app.answer.borrow_mut();
         answer.clear();
         write_reserved(&mut answer, order.as_ref());
@@ -124,7 +124,7 @@ pub(super) async fn reserve_as<R: Routed>(
         return Ok(());
     }
     drop(order);
-    if let Some(refusal) = Refusal::of(reserved) {
+    if let Some(refusal) = ReservationRefusal::of(reserved) {
         refuse(exchange, &refusal);
     }
     Ok(())
@@ -140,7 +140,7 @@ async fn release(
     Ok(())
 }
 
-/// Gives back what `holder` has under the name in the path.
+/// Releases what `holder` has under the name in the path.
 pub(super) fn release_as(
     app: &InventoryApp,
     holder: Holder,
@@ -178,7 +178,7 @@ async fn read(
         Some(sku) => {
             let mut answer = app.answer.borrow_mut();
             answer.clear();
-            write_sku(&mut answer, sku.name(), &sku.books());
+            write_sku(&mut answer, sku.name(), &sku.levels());
             exchange.reply().lines(JSON_NOW).send(200, &[], &answer);
         }
         None => {
@@ -223,17 +223,17 @@ async fn set(
     }
     let mut answer = app.answer.borrow_mut();
     answer.clear();
-    write_sku(&mut answer, sku.name(), &sku.books());
+    write_sku(&mut answer, sku.name(), &sku.levels());
     let status = if known.is_some() { 200 } else { 201 };
     exchange.reply().lines(JSON_NOW).send(status, &[], &answer);
     Ok(())
 }
 
-fn busy() -> Refusal {
-    Refusal::of(Reserved::Busy).expect("a refusal")
+fn busy() -> ReservationRefusal {
+    ReservationRefusal::of(Reserved::Busy).expect("a refusal")
 }
 
-fn refuse(exchange: &mut Exchange<'_>, refusal: &Refusal) {
+fn refuse(exchange: &mut Exchange<'_>, refusal: &ReservationRefusal) {
     let retry: &[(&str, &[u8])] = match refusal.kind {
         kind::BUSY | kind::IN_PROGRESS => &[("retry-after", b"1")],
         _ => &[],
@@ -268,7 +268,7 @@ mod tests {
         {
             let sku = inventory.sku(SkuName::parse(name).expect("good")).expect("there");
             assert_eq!(sku.available(), quantity, "{name}");
-            assert!(sku.books().balance());
+            assert!(sku.levels().is_conserved());
         }
         for (name, quantity) in [("a b", 1), ("a", 1_000_000_001), ("a", u64::MAX)] {
             assert!(open(&[(name.to_string(), quantity)]).is_err(), "{name}={quantity}");

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::edge::json::{Invalid, number, push_number, push_string, required, text};
 use crate::inventory::name::{BadName, OrderRef, SkuName};
 use crate::inventory::reservation::ITEMS_MAX;
-use crate::inventory::sku::{Books, QUANTITY_MAX};
+use crate::inventory::sku::{QUANTITY_MAX, StockLevels};
 
 /// The most of one SKU that one line can reserve.
 pub const LINE_QUANTITY_MAX: u32 = 1_000_000;
@@ -31,7 +31,7 @@ impl OrderText<'_> {
 /// The members of a reservation.
 #[derive(Deserialize)]
 #[serde(field_identifier, rename_all = "camelCase")]
-enum Member {
+enum ReservationMember {
     OrderId,
     Items,
     #[serde(other)]
@@ -60,17 +60,17 @@ pub fn read_reservation<'a>(
     body: &'a [u8],
     line: impl FnMut(SkuName<'_>, u32),
 ) -> Result<OrderText<'a>, Invalid> {
-    let mut lines = Lines { line, count: 0, part: Part::Unread, fault: None };
+    let mut lines = ReservationLines { line, count: 0, part: ItemsRead::Unread, fault: None };
     let mut json = serde_json::Deserializer::from_slice(body);
-    let read = json.deserialize_map(Members(&mut lines));
+    let read = json.deserialize_map(ReservationMembers(&mut lines));
     let order_id = read.and_then(|order_id| json.end().map(|()| order_id));
     let order_id = order_id.map_err(|error| lines.fault_or(&error))?;
     let order_id = required(order_id, "orderId")?;
     let order_id = text(order_id).ok_or_else(|| Invalid::new("orderId must be a string"))?;
     OrderRef::parse(&order_id).map_err(|bad| Invalid::new(format!("orderId: {bad}")))?;
     match (lines.part, lines.count) {
-        (Part::Read, 0) => Err(Invalid::new("items is empty; at least one is needed")),
-        (Part::Read, _) => Ok(OrderText(order_id)),
+        (ItemsRead::Read, 0) => Err(Invalid::new("items is empty; at least one is needed")),
+        (ItemsRead::Read, _) => Ok(OrderText(order_id)),
         _ => Err(Invalid::new("items is missing")),
     }
 }
@@ -87,7 +87,7 @@ pub fn read_quantity(body: &[u8]) -> Result<u32, Invalid> {
     })
 }
 
-/// Appends the answer to a reservation that is held.
+/// Appends the answer to a reservation that was made.
 pub fn write_reserved(out: &mut Vec<u8>, order: OrderRef<'_>) {
     out.extend_from_slice(b"{\"orderId\":");
     push_string(out, order.as_str().as_bytes());
@@ -95,19 +95,19 @@ pub fn write_reserved(out: &mut Vec<u8>, order: OrderRef<'_>) {
 }
 
 /// Appends what there is of a SKU.
-pub fn write_sku(out: &mut Vec<u8>, name: &str, books: &Books) {
+pub fn write_sku(out: &mut Vec<u8>, name: &str, levels: &StockLevels) {
     out.extend_from_slice(b"{\"sku\":");
     push_string(out, name.as_bytes());
     out.extend_from_slice(b",\"quantity\":");
-    push_number(out, u64::from(books.available));
+    push_number(out, u64::from(levels.available));
     out.extend_from_slice(b",\"held\":");
-    push_number(out, u64::from(books.held));
+    push_number(out, u64::from(levels.reserved));
     out.push(b'}');
 }
 
 /// How far the items of a body were read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum ItemsRead {
     Unread,
     Reading,
     Null,
@@ -115,9 +115,9 @@ enum Part {
 }
 
 /// Reads the members of a body and gives the order id.
-struct Members<'l, F>(&'l mut Lines<F>);
+struct ReservationMembers<'l, F>(&'l mut ReservationLines<F>);
 
-impl<'de, F: FnMut(SkuName<'_>, u32)> Visitor<'de> for Members<'_, F> {
+impl<'de, F: FnMut(SkuName<'_>, u32)> Visitor<'de> for ReservationMembers<'_, F> {
     type Value = Option<&'de RawValue>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -128,16 +128,16 @@ impl<'de, F: FnMut(SkuName<'_>, u32)> Visitor<'de> for Members<'_, F> {
         let mut order_id = None;
         while let Some(member) = members.next_key()? {
             match member {
-                Member::OrderId if order_id.is_some() => {
+                ReservationMember::OrderId if order_id.is_some() => {
                     return Err(A::Error::duplicate_field("orderId"));
                 }
-                Member::OrderId => order_id = Some(members.next_value()?),
-                Member::Items if self.0.part != Part::Unread => {
+                ReservationMember::OrderId => order_id = Some(members.next_value()?),
+                ReservationMember::Items if self.0.part != ItemsRead::Unread => {
                     return Err(A::Error::duplicate_field("items"));
                 }
                 // Read where they stand: kept for later, they would be gone over twice.
-                Member::Items => members.next_value_seed(&mut *self.0)?,
-                Member::Other => {
+                ReservationMember::Items => members.next_value_seed(&mut *self.0)?,
+                ReservationMember::Other => {
                     members.next_value::<IgnoredAny>()?;
                 }
             }
@@ -147,14 +147,14 @@ impl<'de, F: FnMut(SkuName<'_>, u32)> Visitor<'de> for Members<'_, F> {
 }
 
 /// Passes lines on until the first fault.
-struct Lines<F> {
+struct ReservationLines<F> {
     line: F,
     count: usize,
-    part: Part,
+    part: ItemsRead,
     fault: Option<Invalid>,
 }
 
-impl<F: FnMut(SkuName<'_>, u32)> Lines<F> {
+impl<F: FnMut(SkuName<'_>, u32)> ReservationLines<F> {
     fn take(&mut self, item: &Item<'_>) -> Result<(), String> {
         if self.count == ITEMS_MAX {
             return Err(format!("items has more than {ITEMS_MAX} entries"));
@@ -177,22 +177,22 @@ impl<F: FnMut(SkuName<'_>, u32)> Lines<F> {
         let shape = "items must be an array of objects with sku and quantity";
         match self.fault.take() {
             Some(fault) => fault,
-            None if self.part == Part::Reading && error.is_data() => Invalid::new(shape),
+            None if self.part == ItemsRead::Reading && error.is_data() => Invalid::new(shape),
             None => Invalid::syntax(error),
         }
     }
 }
 
-impl<'de, F: FnMut(SkuName<'_>, u32)> DeserializeSeed<'de> for &mut Lines<F> {
+impl<'de, F: FnMut(SkuName<'_>, u32)> DeserializeSeed<'de> for &mut ReservationLines<F> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        self.part = Part::Reading;
+        self.part = ItemsRead::Reading;
         json.deserialize_option(self)
     }
 }
 
-impl<'de, F: FnMut(SkuName<'_>, u32)> Visitor<'de> for &mut Lines<F> {
+impl<'de, F: FnMut(SkuName<'_>, u32)> Visitor<'de> for &mut ReservationLines<F> {
     type Value = ();
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -200,7 +200,7 @@ impl<'de, F: FnMut(SkuName<'_>, u32)> Visitor<'de> for &mut Lines<F> {
     }
 
     fn visit_none<E>(self) -> Result<(), E> {
-        self.part = Part::Null;
+        self.part = ItemsRead::Null;
         Ok(())
     }
 
@@ -215,7 +215,7 @@ impl<'de, F: FnMut(SkuName<'_>, u32)> Visitor<'de> for &mut Lines<F> {
                 return Err(A::Error::custom("a fault was found"));
             }
         }
-        self.part = Part::Read;
+        self.part = ItemsRead::Read;
         Ok(())
     }
 }
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn invalid_bodies_are_rejected_with_the_member() {
         let line = r#"{"sku":"a","quantity":1}"#;
         let many = vec![line; 101].join(",");
         for (body, wanted) in [
@@ -298,8 +298,8 @@ mod tests {
         write_reserved(&mut out, OrderRef::parse("o~1").expect("good"));
         assert_eq!(out, br#"{"orderId":"o~1","reserved":true}"#);
         out.clear();
-        let books = Books { available: 7, held: 3, supplied: 10, settled: 0 };
-        write_sku(&mut out, "SKU-1000", &books);
+        let levels = StockLevels { available: 7, reserved: 3, supplied: 10, committed: 0 };
+        write_sku(&mut out, "SKU-1000", &levels);
         assert_eq!(out, br#"{"sku":"SKU-1000","quantity":7,"held":3}"#);
     }
 }

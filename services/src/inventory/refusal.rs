@@ -12,7 +12,7 @@ pub mod kind {
     pub const OUT_OF_STOCK: &str = "out-of-stock";
     /// A name is no SKU's.
     pub const UNKNOWN_SKU: &str = "unknown-sku";
-    /// The reservation was given back, before or after it was made.
+    /// The reservation was released, before or after it was made.
     pub const GIVEN_BACK: &str = "given-back";
     /// The name was used for another reservation.
     pub const NAME_REUSED: &str = "order-id-reused";
@@ -24,9 +24,9 @@ pub mod kind {
     pub const BAD_RESERVATION: &str = "bad-reservation";
 }
 
-/// A refusal in words. Nothing is held.
+/// A refusal in words. Nothing is reserved.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct ReservationRefusal {
     /// The HTTP status.
     pub status: u16,
     /// One of [`kind`].
@@ -37,11 +37,11 @@ pub struct Refusal {
     pub detail: String,
 }
 
-impl Refusal {
-    /// The words for an answer; `None` when the reservation is held.
-    pub fn of(reserved: Reserved<'_>) -> Option<Refusal> {
+impl ReservationRefusal {
+    /// The words for an answer; `None` when the reservation was made.
+    pub fn of(reserved: Reserved<'_>) -> Option<ReservationRefusal> {
         let (status, kind, title, detail) = match reserved {
-            Reserved::Held => return None,
+            Reserved::Made => return None,
             Reserved::Short(sku) => {
                 let detail = format!("there is too little of {}; nothing was reserved", sku.name());
                 (409, kind::OUT_OF_STOCK, "Out Of Stock", detail)
@@ -71,7 +71,7 @@ impl Refusal {
                 (503, kind::BUSY, "Busy", detail.to_string())
             }
         };
-        Some(Refusal { status, kind, title, detail })
+        Some(ReservationRefusal { status, kind, title, detail })
     }
 
     /// The body of the answer.

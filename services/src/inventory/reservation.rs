@@ -19,7 +19,7 @@ const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
 ///
 /// Items are packed and stand in the order of their SKUs' places in the table: one order for all
 /// threads, so that of two reservations of the same SKUs the one that gets the first gets all.
-pub struct Wanted<'a> {
+pub struct ReservationRequest<'a> {
     skus: &'a SkuTable,
     items: [u64; ITEMS_MAX],
     length: usize,
@@ -28,11 +28,11 @@ pub struct Wanted<'a> {
     overflown: Option<u32>,
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> ReservationRequest<'a> {
     /// An empty list.
-    pub(super) fn new(skus: &'a SkuTable) -> Wanted<'a> {
+    pub(super) fn new(skus: &'a SkuTable) -> ReservationRequest<'a> {
         let items = [0; ITEMS_MAX];
-        Wanted { skus, items, length: 0, lines: 0, unknown: None, overflown: None }
+        ReservationRequest { skus, items, length: 0, lines: 0, unknown: None, overflown: None }
     }
 
     /// Adds a line. Too many of them, and names of no SKU, are told by `Inventory::reserve`.
@@ -97,11 +97,11 @@ mod tests {
         let skus = SkuTable::new(8);
         let name = |text| SkuName::parse(text).expect("good");
         let places = ["a", "b", "c"].map(|text| skus.insert(name(text)).expect("room"));
-        let mut there = Wanted::new(&skus);
+        let mut there = ReservationRequest::new(&skus);
         for (text, n) in [("a", 1), ("b", 2), ("c", 3), ("A", 4)] {
             there.add(name(text), n);
         }
-        let mut back = Wanted::new(&skus);
+        let mut back = ReservationRequest::new(&skus);
         for (text, n) in [("c", 3), ("b", 2), ("a", 5), ("b", 0)] {
             back.add(name(text), n);
         }

@@ -4,11 +4,11 @@
 //! counter of each SKU. It refuses reservations as things with a name: it counts, and `store`
 //! remembers for whom.
 //!
-//! A counter is one padded word with two halves, available and held. Taking, giving back and
-//! settling are each one compare-exchange or addition of the whole word, so that no reader ever
-//! sees books that do not balance. Chosen against: credits handed out per core (the floor is
-//! lower, but a SKU is then refused while another core still has some) and two words (a reader
-//! between them sees a wrong sum).
+//! A counter is one padded word with two halves, available and reserved. Reserving, releasing
+//! and committing are each one compare-exchange or addition of the whole word, so that every reader
+//! sees stock that is conserved. Chosen against: credits handed out per core (the floor is lower,
+//! but a SKU is then refused while another core still has some) and two words (a reader between
+//! them sees a wrong sum).
 
 use std::hash::BuildHasher;
 
@@ -18,44 +18,45 @@ use crate::inventory::item::SKU_PLACES_MAX;
 use crate::inventory::name::{SKU_BYTES_MAX, SkuName};
 use crate::lockfree::sync::{AtomicU64, OnceLock, Ordering, RandomState};
 
-/// The largest quantity that can be set: with as much again held, a half word does not overflow.
+/// The largest quantity that can be set: with as much again reserved, a half word does not
+/// overflow.
 pub const QUANTITY_MAX: u32 = 1_000_000_000;
 
-const HELD_BITS: u32 = 32;
+const RESERVED_BITS: u32 = 32;
 
-/// How many of one SKU there are. Whole numbers of pieces.
+/// How many of one SKU there are. Whole numbers of units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Books {
+pub struct StockLevels {
     /// To be had now.
     pub available: u32,
-    /// Reserved, and could still be given back.
-    pub held: u32,
+    /// Reserved, and could still be released.
+    pub reserved: u32,
     /// All that was ever put in, less what was taken out by setting a lower quantity.
     pub supplied: i64,
     /// Of reservations so old that they were forgotten: gone for good.
-    pub settled: u64,
+    pub committed: u64,
 }
 
-impl Books {
+impl StockLevels {
     /// Whether everything supplied is accounted for. Holds whenever no call is under way.
-    pub fn balance(&self) -> bool {
-        let there = u64::from(self.available) + u64::from(self.held) + self.settled;
+    pub fn is_conserved(&self) -> bool {
+        let there = u64::from(self.available) + u64::from(self.reserved) + self.committed;
         i64::try_from(there) == Ok(self.supplied)
     }
 }
 
 /// There was not enough, or no room for more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Short;
+pub struct Shortage;
 
 /// One SKU.
 pub struct Sku {
-    /// Available in the high half, held in the low one; their sum fits a half.
+    /// Available in the high half, reserved in the low one; their sum fits a half.
     /// Alone on its cache lines: it is the word that all cores fight for.
     stock: CachePadded<AtomicU64>,
     /// Two's complement. Changed only when a quantity is set.
     supplied: AtomicU64,
-    settled: AtomicU64,
+    committed: AtomicU64,
     name: Box<str>,
 }
 
@@ -64,7 +65,7 @@ impl Sku {
         Sku {
             stock: CachePadded::new(AtomicU64::new(0)),
             supplied: AtomicU64::new(0),
-            settled: AtomicU64::new(0),
+            committed: AtomicU64::new(0),
             name: name.as_str().into(),
         }
     }
@@ -84,29 +85,29 @@ impl Sku {
         halves(self.stock.load(Ordering::Relaxed)).0
     }
 
-    /// The books of this SKU. Available and held are of one moment.
-    pub fn books(&self) -> Books {
+    /// The stock levels of this SKU. Available and reserved are of one moment.
+    pub fn levels(&self) -> StockLevels {
         // Relaxed throughout: the words balance when nothing is under way, and whoever knows that
         // nothing is has already synchronised with those who did it.
-        let (available, held) = halves(self.stock.load(Ordering::Relaxed));
-        Books {
+        let (available, reserved) = halves(self.stock.load(Ordering::Relaxed));
+        StockLevels {
             available,
-            held,
+            reserved,
             supplied: self.supplied.load(Ordering::Relaxed) as i64,
-            settled: self.settled.load(Ordering::Relaxed),
+            committed: self.committed.load(Ordering::Relaxed),
         }
     }
 
-    /// Moves `quantity` from available to held, or nothing at all.
-    pub fn take(&self, quantity: u32) -> Result<(), Short> {
+    /// Moves `quantity` from available to reserved, or nothing at all.
+    pub fn reserve(&self, quantity: u32) -> Result<(), Shortage> {
         // Relaxed, here and in all exchanges of this word: it guards no other memory, and a single
         // word's changes have one order that all threads agree on.
         let mut stock = self.stock.load(Ordering::Relaxed);
         loop {
-            let (available, held) = halves(stock);
-            let left = available.checked_sub(quantity).ok_or(Short)?;
+            let (available, reserved) = halves(stock);
+            let left = available.checked_sub(quantity).ok_or(Shortage)?;
             // No overflow: the sum of the halves, which fits one of them, stays the same.
-            let taken = pack(left, held + quantity);
+            let taken = pack(left, reserved + quantity);
             match self.exchange(stock, taken) {
                 Ok(()) => return Ok(()),
                 Err(now) => stock = now,
@@ -114,33 +115,33 @@ impl Sku {
         }
     }
 
-    /// Moves `quantity`, which the caller holds, back from held to available.
-    pub fn give_back(&self, quantity: u32) {
+    /// Moves `quantity`, which the caller holds, back from reserved to available.
+    pub fn release(&self, quantity: u32) {
         let quantity = u64::from(quantity);
-        // One addition of both halves: +quantity above, -quantity below, where it is held.
-        let change = (quantity << HELD_BITS).wrapping_sub(quantity);
+        // One addition of both halves: +quantity above, -quantity below, where it is reserved.
+        let change = (quantity << RESERVED_BITS).wrapping_sub(quantity);
         self.stock.fetch_add(change, Ordering::Relaxed);
     }
 
-    /// Takes `quantity`, which nobody can give back any more, out of the books of what is here.
-    pub fn settle(&self, quantity: u32) {
-        self.settled.fetch_add(u64::from(quantity), Ordering::Relaxed);
+    /// Takes `quantity`, which nobody can release any more, out of what is reserved.
+    pub fn commit(&self, quantity: u32) {
+        self.committed.fetch_add(u64::from(quantity), Ordering::Relaxed);
         self.stock.fetch_sub(u64::from(quantity), Ordering::Relaxed);
     }
 
-    /// Makes `quantity` available, whatever was; what is held stays held.
+    /// Makes `quantity` available, whatever was; what is reserved stays reserved.
     ///
-    /// `Err` above [`QUANTITY_MAX`], or when so much is held that the books could overflow.
-    pub fn set(&self, quantity: u32) -> Result<(), Short> {
+    /// `Err` above [`QUANTITY_MAX`], or when so much is reserved that a half word could overflow.
+    pub fn set(&self, quantity: u32) -> Result<(), Shortage> {
         if quantity > QUANTITY_MAX {
-            return Err(Short);
+            return Err(Shortage);
         }
         let mut stock = self.stock.load(Ordering::Relaxed);
         loop {
-            let (available, held) = halves(stock);
-            // What `take` and `give_back` rely on: available and held together fit one half.
-            quantity.checked_add(held).ok_or(Short)?;
-            match self.exchange(stock, pack(quantity, held)) {
+            let (available, reserved) = halves(stock);
+            // What `reserve` and `release` rely on: available and reserved together fit one half.
+            quantity.checked_add(reserved).ok_or(Shortage)?;
+            match self.exchange(stock, pack(quantity, reserved)) {
                 Ok(()) => {
                     let change = i64::from(quantity) - i64::from(available);
                     self.supplied.fetch_add(change as u64, Ordering::Relaxed);
@@ -243,12 +244,12 @@ impl SkuTable {
     }
 }
 
-fn pack(available: u32, held: u32) -> u64 {
-    u64::from(available) << HELD_BITS | u64::from(held)
+fn pack(available: u32, reserved: u32) -> u64 {
+    u64::from(available) << RESERVED_BITS | u64::from(reserved)
 }
 
 fn halves(stock: u64) -> (u32, u32) {
-    ((stock >> HELD_BITS) as u32, stock as u32)
+    ((stock >> RESERVED_BITS) as u32, stock as u32)
 }
 
 #[cfg(all(test, not(loom)))]
@@ -266,44 +267,44 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_is_held_until_given_back_or_settled() {
+    fn reserved_units_stay_reserved_until_released_or_committed() {
         let sku = stocked(10);
-        sku.take(4).expect("enough");
-        assert_eq!(sku.take(7), Err(Short));
-        assert_eq!((sku.available(), sku.books().held), (6, 4));
-        sku.give_back(3);
-        sku.settle(1);
-        let books = sku.books();
-        assert_eq!(books, Books { available: 9, held: 0, supplied: 10, settled: 1 });
-        assert!(books.balance());
+        sku.reserve(4).expect("enough");
+        assert_eq!(sku.reserve(7), Err(Shortage));
+        assert_eq!((sku.available(), sku.levels().reserved), (6, 4));
+        sku.release(3);
+        sku.commit(1);
+        let levels = sku.levels();
+        assert_eq!(levels, StockLevels { available: 9, reserved: 0, supplied: 10, committed: 1 });
+        assert!(levels.is_conserved());
     }
 
     #[test]
-    fn setting_a_quantity_leaves_what_is_held() {
+    fn setting_a_quantity_leaves_what_is_reserved() {
         let sku = stocked(10);
-        sku.take(4).expect("enough");
+        sku.reserve(4).expect("enough");
         sku.set(2).expect("within bounds");
-        let books = sku.books();
-        assert_eq!(books, Books { available: 2, held: 4, supplied: 6, settled: 0 });
-        sku.give_back(4);
-        assert!(sku.books().balance());
+        let levels = sku.levels();
+        assert_eq!(levels, StockLevels { available: 2, reserved: 4, supplied: 6, committed: 0 });
+        sku.release(4);
+        assert!(sku.levels().is_conserved());
     }
 
     #[test]
     fn the_halves_never_run_into_each_other() {
         let sku = stocked(QUANTITY_MAX);
         for _ in 0..4 {
-            sku.take(QUANTITY_MAX).expect("enough");
+            sku.reserve(QUANTITY_MAX).expect("enough");
             if sku.set(QUANTITY_MAX).is_err() {
                 break;
             }
         }
-        let books = sku.books();
-        assert_eq!((books.available, books.held), (0, 4_000_000_000));
-        assert_eq!(sku.set(QUANTITY_MAX), Err(Short), "held and available would not fit");
-        sku.give_back(4_000_000_000);
-        assert_eq!(sku.books().held, 0);
-        assert!(sku.books().balance());
+        let levels = sku.levels();
+        assert_eq!((levels.available, levels.reserved), (0, 4_000_000_000));
+        assert_eq!(sku.set(QUANTITY_MAX), Err(Shortage), "held and available would not fit");
+        sku.release(4_000_000_000);
+        assert_eq!(sku.levels().reserved, 0);
+        assert!(sku.levels().is_conserved());
     }
 
     #[test]
@@ -321,10 +322,10 @@ mod tests {
     }
 
     #[test]
-    fn two_threads_that_want_more_than_there_is_get_exactly_the_stock() {
+    fn two_contending_threads_get_exactly_the_stock() {
         let sku = stocked(50_000);
         let taken: u32 = std::thread::scope(|scope| {
-            let run = || (0..40_000).map(|_| u32::from(sku.take(1).is_ok())).sum::<u32>();
+            let run = || (0..40_000).map(|_| u32::from(sku.reserve(1).is_ok())).sum::<u32>();
             let threads = [scope.spawn(run), scope.spawn(run)];
             threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
         });
@@ -352,24 +353,24 @@ mod loom_tests {
     }
 
     #[test]
-    fn loom_a_counter_gives_what_it_has_and_balances() {
+    fn loom_a_counter_is_exact_and_conserved() {
         model(|| {
             let sku = Arc::new(Sku::new(name("a")));
             sku.set(3).expect("within bounds");
             let other = Arc::clone(&sku);
             let thread = thread::spawn(move || {
-                let taken = other.take(2).is_ok();
+                let taken = other.reserve(2).is_ok();
                 let _ = other.set(3);
                 taken
             });
-            let here = sku.take(2).is_ok();
+            let here = sku.reserve(2).is_ok();
             if here {
-                sku.give_back(2);
+                sku.release(2);
             }
             let there = thread.join().expect("no panic");
             assert!(here || there, "there was enough for one");
-            assert_eq!(sku.books().held, if there { 2 } else { 0 });
-            assert!(sku.books().balance());
+            assert_eq!(sku.levels().reserved, if there { 2 } else { 0 });
+            assert!(sku.levels().is_conserved());
         });
     }
 

@@ -1,4 +1,4 @@
-//! Reservations: who holds how many of what, decided once for each order id.
+//! Reservations: who has reserved how many of what, decided once for each order id.
 //!
 //! Owns the rule that a reservation is all or nothing, that its first answer stands, and that it
 //! belongs to its holder: names are kept per holder, so that another's name is simply a new one,
@@ -7,20 +7,20 @@
 //!
 //! ```text
 //! reserve:  (new) -> CLAIMED -> HELD | REFUSED
-//! release:  HELD -> RELEASED      CLAIMED -> CANCELLED (the reserving thread gives back)
+//! release:  HELD -> RELEASED      CLAIMED -> CANCELLED (the reserving thread releases)
 //!           (new) -> BARRED: a reserve that arrives after its own release must not hold for ever
 //! ```
 //!
 //! # What is remembered
 //! The newest `reservations_retained` decisions (`OnceMap`); one of more than three SKUs takes
-//! the room of one more for every six further SKUs. A held reservation that is forgotten is final:
-//! its goods are settled, a release of it finds nothing, and its order id is new again. The books
-//! balance: supplied = available + held + settled, whenever no call is under way.
+//! the room of one more for every six further SKUs. An active reservation that is forgotten is
+//! final: its stock is committed, a release of it finds nothing, and its order id is new again.
+//! Stock is conserved: supplied = available + reserved + committed, whenever no call is under way.
 //!
 //! # What a race can show
 //! Stock is taken SKU by SKU in one order that all threads share, after a look whether there is
-//! enough of all. A reservation that still meets too little gives back what it took. In between,
-//! another may be refused for stock that is given back a moment later; none is ever accepted
+//! enough of all. A reservation that still meets too little releases what it took. In between,
+//! another may be refused for stock that is released a moment later; none is ever accepted
 //! without stock. Taking all or nothing in one step would need multi-word compare-and-swap on
 //! every hot counter, for a refusal that an instant earlier or later would have been right.
 
@@ -31,7 +31,7 @@ use uuid::Uuid;
 
 use crate::inventory::item::{SPARE_BITS, SPARE_SHIFT, quantity_of, sku_of};
 use crate::inventory::name::{ORDER_BYTES_MAX, OrderRef, SkuName};
-use crate::inventory::reservation::{FINGERPRINT_BITS, ITEMS_MAX, Wanted};
+use crate::inventory::reservation::{FINGERPRINT_BITS, ITEMS_MAX, ReservationRequest};
 use crate::inventory::sku::{Sku, SkuTable};
 use crate::lockfree::once_map::{OnceMap, PAYLOAD, Tag, Vacant, WORDS};
 use crate::lockfree::sync::RandomState;
@@ -51,7 +51,7 @@ const HELD: Tag = Tag::decided(0);
 const REFUSED: Tag = Tag::decided(1);
 const RELEASED: Tag = Tag::decided(2);
 const BARRED: Tag = Tag::decided(3);
-/// Further SKUs of a held reservation, in a slot of their own.
+/// Further SKUs of an active reservation, in a slot of their own.
 const PART: Tag = Tag::decided(4);
 
 /// Word of an entry that names its first further slot; when refused, the SKU that was short.
@@ -77,7 +77,7 @@ pub struct Name<'a> {
 
 /// Through which door a holder came: what orders holds cannot be named through the API.
 #[derive(Hash)]
-enum Door {
+enum HolderKind {
     Api,
     Orders,
 }
@@ -85,32 +85,32 @@ enum Door {
 /// The answer to a reservation. What it says is the first answer under its name.
 #[derive(Clone, Copy)]
 pub enum Reserved<'a> {
-    /// All of it is held.
-    Held,
-    /// Nothing is held: there was too little of this SKU.
+    /// All of it is reserved.
+    Made,
+    /// Nothing is reserved: there was too little of this SKU.
     Short(&'a Sku),
-    /// Nothing is held: the item of this index names no SKU. Not remembered.
+    /// Nothing is reserved: the item of this index names no SKU. Not remembered.
     Unknown(usize),
-    /// It was held and has been given back, or was given back before it could be held.
+    /// It was reserved and has been released, or was released before it could be reserved.
     Released,
-    /// Nothing is held by this call: the first one of this name asked for something else.
+    /// Nothing is reserved by this call: the first one of this name asked for something else.
     Mismatch,
     /// Another request is deciding it at this moment.
     InProgress,
-    /// Nothing is held: more lines than [`ITEMS_MAX`]. Not remembered.
+    /// Nothing is reserved: more lines than [`ITEMS_MAX`]. Not remembered.
     TooMany,
-    /// Nothing is held: all of the memory is in work at this moment. Not remembered.
+    /// Nothing is reserved: all of the memory is in work at this moment. Not remembered.
     Busy,
 }
 
-/// The answer to giving back.
+/// The answer to releasing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Released {
-    /// It was held and is given back, now or by the thread that is reserving it.
+    /// It was reserved and is released, now or by the thread that is reserving it.
     Now,
-    /// It was given back before.
+    /// It was released before.
     Before,
-    /// Nothing is held under this order id, and nothing will be: a later reserve is refused.
+    /// Nothing is reserved under this order id, and nothing will be: a later reserve is refused.
     Nothing,
     /// All of the memory is in work at this moment: nothing was done.
     Busy,
@@ -137,12 +137,12 @@ impl Inventory {
 
     /// The holder of what an owner reserves through the API.
     pub fn client(&self, owner: Owner<'_>) -> Holder {
-        Holder(self.holders.of(&(Door::Api, owner)))
+        Holder(self.holders.of(&(HolderKind::Api, owner)))
     }
 
     /// The holder of what the orders service reserves, as the owner that it is here.
     pub fn orders(&self, owner: Owner<'_>) -> Holder {
-        Holder(self.holders.of(&(Door::Orders, owner)))
+        Holder(self.holders.of(&(HolderKind::Orders, owner)))
     }
 
     /// The SKUs and their counters.
@@ -156,27 +156,27 @@ impl Inventory {
     }
 
     /// An empty list of what is to be reserved here.
-    pub fn wanted(&self) -> Wanted<'_> {
-        Wanted::new(&self.skus)
+    pub fn request(&self) -> ReservationRequest<'_> {
+        ReservationRequest::new(&self.skus)
     }
 
     /// Holds all that is wanted under this name, or none.
-    pub fn reserve(&self, name: Name<'_>, wanted: &Wanted<'_>) -> Reserved<'_> {
+    pub fn reserve(&self, name: Name<'_>, request: &ReservationRequest<'_>) -> Reserved<'_> {
         let key = self.key(name);
         let vacant = match self.reservations.find(key) {
-            Ok(entry) => return self.repeat(entry.tag, entry.payload, wanted),
+            Ok(entry) => return self.repeat(entry.tag, entry.payload, request),
             Err(vacant) => vacant,
         };
-        if wanted.lines() > ITEMS_MAX {
+        if request.lines() > ITEMS_MAX {
             return Reserved::TooMany;
         }
-        match wanted.unknown() {
+        match request.unknown() {
             Some(line) => Reserved::Unknown(line),
-            None => self.decide(vacant, wanted),
+            None => self.decide(vacant, request),
         }
     }
 
-    /// Gives back what is held under this name, exactly once.
+    /// Releases what is reserved under this name, exactly once.
     pub fn release(&self, name: Name<'_>) -> Released {
         let key = self.key(name);
         let entry = match self.reservations.find(key) {
@@ -202,7 +202,7 @@ impl Inventory {
             };
             match self.reservations.change(entry.ticket, tag, to) {
                 Ok(()) if to == RELEASED => {
-                    self.give_back(payload);
+                    self.release_items(payload);
                     return Released::Now;
                 }
                 Ok(()) => return Released::Now,
@@ -219,11 +219,11 @@ impl Inventory {
     }
 
     /// Claims the order id for a new reservation and decides it.
-    fn decide(&self, vacant: Vacant, wanted: &Wanted<'_>) -> Reserved<'_> {
+    fn decide(&self, vacant: Vacant, request: &ReservationRequest<'_>) -> Reserved<'_> {
         let Some(ticket) = self.take() else {
             return Reserved::Busy;
         };
-        let (inline, further) = wanted.items().split_at(wanted.items().len().min(INLINE_ITEMS));
+        let (inline, further) = request.items().split_at(request.items().len().min(INLINE_ITEMS));
         let Some(more) = self.write_further(further) else {
             self.reservations.store(ticket, Tag::FREE);
             return Reserved::Busy;
@@ -231,23 +231,23 @@ impl Inventory {
         let mut payload = [0; PAYLOAD];
         payload[MORE] = more;
         payload[MORE + 1..][..inline.len()].copy_from_slice(inline);
-        mark(&mut payload, wanted.fingerprint());
+        mark(&mut payload, request.fingerprint());
         for (index, word) in payload.into_iter().enumerate() {
             self.reservations.write_payload(ticket, index, word);
         }
         if let Err(first) = self.reservations.link(ticket, vacant, Tag::CLAIMED) {
             self.free_further(more);
-            return self.repeat(first.tag, first.payload, wanted);
+            return self.repeat(first.tag, first.payload, request);
         }
-        match self.take_stock(wanted) {
+        match self.reserve_stock(request) {
             Ok(()) if self.reservations.change(ticket, Tag::CLAIMED, HELD).is_ok() => {
                 self.keep_further(more);
-                Reserved::Held
+                Reserved::Made
             }
             Ok(()) => {
-                // Released while it was being decided: nobody else has seen it held.
+                // Released while it was being decided: nobody else has seen it reserved.
                 self.free_further(more);
-                wanted.items().iter().for_each(|&item| self.give_item(item));
+                request.items().iter().for_each(|&item| self.release_item(item));
                 self.reservations.store(ticket, RELEASED);
                 Reserved::Released
             }
@@ -266,20 +266,20 @@ impl Inventory {
     }
 
     /// Takes all, or nothing and says which SKU was short.
-    fn take_stock(&self, wanted: &Wanted<'_>) -> Result<(), u32> {
-        if let Some(overflown) = wanted.overflown() {
+    fn reserve_stock(&self, request: &ReservationRequest<'_>) -> Result<(), u32> {
+        if let Some(overflown) = request.overflown() {
             return Err(overflown);
         }
         let enough = |item| self.item(item).is_some_and(|(sku, n)| sku.available() >= n);
         // With one SKU the look would only cost.
-        let look = if wanted.items().len() > 1 { wanted.items() } else { &[] };
+        let look = if request.items().len() > 1 { request.items() } else { &[] };
         if let Some(&item) = look.iter().find(|&&item| !enough(item)) {
             return Err(sku_of(item));
         }
-        let take = |item| self.item(item).is_some_and(|(sku, n)| sku.take(n).is_ok());
-        for (taken, &item) in wanted.items().iter().enumerate() {
+        let take = |item| self.item(item).is_some_and(|(sku, n)| sku.reserve(n).is_ok());
+        for (taken, &item) in request.items().iter().enumerate() {
             if !take(item) {
-                wanted.items()[..taken].iter().for_each(|&item| self.give_item(item));
+                request.items()[..taken].iter().for_each(|&item| self.release_item(item));
                 return Err(sku_of(item));
             }
         }
@@ -288,13 +288,18 @@ impl Inventory {
 
     /// The first answer under a name, to who asks for the same again. A name that was barred has
     /// no content yet.
-    fn repeat(&self, tag: Tag, payload: [u64; PAYLOAD], wanted: &Wanted<'_>) -> Reserved<'_> {
-        let known = wanted.unknown().is_none() && wanted.lines() <= ITEMS_MAX;
-        let same = known && fingerprint_of(payload) == wanted.fingerprint();
+    fn repeat(
+        &self,
+        tag: Tag,
+        payload: [u64; PAYLOAD],
+        request: &ReservationRequest<'_>,
+    ) -> Reserved<'_> {
+        let known = request.unknown().is_none() && request.lines() <= ITEMS_MAX;
+        let same = known && fingerprint_of(payload) == request.fingerprint();
         match tag {
             BARRED => Reserved::Released,
             _ if !same => Reserved::Mismatch,
-            HELD => Reserved::Held,
+            HELD => Reserved::Made,
             REFUSED => self.short(payload[MORE]),
             Tag::CLAIMED => Reserved::InProgress,
             _ => Reserved::Released,
@@ -305,12 +310,12 @@ impl Inventory {
         self.skus.at(index as u32).map_or(Reserved::Released, Reserved::Short)
     }
 
-    /// Gives back the items of an entry that this thread has moved from HELD to RELEASED.
-    fn give_back(&self, payload: [u64; PAYLOAD]) {
-        payload[MORE + 1..].iter().for_each(|&item| self.give_item(item));
+    /// Releases the items of an entry that this thread has moved from HELD to RELEASED.
+    fn release_items(&self, payload: [u64; PAYLOAD]) {
+        payload[MORE + 1..].iter().for_each(|&item| self.release_item(item));
         let mut more = payload[MORE];
         while more != 0 {
-            // Evicted meanwhile: those items were settled.
+            // Evicted meanwhile: those items were committed.
             let Some((_, words)) = self.reservations.words(more) else {
                 return;
             };
@@ -320,7 +325,7 @@ impl Inventory {
             if !ours {
                 return;
             }
-            words[1..].iter().for_each(|&item| self.give_item(item));
+            words[1..].iter().for_each(|&item| self.release_item(item));
             more = words[0];
         }
     }
@@ -345,7 +350,7 @@ impl Inventory {
         Some(more)
     }
 
-    /// Opens the further slots of a reservation that is held now to eviction.
+    /// Opens the further slots of a reservation that was made now to eviction.
     fn keep_further(&self, mut more: u64) {
         while more != 0 {
             // Read first: once it is PART it can be evicted.
@@ -356,7 +361,7 @@ impl Inventory {
         }
     }
 
-    /// Frees the further slots of a reservation that is not held.
+    /// Frees the further slots of a reservation that is not reserved.
     fn free_further(&self, mut more: u64) {
         while more != 0 {
             let next = self.reservations.words(more).map_or(0, |(_, words)| words[0]);
@@ -365,7 +370,7 @@ impl Inventory {
         }
     }
 
-    /// A slot; what its last tenant still held is settled.
+    /// A slot; what its last tenant still reserved is committed.
     fn take(&self) -> Option<u64> {
         self.reservations.take(|tag, words| {
             let items = match tag {
@@ -375,15 +380,15 @@ impl Inventory {
             };
             for &item in items {
                 if let Some((sku, quantity)) = self.item(item) {
-                    sku.settle(quantity);
+                    sku.commit(quantity);
                 }
             }
         })
     }
 
-    fn give_item(&self, item: u64) {
+    fn release_item(&self, item: u64) {
         if let Some((sku, quantity)) = self.item(item) {
-            sku.give_back(quantity);
+            sku.release(quantity);
         }
     }
 

@@ -78,7 +78,7 @@ impl Tag {
 
 /// A copy of an entry that was whole when it was taken.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry {
+pub(crate) struct MapEntry {
     /// Names the entry in [`OnceMap::change`].
     pub(crate) ticket: u64,
     /// The state; the words are at least as new as it.
@@ -96,7 +96,7 @@ pub(crate) struct Vacant {
 }
 
 #[repr(align(64))]
-struct Slot {
+struct MapSlot {
     /// Ticket and tag. Every change of the slot's tenant is a compare-exchange of this word.
     state: AtomicU64,
     /// Ticket of the entry before this one in its bucket.
@@ -108,7 +108,7 @@ struct Slot {
 pub(crate) struct OnceMap {
     /// The newest ticket of each bucket, 0 for none. A power of two of them.
     heads: Box<[AtomicU64]>,
-    segments: Box<[OnceLock<Box<[Slot]>>]>,
+    segments: Box<[OnceLock<Box<[MapSlot]>>]>,
     /// The next ticket. Alone on its line: every insertion of every core adds to it.
     tickets: CachePadded<AtomicU64>,
     capacity: u64,
@@ -131,7 +131,7 @@ impl OnceMap {
     }
 
     /// The entry under `key`, the newest if it was freed and inserted again; or where to insert it.
-    pub(crate) fn find(&self, key: u128) -> Result<Entry, Vacant> {
+    pub(crate) fn find(&self, key: u128) -> Result<MapEntry, Vacant> {
         // Keyed: who can choose keys must not be able to choose a bucket for them all.
         let bucket = self.seed.hash_one(key) as usize & (self.heads.len() - 1);
         // Acquire: pairs with the Release of the exchange in `link`; the entry is whole behind it.
@@ -174,7 +174,7 @@ impl OnceMap {
 
     /// Writes one of the six words of a slot this thread has taken.
     pub(crate) fn write(&self, ticket: u64, index: usize, word: u64) {
-        // Release: pairs with the Acquire loads in `Slot::read`. Whoever sees this word sees the
+        // Release: pairs with the Acquire loads in `MapSlot::read`. Whoever sees this word sees the
         // state that was set before it, and so that the last tenant is gone.
         self.slot(ticket).words[index].store(word, Ordering::Release);
     }
@@ -186,7 +186,7 @@ impl OnceMap {
 
     /// Inserts the taken slot in state `tag` where its key was not found; or frees it and returns
     /// what has been inserted there since.
-    pub(crate) fn link(&self, ticket: u64, vacant: Vacant, tag: Tag) -> Result<(), Entry> {
+    pub(crate) fn link(&self, ticket: u64, vacant: Vacant, tag: Tag) -> Result<(), MapEntry> {
         let Vacant { key, bucket, mut head } = vacant;
         self.write(ticket, 0, key as u64);
         self.write(ticket, 1, (key >> 64) as u64);
@@ -215,7 +215,7 @@ impl OnceMap {
     ///
     /// `Err` has the state it is in instead; `None` in it when the entry was evicted.
     pub(crate) fn change(&self, ticket: u64, from: Tag, to: Tag) -> Result<(), Option<Tag>> {
-        // Release: pairs with the Acquire of `Slot::read` and `take`, which may read words that
+        // Release: pairs with the Acquire of `MapSlot::read` and `take`, which may read words that
         // were written before this change. Acquire: pairs with the other thread's change.
         let changed = self.slot(ticket).state.compare_exchange(
             pack(ticket, from),
@@ -232,7 +232,7 @@ impl OnceMap {
 
     /// Sets the state of a slot that only this thread may change now.
     pub(crate) fn store(&self, ticket: u64, tag: Tag) {
-        // Release: pairs with the Acquire of `Slot::read` and `take`.
+        // Release: pairs with the Acquire of `MapSlot::read` and `take`.
         self.slot(ticket).state.store(pack(ticket, tag), Ordering::Release);
     }
 
@@ -242,7 +242,7 @@ impl OnceMap {
     }
 
     /// Looks for `key` from the entry `from` back to, and without, the entry `until`.
-    fn walk(&self, from: u64, until: u64, key: u128) -> Option<Entry> {
+    fn walk(&self, from: u64, until: u64, key: u128) -> Option<MapEntry> {
         // Relaxed: a count that is behind only means a look at a slot that says the same.
         let issued = if from == until { 0 } else { self.tickets.load(Ordering::Relaxed) };
         let mut ticket = from;
@@ -252,23 +252,23 @@ impl OnceMap {
             let (tag, next, words) = self.slot(ticket).read(ticket)?;
             let [low, high, payload @ ..] = words;
             if tag != Tag::FREE && low == key as u64 && high == (key >> 64) as u64 {
-                return Some(Entry { ticket, tag, payload });
+                return Some(MapEntry { ticket, tag, payload });
             }
             ticket = next;
         }
         None
     }
 
-    fn slot(&self, ticket: u64) -> &Slot {
+    fn slot(&self, ticket: u64) -> &MapSlot {
         let index = (ticket % self.capacity) as usize;
         let segment = &self.segments[index / SEGMENT_SLOTS];
-        &segment.get_or_init(Slot::segment)[index % SEGMENT_SLOTS]
+        &segment.get_or_init(MapSlot::segment)[index % SEGMENT_SLOTS]
     }
 }
 
-impl Slot {
-    fn segment() -> Box<[Slot]> {
-        let slot = |_| Slot {
+impl MapSlot {
+    fn segment() -> Box<[MapSlot]> {
+        let slot = |_| MapSlot {
             state: AtomicU64::new(0),
             next: AtomicU64::new(0),
             words: std::array::from_fn(|_| AtomicU64::new(0)),
@@ -314,7 +314,7 @@ mod tests {
 
     const KEPT: Tag = Tag::decided(0);
 
-    fn insert(map: &OnceMap, key: u128, word: u64) -> Result<u64, Entry> {
+    fn insert(map: &OnceMap, key: u128, word: u64) -> Result<u64, MapEntry> {
         let vacant = match map.find(key) {
             Ok(entry) => return Err(entry),
             Err(vacant) => vacant,

@@ -2,12 +2,12 @@
 //!
 //! ```text
 //! read body -> key new? -> begin (the order has its id) -> reserve -> keep -> 201
-//!     | 400      | 409 422       | 503                       | 409        | 503: given back
-//!                | 201: a repeat                             | 502 503 504: given back if it may
-//!                                                                         be held
+//!     | 400      | 409 422       | 503                       | 409        | 503: released
+//!                | 201: a repeat                             | 502 503 504: released if it may
+//!                                                                         be reserved
 //! ```
 //! Owns the order of these steps and what is undone when one fails. It refuses to keep an order
-//! without its goods, or goods without their order; and to tell anybody of an order that is neither
+//! without its stock, or stock without their order; and to tell anybody of an order that is neither
 //! his own nor his to read: for him it is not there.
 
 use std::cell::RefCell;
@@ -26,8 +26,8 @@ use crate::orders::id::{OrderId, TEXT_BYTES};
 use crate::orders::idempotency::{Begun, Claim, Idempotency, IdempotencyKey};
 use crate::orders::model::{OrderBody, read_order, write_created, write_order};
 use crate::orders::record::Draft;
-use crate::orders::stock::{Failure, Stock, Taken};
-use crate::orders::store::{Miss, Orders, Pending, Reader, Writer};
+use crate::orders::stock::{ReserveOutcome, Stock, StockFailure};
+use crate::orders::store::{Miss, OrderReader, Orders, Pending, Writer};
 use crate::route::Param;
 
 const PATH: &[u8] = b"/api/orders/";
@@ -50,7 +50,7 @@ routes! {
 }
 
 /// What the cores of the orders service share, and the shards they are about to take.
-pub struct Shared {
+pub struct OrdersShared {
     orders: Arc<Orders>,
     keys: Arc<Idempotency>,
     owners: Prf,
@@ -58,16 +58,20 @@ pub struct Shared {
     writers: Mutex<Vec<Option<Writer>>>,
 }
 
-impl Shared {
+impl OrdersShared {
     /// A store of the newest `retained` orders for so many workers.
     ///
     /// # Errors
     /// When the system gives no randomness for the ids.
-    pub fn new(retained: usize, workers: usize, keys: Idempotency) -> Result<Shared, ServeError> {
+    pub fn new(
+        retained: usize,
+        workers: usize,
+        keys: Idempotency,
+    ) -> Result<OrdersShared, ServeError> {
         let prf = || Prf::random().map_err(ServeError::start);
         let (orders, writers) = Orders::new(retained, workers, prf()?);
         let writers = Mutex::new(writers.into_iter().map(Some).collect());
-        Ok(Shared { orders, keys: Arc::new(keys), owners: prf()?, writers })
+        Ok(OrdersShared { orders, keys: Arc::new(keys), owners: prf()?, writers })
     }
 
     /// The store.
@@ -113,7 +117,7 @@ pub struct OrdersApp {
 
 impl OrdersApp {
     /// Does everything that a new order takes.
-    async fn take(
+    async fn create_order(
         &self,
         owner: Owner<'_>,
         key: Option<&[u8]>,
@@ -181,7 +185,7 @@ impl OrdersApp {
         let id = pending.id().text(&mut buffer);
         let taken = self.stock.reserve(id, &order.skus).await;
         let why = match taken {
-            Taken::Held => {
+            ReserveOutcome::Reserved => {
                 let draft = Draft {
                     created_ms: unix_ms(),
                     client,
@@ -191,16 +195,16 @@ impl OrdersApp {
                 };
                 return self.writer.borrow_mut().keep(pending, &draft).map_err(|unkept| {
                     tracing::error!(?unkept, "an order could not be kept");
-                    self.stock.give_back(id);
+                    self.stock.release(id);
                     refused(503, "not-kept", "Not Kept", "there is no room to keep the order")
                 });
             }
-            Taken::Refused(refusal) => {
+            ReserveOutcome::Refused(refusal) => {
                 refused(refusal.status, refusal.kind, refusal.title, &refusal.detail)
             }
-            Taken::Failed(Failure { status, detail, maybe_held }) => {
-                if maybe_held {
-                    self.stock.give_back(id);
+            ReserveOutcome::Failed(StockFailure { status, detail, maybe_reserved }) => {
+                if maybe_reserved {
+                    self.stock.release(id);
                 }
                 let (kind, title) = match status {
                     503 => ("inventory-busy", "Inventory Busy"),
@@ -246,7 +250,7 @@ async fn create(
     }
     let (request, body, _) = exchange.parts();
     let taken = match only_key(&request) {
-        Ok(key) => app.take(permit.owner(), key, body).await,
+        Ok(key) => app.create_order(permit.owner(), key, body).await,
         Err(why) => Err(why),
     };
     match taken {
@@ -298,7 +302,7 @@ async fn read(
     let text = std::str::from_utf8(param.of(exchange.request().path())).unwrap_or_default();
     let mut found = app.found.borrow_mut();
     let owner = permit.owner().key(&app.owners);
-    let reader = Reader { owner, all: permit.has_scope(Scope::OrdersReadAll) };
+    let reader = OrderReader { owner, all: permit.has_scope(Scope::OrdersReadAll) };
     let order = match OrderId::parse(text) {
         Some(id) => app.orders.find(id, reader, &mut found).map(|order| (id, order)),
         None => Err(Miss::NotFound),

@@ -38,7 +38,7 @@ pub struct OrderId(u128);
 
 /// Where an order lies, and which of those that lay there it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Spot {
+pub struct SlotUse {
     /// Below [`SHARDS_MAX`].
     pub shard: usize,
     /// Below the slots of the [`Ids`].
@@ -69,7 +69,7 @@ impl Ids {
 
     /// Names an order of `owner` at this spot.
     #[must_use]
-    pub fn id(&self, owner: OwnerKey, spot: Spot) -> OrderId {
+    pub fn id(&self, owner: OwnerKey, spot: SlotUse) -> OrderId {
         debug_assert!(spot.shard < SHARDS_MAX && spot.slot < 1 << self.slot_bits);
         debug_assert!(spot.attempt < self.attempts_max());
         let turn = spot.attempt << self.slot_bits | spot.slot as u64;
@@ -81,10 +81,10 @@ impl Ids {
 
     /// Where the order lies, if any store with as many slots could have issued the id.
     #[must_use]
-    pub fn spot(&self, id: OrderId) -> Option<Spot> {
+    pub fn spot(&self, id: OrderId) -> Option<SlotUse> {
         let (shard, turn) = id.place()?;
         let slot = turn as usize & ((1 << self.slot_bits) - 1);
-        Some(Spot { shard: shard as usize, slot, attempt: turn >> self.slot_bits })
+        Some(SlotUse { shard: shard as usize, slot, attempt: turn >> self.slot_bits })
     }
 
     /// Whether the id names an order of `owner`.
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     const OWNER: OwnerKey = OwnerKey::from_bits(5);
-    const SPOT: Spot = Spot { shard: 1, slot: 3, attempt: 77 };
+    const SPOT: SlotUse = SlotUse { shard: 1, slot: 3, attempt: 77 };
 
     fn ids(slots: usize) -> Ids {
         Ids::new(slots, Prf::with_key([1, 2]))
@@ -145,8 +145,8 @@ mod tests {
         for slots in [1, 4, 1 << 21, SLOTS_MAX] {
             let ids = ids(slots);
             let last =
-                Spot { shard: SHARDS_MAX - 1, slot: slots - 1, attempt: ids.attempts_max() - 1 };
-            for spot in [Spot { shard: 0, slot: 0, attempt: 0 }, last] {
+                SlotUse { shard: SHARDS_MAX - 1, slot: slots - 1, attempt: ids.attempts_max() - 1 };
+            for spot in [SlotUse { shard: 0, slot: 0, attempt: 0 }, last] {
                 let id = ids.id(OWNER, spot);
                 let mut buffer = [0; TEXT_BYTES];
                 let text = id.text(&mut buffer);
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn ids_that_follow_each_other_differ_unpredictably() {
         let ids = Ids::new(1 << 20, Prf::random().expect("randomness"));
-        let spot = |slot| Spot { shard: 0, slot, attempt: 0 };
+        let spot = |slot| SlotUse { shard: 0, slot, attempt: 0 };
         let all: Vec<u64> = (0..4096).map(|slot| ids.id(OWNER, spot(slot)).mark()).collect();
         for bit in 0..64 {
             let set = all.iter().filter(|mark| **mark >> bit & 1 == 1).count();

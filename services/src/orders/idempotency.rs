@@ -49,7 +49,7 @@ pub struct IdempotencyKey<'a>(&'a [u8]);
 
 /// The keys of all owners. Shared by all cores.
 pub struct Idempotency {
-    table: Mutex<Table>,
+    table: Mutex<KeyTable>,
     seeds: [RandomState; 2],
 }
 
@@ -75,16 +75,16 @@ pub struct Claim<'a> {
     key: u128,
 }
 
-struct Table {
-    keys: HashMap<u128, Key>,
-    owners: HashMap<OwnerKey, Share>,
+struct KeyTable {
+    keys: HashMap<u128, KeyState>,
+    owners: HashMap<OwnerKey, OwnerKeys>,
     keys_max: usize,
     ttl: Duration,
     /// When expired keys of all owners were last looked for.
     swept: Option<Instant>,
 }
 
-struct Key {
+struct KeyState {
     body: [u64; 2],
     finished: Option<Finished>,
 }
@@ -96,7 +96,7 @@ struct Finished {
 
 /// The keys of one owner; there is none without any.
 #[derive(Default)]
-struct Share {
+struct OwnerKeys {
     in_flight: usize,
     /// The oldest first.
     finished: VecDeque<u128>,
@@ -113,7 +113,7 @@ impl<'a> IdempotencyKey<'a> {
 impl Idempotency {
     /// Remembers at most `keys_max` keys, each for `ttl` after it finished.
     pub fn new(keys_max: usize, ttl: Duration) -> Idempotency {
-        let table = Table {
+        let table = KeyTable {
             // Room for all from the start: a table that grows makes everybody wait.
             keys: HashMap::with_capacity(keys_max),
             owners: HashMap::new(),
@@ -140,14 +140,16 @@ impl Idempotency {
         table.expire(owner, now);
         match table.keys.get(&key) {
             Some(first) if first.body != body => return Begun::Mismatch,
-            Some(Key { finished: Some(finished), .. }) => return Begun::Repeat(finished.order),
+            Some(KeyState { finished: Some(finished), .. }) => {
+                return Begun::Repeat(finished.order);
+            }
             Some(_) => return Begun::InProgress,
             None => {}
         }
         if !table.has_room(owner, now) {
             return Begun::Busy;
         }
-        table.keys.insert(key, Key { body, finished: None });
+        table.keys.insert(key, KeyState { body, finished: None });
         table.owners.entry(owner).or_default().in_flight += 1;
         Begun::New(Claim { keys: self, owner, key })
     }
@@ -162,7 +164,7 @@ impl Idempotency {
         self.len() == 0
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
+    fn table(&self) -> MutexGuard<'_, KeyTable> {
         // Whoever panics under the lock ends the process.
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -187,7 +189,7 @@ impl Drop for Claim<'_> {
     }
 }
 
-impl Table {
+impl KeyTable {
     /// The most keys of one owner.
     fn share_max(&self) -> usize {
         (self.keys_max / SHARES).max(1)
@@ -204,7 +206,7 @@ impl Table {
         }
         self.sweep(now);
         // Without room it gives up one of its own.
-        let gives = |share: &Share| !share.finished.is_empty();
+        let gives = |share: &OwnerKeys| !share.finished.is_empty();
         self.keys.len() < self.keys_max || self.owners.get(&owner).is_some_and(gives)
     }
 
@@ -267,7 +269,7 @@ impl Table {
 
     /// Forgets an owner without keys.
     fn tidy(&mut self, owner: OwnerKey) {
-        let empty = |share: &Share| share.in_flight == 0 && share.finished.is_empty();
+        let empty = |share: &OwnerKeys| share.in_flight == 0 && share.finished.is_empty();
         if self.owners.get(&owner).is_some_and(empty) {
             self.owners.remove(&owner);
         }

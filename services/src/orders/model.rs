@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::edge::json::{Invalid, number, push_string, push_time, required, text};
 use crate::inventory::name::SkuName;
 use crate::orders::id::{OrderId, TEXT_BYTES};
-use crate::orders::record::{AMOUNT_BYTES_MAX, CUSTOMER_BYTES_MAX, Order, SKUS_MAX};
+use crate::orders::record::{AMOUNT_BYTES_MAX, CUSTOMER_BYTES_MAX, SKUS_MAX, StoredOrder};
 
 /// An order as it was asked for.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub struct OrderBody<'a> {
 }
 
 #[derive(Deserialize)]
-struct Members<'a> {
+struct OrderMembers<'a> {
     #[serde(borrow, rename = "customerId")]
     customer_id: Option<&'a RawValue>,
     #[serde(borrow, rename = "itemSkus")]
@@ -40,7 +40,8 @@ struct Members<'a> {
 /// # Errors
 /// What is wrong.
 pub fn read_order(body: &[u8]) -> Result<OrderBody<'_>, Invalid> {
-    let members: Members<'_> = serde_json::from_slice(body).map_err(|e| Invalid::syntax(&e))?;
+    let members: OrderMembers<'_> =
+        serde_json::from_slice(body).map_err(|e| Invalid::syntax(&e))?;
     Ok(OrderBody {
         customer: customer(required(members.customer_id, "customerId")?)?,
         skus: skus(required(members.item_skus, "itemSkus")?)?,
@@ -56,7 +57,7 @@ pub fn write_created(out: &mut Vec<u8>, id: OrderId) {
 }
 
 /// Appends an order.
-pub fn write_order(out: &mut Vec<u8>, id: OrderId, order: &Order<'_>) {
+pub fn write_order(out: &mut Vec<u8>, id: OrderId, order: &StoredOrder<'_>) {
     out.extend_from_slice(b"{\"orderId\":\"");
     out.extend_from_slice(id.text(&mut [0; TEXT_BYTES]).as_bytes());
     out.extend_from_slice(b"\",\"customerId\":");
@@ -143,7 +144,7 @@ mod tests {
     use authn::{OwnerKey, Prf};
 
     use super::*;
-    use crate::orders::id::{Ids, Spot};
+    use crate::orders::id::{Ids, SlotUse};
     use crate::orders::record::Draft;
 
     #[test]
@@ -157,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn invalid_bodies_are_rejected_with_the_member() {
         let long = format!("\"{}\"", "x".repeat(129));
         let many = format!("[{}]", vec!["\"a\""; 101].join(","));
         let digits = "1".repeat(41);
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_is_written_as_it_was_given() {
+    fn an_order_is_written_as_it_was_received() {
         let skus = ["SKU-1", "b"];
         let draft =
             Draft { created_ms: 1, client: "me", customer: "c\"", amount: "9.50", skus: &skus };
@@ -199,9 +200,9 @@ mod tests {
         let owner = OwnerKey::from_bits(5);
         draft.write(owner, &mut record).expect("within bounds");
         let ids = Ids::new(1, Prf::with_key([1, 2]));
-        let id = ids.id(owner, Spot { shard: 0, slot: 0, attempt: 1 });
+        let id = ids.id(owner, SlotUse { shard: 0, slot: 0, attempt: 1 });
         let mut out = Vec::new();
-        write_order(&mut out, id, &Order::read(&record).expect("whole"));
+        write_order(&mut out, id, &StoredOrder::read(&record).expect("whole"));
         let mut buffer = [0; TEXT_BYTES];
         let expected = format!(
             "{{\"orderId\":\"{}\",\"customerId\":\"c\\\"\",\"itemSkus\":[\"SKU-1\",\"b\"],\
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reservation_asks_for_one_piece_a_line() {
+    fn a_reservation_asks_for_one_unit_a_line() {
         let mut out = Vec::new();
         write_reservation(&mut out, "o", &["a", "a"]);
         let wanted =

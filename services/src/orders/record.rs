@@ -45,7 +45,7 @@ pub struct Draft<'a, S> {
 
 /// An order read back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Order<'a> {
+pub struct StoredOrder<'a> {
     /// Milliseconds since the Unix epoch.
     pub created_ms: u64,
     /// Who may read it.
@@ -81,9 +81,9 @@ impl<S: AsRef<str>> Draft<'_, S> {
     }
 }
 
-impl<'a> Order<'a> {
+impl<'a> StoredOrder<'a> {
     /// Reads a record that [`Draft::write`] wrote, whatever follows it; `None` for anything else.
-    pub fn read(bytes: &'a [u8]) -> Option<Order<'a>> {
+    pub fn read(bytes: &'a [u8]) -> Option<StoredOrder<'a>> {
         let (created, rest) = bytes.split_first_chunk()?;
         let (owner, mut rest) = rest.split_first_chunk()?;
         let created_ms = u64::from_le_bytes(*created);
@@ -91,7 +91,7 @@ impl<'a> Order<'a> {
         let client = read_part(&mut rest)?;
         let customer = read_part(&mut rest)?;
         let amount = read_part(&mut rest)?;
-        Some(Order { created_ms, owner, client, customer, amount, skus: rest })
+        Some(StoredOrder { created_ms, owner, client, customer, amount, skus: rest })
     }
 
     /// The SKU of each line, in the order given.
@@ -130,14 +130,14 @@ mod tests {
     const OWNER: OwnerKey = OwnerKey::from_bits(5);
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn a_record_survives_its_encoding() {
         let skus = ["SKU-1", "b", "SKU-1"];
         let draft =
             Draft { created_ms: 77, client: "bench", customer: "c-1", amount: "9.50", skus: &skus };
         let mut bytes = Vec::new();
         draft.write(OWNER, &mut bytes).expect("within bounds");
         bytes.extend_from_slice(&[0; 7]);
-        let order = Order::read(&bytes).expect("whole");
+        let order = StoredOrder::read(&bytes).expect("whole");
         assert_eq!(
             (order.created_ms, order.owner, order.client, order.customer),
             (77, OWNER, &b"bench"[..], &b"c-1"[..])
@@ -171,7 +171,7 @@ mod tests {
         let mut bytes = Vec::new();
         draft.write(OWNER, &mut bytes).expect("within bounds");
         for length in 0..22 {
-            assert!(Order::read(&bytes[..length]).is_none(), "{length}");
+            assert!(StoredOrder::read(&bytes[..length]).is_none(), "{length}");
         }
     }
 }

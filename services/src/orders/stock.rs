@@ -1,9 +1,9 @@
-//! Where orders takes its goods from: the inventory service, or a stock in the same process.
+//! Where orders takes its stock from: the inventory service, or a stock in the same process.
 //!
-//! Owns how an answer of inventory, or none, is understood: held, refused, or failed, and then
-//! whether something may be held that nobody will use. It refuses to give such goods up: they are
-//! given back in the background until inventory says so ([`Stock::give_back`]), by the deadline of
-//! a graceful shutdown at the latest. What is left held then is logged with its order's id.
+//! Owns how an answer of inventory, or none, is understood: reserved, refused, or failed, and then
+//! whether something may be reserved that nobody will use. It refuses to give such stock up: it is
+//! released in the background until inventory says so ([`Stock::release`]), by the deadline of
+//! a graceful shutdown at the latest. What stays reserved then is logged with its order's id.
 //!
 //! A reservation is named by the id of its order, so sending it twice reserves once. It is
 //! therefore sent again, once, when a connection ended without an answer.
@@ -21,11 +21,11 @@ use serde::Deserialize;
 
 use crate::inventory::for_orders::RESERVATIONS;
 use crate::inventory::name::{OrderRef, SkuName};
-use crate::inventory::refusal::{Refusal, kind};
+use crate::inventory::refusal::{ReservationRefusal, kind};
 use crate::inventory::store::{Inventory, Name, Released};
 use crate::orders::model::write_reservation;
-use crate::refresh::watched::Reader;
-use crate::transport::token::{OwnToken, TokenKeeper};
+use crate::refresh::watched::WatchReader;
+use crate::transport::token::{OwnToken, TokenRefresher};
 
 /// The largest answer of inventory that is read.
 const ANSWER_BYTES_MAX: usize = 16 * 1024;
@@ -48,31 +48,31 @@ const RETURN_PAUSES: [Duration; 9] = [
 
 /// What became of a reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Taken {
-    /// All of it is held.
-    Held,
-    /// Nothing is held: the goods are not there.
-    Refused(Refusal),
+pub enum ReserveOutcome {
+    /// All of it is reserved.
+    Reserved,
+    /// Nothing is reserved: the stock is not there.
+    Refused(ReservationRefusal),
     /// There is no answer that could be used.
-    Failed(Failure),
+    Failed(StockFailure),
 }
 
 /// Why there was no usable answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct StockFailure {
     /// What to answer: 502, 503 or 504 (RFC 9110 sections 15.6.3 to 15.6.5).
     pub status: u16,
     /// What failed, for the client.
     pub detail: &'static str,
-    /// Whether something may be held all the same.
-    pub maybe_held: bool,
+    /// Whether something may be reserved all the same.
+    pub maybe_reserved: bool,
 }
 
 /// The stock as one core reaches it.
 #[derive(Clone)]
-pub struct Stock(Rc<Way>);
+pub struct Stock(Rc<StockSource>);
 
-enum Way {
+enum StockSource {
     Local(Arc<Inventory>),
     Remote(Remote),
 }
@@ -82,14 +82,14 @@ struct Remote {
     core: Core,
     upstream: Upstream,
     /// The service's own token; none where inventory does not look at it.
-    token: Option<(Reader<OwnToken>, Arc<TokenKeeper>)>,
+    token: Option<(WatchReader<OwnToken>, Arc<TokenRefresher>)>,
     /// Reservations on their way back.
     returns: Cell<usize>,
 }
 
 /// What is read of a problem that inventory answers with.
 #[derive(Deserialize)]
-struct Told<'a> {
+struct ProblemBody<'a> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
     #[serde(borrow)]
@@ -100,35 +100,39 @@ impl Stock {
     /// A stock in this process.
     #[must_use]
     pub fn local(inventory: Arc<Inventory>) -> Stock {
-        Stock(Rc::new(Way::Local(inventory)))
+        Stock(Rc::new(StockSource::Local(inventory)))
     }
 
     /// The inventory service.
     #[must_use]
-    pub fn remote(core: &Core, upstream: Upstream, keeper: Option<Arc<TokenKeeper>>) -> Stock {
-        let token = keeper.map(|keeper| (Reader::new(keeper.token()), keeper));
+    pub fn remote(
+        core: &Core,
+        upstream: Upstream,
+        refresher: Option<Arc<TokenRefresher>>,
+    ) -> Stock {
+        let token = refresher.map(|refresher| (WatchReader::new(refresher.token()), refresher));
         let returns = Cell::new(0);
-        Stock(Rc::new(Way::Remote(Remote { core: core.clone(), upstream, token, returns })))
+        Stock(Rc::new(StockSource::Remote(Remote { core: core.clone(), upstream, token, returns })))
     }
 
-    /// Reserves one piece for each SKU given, all or nothing, in the name of `order`.
-    pub async fn reserve(&self, order: &str, skus: &[Cow<'_, str>]) -> Taken {
+    /// Reserves one unit for each SKU given, all or nothing, in the name of `order`.
+    pub async fn reserve(&self, order: &str, skus: &[Cow<'_, str>]) -> ReserveOutcome {
         match &*self.0 {
-            Way::Local(inventory) => reserve_here(inventory, order, skus),
-            Way::Remote(remote) => remote.reserve(order, skus).await,
+            StockSource::Local(inventory) => reserve_here(inventory, order, skus),
+            StockSource::Remote(remote) => remote.reserve(order, skus).await,
         }
     }
 
-    /// Gives back what is held, or may be held, for `order`: at once where the stock is here, else
+    /// Releases what is, or may be, reserved for `order`: at once where the stock is here, else
     /// in the background, again and again until inventory confirms it.
-    pub fn give_back(&self, order: &str) {
+    pub fn release(&self, order: &str) {
         match &*self.0 {
-            Way::Local(inventory) => {
-                if give_back_here(inventory, order) == Released::Busy {
+            StockSource::Local(inventory) => {
+                if release_here(inventory, order) == Released::Busy {
                     tracing::error!(order, "a reservation could not be given back");
                 }
             }
-            Way::Remote(remote) => {
+            StockSource::Remote(remote) => {
                 if remote.returns.get() >= RETURNS_MAX {
                     tracing::error!(order, "too many reservations to give back; one is left held");
                     return;
@@ -139,17 +143,17 @@ impl Stock {
                 let cut = move || {
                     tracing::error!(order = left, "shut down before a reservation was given back");
                 };
-                remote.core.spawn_owed(async move { stock.keep_giving_back(&order).await }, cut);
+                remote.core.spawn_owed(async move { stock.keep_releasing(&order).await }, cut);
             }
         }
     }
 
-    async fn keep_giving_back(&self, order: &str) {
-        let Way::Remote(remote) = &*self.0 else {
+    async fn keep_releasing(&self, order: &str) {
+        let StockSource::Remote(remote) = &*self.0 else {
             return;
         };
         let mut pauses = RETURN_PAUSES.into_iter();
-        while !remote.give_back(order).await {
+        while !remote.release(order).await {
             if remote.core.draining() {
                 remote.core.sleep(LAST_PAUSE).await;
             } else if let Some(pause) = pauses.next() {
@@ -164,7 +168,7 @@ impl Stock {
 }
 
 impl Remote {
-    async fn reserve(&self, order: &str, skus: &[Cow<'_, str>]) -> Taken {
+    async fn reserve(&self, order: &str, skus: &[Cow<'_, str>]) -> ReserveOutcome {
         let mut body = Vec::with_capacity(64 + skus.len() * 40);
         write_reservation(&mut body, order, skus);
         match self.send("POST", RESERVATIONS.as_bytes(), AnswerBody::Bytes(&body)).await {
@@ -177,33 +181,33 @@ impl Remote {
         }
     }
 
-    async fn taken(&self, sent: Result<Call, Unsent>) -> Taken {
+    async fn taken(&self, sent: Result<Call, Unsent>) -> ReserveOutcome {
         match sent {
             Ok(call) => self.understand(call).await,
             Err(Unsent::NoToken) => {
                 let detail = "this service has no token of its own yet; try again shortly";
-                Taken::Failed(Failure { status: 503, detail, maybe_held: false })
+                ReserveOutcome::Failed(StockFailure { status: 503, detail, maybe_reserved: false })
             }
             Err(Unsent::Client(error)) => {
                 tracing::debug!(%error, "inventory gave no answer");
-                Taken::Failed(failure(&error))
+                ReserveOutcome::Failed(failure(&error))
             }
         }
     }
 
-    async fn understand(&self, mut call: Call) -> Taken {
+    async fn understand(&self, mut call: Call) -> ReserveOutcome {
         let status = call.status();
         let body = call.body(ANSWER_BYTES_MAX).await;
-        let (status, detail, maybe_held) = match status {
+        let (status, detail, maybe_reserved) = match status {
             // The status says it all; a body that is cut off changes nothing.
-            200 | 201 => return Taken::Held,
+            200 | 201 => return ReserveOutcome::Reserved,
             409 => match body.ok().and_then(refusal) {
-                Some(refusal) => return Taken::Refused(refusal),
+                Some(refusal) => return ReserveOutcome::Refused(refusal),
                 None => (502, "the inventory service gave an answer that makes no sense", true),
             },
             401 | 403 => {
-                if let Some((_, keeper)) = &self.token {
-                    keeper.ask_refresh();
+                if let Some((_, refresher)) = &self.token {
+                    refresher.ask_refresh();
                 }
                 tracing::warn!(status, "inventory refused this service's credentials");
                 (502, "the inventory service refused the credentials of this service", false)
@@ -212,11 +216,11 @@ impl Remote {
             504 => (504, "the inventory service did not answer in time", true),
             _ => (502, "the inventory service gave an answer that makes no sense", true),
         };
-        Taken::Failed(Failure { status, detail, maybe_held })
+        ReserveOutcome::Failed(StockFailure { status, detail, maybe_reserved })
     }
 
-    /// Whether nothing is held for the order any more.
-    async fn give_back(&self, order: &str) -> bool {
+    /// Whether nothing is reserved for the order any more.
+    async fn release(&self, order: &str) -> bool {
         let target = [RESERVATIONS.as_bytes(), b"/", order.as_bytes()].concat();
         let Ok(mut call) = self.send("DELETE", &target, AnswerBody::None).await else {
             return false;
@@ -253,16 +257,19 @@ enum Unsent {
 }
 
 /// What the second try came to. The first may have been done before its answer was lost, so a
-/// failure of the second, even one that held nothing itself, leaves open what the first one held.
-fn after_lost_answer(taken: Taken) -> Taken {
+/// failure of the second, even one that reserved nothing itself, leaves open what the first one
+/// reserved.
+fn after_lost_answer(taken: ReserveOutcome) -> ReserveOutcome {
     match taken {
-        Taken::Failed(failure) => Taken::Failed(Failure { maybe_held: true, ..failure }),
-        decided @ (Taken::Held | Taken::Refused(_)) => decided,
+        ReserveOutcome::Failed(failure) => {
+            ReserveOutcome::Failed(StockFailure { maybe_reserved: true, ..failure })
+        }
+        decided @ (ReserveOutcome::Reserved | ReserveOutcome::Refused(_)) => decided,
     }
 }
 
-fn failure(error: &ClientError) -> Failure {
-    let (detail, maybe_held) = match error {
+fn failure(error: &ClientError) -> StockFailure {
+    let (detail, maybe_reserved) = match error {
         ClientError::ConnectTimeout => ("the inventory service took no connection in time", false),
         ClientError::Exhausted | ClientError::Uploads => {
             ("every connection to the inventory service is in use", false)
@@ -270,7 +277,7 @@ fn failure(error: &ClientError) -> Failure {
         // Trust fails before a request is read. Any other fault may have spoilt the answer only.
         ClientError::Tls(error) => {
             let detail = "the inventory service and this one do not trust each other";
-            (detail, !is_distrust(error.inner()))
+            (detail, !is_certificate_rejected(error.inner()))
         }
         ClientError::NoAddress | ClientError::Refused(_) => {
             ("the inventory service cannot be reached", false)
@@ -281,11 +288,11 @@ fn failure(error: &ClientError) -> Failure {
             ("the inventory service gave an answer that makes no sense", true)
         }
     };
-    Failure { status: error.status(), detail, maybe_held }
+    StockFailure { status: error.status(), detail, maybe_reserved }
 }
 
 /// Whether a fault of TLS says that one end refused the other's certificate.
-fn is_distrust(error: &rustls::Error) -> bool {
+fn is_certificate_rejected(error: &rustls::Error) -> bool {
     use rustls::AlertDescription as Alert;
     matches!(
         error,
@@ -304,42 +311,43 @@ fn is_distrust(error: &rustls::Error) -> bool {
     )
 }
 
-/// The refusal that a problem of inventory stands for; `None` if the goods are not the reason.
-fn refusal(body: &[u8]) -> Option<Refusal> {
-    let told: Told<'_> = serde_json::from_slice(body).ok()?;
+/// The refusal that a problem of inventory stands for; `None` if the stock is not the reason.
+fn refusal(body: &[u8]) -> Option<ReservationRefusal> {
+    let told: ProblemBody<'_> = serde_json::from_slice(body).ok()?;
     let (kind, title) = match told.kind.strip_prefix("urn:tollgate:problem:")? {
         kind::OUT_OF_STOCK => (kind::OUT_OF_STOCK, "Out Of Stock"),
         kind::UNKNOWN_SKU => (kind::UNKNOWN_SKU, "Unknown SKU"),
         _ => return None,
     };
-    Some(Refusal { status: 409, kind, title, detail: told.detail.into_owned() })
+    Some(ReservationRefusal { status: 409, kind, title, detail: told.detail.into_owned() })
 }
 
-fn reserve_here(inventory: &Inventory, order: &str, skus: &[Cow<'_, str>]) -> Taken {
-    let broken = Failure { status: 502, detail: "the order cannot be reserved", maybe_held: false };
-    let mut wanted = inventory.wanted();
+fn reserve_here(inventory: &Inventory, order: &str, skus: &[Cow<'_, str>]) -> ReserveOutcome {
+    let broken =
+        StockFailure { status: 502, detail: "the order cannot be reserved", maybe_reserved: false };
+    let mut request = inventory.request();
     for sku in skus {
         match SkuName::parse(sku) {
-            Ok(sku) => wanted.add(sku, 1),
-            Err(_) => return Taken::Failed(broken),
+            Ok(sku) => request.add(sku, 1),
+            Err(_) => return ReserveOutcome::Failed(broken),
         }
     }
     let Some(name) = name_here(inventory, order) else {
-        return Taken::Failed(broken);
+        return ReserveOutcome::Failed(broken);
     };
-    match Refusal::of(inventory.reserve(name, &wanted)) {
-        None => Taken::Held,
+    match ReservationRefusal::of(inventory.reserve(name, &request)) {
+        None => ReserveOutcome::Reserved,
         Some(refusal) if matches!(refusal.kind, kind::OUT_OF_STOCK | kind::UNKNOWN_SKU) => {
-            Taken::Refused(refusal)
+            ReserveOutcome::Refused(refusal)
         }
         Some(_) => {
             let detail = "the stock is busy; nothing was reserved";
-            Taken::Failed(Failure { status: 503, detail, maybe_held: false })
+            ReserveOutcome::Failed(StockFailure { status: 503, detail, maybe_reserved: false })
         }
     }
 }
 
-fn give_back_here(inventory: &Inventory, order: &str) -> Released {
+fn release_here(inventory: &Inventory, order: &str) -> Released {
     name_here(inventory, order).map_or(Released::Nothing, |name| inventory.release(name))
 }
 
@@ -356,14 +364,16 @@ mod tests {
     use crate::inventory::handler::open;
 
     #[test]
-    fn a_refusal_is_read_back_as_it_was_written() {
+    fn a_refusal_survives_its_problem_document() {
         let inventory = open(&[("SKU-1000".to_string(), 1)]).expect("good");
         let skus: Vec<Cow<'_, str>> = vec!["SKU-1000".into(), "sku-1000".into()];
-        let Taken::Refused(first) = reserve_here(&inventory, "o", &skus) else { panic!("short") };
+        let ReserveOutcome::Refused(first) = reserve_here(&inventory, "o", &skus) else {
+            panic!("short")
+        };
         assert_eq!(refusal(first.problem().to_json().as_bytes()), Some(first.clone()));
         assert!(first.detail.contains("SKU-1000"));
         let unknown = reserve_here(&inventory, "p", &["nothing".into()]);
-        let Taken::Refused(unknown) = unknown else { panic!("unknown") };
+        let ReserveOutcome::Refused(unknown) = unknown else { panic!("unknown") };
         assert_eq!(refusal(unknown.problem().to_json().as_bytes()), Some(unknown));
     }
 
@@ -380,39 +390,41 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_is_there_again() {
+    fn released_stock_is_available_again() {
         let inventory = open(&[]).expect("good");
         let skus: Vec<Cow<'_, str>> = vec!["SKU-1000".into(); 3];
-        assert_eq!(reserve_here(&inventory, "o", &skus), Taken::Held);
+        assert_eq!(reserve_here(&inventory, "o", &skus), ReserveOutcome::Reserved);
         let sku = inventory.sku(SkuName::parse("SKU-1000").expect("good")).expect("there");
         assert_eq!(sku.available(), 99_997);
-        assert_eq!(give_back_here(&inventory, "o"), Released::Now);
+        assert_eq!(release_here(&inventory, "o"), Released::Now);
         assert_eq!(sku.available(), 100_000);
     }
 
     #[test]
-    fn a_lost_answer_leaves_open_what_is_held_whatever_the_second_try_says() {
-        let second = Taken::Failed(failure(&ClientError::Exhausted));
-        let Taken::Failed(left) = after_lost_answer(second) else { panic!("failed") };
-        assert!(left.maybe_held && left.status == 503);
-        assert_eq!(after_lost_answer(Taken::Held), Taken::Held);
+    fn a_lost_response_may_have_reserved_whatever_the_retry_returns() {
+        let second = ReserveOutcome::Failed(failure(&ClientError::Exhausted));
+        let ReserveOutcome::Failed(left) = after_lost_answer(second) else { panic!("failed") };
+        assert!(left.maybe_reserved && left.status == 503);
+        assert_eq!(after_lost_answer(ReserveOutcome::Reserved), ReserveOutcome::Reserved);
     }
 
     #[test]
-    fn only_distrust_says_that_a_request_was_not_read() {
+    fn only_a_rejected_certificate_proves_that_a_request_was_not_read() {
         use rustls::{AlertDescription, CertificateError, Error};
-        assert!(is_distrust(&Error::InvalidCertificate(CertificateError::Expired)));
-        assert!(is_distrust(&Error::AlertReceived(AlertDescription::CertificateRequired)));
-        assert!(!is_distrust(&Error::DecryptError), "the answer was spoilt on its way");
-        assert!(!is_distrust(&Error::AlertReceived(AlertDescription::BadRecordMac)));
+        assert!(is_certificate_rejected(&Error::InvalidCertificate(CertificateError::Expired)));
+        assert!(is_certificate_rejected(&Error::AlertReceived(
+            AlertDescription::CertificateRequired
+        )));
+        assert!(!is_certificate_rejected(&Error::DecryptError), "the answer was spoilt on its way");
+        assert!(!is_certificate_rejected(&Error::AlertReceived(AlertDescription::BadRecordMac)));
     }
 
     #[test]
-    fn a_failure_knows_whether_something_may_be_held() {
-        assert!(!failure(&ClientError::Exhausted).maybe_held);
-        assert!(!failure(&ClientError::ConnectTimeout).maybe_held);
-        assert!(failure(&ClientError::ResponseTimeout).maybe_held);
-        assert!(failure(&ClientError::Closed).maybe_held);
+    fn a_failure_reports_whether_stock_may_be_reserved() {
+        assert!(!failure(&ClientError::Exhausted).maybe_reserved);
+        assert!(!failure(&ClientError::ConnectTimeout).maybe_reserved);
+        assert!(failure(&ClientError::ResponseTimeout).maybe_reserved);
+        assert!(failure(&ClientError::Closed).maybe_reserved);
         assert_eq!(failure(&ClientError::ResponseTimeout).status, 504);
         assert_eq!(failure(&ClientError::Exhausted).status, 503);
         assert_eq!(failure(&ClientError::Closed).status, 502);

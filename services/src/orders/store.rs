@@ -43,8 +43,8 @@ use authn::{OwnerKey, Prf};
 use crossbeam::utils::CachePadded;
 
 use crate::lockfree::sync::{AtomicU64, OnceLock, Ordering};
-use crate::orders::id::{Ids, OrderId, SHARDS_MAX, SLOTS_MAX, Spot};
-use crate::orders::record::{Draft, Order, RECORD_BYTES_MAX};
+use crate::orders::id::{Ids, OrderId, SHARDS_MAX, SLOTS_MAX, SlotUse};
+use crate::orders::record::{Draft, RECORD_BYTES_MAX, StoredOrder};
 
 /// Orders kept, by default.
 pub const ORDERS_RETAINED: usize = 1_000_000;
@@ -81,7 +81,7 @@ pub enum Unkept {
 
 /// Who asks for an order.
 #[derive(Clone, Copy, Debug)]
-pub struct Reader {
+pub struct OrderReader {
     /// Whose orders may be read.
     pub owner: OwnerKey,
     /// Whether everybody's may.
@@ -98,13 +98,13 @@ pub struct Orders {
 }
 
 struct Shard {
-    slots: Box<[OnceLock<Box<[Slot]>>]>,
+    slots: Box<[OnceLock<Box<[OrderSlot]>>]>,
     log: Box<[OnceLock<Box<[AtomicU64]>>]>,
 }
 
 /// Where a record lies. A sequence lock: the state is set to WRITING before the words change and to
 /// the whole attempt after.
-struct Slot {
+struct OrderSlot {
     /// Twice the attempt that was kept here, plus two; one less while it is being written. 0 at
     /// first, which is less than that of any attempt.
     state: AtomicU64,
@@ -118,7 +118,7 @@ struct Slot {
 #[must_use = "its slot must be given back"]
 #[derive(Debug, PartialEq, Eq)]
 pub struct Pending {
-    spot: Spot,
+    spot: SlotUse,
     owner: OwnerKey,
     id: OrderId,
 }
@@ -184,9 +184,9 @@ impl Orders {
     pub fn find<'b>(
         &self,
         id: OrderId,
-        reader: Reader,
+        reader: OrderReader,
         buffer: &'b mut Vec<u8>,
-    ) -> Result<Order<'b>, Miss> {
+    ) -> Result<StoredOrder<'b>, Miss> {
         let own = self.ids.is_of(id, reader.owner);
         if !own && !reader.all {
             return Err(Miss::NotFound);
@@ -204,7 +204,7 @@ impl Orders {
         // Acquire, both: pair with the Release stores of the next order in this slot, so that the
         // second look at the state sees it too.
         let number = slot.number.load(Ordering::Acquire);
-        let place = Place::unpack(slot.place.load(Ordering::Acquire));
+        let place = RecordPlace::unpack(slot.place.load(Ordering::Acquire));
         buffer.clear();
         let words = shard.log.get(place.segment).and_then(OnceLock::get);
         let words = words.and_then(|words| words.get(place.first..place.first + place.words));
@@ -217,7 +217,7 @@ impl Orders {
         if slot.state.load(Ordering::Relaxed) != state || self.is_gone(number) {
             return Err(Miss::Gone);
         }
-        let order = Order::read(buffer).ok_or(Miss::Gone)?;
+        let order = StoredOrder::read(buffer).ok_or(Miss::Gone)?;
         // Right place, and a mark that was never issued for it?
         if own || self.ids.is_of(id, order.owner) { Ok(order) } else { Err(Miss::NotFound) }
     }
@@ -266,7 +266,7 @@ impl Writer {
             }
         };
         self.pending += 1;
-        let spot = Spot { shard: self.shard, slot, attempt };
+        let spot = SlotUse { shard: self.shard, slot, attempt };
         Some(Pending { spot, owner, id: self.orders.ids.id(owner, spot) })
     }
 
@@ -323,7 +323,7 @@ impl Writer {
     }
 
     /// Numbers the record that was just written and copies it to the log.
-    fn append(&mut self) -> Result<(u64, Place), Unkept> {
+    fn append(&mut self) -> Result<(u64, RecordPlace), Unkept> {
         let words = self.record.len() / 8;
         if words > RECORD_WORDS_MAX {
             return Err(Unkept::TooLong);
@@ -335,7 +335,7 @@ impl Writer {
         // Relaxed: whoever sees this order through the Release stores below sees it counted.
         let number = self.orders.kept.fetch_add(1, Ordering::Relaxed);
         self.known = number + 1;
-        let place = Place { segment, first: self.first, words };
+        let place = RecordPlace { segment, first: self.first, words };
         let log = self.orders.shards[self.shard].log[segment].get();
         let log = log.expect("opened by this writer");
         let (bytes, _) = self.record.as_chunks::<8>();
@@ -349,7 +349,7 @@ impl Writer {
     }
 
     /// Makes a record that lies in the log findable.
-    fn publish(&mut self, pending: Pending, number: u64, place: Place) -> OrderId {
+    fn publish(&mut self, pending: Pending, number: u64, place: RecordPlace) -> OrderId {
         let Pending { spot, id, .. } = pending;
         let slot = self.orders.shards[self.shard].slot(spot.slot).expect("given by `begin`");
         // Relaxed: the Release stores of the words carry it to whoever sees one of them.
@@ -400,18 +400,18 @@ impl Shard {
         }
     }
 
-    fn slot(&self, slot: usize) -> Option<&Slot> {
+    fn slot(&self, slot: usize) -> Option<&OrderSlot> {
         Some(&self.slots.get(slot / SLOTS)?.get()?[slot % SLOTS])
     }
 
-    fn slot_or_new(&self, slot: usize) -> Option<&Slot> {
-        Some(&self.slots.get(slot / SLOTS)?.get_or_init(Slot::segment)[slot % SLOTS])
+    fn slot_or_new(&self, slot: usize) -> Option<&OrderSlot> {
+        Some(&self.slots.get(slot / SLOTS)?.get_or_init(OrderSlot::segment)[slot % SLOTS])
     }
 }
 
-impl Slot {
-    fn segment() -> Box<[Slot]> {
-        let slot = |_| Slot {
+impl OrderSlot {
+    fn segment() -> Box<[OrderSlot]> {
+        let slot = |_| OrderSlot {
             state: AtomicU64::new(0),
             number: AtomicU64::new(0),
             place: AtomicU64::new(0),
@@ -432,20 +432,20 @@ fn whole(attempt: u64) -> u64 {
 }
 
 /// Where a record lies: 32 bits of segment, 16 of its first word, 16 of their number.
-struct Place {
+struct RecordPlace {
     segment: usize,
     first: usize,
     words: usize,
 }
 
-impl Place {
+impl RecordPlace {
     fn pack(&self) -> u64 {
         (self.segment as u64) << 32 | (self.first as u64) << 16 | self.words as u64
     }
 
-    fn unpack(place: u64) -> Place {
+    fn unpack(place: u64) -> RecordPlace {
         let half = |shift: u32| (place >> shift) as usize & 0xffff;
-        Place { segment: (place >> 32) as usize, first: half(16), words: half(0) }
+        RecordPlace { segment: (place >> 32) as usize, first: half(16), words: half(0) }
     }
 }
 

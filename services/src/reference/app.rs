@@ -39,7 +39,7 @@ const STALL: Duration = Duration::from_millis(100);
 
 /// One core's server.
 #[derive(Debug)]
-pub(super) struct Reference {
+pub(super) struct ReferenceServer {
     behaviour: Behaviour,
     counts: Arc<Counts>,
     wrong: Every,
@@ -50,9 +50,9 @@ pub(super) struct Reference {
     by_status: Cell<bool>,
 }
 
-impl Reference {
-    pub(super) fn new(behaviour: Behaviour, counts: Arc<Counts>) -> Reference {
-        Reference {
+impl ReferenceServer {
+    pub(super) fn new(behaviour: Behaviour, counts: Arc<Counts>) -> ReferenceServer {
+        ReferenceServer {
             behaviour,
             counts,
             wrong: Every::new(behaviour.wrong),
@@ -99,7 +99,7 @@ impl Reference {
     }
 }
 
-impl Service for Reference {
+impl Service for ReferenceServer {
     type Session = ();
 
     fn open(&self, _peer: &Peer<'_>) {}

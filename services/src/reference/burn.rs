@@ -1,10 +1,10 @@
 //! The loop whose cost is known: it burns processor time and tells how much it was.
 //!
-//! The truth is the clock of the thread itself, the one behind the kernel's books, so that an
-//! interruption in the middle of the loop is in it only if it is also billed. The loop consists of
-//! readings of that clock. From the first reading to the last all of them are in the figure but for
-//! one: the way into the first and the way out of the last. What one reading costs is taken from
-//! the last two, in place, and added.
+//! The truth is the clock of the thread itself, the one behind the kernel's CPU accounting, so that
+//! an interruption in the middle of the loop is in it only if it is also billed. The loop consists
+//! of readings of that clock. From the first reading to the last all of them are in the figure but
+//! for one: the way into the first and the way out of the last. What one reading costs is taken
+//! from the last two, in place, and added.
 
 use std::time::Duration;
 

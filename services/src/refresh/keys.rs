@@ -10,8 +10,8 @@ use std::time::Duration;
 use authn::{KeySet, Verifier};
 
 use crate::config::error::{RefreshError, ServeError};
-use crate::refresh::refresher::Keeper;
-use crate::refresh::watched::Published;
+use crate::refresh::refresher::Refresher;
+use crate::refresh::watched::Watched;
 
 /// How long a fetched set is used before it is fetched again, so that a key that its issuer took
 /// back stops being accepted.
@@ -39,8 +39,8 @@ impl Expected {
 /// The verification keys of a process.
 #[derive(Debug)]
 pub struct KeyRing {
-    verifier: Arc<Published<Verifier>>,
-    keeper: Option<Keeper>,
+    verifier: Arc<Watched<Verifier>>,
+    refresher: Option<Refresher>,
     needed: bool,
 }
 
@@ -48,15 +48,15 @@ impl KeyRing {
     /// No keys: no token is looked at.
     #[must_use]
     pub fn unused() -> KeyRing {
-        KeyRing { verifier: Arc::default(), keeper: None, needed: false }
+        KeyRing { verifier: Arc::default(), refresher: None, needed: false }
     }
 
     /// Keys that do not change: those the process signs with itself.
     #[must_use]
     pub fn own(verifier: Verifier) -> KeyRing {
-        let published = Published::default();
+        let published = Watched::default();
         published.publish(Arc::new(verifier));
-        KeyRing { verifier: Arc::new(published), keeper: None, needed: true }
+        KeyRing { verifier: Arc::new(published), refresher: None, needed: true }
     }
 
     /// Keys kept fresh by `fetch`, which reads a JWK set. They arrive later; `/readyz` tells when.
@@ -67,7 +67,7 @@ impl KeyRing {
         expected: Expected,
         mut fetch: impl FnMut() -> Result<Vec<u8>, RefreshError> + Send + 'static,
     ) -> Result<KeyRing, ServeError> {
-        let verifier = Arc::new(Published::default());
+        let verifier = Arc::new(Watched::default());
         let published = Arc::clone(&verifier);
         let mut known: Option<Vec<u8>> = None;
         let mut ignored: Option<String> = None;
@@ -88,21 +88,21 @@ impl KeyRing {
             }
             Ok(REFRESH)
         };
-        let keeper = Keeper::start("keys", attempt)
+        let refresher = Refresher::start("keys", attempt)
             .map_err(|error| ServeError::start_of("no thread to keep keys: ", error))?;
-        Ok(KeyRing { verifier, keeper: Some(keeper), needed: true })
+        Ok(KeyRing { verifier, refresher: Some(refresher), needed: true })
     }
 
     /// Where cores read the verifier.
     #[must_use]
-    pub fn verifier(&self) -> Arc<Published<Verifier>> {
+    pub fn verifier(&self) -> Arc<Watched<Verifier>> {
         Arc::clone(&self.verifier)
     }
 
     /// Asks for the set to be fetched again because a token named a key that is not in it.
     pub fn ask_refresh(&self) {
-        if let Some(keeper) = &self.keeper {
-            keeper.ask();
+        if let Some(refresher) = &self.refresher {
+            refresher.ask();
         }
     }
 
@@ -112,7 +112,7 @@ impl KeyRing {
         if !self.needed || self.verifier.is_ready() {
             return None;
         }
-        let fault = self.keeper.as_ref().and_then(Keeper::fault);
+        let fault = self.refresher.as_ref().and_then(Refresher::fault);
         Some(fault.unwrap_or_else(|| "verification keys are not loaded yet".to_string()))
     }
 }

@@ -19,30 +19,30 @@ const RETRY_MAX: Duration = Duration::from_secs(2);
 
 /// The handle of a keeping thread, which ends when the handle is dropped.
 #[derive(Debug)]
-pub struct Keeper {
-    shared: Arc<Shared>,
+pub struct Refresher {
+    shared: Arc<RefreshShared>,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
+struct RefreshShared {
+    state: Mutex<RefreshState>,
     bell: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct RefreshState {
     asked: bool,
     stopped: bool,
     fault: Option<String>,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl RefreshShared {
+    fn lock(&self) -> MutexGuard<'_, RefreshState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Keeper {
+impl Refresher {
     /// Starts the thread. `attempt` returns how long its result is good for, or what went wrong.
     ///
     /// # Errors
@@ -50,8 +50,8 @@ impl Keeper {
     pub fn start(
         name: &'static str,
         mut attempt: impl FnMut() -> Result<Duration, RefreshError> + Send + 'static,
-    ) -> io::Result<Keeper> {
-        let shared = Arc::new(Shared::default());
+    ) -> io::Result<Refresher> {
+        let shared = Arc::new(RefreshShared::default());
         let own = Arc::clone(&shared);
         thread::Builder::new().name(name.to_string()).spawn(move || {
             let mut retry = RETRY_FIRST;
@@ -75,7 +75,7 @@ impl Keeper {
                 }
             }
         })?;
-        Ok(Keeper { shared })
+        Ok(Refresher { shared })
     }
 
     /// Asks for a try before the thing is old.
@@ -94,7 +94,7 @@ impl Keeper {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for Refresher {
     fn drop(&mut self) {
         self.shared.lock().stopped = true;
         self.shared.bell.notify_one();
@@ -102,20 +102,20 @@ impl Drop for Keeper {
 }
 
 /// Keeps the outcome for `/readyz` and logs it when it is news.
-fn note(name: &str, shared: &Shared, fault: Option<String>) {
+fn note(name: &str, shared: &RefreshShared, fault: Option<String>) {
     let mut state = shared.lock();
     if state.fault == fault {
         return;
     }
     match &fault {
-        Some(fault) => tracing::warn!(keeper = name, "{fault}; trying again"),
-        None => tracing::info!(keeper = name, "works again"),
+        Some(fault) => tracing::warn!(refresher = name, "{fault}; trying again"),
+        None => tracing::info!(refresher = name, "works again"),
     }
     state.fault = fault;
 }
 
 /// Waits until `wait` is over, or somebody asks and the last try is long enough ago. False: stop.
-fn rest(shared: &Shared, started: Instant, wait: Duration) -> bool {
+fn rest(shared: &RefreshShared, started: Instant, wait: Duration) -> bool {
     let until = Instant::now() + wait;
     let mut state = shared.lock();
     loop {
@@ -142,7 +142,7 @@ mod tests {
     fn failures_are_repeated_and_remembered_until_it_works() {
         let (tell, told) = mpsc::channel();
         let mut tries = 0;
-        let keeper = Keeper::start("test", move || {
+        let refresher = Refresher::start("test", move || {
             tries += 1;
             tell.send(tries).unwrap();
             if tries < 3 {
@@ -156,7 +156,7 @@ mod tests {
             assert_eq!(told.recv_timeout(SOON), Ok(expected));
         }
         let deadline = Instant::now() + SOON;
-        while keeper.fault().is_some() {
+        while refresher.fault().is_some() {
             assert!(Instant::now() < deadline, "the fault is forgotten once it works");
             thread::sleep(Duration::from_millis(1));
         }
@@ -165,16 +165,16 @@ mod tests {
     #[test]
     fn asking_hurries_but_not_more_than_once_a_second() {
         let (tell, told) = mpsc::channel();
-        let keeper = Keeper::start("test", move || {
+        let refresher = Refresher::start("test", move || {
             tell.send(Instant::now()).unwrap();
             Ok(Duration::from_secs(60))
         })
         .unwrap();
         let first = told.recv_timeout(SOON).unwrap();
-        (0..100).for_each(|_| keeper.ask());
+        (0..100).for_each(|_| refresher.ask());
         let second = told.recv_timeout(SOON).unwrap();
         assert!(second - first >= Duration::from_millis(990));
-        drop(keeper);
+        drop(refresher);
         assert_eq!(told.recv_timeout(SOON), Err(mpsc::RecvTimeoutError::Disconnected));
     }
 }

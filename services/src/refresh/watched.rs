@@ -10,20 +10,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The shared half: what was published last.
 #[derive(Debug)]
-pub struct Published<T> {
+pub struct Watched<T> {
     /// Zero as long as nothing was published. The store (Release, after the value) pairs with the
     /// reader's load (Acquire).
     version: AtomicU64,
     value: Mutex<Option<Arc<T>>>,
 }
 
-impl<T> Default for Published<T> {
-    fn default() -> Published<T> {
-        Published { version: AtomicU64::new(0), value: Mutex::new(None) }
+impl<T> Default for Watched<T> {
+    fn default() -> Watched<T> {
+        Watched { version: AtomicU64::new(0), value: Mutex::new(None) }
     }
 }
 
-impl<T> Published<T> {
+impl<T> Watched<T> {
     /// Makes `value` what readers see from now on.
     pub fn publish(&self, value: Arc<T>) {
         let mut slot = self.value.lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,17 +52,17 @@ impl<T> Published<T> {
 
 /// One core's view of a published value.
 #[derive(Debug)]
-pub struct Reader<T> {
-    shared: Arc<Published<T>>,
+pub struct WatchReader<T> {
+    shared: Arc<Watched<T>>,
     seen: Cell<u64>,
     value: RefCell<Option<Arc<T>>>,
 }
 
-impl<T> Reader<T> {
+impl<T> WatchReader<T> {
     /// A view that has seen nothing yet.
     #[must_use]
-    pub fn new(shared: Arc<Published<T>>) -> Reader<T> {
-        Reader { shared, seen: Cell::new(0), value: RefCell::new(None) }
+    pub fn new(shared: Arc<Watched<T>>) -> WatchReader<T> {
+        WatchReader { shared, seen: Cell::new(0), value: RefCell::new(None) }
     }
 
     /// Takes over a newer value if there is one; true if there was.
@@ -83,7 +83,7 @@ impl<T> Reader<T> {
         self.value.borrow().clone()
     }
 
-    /// Calls `f` with the value last taken over by [`Reader::refresh`].
+    /// Calls `f` with the value last taken over by [`WatchReader::refresh`].
     pub fn with<R>(&self, f: impl FnOnce(Option<&T>) -> R) -> R {
         f(self.value.borrow().as_deref())
     }
@@ -95,8 +95,8 @@ mod tests {
 
     #[test]
     fn a_reader_sees_each_value_once_as_new() {
-        let shared = Arc::new(Published::default());
-        let reader = Reader::new(Arc::clone(&shared));
+        let shared = Arc::new(Watched::default());
+        let reader = WatchReader::new(Arc::clone(&shared));
         assert!(!reader.refresh() && reader.get().is_none() && !shared.is_ready());
         shared.publish(Arc::new(1));
         assert!(shared.is_ready() && reader.refresh() && !reader.refresh());

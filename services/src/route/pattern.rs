@@ -2,7 +2,7 @@
 
 /// A path with at most one `{parameter}`, which spans exactly one segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pattern {
+pub struct PathPattern {
     text: &'static str,
     /// Where the parameter starts, or the length of the text where there is none.
     prefix: usize,
@@ -10,11 +10,11 @@ pub struct Pattern {
     rest: usize,
 }
 
-impl Pattern {
+impl PathPattern {
     /// Reads a pattern such as `/api/orders/{id}`. Meant for constants: a bad pattern stops the
     /// build.
     #[must_use]
-    pub const fn new(text: &'static str) -> Pattern {
+    pub const fn new(text: &'static str) -> PathPattern {
         let bytes = text.as_bytes();
         assert!(!bytes.is_empty() && bytes[0] == b'/', "a pattern starts with a slash");
         let (mut prefix, mut rest, mut at) = (bytes.len(), bytes.len(), 0);
@@ -33,7 +33,7 @@ impl Pattern {
             }
             at += 1;
         }
-        Pattern { text, prefix, rest }
+        PathPattern { text, prefix, rest }
     }
 
     /// The pattern as written; the `http_route` of metrics.

@@ -50,7 +50,7 @@ pub fn add(page: &mut Page, cores: &[CoreStats]) {
         .value(&[("direction", "in")], sum(|core| &core.bytes_in))
         .value(&[("direction", "out")], sum(|core| &core.bytes_out));
 
-    let mut deadlines = page.counter("tollgate_deadlines_total", "Deadlines that struck.");
+    let mut deadlines = page.counter("tollgate_deadlines_total", "Deadlines that expired.");
     for kind in Kind::ALL {
         let count = cores.iter().map(|core| core.deadlines[kind.index()].value());
         deadlines.value(&[("kind", kind.as_str())], count.sum::<u64>());

@@ -13,7 +13,7 @@ use super::{
     CacheUse, ConnectionKind, CoreCounters, DECISIONS, STATUSES, TOKEN_RESULTS, Telemetry, process,
     token_label,
 };
-use crate::route::{Entry, method_name};
+use crate::route::{RouteEntry, method_name};
 
 /// Adds requests, token verifications, policy decisions and connections.
 pub fn requests(telemetry: &Telemetry, page: &mut Page) {
@@ -26,7 +26,7 @@ pub fn requests(telemetry: &Telemetry, page: &mut Page) {
     connections(&cores, page);
 }
 
-fn durations(routes: &[Entry], cores: &[Arc<CoreCounters>], page: &mut Page) {
+fn durations(routes: &[RouteEntry], cores: &[Arc<CoreCounters>], page: &mut Page) {
     let mut family = page.histogram(
         "http_server_request_duration_seconds",
         "Time from a request's arrival to its answer, by route and status.",

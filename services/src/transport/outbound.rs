@@ -222,17 +222,17 @@ pub fn key_fetcher(
     source: KeySource,
     outbound: &Outbound,
 ) -> Result<impl FnMut() -> Result<Vec<u8>, RefreshError> + Send + 'static, ServeError> {
-    enum Opened {
+    enum OpenedKeySource {
         File(PathBuf),
         Address(Caller),
     }
     let opened = match source {
-        KeySource::File(path) => Opened::File(path),
-        KeySource::Url(address) => Opened::Address(outbound.caller(&address)?),
+        KeySource::File(path) => OpenedKeySource::File(path),
+        KeySource::Url(address) => OpenedKeySource::Address(outbound.caller(&address)?),
     };
     Ok(move || match &opened {
-        Opened::File(path) => files::read(path).map_err(RefreshError::from),
-        Opened::Address(caller) => fetch_keys(caller),
+        OpenedKeySource::File(path) => files::read(path).map_err(RefreshError::from),
+        OpenedKeySource::Address(caller) => fetch_keys(caller),
     })
 }
 

@@ -14,8 +14,8 @@ use std::time::Duration;
 use runtime::Addresses;
 
 use crate::config::error::RefreshError;
-use crate::refresh::refresher::Keeper;
-use crate::refresh::watched::Published;
+use crate::refresh::refresher::Refresher;
+use crate::refresh::watched::Watched;
 
 /// Stands for "only when asked": longer than any process lives.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
@@ -23,8 +23,8 @@ const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// The addresses of one name, on all cores.
 #[derive(Debug)]
 pub struct Resolved {
-    published: Arc<Published<Vec<SocketAddr>>>,
-    keeper: Keeper,
+    published: Arc<Watched<Vec<SocketAddr>>>,
+    refresher: Refresher,
 }
 
 impl Resolved {
@@ -40,11 +40,11 @@ impl Resolved {
         mut look_up: impl FnMut() -> Result<Vec<SocketAddr>, RefreshError> + Send + 'static,
     ) -> io::Result<Resolved> {
         let interval = if interval.is_zero() { NEVER } else { interval };
-        let published = Arc::new(Published::default());
+        let published = Arc::new(Watched::default());
         published.publish(Arc::new(first.clone()));
         let (own, mut known) = (Arc::clone(&published), Some(first));
         let mut last = Vec::new();
-        let keeper = Keeper::start("resolver", move || {
+        let refresher = Refresher::start("resolver", move || {
             // What was looked up before the thread began is good for one interval as well.
             let found = match known.take() {
                 Some(first) => first,
@@ -59,7 +59,7 @@ impl Resolved {
             last = sorted;
             Ok(interval)
         })?;
-        Ok(Resolved { published, keeper })
+        Ok(Resolved { published, refresher })
     }
 }
 
@@ -73,7 +73,7 @@ impl Addresses for Resolved {
     }
 
     fn failed(&self) {
-        self.keeper.ask();
+        self.refresher.ask();
     }
 }
 
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_address_is_found_within_an_interval_and_another_order_is_no_news() {
+    fn new_addresses_are_published_within_an_interval_and_reorderings_are_not() {
         let (answer, answers) = mpsc::channel::<Vec<SocketAddr>>();
         let short = Duration::from_millis(1);
         let look_up = move || answers.recv().map_err(|error| RefreshError::of("", error));
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_interval_only_a_failure_makes_it_look_again() {
+    fn without_an_interval_only_failures_trigger_a_lookup() {
         let (asked, asks) = mpsc::channel();
         let look_up = move || {
             asked.send(()).unwrap();
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_resolver_holds_nobody_up_and_a_failing_one_takes_nothing_away() {
+    fn a_hanging_or_failing_resolver_keeps_the_known_addresses() {
         let (release, held) = mpsc::channel::<()>();
         let (asked, asks) = mpsc::channel();
         let mut failures = 0;

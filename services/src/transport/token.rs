@@ -13,8 +13,8 @@ use authn::grant::{RESPONSE_BYTES_MAX, TokenResponse, basic_authorization, reque
 
 use crate::config::error::{RefreshError, ServeError};
 use crate::config::files;
-use crate::refresh::refresher::Keeper;
-use crate::refresh::watched::Published;
+use crate::refresh::refresher::Refresher;
+use crate::refresh::watched::Watched;
 use crate::transport::outbound::{Caller, Outbound};
 
 /// A token as it is sent.
@@ -38,12 +38,12 @@ impl fmt::Debug for OwnToken {
 
 /// Keeps a token of one client.
 #[derive(Debug)]
-pub struct TokenKeeper {
-    token: Arc<Published<OwnToken>>,
-    keeper: Keeper,
+pub struct TokenRefresher {
+    token: Arc<Watched<OwnToken>>,
+    refresher: Refresher,
 }
 
-impl TokenKeeper {
+impl TokenRefresher {
     /// Starts to keep a token of `client`, whose secret is read from `secret_path` at each try: at
     /// the first start of a stack the authorization server is still about to make it.
     ///
@@ -56,10 +56,10 @@ impl TokenKeeper {
         secret_path: PathBuf,
         auth_base: &str,
         outbound: &Outbound,
-    ) -> Result<TokenKeeper, ServeError> {
+    ) -> Result<TokenRefresher, ServeError> {
         files::read_private_if_there(&secret_path)?;
         let caller = outbound.caller(&format!("{auth_base}/oauth2/token"))?;
-        let token = Arc::new(Published::default());
+        let token = Arc::new(Watched::default());
         let published = Arc::clone(&token);
         let form = request_form(scopes);
         let attempt = move || {
@@ -70,20 +70,20 @@ impl TokenKeeper {
             published.publish(Arc::new(token));
             Ok(renew_after(lives))
         };
-        let keeper = Keeper::start("token", attempt)
+        let refresher = Refresher::start("token", attempt)
             .map_err(|error| ServeError::start_of("no thread to keep a token: ", error))?;
-        Ok(TokenKeeper { token, keeper })
+        Ok(TokenRefresher { token, refresher })
     }
 
     /// Where cores read the token.
     #[must_use]
-    pub fn token(&self) -> Arc<Published<OwnToken>> {
+    pub fn token(&self) -> Arc<Watched<OwnToken>> {
         Arc::clone(&self.token)
     }
 
     /// Asks for a new token because the present one was refused.
     pub fn ask_refresh(&self) {
-        self.keeper.ask();
+        self.refresher.ask();
     }
 
     /// Why there is no token yet; `None` once there is.
@@ -92,7 +92,7 @@ impl TokenKeeper {
         if self.token.is_ready() {
             return None;
         }
-        let fault = self.keeper.fault();
+        let fault = self.refresher.fault();
         Some(fault.unwrap_or_else(|| "the service's own token is not there yet".to_string()))
     }
 }
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_lifetime_an_issuer_tells_gives_a_time_to_renew() {
+    fn every_token_lifetime_gives_a_renewal_time() {
         let table = [(0, 1), (1, 1), (300, 240), (86_400, 69_120), (u64::MAX, 69_120)];
         for (lives, after) in table {
             assert_eq!(renew_after(Duration::from_secs(lives)), Duration::from_secs(after));

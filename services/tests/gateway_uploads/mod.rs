@@ -189,7 +189,7 @@ fn strict(mut config: ServiceConfig) -> ServiceConfig {
 }
 
 #[test]
-fn a_peer_is_slow_only_while_it_is_waited_for() {
+fn only_time_spent_waiting_counts_against_a_slow_peer() {
     for driver in DRIVERS {
         let lab = Lab::new();
         let late = start(strict(config(&lab, driver, upstream(Duration::from_millis(800)))));

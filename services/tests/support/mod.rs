@@ -26,7 +26,7 @@ use metrics_export::prometheus::Scrape;
 use runtime::DriverChoice;
 use runtime::blocking::{self, Response};
 use runtime::url::Url;
-use services::{GatewayConfig, ServiceConfig, ServiceKind, ServiceRole, Started};
+use services::{GatewayConfig, RunningService, ServiceConfig, ServiceKind, ServiceRole};
 use tempfile::TempDir;
 
 /// The issuer that all tests agree on; nobody listens there.
@@ -192,7 +192,7 @@ pub const DRIVERS: [DriverChoice; 2] = [DriverChoice::Auto, DriverChoice::Epoll]
 
 /// A service that runs in this process.
 pub struct Server {
-    started: Started,
+    started: RunningService,
     tls: bool,
 }
 

@@ -23,10 +23,10 @@ fn stocked(names: &[&str], quantity: u32, retained: usize) -> Arc<Inventory> {
 }
 
 fn reserve(inventory: &Inventory, id: &str, names: &[&str], quantity: u32) -> &'static str {
-    let mut wanted = inventory.wanted();
-    names.iter().for_each(|text| wanted.add(SkuName::parse(text).expect("good"), quantity));
-    match inventory.reserve(name(id), &wanted) {
-        Reserved::Held => "held",
+    let mut request = inventory.request();
+    names.iter().for_each(|text| request.add(SkuName::parse(text).expect("good"), quantity));
+    match inventory.reserve(name(id), &request) {
+        Reserved::Made => "held",
         Reserved::Short(_) => "short",
         Reserved::Released => "released",
         Reserved::InProgress => "in progress",
@@ -45,9 +45,9 @@ fn name(id: &str) -> Name<'_> {
 
 fn totals(inventory: &Inventory) -> (u32, u32, u64) {
     inventory.skus().iter().fold((0, 0, 0), |sum, sku| {
-        let books = sku.books();
-        assert!(books.balance(), "{books:?}");
-        (sum.0 + books.available, sum.1 + books.held, sum.2 + books.settled)
+        let levels = sku.levels();
+        assert!(levels.is_conserved(), "{levels:?}");
+        (sum.0 + levels.available, sum.1 + levels.reserved, sum.2 + levels.committed)
     })
 }
 
@@ -87,12 +87,12 @@ fn loom_one_name_is_one_content() {
         let thread = thread::spawn(move || reserve(&other, "1", &["a"], 2));
         let here = reserve(&inventory, "1", &["a"], 3);
         let there = thread.join().expect("no panic");
-        let held = match (here, there) {
+        let reserved = match (here, there) {
             ("held", "mismatch") => 3,
             ("mismatch", "held") => 2,
             other => panic!("{other:?}"),
         };
-        assert_eq!(totals(&inventory), (9 - held, held, 0));
+        assert_eq!(totals(&inventory), (9 - reserved, reserved, 0));
     });
 }
 
@@ -113,7 +113,7 @@ fn loom_a_release_against_its_reservation() {
 }
 
 #[test]
-fn loom_two_releases_give_back_once() {
+fn loom_two_releases_release_once() {
     model(3, || {
         let inventory = stocked(&["a"], 3, 4);
         assert_eq!(reserve(&inventory, "1", &["a"], 2), "held");
@@ -138,13 +138,13 @@ fn loom_a_release_against_an_eviction() {
         let thread = thread::spawn(move || reserve(&other, "2", &["a"], 1));
         let released = release(&inventory, "1");
         let reserved = thread.join().expect("no panic");
-        let (_, held, settled) = totals(&inventory);
+        let (_, reserved, committed) = totals(&inventory);
         // The release may need a slot itself, and take or be refused the only one.
         match (released, reserved) {
-            (Released::Now, "held") => assert_eq!((held, settled), (1, 0)),
-            (Released::Nothing, "held") => assert_eq!(held as u64 + settled, 3),
-            (Released::Busy, "held") => assert_eq!((held, settled), (1, 2)),
-            (Released::Nothing, "other") => assert_eq!((held, settled), (0, 2)),
+            (Released::Now, "held") => assert_eq!((reserved, committed), (1, 0)),
+            (Released::Nothing, "held") => assert_eq!(reserved as u64 + committed, 3),
+            (Released::Busy, "held") => assert_eq!((reserved, committed), (1, 2)),
+            (Released::Nothing, "other") => assert_eq!((reserved, committed), (0, 2)),
             other => panic!("{other:?}"),
         }
     });

@@ -23,9 +23,9 @@ fn stocked(retained: usize, stock: &[(&str, u32)]) -> Inventory {
 }
 
 fn reserve<'i>(inventory: &'i Inventory, id: &str, items: &[(&str, u32)]) -> Reserved<'i> {
-    let mut wanted = inventory.wanted();
-    items.iter().for_each(|&(text, quantity)| wanted.add(name(text), quantity));
-    inventory.reserve(order(id), &wanted)
+    let mut request = inventory.request();
+    items.iter().for_each(|&(text, quantity)| request.add(name(text), quantity));
+    inventory.reserve(order(id), &request)
 }
 
 fn available(inventory: &Inventory, text: &str) -> u32 {
@@ -34,14 +34,14 @@ fn available(inventory: &Inventory, text: &str) -> u32 {
 
 fn assert_balanced(inventory: &Inventory) {
     for sku in inventory.skus().iter() {
-        assert!(sku.books().balance(), "{}: {:?}", sku.name(), sku.books());
+        assert!(sku.levels().is_conserved(), "{}: {:?}", sku.name(), sku.levels());
     }
 }
 
 #[test]
 fn a_reservation_is_all_or_nothing() {
     let inventory = stocked(16, &[("a", 5), ("b", 5)]);
-    assert!(matches!(reserve(&inventory, "1", &[("a", 3), ("b", 5)]), Reserved::Held));
+    assert!(matches!(reserve(&inventory, "1", &[("a", 3), ("b", 5)]), Reserved::Made));
     let Reserved::Short(sku) = reserve(&inventory, "2", &[("a", 2), ("b", 1)]) else {
         panic!("b is out")
     };
@@ -55,7 +55,7 @@ fn repeated_skus_are_summed_in_any_case() {
     let inventory = stocked(16, &[("Sku", 5)]);
     let items = [("SKU", 2), ("sku", 2), ("Sku", 2)];
     assert!(matches!(reserve(&inventory, "1", &items), Reserved::Short(_)));
-    assert!(matches!(reserve(&inventory, "2", &items[..2]), Reserved::Held));
+    assert!(matches!(reserve(&inventory, "2", &items[..2]), Reserved::Made));
     assert_eq!(available(&inventory, "sku"), 1);
     let most = [("sku", u32::MAX), ("sku", u32::MAX)];
     assert!(matches!(reserve(&inventory, "3", &most), Reserved::Short(_)), "no overflow");
@@ -64,8 +64,8 @@ fn repeated_skus_are_summed_in_any_case() {
 #[test]
 fn a_repeated_order_gets_the_first_answer() {
     let inventory = stocked(16, &[("a", 5)]);
-    assert!(matches!(reserve(&inventory, "One", &[("a", 3)]), Reserved::Held));
-    assert!(matches!(reserve(&inventory, "one", &[("a", 3)]), Reserved::Held), "in any case");
+    assert!(matches!(reserve(&inventory, "One", &[("a", 3)]), Reserved::Made));
+    assert!(matches!(reserve(&inventory, "one", &[("a", 3)]), Reserved::Made), "in any case");
     assert_eq!(available(&inventory, "a"), 2);
     assert!(matches!(reserve(&inventory, "two", &[("a", 3)]), Reserved::Short(_)));
     inventory.sku(name("a")).expect("there").set(100).expect("within bounds");
@@ -75,15 +75,15 @@ fn a_repeated_order_gets_the_first_answer() {
 }
 
 #[test]
-fn a_repeat_that_asks_for_something_else_is_refused_and_holds_nothing() {
+fn a_repeat_for_other_items_is_rejected_and_reserves_nothing() {
     let names: Vec<String> = (0..9).map(|n| format!("sku-{n}")).collect();
     let stock: Vec<(&str, u32)> = names.iter().map(|n| (n.as_str(), 5)).collect();
     let inventory = stocked(64, &stock);
     let all: Vec<(&str, u32)> = names.iter().map(|n| (n.as_str(), 1)).collect();
     let short = [("sku-0", 6)];
-    assert!(matches!(reserve(&inventory, "held", &all), Reserved::Held));
+    assert!(matches!(reserve(&inventory, "held", &all), Reserved::Made));
     assert!(matches!(reserve(&inventory, "short", &short), Reserved::Short(_)));
-    assert!(matches!(reserve(&inventory, "back", &all[..4]), Reserved::Held));
+    assert!(matches!(reserve(&inventory, "back", &all[..4]), Reserved::Made));
     assert_eq!(inventory.release(order("back")), Released::Now);
     let mut more = all.clone();
     more.push(("nothing", 1));
@@ -96,7 +96,7 @@ fn a_repeat_that_asks_for_something_else_is_refused_and_holds_nothing() {
         }
     }
     let reversed: Vec<_> = all.iter().rev().copied().collect();
-    assert!(matches!(reserve(&inventory, "held", &reversed), Reserved::Held), "the same");
+    assert!(matches!(reserve(&inventory, "held", &reversed), Reserved::Made), "the same");
     assert!(matches!(reserve(&inventory, "short", &short), Reserved::Short(_)));
     assert!(matches!(reserve(&inventory, "back", &all[..4]), Reserved::Released));
     assert_eq!((available(&inventory, "sku-0"), available(&inventory, "sku-8")), (4, 4));
@@ -119,10 +119,10 @@ fn a_name_of_another_holder_is_a_new_name() {
         // A release in advance denies nobody else the name.
         assert_eq!(inventory.release(Name { holder: Holder(99), order }), Released::Nothing);
         for (quantity, holder) in [1, 2].into_iter().cycle().zip(holders) {
-            let mut wanted = inventory.wanted();
-            wanted.add(name("a"), quantity);
-            let reserved = inventory.reserve(Name { holder, order }, &wanted);
-            assert!(matches!(reserved, Reserved::Held), "{id} of {holder:?}");
+            let mut request = inventory.request();
+            request.add(name("a"), quantity);
+            let reserved = inventory.reserve(Name { holder, order }, &request);
+            assert!(matches!(reserved, Reserved::Made), "{id} of {holder:?}");
         }
         assert_eq!(available(&inventory, "a"), 3);
         for holder in holders {
@@ -138,14 +138,14 @@ fn unknown_skus_and_too_many_lines_are_refused_and_not_remembered() {
     let unknown = reserve(&inventory, "1", &[("a", 1), ("c", 1)]);
     assert!(matches!(unknown, Reserved::Unknown(1)));
     assert!(matches!(reserve(&inventory, "1", &[("a", 1); 101]), Reserved::TooMany));
-    assert!(matches!(reserve(&inventory, "1", &[("a", 1); 100]), Reserved::Held));
+    assert!(matches!(reserve(&inventory, "1", &[("a", 1); 100]), Reserved::Made));
     assert_eq!(available(&inventory, "a"), 400);
 }
 
 #[test]
-fn a_release_gives_back_once_and_the_order_stays_released() {
+fn a_release_happens_once_and_is_final() {
     let inventory = stocked(16, &[("a", 5)]);
-    assert!(matches!(reserve(&inventory, "1", &[("a", 3)]), Reserved::Held));
+    assert!(matches!(reserve(&inventory, "1", &[("a", 3)]), Reserved::Made));
     assert_eq!(inventory.release(order("1")), Released::Now);
     assert_eq!(inventory.release(order("1")), Released::Before);
     assert_eq!(available(&inventory, "a"), 5);
@@ -164,14 +164,14 @@ fn a_release_that_overtakes_its_reservation_bars_it() {
 }
 
 #[test]
-fn many_skus_are_held_and_given_back_whole() {
+fn many_skus_are_reserved_and_released_whole() {
     let names: Vec<String> = (0..100).map(|n| format!("sku-{n}")).collect();
     let stock: Vec<(&str, u32)> = names.iter().map(|n| (n.as_str(), 10)).collect();
     let inventory = stocked(64, &stock);
     let items: Vec<(&str, u32)> = names.iter().map(|n| (n.as_str(), 4)).collect();
     for length in [1, 3, 4, 8, 9, 10, 99, 100] {
         let id = length.to_string();
-        assert!(matches!(reserve(&inventory, &id, &items[..length]), Reserved::Held));
+        assert!(matches!(reserve(&inventory, &id, &items[..length]), Reserved::Made));
         let taken = names.iter().filter(|n| available(&inventory, n) == 6).count();
         assert_eq!(taken, length);
         assert_eq!(inventory.release(order(&id)), Released::Now);
@@ -181,20 +181,20 @@ fn many_skus_are_held_and_given_back_whole() {
 }
 
 #[test]
-fn what_is_forgotten_is_settled_and_its_id_is_new_again() {
+fn an_evicted_reservation_is_committed_and_its_id_is_new() {
     let names: Vec<String> = (0..10).map(|n| format!("sku-{n}")).collect();
     let stock: Vec<(&str, u32)> = names.iter().map(|n| (n.as_str(), 1000)).collect();
     let inventory = stocked(8, &stock);
     let items: Vec<(&str, u32)> = names.iter().map(|n| (n.as_str(), 1)).collect();
     for id in 0..100 {
-        assert!(matches!(reserve(&inventory, &id.to_string(), &items), Reserved::Held));
+        assert!(matches!(reserve(&inventory, &id.to_string(), &items), Reserved::Made));
         assert_balanced(&inventory);
     }
-    let books = inventory.sku(name("sku-0")).expect("there").books();
-    assert_eq!(books.available, 900);
-    assert!(books.held <= 4 && books.settled >= 96, "{books:?}");
+    let levels = inventory.sku(name("sku-0")).expect("there").levels();
+    assert_eq!(levels.available, 900);
+    assert!(levels.reserved <= 4 && levels.committed >= 96, "{levels:?}");
     assert_eq!(inventory.release(order("0")), Released::Nothing);
-    assert!(matches!(reserve(&inventory, "1", &items), Reserved::Held));
+    assert!(matches!(reserve(&inventory, "1", &items), Reserved::Made));
     assert_eq!(available(&inventory, "sku-0"), 899);
 }
 
@@ -205,21 +205,21 @@ fn contending_threads_accept_exactly_the_stock() {
         let inventory = &inventory;
         let run = |thread: usize| {
             let one = |n| reserve(inventory, &format!("{thread}-{n}"), &[("hot", 1)]);
-            (0..20_000).filter(|&n| matches!(one(n), Reserved::Held)).count()
+            (0..20_000).filter(|&n| matches!(one(n), Reserved::Made)).count()
         };
         let threads = [scope.spawn(move || run(0)), scope.spawn(move || run(1))];
         threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
     });
     assert_eq!(accepted, 30_000);
-    let books = inventory.sku(name("hot")).expect("there").books();
-    assert_eq!((books.available, books.held), (0, 30_000));
+    let levels = inventory.sku(name("hot")).expect("there").levels();
+    assert_eq!((levels.available, levels.reserved), (0, 30_000));
     assert_balanced(&inventory);
 }
 
-/// Repeats, releases and evictions of many SKUs at once: in the end, what is held is what the
-/// orders that still answer "held" hold.
+/// Repeats, releases and evictions of many SKUs at once: in the end, what is reserved is what the
+/// orders that still answer "reserved" hold.
 #[test]
-fn contending_threads_keep_the_books() {
+fn contending_threads_conserve_the_stock() {
     let names: Vec<String> = (0..12).map(|n| format!("sku-{n}")).collect();
     let stock: Vec<(&str, u32)> = names.iter().map(|n| (n.as_str(), 300)).collect();
     let inventory = stocked(64, &stock);
@@ -249,12 +249,12 @@ fn contending_threads_keep_the_books() {
     for id in 0..=last {
         let _ = inventory.release(order(&id.to_string()));
     }
-    // 64 slots of barred ids later, whatever was not given back is settled.
+    // 64 slots of barred ids later, whatever was not released is committed.
     for id in 0..200 {
         let _ = inventory.release(order(&format!("flush-{id}")));
     }
     for sku in inventory.skus().iter() {
-        assert_eq!(sku.books().held, 0, "{}", sku.name());
+        assert_eq!(sku.levels().reserved, 0, "{}", sku.name());
     }
     assert_balanced(&inventory);
 }

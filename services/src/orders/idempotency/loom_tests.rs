@@ -6,7 +6,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::*;
-use crate::orders::id::{Ids, Spot};
+use crate::orders::id::{Ids, SlotUse};
 
 /// How long a key is remembered.
 const TTL: Duration = Duration::from_secs(600);
@@ -20,7 +20,7 @@ fn model(check: impl Fn() + Sync + Send + 'static) {
 }
 
 fn order() -> OrderId {
-    Ids::new(1, Prf::with_key([1, 2])).id(OWNER, Spot { shard: 0, slot: 0, attempt: 1 })
+    Ids::new(1, Prf::with_key([1, 2])).id(OWNER, SlotUse { shard: 0, slot: 0, attempt: 1 })
 }
 
 fn begin(keys: &Idempotency, keep: bool, now: Instant) -> &'static str {
@@ -39,7 +39,7 @@ fn begin(keys: &Idempotency, keep: bool, now: Instant) -> &'static str {
 }
 
 #[test]
-fn loom_of_two_duplicates_one_is_done() {
+fn loom_one_of_two_duplicates_is_executed() {
     let now = Instant::now();
     model(move || {
         let keys = Arc::new(Idempotency::new(4, TTL));
@@ -55,7 +55,7 @@ fn loom_of_two_duplicates_one_is_done() {
 }
 
 #[test]
-fn loom_a_refusal_leaves_no_trace_whatever_comes_in_between() {
+fn loom_a_rejection_leaves_no_key() {
     let now = Instant::now();
     model(move || {
         let keys = Arc::new(Idempotency::new(4, TTL));

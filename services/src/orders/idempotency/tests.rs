@@ -4,7 +4,7 @@ use authn::Prf;
 use proptest::prelude::*;
 
 use super::*;
-use crate::orders::id::{Ids, Spot};
+use crate::orders::id::{Ids, SlotUse};
 
 /// How long a key is remembered.
 const TTL: Duration = Duration::from_secs(600);
@@ -17,7 +17,7 @@ fn key(text: &str) -> IdempotencyKey<'_> {
 }
 
 fn order(attempt: u64) -> OrderId {
-    Ids::new(1, Prf::with_key([1, 2])).id(A, Spot { shard: 0, slot: 0, attempt })
+    Ids::new(1, Prf::with_key([1, 2])).id(A, SlotUse { shard: 0, slot: 0, attempt })
 }
 
 /// Claims a key and keeps an order under it; whether it was new.
@@ -37,7 +37,7 @@ fn is_remembered(keys: &Idempotency, owner: OwnerKey, text: &str, now: Instant) 
 }
 
 #[test]
-fn a_repeat_gets_the_first_answer_and_another_body_none() {
+fn a_retry_gets_the_first_response_and_another_body_is_rejected() {
     let (keys, now) = (Idempotency::new(8, TTL), Instant::now());
     let id = order(1);
     let Begun::New(claim) = keys.begin(A, key("k"), b"body", now) else { panic!("new") };
@@ -51,7 +51,7 @@ fn a_repeat_gets_the_first_answer_and_another_body_none() {
 }
 
 #[test]
-fn refusals_leave_no_trace_and_push_nobody_out() {
+fn rejections_leave_no_key_and_evict_nothing() {
     let (keys, now) = (Idempotency::new(8, TTL), Instant::now());
     assert!(keep(&keys, A, "first", now) && keep(&keys, B, "first", now));
     for n in 0..10_000 {
@@ -65,7 +65,7 @@ fn refusals_leave_no_trace_and_push_nobody_out() {
 }
 
 #[test]
-fn an_owner_beyond_its_share_pushes_out_its_own_oldest() {
+fn an_owner_beyond_its_share_evicts_its_own_oldest() {
     let (keys, now) = (Idempotency::new(12, TTL), Instant::now());
     assert!(keep(&keys, B, "b", now));
     for n in 0..100 {
@@ -80,7 +80,7 @@ fn an_owner_beyond_its_share_pushes_out_its_own_oldest() {
 }
 
 #[test]
-fn what_is_in_flight_is_never_forgotten() {
+fn keys_in_flight_are_never_evicted() {
     let (keys, now) = (Idempotency::new(8, TTL), Instant::now());
     let Begun::New(claim) = keys.begin(A, key("slow"), b"body", now) else { panic!("new") };
     let later = now + TTL * 3;
@@ -121,7 +121,7 @@ fn keys_are_visible_and_bounded() {
 }
 
 #[test]
-fn of_concurrent_duplicates_one_is_done() {
+fn one_of_concurrent_duplicates_is_executed() {
     let (keys, now) = (Idempotency::new(1 << 14, TTL), Instant::now());
     for round in 0..1000 {
         let text = round.to_string();

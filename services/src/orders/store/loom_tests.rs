@@ -12,7 +12,7 @@ fn model(check: impl Fn() + Sync + Send + 'static) {
 }
 
 const OWNER: OwnerKey = OwnerKey::from_bits(5);
-const READER: Reader = Reader { owner: OWNER, all: false };
+const READER: OrderReader = OrderReader { owner: OWNER, all: false };
 
 fn store(retained: usize, shards: usize) -> (Arc<Orders>, Vec<Writer>) {
     Orders::new(retained, shards, Prf::with_key([1, 2]))
@@ -59,7 +59,7 @@ fn loom_an_order_is_read_whole_or_gone() {
 fn loom_an_order_is_found_once_it_is_issued() {
     model(|| {
         let (orders, mut writers) = store(2, 1);
-        let id = |slot| orders.ids.id(OWNER, Spot { shard: 0, slot, attempt: 0 });
+        let id = |slot| orders.ids.id(OWNER, SlotUse { shard: 0, slot, attempt: 0 });
         let mut writer = writers.pop().expect("one");
         let thread = thread::spawn(move || {
             insert(&mut writer, 1);
@@ -75,7 +75,7 @@ fn loom_an_order_is_found_once_it_is_issued() {
 }
 
 #[test]
-fn loom_two_writers_and_what_they_push_out() {
+fn loom_two_writers_and_their_evictions() {
     model(|| {
         let (orders, mut writers) = store(1, 2);
         let mut there = writers.pop().expect("two");

@@ -3,7 +3,7 @@
 use super::*;
 
 const OWNER: OwnerKey = OwnerKey::from_bits(5);
-const READER: Reader = Reader { owner: OWNER, all: false };
+const READER: OrderReader = OrderReader { owner: OWNER, all: false };
 
 fn store(retained: usize, shards: usize) -> (Arc<Orders>, Vec<Writer>) {
     Orders::new(retained, shards, Prf::with_key([1, 2]))
@@ -31,7 +31,7 @@ fn assert_holds(orders: &Orders, id: OrderId, n: u64, lines: usize) {
 }
 
 #[test]
-fn exactly_the_newest_are_kept() {
+fn exactly_the_newest_orders_are_retained() {
     for retained in [1, 2, 4, 1000, 3000] {
         let (orders, mut writers) = store(retained, 1);
         let ids: Vec<OrderId> = (0..3 * retained as u64 + 1)
@@ -53,7 +53,7 @@ fn exactly_the_newest_are_kept() {
 }
 
 #[test]
-fn the_newest_of_all_shards_are_kept_however_they_are_spread() {
+fn the_newest_orders_of_all_shards_are_retained() {
     let (orders, mut writers) = store(100, 3);
     // One busy shard must not lose its orders to the idle ones.
     let first: Vec<OrderId> = (0..100).map(|n| insert(&mut writers[1], n, 2)).collect();
@@ -73,10 +73,10 @@ fn an_id_that_was_never_issued_is_not_found() {
     insert(&mut writers[0], 1, 1);
     let mut buffer = Vec::new();
     let mut find = |reader, shard, slot, attempt| {
-        let id = orders.ids.id(OWNER, Spot { shard, slot, attempt });
+        let id = orders.ids.id(OWNER, SlotUse { shard, slot, attempt });
         orders.find(id, reader, &mut buffer).map(|_| ())
     };
-    let everybody = Reader { owner: OwnerKey::from_bits(6), all: true };
+    let everybody = OrderReader { owner: OwnerKey::from_bits(6), all: true };
     for reader in [READER, everybody] {
         assert_eq!(find(reader, 0, 0, 0), Ok(()));
         assert_eq!(find(reader, 0, 0, 1), Err(Miss::NotFound), "not yet");
@@ -85,7 +85,7 @@ fn an_id_that_was_never_issued_is_not_found() {
         assert_eq!(find(reader, 2, 0, 0), Err(Miss::NotFound), "no such shard");
         assert_eq!(find(reader, 0, 9999, 0), Err(Miss::NotFound), "no such slot");
         let other = Ids::new(slots_max(10), Prf::with_key([1, 3]));
-        let id = other.id(OWNER, Spot { shard: 0, slot: 0, attempt: 0 });
+        let id = other.id(OWNER, SlotUse { shard: 0, slot: 0, attempt: 0 });
         let mut buffer = Vec::new();
         let miss = orders.find(id, reader, &mut buffer);
         assert_eq!(miss, Err(Miss::NotFound), "another instance");
@@ -93,13 +93,13 @@ fn an_id_that_was_never_issued_is_not_found() {
 }
 
 #[test]
-fn an_order_is_there_for_its_owner_and_for_who_reads_all() {
+fn an_order_is_readable_by_its_owner_and_by_readers_of_all() {
     let (orders, mut writers) = store(1, 1);
     let first = insert(&mut writers[0], 1, 1);
     let stranger = OwnerKey::from_bits(6);
     let find = |id, owner, all| {
         let mut buffer = Vec::new();
-        orders.find(id, Reader { owner, all }, &mut buffer).map(|order| order.created_ms)
+        orders.find(id, OrderReader { owner, all }, &mut buffer).map(|order| order.created_ms)
     };
     assert_eq!(find(first, OWNER, false), Ok(1));
     assert_eq!(find(first, stranger, true), Ok(1));
@@ -126,7 +126,7 @@ fn a_slot_that_was_used_up_is_replaced() {
 }
 
 #[test]
-fn refused_orders_push_nothing_out_and_are_not_found() {
+fn rejected_orders_evict_nothing_and_are_not_found() {
     let (orders, mut writers) = store(2, 1);
     let writer = &mut writers[0];
     let kept = [insert(writer, 0, 1), insert(writer, 1, 1)];
