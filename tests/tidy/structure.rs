@@ -12,7 +12,7 @@ use crate::{Source, sources};
 const FIGURES_MAX: &[(&str, usize)] = &[
     ("file lines, median", 160),
     ("file lines, 90th percentile", 350),
-    ("types that share a name", 98),
+    ("types that share a name", 83),
     ("errors without a source", 23),
     ("public functions with a text as error", 17),
 ];

@@ -49,7 +49,8 @@ const REPLACED: &[(&str, &str)] = &[
 ];
 
 /// Where a replaced word must stand, and why.
-const NEEDED: &[(&str, &str, &str)] = &[];
+const NEEDED: &[(&str, &str, &str)] =
+    &[("authn/src/tls/refusal.rs", "distrusted", "an error of webpki has it in its name")];
 
 /// How often each word still stands in a folder. No count may grow, and none is needed at the end.
 const LEFT: &[(&str, &str, usize)] = &[
@@ -58,12 +59,10 @@ const LEFT: &[(&str, &str, usize)] = &[
     ("books", "docs", 16),
     ("books", "loadgen", 211),
     ("books", "runtime", 1),
-    ("books", "services", 63),
     ("books", "src", 11),
     ("books", "tests", 1),
     ("called back", "docs", 1),
     ("called back", "runtime", 12),
-    ("came about", "authn", 1),
     ("came about", "docs", 2),
     ("came about", "loadgen", 3),
     ("came about", "metrics-export", 1),
@@ -73,8 +72,6 @@ const LEFT: &[(&str, &str, usize)] = &[
     ("comes about", "loadgen", 1),
     ("distrust", "loadgen", 1),
     ("distrust", "runtime", 7),
-    ("distrust", "services", 7),
-    ("distrusted", "authn", 1),
     ("distrusted", "runtime", 7),
     ("fall asleep", "loadgen", 2),
     ("farewell", "runtime", 5),
@@ -85,16 +82,12 @@ const LEFT: &[(&str, &str, usize)] = &[
     ("first sight", "metrics-export", 5),
     ("first sight", "src", 7),
     ("for want of", "loadgen", 2),
-    ("for want of", "services", 1),
     ("goodbye", "runtime", 16),
-    ("goods", "services", 10),
     ("greet", "runtime", 2),
     ("greet", "src", 1),
     ("guest", "runtime", 20),
     ("keeper", "runtime", 9),
-    ("keeper", "services", 68),
     ("mend", ".", 1),
-    ("mend", "authn", 2),
     ("mend", "docs", 2),
     ("mend", "src", 44),
     ("mend", "tests", 1),
@@ -119,7 +112,6 @@ const LEFT: &[(&str, &str, usize)] = &[
     ("strayed", "tests", 1),
     ("strikes", "runtime", 9),
     ("struck", "runtime", 24),
-    ("struck", "services", 1),
     ("told from noise", ".", 2),
     ("told from noise", "docs", 1),
     ("told from noise", "loadgen", 3),
