@@ -36,6 +36,7 @@ mod clock;
 mod counter;
 mod error;
 mod health;
+mod histogram;
 mod inbox;
 mod inherited;
 mod limits;

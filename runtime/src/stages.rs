@@ -9,7 +9,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use crate::counter::Counter;
+use crate::histogram::Histogram;
 
 /// A step of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,14 +54,8 @@ pub const STAGE_BOUNDS_NS: [u64; 17] = [
 /// How often the clock is read for a request that passes every step.
 pub const CLOCK_READS: u32 = 8;
 
-/// Times of one step.
-#[derive(Debug, Default)]
-pub struct StageTimes {
-    /// Observations in each cell of [`STAGE_BOUNDS_NS`]; the last one holds what was longer.
-    pub cells: [Counter; STAGE_BOUNDS_NS.len() + 1],
-    /// The sum of all of them in nanoseconds.
-    pub sum_ns: Counter,
-}
+/// Times of one step; the bounds are [`STAGE_BOUNDS_NS`].
+pub type StageTimes = Histogram<{ STAGE_BOUNDS_NS.len() + 1 }>;
 
 /// One core's histograms; that core alone writes them.
 #[derive(Debug, Default)]
@@ -76,11 +70,7 @@ impl Stages {
 
     fn add(&self, stage: Stage, took: Duration) {
         let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        let bounds = &STAGE_BOUNDS_NS;
-        let cell = bounds.iter().position(|&bound| ns <= bound).unwrap_or(bounds.len());
-        let times = self.of(stage);
-        times.cells[cell].add(1);
-        times.sum_ns.add(ns);
+        self.of(stage).add(&STAGE_BOUNDS_NS, ns);
     }
 }
 
@@ -151,8 +141,10 @@ fn time_nothing(stages: &Stages) {
 mod tests {
     use super::*;
 
-    fn count(stages: &Stages, stage: Stage) -> u64 {
-        stages.of(stage).cells.iter().map(Counter::value).sum()
+    fn count_and_sum_ns(stages: &Stages, stage: Stage) -> (u64, u64) {
+        let (mut counts, mut sum_ns) = ([0; STAGE_BOUNDS_NS.len() + 1], 0);
+        stages.of(stage).add_to(&mut counts, &mut sum_ns);
+        (counts.iter().sum(), sum_ns)
     }
 
     #[test]
@@ -164,25 +156,12 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_inclusive_and_what_is_longer_has_a_cell() {
-        let stages = Stages::default();
-        for ns in [0, 50, 51, 10_000_000, 10_000_001] {
-            stages.add(Stage::Token, Duration::from_nanos(ns));
-        }
-        let cells: Vec<u64> = stages.of(Stage::Token).cells.iter().map(Counter::value).collect();
-        assert_eq!((cells[0], cells[1], cells[16], cells[17]), (2, 1, 1, 1));
-        assert_eq!(stages.of(Stage::Token).sum_ns.value(), 20_000_102);
-        assert_eq!(count(&stages, Stage::Parse), 0);
-    }
-
-    #[test]
     fn a_part_that_belongs_to_another_step_is_taken_off() {
         let stages = Stages::default();
         let mut lap = Lap::start(Some(&stages));
         let took = lap.end_without(Stage::Handler, Duration::from_secs(3_600));
         assert!(took < Duration::from_secs(3_600));
-        assert_eq!(count(&stages, Stage::Handler), 1);
-        assert_eq!(stages.of(Stage::Handler).sum_ns.value(), 0);
+        assert_eq!(count_and_sum_ns(&stages, Stage::Handler), (1, 0));
     }
 
     #[test]
@@ -195,7 +174,7 @@ mod tests {
     fn the_own_cost_is_a_request_that_passes_every_step() {
         let stages = Stages::default();
         time_nothing(&stages);
-        assert!(Stage::ALL.iter().all(|stage| count(&stages, *stage) == 1));
+        assert!(Stage::ALL.iter().all(|stage| count_and_sum_ns(&stages, *stage).0 == 1));
         assert!(overhead() > Duration::ZERO);
     }
 }

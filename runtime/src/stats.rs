@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 pub use crate::counter::Counter;
 use crate::deadline::Kind;
+pub use crate::histogram::Histogram;
 use crate::stages::{Lap, Stages};
 
 /// What one core has counted since it started.

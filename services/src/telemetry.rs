@@ -12,13 +12,13 @@ pub mod page;
 mod process;
 pub mod stages;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use authn::policy::Decision;
 use authn::{Denied, TokenError};
 use metrics_export::prometheus::REQUEST_DURATION_BOUNDS_NS;
+use runtime::stats::{Counter, Histogram};
 
 use crate::route::RouteEntry;
 
@@ -27,24 +27,6 @@ const STATUSES: [u16; 27] = [
     200, 201, 202, 204, 304, 400, 401, 403, 404, 405, 408, 409, 410, 411, 413, 414, 415, 417, 422,
     429, 431, 500, 501, 502, 503, 504, 0,
 ];
-
-/// A count with one writer.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds `n`. Only the owning core calls this, so load and store need not be one step; readers
-    /// may be behind by a request, which a scrape cannot tell from having come earlier.
-    pub fn add(&self, n: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
-    }
-
-    /// The count as another thread sees it.
-    #[must_use]
-    pub fn read(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// Where the answer about a token came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,11 +109,7 @@ pub struct ConnectionKind {
 }
 
 /// Durations of one route's answers with one status.
-#[derive(Debug, Default)]
-struct Durations {
-    cells: [Counter; REQUEST_DURATION_BOUNDS_NS.len() + 1],
-    sum_ns: Counter,
-}
+type Durations = Histogram<{ REQUEST_DURATION_BOUNDS_NS.len() + 1 }>;
 
 /// The series of one route, made when the first answer with that status goes out.
 type Series = [OnceLock<Box<Durations>>; STATUSES.len()];
@@ -173,12 +151,8 @@ impl CoreCounters {
         let series = &self.routes[route.min(self.routes.len() - 1)];
         let slot = STATUSES.iter().position(|&known| known == status).unwrap_or(STATUSES.len() - 1);
         let durations = series[slot].get_or_init(Box::default);
-        // Bounds are inclusive, as Prometheus's `le` is. Nearly every answer ends in the first
-        // cells.
-        let bounds = &REQUEST_DURATION_BOUNDS_NS;
-        let cell = bounds.iter().position(|&bound| took_ns <= bound).unwrap_or(bounds.len());
-        durations.cells[cell].add(1);
-        durations.sum_ns.add(took_ns);
+        // Bounds are inclusive, as Prometheus's `le` is.
+        durations.add(&REQUEST_DURATION_BOUNDS_NS, took_ns);
     }
 
     /// Counts a token that was presented and looked at; `None` where there were no keys to do it

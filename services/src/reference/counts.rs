@@ -4,8 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use metrics_export::prometheus::Page;
-
-use crate::telemetry::Counter;
+use runtime::stats::Counter;
 
 /// The counts of one core, which is their only writer.
 #[derive(Debug, Default)]
@@ -38,7 +37,7 @@ impl Ledger {
     pub(super) fn add(&self, page: &mut Page) {
         let cores = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let sum = |of: fn(&Counts) -> &Counter| -> u64 {
-            cores.iter().map(|counts| of(counts).read()).sum()
+            cores.iter().map(|counts| of(counts).value()).sum()
         };
         let mut counter = |name: &'static str, help: &'static str, of: fn(&Counts) -> &Counter| {
             page.counter(name, help).value(&[], sum(of));

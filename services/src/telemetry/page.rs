@@ -22,7 +22,7 @@ pub fn requests(telemetry: &Telemetry, page: &mut Page) {
     tokens(&cores, page);
     decisions(&cores, page);
     page.counter("tollgate_ping_body_bytes_total", "Body bytes that ping read.")
-        .value(&[], cores.iter().map(|core| core.body_bytes.read()).sum::<u64>());
+        .value(&[], cores.iter().map(|core| core.body_bytes.value()).sum::<u64>());
     connections(&cores, page);
 }
 
@@ -40,10 +40,7 @@ fn durations(routes: &[RouteEntry], cores: &[Arc<CoreCounters>], page: &mut Page
             let mut counts = [0; REQUEST_DURATION_BOUNDS_NS.len() + 1];
             let mut sum_ns = 0u64;
             for series in cores.iter().filter_map(|core| core.routes[route][slot].get()) {
-                for (total, cell) in counts.iter_mut().zip(&series.cells) {
-                    *total += cell.read();
-                }
-                sum_ns = sum_ns.wrapping_add(series.sum_ns.read());
+                series.add_to(&mut counts, &mut sum_ns);
             }
             if counts.iter().all(|&count| count == 0) {
                 continue;
@@ -68,7 +65,7 @@ fn tokens(cores: &[Arc<CoreCounters>], page: &mut Page) {
     for (cache, cache_label) in CacheUse::ALL {
         for index in 0..TOKEN_RESULTS {
             let labels = [("result", token_label(index)), ("cache", cache_label)];
-            let sum = cores.iter().map(|core| core.tokens[cache as usize][index].read());
+            let sum = cores.iter().map(|core| core.tokens[cache as usize][index].value());
             family.value(&labels, sum.sum::<u64>());
         }
     }
@@ -80,7 +77,7 @@ fn decisions(cores: &[Arc<CoreCounters>], page: &mut Page) {
         "Decisions of the policy: how far a permitted request was checked, or why it was refused.",
     );
     for (index, decision) in DECISIONS.iter().enumerate() {
-        let sum = cores.iter().map(|core| core.decisions[index].read());
+        let sum = cores.iter().map(|core| core.decisions[index].value());
         family.value(&[("decision", *decision)], sum.sum::<u64>());
     }
 }

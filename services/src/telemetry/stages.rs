@@ -17,10 +17,7 @@ pub fn add(page: &mut Page, cores: &[CoreStats], overhead: Duration) {
         let mut counts = [0; STAGE_BOUNDS_NS.len() + 1];
         let mut sum_ns = 0u64;
         for times in cores.iter().filter_map(|core| core.stages.as_ref()).map(|s| s.of(stage)) {
-            for (total, cell) in counts.iter_mut().zip(&times.cells) {
-                *total += cell.value();
-            }
-            sum_ns = sum_ns.wrapping_add(times.sum_ns.value());
+            times.add_to(&mut counts, &mut sum_ns);
         }
         let durations = Durations { bounds_ns: &STAGE_BOUNDS_NS, counts: &counts, sum_ns };
         family.durations(&[("stage", stage.as_str())], &durations);
