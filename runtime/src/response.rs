@@ -114,7 +114,7 @@ impl Reply<'_> {
         let mut lap = self.stats.lap();
         let date = self.local.date(self.arrived).text;
         self.responder.respond(self.out, &date, answer);
-        self.response.encoding = lap.end(Stage::Encode);
+        self.response.encoding = lap.end(Stage::ENCODE);
         self.response.status = answer.status;
         self.response.replied = match answer.body {
             AnswerBody::None | AnswerBody::Bytes(_) => Replied::Whole,

@@ -11,36 +11,29 @@ use std::time::{Duration, Instant};
 
 use crate::histogram::Histogram;
 
-/// A step of a request.
+/// A step of a request, by its place. The server has two of its own; what a service's steps are
+/// called is the service's business.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// From bytes to a request's head. Of a head that came in pieces, the last attempt.
-    Parse,
-    /// Finding out what the token says: from the cache, or by verifying it.
-    Token,
-    /// The decision of the policy.
-    Policy,
-    /// The handler, with its waits, without the encoding of its answer.
-    Handler,
-    /// Status line, fields and, of an answer that is not streamed, the body.
-    Encode,
-}
+pub struct Stage(usize);
+
+/// Steps that a service may number.
+const SERVICE_STAGES_MAX: usize = 6;
 
 impl Stage {
-    /// All of them, in the order in which a request passes them; the position is the index.
-    pub const ALL: [Stage; 5] =
-        [Stage::Parse, Stage::Token, Stage::Policy, Stage::Handler, Stage::Encode];
+    /// From bytes to a request's head. Of a head that came in pieces, the last attempt.
+    pub const PARSE: Stage = Stage(0);
 
-    /// The name for labels.
+    /// Status line, fields and, of a response that is not streamed, the body.
+    pub const ENCODE: Stage = Stage(1);
+
+    /// A service's own step, by a number from 0 to 5.
+    ///
+    /// # Panics
+    /// With a larger number.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Stage::Parse => "parse",
-            Stage::Token => "token",
-            Stage::Policy => "policy",
-            Stage::Handler => "handler",
-            Stage::Encode => "encode",
-        }
+    pub const fn of_service(number: usize) -> Stage {
+        assert!(number < SERVICE_STAGES_MAX, "a service has six steps at most");
+        Stage(2 + number)
     }
 }
 
@@ -51,21 +44,25 @@ pub const STAGE_BOUNDS_NS: [u64; 17] = [
     1_000_000, 2_000_000, 5_000_000, 10_000_000,
 ];
 
-/// How often the clock is read for a request that passes every step.
-pub const CLOCK_READS: u32 = 8;
+/// How often the clock is read for a request that passes the server's steps and so many of its
+/// service, which follow each other.
+#[must_use]
+pub const fn clock_reads(service_stages: u32) -> u32 {
+    2 + (1 + service_stages) + 2
+}
 
 /// Times of one step; the bounds are [`STAGE_BOUNDS_NS`].
 pub type StageTimes = Histogram<{ STAGE_BOUNDS_NS.len() + 1 }>;
 
 /// One core's histograms; that core alone writes them.
 #[derive(Debug, Default)]
-pub struct Stages([StageTimes; Stage::ALL.len()]);
+pub struct Stages([StageTimes; 2 + SERVICE_STAGES_MAX]);
 
 impl Stages {
     /// The times of a step.
     #[must_use]
     pub fn of(&self, stage: Stage) -> &StageTimes {
-        &self.0[stage as usize]
+        &self.0[stage.0]
     }
 
     fn add(&self, stage: Stage, took: Duration) {
@@ -109,17 +106,18 @@ fn end(stages: &Stages, since: &mut Instant, stage: Stage, part: Duration) -> Du
     took
 }
 
-/// What being timed costs a request that passes every step, measured now on this thread: the median
-/// of several runs of that very code. With everything in the caches it is the least that it costs.
+/// What being timed costs a request that passes the server's steps and those of its service, which
+/// has at least one, measured now on this thread: the median of several runs of that very code.
+/// With everything in the caches it is the least that it costs.
 #[must_use]
-pub fn overhead() -> Duration {
+pub fn overhead(service_stages: &[Stage]) -> Duration {
     const RUNS: usize = 15;
     const REQUESTS: u32 = 1_000;
     let stages = Stages::default();
     let mut runs = [(); RUNS].map(|()| {
         let began = Instant::now();
         for _ in 0..REQUESTS {
-            time_nothing(black_box(&stages));
+            time_nothing(black_box(&stages), black_box(service_stages));
         }
         began.elapsed() / REQUESTS
     });
@@ -128,18 +126,22 @@ pub fn overhead() -> Duration {
 }
 
 /// Every step of a request, without the request.
-fn time_nothing(stages: &Stages) {
-    Lap::start(Some(stages)).end(Stage::Parse);
+fn time_nothing(stages: &Stages, service_stages: &[Stage]) {
+    Lap::start(Some(stages)).end(Stage::PARSE);
     let mut lap = Lap::start(Some(stages));
-    lap.end(Stage::Token);
-    lap.end(Stage::Policy);
-    let encoded = Lap::start(Some(stages)).end(Stage::Encode);
-    lap.end_without(Stage::Handler, encoded);
+    let Some((handler, before)) = service_stages.split_last() else { return };
+    for stage in before {
+        lap.end(*stage);
+    }
+    let encoded = Lap::start(Some(stages)).end(Stage::ENCODE);
+    lap.end_without(*handler, encoded);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HANDLER: Stage = Stage::of_service(5);
 
     fn count_and_sum_ns(stages: &Stages, stage: Stage) -> (u64, u64) {
         let (mut counts, mut sum_ns) = ([0; STAGE_BOUNDS_NS.len() + 1], 0);
@@ -148,33 +150,28 @@ mod tests {
     }
 
     #[test]
-    fn every_step_has_a_place_and_a_name_of_its_own() {
-        for (index, stage) in Stage::ALL.into_iter().enumerate() {
-            assert_eq!(stage as usize, index);
-            assert!(Stage::ALL[..index].iter().all(|other| other.as_str() != stage.as_str()));
-        }
-    }
-
-    #[test]
     fn a_part_that_belongs_to_another_step_is_taken_off() {
         let stages = Stages::default();
         let mut lap = Lap::start(Some(&stages));
-        let took = lap.end_without(Stage::Handler, Duration::from_secs(3_600));
+        let took = lap.end_without(HANDLER, Duration::from_secs(3_600));
         assert!(took < Duration::from_secs(3_600));
-        assert_eq!(count_and_sum_ns(&stages, Stage::Handler), (1, 0));
+        assert_eq!(count_and_sum_ns(&stages, HANDLER), (1, 0));
     }
 
     #[test]
     fn an_empty_watch_says_nothing() {
         let mut lap = Lap::start(None);
-        assert_eq!(lap.end(Stage::Parse), Duration::ZERO);
+        assert_eq!(lap.end(Stage::PARSE), Duration::ZERO);
     }
 
     #[test]
     fn the_own_cost_is_a_request_that_passes_every_step() {
         let stages = Stages::default();
-        time_nothing(&stages);
-        assert!(Stage::ALL.iter().all(|stage| count_and_sum_ns(&stages, *stage).0 == 1));
-        assert!(overhead() > Duration::ZERO);
+        let service = [Stage::of_service(0), HANDLER];
+        time_nothing(&stages, &service);
+        let all = [Stage::PARSE, service[0], service[1], Stage::ENCODE];
+        assert!(all.into_iter().all(|stage| count_and_sum_ns(&stages, stage).0 == 1));
+        assert!(overhead(&service) > Duration::ZERO);
+        assert_eq!(clock_reads(2), 7);
     }
 }

@@ -150,7 +150,7 @@ impl Wire {
         let mut lap = self.stats.lap();
         match self.http.head(self.inbox.message()) {
             Ok(Some(consumed)) => {
-                lap.end(Stage::Parse);
+                lap.end(Stage::PARSE);
                 self.begin(consumed);
                 Some(Step::Request)
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use authn::{Profile, TokenCache, TokenCheck};
-use runtime::stages::{self, CLOCK_READS};
+use runtime::stages::{clock_reads, overhead};
 use runtime::{Core, CorePlan, Endpoint, ServerLimits};
 
 use crate::boot::started::RunningService;
@@ -16,7 +16,7 @@ use crate::edge::dispatch::App;
 use crate::edge::guard::Guard;
 use crate::edge::instrumented::Instrumented;
 use crate::refresh::keys::KeyRing;
-use crate::telemetry::{CoreCounters, Telemetry};
+use crate::telemetry::{CoreCounters, Telemetry, stages};
 use crate::transport::inbound::server_tls;
 
 /// Starts the listeners of a service whose parts are ready. `make` builds the app of one core.
@@ -57,10 +57,10 @@ pub fn launch<A: App>(
 
 /// Measures what timing the steps of a request costs it, and says so.
 fn stage_timing_overhead() -> Duration {
-    let overhead = stages::overhead();
+    let overhead = overhead(&stages::OWN);
     tracing::info!(
         overhead_ns = overhead.as_nanos() as u64,
-        clock_reads = CLOCK_READS,
+        clock_reads = clock_reads(stages::OWN.len() as u32),
         "the steps of every request are timed, which costs each at least this much"
     );
     overhead

@@ -127,7 +127,7 @@ macro_rules! routes {
                             Ok(permit) => {
                                 let handled = $handler(self, permit, param, exchange).await;
                                 let encoding = exchange.encoding();
-                                lap.end_without(runtime::stages::Stage::Handler, encoding);
+                                lap.end_without($crate::telemetry::stages::HANDLER, encoding);
                                 handled
                             }
                             Err(refusal) => {

@@ -14,7 +14,7 @@ use authn::{
     Access, Credentials, Denied, Identity, Permit, Profile, TokenCache, TokenCheck, TokenError,
     Verifier,
 };
-use runtime::stages::{Lap, Stage};
+use runtime::stages::Lap;
 use runtime::tls::Handshake;
 use runtime::{Exchange, Peer};
 
@@ -22,6 +22,7 @@ use crate::edge::problem::Problem;
 use crate::refresh::keys::KeyRing;
 use crate::refresh::watched::WatchReader;
 use crate::route::Routed;
+use crate::telemetry::stages::{POLICY, TOKEN};
 use crate::telemetry::{CacheUse, ConnectionKind, CoreCounters};
 
 /// What a 401's challenge calls the protected space (RFC 9110 section 11.5).
@@ -103,7 +104,7 @@ impl Guard {
     ) -> Result<Permit<'s, R>, RequestRefusal> {
         let check = if R::ENTRY.open { TokenCheck::Ignore } else { self.profile.token };
         let access = if check == TokenCheck::Ignore { Ok(None) } else { self.access(exchange) };
-        lap.end(Stage::Token);
+        lap.end(TOKEN);
         let decided = match access {
             Ok(access) => {
                 presented.access = access;
@@ -118,7 +119,7 @@ impl Guard {
             Err(RequestRefusal::Denied(denied)) => Err(denied),
             Err(refusal) => return Err(refusal),
         };
-        lap.end(Stage::Policy);
+        lap.end(POLICY);
         self.counters.decided(decided.as_ref().map(Permit::decision).map_err(|denied| *denied));
         decided.map_err(RequestRefusal::Denied)
     }
