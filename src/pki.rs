@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use authn::chain::check_authority;
 use authn::material::{CertifiedKey, certificates};
-use authn::pki::{Authority, Issued, Request};
+use authn::pki::{Authority, CertificateRequest, Issued};
 use runtime::files::{PRIVATE, PUBLIC};
 use rustls::pki_types::CertificateDer;
 use services::ServiceKind;
@@ -56,7 +56,7 @@ pub(crate) fn command(typed: Pki) -> Result<u8, Failure> {
 pub(crate) fn ensure(state: &StateDir) -> Result<(), Failure> {
     let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
     let services = ServiceKind::TABLE.map(|(_, service, _)| (service, ["localhost", service]));
-    let servers = services.iter().map(|(service, dns)| Request {
+    let servers = services.iter().map(|(service, dns)| CertificateRequest {
         name: service,
         dns,
         ips: &loopback,
@@ -65,7 +65,7 @@ pub(crate) fn ensure(state: &StateDir) -> Result<(), Failure> {
         client: true,
         days: STACK_CERTIFICATE_DAYS,
     });
-    let clients = CLIENTS.iter().map(|client| Request {
+    let clients = CLIENTS.iter().map(|client| CertificateRequest {
         name: client,
         dns: &[],
         ips: &[],
@@ -204,7 +204,7 @@ fn issue_one(state: &StateDir, typed: &PkiIssue) -> Result<[PathBuf; 2], Failure
              or more.",
         ));
     }
-    let request = Request {
+    let request = CertificateRequest {
         name: &typed.name,
         dns: &dns,
         ips: &ips,

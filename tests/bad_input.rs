@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use authn::Transport;
 use authn::material::{CertifiedKey, ServerMaterial, certificates};
-use authn::pki::{Authority, Issued, Request};
+use authn::pki::{Authority, CertificateRequest, Issued};
 use authn::tls::{TlsOptions, server_config};
 use rustls::{ServerConnection, StreamOwned};
 
@@ -449,7 +449,7 @@ impl Pki {
     }
 
     fn client(&self, days: u32, expired: bool) -> Issued {
-        let request = Request {
+        let request = CertificateRequest {
             name: "client",
             dns: &[],
             ips: &[],
@@ -464,7 +464,7 @@ impl Pki {
 
     /// Starts a TLS server for `localhost` and returns its port.
     fn serve(&self, transport: Transport, expired: bool) -> u16 {
-        let request = Request {
+        let request = CertificateRequest {
             name: "server",
             dns: &["localhost"],
             ips: &[IpAddr::V4(Ipv4Addr::LOCALHOST)],

@@ -116,13 +116,13 @@ impl fmt::Display for Error {
             Error::KeyMismatch => KEY_MISMATCH,
             Error::OtherAuthority => "the certificate was not issued by this authority",
             Error::Expired(at) => {
-                return write!(f, "the certificate ended on {}; issue a new one", Date(*at));
+                return write!(f, "the certificate ended on {}; issue a new one", UtcDate(*at));
             }
             Error::NotYetValid(at) => {
                 return write!(
                     f,
                     "the certificate begins on {}; correct the clock or issue a new one",
-                    Date(*at)
+                    UtcDate(*at)
                 );
             }
             Error::ServerCertificateNeeded => SERVER_CERTIFICATE_NEEDED,
@@ -210,9 +210,9 @@ const TOKEN_RESPONSE: &str =
     "the answer of the authorization server is not a bearer token's; check its URL";
 
 /// A unix second as a date in words that sort: `2026-11-23T18:00:00Z`.
-pub(crate) struct Date(pub u64);
+pub(crate) struct UtcDate(pub u64);
 
-impl fmt::Display for Date {
+impl fmt::Display for UtcDate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let since_1970 = SignedDuration::from_secs(i64::try_from(self.0).unwrap_or(i64::MAX));
         let epoch = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
@@ -235,7 +235,7 @@ mod tests {
             (253_402_300_799, "9999-12-31T23:59:59Z"),
         ];
         for (second, text) in table {
-            assert_eq!(Date(second).to_string(), text);
+            assert_eq!(UtcDate(second).to_string(), text);
         }
     }
 }

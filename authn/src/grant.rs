@@ -19,11 +19,11 @@ use crate::error::Error;
 use crate::json::object;
 use crate::scope::ScopeSet;
 
-use form::Form;
+use form::TokenRequestForm;
 
 pub use clients::{
-    Client, ClientRegistry, NewSecret, NewSecrets, SHOP_CLIENTS, SecretHash, TOKEN_TTL_S_DEFAULT,
-    generate_secret,
+    ClientRegistry, NewSecret, NewSecrets, RegisteredClient, SHOP_CLIENTS, SecretHash,
+    TOKEN_TTL_S_DEFAULT, generate_secret,
 };
 pub use form::{AUTHORIZATION_BYTES_MAX, FORM_BYTES_MAX, FORM_PARAMETERS_MAX};
 
@@ -45,7 +45,7 @@ impl Grant {
     /// The JSON body of the answer (RFC 6749 section 5.1). It holds a credential: send it with
     /// `Cache-Control: no-store`.
     pub fn response_json(&self, token: &str) -> String {
-        let response = Response {
+        let response = TokenResponseJson {
             access_token: token.into(),
             token_type: "Bearer".into(),
             expires_in: self.ttl_s,
@@ -73,7 +73,7 @@ impl TokenResponse {
         if json.len() > RESPONSE_BYTES_MAX {
             return Err(Error::TokenResponse);
         }
-        let response: Response = object(json).map_err(|_| Error::TokenResponse)?;
+        let response: TokenResponseJson = object(json).map_err(|_| Error::TokenResponse)?;
         // RFC 6749 section 7.1: a client must not use a token whose type it does not know.
         let usable = response.token_type.eq_ignore_ascii_case("Bearer")
             && !response.access_token.is_empty()
@@ -94,7 +94,7 @@ impl fmt::Debug for TokenResponse {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Response {
+struct TokenResponseJson {
     access_token: String,
     token_type: String,
     expires_in: u64,
@@ -116,11 +116,11 @@ impl OAuthError {
     /// The JSON body of the answer.
     pub fn to_json(self) -> String {
         #[derive(Serialize)]
-        struct Body {
+        struct ErrorJson {
             error: &'static str,
             error_description: &'static str,
         }
-        let body = Body { error: self.code, error_description: self.description };
+        let body = ErrorJson { error: self.code, error_description: self.description };
         serde_json::to_string(&body).expect("an error is strings")
     }
 
@@ -174,7 +174,7 @@ impl ClientRegistry {
         authorization: Option<&[u8]>,
         form: &[u8],
     ) -> Result<Grant, OAuthError> {
-        let form = Form::parse(form)?;
+        let form = TokenRequestForm::parse(form)?;
         if form.get("client_secret").is_some() {
             return Err(OAuthError::invalid_request(
                 "send the client secret in the Authorization field only",
@@ -204,7 +204,7 @@ impl ClientRegistry {
 
     /// Finds the client behind an `Authorization` field. What an unknown client costs is what a
     /// known one with a wrong secret costs.
-    fn authenticate(&self, authorization: Option<&[u8]>) -> Result<&Client, OAuthError> {
+    fn authenticate(&self, authorization: Option<&[u8]>) -> Result<&RegisteredClient, OAuthError> {
         let credentials =
             form::basic_credentials(authorization).ok_or(OAuthError::INVALID_CLIENT)?;
         let (client, proved) = self.check(&credentials.id, credentials.secret.as_bytes());

@@ -52,7 +52,7 @@ pub struct Authority {
 
 /// What a certificate is for.
 #[derive(Clone, Debug)]
-pub struct Request<'a> {
+pub struct CertificateRequest<'a> {
     /// The common name and, with `spiffe`, the name in the URI.
     pub name: &'a str,
     /// DNS names.
@@ -170,7 +170,7 @@ impl Authority {
     /// # Errors
     /// [`Error::Name`] for a name that cannot stand in it, [`Error::Days`], [`Error::Expired`] when
     /// the authority itself has ended, [`Error::Issue`].
-    pub fn issue(&self, request: &Request<'_>, now_s: u64) -> Result<Issued, Error> {
+    pub fn issue(&self, request: &CertificateRequest<'_>, now_s: u64) -> Result<Issued, Error> {
         if now_s > self.not_after_s {
             return Err(Error::Expired(self.not_after_s));
         }

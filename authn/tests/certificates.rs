@@ -11,7 +11,7 @@ use std::process::Command;
 use authn::error::Error;
 use authn::identity;
 use authn::material::{self, CertifiedKey};
-use authn::pki::{Authority, Request, Revoked, serial_of};
+use authn::pki::{Authority, CertificateRequest, Revoked, serial_of};
 use common::*;
 
 const RSA_KEY: &[u8] = include_bytes!("data/test_rsa.key");
@@ -20,7 +20,7 @@ const RSA_KEY: &[u8] = include_bytes!("data/test_rsa.key");
 fn certificates_name_their_bearer() {
     let authority = authority();
     let request = client_request("bench-runner");
-    let unnamed = Request { spiffe: false, ..request.clone() };
+    let unnamed = CertificateRequest { spiffe: false, ..request.clone() };
     for (request, name) in [(request, Some("bench-runner")), (unnamed, None)] {
         let issued = authority.issue(&request, now_s()).unwrap();
         let chain = material::certificates(issued.cert_pem.as_bytes()).unwrap();
@@ -36,7 +36,7 @@ fn validity_is_back_dated_and_ends_with_the_authority() {
     let day = 86_400;
     let authority = Authority::create("test", now).unwrap();
     let certificate = |days, at| {
-        let issued = authority.issue(&Request { days, ..server_request() }, at).unwrap();
+        let issued = authority.issue(&CertificateRequest { days, ..server_request() }, at).unwrap();
         certified(&issued)
     };
     let one_day = certificate(1, now);
@@ -52,7 +52,7 @@ fn validity_is_back_dated_and_ends_with_the_authority() {
 }
 
 /// A change that makes a request for a certificate unusable, and a part of what is said.
-type Change = (fn(&mut Request<'static>), &'static str);
+type Change = (fn(&mut CertificateRequest<'static>), &'static str);
 
 const CHANGES: [Change; 9] = [
     (|request| (request.dns, request.ips) = (&[], &[]), "a DNS name or an IP address"),
@@ -75,7 +75,7 @@ fn unusable_certificates_are_not_issued() {
         let error = authority.issue(&request, now_s()).err().unwrap().to_string();
         assert!(error.contains(sentence), "{request:?}: {error}");
     }
-    let wild = Request { dns: &["*.example.com"], ..server_request() };
+    let wild = CertificateRequest { dns: &["*.example.com"], ..server_request() };
     assert!(authority.issue(&wild, now_s()).is_ok());
     assert_eq!(Authority::create("test", u64::MAX).err(), Some(Error::Days));
 }

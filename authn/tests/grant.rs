@@ -4,8 +4,8 @@
 use authn::ScopeSet;
 use authn::error::Error;
 use authn::grant::{
-    Client, ClientRegistry, OAuthError, TokenResponse, basic_authorization, generate_secret,
-    request_form,
+    ClientRegistry, OAuthError, RegisteredClient, TokenResponse, basic_authorization,
+    generate_secret, request_form,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -148,7 +148,8 @@ fn a_registry_survives_its_file_and_keeps_no_secret() {
 
 #[test]
 fn registries_that_are_wrong_are_errors() {
-    let client = |id: &str| Client { id: id.into(), secret: None, scopes: ScopeSet::EMPTY };
+    let client =
+        |id: &str| RegisteredClient { id: id.into(), secret: None, scopes: ScopeSet::EMPTY };
     let new = |clients, ttl| ClientRegistry::new(clients, ttl).err().map(|e| e.to_string());
     assert_eq!(new(vec![], 600), None);
     assert!(new(vec![client("a"), client("a")], 600).unwrap().contains("twice"));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use authn::error::{Denied, Error};
 use authn::identity;
 use authn::material::{ClientMaterial, ServerMaterial};
-use authn::pki::{Authority, Request, Revoked, serial_of};
+use authn::pki::{Authority, CertificateRequest, Revoked, serial_of};
 use authn::tls::{ServerTrust, TlsOptions, client_config, server_config};
 use authn::{Profile, Transport};
 use common::*;
@@ -129,8 +129,8 @@ fn a_client_rejects_unverifiable_servers_unless_configured_otherwise() {
     assert!(matches!(error, rustls::Error::InvalidCertificate(_)), "{error}");
     // The same with a certificate for clients, and with another name.
     for request in [
-        Request { server: false, client: true, ..server_request() },
-        Request { dns: &["orders.example"], ..server_request() },
+        CertificateRequest { server: false, client: true, ..server_request() },
+        CertificateRequest { dns: &["orders.example"], ..server_request() },
     ] {
         let mut material = server_material(&authority, None);
         material.identity = certified(&authority.issue(&request, now_s()).unwrap());

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use authn::material::{CertifiedKey, ClientMaterial, ServerMaterial};
-use authn::pki::{Authority, Request};
+use authn::pki::{Authority, CertificateRequest};
 use authn::tls::{ServerTrust, TlsOptions, client_config, server_config};
 use authn::{
     Algorithm, KeySet, NewClaims, Prf, Profile, Scope, ScopeSet, Signer, TokenCache, TokenCheck,
@@ -103,7 +103,7 @@ impl Lab {
         let authority = Authority::create("bench authority", now_s).expect("an authority");
         let issue = |name, dns: &[&str], server| {
             let (ips, spiffe, client, days) = (&[][..], true, true, 1);
-            let request = Request { name, dns, ips, spiffe, server, client, days };
+            let request = CertificateRequest { name, dns, ips, spiffe, server, client, days };
             let issued = authority.issue(&request, now_s).expect("a certificate");
             CertifiedKey::from_pem(issued.cert_pem.as_bytes(), issued.key_pem.as_bytes())
                 .expect("a pair")

@@ -15,7 +15,7 @@ use std::{
 use authn::{
     Transport,
     material::{CertifiedKey, ClientMaterial, ServerMaterial, certificates},
-    pki::{Authority, Request},
+    pki::{Authority, CertificateRequest},
     tls::{ServerTrust, TlsOptions, client_config, server_config},
 };
 use loadgen::{
@@ -41,7 +41,7 @@ impl Shop {
     }
 
     fn key(&self, name: &str, server: bool) -> CertifiedKey {
-        let request = Request {
+        let request = CertificateRequest {
             name,
             dns: &["localhost"],
             ips: &[IpAddr::V4(Ipv4Addr::LOCALHOST)],

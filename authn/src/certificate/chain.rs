@@ -45,12 +45,12 @@ pub fn check_authority(
 mod tests {
     use super::*;
     use crate::certificate::material::certificates;
-    use crate::pki::{Authority, Request};
+    use crate::pki::{Authority, CertificateRequest};
 
     const NOW_S: u64 = 1_900_000_000;
 
     fn issued(authority: &Authority, server: bool) -> Vec<CertificateDer<'static>> {
-        let request = Request {
+        let request = CertificateRequest {
             name: "a",
             dns: if server { &["localhost"] } else { &[] },
             ips: &[],

@@ -13,11 +13,11 @@ use rustls::InconsistentKeys;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
-use crate::certificate::pem::{self, Block};
-use crate::certificate::public_key::Kind;
+use crate::certificate::pem::{self, PemBlock};
+use crate::certificate::public_key::KeyKind;
 use crate::certificate::subject;
 use crate::certificate::x509;
-use crate::error::{Date, Error};
+use crate::error::{Error, UtcDate};
 use crate::provider::provider;
 
 /// A private key: never printed, overwritten when dropped.
@@ -59,7 +59,7 @@ impl CertifiedKey {
                 Err(Error::KeyMismatch)
             }
             Err(rustls::Error::InvalidCertificate(_)) => Err(Error::Certificate),
-            Err(_) => Err(match Kind::of_certificate(&chain[0]) {
+            Err(_) => Err(match KeyKind::of_certificate(&chain[0]) {
                 Some(kind) if !kind.is_supported() => Error::KeyKind(kind.to_string()),
                 _ => Error::Key,
             }),
@@ -86,11 +86,11 @@ impl CertifiedKey {
     pub fn check_validity(&self, now_s: u64) -> Result<(), Error> {
         let chain = read_all(&self.chain)?;
         for &at in &path(&chain, now_s) {
-            match (Validity::of(&chain[at], now_s), at) {
-                (Validity::Now, _) => {}
-                (Validity::Ended(second), 0) => return Err(Error::Expired(second)),
-                (Validity::NotYet(second), 0) => return Err(Error::NotYetValid(second)),
-                (Validity::Ended(_) | Validity::NotYet(_), _) => {
+            match (ValidAt::of(&chain[at], now_s), at) {
+                (ValidAt::Now, _) => {}
+                (ValidAt::Ended(second), 0) => return Err(Error::Expired(second)),
+                (ValidAt::NotYet(second), 0) => return Err(Error::NotYetValid(second)),
+                (ValidAt::Ended(_) | ValidAt::NotYet(_), _) => {
                     return Err(Error::Chain(out_of_time(&chain[at])));
                 }
             }
@@ -104,7 +104,7 @@ impl CertifiedKey {
         let Ok(chain) = read_all(&self.chain) else { return Vec::new() };
         let needed = path(&chain, now_s);
         let others = (0..chain.len()).filter(|at| !needed.contains(at)).map(|at| &chain[at]);
-        let others = others.filter(|other| Validity::of(other, now_s) != Validity::Now);
+        let others = others.filter(|other| ValidAt::of(other, now_s) != ValidAt::Now);
         others.map(|other| format!("{}; nothing needs it", out_of_time(other))).collect()
     }
 }
@@ -178,7 +178,7 @@ pub fn authorities(file: &[u8], peers: Peers, now_s: u64) -> Result<Authorities,
         let read = read(certificate).ok();
         match read.filter(|_| webpki::anchor_from_trusted_cert(certificate).is_ok()) {
             None => warnings.push(format!("certificate {} of it cannot be read", place + 1)),
-            Some(read) if Validity::of(&read, now_s) == Validity::Now => {
+            Some(read) if ValidAt::of(&read, now_s) == ValidAt::Now => {
                 valid.push(certificate.clone());
             }
             Some(read) => warnings.push(out_of_time(&read)),
@@ -209,7 +209,7 @@ pub fn private_key(file: &[u8]) -> Result<PrivateKey, Error> {
         };
     }
     let found = pem::blocks(file, |label| KEY_LABELS.contains(&label))?;
-    let mut keys: Vec<Block> = found.wanted;
+    let mut keys: Vec<PemBlock> = found.wanted;
     // The same key twice is one key.
     keys.dedup_by(|one, other| !one.encrypted && one.label == other.label && one.der == other.der);
     match &mut keys[..] {
@@ -294,7 +294,7 @@ fn trusted_certificates(file: &[u8]) -> Result<Vec<(CertificateDer<'static>, Vec
 }
 
 /// A certificate, and what `TRUSTED CERTIFICATE` has behind it.
-fn split(block: &Block) -> Result<(CertificateDer<'static>, Vec<u8>), Error> {
+fn split(block: &PemBlock) -> Result<(CertificateDer<'static>, Vec<u8>), Error> {
     let (certificate, settings) = match block.label.as_str() {
         TRUSTED_CERTIFICATE => x509::first_element(&block.der).ok_or(Error::Certificate)?,
         _ => (&block.der[..], &[][..]),
@@ -334,7 +334,7 @@ fn path(chain: &[x509::Certificate<'_>], now_s: u64) -> Vec<usize> {
             other.subject == issuer && other.issuer != other.subject
         };
         let issuers = (0..chain.len()).filter(|other| !path.contains(other)).filter(bears);
-        let valid = |other: &usize| Validity::of(&chain[*other], now_s) != Validity::Now;
+        let valid = |other: &usize| ValidAt::of(&chain[*other], now_s) != ValidAt::Now;
         match issuers.min_by_key(valid) {
             Some(next) => at = next,
             None => break,
@@ -346,22 +346,22 @@ fn path(chain: &[x509::Certificate<'_>], now_s: u64) -> Vec<usize> {
 
 /// Whether a certificate is valid at some second.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Validity {
+enum ValidAt {
     Now,
     Ended(u64),
     NotYet(u64),
 }
 
-impl Validity {
-    fn of(certificate: &x509::Certificate<'_>, now_s: u64) -> Validity {
+impl ValidAt {
+    fn of(certificate: &x509::Certificate<'_>, now_s: u64) -> ValidAt {
         if now_s < certificate.not_before_s {
-            return Validity::NotYet(certificate.not_before_s);
+            return ValidAt::NotYet(certificate.not_before_s);
         }
         // RFC 5280 section 4.1.2.5: the last second belongs to the validity.
         if now_s > certificate.not_after_s {
-            return Validity::Ended(certificate.not_after_s);
+            return ValidAt::Ended(certificate.not_after_s);
         }
-        Validity::Now
+        ValidAt::Now
     }
 }
 
@@ -369,8 +369,8 @@ fn out_of_time(certificate: &x509::Certificate<'_>) -> String {
     format!(
         "the certificate of {} is valid from {} to {} only",
         subject::text(certificate.subject),
-        Date(certificate.not_before_s),
-        Date(certificate.not_after_s)
+        UtcDate(certificate.not_before_s),
+        UtcDate(certificate.not_after_s)
     )
 }
 

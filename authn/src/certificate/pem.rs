@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::error::Error;
 
 /// One block that was asked for.
-pub(crate) struct Block {
+pub(crate) struct PemBlock {
     /// What stands behind BEGIN.
     pub label: String,
     /// Whether its headers say that it is encrypted (RFC 1421 section 4.6.1.1).
@@ -22,9 +22,9 @@ pub(crate) struct Block {
 }
 
 /// The blocks of a file.
-pub(crate) struct Blocks {
+pub(crate) struct PemBlocks {
     /// Those that were asked for, in their order.
-    pub wanted: Vec<Block>,
+    pub wanted: Vec<PemBlock>,
     /// The labels of all others.
     pub others: Vec<String>,
 }
@@ -36,11 +36,11 @@ const DASHES: &[u8] = b"-----";
 ///
 /// # Errors
 /// [`Error::Pem`] for one that is not whole.
-pub(crate) fn blocks(text: &[u8], asked: impl Fn(&str) -> bool) -> Result<Blocks, Error> {
-    let mut found = Blocks { wanted: Vec::new(), others: Vec::new() };
+pub(crate) fn blocks(text: &[u8], asked: impl Fn(&str) -> bool) -> Result<PemBlocks, Error> {
+    let mut found = PemBlocks { wanted: Vec::new(), others: Vec::new() };
     let mut lines = lines(text);
     // Room for all of it, so that no part of a key is left behind by growing.
-    let mut body = Body { base64: Vec::with_capacity(text.len()).into(), ..Body::default() };
+    let mut body = PemBody { base64: Vec::with_capacity(text.len()).into(), ..PemBody::default() };
     while let Some((number, line)) = lines.next() {
         let Some(label) = marker(line, b"BEGIN ") else { continue };
         let asked = asked(&label);
@@ -69,27 +69,27 @@ pub(crate) fn blocks(text: &[u8], asked: impl Fn(&str) -> bool) -> Result<Blocks
                     .map_err(|_| broken("is not base64; copy it again"))?,
             ),
         };
-        found.wanted.push(Block { encrypted: body.encrypted, label, der });
+        found.wanted.push(PemBlock { encrypted: body.encrypted, label, der });
     }
     Ok(found)
 }
 
 /// The whole file, if it is no text but one element of DER.
 pub(crate) fn bare_der(file: &[u8]) -> Option<&[u8]> {
-    let mut reader = crate::certificate::x509::Reader::new(file);
+    let mut reader = crate::certificate::x509::DerReader::new(file);
     reader.expect(der::Tag::Sequence)?;
     reader.is_done().then_some(file)
 }
 
 /// What stands between BEGIN and END.
 #[derive(Default)]
-struct Body {
+struct PemBody {
     base64: Zeroizing<Vec<u8>>,
     in_headers: bool,
     encrypted: bool,
 }
 
-impl Body {
+impl PemBody {
     fn begin(&mut self) {
         self.base64.clear();
         (self.in_headers, self.encrypted) = (false, false);

@@ -9,11 +9,11 @@ use std::fmt;
 use der::Tag;
 use der::asn1::ObjectIdentifier;
 
-use crate::certificate::x509::{Certificate, Reader};
+use crate::certificate::x509::{Certificate, DerReader};
 
 /// The kind of a public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum KeyKind {
     /// RSA, with the bits of its modulus.
     Rsa(usize),
     /// A key on a curve, or of an algorithm, with a name.
@@ -48,47 +48,47 @@ const P256: &str = "ECDSA on P-256";
 const P384: &str = "ECDSA on P-384";
 const ED25519: &str = "Ed25519";
 
-impl Kind {
+impl KeyKind {
     /// The kind of a certificate's key; `None` for what cannot be read.
-    pub fn of_certificate(der: &[u8]) -> Option<Kind> {
-        Kind::of(Certificate::read(der)?.public_key)
+    pub fn of_certificate(der: &[u8]) -> Option<KeyKind> {
+        KeyKind::of(Certificate::read(der)?.public_key)
     }
 
     /// The kind of a key from the contents of its `SubjectPublicKeyInfo`.
-    pub fn of(public_key: &[u8]) -> Option<Kind> {
-        let mut fields = Reader::new(public_key);
-        let mut algorithm = Reader::new(fields.expect(Tag::Sequence)?);
+    pub fn of(public_key: &[u8]) -> Option<KeyKind> {
+        let mut fields = DerReader::new(public_key);
+        let mut algorithm = DerReader::new(fields.expect(Tag::Sequence)?);
         let id = algorithm.expect(Tag::ObjectIdentifier)?;
         if id == RSA.as_bytes() {
             // The first byte of a bit string says how many of its last bits are unused.
             let key = fields.expect(Tag::BitString)?.strip_prefix(&[0])?;
             let modulus =
-                Reader::new(Reader::new(key).expect(Tag::Sequence)?).expect(Tag::Integer)?;
+                DerReader::new(DerReader::new(key).expect(Tag::Sequence)?).expect(Tag::Integer)?;
             let modulus = modulus.strip_prefix(&[0]).unwrap_or(modulus);
             let unused = modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
-            return Some(Kind::Rsa(modulus.len() * 8 - unused));
+            return Some(KeyKind::Rsa(modulus.len() * 8 - unused));
         }
         let name = if id == EC.as_bytes() { algorithm.accept(Tag::ObjectIdentifier)? } else { id };
         let known = NAMES.iter().find(|(known, _)| known.as_bytes() == name);
-        Some(known.map_or(Kind::Other, |(_, name)| Kind::Named(name)))
+        Some(known.map_or(KeyKind::Other, |(_, name)| KeyKind::Named(name)))
     }
 
     /// Whether a signature of such a key can be verified here.
     pub fn is_supported(self) -> bool {
         match self {
-            Kind::Rsa(bits) => (RSA_BITS_MIN..=RSA_BITS_MAX).contains(&bits),
-            Kind::Named(name) => [P256, P384, ED25519].contains(&name),
-            Kind::Other => false,
+            KeyKind::Rsa(bits) => (RSA_BITS_MIN..=RSA_BITS_MAX).contains(&bits),
+            KeyKind::Named(name) => [P256, P384, ED25519].contains(&name),
+            KeyKind::Other => false,
         }
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for KeyKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Kind::Rsa(bits) => write!(f, "RSA of {bits} bits"),
-            Kind::Named(name) => f.write_str(name),
-            Kind::Other => f.write_str("an unknown kind"),
+            KeyKind::Rsa(bits) => write!(f, "RSA of {bits} bits"),
+            KeyKind::Named(name) => f.write_str(name),
+            KeyKind::Other => f.write_str("an unknown kind"),
         }
     }
 }

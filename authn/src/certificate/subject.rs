@@ -6,7 +6,7 @@
 use der::Tag;
 use der::asn1::ObjectIdentifier;
 
-use crate::certificate::x509::Reader;
+use crate::certificate::x509::DerReader;
 
 /// The most characters of a name that are shown.
 const CHARS_MAX: usize = 200;
@@ -29,9 +29,9 @@ const ATTRIBUTES: [(ObjectIdentifier, &str); 10] = [
 /// left out.
 pub(crate) fn text(name: &[u8]) -> String {
     let mut parts = Vec::new();
-    let mut sets = Reader::new(name);
+    let mut sets = DerReader::new(name);
     while let Some(set) = sets.accept(Tag::Set) {
-        let mut attributes = Reader::new(set);
+        let mut attributes = DerReader::new(set);
         while let Some(attribute) = attributes.accept(Tag::Sequence) {
             parts.extend(part(attribute));
         }
@@ -42,7 +42,7 @@ pub(crate) fn text(name: &[u8]) -> String {
 }
 
 fn part(attribute: &[u8]) -> Option<String> {
-    let mut attribute = Reader::new(attribute);
+    let mut attribute = DerReader::new(attribute);
     let id = attribute.expect(Tag::ObjectIdentifier)?;
     let (_, label) = ATTRIBUTES.iter().find(|(known, _)| known.as_bytes() == id)?;
     let (tag, value) = attribute.next()?;

@@ -44,15 +44,15 @@ const fn context(number: u32) -> Tag {
 impl<'a> Certificate<'a> {
     /// Reads a certificate; the signature is not looked at.
     pub fn read(der: &'a [u8]) -> Option<Certificate<'a>> {
-        let mut outer = Reader::new(der);
-        let mut certificate = Reader::new(outer.expect(Tag::Sequence)?);
+        let mut outer = DerReader::new(der);
+        let mut certificate = DerReader::new(outer.expect(Tag::Sequence)?);
         outer.is_done().then_some(())?;
-        let mut fields = Reader::new(certificate.expect(Tag::Sequence)?);
+        let mut fields = DerReader::new(certificate.expect(Tag::Sequence)?);
         fields.accept(VERSION);
         let serial = fields.expect(Tag::Integer)?;
         fields.expect(Tag::Sequence)?; // signature algorithm
         let issuer = fields.expect(Tag::Sequence)?;
-        let mut validity = Reader::new(fields.expect(Tag::Sequence)?);
+        let mut validity = DerReader::new(fields.expect(Tag::Sequence)?);
         let (not_before_s, not_after_s) = (validity.time()?, validity.time()?);
         let subject = fields.expect(Tag::Sequence)?;
         let public_key = fields.expect(Tag::Sequence)?;
@@ -63,14 +63,14 @@ impl<'a> Certificate<'a> {
             if tag != EXTENSIONS {
                 continue;
             }
-            let mut list = Reader::new(Reader::new(contents).expect(Tag::Sequence)?);
+            let mut list = DerReader::new(DerReader::new(contents).expect(Tag::Sequence)?);
             while let Some(extension) = list.accept(Tag::Sequence) {
-                let mut extension = Reader::new(extension);
+                let mut extension = DerReader::new(extension);
                 let id = extension.expect(Tag::ObjectIdentifier)?;
                 extension.accept(Tag::Boolean); // critical
-                let mut value = Reader::new(extension.expect(Tag::OctetString)?);
+                let mut value = DerReader::new(extension.expect(Tag::OctetString)?);
                 if id == BASIC_CONSTRAINTS.as_bytes() {
-                    let mut constraints = Reader::new(value.expect(Tag::Sequence)?);
+                    let mut constraints = DerReader::new(value.expect(Tag::Sequence)?);
                     is_authority = constraints.accept(Tag::Boolean) == Some(&[0xff]);
                 } else if id == SUBJECT_KEY_ID.as_bytes() {
                     subject_key_id = Some(value.expect(Tag::OctetString)?);
@@ -92,8 +92,8 @@ impl<'a> Certificate<'a> {
 
 /// The contents of the issuer's `Name` in a revocation list (RFC 5280 section 5.1).
 pub(crate) fn issuer_of_revocation_list(der: &[u8]) -> Option<&[u8]> {
-    let mut list = Reader::new(Reader::new(der).expect(Tag::Sequence)?);
-    let mut fields = Reader::new(list.expect(Tag::Sequence)?);
+    let mut list = DerReader::new(DerReader::new(der).expect(Tag::Sequence)?);
+    let mut fields = DerReader::new(list.expect(Tag::Sequence)?);
     fields.accept(Tag::Integer); // version
     fields.expect(Tag::Sequence)?; // signature algorithm
     fields.expect(Tag::Sequence)
@@ -102,8 +102,8 @@ pub(crate) fn issuer_of_revocation_list(der: &[u8]) -> Option<&[u8]> {
 /// Whether the text has the shape of an encrypted key (RFC 5958 section 3).
 pub(crate) fn is_encrypted_key(der: &[u8]) -> bool {
     let parts = || {
-        let mut key = Reader::new(Reader::new(der).expect(Tag::Sequence)?);
-        Reader::new(key.expect(Tag::Sequence)?).expect(Tag::ObjectIdentifier)?;
+        let mut key = DerReader::new(DerReader::new(der).expect(Tag::Sequence)?);
+        DerReader::new(key.expect(Tag::Sequence)?).expect(Tag::ObjectIdentifier)?;
         key.expect(Tag::OctetString)
     };
     parts().is_some()
@@ -111,9 +111,9 @@ pub(crate) fn is_encrypted_key(der: &[u8]) -> bool {
 
 /// Whether the text has the shape of PKCS #12 (RFC 7292 section 4).
 pub(crate) fn is_pkcs12(der: &[u8]) -> bool {
-    let version = Reader::new(der)
+    let version = DerReader::new(der)
         .expect(Tag::Sequence)
-        .and_then(|pfx| Reader::new(pfx).expect(Tag::Integer));
+        .and_then(|pfx| DerReader::new(pfx).expect(Tag::Integer));
     version == Some(&[3])
 }
 
@@ -135,7 +135,7 @@ const REJECTED: Tag = context(0);
 
 impl<'a> TrustSettings<'a> {
     pub fn read(der: &'a [u8]) -> Option<TrustSettings<'a>> {
-        let mut settings = Reader::new(Reader::new(der).expect(Tag::Sequence)?);
+        let mut settings = DerReader::new(DerReader::new(der).expect(Tag::Sequence)?);
         let trusted = settings.accept(Tag::Sequence);
         Some(TrustSettings { trusted, rejected: settings.accept(REJECTED) })
     }
@@ -151,7 +151,7 @@ impl<'a> TrustSettings<'a> {
 fn lists(mut list: &[u8], purpose: Purpose) -> Option<bool> {
     let mut found = false;
     while !list.is_empty() {
-        let mut reader = Reader(list);
+        let mut reader = DerReader(list);
         let one = reader.expect(Tag::ObjectIdentifier)?;
         found |= one == purpose.as_bytes() || one == ANY_PURPOSE.as_bytes();
         list = reader.0;
@@ -161,17 +161,17 @@ fn lists(mut list: &[u8], purpose: Purpose) -> Option<bool> {
 
 /// The first element of a DER text with its header, and what follows it.
 pub(crate) fn first_element(der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut reader = Reader::new(der);
+    let mut reader = DerReader::new(der);
     reader.next()?;
     der.split_at_checked(der.len() - reader.0.len())
 }
 
 /// Walks the elements of a DER text.
-pub(crate) struct Reader<'a>(&'a [u8]);
+pub(crate) struct DerReader<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
-    pub fn new(der: &'a [u8]) -> Reader<'a> {
-        Reader(der)
+impl<'a> DerReader<'a> {
+    pub fn new(der: &'a [u8]) -> DerReader<'a> {
+        DerReader(der)
     }
 
     /// Whether nothing is left. What is left after `next` gave `None` is not DER.
@@ -196,7 +196,7 @@ impl<'a> Reader<'a> {
 
     /// The next element if it has this tag; otherwise it stays.
     pub fn accept(&mut self, tag: Tag) -> Option<&'a [u8]> {
-        let mut ahead = Reader(self.0);
+        let mut ahead = DerReader(self.0);
         let contents = ahead.expect(tag)?;
         *self = ahead;
         Some(contents)
@@ -250,17 +250,17 @@ mod tests {
         ];
         for (tag, text, seconds) in table {
             let der = [&[tag.number().0 as u8, text.len() as u8], text].concat();
-            assert_eq!(Reader::new(&der).time(), seconds, "{}", text.escape_ascii());
+            assert_eq!(DerReader::new(&der).time(), seconds, "{}", text.escape_ascii());
         }
     }
 
     #[test]
     fn only_the_shortest_form_of_a_length_is_der() {
         let long = [&[4, 0x81, 0x80][..], &[7; 0x80]].concat();
-        assert_eq!(Reader::new(&long).expect(Tag::OctetString), Some(&[7; 0x80][..]));
+        assert_eq!(DerReader::new(&long).expect(Tag::OctetString), Some(&[7; 0x80][..]));
         for wrong in [&[4, 0x81, 1, 7][..], &[4, 0x80, 0, 0], &[4, 0x82, 0, 1, 7], &[4, 2, 7], &[4]]
         {
-            assert_eq!(Reader::new(wrong).next(), None);
+            assert_eq!(DerReader::new(wrong).next(), None);
         }
     }
 
@@ -279,7 +279,7 @@ mod tests {
                 damaged[at] = byte;
                 let _ = Certificate::read(&damaged);
                 let _ = issuer_of_revocation_list(&damaged);
-                let _ = crate::certificate::public_key::Kind::of_certificate(&damaged);
+                let _ = crate::certificate::public_key::KeyKind::of_certificate(&damaged);
             }
             damaged[at] = whole[at];
         }

@@ -45,7 +45,7 @@ pub const SHOP_CLIENTS: [(&str, &str, bool); 3] = [
 
 /// One client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Client {
+pub struct RegisteredClient {
     /// `client_id`: a name by [`crate::certificate::identity::is_name`].
     pub id: Box<str>,
     /// The hash of its secret; a public client has none.
@@ -109,7 +109,7 @@ impl fmt::Debug for SecretHash {
 /// The registered clients, and how long their tokens live.
 #[derive(Clone, Debug)]
 pub struct ClientRegistry {
-    clients: Vec<Client>,
+    clients: Vec<RegisteredClient>,
     token_ttl_s: u64,
     /// Compared with when there is nothing to compare with, so that it takes the same time.
     decoy: SecretHash,
@@ -121,7 +121,7 @@ impl ClientRegistry {
     /// # Errors
     /// [`Error::Clients`] for a repeated id or a lifetime out of range, [`Error::Name`] for an id
     /// that is no name, [`Error::Random`].
-    pub fn new(clients: Vec<Client>, token_ttl_s: u64) -> Result<ClientRegistry, Error> {
+    pub fn new(clients: Vec<RegisteredClient>, token_ttl_s: u64) -> Result<ClientRegistry, Error> {
         if !(1..=TOKEN_TTL_S_MAX).contains(&token_ttl_s) {
             return Err(Error::Clients("token_ttl_s must be from 1 to 86400".into()));
         }
@@ -143,7 +143,7 @@ impl ClientRegistry {
     pub fn of_the_shop() -> Result<(ClientRegistry, NewSecrets), Error> {
         let (mut clients, mut secrets) = (Vec::new(), Vec::new());
         for (id, scopes, public) in SHOP_CLIENTS {
-            let mut client = Client {
+            let mut client = RegisteredClient {
                 id: id.into(),
                 secret: None,
                 scopes: ScopeSet::parse(scopes).expect("the table names scopes that exist"),
@@ -183,7 +183,7 @@ impl ClientRegistry {
     }
 
     /// The clients.
-    pub fn clients(&self) -> &[Client] {
+    pub fn clients(&self) -> &[RegisteredClient] {
         &self.clients
     }
 
@@ -194,7 +194,7 @@ impl ClientRegistry {
 
     /// The client of this id, if there is one, and whether the secret is its own. The comparison is
     /// made in any case.
-    pub(super) fn check(&self, id: &str, secret: &[u8]) -> (Option<&Client>, bool) {
+    pub(super) fn check(&self, id: &str, secret: &[u8]) -> (Option<&RegisteredClient>, bool) {
         let client = self.clients.iter().find(|client| *client.id == *id);
         let hash = client.and_then(|client| client.secret.as_ref());
         let matches = hash.unwrap_or(&self.decoy).matches(secret);
@@ -226,7 +226,7 @@ struct FileSecret {
 }
 
 impl FileClient {
-    fn of(client: &Client) -> FileClient {
+    fn of(client: &RegisteredClient) -> FileClient {
         let secret = client.secret.map(|hash| {
             Object(FileSecret {
                 salt: URL_SAFE_NO_PAD.encode(hash.salt),
@@ -236,7 +236,7 @@ impl FileClient {
         FileClient { id: client.id.clone(), scope: client.scopes.to_string(), secret }
     }
 
-    fn into_client(self) -> Result<Client, Error> {
+    fn into_client(self) -> Result<RegisteredClient, Error> {
         let wrong = |what: &str| Error::Clients(format!("{what} of {:?} is wrong", self.id));
         let scopes = ScopeSet::parse(&self.scope)
             .map_err(|use_these| Error::Clients(format!("scope of {:?}: {use_these}", self.id)))?;
@@ -247,7 +247,7 @@ impl FileClient {
             }),
             None => None,
         };
-        Ok(Client { id: self.id, secret, scopes })
+        Ok(RegisteredClient { id: self.id, secret, scopes })
     }
 }
 

@@ -19,14 +19,14 @@ pub const FORM_PARAMETERS_MAX: usize = 16;
 pub const AUTHORIZATION_BYTES_MAX: usize = 1536;
 
 /// The parameters of a body, decoded; secrets among them are overwritten when it is dropped.
-pub(super) struct Form(Vec<(Zeroizing<String>, Zeroizing<String>)>);
+pub(super) struct TokenRequestForm(Vec<(Zeroizing<String>, Zeroizing<String>)>);
 
-impl Form {
-    pub fn parse(body: &[u8]) -> Result<Form, OAuthError> {
+impl TokenRequestForm {
+    pub fn parse(body: &[u8]) -> Result<TokenRequestForm, OAuthError> {
         if body.len() > FORM_BYTES_MAX {
             return Err(OAuthError::invalid_request("the body is longer than 4096 bytes"));
         }
-        let mut form = Form(Vec::new());
+        let mut form = TokenRequestForm(Vec::new());
         for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
             if form.0.len() == FORM_PARAMETERS_MAX {
                 return Err(OAuthError::invalid_request("there are more than 16 parameters"));
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     fn get(body: &str, name: &str) -> Option<String> {
-        Form::parse(body.as_bytes()).unwrap().get(name).map(String::from)
+        TokenRequestForm::parse(body.as_bytes()).unwrap().get(name).map(String::from)
     }
 
     #[test]
@@ -141,7 +141,7 @@ mod tests {
         let many: String = (0..17).map(|at| format!("p{at}=1&")).collect();
         let long = format!("a={}", "x".repeat(FORM_BYTES_MAX));
         for body in ["a=1&a=1", "a=1&%61=2", "a&a", "a=%", "a=%4", "a=%4g", "a=%ff", &many, &long] {
-            let error = Form::parse(body.as_bytes()).err().unwrap();
+            let error = TokenRequestForm::parse(body.as_bytes()).err().unwrap();
             assert_eq!((error.status, error.code), (400, "invalid_request"), "{body}");
         }
     }
@@ -187,7 +187,7 @@ mod tests {
 
         #[test]
         fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
-            let _ = Form::parse(&bytes);
+            let _ = TokenRequestForm::parse(&bytes);
             let _ = basic_credentials(Some(&bytes));
             let _ = basic_credentials(Some(&[b"Basic ", &bytes[..]].concat()));
         }

@@ -9,9 +9,9 @@ use der::asn1::ObjectIdentifier;
 use rcgen::{CertificateParams, DistinguishedName, DnType, DnValue, SanType};
 use rustls_pki_types::DnsName;
 
-use super::{Request, failed};
+use super::{CertificateRequest, failed};
 use crate::certificate::identity;
-use crate::certificate::x509::Reader;
+use crate::certificate::x509::DerReader;
 use crate::error::{Error, Reason};
 
 /// Longest common name, in characters (RFC 5280 appendix A.1, ub-common-name).
@@ -29,7 +29,7 @@ pub(super) fn named(name: &str) -> Result<CertificateParams, Error> {
     Ok(params)
 }
 
-pub(super) fn alternative_names(request: &Request<'_>) -> Result<Vec<SanType>, Error> {
+pub(super) fn alternative_names(request: &CertificateRequest<'_>) -> Result<Vec<SanType>, Error> {
     if request.server && request.dns.is_empty() && request.ips.is_empty() {
         return Err(Error::Issue("a server needs a DNS name or an IP address".into()));
     }
@@ -51,10 +51,10 @@ pub(super) fn alternative_names(request: &Request<'_>) -> Result<Vec<SanType>, E
 /// Reads a subject so that it can be written again as an issuer.
 pub(super) fn distinguished_name(subject: &[u8]) -> Option<DistinguishedName> {
     let mut name = DistinguishedName::new();
-    let mut parts = Reader::new(subject);
+    let mut parts = DerReader::new(subject);
     while let Some(part) = parts.accept(Tag::Set) {
-        let mut attributes = Reader::new(part);
-        let mut attribute = Reader::new(attributes.expect(Tag::Sequence)?);
+        let mut attributes = DerReader::new(part);
+        let mut attribute = DerReader::new(attributes.expect(Tag::Sequence)?);
         let id = ObjectIdentifier::from_bytes(attribute.expect(Tag::ObjectIdentifier)?).ok()?;
         let kind = DnType::from_oid(&id.arcs().map(u64::from).collect::<Vec<u64>>());
         let (tag, text) = attribute.next()?;

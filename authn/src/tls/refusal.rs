@@ -11,25 +11,25 @@ use std::sync::Arc;
 use rustls::{CertRevocationListError, CertificateError, Error, OtherError, RootCertStore};
 use rustls_pki_types::CertificateDer;
 
-use crate::certificate::public_key::Kind;
+use crate::certificate::public_key::KeyKind;
 use crate::certificate::subject;
 use crate::certificate::x509::Certificate;
 
 /// A sentence in the place of an error.
 #[derive(Debug)]
-pub(super) struct Refusal(String);
+pub(super) struct PeerRefusal(String);
 
-impl fmt::Display for Refusal {
+impl fmt::Display for PeerRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for PeerRefusal {}
 
-impl Refusal {
+impl PeerRefusal {
     fn error(sentence: String) -> Error {
-        CertificateError::Other(OtherError(Arc::new(Refusal(sentence)))).into()
+        CertificateError::Other(OtherError(Arc::new(PeerRefusal(sentence)))).into()
     }
 }
 
@@ -59,7 +59,7 @@ pub(super) fn of_path(
         }
         Error::InvalidCertificate(CertificateError::Other(other)) => {
             match other.0.downcast_ref::<webpki::Error>() {
-                Some(cause) => Refusal::error(of_webpki(cause).into()),
+                Some(cause) => PeerRefusal::error(of_webpki(cause).into()),
                 None => error,
             }
         }
@@ -75,8 +75,8 @@ pub(super) fn of_signature(error: Error, certificate: &CertificateDer<'_>) -> Er
 
 /// The refusal of a key that cannot be verified, if it is one.
 fn weak(subject: &[u8], public_key: &[u8]) -> Option<Error> {
-    let kind = Kind::of(public_key).filter(|kind| !kind.is_supported())?;
-    Some(Refusal::error(format!(
+    let kind = KeyKind::of(public_key).filter(|kind| !kind.is_supported())?;
+    Some(PeerRefusal::error(format!(
         "the key of {} is {kind}, which is not supported; use ECDSA on P-256 or P-384, Ed25519, \
          or RSA of 2048 to 8192 bits",
         subject::text(subject)

@@ -37,10 +37,10 @@ struct Set {
     tags: [u64; WAYS],
     /// The clock when each entry was last used.
     used: [u64; WAYS],
-    entries: [Option<Entry>; WAYS],
+    entries: [Option<CacheEntry>; WAYS],
 }
 
-struct Entry {
+struct CacheEntry {
     token: Box<[u8]>,
     access: Arc<Access>,
 }
@@ -82,7 +82,7 @@ impl TokenCache {
             set.find(tag, token).or_else(|| set.free(ways)).unwrap_or_else(|| set.oldest(ways));
         set.tags[way] = tag;
         set.used[way] = clock;
-        set.entries[way] = Some(Entry { token: token.into(), access });
+        set.entries[way] = Some(CacheEntry { token: token.into(), access });
     }
 
     /// Forgets every token: after a change of keys, issuer or audience.

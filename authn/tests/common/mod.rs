@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use authn::material::{self, CertifiedKey, ClientMaterial, ServerMaterial};
-use authn::pki::{Authority, Issued, Request};
+use authn::pki::{Authority, CertificateRequest, Issued};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
 
@@ -17,8 +17,8 @@ pub fn authority() -> Authority {
     Authority::create("test authority", now_s()).unwrap()
 }
 
-pub fn server_request() -> Request<'static> {
-    Request {
+pub fn server_request() -> CertificateRequest<'static> {
+    CertificateRequest {
         name: "orders",
         dns: &["localhost"],
         ips: &[std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)],
@@ -29,8 +29,16 @@ pub fn server_request() -> Request<'static> {
     }
 }
 
-pub fn client_request(name: &str) -> Request<'_> {
-    Request { name, dns: &[], ips: &[], spiffe: true, server: false, client: true, days: 1 }
+pub fn client_request(name: &str) -> CertificateRequest<'_> {
+    CertificateRequest {
+        name,
+        dns: &[],
+        ips: &[],
+        spiffe: true,
+        server: false,
+        client: true,
+        days: 1,
+    }
 }
 
 pub fn certified(issued: &Issued) -> CertifiedKey {

@@ -14,7 +14,7 @@ use std::{
 use authn::{
     Transport,
     material::{CertifiedKey, ClientMaterial, ServerMaterial, certificates},
-    pki::{Authority, Request},
+    pki::{Authority, CertificateRequest},
     tls::{ServerTrust, TlsOptions, client_config, server_config},
 };
 use loadgen::target::{Source, Target, TlsTarget};
@@ -25,7 +25,7 @@ use rustls::{ServerConnection, StreamOwned, pki_types::ServerName};
 pub fn serve() -> (Target, Arc<AtomicU64>) {
     let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let authority = Authority::create("test CA", now_s).unwrap();
-    let request = Request {
+    let request = CertificateRequest {
         name: "server",
         dns: &["localhost"],
         ips: &[IpAddr::V4(Ipv4Addr::LOCALHOST)],

@@ -19,7 +19,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use authn::material::{CertifiedKey, ClientMaterial, certificates};
-use authn::pki::{Authority, Request, Revoked, serial_of};
+use authn::pki::{Authority, CertificateRequest, Revoked, serial_of};
 use authn::tls::{ServerTrust, TlsOptions, client_config};
 use authn::{Algorithm, NewClaims, Profile, ScopeSet, Signer, Transport};
 use metrics_export::prometheus::Scrape;
@@ -62,7 +62,7 @@ impl Lab {
 
     /// Issues a certificate for `name` into `path`.crt and `path`.key.
     pub fn issue(&self, path: &str, name: &str, server: bool) {
-        let request = Request {
+        let request = CertificateRequest {
             name,
             dns: if server { &["localhost"] } else { &[] },
             ips: if server { &[IpAddr::V4(Ipv4Addr::LOCALHOST)] } else { &[] },

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::key::{Key, PublicKey, short, unusable};
+use super::key::{KeyMaterial, PublicKey, short, unusable};
 use crate::error::Error;
 use crate::json::Object;
 use crate::token::algorithm::Algorithm;
@@ -130,15 +130,17 @@ impl PublicKey {
         };
         let text = |bytes: &[u8]| Some(URL_SAFE_NO_PAD.encode(bytes));
         match &self.key {
-            Key::P256(key) => {
+            KeyMaterial::P256(key) => {
                 let (x, y) = key.as_ref()[1..].split_at(32);
                 Jwk { kty: "EC".into(), crv: Some("P-256".into()), x: text(x), y: text(y), ..base }
             }
-            Key::Ed25519(key) => {
+            KeyMaterial::Ed25519(key) => {
                 let x = text(key.as_ref());
                 Jwk { kty: "OKP".into(), crv: Some("Ed25519".into()), x, ..base }
             }
-            Key::Rsa(key) => Jwk { kty: "RSA".into(), n: text(&key.n), e: text(&key.e), ..base },
+            KeyMaterial::Rsa(key) => {
+                Jwk { kty: "RSA".into(), n: text(&key.n), e: text(&key.e), ..base }
+            }
         }
     }
 }

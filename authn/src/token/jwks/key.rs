@@ -24,12 +24,12 @@ const SHOWN_CHARS_MAX: usize = 64;
 #[derive(Clone)]
 pub struct PublicKey {
     key_id: Arc<str>,
-    pub(super) key: Key,
+    pub(super) key: KeyMaterial,
 }
 
 /// The key in the form in which ring takes it, laid out once.
 #[derive(Clone)]
-pub(super) enum Key {
+pub(super) enum KeyMaterial {
     /// An uncompressed point, `04 || x || y`.
     P256(UnparsedPublicKey<[u8; 65]>),
     Ed25519(UnparsedPublicKey<[u8; 32]>),
@@ -50,7 +50,7 @@ impl PublicKey {
         let theirs = agreement::UnparsedPublicKey::new(&agreement::ECDH_P256, point);
         agreement::agree_ephemeral(ours, &theirs, |_| ()).map_err(|_| unusable(key_id, wrong))?;
         let key = UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, point);
-        Ok(PublicKey::named(key_id, Key::P256(key)))
+        Ok(PublicKey::named(key_id, KeyMaterial::P256(key)))
     }
 
     /// An Ed25519 key. Without `key_id` the thumbprint is its `kid`.
@@ -60,7 +60,7 @@ impl PublicKey {
     pub fn from_ed25519(key_id: Option<&str>, bytes: &[u8]) -> Result<PublicKey, Error> {
         let bytes = bytes.try_into().map_err(|_| unusable(key_id, "it is not 32 bytes"))?;
         let key = UnparsedPublicKey::new(&signature::ED25519, bytes);
-        Ok(PublicKey::named(key_id, Key::Ed25519(key)))
+        Ok(PublicKey::named(key_id, KeyMaterial::Ed25519(key)))
     }
 
     /// An RSA key from modulus and exponent, big-endian without leading zeros. Without `key_id`
@@ -85,15 +85,18 @@ impl PublicKey {
         if !odd(n) || !odd(e) || e.len() > 5 || !(3..1 << 33).contains(&exponent) {
             return Err(unusable(key_id, "its modulus or exponent is not an RSA key's"));
         }
-        Ok(PublicKey::named(key_id, Key::Rsa(RsaPublicKeyComponents { n: n.into(), e: e.into() })))
+        Ok(PublicKey::named(
+            key_id,
+            KeyMaterial::Rsa(RsaPublicKeyComponents { n: n.into(), e: e.into() }),
+        ))
     }
 
     /// The one algorithm that this key verifies.
     pub fn algorithm(&self) -> Algorithm {
         match self.key {
-            Key::P256(_) => Algorithm::Es256,
-            Key::Ed25519(_) => Algorithm::EdDsa,
-            Key::Rsa(_) => Algorithm::Rs256,
+            KeyMaterial::P256(_) => Algorithm::Es256,
+            KeyMaterial::Ed25519(_) => Algorithm::EdDsa,
+            KeyMaterial::Rsa(_) => Algorithm::Rs256,
         }
     }
 
@@ -108,9 +111,11 @@ impl PublicKey {
     /// [`TokenError::Signature`].
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), TokenError> {
         match &self.key {
-            Key::P256(key) => key.verify(message, signature),
-            Key::Ed25519(key) => key.verify(message, signature),
-            Key::Rsa(key) => key.verify(&signature::RSA_PKCS1_2048_8192_SHA256, message, signature),
+            KeyMaterial::P256(key) => key.verify(message, signature),
+            KeyMaterial::Ed25519(key) => key.verify(message, signature),
+            KeyMaterial::Rsa(key) => {
+                key.verify(&signature::RSA_PKCS1_2048_8192_SHA256, message, signature)
+            }
         }
         .map_err(|_| TokenError::Signature)
     }
@@ -120,7 +125,7 @@ impl PublicKey {
         self.key.thumbprint()
     }
 
-    fn named(key_id: Option<&str>, key: Key) -> PublicKey {
+    fn named(key_id: Option<&str>, key: KeyMaterial) -> PublicKey {
         let key_id = key_id.map_or_else(|| Arc::from(key.thumbprint()), Arc::from);
         PublicKey { key_id, key }
     }
@@ -132,19 +137,19 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-impl Key {
+impl KeyMaterial {
     /// RFC 7638 section 3: the required members in lexicographic order, without white space.
     fn thumbprint(&self) -> String {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let canonical = match self {
-            Key::P256(key) => {
+            KeyMaterial::P256(key) => {
                 let (x, y) = key.as_ref()[1..].split_at(32);
                 format!(r#"{{"crv":"P-256","kty":"EC","x":"{}","y":"{}"}}"#, text(x), text(y))
             }
-            Key::Ed25519(key) => {
+            KeyMaterial::Ed25519(key) => {
                 format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, text(key.as_ref()))
             }
-            Key::Rsa(key) => {
+            KeyMaterial::Rsa(key) => {
                 format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, text(&key.e), text(&key.n))
             }
         };

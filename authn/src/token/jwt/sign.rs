@@ -43,14 +43,14 @@ pub struct NewClaims<'a> {
 
 /// A key that signs tokens. It can be shared between threads.
 pub struct Signer {
-    key: PrivateKey,
+    key: SigningKeyPair,
     public: PublicKey,
     /// The encoded header and the dot behind it.
     prefix: Box<str>,
     random: SystemRandom,
 }
 
-enum PrivateKey {
+enum SigningKeyPair {
     Es256(EcdsaKeyPair),
     EdDsa(Ed25519KeyPair),
     Rs256(Box<RsaKeyPair>),
@@ -92,20 +92,20 @@ impl Signer {
             Algorithm::Es256 => {
                 let curve = &signature::ECDSA_P256_SHA256_FIXED_SIGNING;
                 let key = EcdsaKeyPair::from_pkcs8(curve, der, &random);
-                PrivateKey::Es256(
+                SigningKeyPair::Es256(
                     key.map_err(|_| Error::SigningKey("ES256 needs an ECDSA P-256 key in PKCS#8"))?,
                 )
             }
             Algorithm::EdDsa => {
                 // openssl writes Ed25519 keys without their public half, which this form allows.
                 let key = Ed25519KeyPair::from_pkcs8_maybe_unchecked(der);
-                PrivateKey::EdDsa(
+                SigningKeyPair::EdDsa(
                     key.map_err(|_| Error::SigningKey("EdDSA needs an Ed25519 key in PKCS#8"))?,
                 )
             }
-            Algorithm::Rs256 => {
-                PrivateKey::Rs256(Box::new(RsaKeyPair::from_pkcs8(der).map_err(|_| RSA_NEEDED)?))
-            }
+            Algorithm::Rs256 => SigningKeyPair::Rs256(Box::new(
+                RsaKeyPair::from_pkcs8(der).map_err(|_| RSA_NEEDED)?,
+            )),
         };
         Signer::from_key(key, key_id)
     }
@@ -128,7 +128,7 @@ impl Signer {
             }
             (PrivateKeyDer::Pkcs1(der), Algorithm::Rs256) => {
                 let key = RsaKeyPair::from_der(der.secret_pkcs1_der()).map_err(|_| RSA_NEEDED)?;
-                Signer::from_key(PrivateKey::Rs256(Box::new(key)), key_id)
+                Signer::from_key(SigningKeyPair::Rs256(Box::new(key)), key_id)
             }
             _ => Err(Error::SigningKey(
                 "it is not in PKCS#8; convert it with openssl pkcs8 -topk8 -nocrypt",
@@ -184,12 +184,12 @@ impl Signer {
     /// The signature in the form of RFC 7518.
     pub(crate) fn signature(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
         match &self.key {
-            PrivateKey::Es256(key) => {
+            SigningKeyPair::Es256(key) => {
                 let signature = key.sign(&self.random, message).map_err(|_| Error::Random)?;
                 Ok(signature.as_ref().to_vec())
             }
-            PrivateKey::EdDsa(key) => Ok(key.sign(message).as_ref().to_vec()),
-            PrivateKey::Rs256(key) => {
+            SigningKeyPair::EdDsa(key) => Ok(key.sign(message).as_ref().to_vec()),
+            SigningKeyPair::Rs256(key) => {
                 let mut signature = vec![0; key.public().modulus_len()];
                 key.sign(&signature::RSA_PKCS1_SHA256, &self.random, message, &mut signature)
                     .map_err(|_| Error::Random)?;
@@ -198,14 +198,16 @@ impl Signer {
         }
     }
 
-    fn from_key(key: PrivateKey, key_id: Option<&str>) -> Result<Signer, Error> {
+    fn from_key(key: SigningKeyPair, key_id: Option<&str>) -> Result<Signer, Error> {
         if key_id.is_some_and(|kid| kid.is_empty() || kid.len() > KEY_ID_BYTES_MAX) {
             return Err(Error::SigningKey("its kid must have 1 to 256 bytes"));
         }
         let public = match &key {
-            PrivateKey::Es256(key) => PublicKey::from_p256(key_id, key.public_key().as_ref()),
-            PrivateKey::EdDsa(key) => PublicKey::from_ed25519(key_id, key.public_key().as_ref()),
-            PrivateKey::Rs256(key) => {
+            SigningKeyPair::Es256(key) => PublicKey::from_p256(key_id, key.public_key().as_ref()),
+            SigningKeyPair::EdDsa(key) => {
+                PublicKey::from_ed25519(key_id, key.public_key().as_ref())
+            }
+            SigningKeyPair::Rs256(key) => {
                 let parts: signature::RsaPublicKeyComponents<Vec<u8>> = key.public().into();
                 PublicKey::from_rsa(key_id, &parts.n, &parts.e)
             }
