@@ -10,8 +10,6 @@
 mod costs;
 mod differences;
 mod markdown;
-pub(crate) mod observe;
-pub(crate) mod pairing;
 #[cfg(test)]
 pub(crate) mod sample;
 #[cfg(test)]
@@ -22,7 +20,7 @@ mod words;
 use metrics_export::run::{Per, Percentiles, Run, SliceKind, VariantResult};
 use serde::Serialize;
 
-use crate::stats::{self, Estimate};
+use crate::stats::{self, Estimate, observe, pairing};
 use crate::threshold::{self, Judgement};
 
 pub use markdown::markdown;

@@ -39,6 +39,8 @@ pub(crate) mod bootstrap;
 mod change;
 mod family;
 mod layers;
+pub(crate) mod observe;
+pub(crate) mod pairing;
 mod rank;
 #[cfg(test)]
 mod tests;

@@ -4,8 +4,8 @@
 
 use metrics_export::run::{Cost, Run};
 
-use super::{CostChange, CostFigure, pairing};
-use crate::stats::{CONTROL, current_key};
+use super::{CostChange, CostFigure};
+use crate::stats::{CONTROL, current_key, pairing};
 
 /// Every cost that both runs have; the A/A control is none.
 pub(super) fn changes(a: &Run, b: &Run) -> Vec<CostChange> {

@@ -3,7 +3,7 @@
 
 use metrics_export::run::{Cell, Run, Topology};
 
-use super::pairing;
+use crate::stats::pairing;
 
 /// Rates that are closer than this are alike: the operating point is found anew in each run, and
 /// a request costs hardly more at a rate this much higher.

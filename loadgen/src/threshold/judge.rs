@@ -7,7 +7,7 @@ use super::names;
 use super::noise;
 use super::tree::{Figure, Kind, Node, Relation};
 use super::{Judgement, Named, Threshold, ThresholdError};
-use crate::compare::pairing;
+use crate::stats::pairing;
 
 /// One cell of a run, and the run that `baseline` means.
 #[derive(Clone, Copy)]

@@ -7,9 +7,8 @@ use metrics_export::run::{Cost, Plan, PlannedVariant, Run};
 use super::ThresholdError;
 use super::metric::Of;
 use super::tree::Node;
-use crate::compare::pairing;
 use crate::plan::{Role, TokenForm};
-use crate::stats::current_key;
+use crate::stats::{current_key, pairing};
 
 /// What is tried where a name leaves the tokens out: a cached one is what most requests carry.
 const FORMS: [TokenForm; 2] = [TokenForm::Cached, TokenForm::Uncached];

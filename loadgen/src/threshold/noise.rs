@@ -12,8 +12,8 @@ use metrics_export::run::SliceKind;
 use super::judge::{Found, Scene};
 use super::metric::{Dimension, Of, find};
 use super::tree::{Figure, Node, Relation};
-use crate::compare::{cpu_change, observe};
-use crate::stats::{Interval, Observation, change, estimate};
+use crate::compare::cpu_change;
+use crate::stats::{Interval, Observation, change, estimate, observe};
 
 /// What is known of the noise of a comparison, in words; None where nothing is.
 pub(super) fn words(

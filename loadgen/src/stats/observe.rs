@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use metrics_export::run::{Run, Slice, SliceKind};
 
-use crate::stats::Observation;
+use super::Observation;
 
 /// Server CPU in ns per answered request (per connection, where each request has its own) in each
 /// round, with the instance of the processes.
