@@ -17,12 +17,13 @@ mod tests;
 mod text;
 mod words;
 
-use metrics_export::run::{Per, Percentiles, Run, SliceKind, VariantResult};
+use metrics_export::run::{Per, Percentiles, Run, SliceKind};
 use serde::Serialize;
 
-use crate::stats::{self, Estimate, observe, pairing};
+use crate::stats::{cpu_change, pairing};
 use crate::threshold::{self, Judgement};
 
+pub use crate::stats::{Change, ChangeVerdict, Share};
 pub use markdown::markdown;
 pub use text::text;
 
@@ -92,50 +93,6 @@ pub struct Ratio {
     pub b: Option<u64>,
     /// After over before; absent when one of them is.
     pub ratio: Option<f64>,
-}
-
-/// A change of CPU.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Change {
-    /// Before: the median over the slices.
-    pub a_ns: u64,
-    /// After.
-    pub b_ns: u64,
-    /// The change of the figure itself, as a share; what the machine drifted is in it.
-    pub absolute: Option<Share>,
-    /// The change of its ratio to the reference of the same round, as a share: drift cancels.
-    pub relative: Option<Share>,
-    /// The label of that reference.
-    pub reference: Option<String>,
-    /// In one word what it means.
-    pub verdict: Verdict,
-    /// In one phrase what it means, with the interval, and on what it rests.
-    pub words: String,
-}
-
-/// A share with its interval: 0.05 is 5% more.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Share {
-    /// The estimate.
-    pub estimate: f64,
-    /// The lower end of the interval; absent when there were too few rounds.
-    pub low: Option<f64>,
-    /// The upper end.
-    pub high: Option<f64>,
-}
-
-/// What a change means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// The interval lies above zero.
-    Slower,
-    /// The interval lies below zero.
-    Faster,
-    /// The interval has zero in it.
-    NoChange,
-    /// There is no interval: too few rounds, or no CPU was read.
-    NoInterval,
 }
 
 /// The cost of one layer in both runs.
@@ -210,44 +167,6 @@ impl Comparison {
     }
 }
 
-/// How the CPU of a variant changed, per request (open loop) or per new connection.
-pub(crate) fn cpu_change(a: &Run, a_id: &str, b: &Run, b_id: &str, kind: SliceKind) -> Change {
-    let absolute =
-        stats::change(&observe::logarithms(a, a_id, kind), &observe::logarithms(b, b_id, kind));
-    let references = pairing::reference(a, a_id).zip(pairing::reference(b, b_id));
-    let shared =
-        references.filter(|(before, now)| pairing::role_of(before) == pairing::role_of(now));
-    let relative = shared.and_then(|(before, now)| {
-        stats::change(
-            &observe::log_ratios(a, a_id, &before.id, kind),
-            &observe::log_ratios(b, b_id, &now.id, kind),
-        )
-    });
-    let ns = |run: &Run, id: &str| run.result(id).map_or(0, |result| cpu_ns(result, kind));
-    let mut change = Change {
-        a_ns: ns(a, a_id),
-        b_ns: ns(b, b_id),
-        absolute: absolute.map(Share::of),
-        relative: relative.map(Share::of),
-        reference: shared.filter(|_| relative.is_some()).map(|(_, now)| now.label.clone()),
-        verdict: Verdict::NoInterval,
-        words: String::new(),
-    };
-    change.judge();
-    change
-}
-
-impl Share {
-    /// From an estimate on logarithms.
-    fn of(estimate: Estimate) -> Share {
-        Share {
-            estimate: estimate.centre.exp_m1(),
-            low: estimate.interval.map(|interval| interval.low.exp_m1()),
-            high: estimate.interval.map(|interval| interval.high.exp_m1()),
-        }
-    }
-}
-
 fn variant_change(a: &Run, b: &Run, pair: &pairing::Pair<'_>) -> Option<VariantChange> {
     let (before, now) = (a.result(&pair.a.id)?, b.result(&pair.b.id)?);
     let change = |kind| cpu_change(a, &pair.a.id, b, &pair.b.id, kind);
@@ -273,16 +192,6 @@ impl Ratio {
     fn of(a: Option<u64>, b: Option<u64>) -> Ratio {
         let both = a.filter(|a| *a > 0).zip(b);
         Ratio { a, b, ratio: both.map(|(a, b)| b as f64 / a as f64) }
-    }
-}
-
-fn cpu_ns(result: &VariantResult, kind: SliceKind) -> u64 {
-    match kind {
-        SliceKind::Open => result.cpu_ns_per_request,
-        SliceKind::Connect => {
-            result.connecting.as_ref().map_or(0, |found| found.cpu_ns_per_connection)
-        }
-        SliceKind::Closed => result.closed_loop.map_or(0, |found| found.cpu_ns_per_request),
     }
 }
 

@@ -37,6 +37,7 @@ mod beta;
 mod binomial;
 pub(crate) mod bootstrap;
 mod change;
+mod cpu_change;
 mod family;
 mod layers;
 pub(crate) mod observe;
@@ -50,6 +51,8 @@ use std::collections::BTreeMap;
 pub use additivity::additivity;
 pub use binomial::clopper_pearson;
 pub use change::change;
+pub(crate) use cpu_change::cpu_change;
+pub use cpu_change::{Change, ChangeVerdict, Share};
 pub use family::{Family, STOP_ROUNDS_MIN, price_family, settled, widest_share};
 pub use layers::{
     CONTROL, Layer, LayerInput, Term, control, current_key, difference, layers, observations,

@@ -11,6 +11,7 @@ mod metric;
 mod names;
 mod noise;
 mod parse;
+mod scene;
 #[cfg(test)]
 mod tests;
 mod text;

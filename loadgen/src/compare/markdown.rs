@@ -41,7 +41,7 @@ pub fn markdown(comparison: &Comparison) -> String {
 }
 
 fn headline(comparison: &Comparison) -> String {
-    use super::Verdict::{Faster, Slower};
+    use super::ChangeVerdict::{Faster, Slower};
     let verdicts = comparison.variants.iter().map(|variant| variant.cpu_per_request.verdict);
     let count = |wanted| verdicts.clone().filter(|verdict| *verdict == wanted).count();
     let failed = comparison.thresholds.iter().filter(|judgement| judgement.holds).count();

@@ -18,7 +18,7 @@ fn drift_between_the_runs_is_no_change_of_a_layer() {
     let (a, b) = (sample::run(&VARIANTS, 1.0, 1), sample::run(&VARIANTS, 1.2, 2));
     let comparison = compare(&a, &b);
     let s1 = cpu(&comparison, "S1");
-    assert_eq!(s1.verdict, Verdict::NoChange, "{s1:?}");
+    assert_eq!(s1.verdict, ChangeVerdict::NoChange, "{s1:?}");
     assert_eq!(s1.reference.as_deref(), Some("S0"));
     assert!(s1.words.starts_with("no change that can be told: within ["), "{}", s1.words);
     assert!(s1.words.ends_with("(against S0)"), "{}", s1.words);
@@ -26,7 +26,7 @@ fn drift_between_the_runs_is_no_change_of_a_layer() {
     assert!((absolute.estimate - 0.2).abs() < 0.02, "{absolute:?}");
     // The baseline has nothing to be taken to: its drift is told, with what it may be.
     let s0 = cpu(&comparison, "S0");
-    assert_eq!((s0.verdict, s0.reference.as_deref()), (Verdict::Slower, None));
+    assert_eq!((s0.verdict, s0.reference.as_deref()), (ChangeVerdict::Slower, None));
     assert!(s0.words.ends_with("(drift not cancelled)"), "{}", s0.words);
     let note = comparison.notes.iter().find(|note| note.starts_with("S0 itself is")).unwrap();
     assert!(note.contains("slower by 2") || note.contains("slower by 1"), "{note}");
@@ -53,8 +53,8 @@ fn a_change_is_found_and_its_interval_holds_it() {
     (after[2].1, after[3].1) = (33.0, 36.0);
     let comparison = compare(&sample::run(&VARIANTS, 1.0, 1), &sample::run(&after, 0.9, 2));
     for (label, verdict, words, truth) in [
-        ("S1", Verdict::Slower, "slower by ", 0.1),
-        ("S4 cached", Verdict::Faster, "faster by ", -0.1),
+        ("S1", ChangeVerdict::Slower, "slower by ", 0.1),
+        ("S4 cached", ChangeVerdict::Faster, "faster by ", -0.1),
     ] {
         let change = cpu(&comparison, label);
         assert_eq!(change.verdict, verdict, "{change:?}");

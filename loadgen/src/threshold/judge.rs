@@ -1,27 +1,13 @@
 //! Whether an expression holds for a run, as a sentence with the figures of both sides.
 
-use metrics_export::run::{PlannedVariant, Run};
+use metrics_export::run::Run;
 
 use super::metric::{Dimension, Of};
 use super::names;
 use super::noise;
+use super::scene::{Found, Scene};
 use super::tree::{Figure, Kind, Node, Relation};
 use super::{Judgement, Named, Threshold, ThresholdError};
-use crate::stats::pairing;
-
-/// One cell of a run, and the run that `baseline` means.
-#[derive(Clone, Copy)]
-pub(super) struct Scene<'a> {
-    pub(super) run: &'a Run,
-    pub(super) baseline: Option<&'a Run>,
-    pub(super) cell: &'a str,
-}
-
-/// What a name led to.
-pub(super) enum Found<'a> {
-    Variant(&'a Run, &'a PlannedVariant),
-    Layer(&'a metrics_export::run::Cost),
-}
 
 /// Judges a threshold in each cell that has all of its names.
 pub(super) fn judge(
@@ -41,7 +27,10 @@ pub(super) fn judge(
             continue;
         }
         let found = figures.iter().try_for_each(|(column, figure)| {
-            scene.figure(figure).map(drop).or_else(|why| ThresholdError::at(*column, why))
+            scene
+                .figure(figure)
+                .map(drop)
+                .or_else(|why| ThresholdError::at(*column, why.to_string()))
         });
         match found {
             Ok(()) => judgements.push(scene.judgement(threshold, &cell.label)),
@@ -55,7 +44,7 @@ pub(super) fn judge(
     }
 }
 
-impl<'a> Scene<'a> {
+impl Scene<'_> {
     fn judgement(&self, threshold: &Threshold, label: &str) -> Judgement {
         let mut sentences = Vec::new();
         let holds = self.truth(&threshold.tree, &mut sentences);
@@ -142,45 +131,5 @@ impl<'a> Scene<'a> {
             }
         }
         if shown.is_empty() { String::new() } else { format!(" ({})", shown.join(", ")) }
-    }
-
-    /// The variant or layer that a figure is of.
-    pub(super) fn find(&self, figure: &Figure) -> Result<Found<'a>, String> {
-        let whose = if figure.of_baseline { "the baseline run" } else { "this run" };
-        let mut run = self.run;
-        let mut cell = self.cell;
-        if figure.of_baseline {
-            let baseline = self.baseline.ok_or("there is no run to compare with")?;
-            cell = pairing::cell(self.run, self.cell, baseline)
-                .ok_or("the baseline run was not measured under these settings")?;
-            run = baseline;
-        }
-        if matches!(figure.metric.of, Of::Layer(_)) {
-            return names::layer(run, cell, &figure.name).map(Found::Layer).ok_or_else(|| {
-                let known = names::layers(run);
-                format!("{whose} has no layer {:?}; it has {known}", figure.name)
-            });
-        }
-        let place = names::variant(&Named::of(&self.run.plan), self.cell, &figure.name);
-        place
-            .and_then(|place| {
-                pairing::role(run, cell, &pairing::role_of(&self.run.plan.variants[place]))
-            })
-            .map(|planned| Found::Variant(run, planned))
-            .ok_or_else(|| format!("{whose} has no variant {:?}", figure.name))
-    }
-
-    /// The value of a figure over the whole run.
-    fn figure(&self, figure: &Figure) -> Result<f64, String> {
-        let whose = if figure.of_baseline { "the baseline run's " } else { "" };
-        let metric = figure.metric;
-        let (value, label) = match (self.find(figure)?, metric.of) {
-            (Found::Layer(cost), Of::Layer(of)) => (of(cost), cost.id.as_str()),
-            (Found::Variant(run, planned), Of::Variant(of) | Of::Slices(_, of)) => {
-                (run.result(&planned.id).and_then(of), planned.label.as_str())
-            }
-            _ => (None, figure.name.as_str()),
-        };
-        value.ok_or_else(|| format!("{whose}{label} has no {}: {}", metric.name, metric.missing))
     }
 }

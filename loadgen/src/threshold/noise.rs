@@ -9,11 +9,10 @@ use std::collections::BTreeMap;
 
 use metrics_export::run::SliceKind;
 
-use super::judge::{Found, Scene};
 use super::metric::{Dimension, Of, find};
+use super::scene::{Found, Scene};
 use super::tree::{Figure, Node, Relation};
-use crate::compare::cpu_change;
-use crate::stats::{Interval, Observation, change, estimate, observe};
+use crate::stats::{Interval, Observation, change, cpu_change, estimate, observe};
 
 /// What is known of the noise of a comparison, in words; None where nothing is.
 pub(super) fn words(
