@@ -1,7 +1,7 @@
-//! Certificates and keys in files: read, told apart, checked before a peer finds out; and whom a
+//! Certificates and keys in files: read, distinguished, checked before a peer finds out; and whom a
 //! peer's certificate names.
 //!
-//! It owns what operators are told about them. Whom to trust in a handshake is decided by rustls.
+//! It owns the messages about them. Whom to trust in a handshake is decided by rustls.
 
 pub mod chain;
 pub mod identity;

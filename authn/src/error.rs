@@ -93,7 +93,7 @@ pub enum Error {
     KeySetUnusable(String),
     /// The registry of clients is not JSON of the right shape; the text says where.
     Clients(String),
-    /// The answer of an authorization server cannot be used.
+    /// The response of an authorization server cannot be used.
     TokenResponse,
 }
 

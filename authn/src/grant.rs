@@ -42,7 +42,7 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// The JSON body of the answer (RFC 6749 section 5.1). It holds a credential: send it with
+    /// The JSON body of the response (RFC 6749 section 5.1). It holds a credential: send it with
     /// `Cache-Control: no-store`.
     pub fn response_json(&self, token: &str) -> String {
         let response = TokenResponseJson {
@@ -55,7 +55,7 @@ impl Grant {
     }
 }
 
-/// What a client reads in the answer to its request.
+/// What a client reads in the response to its request.
 pub struct TokenResponse {
     /// The access token.
     pub token: Zeroizing<String>,
@@ -64,7 +64,7 @@ pub struct TokenResponse {
 }
 
 impl TokenResponse {
-    /// Reads the body of a successful answer.
+    /// Reads the body of a successful response.
     ///
     /// # Errors
     /// [`Error::TokenResponse`] when it is too long, not the expected JSON, or of another token
@@ -113,7 +113,7 @@ pub struct OAuthError {
 }
 
 impl OAuthError {
-    /// The JSON body of the answer.
+    /// The JSON body of the response.
     pub fn to_json(self) -> String {
         #[derive(Serialize)]
         struct ErrorJson {

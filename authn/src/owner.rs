@@ -1,6 +1,6 @@
 //! Whose request it is, for those who keep something in somebody's name.
 //!
-//! Owns what an owner is and how one is told from another. An owner is a name and grants nothing:
+//! Owns what an owner is and how one differs from another. An owner is a name and grants nothing:
 //! scopes and callers are checked without a look at it. Names of different kinds never meet: the
 //! client `x` of the authorization server and the certificate `x` of the certificate authority are
 //! two owners, since two registries gave the name and neither answers for the other. Refuses to

@@ -111,7 +111,7 @@ pub enum Callers {
 pub struct Credentials {
     /// The client certificate of the connection, if there is one.
     pub identity: Option<Identity>,
-    /// The client certificate as a `Client-Cert` field, where upstreams are told.
+    /// The client certificate as a `Client-Cert` field, where upstreams are sent it.
     pub certificate_field: Option<Box<str>>,
 }
 
@@ -180,7 +180,7 @@ impl<'r, R: Route> Permit<'r, R> {
         self.access().is_some_and(|access| access.scopes.contains(scope))
     }
 
-    /// The client certificate as the value of a `Client-Cert` field, where upstreams are told.
+    /// The client certificate as the value of a `Client-Cert` field, where upstreams are sent it.
     pub fn certificate_field(&self) -> Option<&'r str> {
         self.credentials.certificate_field.as_deref()
     }

@@ -93,7 +93,7 @@ pub fn server_config(
         )
         .map_err(refused)?;
     config.alpn_protocols = vec![ALPN.to_vec()];
-    // Records keep their full 16 KiB (`max_fragment_size` unset): small answers fit one anyway.
+    // Records keep their full 16 KiB (`max_fragment_size` unset): small responses fit one anyway.
     // Every TLS 1.2 peer of the last ten years has the extended master secret (RFC 7627).
     config.require_ems = true;
     // Tickets hold the session themselves: nothing is shared between cores but their key.

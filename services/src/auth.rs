@@ -96,7 +96,7 @@ impl Issuer {
         self.expected.verifier(self.keys.clone())
     }
 
-    /// Answers a token request with the body of RFC 6749 section 5.1.
+    /// Responds to a token request with the body of RFC 6749 section 5.1.
     fn issue(&self, authorization: Option<&[u8]>, form: &[u8]) -> Result<String, OAuthError> {
         let mut grant = self.clients.token_request(authorization, form)?;
         grant.ttl_s = self.token_ttl_s;
@@ -162,7 +162,7 @@ async fn token(
     if !is_form(media_type) {
         let detail = "send application/x-www-form-urlencoded";
         let title = "Unsupported Media Type";
-        Problem { status: 415, kind: None, title, detail }.answer(exchange);
+        Problem { status: 415, kind: None, title, detail }.respond(exchange);
         return Ok(());
     }
     if let Err(error) = problem::required_body::<TokenIssue>(exchange).await {
@@ -171,7 +171,7 @@ async fn token(
     }
     let (request, form, reply) = exchange.parts();
     match auth.0.issue(request.authorization(), form) {
-        // RFC 6749 section 5.1: an answer with a token is never kept.
+        // RFC 6749 section 5.1: a response with a token is never kept.
         Ok(body) => reply.lines(JSON_NOW).send(200, &[], body.as_bytes()),
         Err(error) => {
             let (body, challenge) = (error.to_json(), error.challenge("tollgate"));

@@ -1,6 +1,6 @@
-//! What a service is told to be: every setting with its meaning, default and unit, after the
-//! command line was read. It owns defaults and the rules between settings; it opens no file. What
-//! only one service is told stands in its [`ServiceRole`].
+//! The settings of a service: each with its meaning, default and unit, after the command line was
+//! read. It owns defaults and the rules between settings; it opens no file. Settings that only one
+//! service has stand in its [`ServiceRole`].
 //!
 //! It refuses combinations that would be unsafe without having been asked for: plain HTTP beyond
 //! loopback, to be served or to be called.
@@ -69,7 +69,7 @@ pub struct LimitOverrides {
     pub admin_connections_max: Option<usize>,
 }
 
-/// Everything a service is told.
+/// All settings of a service.
 #[derive(Debug, Clone)]
 pub struct ServiceConfig {
     /// Which service, with the settings that only this one has.
@@ -292,7 +292,7 @@ impl ServiceConfig {
         let plain = self.upstream().transport == Transport::Plain;
         let is_exposed = |address: &str| match Url::parse(address) {
             Ok(url) => !url.is_tls() && !url.is_loopback(),
-            // Without a scheme it gets the profile's; faults are told where it is used.
+            // Without a scheme it gets the profile's; faults are reported where it is used.
             Err(_) => {
                 plain && Url::parse(&format!("http://{address}")).is_ok_and(|u| !u.is_loopback())
             }
@@ -314,7 +314,7 @@ impl ServiceConfig {
         not_zero("--connections-max", self.limits.connections_max)
     }
 
-    /// What the operator must be told loudly about this configuration.
+    /// Warnings for the operator about this configuration.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut all = Vec::new();

@@ -1,5 +1,5 @@
 //! What stands before and behind every handler: the guard that issues its permit, the dispatch that
-//! calls it, the shell around both, and the words and forms of answers.
+//! calls it, the service around both, and the forms of responses.
 //!
 //! It owns what all services do alike with a request. It refuses to know any of them.
 

@@ -123,7 +123,7 @@ pub struct Upstreams {
     orders: Option<UpstreamConfig>,
     inventory: Option<UpstreamConfig>,
     results: Option<UpstreamConfig>,
-    /// Whether clients speak TLS to the gateway, which upstreams are told.
+    /// Whether clients speak TLS to the gateway, which is reported to upstreams.
     clients_use_tls: bool,
     through: LetThrough,
 }

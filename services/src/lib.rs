@@ -3,8 +3,8 @@
 //!
 //! What they have in common is here once: [`route`] leads from a path to a route, [`edge`] issues
 //! the permit that its handler takes, calls it and words every error, [`telemetry`] counts,
-//! [`refresh`] and [`transport`] keep keys, tokens and connections. [`config`] says what a service
-//! is told, [`serve()`] is its life.
+//! [`refresh`] and [`transport`] keep keys, tokens and connections. [`config`] has the settings of
+//! a service, [`serve()`] is its life.
 //!
 //! No socket, TLS or timer is touched here; that is `runtime`'s. Nothing is decided about tokens,
 //! certificates or scopes here; that is `authn`'s.

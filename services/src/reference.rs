@@ -1,9 +1,10 @@
 //! A server whose added cost is known, so that a meter can be measured with it.
 //!
 //! It stands on the same runtime and the same HTTP path as the services of the shop and answers
-//! `GET /api/ping` as the gateway does, in plain HTTP. Beyond that it does what it is told to: burn
-//! processor time, wait, stall, answer wrongly, reset connections. Whatever it does it counts where
-//! it is done, and publishes on its metrics page, so that what was asked need not be believed.
+//! `GET /api/ping` as the gateway does, in plain HTTP. Beyond that it does what it is configured
+//! to: burn processor time, wait, stall, answer wrongly, reset connections. Whatever it does it
+//! counts where it is done, and publishes on its metrics page, so that what was asked need not be
+//! believed.
 //!
 //! It refuses to listen beyond loopback: it is not a service, and it does harm on purpose.
 
@@ -39,18 +40,18 @@ const DELAY_MAX: Duration = Duration::from_secs(10);
 pub struct Behaviour {
     /// Processor time that every request burns, at least so much.
     pub busy: Duration,
-    /// How long every answer waits, without processor time. The executor's timers have a grain of
+    /// How long every response waits, without processor time. The executor's timers have a grain of
     /// a millisecond: whole ones only, and the wait lasts up to one more. What it was is counted.
     pub delay: Duration,
     /// Whether the whole core stands still for a tenth of every second.
     pub stall: bool,
-    /// Which share of the answers is wrong: by turns a 500 and a body that is too short.
+    /// Which share of the responses is wrong: by turns a 500 and a body that is too short.
     pub wrong: RequestShare,
-    /// Which share of the requests has its connection reset instead of an answer.
+    /// Which share of the requests has its connection reset instead of a response.
     pub reset: RequestShare,
 }
 
-/// Everything the server is told.
+/// All settings of the server.
 #[derive(Clone, Debug)]
 pub struct ReferenceConfig {
     /// The listener, on loopback; port 0 takes a free one.

@@ -1,5 +1,5 @@
 //! The results service. Only its routes stand: the gateway knows what to ask of a caller before it
-//! forwards, and whoever calls a process that has no results service is told so.
+//! forwards, and whoever calls a process that has no results service gets an error that says so.
 //!
 //! It refuses to keep anything: there is no store behind it yet.
 
@@ -39,7 +39,7 @@ async fn not_built<R: Route>(
 ) -> Result<(), Broken> {
     let detail = "the results service is not built yet; nothing was kept";
     let problem = Problem { status: 501, kind: Some("not-built"), title: "Not Built Yet", detail };
-    problem.answer(exchange);
+    problem.respond(exchange);
     Ok(())
 }
 

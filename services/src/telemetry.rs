@@ -28,7 +28,7 @@ const STATUSES: [u16; 27] = [
     429, 431, 500, 501, 502, 503, 504, 0,
 ];
 
-/// Where the answer about a token came from.
+/// Where the response about a token came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CacheUse {
     /// From the cache of verified tokens: no signature was checked.
@@ -108,10 +108,10 @@ pub struct ConnectionKind {
     pub client_certificate: &'static str,
 }
 
-/// Durations of one route's answers with one status.
+/// Durations of one route's responses with one status.
 type Durations = Histogram<{ REQUEST_DURATION_BOUNDS_NS.len() + 1 }>;
 
-/// The series of one route, made when the first answer with that status goes out.
+/// The series of one route, made when the first response with that status goes out.
 type Series = [OnceLock<Box<Durations>>; STATUSES.len()];
 
 /// The counters of one core, apart from other cores' in memory: the hardware fetches cache lines in
@@ -140,7 +140,7 @@ impl CoreCounters {
         }
     }
 
-    /// Counts an answer. `route` is the position in the table; anything beyond it is "no route".
+    /// Counts a response. `route` is the position in the table; anything beyond it is "no route".
     #[inline]
     pub fn answered(&self, route: usize, status: u16, took: Duration) {
         // Inlined, this undoes the division that made the duration.

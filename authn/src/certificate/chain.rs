@@ -1,4 +1,4 @@
-//! Whether a certificate is of an authority, told to its operator before a peer finds out.
+//! Whether a certificate is of an authority, reported to its operator before a peer finds out.
 //!
 //! Owns the question alone: whom to trust in a handshake is decided by rustls. It names what is
 //! wrong and never why a peer would be right to accept it all the same.
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_certificate_is_of_the_authority_that_issued_it_and_of_no_other() {
-        // Both have the same name, so that only the signature tells them apart.
+        // Both have the same name, so that only the signature distinguishes them.
         let [own, other] = [(); 2].map(|()| Authority::create("CA", NOW_S).unwrap());
         let (ours, others) = ([own.certificate().clone()], [other.certificate().clone()]);
         let both = [others[0].clone(), ours[0].clone()];

@@ -16,9 +16,9 @@ use crate::profile::Transport;
 /// The trust domain of the shop's own certificates: the authority part of their SPIFFE URI.
 pub const TRUST_DOMAIN: &str = "tollgate";
 
-/// The largest certificate that is told to upstreams, in bytes: with it a request head is still
+/// The largest certificate that is sent to upstreams, in bytes: with it a request head is still
 /// well below the 16 KiB that servers take.
-pub const TOLD_CERTIFICATE_BYTES_MAX: usize = 6 * 1024;
+pub const FORWARDED_CERTIFICATE_BYTES_MAX: usize = 6 * 1024;
 
 /// Longest name, in bytes: a DNS label and a bit, so that names fit logs and metrics.
 pub const NAME_BYTES_MAX: usize = 64;
@@ -67,10 +67,10 @@ pub fn of_peer(
 }
 
 /// The value of a `Client-Cert` field: the certificate as a byte sequence (RFC 9440 section 2.2,
-/// RFC 9651 section 3.3.5). `None` for one that is larger than [`TOLD_CERTIFICATE_BYTES_MAX`].
+/// RFC 9651 section 3.3.5). `None` for one that is larger than [`FORWARDED_CERTIFICATE_BYTES_MAX`].
 #[must_use]
 pub fn certificate_field(certificate: &CertificateDer<'_>) -> Option<Box<str>> {
-    let fits = certificate.len() <= TOLD_CERTIFICATE_BYTES_MAX;
+    let fits = certificate.len() <= FORWARDED_CERTIFICATE_BYTES_MAX;
     fits.then(|| format!(":{}:", STANDARD.encode(certificate)).into_boxed_str())
 }
 

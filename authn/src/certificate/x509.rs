@@ -1,9 +1,9 @@
 //! The few fields of X.509 certificates that the TLS library does not show.
 //!
 //! Owns which fields are read: validity, subject and key identifier of a certificate (RFC 5280
-//! section 4.1), and the shapes by which files are told apart. `der` reads the elements, strictly
-//! (X.690). It is used on the operator's own files, to say clearly what is wrong with them; whom to
-//! trust is decided by rustls alone. Every failure is `None`.
+//! section 4.1), and the shapes by which files are distinguished. `der` reads the elements,
+//! strictly (X.690). It is used on the operator's own files, to say clearly what is wrong with
+//! them; whom to trust is decided by rustls alone. Every failure is `None`.
 
 use der::asn1::ObjectIdentifier;
 use der::{Decode as _, Header, Reader as _, SliceReader, Tag, TagNumber};

@@ -1,6 +1,6 @@
 //! A refused request, and what to answer: status and challenge of RFC 6750.
 //!
-//! Owns the answer of every refusal; who is refused is decided in [`crate::policy`].
+//! Owns the response of every refusal; who is refused is decided in [`crate::policy`].
 
 use std::fmt;
 

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-/// Why a token is not accepted. Its text is safe to send to the client: it tells nothing but what
+/// Why a token is not accepted. Its text is safe to send to the client: it reveals nothing but what
 /// the client can read in its own token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TokenError {

@@ -163,7 +163,7 @@ fn hash(key: [u64; 2], token: &[u8]) -> u64 {
     let mut last = [0; 32];
     last[..rest.len()].copy_from_slice(rest);
     step(&last);
-    // The length tells the padding apart.
+    // The length distinguishes the padding.
     folded(left ^ token.len() as u64, right ^ key[0].rotate_left(32))
 }
 

@@ -41,7 +41,7 @@ pub struct KeySet {
 
 impl KeySet {
     /// Reads a JWKS document (RFC 7517 section 5) of at most [`KEY_SET_BYTES_MAX`] bytes and
-    /// [`KEYS_MAX`] usable keys. What is wrong with the others tells [`KeySet::ignored`].
+    /// [`KEYS_MAX`] usable keys. [`KeySet::ignored`] reports what is wrong with the others.
     ///
     /// # Errors
     /// [`Error::KeySetTooLarge`], [`Error::KeySetSyntax`], [`Error::KeySetEmpty`] without any key,

@@ -1,4 +1,4 @@
-//! From the parts of a service to its listeners: the core plan, the guard and the shell on each
+//! From the parts of a service to its listeners: the core plan, the guard and the service on each
 //! core, the admin pages, the limits.
 
 use std::sync::Arc;
@@ -94,7 +94,7 @@ const FORWARDED_FIELDS: usize = 8;
 /// of a host or a client has 300 at most, a certificate some 2,000 in base64.
 const FORWARDED_BYTES: usize = 4 * 1024;
 
-/// The runtime's limits with what was said otherwise. What stands behind a gateway takes a head
+/// The runtime's limits with the overrides. What stands behind a gateway takes a head
 /// that was as large as the gateway takes and has grown by what it adds.
 fn limits(config: &ServiceConfig) -> ServerLimits {
     let given = &config.limits;

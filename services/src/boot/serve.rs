@@ -24,7 +24,7 @@ pub fn serve(config: ServiceConfig) -> Result<(), ServeError> {
     until_signal(config.exit_with_stdin, drain, || start(config))
 }
 
-/// Starts something that listens, tells where, and drains it when a signal comes.
+/// Starts something that listens, prints where, and drains it when a signal arrives.
 pub(crate) fn until_signal(
     exit_with_stdin: bool,
     drain: Duration,

@@ -48,7 +48,7 @@ impl RunningService {
         self.service
     }
 
-    /// The line that tells a parent process where the service is.
+    /// The line by which a parent process learns where the service is.
     pub(crate) fn ready_line(&self) -> String {
         let ready = json!({
             "service": self.service,

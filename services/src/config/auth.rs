@@ -1,5 +1,5 @@
-//! What the authorization server is told beside the common part: how tokens are signed, and for how
-//! long they are valid.
+//! The settings of the authorization server beside the common part: how tokens are signed, and for
+//! how long they are valid.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

@@ -42,7 +42,7 @@ impl ServeError {
         ServeError { kind: ServeErrorKind::Config, message: message.into(), cause: None }
     }
 
-    /// A setting that cannot be used, with words before what the error tells.
+    /// A setting that cannot be used, with words before the error's own.
     #[must_use]
     pub fn config_of(before: &str, error: impl Into<Cause>) -> ServeError {
         let error = error.into();
@@ -62,7 +62,7 @@ impl ServeError {
         ServeError::unusable(path, problem).because(error)
     }
 
-    /// A fault in the content of `path`, which the error tells whole.
+    /// A fault in the content of `path`, which the error says whole.
     #[must_use]
     pub fn content(path: &Path, error: impl Into<Cause>) -> ServeError {
         let error = error.into();
@@ -76,7 +76,7 @@ impl ServeError {
         ServeError { kind: ServeErrorKind::File, message, cause: None }
     }
 
-    /// What this machine refuses, which the error tells whole.
+    /// What this machine refuses, which the error says whole.
     #[must_use]
     pub fn start(error: impl Into<Cause>) -> ServeError {
         ServeError::start_of("", error)
@@ -128,7 +128,7 @@ impl RefreshError {
         RefreshError { message: message.into(), cause: None }
     }
 
-    /// What the error tells, with words before it.
+    /// What the error says, with words before it.
     pub(crate) fn of(before: &str, error: impl Into<Cause>) -> RefreshError {
         let error = error.into();
         RefreshError { message: format!("{before}{error}"), cause: Some(error) }

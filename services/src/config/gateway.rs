@@ -1,4 +1,4 @@
-//! What the gateway is told beside the common part: its upstreams, what it forwards to them, and
+//! The settings of the gateway beside the common part: its upstreams, what it forwards to them, and
 //! what one client address may take.
 
 use super::OutboundConfig;

@@ -43,13 +43,13 @@ impl ServiceKind {
         ServiceKind::TABLE[self.line()].1
     }
 
-    /// The port it listens on if nothing else is said.
+    /// The port it listens on unless configured otherwise.
     #[must_use]
     pub fn port(self) -> u16 {
         ServiceKind::TABLE[self.line()].2
     }
 
-    /// The port of its admin listener if nothing else is said.
+    /// The port of its admin listener unless configured otherwise.
     #[must_use]
     pub fn admin_port(self) -> u16 {
         self.port() + ServiceKind::ADMIN_PORT_OFFSET

@@ -1,4 +1,4 @@
-//! What orders is told beside the common part: where it reserves, and how much it keeps.
+//! The settings of orders beside the common part: where it reserves, and how much it keeps.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;

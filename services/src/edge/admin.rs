@@ -1,7 +1,8 @@
 //! The admin listener: is the process alive, may it be sent requests, and what has it counted.
 //!
-//! It is bound to loopback unless told otherwise and asks for no credentials, so it refuses to show
-//! anything that is worth stealing: no token, no key, no client's name, no path of a request.
+//! It is bound to loopback unless configured otherwise and asks for no credentials, so it refuses
+//! to show anything that is worth stealing: no token, no key, no client's name, no path of a
+//! request.
 
 use std::fmt;
 use std::sync::Arc;
@@ -84,7 +85,7 @@ impl Service for Admin {
             (Some(_), _) => {
                 let (title, detail) = ("Method Not Allowed", "this path answers GET, HEAD");
                 let problem = Problem { status: 405, kind: None, title, detail };
-                problem.answer_with(exchange, &[("allow", b"GET, HEAD")]);
+                problem.respond_with(exchange, &[("allow", b"GET, HEAD")]);
             }
             (None, _) => problem::not_found(exchange),
         }
@@ -138,7 +139,7 @@ impl Admin {
     }
 }
 
-/// Answers with a metrics page in the format that the scraper prefers.
+/// Responds with a metrics page in the format that the scraper prefers.
 pub(crate) fn send_metrics(exchange: &mut Exchange<'_>, page: &Page) {
     let fields = exchange.request().fields();
     let accept = fields.filter(|(name, _)| name.eq_ignore_ascii_case(b"accept"));

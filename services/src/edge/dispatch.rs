@@ -131,7 +131,7 @@ macro_rules! routes {
                                 handled
                             }
                             Err(refusal) => {
-                                refusal.answer(exchange);
+                                refusal.respond(exchange);
                                 Ok(())
                             }
                         };

@@ -1,6 +1,6 @@
-//! The fields that answers of these services have in common.
+//! The fields that responses of these services have in common.
 //!
-//! It owns their spelling. Fields of a single answer stand where it is given.
+//! It owns their spelling. Fields of a single response stand where it is given.
 
 use proto_http::Lines;
 

@@ -36,7 +36,7 @@ pub struct Guard {
     verifier: WatchReader<Verifier>,
     cache: Option<RefCell<TokenCache>>,
     counters: Arc<CoreCounters>,
-    /// Whether upstreams are told the client's certificate.
+    /// Whether upstreams are sent the client's certificate.
     forwards_certificate: bool,
 }
 
@@ -85,7 +85,7 @@ impl Guard {
         let told = leaf.filter(|_| self.forwards_certificate && identity.is_some());
         let certificate_field = told.and_then(certificate_field);
         if told.is_some() && certificate_field.is_none() {
-            tracing::warn!("a client's certificate is too large to be told to upstreams");
+            tracing::warn!("a client's certificate is too large to be sent to upstreams");
         }
         PeerSession { credentials: Credentials { identity, certificate_field } }
     }
@@ -225,8 +225,8 @@ impl From<Denied> for RequestRefusal {
 }
 
 impl RequestRefusal {
-    /// Answers the request with this refusal.
-    pub fn answer(self, exchange: &mut Exchange<'_>) {
+    /// Responds to the request with this refusal.
+    pub fn respond(self, exchange: &mut Exchange<'_>) {
         let denied = match self {
             RequestRefusal::Denied(denied) => denied,
             RequestRefusal::NoKeys => {
@@ -234,12 +234,12 @@ impl RequestRefusal {
                 let detail =
                     "this service has no keys to verify tokens with yet; try again shortly";
                 let problem = Problem { status: 503, kind, title, detail };
-                return problem.answer_with(exchange, &[("retry-after", b"1")]);
+                return problem.respond_with(exchange, &[("retry-after", b"1")]);
             }
             RequestRefusal::ClientField => {
                 let (kind, title) = (Some("bad-client-field"), "Bad Client Field");
                 let detail = "X-Tollgate-Client must stand once and name one certificate";
-                return Problem { status: 400, kind, title, detail }.answer(exchange);
+                return Problem { status: 400, kind, title, detail }.respond(exchange);
             }
         };
         let detail = match denied.scope() {
@@ -250,7 +250,7 @@ impl RequestRefusal {
             if denied.status() == 401 { (401, "Unauthorized") } else { (403, "Forbidden") };
         let problem = Problem { status, kind: Some(kind(denied)), title, detail: &detail };
         // RFC 6750 section 3: the challenge stands with 401 and with insufficient_scope.
-        problem.answer_with(exchange, &[("www-authenticate", denied.challenge(REALM).as_bytes())]);
+        problem.respond_with(exchange, &[("www-authenticate", denied.challenge(REALM).as_bytes())]);
     }
 }
 

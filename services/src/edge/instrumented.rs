@@ -1,5 +1,5 @@
-//! The shell around every service on one core: finds the route, lets the table's dispatch obtain
-//! the permit and call the handler, and counts the answer.
+//! The service that the runtime calls on each core: finds the route, lets the table's dispatch
+//! obtain the permit and call the handler, and counts the response.
 //!
 //! It owns the order of these steps. It refuses to know any service: routes, handlers and their
 //! state come as an [`App`]. Under every profile it refuses an access token in the query.

@@ -1,6 +1,6 @@
 //! Errors as `application/problem+json` (RFC 9457): one shape for every refusal of every service.
 //!
-//! It owns the shape and the answers that no service words itself (404, 405). It refuses to carry
+//! It owns the shape and the responses that no service words itself (404, 405). It refuses to carry
 //! bytes of the request that were not escaped.
 
 use proto_http::{BodyLength, Error};
@@ -11,7 +11,7 @@ use crate::route::{BODY_BYTES_MAX, RouteEntry, Routed, allow};
 /// The media type of every error body.
 pub const CONTENT_TYPE: (&str, &[u8]) = ("content-type", b"application/problem+json");
 
-/// Answers must not be kept where they depend on who asks.
+/// Responses must not be kept where they depend on who asks.
 pub const NO_STORE: (&str, &[u8]) = ("cache-control", b"no-store");
 
 /// An error as a client reads it.
@@ -29,13 +29,13 @@ pub struct Problem<'a> {
 }
 
 impl Problem<'_> {
-    /// Answers the request with this problem.
-    pub fn answer(&self, exchange: &mut Exchange<'_>) {
-        self.answer_with(exchange, &[]);
+    /// Responds to the request with this problem.
+    pub fn respond(&self, exchange: &mut Exchange<'_>) {
+        self.respond_with(exchange, &[]);
     }
 
     /// As [`Problem::answer`], with further fields.
-    pub fn answer_with(&self, exchange: &mut Exchange<'_>, further: &[(&str, &[u8])]) {
+    pub fn respond_with(&self, exchange: &mut Exchange<'_>, further: &[(&str, &[u8])]) {
         let mut fields = vec![CONTENT_TYPE, NO_STORE];
         fields.extend_from_slice(further);
         exchange.reply().send(self.status, &fields, self.to_json().as_bytes());
@@ -61,7 +61,7 @@ impl Problem<'_> {
 /// 404 for a path that is no route.
 pub fn not_found(exchange: &mut Exchange<'_>) {
     let detail = "there is nothing at this path; paths are compared as sent, without decoding";
-    Problem { status: 404, kind: None, title: "Not Found", detail }.answer(exchange);
+    Problem { status: 404, kind: None, title: "Not Found", detail }.respond(exchange);
 }
 
 /// 405 for a known path with another method (RFC 9110 section 15.5.6).
@@ -69,7 +69,7 @@ pub fn method_not_allowed(exchange: &mut Exchange<'_>, table: &[RouteEntry], pat
     let allow = allow(table, pattern);
     let detail = format!("this path answers {allow}");
     let problem = Problem { status: 405, kind: None, title: "Method Not Allowed", detail: &detail };
-    problem.answer_with(exchange, &[("allow", allow.as_bytes())]);
+    problem.respond_with(exchange, &[("allow", allow.as_bytes())]);
 }
 
 /// 400 for an access token in the query, whether tokens are looked at or not.
@@ -77,7 +77,7 @@ pub fn token_in_query(exchange: &mut Exchange<'_>) {
     let detail = "URLs are logged, so an access token must not be in one; send it as \
                   `Authorization: Bearer TOKEN`";
     let title = "Token In Query";
-    Problem { status: 400, kind: Some("token-in-query"), title, detail }.answer(exchange);
+    Problem { status: 400, kind: Some("token-in-query"), title, detail }.respond(exchange);
 }
 
 /// Waits for the body of route `R`, which cannot do without one: as many bytes as its line allows.
@@ -93,7 +93,7 @@ pub async fn required_body<R: Routed>(exchange: &mut Exchange<'_>) -> Result<(),
     }
 }
 
-/// The answer to a body that could not be read, with the status and the sentence of the error.
+/// The response to a body that could not be read, with the status and the sentence of the error.
 pub fn body_refused(exchange: &mut Exchange<'_>, error: BodyError) {
     let title = match error.status() {
         408 => "Request Timeout",
@@ -105,7 +105,7 @@ pub fn body_refused(exchange: &mut Exchange<'_>, error: BodyError) {
     let problem = Problem { status: error.status(), kind: None, title, detail: error.as_str() };
     let retry: &[(&str, &[u8])] =
         if error == BodyError::NoMemory { &[("retry-after", b"1")] } else { &[] };
-    problem.answer_with(exchange, retry);
+    problem.respond_with(exchange, retry);
 }
 
 #[cfg(test)]

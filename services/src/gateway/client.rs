@@ -1,4 +1,4 @@
-//! Who the client of a connection is, as this gateway tells its upstreams.
+//! Who the client of a connection is, as this gateway reports it to its upstreams.
 //!
 //! It owns the two fields that carry a client's identity: the name in its certificate, and, where
 //! that was asked for, the certificate itself (RFC 9440). Both were made when the connection was
@@ -13,7 +13,7 @@ use super::lists::Field;
 /// The field of RFC 9440.
 const CERTIFICATE_FIELD: &str = "client-cert";
 
-/// The client of one connection, as far as its certificate tells.
+/// The client of one connection, as far as its certificate names it.
 #[derive(Debug, Clone, Copy)]
 pub struct ClientIdentity<'a> {
     name: Option<&'a str>,
@@ -27,7 +27,7 @@ impl<'a> ClientIdentity<'a> {
         ClientIdentity { name, certificate: permit.certificate_field() }
     }
 
-    /// What upstreams are told.
+    /// The fields that are sent to upstreams.
     pub fn fields(self) -> impl Iterator<Item = Field<'a>> {
         let all = [(CLIENT_FIELD, self.name), (CERTIFICATE_FIELD, self.certificate)];
         all.into_iter().filter_map(|(field, value)| Some((field, value?.as_bytes())))

@@ -3,7 +3,7 @@
 //! It owns this decision for both directions. It refuses to pass on what a client says about who or
 //! where it is, or about another target, method or length than those of its request: upstreams may
 //! believe such fields because a proxy usually writes them, and only what this gateway saw itself
-//! is told to them. The lists hold what proxies, load balancers and application servers are known
+//! is sent to them. The lists hold what proxies, load balancers and application servers are known
 //! to write or to believe.
 
 use std::fmt;

@@ -10,7 +10,7 @@
 //!
 //! When the client goes, the call is dropped, and with it the upstream's connection unless its
 //! response was complete. An upstream that breaks in the middle of a response breaks the client's
-//! connection too: a cut answer must not look like a whole one.
+//! connection too: a cut response must not look like a whole one.
 
 use proto_http::{AnswerBody, Ask, BodyLength, Method, Version};
 use runtime::{BodyError, Broken, Call, ClientError, Exchange, Request, Upstream};
@@ -147,7 +147,7 @@ impl UpstreamRoute {
                 None => break call.finish_request().await,
             }
         };
-        // An upstream may answer and close before it has read everything: then its answer counts,
+        // An upstream may answer and close before it has read everything: then its response counts,
         // and only without one the error of writing does.
         match (call.response().await, written) {
             (Ok(()), _) => Ok(call),
@@ -193,7 +193,7 @@ impl UpstreamRoute {
                 self.answer_head(exchange, &call, body);
                 Box::pin(self.relay_pieces(exchange, call, status)).await
             }
-            // Nothing has been said to the client yet.
+            // Nothing has been sent to the client yet.
             Err(error) => {
                 self.failed(exchange, &error);
                 Ok(())
@@ -226,7 +226,7 @@ impl UpstreamRoute {
         }
     }
 
-    /// Answers with the response's status and fields.
+    /// Responds with the response's status and fields.
     fn answer_head(&self, exchange: &mut Exchange<'_>, call: &Call, body: AnswerBody<'_>) {
         let mut fields = self.lists.take();
         let (head, bytes, _) = call.parts();
@@ -263,8 +263,8 @@ impl UpstreamRoute {
         fields.extend(client.fields());
     }
 
-    /// Tells what failed at the upstream: 502 it cannot be used, 503 there is no room left, 504 it
-    /// is late.
+    /// Reports what failed at the upstream: 502 it cannot be used, 503 there is no room left, 504
+    /// it is late.
     fn failed(&self, exchange: &mut Exchange<'_>, error: &ClientError) {
         let name = self.name;
         tracing::debug!(upstream = name, %error, "forwarding failed");
@@ -278,7 +278,7 @@ impl UpstreamRoute {
                 };
                 let title = "Upstream Busy";
                 Problem { status: 503, kind: Some("upstream-busy"), title, detail: &detail }
-                    .answer_with(exchange, &[("retry-after", b"1")]);
+                    .respond_with(exchange, &[("retry-after", b"1")]);
             }
             504 => {
                 let detail = format!("the {name} service did not answer in time");
@@ -289,7 +289,7 @@ impl UpstreamRoute {
                     ClientError::Refused(_) | ClientError::NoAddress => "cannot be reached",
                     ClientError::Tls(_) => "and this gateway do not trust each other (TLS)",
                     ClientError::Closed => "closed the connection before it answered",
-                    _ => "gave an answer that cannot be passed on",
+                    _ => "gave a response that cannot be passed on",
                 };
                 let detail = format!("the {name} service {what}");
                 refuse(exchange, 502, "bad-upstream", "Bad Upstream", &detail);
@@ -323,7 +323,7 @@ fn refuse(
     title: &'static str,
     detail: &str,
 ) {
-    Problem { status, kind: Some(kind), title, detail }.answer(exchange);
+    Problem { status, kind: Some(kind), title, detail }.respond(exchange);
 }
 
 /// The request as it goes on: same method and target.

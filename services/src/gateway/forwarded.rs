@@ -1,4 +1,4 @@
-//! What a gateway tells its upstreams about a client: what it saw itself, as RFC 7239 writes it.
+//! What a gateway reports to its upstreams about a client: what it saw itself, as RFC 7239 has it.
 //! Formatted on the stack, since every forwarded request has one.
 
 use std::io::Write;

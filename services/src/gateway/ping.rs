@@ -13,13 +13,14 @@ use crate::edge::problem;
 use crate::route::Param;
 use crate::telemetry::CoreCounters;
 
-/// About 100 bytes, as a small answer of a real service has. The count of body bytes comes between.
+/// About 100 bytes, as a small response of a real service has. The count of body bytes comes
+/// between.
 const BEFORE: &[u8] =
     br#"{"message":"pong","service":"tollgate","answeredBy":"the edge, no upstream","bodyBytes":"#;
 const AFTER: &[u8] = b"}";
 
-/// Room for the answer: 20 digits are the longest count.
-const ANSWER_BYTES_MAX: usize = BEFORE.len() + 20 + AFTER.len();
+/// Room for the response: 20 digits are the longest count.
+const RESPONSE_BYTES_MAX: usize = BEFORE.len() + 20 + AFTER.len();
 
 routes! {
     impl Ping {
@@ -65,12 +66,12 @@ async fn ping<R: Route>(
     }
     ping.counters.body_read(body_bytes);
     let mut digits = itoa::Buffer::new();
-    let mut answer = [0; ANSWER_BYTES_MAX];
+    let mut response = [0; RESPONSE_BYTES_MAX];
     let mut length = 0;
     for part in [BEFORE, digits.format(body_bytes).as_bytes(), AFTER] {
-        answer[length..length + part.len()].copy_from_slice(part);
+        response[length..length + part.len()].copy_from_slice(part);
         length += part.len();
     }
-    exchange.reply().lines(JSON).send(200, &[], &answer[..length]);
+    exchange.reply().lines(JSON).send(200, &[], &response[..length]);
     Ok(())
 }

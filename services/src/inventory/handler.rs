@@ -52,15 +52,15 @@ routes! {
 /// The inventory of the API on one core.
 pub struct InventoryApp {
     pub(super) inventory: Arc<Inventory>,
-    /// Answers are written here; borrowed for no longer than that.
-    answer: RefCell<Vec<u8>>,
+    /// Responses are written here; borrowed for no longer than that.
+    response: RefCell<Vec<u8>>,
 }
 
 impl InventoryApp {
     /// The routes over a stock that all cores share.
     #[must_use]
     pub fn new(inventory: Arc<Inventory>) -> InventoryApp {
-        InventoryApp { inventory, answer: RefCell::default() }
+        InventoryApp { inventory, response: RefCell::default() }
     }
 }
 
@@ -117,10 +117,10 @@ pub(super) async fn reserve_as<R: Routed>(
     };
     let reserved = app.inventory.reserve(Name { holder, order: order.as_ref() }, &request);
     if let Reserved::Made = reserved {
-        let mut answer = app.answer.borrow_mut();
-        answer.clear();
-        write_reserved(&mut answer, order.as_ref());
-        reply.lines(JSON).send(201, &[], &answer);
+        let mut response = app.response.borrow_mut();
+        response.clear();
+        write_reserved(&mut response, order.as_ref());
+        reply.lines(JSON).send(201, &[], &response);
         return Ok(());
     }
     drop(order);
@@ -176,10 +176,10 @@ async fn read(
     let sku = SkuName::parse(name).ok().and_then(|name| app.inventory.sku(name));
     match sku {
         Some(sku) => {
-            let mut answer = app.answer.borrow_mut();
-            answer.clear();
-            write_sku(&mut answer, sku.name(), &sku.levels());
-            exchange.reply().lines(JSON_NOW).send(200, &[], &answer);
+            let mut response = app.response.borrow_mut();
+            response.clear();
+            write_sku(&mut response, sku.name(), &sku.levels());
+            exchange.reply().lines(JSON_NOW).send(200, &[], &response);
         }
         None => {
             let detail = "there is no such SKU; PUT {\"quantity\": n} here makes it";
@@ -221,11 +221,11 @@ async fn set(
         problem(exchange, 409, "too-much-held", "Too Much Held", detail);
         return Ok(());
     }
-    let mut answer = app.answer.borrow_mut();
-    answer.clear();
-    write_sku(&mut answer, sku.name(), &sku.levels());
+    let mut response = app.response.borrow_mut();
+    response.clear();
+    write_sku(&mut response, sku.name(), &sku.levels());
     let status = if known.is_some() { 200 } else { 201 };
-    exchange.reply().lines(JSON_NOW).send(status, &[], &answer);
+    exchange.reply().lines(JSON_NOW).send(status, &[], &response);
     Ok(())
 }
 
@@ -238,7 +238,7 @@ fn refuse(exchange: &mut Exchange<'_>, refusal: &ReservationRefusal) {
         kind::BUSY | kind::IN_PROGRESS => &[("retry-after", b"1")],
         _ => &[],
     };
-    refusal.problem().answer_with(exchange, retry);
+    refusal.problem().respond_with(exchange, retry);
 }
 
 fn bad_body(exchange: &mut Exchange<'_>, kind: &'static str, invalid: &Invalid) {
@@ -252,7 +252,7 @@ fn problem(
     title: &'static str,
     detail: &str,
 ) {
-    Problem { status, kind: Some(kind), title, detail }.answer(exchange);
+    Problem { status, kind: Some(kind), title, detail }.respond(exchange);
 }
 
 #[cfg(all(test, not(loom)))]

@@ -87,7 +87,7 @@ pub fn read_quantity(body: &[u8]) -> Result<u32, Invalid> {
     })
 }
 
-/// Appends the answer to a reservation that was made.
+/// Appends the response to a reservation that was made.
 pub fn write_reserved(out: &mut Vec<u8>, order: OrderRef<'_>) {
     out.extend_from_slice(b"{\"orderId\":");
     push_string(out, order.as_str().as_bytes());

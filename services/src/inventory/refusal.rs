@@ -1,6 +1,6 @@
-//! Why a reservation was not made, in the words of an answer.
+//! Why a reservation was not made, in the words of a response.
 //!
-//! Owns the kinds of problem that inventory names. Orders reads them back from an answer of a
+//! Owns the kinds of problem that inventory names. Orders reads them back from a response of a
 //! remote inventory, or takes them as they are from one in memory.
 
 use crate::edge::problem::Problem;
@@ -38,7 +38,7 @@ pub struct ReservationRefusal {
 }
 
 impl ReservationRefusal {
-    /// The words for an answer; `None` when the reservation was made.
+    /// The words for a response; `None` when the reservation was made.
     pub fn of(reserved: Reserved<'_>) -> Option<ReservationRefusal> {
         let (status, kind, title, detail) = match reserved {
             Reserved::Made => return None,
@@ -74,7 +74,7 @@ impl ReservationRefusal {
         Some(ReservationRefusal { status, kind, title, detail })
     }
 
-    /// The body of the answer.
+    /// The body of the response.
     pub fn problem(&self) -> Problem<'_> {
         Problem {
             status: self.status,

@@ -1,7 +1,7 @@
 //! What one reservation asks for, resolved to places in the table of SKUs as it is read.
 //!
 //! Owns summing and ordering lines without allocation. It refuses to decide: faults are noted, and
-//! told when the reservation is made.
+//! reported when the reservation is made.
 
 use crate::inventory::item::{SPARE_BITS, pack, quantity_of, sku_of};
 use crate::inventory::name::SkuName;
@@ -35,7 +35,7 @@ impl<'a> ReservationRequest<'a> {
         ReservationRequest { skus, items, length: 0, lines: 0, unknown: None, overflown: None }
     }
 
-    /// Adds a line. Too many of them, and names of no SKU, are told by `Inventory::reserve`.
+    /// Adds a line. Too many of them, and names of no SKU, are reported by `Inventory::reserve`.
     pub fn add(&mut self, name: SkuName<'_>, quantity: u32) {
         let line = self.lines;
         self.lines += 1;
@@ -74,8 +74,9 @@ impl<'a> ReservationRequest<'a> {
         self.unknown
     }
 
-    /// What is asked for, in [`FINGERPRINT_BITS`] bits. A store tells repeats of one name from
-    /// something else by it, and the name's owner alone could be deceived: a plain mix is enough.
+    /// What is asked for, in [`FINGERPRINT_BITS`] bits. A store distinguishes repeats of one name
+    /// from something else by it, and the name's owner alone could be deceived: a plain mix is
+    /// enough.
     pub(super) fn fingerprint(&self) -> u64 {
         let start = self.overflown.map_or(0, |sku| u64::from(sku) + 1);
         let mix = |mixed: u64, &item: &u64| (mixed.rotate_left(23) ^ item).wrapping_mul(ODD);

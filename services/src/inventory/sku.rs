@@ -382,7 +382,7 @@ mod loom_tests {
             let thread = thread::spawn(move || other.insert(name("A")));
             let here = table.insert(name("a"));
             let there = thread.join().expect("no panic");
-            // With room for one, the loser may be told that it is full while the winner inserts.
+            // With room for one, the loser may find it full while the winner inserts.
             assert!(here.is_some() || there.is_some());
             assert!(here.is_none() || there.is_none() || here == there);
             assert_eq!(table.iter().count(), 1);

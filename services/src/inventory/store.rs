@@ -1,6 +1,6 @@
 //! Reservations: who has reserved how many of what, decided once for each order id.
 //!
-//! Owns the rule that a reservation is all or nothing, that its first answer stands, and that it
+//! Owns the rule that a reservation is all or nothing, that its first response stands, and that it
 //! belongs to its holder: names are kept per holder, so that another's name is simply a new one,
 //! and the orders service holds apart from everybody who comes by the API. It refuses strings
 //! beyond lookups: a name is a 128-bit key, a SKU an index into the table.
@@ -82,7 +82,7 @@ enum HolderKind {
     Orders,
 }
 
-/// The answer to a reservation. What it says is the first answer under its name.
+/// The response to a reservation. What it says is the first response under its name.
 #[derive(Clone, Copy)]
 pub enum Reserved<'a> {
     /// All of it is reserved.
@@ -103,7 +103,7 @@ pub enum Reserved<'a> {
     Busy,
 }
 
-/// The answer to releasing.
+/// The response to releasing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Released {
     /// It was reserved and is released, now or by the thread that is reserving it.
@@ -125,7 +125,7 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// An inventory without SKUs, which tells holders apart by `holders`.
+    /// An inventory without SKUs, which distinguishes holders by `holders`.
     pub fn new(skus_max: usize, reservations_retained: usize, holders: Prf) -> Inventory {
         Inventory {
             skus: SkuTable::new(skus_max),
@@ -286,7 +286,7 @@ impl Inventory {
         Ok(())
     }
 
-    /// The first answer under a name, to who asks for the same again. A name that was barred has
+    /// The first response under a name, to who asks for the same again. A name that was barred has
     /// no content yet.
     fn repeat(
         &self,

@@ -1,6 +1,6 @@
 //! A map that remembers the newest keys and decides each of them once, without a lock.
 //!
-//! It owns the memory behind "a repeated order id returns the first answer". It refuses values: a
+//! It owns the memory behind "a repeated order id returns the first response". It refuses values: a
 //! key has a state and a few words, whose meaning is the caller's. It refuses callers that free
 //! keys again and again: a freed entry stays in its chain until it is evicted.
 //!
@@ -141,7 +141,7 @@ impl OnceMap {
 
     /// Takes a slot, evicting its tenant; `None` when every slot is being decided right now.
     ///
-    /// `evicted` is told the tenant's state and all words of its slot when it had been decided.
+    /// `evicted` gets the tenant's state and all words of its slot when it had been decided.
     pub(crate) fn take(&self, mut evicted: impl FnMut(Tag, [u64; WORDS])) -> Option<u64> {
         for _ in 0..self.capacity {
             // Relaxed: the number alone matters; the slot is handed over through its state.
@@ -246,8 +246,8 @@ impl OnceMap {
         // Relaxed: a count that is behind only means a look at a slot that says the same.
         let issued = if from == until { 0 } else { self.tickets.load(Ordering::Relaxed) };
         let mut ticket = from;
-        // Evicted: what is behind it in the chain is older, and forgotten with it. Most are told by
-        // their number, without the cache miss that their slot costs.
+        // Evicted: what is behind it in the chain is older, and forgotten with it. Most are
+        // recognised by their number, without the cache miss that their slot costs.
         while ticket != until && ticket + self.capacity >= issued && ticket != 0 {
             let (tag, next, words) = self.slot(ticket).read(ticket)?;
             let [low, high, payload @ ..] = words;

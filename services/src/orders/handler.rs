@@ -96,7 +96,7 @@ impl OrdersShared {
             owners: self.owners,
             stock,
             found: RefCell::default(),
-            answer: RefCell::default(),
+            response: RefCell::default(),
         }
     }
 }
@@ -110,9 +110,9 @@ pub struct OrdersApp {
     /// Makes the keys under which owners are known here.
     owners: Prf,
     stock: Stock,
-    /// An order that was found, and an answer being written; borrowed for no longer than that.
+    /// An order that was found, and a response being written; borrowed for no longer than that.
     found: RefCell<Vec<u8>>,
-    answer: RefCell<Vec<u8>>,
+    response: RefCell<Vec<u8>>,
 }
 
 impl OrdersApp {
@@ -264,7 +264,7 @@ async fn create(
             };
             let again = why.status == 503 || why.kind == "in-progress";
             let retry: &[(&str, &[u8])] = if again { &[("retry-after", b"1")] } else { &[] };
-            problem.answer_with(exchange, retry);
+            problem.respond_with(exchange, retry);
         }
     }
     Ok(())
@@ -282,15 +282,15 @@ fn only_key<'a>(request: &Request<'a>) -> Result<Option<&'a [u8]>, Refused> {
     }
 }
 
-/// 201 with the order's place (RFC 9110 section 15.3.2). A repeat gets the same answer.
+/// 201 with the order's place (RFC 9110 section 15.3.2). A repeat gets the same response.
 fn created(app: &OrdersApp, exchange: &mut Exchange<'_>, id: OrderId) {
     let mut location = [0; PATH.len() + TEXT_BYTES];
     location[..PATH.len()].copy_from_slice(PATH);
     location[PATH.len()..].copy_from_slice(id.text(&mut [0; TEXT_BYTES]).as_bytes());
-    let mut answer = app.answer.borrow_mut();
-    answer.clear();
-    write_created(&mut answer, id);
-    exchange.reply().lines(JSON).send(201, &[("location", &location)], &answer);
+    let mut response = app.response.borrow_mut();
+    response.clear();
+    write_created(&mut response, id);
+    exchange.reply().lines(JSON).send(201, &[("location", &location)], &response);
 }
 
 async fn read(
@@ -309,10 +309,10 @@ async fn read(
     };
     let (status, kind, title, detail) = match order {
         Ok((id, order)) => {
-            let mut answer = app.answer.borrow_mut();
-            answer.clear();
-            write_order(&mut answer, id, &order);
-            exchange.reply().lines(JSON_NOW).send(200, &[], &answer);
+            let mut response = app.response.borrow_mut();
+            response.clear();
+            write_order(&mut response, id, &order);
+            exchange.reply().lines(JSON_NOW).send(200, &[], &response);
             return Ok(());
         }
         Err(Miss::NotFound) => (404, "no-order", "No Order", "there is no order of this id here"),
@@ -321,7 +321,7 @@ async fn read(
             (410, "order-gone", "Order Gone", detail)
         }
     };
-    Problem { status, kind: Some(kind), title, detail }.answer(exchange);
+    Problem { status, kind: Some(kind), title, detail }.respond(exchange);
     Ok(())
 }
 

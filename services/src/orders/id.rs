@@ -10,10 +10,10 @@
 //! order is an index computation. An id names one attempt to take an order, for ever: a slot is
 //! used again, a use of it is not.
 //!
-//! The mark binds the id to whose order it is. From one id the next cannot be told without the key,
-//! which is drawn at each start; and whether an id is of the one who asks is known before the store
-//! is looked at, even for an order that is no longer kept. It costs some nanoseconds and no system
-//! call. An id of another instance, or of this one before a restart, is nobody's.
+//! The mark binds the id to whose order it is. From one id the next cannot be predicted without the
+//! key, which is drawn at each start; and whether an id is of the one who asks is known before the
+//! store is looked at, even for an order that is no longer kept. It costs some nanoseconds and no
+//! system call. An id of another instance, or of this one before a restart, is nobody's.
 
 use authn::{OwnerKey, Prf};
 use uuid::Uuid;

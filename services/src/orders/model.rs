@@ -49,7 +49,7 @@ pub fn read_order(body: &[u8]) -> Result<OrderBody<'_>, Invalid> {
     })
 }
 
-/// Appends the answer to an order that was taken.
+/// Appends the response to an order that was taken.
 pub fn write_created(out: &mut Vec<u8>, id: OrderId) {
     out.extend_from_slice(b"{\"orderId\":\"");
     out.extend_from_slice(id.text(&mut [0; TEXT_BYTES]).as_bytes());

@@ -1,12 +1,12 @@
 //! Where orders takes its stock from: the inventory service, or a stock in the same process.
 //!
-//! Owns how an answer of inventory, or none, is understood: reserved, refused, or failed, and then
+//! Owns how a response of inventory, or none, is understood: reserved, refused, or failed, and then
 //! whether something may be reserved that nobody will use. It refuses to give such stock up: it is
 //! released in the background until inventory says so ([`Stock::release`]), by the deadline of
 //! a graceful shutdown at the latest. What stays reserved then is logged with its order's id.
 //!
 //! A reservation is named by the id of its order, so sending it twice reserves once. It is
-//! therefore sent again, once, when a connection ended without an answer.
+//! therefore sent again, once, when a connection ended without a response.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -27,8 +27,8 @@ use crate::orders::model::write_reservation;
 use crate::refresh::watched::WatchReader;
 use crate::transport::token::{OwnToken, TokenRefresher};
 
-/// The largest answer of inventory that is read.
-const ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// The largest response of inventory that is read.
+const RESPONSE_BYTES_MAX: usize = 16 * 1024;
 /// Reservations of one core that may be on their way back at a time.
 const RETURNS_MAX: usize = 4096;
 /// The pause between tries while the service is shutting down.
@@ -53,11 +53,11 @@ pub enum ReserveOutcome {
     Reserved,
     /// Nothing is reserved: the stock is not there.
     Refused(ReservationRefusal),
-    /// There is no answer that could be used.
+    /// There is no response that could be used.
     Failed(StockFailure),
 }
 
-/// Why there was no usable answer.
+/// Why there was no usable response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StockFailure {
     /// What to answer: 502, 503 or 504 (RFC 9110 sections 15.6.3 to 15.6.5).
@@ -189,7 +189,7 @@ impl Remote {
                 ReserveOutcome::Failed(StockFailure { status: 503, detail, maybe_reserved: false })
             }
             Err(Unsent::Client(error)) => {
-                tracing::debug!(%error, "inventory gave no answer");
+                tracing::debug!(%error, "inventory gave no response");
                 ReserveOutcome::Failed(failure(&error))
             }
         }
@@ -197,13 +197,13 @@ impl Remote {
 
     async fn understand(&self, mut call: Call) -> ReserveOutcome {
         let status = call.status();
-        let body = call.body(ANSWER_BYTES_MAX).await;
+        let body = call.body(RESPONSE_BYTES_MAX).await;
         let (status, detail, maybe_reserved) = match status {
             // The status says it all; a body that is cut off changes nothing.
             200 | 201 => return ReserveOutcome::Reserved,
             409 => match body.ok().and_then(refusal) {
                 Some(refusal) => return ReserveOutcome::Refused(refusal),
-                None => (502, "the inventory service gave an answer that makes no sense", true),
+                None => (502, "the inventory service gave a response that makes no sense", true),
             },
             401 | 403 => {
                 if let Some((_, refresher)) = &self.token {
@@ -214,7 +214,7 @@ impl Remote {
             }
             503 => (503, "the inventory service is busy; nothing was reserved", false),
             504 => (504, "the inventory service did not answer in time", true),
-            _ => (502, "the inventory service gave an answer that makes no sense", true),
+            _ => (502, "the inventory service gave a response that makes no sense", true),
         };
         ReserveOutcome::Failed(StockFailure { status, detail, maybe_reserved })
     }
@@ -227,7 +227,7 @@ impl Remote {
         };
         let status = call.status();
         // Read to its end, so that the connection is kept.
-        let _ = call.body(ANSWER_BYTES_MAX).await;
+        let _ = call.body(RESPONSE_BYTES_MAX).await;
         matches!(status, 204 | 404)
     }
 
@@ -250,13 +250,13 @@ impl Remote {
     }
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 enum Unsent {
     NoToken,
     Client(ClientError),
 }
 
-/// What the second try came to. The first may have been done before its answer was lost, so a
+/// What the second try came to. The first may have been done before its response was lost, so a
 /// failure of the second, even one that reserved nothing itself, leaves open what the first one
 /// reserved.
 fn after_lost_answer(taken: ReserveOutcome) -> ReserveOutcome {
@@ -274,7 +274,7 @@ fn failure(error: &ClientError) -> StockFailure {
         ClientError::Exhausted | ClientError::Uploads => {
             ("every connection to the inventory service is in use", false)
         }
-        // Trust fails before a request is read. Any other fault may have spoilt the answer only.
+        // Trust fails before a request is read. Any other fault may have spoilt the response only.
         ClientError::Tls(error) => {
             let detail = "the inventory service and this one do not trust each other";
             (detail, !is_certificate_rejected(error.inner()))
@@ -285,7 +285,7 @@ fn failure(error: &ClientError) -> StockFailure {
         ClientError::ResponseTimeout => ("the inventory service did not answer in time", true),
         ClientError::Closed => ("the inventory service closed the connection unanswered", true),
         ClientError::Protocol(_) | ClientError::TooLarge => {
-            ("the inventory service gave an answer that makes no sense", true)
+            ("the inventory service gave a response that makes no sense", true)
         }
     };
     StockFailure { status: error.status(), detail, maybe_reserved }

@@ -10,16 +10,16 @@
 //! lies. An order gets its slot, and with it its id, when it is begun ([`Writer::begin`]): stock is
 //! reserved under that id before anything is kept. The id says shard and slot, so finding an order
 //! is an index computation. An order that is refused gives its slot back unused. The id is also
-//! bound to its owner: who is not the owner, and may not read all orders, gets the same answer as
+//! bound to its owner: who is not the owner, and may not read all orders, gets the same response as
 //! for an id that was never issued, before the store is looked at.
 //!
-//! How old an order is, is told by its *number* in the count of all orders kept, one shared
-//! counter: it is kept while fewer than `retained` were kept after it. That one rule serves four
-//! times. It tells 410 from 200. It frees a slot. It frees a segment of the log once the last
-//! record in it is that old. And it validates a read: whoever copied a record and then finds its
-//! number still among the newest knows that nothing of it had been overwritten, since that happens
-//! to old records only. The words of a slot are a sequence lock of their own, whose state is the
-//! attempt in the id: which use of the slot it is.
+//! The age of an order is its *number* in the count of all orders kept, one shared counter: it is
+//! kept while fewer than `retained` were kept after it. That one rule serves four times. It
+//! distinguishes 410 from 200. It frees a slot. It frees a segment of the log once the last record
+//! in it is that old. And it validates a read: whoever copied a record and then finds its number
+//! still among the newest knows that nothing of it had been overwritten, since that happens to old
+//! records only. The words of a slot are a sequence lock of their own, whose state is the attempt
+//! in the id: which use of the slot it is.
 //!
 //! # Chosen against
 //! - a map with reclamation (dashmap, papaya, a skip list): four to thirty times as long per

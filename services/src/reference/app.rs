@@ -1,4 +1,4 @@
-//! The reference server on one core: its answer, what it does beside it, and its admin pages.
+//! The reference server on one core: its response, what it does beside it, and its admin pages.
 //!
 //! The order is: count, stand still, burn, then reset or answer wrongly if it is time, else wait
 //! and answer. All that is shared between requests belongs to the core.
@@ -25,12 +25,12 @@ use super::every::Every;
 
 const PATH: &[u8] = b"/api/ping";
 
-/// As long as the gateway's own answer.
+/// As long as the gateway's own response.
 const ANSWER: &[u8] =
     b"{\"message\":\"pong\",\"service\":\"reference\",\"answeredBy\":\"a server of known cost\",\
       \"bodyBytes\":0}";
 
-/// A whole answer, but no good one: shorter than any that is expected.
+/// A whole response, but no good one: shorter than any that is expected.
 const ANSWER_SHORT: &[u8] = b"{";
 
 /// How often, and for how long, a core stands still.
@@ -46,7 +46,7 @@ pub(super) struct ReferenceServer {
     reset: Every,
     /// When the core stands still next.
     stall_at: Cell<Instant>,
-    /// Whether the next wrong answer is one by its status.
+    /// Whether the next wrong response is one by its status.
     by_status: Cell<bool>,
 }
 
@@ -85,7 +85,7 @@ impl ReferenceServer {
         self.counts.delayed_ns.add(start.elapsed().as_nanos() as u64);
     }
 
-    fn answer(&self, exchange: &mut Exchange<'_>) {
+    fn respond(&self, exchange: &mut Exchange<'_>) {
         if !self.wrong.is_due() {
             return exchange.reply().lines(JSON).send(200, &[], ANSWER);
         }
@@ -123,7 +123,7 @@ impl Service for ReferenceServer {
         if !self.behaviour.delay.is_zero() {
             self.delay(exchange.core()).await;
         }
-        self.answer(exchange);
+        self.respond(exchange);
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The loop whose cost is known: it burns processor time and tells how much it was.
+//! The loop whose cost is known: it burns processor time and returns how much it was.
 //!
 //! The truth is the clock of the thread itself, the one behind the kernel's CPU accounting, so that
 //! an interruption in the middle of the loop is in it only if it is also billed. The loop consists

@@ -45,11 +45,11 @@ impl Ledger {
         counter("reference_requests_total", "Requests, whatever they were answered.", |counts| {
             &counts.requests
         });
-        counter("reference_delays_total", "Answers that were delayed.", |counts| &counts.delays);
+        counter("reference_delays_total", "Responses that were delayed.", |counts| &counts.delays);
         counter("reference_stalls_total", "Times that a core stood still.", |counts| {
             &counts.stalls
         });
-        counter("reference_resets_total", "Connections reset instead of an answer.", |counts| {
+        counter("reference_resets_total", "Connections reset instead of a response.", |counts| {
             &counts.resets
         });
         let mut time = |name: &'static str, help: &'static str, of: fn(&Counts) -> &Counter| {
@@ -60,13 +60,13 @@ impl Ledger {
             "Processor time of the loops by the clock of their thread, its readings included.",
             |counts| &counts.loop_ns,
         );
-        time("reference_delayed_seconds_total", "Time that answers were delayed.", |counts| {
+        time("reference_delayed_seconds_total", "Time that responses were delayed.", |counts| {
             &counts.delayed_ns
         });
         time("reference_stalled_seconds_total", "Time that cores stood still.", |counts| {
             &counts.stalled_ns
         });
-        page.counter("reference_wrong_total", "Answers that were wrong on purpose.")
+        page.counter("reference_wrong_total", "Responses that were wrong on purpose.")
             .value(&[("kind", "status")], sum(|counts| &counts.wrong_status))
             .value(&[("kind", "short_body")], sum(|counts| &counts.wrong_body));
     }

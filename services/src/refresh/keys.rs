@@ -59,7 +59,8 @@ impl KeyRing {
         KeyRing { verifier: Arc::new(published), refresher: None, needed: true }
     }
 
-    /// Keys kept fresh by `fetch`, which reads a JWK set. They arrive later; `/readyz` tells when.
+    /// Keys kept fresh by `fetch`, which reads a JWK set. They arrive later; `/readyz` reports
+    /// when.
     ///
     /// # Errors
     /// When no thread can be had.

@@ -29,7 +29,7 @@ pub fn requests(telemetry: &Telemetry, page: &mut Page) {
 fn durations(routes: &[RouteEntry], cores: &[Arc<CoreCounters>], page: &mut Page) {
     let mut family = page.histogram(
         "http_server_request_duration_seconds",
-        "Time from a request's arrival to its answer, by route and status.",
+        "Time from a request's arrival to its response, by route and status.",
     );
     for route in 0..=routes.len() {
         // A request that no route took has neither a known method nor a path fit for a label.

@@ -151,7 +151,7 @@ impl Caller {
     /// A `GET`.
     ///
     /// # Errors
-    /// When there is no answer; the deadline is five seconds in all.
+    /// When there is no response; the deadline is five seconds in all.
     pub fn get(&self, body_bytes_max: usize) -> Result<Response, CallError> {
         self.request("GET", &[("accept", b"application/json")], &[], body_bytes_max)
     }
@@ -187,7 +187,7 @@ impl Caller {
     }
 }
 
-/// Why a call of a background thread has no answer.
+/// Why a call of a background thread has no response.
 #[derive(Debug)]
 pub struct CallError {
     /// What was called.

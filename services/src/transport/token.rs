@@ -121,11 +121,11 @@ fn fetch(
             response.status
         )));
     }
-    let answer = TokenResponse::parse(&response.body).map_err(|error| {
+    let token = TokenResponse::parse(&response.body).map_err(|error| {
         RefreshError::of(&format!("no token for {client}: {}: ", caller.address()), error)
     })?;
-    let authorization = format!("Bearer {}", *answer.token).into_boxed_str();
-    Ok((OwnToken { authorization }, Duration::from_secs(answer.ttl_s)))
+    let authorization = format!("Bearer {}", *token.token).into_boxed_str();
+    Ok((OwnToken { authorization }, Duration::from_secs(token.ttl_s)))
 }
 
 #[cfg(test)]

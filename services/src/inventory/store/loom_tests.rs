@@ -137,10 +137,10 @@ fn loom_a_release_against_an_eviction() {
         let other = Arc::clone(&inventory);
         let thread = thread::spawn(move || reserve(&other, "2", &["a"], 1));
         let released = release(&inventory, "1");
-        let reserved = thread.join().expect("no panic");
+        let outcome = thread.join().expect("no panic");
         let (_, reserved, committed) = totals(&inventory);
         // The release may need a slot itself, and take or be refused the only one.
-        match (released, reserved) {
+        match (released, outcome) {
             (Released::Now, "held") => assert_eq!((reserved, committed), (1, 0)),
             (Released::Nothing, "held") => assert_eq!(reserved as u64 + committed, 3),
             (Released::Busy, "held") => assert_eq!((reserved, committed), (1, 2)),
