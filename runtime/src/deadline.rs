@@ -19,7 +19,7 @@ mod kind;
 
 use std::cell::{Cell, RefCell};
 use std::net::Shutdown;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -186,12 +186,11 @@ impl Deadlines {
         self.keepers.borrow_mut().push(keeper);
     }
 
-    /// Gives the socket a slot, and starts the sweep if it is the first. The [`Watch`] must be
-    /// dropped before the socket is.
-    pub(crate) fn watch(self: &Rc<Self>, fd: RawFd) -> Watch {
+    /// Takes the socket under watch: gives it a slot, and starts the sweep if it is the first.
+    pub(crate) fn watch<S: AsRawFd>(self: &Rc<Self>, socket: S) -> Watched<S> {
         let mut slots = self.slots.borrow_mut();
         let slot = Rc::new(Slot {
-            fd,
+            fd: socket.as_raw_fd(),
             index: Cell::new(slots.len()),
             at_ms: Cell::new(NEVER),
             kind: Cell::new(Kind::Idle),
@@ -209,7 +208,7 @@ impl Deadlines {
             self.note(Moment::now());
             monoio::spawn(sweep_while_watched(self.clone()));
         }
-        Watch { slot, registry: self.clone() }
+        Watched { watch: Watch { slot, registry: self.clone() }, socket }
     }
 
     /// Shuts every socket whose time is up.
@@ -303,7 +302,30 @@ async fn sweep_while_watched(deadlines: Rc<Deadlines>) {
     }
 }
 
-/// One socket's slot. Dropping it takes the socket out of the registry.
+/// A socket with its deadline. The sweep shuts sockets by their number, which the kernel gives to
+/// another one as soon as this one is closed; so the slot goes first, and none is ever without its
+/// socket.
+pub(crate) struct Watched<S> {
+    watch: Watch,
+    pub(crate) socket: S,
+}
+
+impl<S> Watched<S> {
+    /// The slot of the socket's deadline.
+    #[inline]
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+}
+
+impl<S> Drop for Watched<S> {
+    fn drop(&mut self) {
+        // What the fields own, the socket among it, is dropped after this.
+        self.watch.registry.remove(&self.watch.slot);
+    }
+}
+
+/// The slot of one socket, as [`Watched`] has it.
 pub(crate) struct Watch {
     slot: Rc<Slot>,
     registry: Rc<Deadlines>,
@@ -449,12 +471,6 @@ impl Watch {
 pub(crate) struct SetAside {
     kind: Kind,
     at_ms: u64,
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.registry.remove(&self.slot);
-    }
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ use rustls::{ClientConfig, ServerConfig};
 
 use crate::buffer::{BUFFER_BYTES, BUFFER_BYTES_LARGE, BodyRoom};
 use crate::cores::{Core, Local};
-use crate::deadline::{Kind, Watch};
+use crate::deadline::{Kind, Watch, Watched};
 use crate::health;
 use crate::socket::Socket;
 use crate::stats::StatsRef;
@@ -42,9 +42,7 @@ pub use self::error::StreamError;
 
 /// One connection, either end.
 pub struct Stream {
-    // Declared before the socket: the watch must go first.
-    watch: Watch,
-    tcp: Socket,
+    tcp: Watched<Socket>,
     tls: Option<Box<Pump>>,
     local: Rc<Local>,
     counted: Option<StatsRef>,
@@ -109,13 +107,7 @@ impl Stream {
     }
 
     fn new(local: Rc<Local>, tcp: Socket, pump: Option<Pump>, counted: Option<StatsRef>) -> Stream {
-        Stream {
-            watch: local.deadlines.watch(tcp.as_raw_fd()),
-            tcp,
-            tls: pump.map(Box::new),
-            local,
-            counted,
-        }
+        Stream { tcp: local.deadlines.watch(tcp), tls: pump.map(Box::new), local, counted }
     }
 
     /// Makes the TLS handshake, at most `limit_ms`; nothing to do on a plain connection. What
@@ -128,7 +120,7 @@ impl Stream {
         memory_max: usize,
     ) -> Result<(), StreamError> {
         let mut memory = BodyRoom::new(self.local.stats.clone());
-        self.watch.set(Kind::Handshake, limit_ms);
+        self.tcp.watch().set(Kind::Handshake, limit_ms);
         self.send_pending().await?;
         while self.tls.as_ref().is_some_and(|pump| !pump.ready()) {
             if self.fill(plain, Hold::Whole).await? == 0 {
@@ -139,7 +131,7 @@ impl Stream {
                 return Err(StreamError::Closed);
             }
         }
-        self.watch.clear();
+        self.tcp.watch().clear();
         Ok(())
     }
 
@@ -153,9 +145,9 @@ impl Stream {
         buffer: &mut Vec<u8>,
         limit_ms: u64,
     ) -> Result<usize, StreamError> {
-        self.watch.set(Kind::Response, limit_ms);
+        self.tcp.watch().set(Kind::Response, limit_ms);
         let result = self.fill(buffer, Hold::Whole).await;
-        self.watch.clear();
+        self.tcp.watch().clear();
         result
     }
 
@@ -208,11 +200,11 @@ impl Stream {
             let slice = SliceMut::new(bytes, start, end);
             let keep = if hold == Hold::Short { self.local.buffers.keep() } else { None };
             let (result, slice) = if hold == Hold::Whole || keep.is_some() {
-                self.tcp.read(slice).await
+                self.tcp.socket.read(slice).await
             } else {
-                let handle = self.watch.hold();
-                let read = self.tcp.cancelable_read(slice, handle).await;
-                self.watch.release();
+                let handle = self.tcp.watch().hold();
+                let read = self.tcp.socket.cancelable_read(slice, handle).await;
+                self.tcp.watch().release();
                 read
             };
             drop(keep);
@@ -224,7 +216,7 @@ impl Stream {
                     if let StreamError::Tls(_) = &error {
                         // The alert tells the peer what was wrong; our own error is the one that
                         // counts.
-                        self.watch.set(Kind::Linger, ALERT_MS);
+                        self.tcp.watch().set(Kind::Linger, ALERT_MS);
                         let _ = self.send_pending().await;
                     }
                     return Err(error);
@@ -238,7 +230,7 @@ impl Stream {
             }
             match buffer.len() - before {
                 0 if handshake => return Ok(count),
-                0 => self.watch.has_received(count),
+                0 => self.tcp.watch().has_received(count),
                 plain => return Ok(plain),
             }
         }
@@ -246,7 +238,7 @@ impl Stream {
 
     /// Waits until there is something to read, without holding a buffer meanwhile.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        self.tcp.readable().await
+        self.tcp.socket.readable().await
     }
 
     /// Writes the last of `buffer`, under TLS together with close_notify. With `half_close` the
@@ -264,7 +256,7 @@ impl Stream {
         self.drain(buffer, Some(limit_ms)).await?;
         sealed?;
         if half_close {
-            sys::shutdown(self.tcp.as_raw_fd(), Shutdown::Write);
+            sys::shutdown(self.tcp.socket.as_raw_fd(), Shutdown::Write);
         }
         Ok(())
     }
@@ -272,13 +264,13 @@ impl Stream {
     /// Makes every end of this connection a reset, by whomever or whatever it is ended; or not any
     /// more.
     pub(crate) fn set_abortive(&self, abortive: bool) {
-        sys::reset_on_close(self.tcp.as_raw_fd(), abortive);
-        self.watch.set_abortive(abortive);
+        sys::reset_on_close(self.tcp.socket.as_raw_fd(), abortive);
+        self.tcp.watch().set_abortive(abortive);
     }
 
     /// The slot of this connection's deadline.
     pub(crate) fn watch(&self) -> &Watch {
-        &self.watch
+        self.tcp.watch()
     }
 
     /// What the TLS handshake agreed on; `None` on a plain connection or before it is done.
@@ -296,13 +288,13 @@ impl Stream {
 
     /// How many bytes the socket has taken so far.
     pub(crate) fn written(&self) -> u64 {
-        self.watch.written()
+        self.tcp.watch().written()
     }
 
     /// What there is on this connection, on which nothing is awaited.
     #[inline]
     pub(crate) fn look(&mut self) -> Liveness {
-        health::look(&self.tcp, self.tls.as_deref_mut())
+        health::look(&self.tcp.socket, self.tls.as_deref_mut())
     }
 
     fn peer_closed(&self) -> bool {
@@ -380,14 +372,14 @@ impl Stream {
         if let Some(limit_ms) = limit_ms
             && sent < bytes.len()
         {
-            let start_ms = self.watch.now_ms();
-            self.watch.set_after(Kind::Write, start_ms, limit_ms, bytes.len() as u64);
+            let start_ms = self.tcp.watch().now_ms();
+            self.tcp.watch().set_after(Kind::Write, start_ms, limit_ms, bytes.len() as u64);
         }
         let waits = limit_ms.is_none() && sent < bytes.len();
-        let set_aside = if waits { self.watch.set_aside(PENDING_MS) } else { None };
+        let set_aside = if waits { self.tcp.watch().set_aside(PENDING_MS) } else { None };
         while sent < bytes.len() {
             let owned = std::mem::take(bytes);
-            let (result, slice) = self.tcp.write(owned.slice(sent..)).await;
+            let (result, slice) = self.tcp.socket.write(owned.slice(sent..)).await;
             *bytes = slice.into_inner();
             match result {
                 Ok(0) => return Err(self.reason(StreamError::Closed)),
@@ -399,10 +391,10 @@ impl Stream {
             }
         }
         if limit_ms.is_some() {
-            self.watch.clear();
+            self.tcp.watch().clear();
         }
         if let Some(deadline) = set_aside {
-            self.watch.restore(deadline);
+            self.tcp.watch().restore(deadline);
         }
         bytes.clear();
         Ok(())
@@ -413,7 +405,7 @@ impl Stream {
         if bytes.is_empty() {
             return Ok(0);
         }
-        match self.tcp.send_now(bytes) {
+        match self.tcp.socket.send_now(bytes) {
             Ok(sent) => {
                 self.count_out(sent);
                 Ok(sent)
@@ -425,7 +417,7 @@ impl Stream {
 
     /// The end of the stream, or the deadline that brought it about.
     fn end(&self) -> Result<usize, StreamError> {
-        match self.watch.fired() {
+        match self.tcp.watch().fired() {
             Some(kind) => Err(StreamError::Deadline(kind)),
             None => Ok(0),
         }
@@ -433,7 +425,7 @@ impl Stream {
 
     /// A struck deadline shuts the socket; what the kernel says then is only its consequence.
     fn reason(&self, error: StreamError) -> StreamError {
-        match self.watch.fired() {
+        match self.tcp.watch().fired() {
             Some(kind) => StreamError::Deadline(kind),
             None => error,
         }
@@ -446,7 +438,7 @@ impl Stream {
     }
 
     fn count_out(&mut self, n: usize) {
-        self.watch.has_written(n);
+        self.tcp.watch().has_written(n);
         if let Some(stats) = &self.counted {
             stats.bytes_out.add(n as u64);
         }
@@ -456,7 +448,7 @@ impl Stream {
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stream")
-            .field("fd", &self.tcp.as_raw_fd())
+            .field("fd", &self.tcp.socket.as_raw_fd())
             .field("tls", &self.facts())
             .finish_non_exhaustive()
     }

@@ -2,7 +2,6 @@
 
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsRawFd;
 
 use socket2::SockRef;
 
@@ -19,12 +18,12 @@ fn with_full_socket(demand: Demand, body: impl FnOnce(&Deadlines, &Watch, TcpStr
     let (mut executor, _) = Executor::new(DriverChoice::Epoll).unwrap();
     executor.block_on(async {
         let deadlines = Deadlines::new(|_| {});
-        let watch = deadlines.watch(writer.as_raw_fd());
-        watch.demand(demand);
-        while let Ok(count) = sys::send_now(&writer, &[0; 65536]) {
-            watch.has_written(count);
+        let writer = deadlines.watch(writer);
+        writer.watch().demand(demand);
+        while let Ok(count) = sys::send_now(&writer.socket, &[0; 65536]) {
+            writer.watch().has_written(count);
         }
-        body(&deadlines, &watch, reader);
+        body(&deadlines, writer.watch(), reader);
     });
 }
 
@@ -105,4 +104,31 @@ fn an_upstream_that_still_takes_a_request_is_not_late_with_its_response() {
         sweep(7600);
         assert_eq!(watch.fired(), Some(Kind::Response));
     });
+}
+
+#[test]
+fn a_socket_leaves_the_registry_before_its_number_can_be_given_to_another() {
+    let (mut executor, _) = Executor::new(DriverChoice::Epoll).unwrap();
+    executor.block_on(async {
+        let deadlines = Deadlines::new(|_| {});
+        let (_, socket) = std::os::unix::net::UnixStream::pair().unwrap();
+        let watched = deadlines.watch(Closes(socket, deadlines.clone()));
+        assert!(!deadlines.is_empty());
+        drop(watched);
+    });
+}
+
+/// A socket that looks when it is closed.
+struct Closes(std::os::unix::net::UnixStream, Rc<Deadlines>);
+
+impl AsRawFd for Closes {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl Drop for Closes {
+    fn drop(&mut self) {
+        assert!(self.1.is_empty(), "the slot goes first");
+    }
 }
