@@ -81,7 +81,7 @@ impl Upstream {
         let upload = self.pool.begin_upload().map_err(|error| self.failed(error))?;
         let mut call = self.checkout(false).await?;
         call.upload = Some(upload);
-        call.link().stream.watch().demand(Demand::progress(self.pool.config.response_ms));
+        call.link.seen().stream.watch().demand(Demand::progress(self.pool.config.response_ms));
         call.encode(&self.named(ask));
         Ok(call)
     }
@@ -114,8 +114,7 @@ impl fmt::Debug for Upstream {
 /// One request and its response.
 pub struct Call {
     pool: Rc<Pool>,
-    /// None once there is no connection that could be used.
-    link: Option<Link>,
+    link: Loan,
     inbox: Inbox,
     out: Vec<u8>,
     /// The first bytes of the request have left, or are about to.
@@ -133,7 +132,7 @@ impl Call {
             inbox: Inbox::new(buffers.take()),
             out: buffers.take(),
             written_before: link.stream.written(),
-            link: Some(link),
+            link: Loan(Some(link)),
             begun: false,
             responded: false,
             upload: None,
@@ -147,7 +146,7 @@ impl Call {
     /// When the connection broke. The upstream may have answered before: see
     /// [`Call::response`].
     pub async fn write(&mut self, piece: &[u8]) -> Result<(), ClientError> {
-        let link = self.link.as_mut().ok_or(ClientError::Closed)?;
+        let link = self.link.get()?;
         link.http.request_piece(&mut self.out, piece);
         self.flush().await
     }
@@ -157,7 +156,7 @@ impl Call {
     /// # Errors
     /// As [`Call::write`].
     pub async fn finish_request(&mut self) -> Result<(), ClientError> {
-        let link = self.link.as_mut().ok_or(ClientError::Closed)?;
+        let link = self.link.get()?;
         link.http.request_end(&mut self.out);
         self.flush().await?;
         self.upload = None;
@@ -170,7 +169,7 @@ impl Call {
     /// When there is none, or it breaks the protocol.
     pub async fn response(&mut self) -> Result<(), ClientError> {
         while !self.responded {
-            let link = self.link.as_mut().ok_or(ClientError::Closed)?;
+            let link = self.link.get()?;
             match link.http.head(self.inbox.message()) {
                 Ok(Some(consumed)) => {
                     self.inbox.begin(consumed);
@@ -192,7 +191,7 @@ impl Call {
     /// The response's head.
     #[must_use]
     pub fn head(&self) -> &ResponseHead {
-        self.link().http.response()
+        self.link.seen().http.response()
     }
 
     /// The value of the first field of this name, given in lower case.
@@ -211,7 +210,7 @@ impl Call {
     /// What the TLS handshake with the upstream agreed on.
     #[must_use]
     pub fn facts(&self) -> Option<TlsFacts<'_>> {
-        self.link().stream.facts()
+        self.link.seen().stream.facts()
     }
 
     /// The whole body, at most `max` bytes.
@@ -221,12 +220,12 @@ impl Call {
     pub async fn body(&mut self, max: usize) -> Result<&[u8], ClientError> {
         if let BodyLength::Exact(length) = self.head().length
             && length > max as u64
-            && !self.link().http.body_done()
+            && !self.link.seen().http.body_done()
         {
             return Err(ClientError::TooLarge);
         }
         loop {
-            let link = self.link.as_mut().ok_or(ClientError::Closed)?;
+            let link = self.link.get()?;
             let gathered = self.inbox.gather(&mut link.http, max);
             match gathered.map_err(ClientError::Protocol)? {
                 Gathered::All => return Ok(self.inbox.body()),
@@ -241,7 +240,7 @@ impl Call {
     /// # Errors
     /// When what has arrived is malformed.
     pub fn buffered(&mut self) -> Result<Option<&[u8]>, ClientError> {
-        let link = self.link.as_mut().ok_or(ClientError::Closed)?;
+        let link = self.link.get()?;
         let gathered = self.inbox.gather(&mut link.http, usize::MAX);
         let whole = gathered.map_err(ClientError::Protocol)? == Gathered::All;
         Ok(whole.then(|| self.inbox.body()))
@@ -259,7 +258,7 @@ impl Call {
     /// As [`Call::body`].
     pub async fn piece(&mut self) -> Result<Option<&[u8]>, ClientError> {
         loop {
-            let link = self.link.as_mut().ok_or(ClientError::Closed)?;
+            let link = self.link.get()?;
             match self.inbox.piece(&mut link.http) {
                 Ok(Some(true)) => return Ok(Some(self.inbox.body())),
                 Ok(Some(false)) => return Ok(None),
@@ -269,12 +268,8 @@ impl Call {
         }
     }
 
-    fn link(&self) -> &Link {
-        self.link.as_ref().expect("a call with a response has its connection")
-    }
-
     fn encode(&mut self, ask: &Ask<'_>) {
-        if let Some(link) = &mut self.link {
+        if let Ok(link) = self.link.get() {
             link.http.request(&mut self.out, ask);
         }
     }
@@ -292,7 +287,7 @@ impl Call {
     /// Whether the failed request can be sent again without harm.
     fn may_be_repeated(&self, method: &str) -> bool {
         let idempotent = matches!(method, "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE");
-        let Some(Link { stream, kept: true, .. }) = &self.link else {
+        let Some(Link { stream, kept: true, .. }) = &self.link.0 else {
             return false;
         };
         let unsent = stream.written() == self.written_before;
@@ -303,12 +298,12 @@ impl Call {
     async fn flush(&mut self) -> Result<(), ClientError> {
         if !self.begun {
             self.begun = true;
-            let link = self.link.as_mut().ok_or(ClientError::Closed)?;
+            let link = self.link.get()?;
             if !self.pool.is_usable(link) {
                 Box::pin(self.renew()).await?;
             }
         }
-        let link = self.link.as_mut().ok_or(ClientError::Closed)?;
+        let link = self.link.get()?;
         let limit_ms = self.pool.config.write_ms;
         Ok(link.stream.write(&mut self.out, limit_ms).await?)
     }
@@ -318,7 +313,7 @@ impl Call {
         let mut link = self.link.take().ok_or(ClientError::Closed)?;
         self.pool.renew(&mut link).await?;
         self.written_before = link.stream.written();
-        self.link = Some(link);
+        self.link = Loan(Some(link));
         Ok(())
     }
 
@@ -332,7 +327,7 @@ impl Call {
     }
 
     async fn read(&mut self) -> Result<(), ClientError> {
-        let link = self.link.as_mut().ok_or(ClientError::Closed)?;
+        let link = self.link.get()?;
         let limit_ms = self.pool.config.response_ms;
         match link.stream.read(&mut self.inbox.bytes, limit_ms).await? {
             0 => self.end(),
@@ -342,7 +337,7 @@ impl Call {
 
     /// The upstream has closed: right only where that is what ends the body.
     fn end(&mut self) -> Result<(), ClientError> {
-        let link = self.link.as_mut().ok_or(ClientError::Closed)?;
+        let link = self.link.get()?;
         if !self.responded || !link.stream.ended_properly() {
             return Err(ClientError::Closed);
         }
@@ -356,7 +351,7 @@ impl Call {
     /// Whether the connection is between two requests: its response is there to the last byte,
     /// and nothing after it, nor was more announced than may come.
     fn complete(&mut self) -> bool {
-        let Some(link) = &mut self.link else {
+        let Ok(link) = self.link.get() else {
             return false;
         };
         let whole = self.responded
@@ -370,6 +365,26 @@ impl Call {
             && Client::reusable(&link.http)
             && !link.http.response().body_withheld
             && link.stream.watch().fired().is_none()
+    }
+}
+
+/// The connection of a call; none once there is no connection that could be used. It is moved out
+/// in [`Loan::take`] alone: to be renewed, or kept for the next call.
+struct Loan(Option<Link>);
+
+impl Loan {
+    #[inline]
+    fn get(&mut self) -> Result<&mut Link, ClientError> {
+        self.0.as_mut().ok_or(ClientError::Closed)
+    }
+
+    /// As whoever holds a response sees it.
+    fn seen(&self) -> &Link {
+        self.0.as_ref().expect("a call with a response has its connection")
+    }
+
+    fn take(&mut self) -> Option<Link> {
+        self.0.take()
     }
 }
 
