@@ -395,7 +395,20 @@ pub enum StartError {
     Thread(io::Error),
 }
 
-impl std::error::Error for StartError {}
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StartError::Bind(_, error)
+            | StartError::Affinity(error)
+            | StartError::IoUring(error)
+            | StartError::Epoll(error)
+            | StartError::Thread(error) => Some(error),
+            StartError::AddressInUse(_)
+            | StartError::CoreNotAllowed { .. }
+            | StartError::Workers(_) => None,
+        }
+    }
+}
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -187,7 +187,7 @@ impl Deadlines {
     }
 
     /// Takes the socket under watch: gives it a slot, and starts the sweep if it is the first.
-    pub(crate) fn watch<S: AsRawFd>(self: &Rc<Self>, socket: S) -> Watched<S> {
+    pub(crate) fn watch<S: AsRawFd>(self: &Rc<Self>, socket: S) -> WatchedSocket<S> {
         let mut slots = self.slots.borrow_mut();
         let slot = Rc::new(Slot {
             fd: socket.as_raw_fd(),
@@ -208,7 +208,7 @@ impl Deadlines {
             self.note(Moment::now());
             monoio::spawn(sweep_while_watched(self.clone()));
         }
-        Watched { watch: Watch { slot, registry: self.clone() }, socket }
+        WatchedSocket { watch: Watch { slot, registry: self.clone() }, socket }
     }
 
     /// Shuts every socket whose time is up.
@@ -305,12 +305,12 @@ async fn sweep_while_watched(deadlines: Rc<Deadlines>) {
 /// A socket with its deadline. The sweep shuts sockets by their number, which the kernel gives to
 /// another one as soon as this one is closed; so the slot goes first, and none is ever without its
 /// socket.
-pub(crate) struct Watched<S> {
+pub(crate) struct WatchedSocket<S> {
     watch: Watch,
     pub(crate) socket: S,
 }
 
-impl<S> Watched<S> {
+impl<S> WatchedSocket<S> {
     /// The slot of the socket's deadline.
     #[inline]
     pub(crate) fn watch(&self) -> &Watch {
@@ -318,14 +318,14 @@ impl<S> Watched<S> {
     }
 }
 
-impl<S> Drop for Watched<S> {
+impl<S> Drop for WatchedSocket<S> {
     fn drop(&mut self) {
         // What the fields own, the socket among it, is dropped after this.
         self.watch.registry.remove(&self.watch.slot);
     }
 }
 
-/// The slot of one socket, as [`Watched`] has it.
+/// The slot of one socket, as [`WatchedSocket`] has it.
 pub(crate) struct Watch {
     slot: Rc<Slot>,
     registry: Rc<Deadlines>,

@@ -98,7 +98,16 @@ impl From<BodyError> for Broken {
     }
 }
 
-impl std::error::Error for BodyError {}
+impl std::error::Error for BodyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            BodyError::Protocol(error) => Some(error),
+            BodyError::TooLarge | BodyError::TooSlow | BodyError::Closed | BodyError::NoMemory => {
+                None
+            }
+        }
+    }
+}
 
 impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

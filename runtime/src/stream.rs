@@ -31,7 +31,7 @@ use rustls::{ClientConfig, ServerConfig};
 
 use crate::buffer::{BUFFER_BYTES, BUFFER_BYTES_LARGE, BodyRoom};
 use crate::cores::{Core, Local};
-use crate::deadline::{Kind, Watch, Watched};
+use crate::deadline::{Kind, Watch, WatchedSocket};
 use crate::health;
 use crate::socket::Socket;
 use crate::stats::StatsRef;
@@ -42,7 +42,7 @@ pub use self::error::StreamError;
 
 /// One connection, either end.
 pub struct Stream {
-    tcp: Watched<Socket>,
+    tcp: WatchedSocket<Socket>,
     tls: Option<Box<Pump>>,
     local: Rc<Local>,
     counted: Option<StatsRef>,

@@ -48,7 +48,25 @@ impl Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Url(error) => Some(error),
+            Error::Tls(error) => Some(error),
+            Error::Protocol(error) => Some(error),
+            Error::NoTls
+            | Error::Refused(_)
+            | Error::Connect(..)
+            | Error::Timeout(_)
+            | Error::Interrupted(_)
+            | Error::ClosedInHandshake
+            | Error::Closed
+            | Error::Reset
+            | Error::TooLarge
+            | Error::Io(_) => None,
+        }
+    }
+}
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

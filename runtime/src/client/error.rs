@@ -14,8 +14,10 @@ use crate::tls::TlsError;
 pub enum ClientError {
     /// No address is known for it.
     NoAddress,
-    /// It does not take connections.
+    /// Nothing listens at its address.
     Refused(io::Error),
+    /// No connection to its address can be made.
+    Unreachable(io::Error),
     /// It did not take the connection, or finish the TLS handshake, in time.
     ConnectTimeout,
     /// TLS failed: one end does not trust the other.
@@ -28,6 +30,8 @@ pub enum ClientError {
     ResponseTimeout,
     /// It closed the connection before the response was whole.
     Closed,
+    /// The connection broke before the response was whole.
+    Lost(io::Error),
     /// Its response breaks the protocol.
     Protocol(Error),
     /// Its response is larger than the caller allows.
@@ -42,7 +46,14 @@ impl ClientError {
         match self {
             ClientError::ConnectTimeout | ClientError::ResponseTimeout => 504,
             ClientError::Exhausted | ClientError::Uploads => 503,
-            _ => 502,
+            ClientError::NoAddress
+            | ClientError::Refused(_)
+            | ClientError::Unreachable(_)
+            | ClientError::Tls(_)
+            | ClientError::Closed
+            | ClientError::Lost(_)
+            | ClientError::Protocol(_)
+            | ClientError::TooLarge => 502,
         }
     }
 }
@@ -53,18 +64,38 @@ impl From<StreamError> for ClientError {
             StreamError::Deadline(Kind::Handshake) => ClientError::ConnectTimeout,
             StreamError::Deadline(_) => ClientError::ResponseTimeout,
             StreamError::Tls(error) => ClientError::Tls(error),
-            StreamError::Closed | StreamError::Io(_) => ClientError::Closed,
+            StreamError::Closed => ClientError::Closed,
+            StreamError::Io(error) => ClientError::Lost(error),
         }
     }
 }
 
-impl std::error::Error for ClientError {}
+impl std::error::Error for ClientError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            ClientError::Refused(error)
+            | ClientError::Unreachable(error)
+            | ClientError::Lost(error) => Some(error),
+            ClientError::Tls(error) => Some(error),
+            ClientError::Protocol(error) => Some(error),
+            ClientError::NoAddress
+            | ClientError::ConnectTimeout
+            | ClientError::Exhausted
+            | ClientError::Uploads
+            | ClientError::ResponseTimeout
+            | ClientError::Closed
+            | ClientError::TooLarge => None,
+        }
+    }
+}
 
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ClientError::NoAddress => f.write_str("no address is known for the upstream"),
-            ClientError::Refused(error) => write!(f, "the upstream cannot be reached: {error}"),
+            ClientError::Refused(error) | ClientError::Unreachable(error) => {
+                write!(f, "the upstream cannot be reached: {error}")
+            }
             ClientError::ConnectTimeout => {
                 f.write_str("the upstream did not take the connection in time")
             }
@@ -78,6 +109,12 @@ impl fmt::Display for ClientError {
             ClientError::ResponseTimeout => f.write_str("the upstream did not respond in time"),
             ClientError::Closed => {
                 f.write_str("the upstream closed the connection before its response was whole")
+            }
+            ClientError::Lost(error) => {
+                write!(
+                    f,
+                    "the connection to the upstream broke before its response was whole: {error}"
+                )
             }
             ClientError::Protocol(error) => {
                 write!(f, "the upstream's response breaks HTTP: {error}")

@@ -7,6 +7,7 @@
 //! taken: that may be long before.
 
 use std::cell::{Cell, RefCell};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -253,7 +254,10 @@ impl Pool {
             StreamError::Tls(error) => ClientError::Tls(error),
             // EMFILE and ENFILE are our own shortage, not the upstream's.
             StreamError::Io(error) if sys::is_out_of_files(&error) => ClientError::Exhausted,
-            StreamError::Io(error) => ClientError::Refused(error),
+            StreamError::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                ClientError::Refused(error)
+            }
+            StreamError::Io(error) => ClientError::Unreachable(error),
             StreamError::Closed | StreamError::Deadline(_) => ClientError::Closed,
         })
     }

@@ -38,7 +38,15 @@ impl From<TlsError> for StreamError {
     }
 }
 
-impl std::error::Error for StreamError {}
+impl std::error::Error for StreamError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StreamError::Tls(error) => Some(error),
+            StreamError::Io(error) => Some(error),
+            StreamError::Closed | StreamError::Deadline(_) => None,
+        }
+    }
+}
 
 impl fmt::Display for StreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -286,9 +286,13 @@ impl UpstreamRoute {
             }
             _ => {
                 let what = match error {
-                    ClientError::Refused(_) | ClientError::NoAddress => "cannot be reached",
+                    ClientError::Refused(_)
+                    | ClientError::Unreachable(_)
+                    | ClientError::NoAddress => "cannot be reached",
                     ClientError::Tls(_) => "and this gateway do not trust each other (TLS)",
-                    ClientError::Closed => "closed the connection before it answered",
+                    ClientError::Closed | ClientError::Lost(_) => {
+                        "closed the connection before it answered"
+                    }
                     _ => "gave a response that cannot be passed on",
                 };
                 let detail = format!("the {name} service {what}");

@@ -172,7 +172,7 @@ impl Remote {
         let mut body = Vec::with_capacity(64 + skus.len() * 40);
         write_reservation(&mut body, order, skus);
         match self.send("POST", RESERVATIONS.as_bytes(), AnswerBody::Bytes(&body)).await {
-            Err(Unsent::Client(ClientError::Closed)) => {
+            Err(Unsent::Client(ClientError::Closed | ClientError::Lost(_))) => {
                 let sent =
                     self.send("POST", RESERVATIONS.as_bytes(), AnswerBody::Bytes(&body)).await;
                 after_lost_answer(self.taken(sent).await)
@@ -279,11 +279,13 @@ fn failure(error: &ClientError) -> StockFailure {
             let detail = "the inventory service and this one do not trust each other";
             (detail, !is_certificate_rejected(error.inner()))
         }
-        ClientError::NoAddress | ClientError::Refused(_) => {
+        ClientError::NoAddress | ClientError::Refused(_) | ClientError::Unreachable(_) => {
             ("the inventory service cannot be reached", false)
         }
         ClientError::ResponseTimeout => ("the inventory service did not answer in time", true),
-        ClientError::Closed => ("the inventory service closed the connection unanswered", true),
+        ClientError::Closed | ClientError::Lost(_) => {
+            ("the inventory service closed the connection unanswered", true)
+        }
         ClientError::Protocol(_) | ClientError::TooLarge => {
             ("the inventory service gave a response that makes no sense", true)
         }
