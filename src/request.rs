@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use loadgen::cpu::with_descendants;
 use loadgen::generator::GeneratorOptions;
+use loadgen::process::{CpuSource, Process};
 use loadgen::requests;
-use loadgen::run::{ClientCredentials, Credentials, Format, RunOptions, Trust, check_token_params};
+use loadgen::run::{ClientCredentials, Credentials, Format, RunOptions};
 use loadgen::slice::{ClientWait, SliceSpec};
-use loadgen::stack::{CpuSource, Process};
+use loadgen::targets::check_token_params;
+use loadgen::trust::Trust;
 use metrics_export::run::Bounds;
 use runtime::blocking;
 use runtime::process::Shutdown;

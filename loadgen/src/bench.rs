@@ -21,7 +21,6 @@ use crate::proof::{self, Sent};
 use crate::random::Random;
 use crate::record::SliceRecord;
 use crate::results::percentiles;
-use crate::run::outcome::generator_share;
 use crate::slice::{Arrivals, ClientWait, SliceSpec};
 use crate::stack::Stack;
 use crate::workload::Workload;
@@ -323,7 +322,7 @@ fn row(
         handshake: percentiles(&record.handshake),
         in_flight_growth_milli: (record.in_flight_growth() * 1000.0).round() as i64,
         retransmits: usage.retransmits,
-        generator_share_milli: (generator_share(record) * 1000.0) as u32,
+        generator_share_milli: (record.generator_share() * 1000.0) as u32,
         server_handshakes: None,
         strayed: usage.strayed,
         closed_idle: record.connections.closed_idle,

@@ -16,8 +16,8 @@ use metrics_export::run::{Capacity, LoadPoint};
 pub use metrics_export::run::Quantile;
 
 pub use self::{
-    live::{CapacityOptions, capacity, point},
-    outcome::CapacityOutcome,
+    live::{capacity, point},
+    outcome::{CapacityOptions, CapacityOutcome},
     search::{Load, Purpose, Search, Step},
 };
 

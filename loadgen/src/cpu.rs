@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use metrics_export::run::ServiceCpu;
 
-use crate::stack::{CpuSource, Process};
+use crate::process::{CpuSource, Process};
 use books::Books;
 
 /// Nanoseconds in a tick of `/proc`: Linux reports them in 1/100 s on every architecture that

@@ -5,7 +5,6 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
     thread::{self, JoinHandle},
@@ -15,14 +14,15 @@ use std::{
 use runtime::{generator::DriverChoice, process::pin_to};
 
 use crate::{
+    commands::{Answer, Command, follow},
     live::Live,
     pool::Attached,
     random::Random,
     record::SliceRecord,
     schedule::Share,
-    slice::{GeneratorError, SliceSpec},
+    slice::{GeneratorError, SliceSpec, Stop},
     target::Target,
-    worker::{Answer, Command, Setup, Worker},
+    worker::{Setup, Worker},
     workload::Workload,
 };
 
@@ -56,23 +56,6 @@ impl GeneratorOptions {
 /// A target with its workload, attached to a generator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TargetId(usize);
-
-/// Ends slices before their time, from another thread: what was sent is still waited for, within
-/// the time-out, and reported.
-#[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicBool>);
-
-impl Stop {
-    /// Asks for the end.
-    pub fn stop(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the end was asked for.
-    pub fn is_stopped(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// The load generator: workers that wait for slices.
 pub struct Generator {
@@ -233,7 +216,7 @@ impl Link {
         let body = move || match cpu.map_or(Ok(()), pin).and_then(|()| Worker::new(setup)) {
             Ok(worker) => {
                 if outbox.send(Answer::Ready).is_ok() {
-                    worker.run(&inbox, &outbox);
+                    follow(worker, &inbox, &outbox);
                 }
             }
             // If nobody waits for the reason, nobody misses it.

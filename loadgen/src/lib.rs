@@ -4,6 +4,7 @@
 //! everything that decides is pure. It refuses to know how the servers of the shop are built.
 #![forbid(unsafe_code)]
 
+mod commands;
 mod drive;
 mod pool;
 mod recorder;
@@ -25,6 +26,7 @@ pub mod live;
 pub mod matrix;
 pub mod panics;
 pub mod plan;
+pub mod process;
 pub mod proof;
 pub mod random;
 pub mod record;
@@ -42,5 +44,6 @@ pub mod target;
 pub mod targets;
 pub mod threshold;
 pub mod tokens;
+pub mod trust;
 pub mod validity;
 pub mod workload;

@@ -84,6 +84,12 @@ pub struct SliceRecord {
 }
 
 impl SliceRecord {
+    /// The share of the workers' cores that the generator used.
+    pub fn generator_share(&self) -> f64 {
+        let available = self.wall_ns as f64 * self.workers.max(1) as f64;
+        if available == 0.0 { 0.0 } else { self.generator_cpu_ns as f64 / available }
+    }
+
     /// A record of nothing, to add to.
     pub fn empty() -> SliceRecord {
         SliceRecord::over([(); 5].map(|()| histogram()))

@@ -11,9 +11,7 @@ pub(crate) mod outcome;
 mod progress;
 pub(crate) mod render;
 pub(crate) mod rig;
-mod token_params;
 mod token_response;
-mod trust;
 
 use std::{
     fmt,
@@ -30,16 +28,15 @@ pub use self::{
     machine::{Books, Cores, CpuKind},
     outcome::Outcome,
     render::Format,
-    token_params::check_token_params,
-    trust::Trust,
 };
 use crate::{
     check::Expect,
     generator::GeneratorOptions,
+    process::Process,
     run::{progress::Progress, rig::with_rig},
     slice::{GeneratorError, SliceSpec},
-    stack::Process,
     target::{Source, Target, TlsTarget},
+    trust::{Trust, TrustError},
     workload::Workload,
 };
 
@@ -190,8 +187,8 @@ impl fmt::Display for Asks {
 pub enum RunError {
     /// The URL leads nowhere; the sentence tells why.
     Url(String),
-    /// Trust or client certificate cannot be used; the sentence tells why.
-    Trust(String),
+    /// Trust or client certificate cannot be used.
+    Trust(TrustError),
     /// No token could be had; the sentence tells why.
     Token(String),
     /// The server's CPU cannot be read; the sentence tells why.
@@ -219,17 +216,35 @@ impl fmt::Display for RunError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             RunError::Url(sentence)
-            | RunError::Trust(sentence)
             | RunError::Token(sentence)
             | RunError::Server(sentence)
             | RunError::Fault(sentence) => out.write_str(sentence),
+            RunError::Trust(error) => error.fmt(out),
             RunError::Generator(error) => error.fmt(out),
             RunError::Interrupted => out.write_str("interrupted before anything was measured"),
         }
     }
 }
 
-impl std::error::Error for RunError {}
+impl std::error::Error for RunError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            RunError::Trust(error) => Some(error),
+            RunError::Generator(error) => Some(error),
+            RunError::Url(_)
+            | RunError::Token(_)
+            | RunError::Server(_)
+            | RunError::Fault(_)
+            | RunError::Interrupted => None,
+        }
+    }
+}
+
+impl From<TrustError> for RunError {
+    fn from(error: TrustError) -> RunError {
+        RunError::Trust(error)
+    }
+}
 
 impl From<GeneratorError> for RunError {
     fn from(error: GeneratorError) -> RunError {

@@ -1,7 +1,15 @@
 //! What one slice is to do, as data, and why it could not be done. A slice is a short stretch of
 //! traffic to one target; experiments are made of them.
 
-use std::{fmt, num::NonZeroU32, time::Duration};
+use std::{
+    fmt,
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use crate::{
     schedule::{ArrivalPattern, Rate},
@@ -112,6 +120,23 @@ impl SliceSpec {
         };
         let second = rate.requests_in(Duration::from_secs(1)) / workers.max(1) as u64;
         self.queue_max.unwrap_or(second.clamp(QUEUE_MIN, QUEUE_MAX) as usize)
+    }
+}
+
+/// Ends slices before their time, from another thread: what was sent is still waited for, within
+/// the time-out, and reported.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Asks for the end.
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the end was asked for.
+    pub fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 }
 

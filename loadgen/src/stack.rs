@@ -5,14 +5,14 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use runtime::url::Url;
 use rustls::pki_types::ServerName;
 
 use crate::plan::{Cell, Variant};
-use crate::run::Trust;
+use crate::process::Process;
 use crate::tokens::Tokens;
+use crate::trust::Trust;
 use crate::workload::Workload;
 
 /// Starts the servers of one variant at a time. Several variants run at once: they are all
@@ -78,29 +78,6 @@ pub enum Requests {
     },
     /// A request of its own.
     Own(Box<Workload>),
-}
-
-/// One service process, or what else books its CPU.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Process {
-    /// The service's name: `gateway`, `orders`, `inventory`, `auth`, `all`, or `server`.
-    pub service: String,
-    /// Where its CPU is read.
-    pub cpu: CpuSource,
-    /// Where it serves `/metrics` in plain HTTP, if it is one of ours.
-    pub admin: Option<SocketAddr>,
-}
-
-/// Where the CPU of a service is read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CpuSource {
-    /// The kernel's books of a process's threads: exact.
-    Pid(u32),
-    /// The books of a control group, by its directory: exact to a microsecond in version 2, to a
-    /// nanosecond in version 1.
-    ControlGroup(PathBuf),
-    /// `process_cpu_seconds_total` of a metrics page: as exact as the server keeps it.
-    Metrics(Url),
 }
 
 /// Why a stack could not be started: a sentence.

@@ -12,6 +12,7 @@ mod read;
 mod spec;
 #[cfg(test)]
 mod tests;
+mod token_params;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use runtime::url::Url;
 use rustls::pki_types::ServerName;
 
 pub use self::keys::in_place_of_secret;
+pub use self::token_params::check_token_params;
 use crate::check::Expect;
 
 /// The largest file that is read, in bytes.

@@ -1,26 +1,20 @@
-//! One worker: a thread with an event loop of its own, the connections it holds to every attached
-//! target, and the commands it takes. Between slices it waits for a command and uses no CPU. It
-//! refuses to decide anything about a slice's traffic: that is [`crate::drive`]'s.
+//! One worker: a thread with an event loop of its own, and the connections it holds to every
+//! attached target. It refuses to decide anything about a slice's traffic: that is
+//! [`crate::drive`]'s. What it is told to do comes through [`crate::commands`].
 
 use std::{
-    sync::{
-        Arc,
-        mpsc::{Receiver, Sender},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use runtime::generator::{DriverChoice, Event, EventLoop, Wait};
 
 use crate::{
-    drive::Drive,
-    generator::Stop,
     live::Live,
     pool::{Attached, Opening, Owner, Owners, Pool, Stage},
-    record::SliceRecord,
     recorder::Recorder,
     schedule::Share,
-    slice::{GeneratorError, SliceSpec},
+    slice::{GeneratorError, SliceSpec, Stop},
 };
 
 /// Connections that one worker opens at the same time to get ready: more would overflow the
@@ -32,28 +26,6 @@ const READY_LOOK: Duration = Duration::from_millis(100);
 
 /// Why there is no connection to an address that says nothing.
 const SILENT: &str = "it did not answer in time; check host and port, or raise --timeout";
-
-/// What a worker is told.
-pub(crate) enum Command {
-    /// A target, under the number that later commands use.
-    Attach(usize, Arc<Attached>),
-    /// Close the target's connections and forget it.
-    Detach(usize),
-    /// Open the connections that a slice will use.
-    Prepare(usize, Arc<SliceSpec>),
-    /// Run a slice that begins then. The last number makes its unique ids unlike all others.
-    Run(usize, Arc<SliceSpec>, Instant, u64),
-}
-
-/// What a worker answers to `Prepare` and `Run`.
-pub(crate) enum Answer {
-    /// It is ready.
-    Ready,
-    /// What it saw.
-    Ran(Box<SliceRecord>),
-    /// It could not.
-    Failed(GeneratorError),
-}
 
 /// What a worker is started with.
 pub(crate) struct Setup {
@@ -91,52 +63,22 @@ impl Worker {
         })
     }
 
-    /// Takes commands until there is nobody left to give any.
-    pub(crate) fn run(mut self, commands: &Receiver<Command>, answers: &Sender<Answer>) {
-        while let Ok(command) = commands.recv() {
-            let answer = match command {
-                Command::Attach(index, attached) => {
-                    self.attach(index, attached);
-                    continue;
-                }
-                Command::Detach(index) => {
-                    self.detach(index);
-                    continue;
-                }
-                Command::Prepare(index, spec) => match self.prepare(index, &spec) {
-                    Ok(()) => Answer::Ready,
-                    Err(error) => Answer::Failed(error),
-                },
-                Command::Run(index, spec, epoch, unique) => {
-                    match Drive::new(&mut self, index, &spec, epoch, unique).map(Drive::run) {
-                        Some(Ok(())) => Answer::Ran(Box::new(self.recorder.take())),
-                        Some(Err(error)) => Answer::Failed(GeneratorError::Worker(format!(
-                            "the kernel refused to wait for events: {error}"
-                        ))),
-                        None => Answer::Failed(GeneratorError::UnknownTarget),
-                    }
-                }
-            };
-            if answers.send(answer).is_err() {
-                return;
-            }
-        }
-    }
-
     /// What a progress bar sees of this worker.
     #[inline]
     pub(crate) fn live(&self) -> &Live {
         &self.setup.live[self.setup.share.index]
     }
 
-    fn attach(&mut self, index: usize, attached: Arc<Attached>) {
+    /// A target is known from now on, under this number.
+    pub(crate) fn attach(&mut self, index: usize, attached: Arc<Attached>) {
         if self.pools.len() <= index {
             self.pools.resize_with(index + 1, || None);
         }
         self.pools[index] = Some(Pool::new(index as u32, attached));
     }
 
-    fn detach(&mut self, index: usize) {
+    /// Closes the target's connections and forgets it.
+    pub(crate) fn detach(&mut self, index: usize) {
         if let Some(mut pool) = self.pools.get_mut(index).and_then(Option::take) {
             pool.resize(0, &mut self.io);
         }
@@ -144,7 +86,7 @@ impl Worker {
 
     /// Opens what is missing of the connections a slice will use: all of them where connections
     /// are kept, the first of them where they are used up, to learn whether anybody is there.
-    fn prepare(&mut self, index: usize, spec: &SliceSpec) -> Result<(), GeneratorError> {
+    pub(crate) fn prepare(&mut self, index: usize, spec: &SliceSpec) -> Result<(), GeneratorError> {
         let Some(pool) = self.pools.get_mut(index).and_then(Option::as_mut) else {
             return Err(GeneratorError::UnknownTarget);
         };

@@ -16,10 +16,10 @@ use std::{
 
 use common::Server;
 use loadgen::{
+    process::{CpuSource, Process},
     run::{ClientCredentials, Credentials, Format, Outcome, RunOptions, run},
     schedule::{ArrivalPattern, Rate},
     slice::{Arrivals, SliceSpec},
-    stack::{CpuSource, Process},
 };
 use runtime::url::Url;
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 use loadgen::calibrate::servers::{self, Server};
 use loadgen::calibrate::{GROUP, THREADS};
 use loadgen::plan::{Cell, Variant};
-use loadgen::run::Trust;
-use loadgen::stack::{self, CpuSource, Keep, Process, Requests, StackError, Started};
+use loadgen::process::{CpuSource, Process};
+use loadgen::stack::{self, Keep, Requests, StackError, Started};
 use loadgen::tokens::Tokens;
+use loadgen::trust::Trust;
 use runtime::url::Url;
 
 use crate::Failure;

@@ -15,10 +15,12 @@ use std::time::Duration;
 
 use loadgen::bench::{LiveBench, Setup};
 use loadgen::experiment::{Bench as _, Measured, SliceLoad, SliceRequest};
-use loadgen::generator::{Generator, GeneratorOptions, Stop};
+use loadgen::generator::{Generator, GeneratorOptions};
 use loadgen::matrix::Matrix;
 use loadgen::plan::{Cell, Variant};
-use loadgen::stack::{CpuSource, Stack, StackError, Started};
+use loadgen::process::CpuSource;
+use loadgen::slice::Stop;
+use loadgen::stack::{Stack, StackError, Started};
 use loadgen::validity;
 use metrics_export::run::SliceKind;
 use runtime::process::ShutdownWatch;

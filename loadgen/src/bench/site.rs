@@ -13,8 +13,9 @@ use runtime::url::Url;
 use rustls::ClientConfig;
 
 use crate::experiment::{Asked, Failure};
+use crate::process::{CpuSource, Process};
 use crate::proof::Pages;
-use crate::stack::{CpuSource, Process, Requests, Started};
+use crate::stack::{Requests, Started};
 use crate::target::{Source, Target, TlsTarget};
 use crate::tokens::Tokens;
 use crate::workload::Workload;

@@ -19,9 +19,10 @@ use crate::{results, schedule};
 
 use super::coverage::{Finding, least, misses_max};
 use super::probe::Counted;
+use super::progress::{SLICE_EXTRA, START_EXTRA};
 use super::report::{Row, Trial, TrialCost, Verdict};
 use super::servers::{self, BUSY_US};
-use super::session::{SLICE_EXTRA, START_EXTRA, Scene, Session, Stop, cell};
+use super::session::{Scene, Session, Stop, cell};
 use super::{Calibration, Part};
 
 /// Connections of a slice. Each carries a request every few ms, which keeps it busy for the

@@ -9,7 +9,12 @@ use metrics_export::run::Slice;
 use crate::experiment::Watcher;
 
 use super::Part;
-use super::session::SLICE_EXTRA;
+
+/// What a slice takes beside its own time: connections, pages, and letting everything fall asleep.
+pub(super) const SLICE_EXTRA: Duration = Duration::from_millis(40);
+
+/// What starting a server and stopping it again takes.
+pub(super) const START_EXTRA: Duration = Duration::from_millis(80);
 
 /// A bar whose length is the planned time.
 pub(super) struct Progress {

@@ -15,19 +15,13 @@ use crate::stack::Stack;
 use crate::validity;
 
 use super::probe::{Counted, Noting, Probe};
-use super::progress::Progress;
+use super::progress::{Progress, SLICE_EXTRA, START_EXTRA};
 use super::report::{Report, Row, Trial, Verdict};
 use super::{Calibration, servers};
 
 /// How often a slice is taken in all as long as the machine disturbs it; less often in a hurry.
 const ATTEMPTS: u32 = 4;
 const ATTEMPTS_QUICK: u32 = 2;
-
-/// What a slice takes beside its own time: connections, pages, and letting everything fall asleep.
-pub(super) const SLICE_EXTRA: Duration = Duration::from_millis(40);
-
-/// What starting a server and stopping it again takes.
-pub(super) const START_EXTRA: Duration = Duration::from_millis(80);
 
 /// What ends a part before its time.
 #[derive(Debug)]

@@ -10,35 +10,24 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use metrics_export::run::{Bounds, LoadPoint};
 
-use super::{CapacityOutcome, Load, Purpose, Settings, Step, search};
+use super::{
+    CapacityOutcome, Load, Purpose, Step,
+    outcome::{CapacityOptions, Tally},
+    search,
+};
 use crate::{
     panics::caught,
     random::Random,
-    record::{Connections, SliceRecord},
+    record::SliceRecord,
     results::percentiles,
     run::{
-        Books, RunError, RunOptions,
+        Books, RunError,
         judge::judge,
-        outcome::generator_share,
         rig::{Drawer, Rig, with_rig},
     },
-    schedule::{ArrivalPattern, Rate},
+    schedule::Rate,
     slice::{Arrivals, ClientWait, SliceSpec},
 };
-
-/// What `tollgate capacity` is to do.
-#[derive(Debug)]
-pub struct CapacityOptions {
-    /// The target, and how slices of it are run. Arrivals and duration of its slice are not looked
-    /// at.
-    pub run: RunOptions,
-    /// How arrivals of the open loop are spread.
-    pub pattern: ArrivalPattern,
-    /// What is searched for.
-    pub settings: Settings,
-    /// The share of its cores from which on the generator is taken for the limit of the maximum.
-    pub generator_share_max: f64,
-}
 
 /// Searches. `interrupted` is asked several times a second, on another thread than the measuring
 /// one; once it says so the search ends and what it found until then is the outcome.
@@ -81,18 +70,6 @@ pub fn capacity(
             Ok(CapacityOutcome { failure, ..outcome }.with_failure_first())
         }
     }
-}
-
-/// What all slices of a search have in common.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Tally {
-    pub(super) slices: u64,
-    pub(super) driver: &'static str,
-    pub(super) workers: usize,
-    pub(super) retransmits: u64,
-    pub(super) connections: Connections,
-    /// Why the server's CPU is not known of a slice, the first time.
-    pub(super) unread: Option<String>,
 }
 
 struct Slices<'a, 'r> {
@@ -182,7 +159,7 @@ pub fn point(
         server_cpu_ns_per_request: books
             .server_cpu_ns_per_request(record.sent)
             .map(|ns| ns.round() as u64),
-        generator_share_milli: (generator_share(record) * 1e3).round() as u32,
+        generator_share_milli: (record.generator_share() * 1e3).round() as u32,
         errors: record.errors.total(),
         dropped: record.dropped,
         kept: None,

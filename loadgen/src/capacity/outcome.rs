@@ -5,13 +5,40 @@ use std::time::{Duration, SystemTime};
 
 use metrics_export::run::{Capacity, LoadPoint};
 
-use super::{CapacityOptions, Settings, live::Tally};
+use super::Settings;
 use crate::{
-    record::SliceRecord,
-    run::{Asks, CpuKind},
+    process::{CpuSource, Process},
+    record::{Connections, SliceRecord},
+    run::{Asks, CpuKind, RunOptions},
     schedule::ArrivalPattern,
     slice::{ClientWait, SliceSpec},
 };
+
+/// What `tollgate capacity` is to do.
+#[derive(Debug)]
+pub struct CapacityOptions {
+    /// The target, and how slices of it are run. Arrivals and duration of its slice are not looked
+    /// at.
+    pub run: RunOptions,
+    /// How arrivals of the open loop are spread.
+    pub pattern: ArrivalPattern,
+    /// What is searched for.
+    pub settings: Settings,
+    /// The share of its cores from which on the generator is taken for the limit of the maximum.
+    pub generator_share_max: f64,
+}
+
+/// What all slices of a search have in common.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    pub(super) slices: u64,
+    pub(super) driver: &'static str,
+    pub(super) workers: usize,
+    pub(super) retransmits: u64,
+    pub(super) connections: Connections,
+    /// Why the server's CPU is not known of a slice, the first time.
+    pub(super) unread: Option<String>,
+}
 
 /// The result of `tollgate capacity`.
 #[derive(Clone, Debug)]
@@ -69,9 +96,7 @@ impl CapacityOutcome {
         notes.splice(0..0, options.run.announcement());
         notes.extend(remarks(options, found.as_ref(), &tally));
         let servers = &options.run.servers;
-        let published = |server: &crate::stack::Process| {
-            matches!(server.cpu, crate::stack::CpuSource::Metrics(_))
-        };
+        let published = |server: &Process| matches!(server.cpu, CpuSource::Metrics(_));
         let source =
             if servers.iter().any(published) { CpuKind::Metrics } else { CpuKind::Processes };
         CapacityOutcome {

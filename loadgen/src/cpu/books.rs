@@ -15,7 +15,7 @@ use runtime::blocking;
 use runtime::url::Url;
 
 use super::{TICK_NS, parse};
-use crate::stack::CpuSource;
+use crate::process::CpuSource;
 
 /// The counter that Prometheus client libraries publish of their process.
 const PROCESS_CPU: &str = "process_cpu_seconds_total";

@@ -20,10 +20,7 @@ use rustls::ClientConfig;
 use zeroize::Zeroizing;
 
 use super::token_response::{Granted, TOKEN_RESPONSE_BYTES_MAX, granted, refusal};
-use crate::{
-    run::{RunError, Trust},
-    tokens::Tokens,
-};
+use crate::{run::RunError, tokens::Tokens, trust::Trust};
 
 /// A token is renewed when four fifths of its life are over, but not more often than this.
 const RENEW_MIN: Duration = Duration::from_secs(1);
@@ -50,7 +47,7 @@ pub struct ClientCredentials {
     pub secret: Zeroizing<String>,
     /// Scopes separated by spaces; none for what the client has by default.
     pub scope: Option<String>,
-    /// Further parameters of the request, in order; see [`super::check_token_params`].
+    /// Further parameters of the request, in order; see [`crate::targets::check_token_params`].
     pub params: Vec<(String, String)>,
 }
 

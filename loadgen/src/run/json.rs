@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use crate::{
-    run::{Books, Outcome, judge::foreign_share, render::PERCENTILES},
+    run::{Books, Outcome, judge::foreign_share, outcome::PERCENTILES},
     slice::{Arrivals, ClientWait},
 };
 

@@ -10,8 +10,8 @@ use runtime::process::allowed_cpus;
 
 use crate::{
     cpu::{Meter, Reading, TICK_NS, Usage},
+    process::{CpuSource, Process},
     run::{RunError, RunOptions},
-    stack::{CpuSource, Process},
 };
 
 /// How long everything is left alone before the books are read: the figure of a thread that still

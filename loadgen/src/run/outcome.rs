@@ -19,6 +19,14 @@ const BUSY_SHARE_MAX: f64 = 0.95;
 /// The step of a published CPU counter: client libraries read it in clock ticks.
 const METRICS_STEP_NS: f64 = 1e7;
 
+/// The percentiles of every output, with their names in columns and keys.
+pub(super) const PERCENTILES: [(f64, &str, &str); 4] = [
+    (0.5, "p50", "p50_ns"),
+    (0.9, "p90", "p90_ns"),
+    (0.99, "p99", "p99_ns"),
+    (0.999, "p99.9", "p999_ns"),
+];
+
 /// The result of one run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -117,22 +125,11 @@ impl Outcome {
         }
         Ok(log.as_bytes().to_vec())
     }
-
-    /// Share of the workers' cores that the generator used.
-    pub(super) fn generator_share(&self) -> f64 {
-        generator_share(&self.record)
-    }
-}
-
-/// Share of the workers' cores that the generator used.
-pub(crate) fn generator_share(record: &SliceRecord) -> f64 {
-    let available = record.wall_ns as f64 * record.workers.max(1) as f64;
-    if available == 0.0 { 0.0 } else { record.generator_cpu_ns as f64 / available }
 }
 
 fn remarks(spec: &SliceSpec, record: &SliceRecord) -> Vec<String> {
     let mut notes = Vec::new();
-    let share = generator_share(record);
+    let share = record.generator_share();
     if spec.wait == ClientWait::Sleep && share > BUSY_SHARE_MAX {
         notes.push(format!(
             "the generator used {:.0}% of its core: it was the limit, and not the target. Use \

@@ -7,17 +7,9 @@ use std::fmt::Write as _;
 use hdrhistogram::Histogram;
 
 use crate::{
-    run::{Books, Outcome, json::to_json},
+    run::{Books, Outcome, json::to_json, outcome::PERCENTILES},
     slice::Arrivals,
 };
-
-/// The percentiles of every output, with their names in columns and keys.
-pub(super) const PERCENTILES: [(f64, &str, &str); 4] = [
-    (0.5, "p50", "p50_ns"),
-    (0.9, "p90", "p90_ns"),
-    (0.99, "p99", "p99_ns"),
-    (0.999, "p99.9", "p999_ns"),
-];
 
 /// An output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +134,7 @@ fn text(outcome: &Outcome) -> String {
     lines.push(format!(
         "generator   {:.2} us CPU a request, {:.0}% of {} ({}, {}s)",
         per_request(record.generator_cpu_ns, outcome) / 1e3,
-        outcome.generator_share() * 100.0,
+        outcome.record.generator_share() * 100.0,
         if record.workers == 1 { "one core".into() } else { format!("{} cores", record.workers) },
         record.driver,
         outcome.spec.wait.as_str(),

@@ -12,12 +12,12 @@ use std::{
 };
 
 use crate::{
-    generator::{Generator, Stop, TargetId},
+    generator::{Generator, TargetId},
     live::Live,
     panics::{self, caught},
     record::SliceRecord,
     run::{Books, KeptToken, RunError, RunOptions, machine::Machine},
-    slice::SliceSpec,
+    slice::{SliceSpec, Stop},
     tokens::Tokens,
 };
 

@@ -6,9 +6,8 @@ use runtime::url::Url;
 use rustls::pki_types::ServerName;
 
 use super::read::{Entry, Table};
-use super::{Body, Cpu, TargetSpec, TargetsError, Token, keys};
+use super::{Body, Cpu, TargetSpec, TargetsError, Token, check_token_params, keys};
 use crate::check::Expect;
-use crate::run::check_token_params;
 use crate::workload::{self, Workload};
 
 /// The most fields of a request.

@@ -2,7 +2,7 @@
 //! some authorization servers want. It refuses the ones that have a flag or key of their own, and
 //! those that would be secrets in a list of processes.
 
-use crate::targets::in_place_of_secret;
+use super::in_place_of_secret;
 
 /// The most parameters of a request: a form of more is a mistake.
 const PARAMS_MAX: usize = 32;

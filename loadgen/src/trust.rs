@@ -1,4 +1,4 @@
-//! Whom `tollgate run` trusts over TLS and what it presents. It refuses to trust anybody when no
+//! Whom the generator trusts over TLS and what it presents. It refuses to trust anybody when no
 //! authority can be found, unless it was told to trust everybody. It is lenient where the servers
 //! of this project are strict, because a server that is measured need not be one of ours.
 
@@ -15,8 +15,6 @@ use authn::{
 };
 use rustls::ClientConfig;
 use zeroize::Zeroizing;
-
-use crate::run::RunError;
 
 /// Where systems keep the authorities that they trust, in PEM.
 const BUNDLES: [&str; 4] = [
@@ -41,7 +39,7 @@ pub struct Trust {
 
 impl Trust {
     /// The configuration of the measured connections.
-    pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, RunError> {
+    pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, TrustError> {
         let authorities = self.authorities()?;
         let identity = self.identity()?;
         let transport = if identity.is_some() { Transport::Mutual } else { Transport::Tls };
@@ -52,8 +50,8 @@ impl Trust {
         };
         let material = ClientMaterial { roots, identity };
         client_config(&material, transport, &options, &trust)
-            .map_err(|error| RunError::Trust(format!("TLS cannot be set up: {error}")))?
-            .ok_or_else(|| RunError::Trust("TLS cannot be set up without a transport".into()))
+            .map_err(TrustError::Setup)?
+            .ok_or(TrustError::NoTransport)
     }
 
     /// What of the given files is not used, a sentence each. What makes a file useless is not told
@@ -76,36 +74,69 @@ impl Trust {
     }
 
     /// Who may sign for the server; nobody where anybody is trusted and none was given.
-    fn authorities(&self) -> Result<Option<Authorities>, RunError> {
+    fn authorities(&self) -> Result<Option<Authorities>, TrustError> {
         let pem = match (&self.authorities_pem, self.insecure) {
             (Some(pem), _) => pem.clone(),
             (None, true) => return Ok(None),
-            (None, false) => system_bundle().ok_or_else(|| {
-                RunError::Trust(
-                    "no authority to check the server with was found on this system: name one \
-                     with --cacert FILE, or check nothing with -k"
-                        .into(),
-                )
-            })?,
+            (None, false) => system_bundle().ok_or(TrustError::NoAuthorities)?,
         };
         let found = authorities(&pem, Peers::Servers, now_s());
-        found.map(Some).map_err(|error| {
-            RunError::Trust(format!("the server's authorities (--cacert) cannot be used: {error}"))
-        })
+        found.map(Some).map_err(TrustError::Authorities)
     }
 
-    fn identity(&self) -> Result<Option<CertifiedKey>, RunError> {
+    fn identity(&self) -> Result<Option<CertifiedKey>, TrustError> {
         let Some((chain, key)) = &self.identity_pem else {
             return Ok(None);
         };
-        let wrong = |error| {
-            RunError::Trust(format!(
-                "the client's certificate and key (--cert, --key) cannot be used: {error}"
-            ))
-        };
-        let identity = CertifiedKey::from_pem(chain, key).map_err(wrong)?;
-        identity.check_validity(now_s()).map_err(wrong)?;
+        let identity = CertifiedKey::from_pem(chain, key).map_err(TrustError::Identity)?;
+        identity.check_validity(now_s()).map_err(TrustError::Identity)?;
         Ok(Some(identity))
+    }
+}
+
+/// Why a server cannot be trusted, or nothing be presented to it.
+#[derive(Debug)]
+pub enum TrustError {
+    /// The system has no authorities, and none were named.
+    NoAuthorities,
+    /// The given authorities cannot be used.
+    Authorities(authn::Error),
+    /// The client's certificate or key cannot be used.
+    Identity(authn::Error),
+    /// TLS cannot be set up with them.
+    Setup(authn::Error),
+    /// TLS was asked for of a transport without it.
+    NoTransport,
+}
+
+impl fmt::Display for TrustError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TrustError::NoAuthorities => out.write_str(
+                "no authority to check the server with was found on this system: name one with \
+                 --cacert FILE, or check nothing with -k",
+            ),
+            TrustError::Authorities(error) => {
+                write!(out, "the server's authorities (--cacert) cannot be used: {error}")
+            }
+            TrustError::Identity(error) => write!(
+                out,
+                "the client's certificate and key (--cert, --key) cannot be used: {error}"
+            ),
+            TrustError::Setup(error) => write!(out, "TLS cannot be set up: {error}"),
+            TrustError::NoTransport => out.write_str("TLS cannot be set up without a transport"),
+        }
+    }
+}
+
+impl std::error::Error for TrustError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            TrustError::Authorities(error)
+            | TrustError::Identity(error)
+            | TrustError::Setup(error) => Some(error),
+            TrustError::NoAuthorities | TrustError::NoTransport => None,
+        }
     }
 }
 

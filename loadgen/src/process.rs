@@ -1,0 +1,30 @@
+//! The servers' processes as the machine knows them: who they are, and where their CPU is read. It
+//! refuses to read anything.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use runtime::url::Url;
+
+/// One service process, or what else books its CPU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// The service's name: `gateway`, `orders`, `inventory`, `auth`, `all`, or `server`.
+    pub service: String,
+    /// Where its CPU is read.
+    pub cpu: CpuSource,
+    /// Where it serves `/metrics` in plain HTTP, if it is one of ours.
+    pub admin: Option<SocketAddr>,
+}
+
+/// Where the CPU of a service is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CpuSource {
+    /// The kernel's books of a process's threads: exact.
+    Pid(u32),
+    /// The books of a control group, by its directory: exact to a microsecond in version 2, to a
+    /// nanosecond in version 1.
+    ControlGroup(PathBuf),
+    /// `process_cpu_seconds_total` of a metrics page: as exact as the server keeps it.
+    Metrics(Url),
+}
