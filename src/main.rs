@@ -5,43 +5,24 @@
 
 // First, because its macros are for all that follow.
 #[macro_use]
-mod terminal;
+mod io;
 
-mod bounds;
-mod calibrate;
-mod capacity;
 mod cli;
-mod compare;
-mod conditions;
-mod cores;
-mod descriptors;
-mod doctor;
+mod command;
 mod failure;
-mod flame;
-mod held;
-mod inputs;
-mod interrupt;
-mod matrix;
-mod output;
-mod pki;
-mod record;
-mod reference;
-mod report;
-mod request;
-mod restarts;
-mod run;
-mod serve;
-mod stack;
-mod state;
-mod stdout;
-mod token;
-mod up;
+mod options;
+mod process;
 mod values;
 
 use std::process::ExitCode;
 
 use cli::{Command, Parsed};
+use command::{
+    calibrate, capacity, compare, doctor, flame, matrix, pki, reference, report, run, serve, token,
+    up,
+};
 use failure::{Failure, FailureKind};
+use io::{stdout, terminal};
 
 fn main() -> ExitCode {
     let command = match cli::parse_raw(std::env::args_os()) {

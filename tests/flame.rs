@@ -242,7 +242,7 @@ fn what_makes_no_sense_is_refused() {
 /// its beginning behind, and its CPU silently counts for another layer.
 #[test]
 fn every_own_name_in_the_table_of_layers_is_a_function_of_the_program() {
-    let table = include_str!("../src/flame/layers.rs");
+    let table = include_str!("../src/command/flame/layers.rs");
     let table = table.split("const IN_PROGRAM").nth(1).unwrap();
     let table = table.split("];").next().unwrap();
     let crates = ["authn", "proto_http", "runtime", "services"];

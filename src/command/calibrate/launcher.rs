@@ -1,0 +1,97 @@
+//! Starts servers of known cost for a calibration: `tollgate reference` with the settings of a
+//! variant, on free ports.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use loadgen::calibrate::servers::{self, Server};
+use loadgen::calibrate::{GROUP, THREADS};
+use loadgen::plan::{Cell, Variant};
+use loadgen::process::{CpuSource, Process};
+use loadgen::stack::{self, Keep, Requests, StackError, Started};
+use loadgen::tokens::Tokens;
+use loadgen::trust::Trust;
+use runtime::url::Url;
+
+use crate::Failure;
+use crate::process::stack::Stack;
+
+use super::group::Group;
+
+/// The generator has closed its connections before a server is stopped.
+const DRAIN: Duration = Duration::from_millis(200);
+
+/// Starts reference servers.
+pub(super) struct Launcher {
+    /// Where their logs are.
+    logs: PathBuf,
+    /// Options of every server.
+    options: Vec<String>,
+}
+
+/// A running server. Its group can be taken away only after its last process, and fields are
+/// dropped in their order.
+struct Kept {
+    stack: Stack,
+    _group: Option<Group>,
+}
+
+impl Keep for Kept {
+    fn fallen(&self) -> Option<String> {
+        self.stack.fallen()
+    }
+}
+
+impl Launcher {
+    pub(super) fn new(logs: PathBuf, cores: &[usize], driver: &str) -> Launcher {
+        let cores: Vec<String> = cores.iter().map(usize::to_string).collect();
+        let any = "127.0.0.1:0";
+        let cores = cores.join(",");
+        let options =
+            [["--listen", any], ["--admin", any], ["--cores", &cores], ["--driver", driver]];
+        let options = options.as_flattened().iter().map(|word| (*word).to_owned()).collect();
+        Launcher { logs, options }
+    }
+
+    fn start_server(&self, variant: &Variant, server: &Server) -> Result<Started, Failure> {
+        let mut words: Vec<String> = ["reference", "--exit-with-stdin"].map(String::from).into();
+        words.extend(self.options.iter().cloned());
+        words.extend(server.words());
+        let log = self.logs.join(format!("{}.log", variant.id));
+        let stack = Stack::lone("reference", &words, log, DRAIN)?;
+        let member = &stack.members()[0];
+        let cpu = CpuSource::Pid(member.pid);
+        let process = |service: &str, cpu| Process { service: service.into(), cpu, admin: None };
+        let mut processes = vec![Process { admin: Some(member.admin), ..process(THREADS, cpu) }];
+        let group = if server.own_group { Group::of(member.pid) } else { None };
+        processes.extend(
+            group
+                .as_ref()
+                .map(|group| process(GROUP, CpuSource::ControlGroup(group.folder().to_path_buf()))),
+        );
+        Ok(Started {
+            url: Url::parse(&member.url).map_err(Failure::of)?,
+            stock_url: None,
+            connect_to: None,
+            server_name: None,
+            trust: Trust::default(),
+            tokens: Tokens::none(),
+            processes,
+            requests: Requests::Own(Box::new(servers::workload())),
+            keep: Box::new(Kept { stack, _group: group }),
+        })
+    }
+}
+
+impl stack::Stack for Launcher {
+    fn start(
+        &mut self,
+        variant: &Variant,
+        _cell: &Cell,
+        _instance: u32,
+    ) -> Result<Started, StackError> {
+        let server = servers::server(variant)
+            .ok_or_else(|| StackError(format!("{} is no reference server", variant.id)))?;
+        self.start_server(variant, server).map_err(|failure| StackError(failure.to_string()))
+    }
+}

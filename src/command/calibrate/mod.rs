@@ -1,0 +1,160 @@
+//! `tollgate calibrate`: turns what was typed into a calibration, hands it servers of known cost,
+//! and prints the answer.
+
+mod group;
+mod launcher;
+
+use loadgen::calibrate::{Calibration, Part, Report, markdown, text};
+
+use crate::io::output::Place;
+use crate::options::cores;
+use crate::process::held::WorkFolder;
+use crate::process::interrupt;
+use crate::{Failure, cli, values};
+
+use launcher::Launcher;
+
+/// How the answer is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Text,
+    Json,
+    Markdown,
+}
+
+const FORMATS: [(&str, Format); 3] =
+    [("text", Format::Text), ("json", Format::Json), ("markdown", Format::Markdown)];
+
+/// The fewest rounds of an experiment that have an interval.
+const ROUNDS_MIN: u32 = loadgen::stats::ROUNDS_MIN as u32;
+
+/// Carries out `tollgate calibrate`.
+pub(crate) fn command(typed: &cli::Calibrate) -> Result<u8, Failure> {
+    let format = values::choice("--output-format", &typed.output_format, &FORMATS)?;
+    let calibration = calibration(typed)?;
+    let place = Place::open(typed.output.as_deref())?;
+    let shutdown = interrupt::begin()?;
+    let folder = WorkFolder::create()?;
+    let cores = &calibration.cores.servers;
+    let mut launcher = Launcher::new(folder.path().to_path_buf(), cores, &typed.driver);
+    eprintln!("{}", calibration.announcement());
+    let (report, failure) = calibration
+        .run(&mut launcher, &|| shutdown.received().is_some())
+        .map_err(|failure| match shutdown.received() {
+            Some(_) => Failure::interrupted(),
+            None => Failure::sentence(failure),
+        })?;
+    place.deliver(answer(&report, format).as_bytes())?;
+    match failure {
+        None => Ok(report.exit_code()),
+        Some(failure) => Err(Failure::failed(format!("It ended before its time: {failure}."))),
+    }
+}
+
+fn calibration(typed: &cli::Calibrate) -> Result<Calibration, Failure> {
+    let full = if typed.quick { Calibration::EXPERIMENTS / 10 } else { Calibration::EXPERIMENTS };
+    let experiments = typed.experiments.unwrap_or(full);
+    let rounds = typed.rounds.unwrap_or(Calibration::ROUNDS);
+    if experiments == 0 {
+        return Err(Failure::usage("--experiments takes 1 or more."));
+    }
+    if rounds < ROUNDS_MIN {
+        return Err(Failure::usage(format!(
+            "--rounds takes {ROUNDS_MIN} or more: fewer give no interval."
+        )));
+    }
+    let rate_per_s = typed.rate.unwrap_or(Calibration::RATE_PER_S);
+    if rate_per_s < 1.0 {
+        return Err(Failure::usage("--rate takes 1 request per second or more."));
+    }
+    values::rate("--rate", rate_per_s)?;
+    Ok(Calibration {
+        parts: parts(typed.parts.as_deref())?,
+        experiments,
+        rounds,
+        rate_per_s,
+        quick: typed.quick,
+        seed: values::seed(typed.seed),
+        cores: cores::split(typed.server_cores.as_deref(), typed.generator_cores.as_deref())?,
+        driver: values::driver(&typed.driver, false)?,
+        commit: option_env!("TOLLGATE_COMMIT").map(String::from),
+    })
+}
+
+/// The parts that were named, in the order in which they are taken.
+fn parts(typed: Option<&str>) -> Result<Vec<Part>, Failure> {
+    let Some(typed) = typed else {
+        return Ok(Part::ALL.to_vec());
+    };
+    let part = |name: &str| {
+        let found = Part::ALL.into_iter().find(|part| part.as_str() == name.trim());
+        found.ok_or_else(|| {
+            let known = Part::ALL.map(Part::as_str).join(", ");
+            Failure::usage(format!("--parts takes {known}, not {name:?}."))
+        })
+    };
+    let mut parts = typed.split(',').map(part).collect::<Result<Vec<Part>, Failure>>()?;
+    parts.sort_unstable();
+    parts.dedup();
+    Ok(parts)
+}
+
+fn answer(report: &Report, format: Format) -> String {
+    match format {
+        Format::Text => text(report),
+        Format::Json => report.to_json(),
+        Format::Markdown => markdown(report, &command_line()),
+    }
+}
+
+/// What was typed, without the path of the program. None of it is a secret.
+fn command_line() -> String {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    format!("tollgate {}", words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Command, Parsed, parse};
+    use crate::failure::FailureKind;
+
+    fn typed(words: &[&str]) -> cli::Calibrate {
+        let words = ["tollgate", "calibrate"].iter().chain(words).map(|word| (*word).to_owned());
+        match parse(words.collect()) {
+            Parsed::Command(Command::Calibrate(typed)) => typed,
+            _ => panic!("not understood as `calibrate`"),
+        }
+    }
+
+    #[test]
+    fn parts_are_taken_in_their_own_order_and_once() {
+        let found = parts(Some("added, stall,faults,stall")).unwrap();
+        assert_eq!(found, [Part::Faults, Part::Stall, Part::Added]);
+        assert_eq!(parts(None).unwrap(), Part::ALL);
+    }
+
+    #[test]
+    fn what_makes_no_calibration_is_named() {
+        for (words, word) in [
+            (&["--parts=all"][..], "all"),
+            (&["--parts="], "--parts"),
+            (&["--experiments=0"], "--experiments"),
+            (&["--rounds=7"], "--rounds"),
+            (&["--rate=0"], "--rate"),
+            (&["--rate=inf"], "--rate"),
+            (&["--driver=kqueue"], "kqueue"),
+            (&["--server-cores=4000"], "4000"),
+        ] {
+            let failure = calibration(&typed(words)).unwrap_err();
+            assert!(failure.to_string().contains(word), "{words:?}: {failure}");
+            assert_eq!(failure.kind(), FailureKind::Usage, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn quick_is_a_tenth() {
+        assert_eq!(calibration(&typed(&["--quick"])).unwrap().experiments, 10);
+        assert_eq!(calibration(&typed(&["--quick", "--experiments=3"])).unwrap().experiments, 3);
+    }
+}

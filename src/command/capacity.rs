@@ -1,0 +1,56 @@
+//! `tollgate capacity URL`: turns what was typed into a search, and prints what it found.
+
+use loadgen::capacity::{CapacityOptions, Settings, capacity as search};
+use loadgen::run::Format;
+use loadgen::slice::{Arrivals, SliceSpec};
+
+use crate::failure::FailureKind;
+use crate::io::output::{Place, rendered};
+use crate::options::request;
+use crate::process::interrupt;
+use crate::values::{duration, pattern, percent, slo};
+use crate::{Failure, cli};
+
+/// More confirmation slices than this take hours and say nothing more.
+const CONFIRM_MAX: u32 = 10_000;
+
+/// Carries out `tollgate capacity`.
+pub(crate) fn command(typed: cli::Capacity) -> Result<u8, Failure> {
+    let format = request::format(&typed.request)?;
+    let settings = settings(&typed)?;
+    let pattern = pattern(&typed.request.arrivals)?;
+    let generator_share_max = percent("--max-generator", &typed.max_generator)?;
+    let slice = SliceSpec::new(Arrivals::Closed, typed.request.connections, settings.slice);
+    let place = Place::open(typed.request.output.as_deref())?;
+    let shutdown = interrupt::begin()?;
+    let run = request::prepare(typed.request, typed.bounds, slice, &shutdown)?;
+    let options = CapacityOptions { run, pattern, settings, generator_share_max };
+    let shutdown = shutdown.watch();
+    if let Some(sentence) = options.run.announcement().filter(|_| format != Format::Quiet) {
+        eprintln!("{sentence}");
+    }
+    let interrupted = || shutdown.received().is_some();
+    let outcome = search(&options, &interrupted).map_err(Failure::from)?;
+    place.deliver(rendered(format, |format| outcome.render(format)).as_bytes())?;
+    Ok(match interrupted() {
+        true => FailureKind::Interrupted.exit_code(),
+        false => outcome.exit_code(),
+    })
+}
+
+fn settings(typed: &cli::Capacity) -> Result<Settings, Failure> {
+    let slo = typed.slo.as_deref().map(slo).transpose()?;
+    let resolution = percent("--resolution", &typed.resolution)?;
+    if !(0.001..=0.5).contains(&resolution) {
+        return Err(Failure::usage("--resolution takes a share from 0.1% to 50%."));
+    }
+    if !(1..=CONFIRM_MAX).contains(&typed.confirm) {
+        return Err(Failure::usage(format!("--confirm takes a number from 1 to {CONFIRM_MAX}.")));
+    }
+    Ok(Settings {
+        resolution,
+        confirm: typed.confirm.into(),
+        slice: duration("--slice", &typed.slice)?,
+        ..Settings::new(slo)
+    })
+}

@@ -1,0 +1,249 @@
+//! Starts the servers of a variant for the experiment: every variant is a stack of its own on free
+//! ports, and all of them share one temporary state directory, so that keys and certificates are
+//! the same everywhere.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use authn::jwt::new_token_id;
+use authn::{Algorithm, NewClaims, Profile, ScopeSet, Signer, Transport};
+use loadgen::plan::{self, CallPath, Cell, HandshakeKind, Topology, Variant};
+use loadgen::process::{CpuSource, Process};
+use loadgen::stack::{Keep, Requests, StackError, Started};
+use loadgen::tokens::Tokens;
+use loadgen::trust::Trust;
+use runtime::blocking;
+use runtime::url::Url;
+use services::ServiceConfig;
+use zeroize::Zeroizing;
+
+use crate::Failure;
+use crate::command::pki;
+use crate::process::stack::{Launch, MESH, SINGLE, Stack};
+use crate::process::state::StateDir;
+
+/// Who issues the tokens of the experiment. It is a name only: keys come from the variant's own
+/// auth server, whose port differs from start to start.
+const ISSUER: &str = "https://auth.tollgate.invalid";
+
+/// Life of a token, longer than any experiment.
+const TOKEN_TTL_S: u64 = 6 * 60 * 60;
+
+/// Services that are not ready after this long are given up.
+const READY_WITHIN: Duration = Duration::from_secs(15);
+
+/// How often a service is asked whether it is ready.
+const READY_POLL: Duration = Duration::from_millis(5);
+
+/// The generator has closed its connections before the servers are stopped, so that little is left
+/// to finish.
+const DRAIN: Duration = Duration::from_millis(200);
+
+/// The client that the generator is.
+const CLIENT: &str = pki::CLIENTS[0];
+
+/// The scopes of the generator's tokens: what orders-create and the refilling of stock ask for.
+const SCOPES: &str = "orders.read orders.write inventory.read inventory.write";
+
+/// Starts stacks for the experiment.
+pub(crate) struct Launcher {
+    /// The state that all stacks share.
+    pub(crate) state: StateDir,
+    /// One process a service, or all in one.
+    pub(crate) topology: Topology,
+    /// Options of every service: cores, driver.
+    pub(crate) options: Vec<String>,
+}
+
+impl loadgen::stack::Stack for Launcher {
+    fn start(
+        &mut self,
+        variant: &Variant,
+        cell: &Cell,
+        instance: u32,
+    ) -> Result<Started, StackError> {
+        self.start_stack(variant, cell, instance).map_err(|failure| StackError(failure.to_string()))
+    }
+}
+
+impl Keep for Stack {
+    fn fallen(&self) -> Option<String> {
+        Stack::fallen(self)
+    }
+}
+
+impl Launcher {
+    fn start_stack(
+        &self,
+        variant: &Variant,
+        cell: &Cell,
+        instance: u32,
+    ) -> Result<Started, Failure> {
+        let profile = variant.subject.profile().ok_or_else(|| {
+            Failure::failed(format!("{} is no profile of the stack.", variant.label))
+        })?;
+        let stack = Stack::start(&self.state, &self.launch(profile, variant, cell, instance))?;
+        let mut processes = Vec::new();
+        for member in stack.members() {
+            wait_until_ready(&stack, member.service, &member.admin.to_string())?;
+            processes.push(Process {
+                service: member.service.into(),
+                cpu: CpuSource::Pid(member.pid),
+                admin: Some(member.admin),
+            });
+        }
+        let path = self.path(cell);
+        let url = |service: &str| {
+            let url = stack.url(service);
+            let url = url.ok_or_else(|| Failure::failed(format!("The stack has no {service}.")))?;
+            Url::parse(url).map_err(Failure::of)
+        };
+        // Behind the gateway everything is found; a service alone knows its own routes only.
+        let beside = path[0] != "gateway" && self.topology == Topology::Mesh;
+        Ok(Started {
+            url: url(path[0])?,
+            stock_url: beside.then(|| url("inventory")).transpose()?,
+            connect_to: None,
+            server_name: None,
+            trust: self.trust(profile.transport, cell.handshake)?,
+            tokens: Tokens::pool(self.tokens(variant.tokens, cell.token_algorithm)?),
+            processes,
+            requests: Requests::Shop { path },
+            keep: Box::new(stack),
+        })
+    }
+
+    /// The services that a request of the cell's workload passes once, in order.
+    fn path(&self, cell: &Cell) -> Vec<&'static str> {
+        if self.topology == Topology::Single {
+            return vec!["all"];
+        }
+        let mut path = match cell.workload.as_str() {
+            "orders-create" => vec!["gateway", "orders", "inventory"],
+            "orders-read" => vec!["gateway", "orders"],
+            "inventory-reserve" => vec!["gateway", "inventory"],
+            _ => vec!["gateway"],
+        };
+        if cell.call_path == CallPath::Direct {
+            path.remove(0);
+        }
+        path
+    }
+
+    fn trust(&self, transport: Transport, handshake: HandshakeKind) -> Result<Trust, Failure> {
+        let read = |path: std::path::PathBuf| {
+            std::fs::read(&path).map_err(|error| {
+                Failure::failed(format!("Could not read {}: {error}.", path.display()))
+                    .because(error)
+            })
+        };
+        let identity_pem = match transport {
+            Transport::Plain | Transport::Tls => None,
+            Transport::Mutual => {
+                let [chain, key] = ["crt", "key"].map(|end| read(self.state.client(CLIENT, end)));
+                Some((chain?, Zeroizing::new(key?)))
+            }
+        };
+        Ok(Trust {
+            authorities_pem: Some(read(self.state.ca_cert())?),
+            identity_pem,
+            insecure: false,
+            resumption: handshake == HandshakeKind::Resumed,
+        })
+    }
+
+    fn launch(&self, profile: Profile, variant: &Variant, cell: &Cell, instance: u32) -> Launch {
+        let mut options = self.options.clone();
+        let cache = if variant.token_cache { "on" } else { "off" };
+        let (workers, drain) = (cell.workers.to_string(), DRAIN.as_millis().to_string());
+        let each = ["--workers", &workers, "--token-cache", cache, "--drain-ms", &drain];
+        options.extend(each.map(String::from));
+        if cell.handshake == HandshakeKind::Resumed {
+            options.push("--resumption".into());
+        }
+        let algorithm = cell.token_algorithm.as_str().to_ascii_lowercase();
+        let signing: Vec<String> =
+            ["--token-alg", &algorithm, "--token-ttl-s", &TOKEN_TTL_S.to_string()]
+                .map(String::from)
+                .into();
+        Launch {
+            profile,
+            services: match self.topology {
+                Topology::Mesh => &MESH,
+                Topology::Single => &SINGLE,
+            },
+            any_port: true,
+            auth_port: None,
+            issuer: ISSUER.into(),
+            options,
+            service_options: vec![("auth", signing.clone()), ("all", signing)],
+            log_label: format!("{}-{instance}-", variant.id),
+            drain: DRAIN,
+        }
+    }
+
+    /// Tokens as the auth server would issue them, signed here with its own key: asking for
+    /// thousands of them would take longer than the experiment.
+    fn tokens(
+        &self,
+        tokens: plan::TokenSupply,
+        algorithm: Algorithm,
+    ) -> Result<Vec<Box<str>>, Failure> {
+        let count = match tokens {
+            plan::TokenSupply::None => return Ok(Vec::new()),
+            plan::TokenSupply::One => 1,
+            plan::TokenSupply::Unique(count) => count,
+        };
+        let signer = signer(self.state.root(), algorithm)?;
+        let now = pki::now_s();
+        (0..count)
+            .map(|_| {
+                let claims = NewClaims {
+                    issuer: ISSUER,
+                    audience: ServiceConfig::AUDIENCE,
+                    subject: CLIENT,
+                    client_id: CLIENT,
+                    scopes: ScopeSet::parse(SCOPES).map_err(Failure::of)?,
+                    issued_at: now,
+                    expires_at: now + TOKEN_TTL_S,
+                    token_id: &new_token_id().map_err(Failure::of)?,
+                };
+                Ok(signer.sign(&claims).map_err(Failure::of)?.into())
+            })
+            .collect()
+    }
+}
+
+/// The key with which the auth servers of this state directory sign.
+fn signer(state: &Path, algorithm: Algorithm) -> Result<Signer, Failure> {
+    let signers = services::auth::signers(state, algorithm).map_err(Failure::of)?;
+    signers
+        .into_iter()
+        .find(|signer| signer.algorithm() == algorithm)
+        .ok_or_else(|| Failure::failed("The auth server has no signing key."))
+}
+
+fn wait_until_ready(stack: &Stack, service: &str, admin: &str) -> Result<(), Failure> {
+    let url = Url::parse(&format!("http://{admin}/readyz")).map_err(Failure::of)?;
+    let deadline = Instant::now() + READY_WITHIN;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let said = match blocking::request(&url, None, "GET", &[], b"", left, 64 * 1024) {
+            Ok(answer) if answer.status == 200 => return Ok(()),
+            Ok(answer) => String::from_utf8_lossy(&answer.body).into_owned(),
+            Err(error @ blocking::Error::Interrupted(_)) => return Err(Failure::of(error)),
+            Err(error) => error.to_string(),
+        };
+        if let Some(fallen) = stack.fallen() {
+            return Err(Failure::failed(fallen));
+        }
+        if Instant::now() >= deadline {
+            return Err(Failure::failed(format!(
+                "{service} was not ready after {} s: {said}",
+                READY_WITHIN.as_secs()
+            )));
+        }
+        thread::sleep(READY_POLL);
+    }
+}

@@ -1,0 +1,162 @@
+//! `tollgate matrix`: turns what was typed into an experiment, hands it the servers to measure, and
+//! prints the answer.
+
+mod axes;
+mod launcher;
+mod plan;
+mod targets;
+
+use std::io::IsTerminal as _;
+
+use loadgen::directory;
+use loadgen::matrix::{Matrix, Outcome, Subjects};
+use loadgen::plan::{Cell, Topology, Variant};
+use loadgen::report::{self, Paint};
+use loadgen::stack::Stack;
+use loadgen::threshold::{self, Judgement, Named};
+use metrics_export::printable::printable;
+use metrics_export::{csv, markdown};
+
+use crate::command::pki;
+use crate::io::terminal::{in_colours, shown};
+use crate::io::{inputs, record, stdout};
+use crate::options::conditions::Conditions;
+use crate::process::held::WorkFolder;
+use crate::process::state::StateDir;
+use crate::process::{descriptors, interrupt};
+use crate::{Failure, cli, values};
+
+pub(crate) use launcher::Launcher;
+use targets::TargetStack;
+
+/// How the answer is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Text,
+    Json,
+    Csv,
+    Markdown,
+    Quiet,
+}
+
+const FORMATS: [(&str, Format); 5] = [
+    ("text", Format::Text),
+    ("json", Format::Json),
+    ("csv", Format::Csv),
+    ("markdown", Format::Markdown),
+    ("quiet", Format::Quiet),
+];
+
+/// Carries out `tollgate matrix`.
+pub(crate) fn command(typed: cli::Matrix) -> Result<u8, Failure> {
+    let format = values::choice("--output-format", &typed.output_format, &FORMATS)?;
+    let baseline = typed.baseline.as_deref().map(record::load).transpose()?;
+    let conditions = Conditions::new(&typed.fail_if, baseline)?;
+    let targets = typed.targets.as_deref().map(|file| targets::list(&typed, file)).transpose()?;
+    let mut matrix = plan::matrix(&typed, targets.as_ref())?;
+    conditions.check(&names(&matrix))?;
+    directory::check(&matrix.runs).map_err(Failure::sentence)?;
+    let shutdown = interrupt::begin()?;
+    descriptors::ensure(connections(&matrix), matrix.cores.generator.len(), "-c")?;
+    // Keys and certificates of our own stack live as long as the run.
+    let folder = WorkFolder::create()?;
+    let mut stack: Box<dyn Stack> = match targets {
+        None => Box::new(launcher(&typed, &matrix, StateDir::create(folder.path())?)?),
+        Some(targets) => {
+            let stack =
+                interrupt::unless_interrupted(&shutdown, move || TargetStack::open(&targets))?;
+            if !stack.is_local() && typed.server_cores.is_none() {
+                matrix.cores.servers.clear();
+            }
+            stack.warnings().iter().for_each(|warning| eprintln!("{warning}"));
+            Box::new(stack)
+        }
+    };
+    if format == Format::Text {
+        eprintln!("{}", matrix.announcement());
+    }
+    let watch = shutdown.watch();
+    let outcome = matrix.run(&mut *stack, &|| watch.received().is_some());
+    let outcome = outcome.map_err(|failure| match shutdown.received() {
+        Some(_) => Failure::interrupted(),
+        None => Failure::sentence(failure),
+    })?;
+    let judged = conditions.judge(&outcome.run)?;
+    print(&outcome, format, &judged)?;
+    for sentence in [&outcome.failure, &outcome.misplaced].into_iter().flatten() {
+        eprintln!("tollgate: {sentence}.");
+    }
+    Ok(threshold::exit_code(outcome.exit_code(), &judged))
+}
+
+/// The most connections that are open at a time: all variants of a cell keep theirs.
+fn connections(matrix: &Matrix) -> usize {
+    let cells = matrix.cells.iter().enumerate();
+    let open = |(place, cell): (usize, &Cell)| {
+        matrix.variants.iter().filter(|variant| variant.cell == place).count() * cell.connections
+    };
+    cells.map(open).max().unwrap_or(0)
+}
+
+/// The variants by every name that a condition may call them.
+fn names(matrix: &Matrix) -> Vec<Named<'_>> {
+    let variants = matrix.variants.iter();
+    let named = variants.map(|Variant { cell, id, label, role, .. }| Named {
+        cell: &matrix.cells[*cell].id,
+        id,
+        label,
+        role: role.clone(),
+    });
+    named.collect()
+}
+
+/// What is to be measured of our own stack.
+pub(crate) fn plan(typed: &cli::Matrix) -> Result<Matrix, Failure> {
+    plan::matrix(typed, None)
+}
+
+/// What starts the servers of such a plan, with keys and certificates in `state`.
+pub(crate) fn launcher(
+    typed: &cli::Matrix,
+    matrix: &Matrix,
+    state: StateDir,
+) -> Result<Launcher, Failure> {
+    pki::ensure(&state)?;
+    if let Some(key) = &typed.rs256_key {
+        let pem = inputs::read_secret(key)?;
+        state.write_private("auth/rs256.pem", &pem)?;
+    }
+    let cores: Vec<String> = matrix.cores.servers.iter().map(usize::to_string).collect();
+    let mut options: Vec<String> =
+        ["--cores", &cores.join(","), "--driver", &typed.driver].map(String::from).into();
+    if typed.require_io_uring {
+        options.push("--require-io-uring".into());
+    }
+    let topology = match matrix.subjects {
+        Subjects::Stack(topology) => topology,
+        Subjects::Targets(_) | Subjects::Reference(_) => Topology::Mesh,
+    };
+    Ok(Launcher { state, topology, options })
+}
+
+fn print(outcome: &Outcome, format: Format, judged: &[Judgement]) -> Result<(), Failure> {
+    let stdout = std::io::stdout();
+    let paint = Paint::choose(stdout.is_terminal(), std::env::var("NO_COLOR").ok().as_deref());
+    if format != Format::Text && !judged.is_empty() {
+        eprintln!("{}", threshold::text(judged, Paint::Plain).trim_end());
+    }
+    stdout::print(&printable(&match format {
+        Format::Text => {
+            let mut text = report::text(&shown(&outcome.run, paint), paint);
+            if !judged.is_empty() {
+                text += &format!("\n{}", threshold::text(judged, paint));
+            }
+            text += &format!("\nKept in {}\n", outcome.directory.display());
+            return stdout::print(&in_colours(&text, paint));
+        }
+        Format::Json => format!("{}\n", outcome.run.to_json()),
+        Format::Csv => csv::slices(&outcome.run.slices),
+        Format::Markdown => markdown::report(&outcome.run),
+        Format::Quiet => return Ok(()),
+    }))
+}

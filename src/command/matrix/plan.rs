@@ -1,0 +1,84 @@
+//! What was typed after `tollgate matrix`, as the plan that it means: subjects, cells, protocol,
+//! cores. It starts nothing.
+
+use std::path::PathBuf;
+
+use loadgen::capacity::Settings;
+use loadgen::matrix::{Matrix, Subjects};
+use loadgen::plan::{CallPath, Protocol, StopRule, Topology, UNTIL_CI_ROUNDS_MAX};
+use loadgen::targets::Targets;
+
+use super::axes::{axes, profiles};
+use super::targets;
+use crate::options::{bounds, cores};
+use crate::values::{duration, percent};
+use crate::{Failure, cli, values};
+
+/// The shares of the closed-loop maximum at which `--capacity` takes the times of a variant.
+const CURVE_SHARES: [f64; 6] = [0.2, 0.4, 0.6, 0.8, 0.9, 0.95];
+
+/// What is to be measured; `targets` are the user's own servers instead of the stack.
+pub(super) fn matrix(typed: &cli::Matrix, targets: Option<&Targets>) -> Result<Matrix, Failure> {
+    let name = typed.topology.as_deref().unwrap_or("mesh");
+    let topology = Topology::parse(name)
+        .ok_or_else(|| Failure::usage(format!("--topology takes mesh or single, not {name:?}.")))?;
+    let mut cells = axes(typed)?.cells(&typed.vary).map_err(Failure::unusable)?;
+    if topology == Topology::Single && cells.iter().any(|cell| cell.call_path == CallPath::Direct) {
+        return Err(Failure::usage(
+            "--call-path direct needs --topology mesh: the single server has no gateway.",
+        ));
+    }
+    let mut protocol = protocol(typed)?;
+    let slo = typed.slo.as_deref().map(values::slo).transpose()?;
+    let capacity = (typed.capacity || slo.is_some()).then(|| Settings {
+        slice: protocol.slice,
+        shares: CURVE_SHARES.into(),
+        ..Settings::new(slo)
+    });
+    let (subjects, variants) = match targets {
+        Some(targets) => {
+            // Nothing is restarted; connections are made anew for every round.
+            protocol.instances = protocol.rounds;
+            cells.iter_mut().for_each(|cell| cell.workload = "target".into());
+            (Subjects::Targets(targets::pairs(targets)), targets::variants(targets, &cells))
+        }
+        None => (Subjects::Stack(topology), Matrix::variants_of(&profiles(typed)?, &cells)),
+    };
+    Ok(Matrix {
+        subjects,
+        variants,
+        cells,
+        protocol,
+        bounds: bounds::parse(typed.bounds.clone())?,
+        cores: cores::split(typed.server_cores.as_deref(), typed.generator_cores.as_deref())?,
+        runs: PathBuf::from(&typed.output),
+        commit: option_env!("TOLLGATE_COMMIT").map(String::from),
+        label: typed.label.clone().or_else(|| targets?.label.clone()),
+        driver: values::driver(&typed.driver, typed.require_io_uring)?,
+        capacity,
+    })
+}
+
+fn protocol(typed: &cli::Matrix) -> Result<Protocol, Failure> {
+    let seed = values::seed(typed.seed);
+    let mut protocol = if typed.quick { Protocol::quick(seed) } else { Protocol::standard(seed) };
+    protocol.stop = StopRule {
+        until_ci_share: typed.until_ci.as_deref().map(|t| percent("--until-ci", t)).transpose()?,
+        max_duration: typed
+            .max_duration
+            .as_deref()
+            .map(|t| duration("--max-duration", t))
+            .transpose()?,
+    };
+    let most = protocol.stop.until_ci_share.map(|_| UNTIL_CI_ROUNDS_MAX);
+    if let Some(rounds) = typed.rounds.or(most) {
+        protocol = protocol.with_rounds(rounds);
+    }
+    protocol.instances = typed.instances.unwrap_or(protocol.instances);
+    if let Some(slice) = &typed.slice {
+        protocol.slice = duration("--slice", slice)?;
+    }
+    protocol.pattern = values::pattern(&typed.arrivals)?;
+    protocol.check().map_err(Failure::unusable)?;
+    Ok(protocol)
+}

@@ -1,0 +1,61 @@
+//! `tollgate run URL`: turns what was typed into a run, and prints what came of it.
+
+use loadgen::run::{Format, run as run_url};
+use loadgen::slice::{Arrivals, SliceSpec};
+
+use crate::failure::FailureKind;
+use crate::io::output::{Place, rendered};
+use crate::options::request;
+use crate::process::interrupt;
+use crate::values::{self, duration, pattern};
+use crate::{Failure, cli};
+
+/// Carries out `tollgate run`.
+pub(crate) fn command(typed: cli::Run) -> Result<u8, Failure> {
+    let format = request::format(&typed.request)?;
+    let slice = slice(&typed)?;
+    if typed.hlog.is_some() && typed.hlog == typed.request.output {
+        return Err(Failure::usage("--hlog and --output name the same file: give each its own."));
+    }
+    let place = Place::open(typed.request.output.as_deref())?;
+    let log = Place::open(typed.hlog.as_deref())?;
+    let shutdown = interrupt::begin()?;
+    let options = request::prepare(typed.request, typed.bounds, slice, &shutdown)?;
+    if let Some(sentence) = options.announcement().filter(|_| format != Format::Quiet) {
+        eprintln!("{sentence}");
+    }
+    let shutdown = shutdown.watch();
+    let interrupted = || shutdown.received().is_some();
+    let outcome = run_url(&options, &interrupted).map_err(Failure::from)?;
+    place.deliver(rendered(format, |format| outcome.render(format)).as_bytes())?;
+    if typed.hlog.is_some() {
+        log.deliver_beside(&outcome.hlog().map_err(Failure::of)?)?;
+    }
+    Ok(match interrupted() {
+        true => FailureKind::Interrupted.exit_code(),
+        false => outcome.exit_code(),
+    })
+}
+
+fn slice(typed: &cli::Run) -> Result<SliceSpec, Failure> {
+    let rate = match (typed.rate, typed.qps) {
+        (Some(_), Some(_)) => return Err(Failure::usage("--rate and --qps mean the same.")),
+        (rate, qps) => rate.or(qps),
+    };
+    let pattern = pattern(&typed.request.arrivals)?;
+    let arrivals = match rate {
+        None => Arrivals::Closed,
+        Some(rate) => Arrivals::Open { rate: values::rate("--rate", rate)?, pattern },
+    };
+    if typed.requests == Some(0) {
+        return Err(Failure::usage(
+            "--requests takes 1 or more: without a request there is nothing \
+                                   to measure.",
+        ));
+    }
+    let length = duration("--duration", &typed.duration)?;
+    Ok(SliceSpec {
+        requests_max: typed.requests,
+        ..SliceSpec::new(arrivals, typed.request.connections, length)
+    })
+}
