@@ -214,7 +214,7 @@ gateway;runtime::serve::work::{{closure}};[libc.so.6];__libc_send;\
 entry_SYSCALL_64_after_hwframe_[k];tcp_sendmsg_[k];__alloc_skb_[k] 2
 orders;[tollgate] 1
 orders;[vdso] 1
-orders;authn::token::jwt::verify;nft_do_chain_[k];[nf_tables]_[k] 1
+orders;authn::jwt::verify;nft_do_chain_[k];[nf_tables]_[k] 1
 ";
         assert_eq!(folded.stacks.folded(), lines);
         assert_eq!((folded.kernel, folded.kernel_nameless), (3, 1));
