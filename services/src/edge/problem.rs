@@ -34,7 +34,7 @@ impl Problem<'_> {
         self.respond_with(exchange, &[]);
     }
 
-    /// As [`Problem::answer`], with further fields.
+    /// As [`Problem::respond`], with further fields.
     pub fn respond_with(&self, exchange: &mut Exchange<'_>, further: &[(&str, &[u8])]) {
         let mut fields = vec![CONTENT_TYPE, NO_STORE];
         fields.extend_from_slice(further);
