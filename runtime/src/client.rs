@@ -20,6 +20,7 @@
 //! A call waits at most `response_ms` for the head and for each further piece of the response.
 
 mod config;
+mod connect;
 mod error;
 mod pool;
 
@@ -30,7 +31,7 @@ use proto_http::{Ask, BodyLength, Client, Error, ResponseHead};
 
 use self::pool::{Link, Pool, Upload};
 use crate::buffer::BUFFER_BYTES;
-use crate::cores::Core;
+use crate::core::Core;
 use crate::inbox::{Gathered, Inbox};
 use crate::rate::Demand;
 use crate::stream::make_room;

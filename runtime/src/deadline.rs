@@ -15,8 +15,6 @@
 //!
 //! Refused here: deciding what a struck deadline means. That is its owner's business.
 
-mod kind;
-
 use std::cell::{Cell, RefCell};
 use std::net::Shutdown;
 use std::os::fd::{AsRawFd, RawFd};
@@ -29,7 +27,7 @@ use crate::clock::Moment;
 use crate::rate::{Demand, Pace};
 use crate::sys;
 
-pub use self::kind::Kind;
+pub use crate::wait_kind::Kind;
 
 /// No deadline.
 const NEVER: u64 = u64::MAX;

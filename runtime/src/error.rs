@@ -4,8 +4,8 @@ use std::fmt;
 
 use proto_http::Error;
 
-use crate::deadline::Kind;
 use crate::stream::StreamError;
+use crate::wait_kind::Kind;
 
 /// The connection cannot be used any more; the server closes it without another word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::clock::Moment;
-use crate::cores::Core;
+use crate::core::Core;
 use crate::error::{BodyError, Broken};
 use crate::inbox::Gathered;
 use crate::request::Request;

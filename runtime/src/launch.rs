@@ -15,13 +15,16 @@ use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 
 use crate::address_counts::AddressCounts;
-use crate::cores::{Core, CorePlan, Driver, DriverChoice, Executor, StartError};
+use crate::core::Core;
+use crate::driver::{Driver, DriverChoice, Executor};
 use crate::error::Broken;
 use crate::exchange::Exchange;
 use crate::listener::{self, Listener, Opened};
+use crate::plan::CorePlan;
 use crate::serve::{Door, Endpoint};
 use crate::service::{Peer, Service};
 use crate::shutdown::{self, Running};
+use crate::start_error::StartError;
 use crate::stats::{CoreStats, StatsRef};
 use crate::sys;
 

@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
-use crate::cores::StartError;
 use crate::serve::Door;
 use crate::service::Service;
+use crate::start_error::StartError;
 use crate::sys;
 
 /// Connections the kernel holds ready for us per socket; it caps this by net.core.somaxconn.

@@ -21,12 +21,14 @@ use std::task::{Context, Waker};
 
 use rustls::ServerConfig;
 
-use crate::cores::{Core, DriverChoice, Executor, StartError};
+use crate::core::Core;
+use crate::driver::{DriverChoice, Executor};
 use crate::limits::ServerLimits;
 use crate::pipe::Pipe;
 use crate::serve::{Door, Guest, attend};
 use crate::service::Service;
 use crate::socket::Socket;
+use crate::start_error::StartError;
 use crate::stats::CoreStats;
 use crate::stream::{Stream, StreamError};
 use crate::wire::Idle;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use proto_http::{Answer, AnswerBody, Lines, Responder};
 
 use crate::clock::Moment;
-use crate::cores::Local;
+use crate::local::Local;
 use crate::stages::Stage;
 use crate::stats::CoreStats;
 

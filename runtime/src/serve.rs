@@ -24,8 +24,8 @@ use monoio::net::TcpStream;
 use rustls::ServerConfig;
 
 use crate::address_counts::{AddressCounts, InFlight, Share};
-use crate::cores::{Core, Driver};
-use crate::deadline::Kind;
+use crate::core::Core;
+use crate::driver::Driver;
 use crate::error::{BodyError, Broken};
 use crate::exchange::Exchange;
 use crate::limits::ServerLimits;
@@ -35,6 +35,7 @@ use crate::service::{Peer, Service};
 use crate::stats::StatsRef;
 use crate::stream::Stream;
 use crate::tls::Handshake;
+use crate::wait_kind::Kind;
 use crate::wire::{Idle, Refusal, Step, Wire};
 
 /// Where a server listens, and what it allows its peers.

@@ -22,12 +22,13 @@ use std::time::{Duration, Instant};
 use monoio::io::{AsyncReadRentExt, AsyncWriteRentExt};
 
 use crate::clock::Moment;
-use crate::cores::{Core, Driver};
-use crate::deadline::Kind;
+use crate::core::Core;
+use crate::driver::Driver;
 use crate::limits::{DRAIN_HANDSHAKE_MS, DRAIN_IDLE_MS};
 use crate::listener::Opened;
 use crate::service::Service;
 use crate::stats::CoreStats;
+use crate::wait_kind::Kind;
 
 /// A server that is up. Dropping it stops the server at once; see [`Running::drain`].
 pub struct Running {

@@ -9,9 +9,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 pub use crate::counter::Counter;
-use crate::deadline::Kind;
 pub use crate::histogram::Histogram;
 use crate::stages::{Lap, Stages};
+use crate::wait_kind::Kind;
 
 /// What one core has counted since it started.
 ///

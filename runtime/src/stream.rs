@@ -18,21 +18,18 @@ mod error;
 
 use std::fmt;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use monoio::buf::{IoBuf, SliceMut};
-use monoio::net::TcpStream;
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ServerConfig};
+use rustls::ServerConfig;
 
 use crate::buffer::{BUFFER_BYTES, BUFFER_BYTES_LARGE, BodyRoom};
-use crate::cores::{Core, Local};
 use crate::deadline::{Kind, Watch, WatchedSocket};
 use crate::health;
+use crate::local::Local;
 use crate::socket::Socket;
 use crate::stats::StatsRef;
 use crate::sys::{self, Liveness};
@@ -65,36 +62,6 @@ pub(crate) enum Hold {
 }
 
 impl Stream {
-    /// Connects to `addr` and, where `tls` is given, finishes the handshake, all within
-    /// `connect_ms` (and one sweep). Small writes leave at once (TCP_NODELAY).
-    ///
-    /// # Errors
-    /// When there is no connection by then; the error says why.
-    pub async fn connect(
-        core: &Core,
-        addr: SocketAddr,
-        tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
-        connect_ms: u64,
-    ) -> Result<Stream, StreamError> {
-        let limit = Duration::from_millis(connect_ms);
-        // A timer is safe here: a connect that is given up has no bytes to lose, and shutting a
-        // socket that is still connecting would make io_uring connect it anew.
-        let tcp = monoio::time::timeout(limit, TcpStream::connect_addr(addr))
-            .await
-            .map_err(|_| StreamError::Deadline(Kind::Handshake))??;
-        tcp.set_nodelay(true)?;
-        let pump = match tls {
-            Some((config, name)) => Some(Pump::client(config, name)?),
-            None => None,
-        };
-        let mut stream = Stream::new(core.local.clone(), tcp.into(), pump, None);
-        if stream.tls.is_some() {
-            let mut plain = Vec::new();
-            stream.handshake(&mut plain, connect_ms, usize::MAX).await?;
-        }
-        Ok(stream)
-    }
-
     /// An accepted connection; under TLS the handshake is still to be made.
     pub(crate) fn accepted(
         local: Rc<Local>,
@@ -104,6 +71,15 @@ impl Stream {
     ) -> Result<Stream, TlsError> {
         let pump = tls.map(Pump::server).transpose()?;
         Ok(Stream::new(local, tcp.into(), pump, Some(counted)))
+    }
+
+    /// A connection that was made; with a pump the handshake is still to be made.
+    pub(crate) fn connected(
+        local: Rc<Local>,
+        tcp: impl Into<Socket>,
+        pump: Option<Pump>,
+    ) -> Stream {
+        Stream::new(local, tcp.into(), pump, None)
     }
 
     fn new(local: Rc<Local>, tcp: Socket, pump: Option<Pump>, counted: Option<StatsRef>) -> Stream {

@@ -12,16 +12,16 @@ use proto_http::{BodyLength, Error, Lines, Next, Server};
 
 use crate::buffer::{BUFFER_BYTES_LARGE, BodyRoom};
 use crate::clock::Moment;
-use crate::cores::Local;
-use crate::deadline::Kind;
 use crate::error::{BodyError, Broken};
 use crate::inbox::{Gathered, Inbox};
 use crate::limits::ServerLimits;
+use crate::local::Local;
 use crate::request::Request;
 use crate::response::{Replied, Reply, ResponseState};
 use crate::stages::Stage;
 use crate::stats::StatsRef;
 use crate::stream::{Hold, Stream, StreamError};
+use crate::wait_kind::Kind;
 
 /// Answers gather up to this many bytes before they are written although more requests wait.
 const GATHER_BYTES_MAX: usize = 64 * 1024;

@@ -5,9 +5,9 @@ use std::io;
 
 use proto_http::Error;
 
-use crate::deadline::Kind;
 use crate::stream::StreamError;
 use crate::tls::TlsError;
+use crate::wait_kind::Kind;
 
 /// Why an upstream gave no response, or not all of it.
 #[derive(Debug)]

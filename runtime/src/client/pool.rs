@@ -16,7 +16,7 @@ use proto_http::Client;
 
 use super::config::UpstreamConfig;
 use super::error::ClientError;
-use crate::cores::Core;
+use crate::core::Core;
 use crate::deadline::{Housekeeping, Kind};
 use crate::stats::StatsRef;
 use crate::stream::{Stream, StreamError};

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use socket2::SockRef;
 
 use super::*;
-use crate::cores::{DriverChoice, Executor};
+use crate::driver::{DriverChoice, Executor};
 
 /// Calls `body` with a registry and a socket whose peer has read nothing of all that fits.
 fn with_full_socket(demand: Demand, body: impl FnOnce(&Deadlines, &Watch, TcpStream)) {

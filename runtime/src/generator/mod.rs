@@ -36,7 +36,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
-pub use crate::cores::{Driver, DriverChoice};
+pub use crate::driver::{Driver, DriverChoice};
 use crate::tls::TlsFacts;
 
 pub use event::{CloseReason, Counters, Dial, Event, Wait};

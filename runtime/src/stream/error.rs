@@ -3,8 +3,8 @@
 use std::fmt;
 use std::io;
 
-use crate::deadline::Kind;
 use crate::tls::TlsError;
+use crate::wait_kind::Kind;
 
 /// Why a connection is of no more use.
 #[derive(Debug)]

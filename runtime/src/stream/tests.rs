@@ -1,10 +1,13 @@
 //! What ends a write of TLS's own whose peer takes nothing.
 
 use std::net::{TcpListener, TcpStream as StdStream};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use monoio::net::TcpStream;
 
 use super::*;
-use crate::cores::{DriverChoice, Executor};
+use crate::core::Core;
+use crate::driver::{DriverChoice, Executor};
 use crate::stats::CoreStats;
 
 /// What a peer that takes nothing does to a write of TLS's own while the deadline of a read is

@@ -58,7 +58,7 @@ impl Kind {
     }
 
     /// Which directions end. Where an answer (408) may still be due, writing stays possible.
-    pub(super) fn shuts(self) -> Shutdown {
+    pub(crate) fn shuts(self) -> Shutdown {
         match self {
             Kind::Head | Kind::Body | Kind::Idle => Shutdown::Read,
             Kind::Handshake | Kind::Write | Kind::Linger | Kind::Response | Kind::Rate => {
