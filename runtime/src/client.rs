@@ -19,6 +19,7 @@
 //!
 //! A call waits at most `response_ms` for the head and for each further piece of the response.
 
+pub(crate) mod addresses;
 mod config;
 mod connect;
 mod error;
@@ -30,11 +31,11 @@ use std::rc::Rc;
 use proto_http::{Ask, BodyLength, Client, Error, ResponseHead};
 
 use self::pool::{Link, Pool, Upload};
-use crate::buffer::BUFFER_BYTES;
-use crate::core::Core;
-use crate::inbox::{Gathered, Inbox};
-use crate::rate::Demand;
-use crate::stream::make_room;
+use crate::executor::core::Core;
+use crate::io::buffer::BUFFER_BYTES;
+use crate::io::inbox::{Gathered, Inbox};
+use crate::io::rate::Demand;
+use crate::io::stream::make_room;
 use crate::tls::TlsFacts;
 
 pub use self::config::UpstreamConfig;

@@ -1,6 +1,8 @@
 //! What the peers of a server may take, each limit with its reason. It refuses to know how a limit
 //! is enforced.
 
+pub(crate) mod wait_kind;
+
 /// What a server's peers may take: room, and milliseconds. A deadline strikes at the time given
 /// or up to two sweeps later (a sweep is an eighth of the shortest one, at most a second).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, cqueue, opcode, types};
 
-use crate::driver::{Driver, DriverChoice, Executor};
+use crate::executor::driver::{Driver, DriverChoice, Executor};
 use crate::generator::{Dial, Event, EventLoop, Wait};
 
 /// What came of a trial.

@@ -31,7 +31,10 @@ const CAUSELESS: &[(&str, &str)] = &[
     ("authn/src/tls/refusal.rs: PeerRefusal", "it is the cause, inside of an error of rustls"),
     ("loadgen/src/threshold/scene.rs: MissingFigure", "a record does not have it"),
     ("proto-http/src/error.rs: Error", "a rule of HTTP that the bytes broke"),
-    ("runtime/src/error.rs: Broken", "tells a service how to go on, after the cause was counted"),
+    (
+        "runtime/src/server/error.rs: Broken",
+        "tells a service how to go on, after the cause was counted",
+    ),
     ("runtime/src/url.rs: UrlError", "a rule of URLs that the text broke"),
     ("services/src/edge/json.rs: Invalid", "a sentence for the sender of a body"),
     ("services/src/gateway/fields.rs: FieldError", "a name that breaks a rule"),

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Error;
-use crate::process::ShutdownWatch;
+use crate::system::process::ShutdownWatch;
 
 /// How often a wait looks whether the process was told to stop.
 const TURN: Duration = Duration::from_millis(50);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
-use crate::addresses::{Addresses, Fixed};
+use crate::client::addresses::{Addresses, Fixed};
 
 /// Where an upstream is, and what is asked of it. Times in milliseconds.
 #[derive(Clone, Debug)]

@@ -8,10 +8,10 @@ use monoio::net::TcpStream;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
-use crate::core::Core;
-use crate::stream::{Stream, StreamError};
+use crate::executor::core::Core;
+use crate::io::stream::{Stream, StreamError};
+use crate::limits::wait_kind::Kind;
 use crate::tls::Pump;
-use crate::wait_kind::Kind;
 
 impl Stream {
     /// Connects to `addr` and, where `tls` is given, finishes the handshake, all within

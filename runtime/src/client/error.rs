@@ -5,9 +5,9 @@ use std::io;
 
 use proto_http::Error;
 
-use crate::stream::StreamError;
+use crate::io::stream::StreamError;
+use crate::limits::wait_kind::Kind;
 use crate::tls::TlsError;
-use crate::wait_kind::Kind;
 
 /// Why an upstream gave no response, or not all of it.
 #[derive(Debug)]

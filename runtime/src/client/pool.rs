@@ -16,11 +16,11 @@ use proto_http::Client;
 
 use super::config::UpstreamConfig;
 use super::error::ClientError;
-use crate::core::Core;
-use crate::deadline::{Housekeeping, Kind};
-use crate::stats::StatsRef;
-use crate::stream::{Stream, StreamError};
-use crate::sys::{self, Liveness};
+use crate::executor::core::Core;
+use crate::io::deadline::{Housekeeping, Kind};
+use crate::io::stream::{Stream, StreamError};
+use crate::observe::stats::StatsRef;
+use crate::system::sys::{self, Liveness};
 
 /// All connections to one upstream.
 pub(crate) struct Pool {

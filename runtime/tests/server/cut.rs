@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use runtime::deadline::Kind;
+use runtime::Kind;
 
 use crate::peer::{PATIENCE, Peer};
 use crate::shop::on_each_driver;

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use runtime::Endpoint;
-use runtime::deadline::Kind;
+use runtime::Kind;
 
 use crate::peer::Peer;
 use crate::shop::{Up, on_each_driver};

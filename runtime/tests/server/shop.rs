@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use proto_http::AnswerBody;
-use runtime::deadline::Kind;
+use runtime::Kind;
 use runtime::{
     Broken, Core, CorePlan, CoreStats, DrainReport, DriverChoice, Endpoint, Exchange, Peer,
     Running, Service, StartError, launch, no_admin,

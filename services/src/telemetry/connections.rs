@@ -1,7 +1,7 @@
 //! What the runtime counts about sockets, TLS and upstreams, added up over the cores and named.
 
 use metrics_export::prometheus::Page;
-use runtime::deadline::Kind;
+use runtime::Kind;
 use runtime::stats::{CoreStats, Counter};
 
 /// Adds the families of connections, handshakes, bytes, deadlines and upstreams.

@@ -96,8 +96,8 @@ const IN_PROGRAM: [Rule; 7] = [
          rustls::crypto::ring::kx rustls::crypto::ring::sign rustls::crypto::ring::hash \
          rustls::crypto::ring::hmac rustls::crypto::ring::ticketer \
          rustls::crypto::ring::tls13::RingHkdf rustls::crypto::tls13 rustls::crypto::signer \
-         rustls_pki_types webpki authn::tls runtime::serve::greet \
-         runtime::stream::Stream::handshake",
+         rustls_pki_types webpki authn::tls runtime::server::connection::greet \
+         runtime::io::stream::Stream::handshake",
     ),
     (
         Layer::Records,
@@ -112,11 +112,16 @@ const IN_PROGRAM: [Rule; 7] = [
     (Layer::Policy, "authn services::edge::guard services::route"),
     (
         Layer::Http,
-        "proto_http httparse runtime::client runtime::exchange runtime::inbox runtime::request \
-         runtime::response runtime::wire services::gateway::fields",
+        "proto_http httparse runtime::client runtime::io::inbox runtime::server::exchange \
+         runtime::server::request runtime::server::response runtime::server::wire \
+         services::gateway::fields",
     ),
     (Layer::Services, "services"),
-    (Layer::Runtime, "runtime monoio io_uring mio"),
+    (
+        Layer::Runtime,
+        "runtime runtime::client::addresses runtime::client::connect runtime::client::pool monoio \
+         io_uring mio",
+    ),
 ];
 
 /// What stays where no caller is known: ciphers are records, all else signs, verifies or agrees.
@@ -205,14 +210,17 @@ mod tests {
     #[test]
     fn what_ran_belongs_to_its_nearest_known_caller() {
         for (folded, expected) in [
-            ("gateway;runtime::serve::work;__send;tcp_sendmsg_[k];memcpy_[k]", Layer::KernelTcp),
+            (
+                "gateway;runtime::server::connection::work;__send;tcp_sendmsg_[k];memcpy_[k]",
+                Layer::KernelTcp,
+            ),
             ("gateway;monoio::park;epoll_wait;do_syscall_64_[k];ep_poll_[k]", Layer::KernelWait),
             (
                 "gateway;tcp_sendmsg_[k];sock_def_readable_[k];ep_poll_callback_[k]",
                 Layer::KernelWait,
             ),
             ("gateway;proto_http::read;asm_exc_page_fault_[k];clear_page_[k]", Layer::KernelOther),
-            ("gateway;runtime::stream;entry_SYSCALL_64_[k]", Layer::KernelOther),
+            ("gateway;runtime::io::stream;entry_SYSCALL_64_[k]", Layer::KernelOther),
             ("gateway;authn::token::jwt::verify;ring::ec;ring_core::p256_mul", Layer::Jwt),
             ("gateway;rustls::server::hs::f;ring::ec;ring_core::p256_mul", Layer::Handshake),
             ("gateway;rustls::conn::read;ring::aead;ring_core::aes_gcm_dec", Layer::Records),
@@ -228,7 +236,7 @@ mod tests {
             ("gateway;services::edge::guard::Guard::access;memcmp", Layer::Jwt),
             ("gateway;services::gateway::ping;proto_http::encode::f;memmove", Layer::Http),
             ("orders;<services::orders::store::Store as core::ops::Drop>::drop", Layer::Services),
-            ("orders;<&mut runtime::pool::Pool as X>::y", Layer::Runtime),
+            ("orders;<&mut runtime::client::pool::Pool as X>::y", Layer::Runtime),
             ("orders;ring_core::p256_mul", Layer::Crypto),
             ("orders;[unknown];ring_core::aes_gcm_enc", Layer::Records),
             ("orders;[unknown];malloc", Layer::Other),

@@ -1,0 +1,475 @@
+//! Deadlines without timers: one coarse sweep per core.
+//!
+//! A timer for every read would cost 2 to 4% of a small request. Instead every socket has one
+//! slot that says by when its current wait must end and what it waits for; setting it is two
+//! plain stores. One task per core looks at all slots every `period` and shuts the sockets whose
+//! time is up, so that the read or write that waits there completes and finds out why.
+//! The task exists only while there are slots: an idle process does not tick.
+//!
+//! A deadline strikes never early and at most two periods late; the period is an eighth of the
+//! shortest limit in use, between 2 ms and 1 s.
+//!
+//! The same sweep finds peers that are too slow: of a wait for a body or for a full socket it
+//! counts the time and what the peer moved, against the smallest rate (`Demand`). Of a write only
+//! the sweep itself knows that it waits, so one that does not wait costs nothing.
+//!
+//! Refused here: deciding what a struck deadline means. That is its owner's business.
+
+use std::cell::{Cell, RefCell};
+use std::net::Shutdown;
+use std::os::fd::{AsRawFd, RawFd};
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use monoio::io::{CancelHandle, Canceller};
+
+use crate::io::rate::{Demand, Pace};
+use crate::system::clock::Moment;
+use crate::system::sys;
+
+pub use crate::limits::wait_kind::Kind;
+
+/// No deadline.
+const NEVER: u64 = u64::MAX;
+
+/// Bytes that extend a body's or a write's deadline by one millisecond: a peer that keeps up
+/// 64 kB/s is never cut, one that drips is.
+const BYTES_PER_MS: u64 = 64;
+
+/// Shortest and longest time between two sweeps, in milliseconds.
+const PERIOD_MS: (u64, u64) = (2, 1000);
+
+/// How long a busy connection that turned idle keeps its buffer, in milliseconds.
+const HOLD_MS: u64 = 1000;
+
+/// When so many connections turned idle between two sweeps, the memory they had is given back to
+/// the system. That takes about a millisecond, which many requests must not have to wait for.
+const TRIM_AFTER: usize = 256;
+
+/// Something that wants to look after itself whenever the sweep runs.
+pub(crate) trait Housekeeping {
+    /// `now_ms` is the core's coarse clock.
+    fn sweep(&self, now_ms: u64);
+}
+
+/// All deadlines of one core, and its coarse clock.
+pub(crate) struct Deadlines {
+    now_ms: Cell<u64>,
+    /// When it swept last.
+    swept_ms: Cell<u64>,
+    period_ms: Cell<u64>,
+    sweeping: Cell<bool>,
+    trim: Cell<bool>,
+    slots: RefCell<Vec<Rc<Slot>>>,
+    keepers: RefCell<Vec<Weak<dyn Housekeeping>>>,
+    struck: Box<dyn Fn(Kind)>,
+}
+
+struct Slot {
+    fd: RawFd,
+    index: Cell<usize>,
+    at_ms: Cell<u64>,
+    kind: Cell<Kind>,
+    fired: Cell<Option<Kind>>,
+    /// The end of this socket must be a reset.
+    abortive: Cell<bool>,
+    /// Since when a read has held a buffer for nothing, and how to call it back.
+    held_since_ms: Cell<u64>,
+    canceller: RefCell<Option<Canceller>>,
+    /// What the socket has taken so far, in bytes.
+    written: Cell<u64>,
+    demand: Cell<Demand>,
+    /// Of the body that is being received, if it did not come with its head.
+    receiving: Cell<Option<Box<Pace>>>,
+    /// Of the write that the last sweep found waiting, with the time of that sweep.
+    sending: Cell<Option<Box<(Pace, u64)>>>,
+}
+
+impl Slot {
+    /// Ends the socket's wait: shuts it down, or resets it where an end would be taken for another.
+    fn shut(&self, how: Shutdown) {
+        if !(self.abortive.get() && sys::abort(self.fd)) {
+            sys::shutdown(self.fd, how);
+        }
+    }
+
+    fn call_back(&self) {
+        self.held_since_ms.set(NEVER);
+        let mut canceller = self.canceller.borrow_mut();
+        *canceller = canceller.take().map(Canceller::cancel);
+    }
+
+    /// Whether the peer, if it is waited for, moves less than it must.
+    fn is_too_slow(&self, now_ms: u64, swept: Swept) -> bool {
+        let demand = self.demand.get();
+        if demand.bytes_per_s == 0 || self.at_ms.get() == NEVER {
+            return false;
+        }
+        match self.kind.get() {
+            Kind::Body => {
+                let mut receiving = self.receiving.take();
+                let below = receiving.as_mut().is_some_and(|pace| pace.is_below(demand, now_ms));
+                self.receiving.set(receiving);
+                below
+            }
+            Kind::Write | Kind::Response => {
+                self.takes_too_little(demand.of_writes(), now_ms, swept)
+            }
+            _ => false,
+        }
+    }
+
+    /// Counts how much of what was written the peer has acknowledged, which is all that tells a
+    /// slow peer from one that reads nothing. Whenever it took something its time begins anew: its
+    /// rate is what bounds the whole.
+    fn takes_too_little(&self, demand: Demand, now_ms: u64, swept: Swept) -> bool {
+        let taken = self.written.get().saturating_sub(sys::unacknowledged(self.fd));
+        let found = self.sending.take().filter(|sending| sending.1 == swept.at_ms);
+        let mut sending =
+            found.unwrap_or_else(|| Box::new((Pace::starting(now_ms, taken), now_ms)));
+        let pace = &mut sending.0;
+        if taken > pace.moved() {
+            pace.add(taken - pace.moved());
+            let at_ms = now_ms + u64::from(demand.write_ms) + swept.period_ms;
+            self.at_ms.set(self.at_ms.get().max(at_ms));
+        }
+        let below = pace.is_below(demand, now_ms);
+        sending.1 = now_ms;
+        self.sending.set(Some(sending));
+        below
+    }
+}
+
+/// The sweep before this one.
+#[derive(Clone, Copy)]
+struct Swept {
+    at_ms: u64,
+    period_ms: u64,
+}
+
+impl Deadlines {
+    /// A registry that reports each deadline that struck to `struck`.
+    pub(crate) fn new(struck: impl Fn(Kind) + 'static) -> Rc<Deadlines> {
+        Rc::new(Deadlines {
+            now_ms: Cell::new(Moment::now().as_ms()),
+            swept_ms: Cell::new(0),
+            period_ms: Cell::new(PERIOD_MS.1),
+            sweeping: Cell::new(false),
+            trim: Cell::new(false),
+            slots: RefCell::default(),
+            keepers: RefCell::default(),
+            struck: Box::new(struck),
+        })
+    }
+
+    /// Announces that limits as short as `limit_ms` will be set.
+    pub(crate) fn expect(&self, limit_ms: u64) {
+        let period = (limit_ms / 8).clamp(PERIOD_MS.0, PERIOD_MS.1);
+        self.period_ms.set(self.period_ms.get().min(period));
+    }
+
+    /// Tells the coarse clock the time, which the caller has just read anyway.
+    #[inline]
+    pub(crate) fn note(&self, now: Moment) {
+        self.now_ms.set(now.as_ms());
+    }
+
+    /// The coarse clock in milliseconds: behind the true one by at most one period.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.now_ms.get()
+    }
+
+    /// Calls `keeper` at every sweep until it is dropped.
+    pub(crate) fn keep(&self, keeper: Weak<dyn Housekeeping>) {
+        self.keepers.borrow_mut().push(keeper);
+    }
+
+    /// Takes the socket under watch: gives it a slot, and starts the sweep if it is the first.
+    pub(crate) fn watch<S: AsRawFd>(self: &Rc<Self>, socket: S) -> WatchedSocket<S> {
+        let mut slots = self.slots.borrow_mut();
+        let slot = Rc::new(Slot {
+            fd: socket.as_raw_fd(),
+            index: Cell::new(slots.len()),
+            at_ms: Cell::new(NEVER),
+            kind: Cell::new(Kind::Idle),
+            fired: Cell::new(None),
+            abortive: Cell::new(false),
+            held_since_ms: Cell::new(NEVER),
+            canceller: RefCell::new(None),
+            written: Cell::new(0),
+            demand: Cell::default(),
+            receiving: Cell::default(),
+            sending: Cell::default(),
+        });
+        slots.push(slot.clone());
+        if !self.sweeping.replace(true) {
+            self.note(Moment::now());
+            monoio::spawn(sweep_while_watched(self.clone()));
+        }
+        WatchedSocket { watch: Watch { slot, registry: self.clone() }, socket }
+    }
+
+    /// Shuts every socket whose time is up.
+    pub(crate) fn sweep(&self, now: Moment) {
+        self.note(now);
+        let now_ms = self.now_ms();
+        let swept = Swept { at_ms: self.swept_ms.replace(now_ms), period_ms: self.period_ms.get() };
+        let mut called_back = 0;
+        for slot in self.slots.borrow().iter() {
+            if slot.is_too_slow(now_ms, swept) {
+                self.strike(slot, Kind::Rate);
+            } else if slot.at_ms.get() < now_ms {
+                self.strike(slot, slot.kind.get());
+            } else if slot.held_since_ms.get().saturating_add(HOLD_MS) < now_ms {
+                slot.call_back();
+                called_back += 1;
+            }
+        }
+        // Those called back the last time have given their buffers to the allocator by now.
+        if self.trim.replace(called_back >= TRIM_AFTER) {
+            sys::trim_heap();
+        }
+        self.keepers.borrow_mut().retain(|keeper| match keeper.upgrade() {
+            Some(keeper) => {
+                keeper.sweep(now_ms);
+                true
+            }
+            None => false,
+        });
+    }
+
+    /// Lets every wait of this kind end in at most `grace_ms` from now.
+    pub(crate) fn hasten(&self, kind: Kind, grace_ms: u64) {
+        // From now on the sweep is frequent, so little slack is needed.
+        self.period_ms.set(PERIOD_MS.0);
+        let at = self.now_ms() + grace_ms;
+        for slot in self.slots.borrow().iter() {
+            if slot.kind.get() == kind && slot.at_ms.get() != NEVER {
+                slot.at_ms.set(slot.at_ms.get().min(at));
+            }
+        }
+    }
+
+    /// Whether no socket is watched.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.slots.borrow().is_empty()
+    }
+
+    /// Shuts every watched socket in both directions; returns how many there were.
+    pub(crate) fn cut(&self) -> usize {
+        let slots = self.slots.borrow();
+        for slot in slots.iter() {
+            slot.at_ms.set(NEVER);
+            slot.shut(Shutdown::Both);
+        }
+        slots.len()
+    }
+
+    /// Ends the wait of `slot` for this reason.
+    fn strike(&self, slot: &Slot, reason: Kind) {
+        let kind = slot.kind.get();
+        slot.at_ms.set(NEVER);
+        slot.fired.set(Some(kind));
+        (self.struck)(reason);
+        slot.shut(kind.shuts());
+    }
+
+    fn remove(&self, slot: &Slot) {
+        let mut slots = self.slots.borrow_mut();
+        let index = slot.index.get();
+        slots.swap_remove(index);
+        if let Some(moved) = slots.get(index) {
+            moved.index.set(index);
+        }
+        // A burst of connections should not cost memory for ever.
+        if slots.capacity() > 64 && slots.len() < slots.capacity() / 4 {
+            let capacity = slots.capacity() / 2;
+            slots.shrink_to(capacity);
+        }
+    }
+}
+
+async fn sweep_while_watched(deadlines: Rc<Deadlines>) {
+    loop {
+        monoio::time::sleep(Duration::from_millis(deadlines.period_ms.get())).await;
+        deadlines.sweep(Moment::now());
+        if deadlines.slots.borrow().is_empty() {
+            deadlines.sweeping.set(false);
+            return;
+        }
+    }
+}
+
+/// A socket with its deadline. The sweep shuts sockets by their number, which the kernel gives to
+/// another one as soon as this one is closed; so the slot goes first, and none is ever without its
+/// socket.
+pub(crate) struct WatchedSocket<S> {
+    watch: Watch,
+    pub(crate) socket: S,
+}
+
+impl<S> WatchedSocket<S> {
+    /// The slot of the socket's deadline.
+    #[inline]
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+}
+
+impl<S> Drop for WatchedSocket<S> {
+    fn drop(&mut self) {
+        // What the fields own, the socket among it, is dropped after this.
+        self.watch.registry.remove(&self.watch.slot);
+    }
+}
+
+/// The slot of one socket, as [`WatchedSocket`] has it.
+pub(crate) struct Watch {
+    slot: Rc<Slot>,
+    registry: Rc<Deadlines>,
+}
+
+impl Watch {
+    /// From now on the socket waits for `kind`, at most `limit_ms` (and one period).
+    #[inline]
+    pub(crate) fn set(&self, kind: Kind, limit_ms: u64) {
+        self.set_after(kind, self.registry.now_ms(), limit_ms, 0);
+    }
+
+    /// As [`Watch::set`], counted from `start_ms` on the coarse clock, with the time that
+    /// `bytes` bytes may take on top.
+    #[inline]
+    pub(crate) fn set_after(&self, kind: Kind, start_ms: u64, limit_ms: u64, bytes: u64) {
+        // The coarse clock may be one period behind; without it a deadline could strike early.
+        let slack = self.registry.period_ms.get();
+        let at = start_ms + limit_ms + slack + bytes / BYTES_PER_MS;
+        self.slot.kind.set(kind);
+        self.slot.at_ms.set(at);
+    }
+
+    /// From now on the peer must move bytes at this rate, whenever it is waited for.
+    pub(crate) fn demand(&self, demand: Demand) {
+        self.slot.demand.set(demand);
+    }
+
+    /// A read for the rest of a body begins. Its peer has `limit_ms` for each such wait; where no
+    /// rate is demanded, for all of them together, and a millisecond more for every 64 bytes.
+    pub(crate) fn receive(&self, now: Moment, limit_ms: u64) {
+        let now_ms = now.as_ms();
+        let mut pace = self.slot.receiving.take().unwrap_or_default();
+        let left_ms = if self.slot.demand.get().bytes_per_s == 0 {
+            let all_ms = limit_ms + pace.moved() / BYTES_PER_MS;
+            all_ms.saturating_sub(pace.waited_ms(now_ms))
+        } else {
+            limit_ms
+        };
+        pace.begin(now_ms);
+        self.slot.receiving.set(Some(pace));
+        self.registry.note(now);
+        self.set(Kind::Body, left_ms);
+    }
+
+    /// Bytes have come in the meantime.
+    pub(crate) fn has_received(&self, bytes: usize) {
+        if let Some(mut pace) = self.slot.receiving.take() {
+            pace.add(bytes as u64);
+            self.slot.receiving.set(Some(pace));
+        }
+    }
+
+    /// That read has ended.
+    pub(crate) fn end_receive(&self, now: Moment) {
+        if let Some(mut pace) = self.slot.receiving.take() {
+            pace.end(now.as_ms());
+            self.slot.receiving.set(Some(pace));
+        }
+        self.registry.note(now);
+        self.clear();
+    }
+
+    /// There is no more of this body to come.
+    pub(crate) fn forget_body(&self) {
+        self.slot.receiving.take();
+    }
+
+    /// The socket has taken so many bytes.
+    #[inline]
+    pub(crate) fn has_written(&self, bytes: usize) {
+        self.slot.written.set(self.slot.written.get() + bytes as u64);
+    }
+
+    /// How many it has taken in all.
+    pub(crate) fn written(&self) -> u64 {
+        self.slot.written.get()
+    }
+
+    /// Lets a write wait at most `limit_ms` while the deadline of a read is set; `None` if the one
+    /// that is set ends writes too. A deadline that shuts the socket for reading alone would leave
+    /// the write to wait for ever.
+    pub(crate) fn set_aside(&self, limit_ms: u64) -> Option<SetAside> {
+        let deadline = SetAside { kind: self.slot.kind.get(), at_ms: self.slot.at_ms.get() };
+        if deadline.at_ms != NEVER && deadline.kind.shuts() == Shutdown::Both {
+            return None;
+        }
+        self.set(Kind::Write, limit_ms);
+        Some(deadline)
+    }
+
+    /// The write has ended.
+    pub(crate) fn restore(&self, deadline: SetAside) {
+        self.slot.kind.set(deadline.kind);
+        self.slot.at_ms.set(deadline.at_ms);
+    }
+
+    /// The socket waits for nothing that has a limit here.
+    #[inline]
+    pub(crate) fn clear(&self) {
+        self.slot.at_ms.set(NEVER);
+    }
+
+    /// Announces a read that holds a buffer and may take long. Given the handle, it is called
+    /// back (ECANCELED, nothing read) when it has waited for a while; see [`Watch::release`].
+    #[inline]
+    pub(crate) fn hold(&self) -> CancelHandle {
+        self.slot.held_since_ms.set(self.registry.now_ms());
+        let mut canceller = self.slot.canceller.borrow_mut();
+        canceller.get_or_insert_default().handle()
+    }
+
+    /// The read has ended.
+    #[inline]
+    pub(crate) fn release(&self) {
+        self.slot.held_since_ms.set(NEVER);
+    }
+
+    /// There will be no [`Watch::hold`] for some time.
+    pub(crate) fn forget_hold(&self) {
+        self.slot.canceller.take();
+    }
+
+    /// Whether a deadline that expires resets the connection, whatever it is set for.
+    pub(crate) fn set_abortive(&self, abortive: bool) {
+        self.slot.abortive.set(abortive);
+    }
+
+    /// The coarse clock in milliseconds.
+    #[inline]
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.registry.now_ms()
+    }
+
+    /// Which deadline struck, if one did. The socket is shut then.
+    #[inline]
+    pub(crate) fn fired(&self) -> Option<Kind> {
+        self.slot.fired.get()
+    }
+}
+
+/// A deadline in whose place another one is set for a while.
+pub(crate) struct SetAside {
+    kind: Kind,
+    at_ms: u64,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,330 @@
+//! One accepted connection from its first byte to its last, as straight-line code.
+//!
+//! ```text
+//!   accepted -> TLS handshake -> open(peer) -> parked <----------------+
+//!                    |                            | readable            | the peer is slow
+//!                    v                            v                     |
+//!                  closed <---- farewell <---- busy: head, call, conclude, flush, read
+//! ```
+//!
+//! A parked connection holds a socket, its session and, under TLS, its keys: no buffer and no
+//! part of a request's state, which exist only in the boxed future of a busy connection. That
+//! costs one poll before a connection's first request and none while it is busy.
+//!
+//! Errors that HTTP can express are answered with their status and end the connection; nothing
+//! else is ever answered here.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use monoio::net::TcpStream;
+use rustls::ServerConfig;
+
+use crate::executor::core::Core;
+use crate::executor::driver::Driver;
+use crate::io::rate::Demand;
+use crate::io::stream::Stream;
+use crate::limits::ServerLimits;
+use crate::limits::wait_kind::Kind;
+use crate::observe::stats::StatsRef;
+use crate::server::address_counts::{AddressCounts, InFlight, Share};
+use crate::server::error::{BodyError, Broken};
+use crate::server::exchange::Exchange;
+use crate::server::response::Replied;
+use crate::server::service::{Peer, Service};
+use crate::server::wire::{Idle, Refusal, Step, Wire};
+use crate::tls::Handshake;
+
+/// Where a server listens, and what it allows its peers.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// The address; port 0 takes a free one.
+    pub addr: SocketAddr,
+    /// The TLS configuration; `None` serves plain connections.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// What one peer may take.
+    pub limits: ServerLimits,
+}
+
+impl Endpoint {
+    /// An endpoint with the default limits.
+    #[must_use]
+    pub fn new(addr: SocketAddr, tls: Option<Arc<ServerConfig>>) -> Endpoint {
+        Endpoint { addr, tls, limits: ServerLimits::default() }
+    }
+}
+
+/// One endpoint on one core: the service, and what all its connections share.
+pub(crate) struct Door<S> {
+    pub(crate) service: S,
+    pub(crate) core: Core,
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) limits: Rc<ServerLimits>,
+    pub(crate) stats: StatsRef,
+    /// Open connections of this endpoint on all cores; touched once per connection.
+    pub(crate) open_everywhere: Arc<AtomicUsize>,
+    /// What each address has open on all cores, where that is capped.
+    pub(crate) addresses: Option<Arc<AddressCounts>>,
+    /// Those of this core.
+    pub(crate) open: Cell<usize>,
+    /// Those of this core that were closed by the drain's deadline, and those that were not.
+    pub(crate) closed: Cell<u64>,
+}
+
+impl<S: Service> Door<S> {
+    /// Takes a connection in and serves it in a task of its own, or closes it if there are too
+    /// many.
+    pub(crate) fn admit(self: &Rc<Self>, tcp: std::net::TcpStream, addr: SocketAddr) {
+        let Some(guest) = Guest::enter(self, addr) else {
+            return;
+        };
+        let Ok(stream) = self.take(tcp) else {
+            return;
+        };
+        self.stats.connections_accepted.add(1);
+        let idle = Idle::new(stream, addr);
+        monoio::spawn(attend(guest, idle));
+    }
+
+    fn take(&self, tcp: std::net::TcpStream) -> Result<Stream, Broken> {
+        let adopt = || {
+            tcp.set_nodelay(true)?;
+            // io_uring waits by itself; a non-blocking socket would make it fail instead.
+            tcp.set_nonblocking(self.core.driver == Driver::Epoll)?;
+            TcpStream::from_std(tcp)
+        };
+        let tcp = adopt().map_err(|_| Broken::Peer)?;
+        let local = self.core.local.clone();
+        let stream = Stream::accepted(local, tcp, self.tls.clone(), self.stats.clone());
+        let stream = stream.map_err(|_| Broken::Peer)?;
+        stream.watch().demand(demand(&self.limits));
+        Ok(stream)
+    }
+}
+
+/// What is demanded of a peer that is waited for.
+fn demand(limits: &ServerLimits) -> Demand {
+    Demand {
+        bytes_per_s: limits.bytes_per_s_min,
+        window_ms: limits.rate_window_ms,
+        write_ms: u32::try_from(limits.write_ms).unwrap_or(u32::MAX),
+    }
+}
+
+/// One open connection in the counts, for as long as it lives.
+pub(crate) struct Guest<S: Service> {
+    door: Rc<Door<S>>,
+    address: Option<Share>,
+}
+
+impl<S: Service> Guest<S> {
+    pub(crate) fn enter(door: &Rc<Door<S>>, peer: SocketAddr) -> Option<Guest<S>> {
+        let address = match &door.addresses {
+            None => None,
+            Some(addresses) => {
+                let max = door.limits.address_connections_max.unwrap_or(usize::MAX);
+                let Some(share) = addresses.enter(peer.ip(), max) else {
+                    door.stats.address_connections_refused.add(1);
+                    return None;
+                };
+                Some(share)
+            }
+        };
+        // Relaxed: the number alone matters. A failed entry takes its own count back.
+        if door.open_everywhere.fetch_add(1, Ordering::Relaxed) >= door.limits.connections_max {
+            door.open_everywhere.fetch_sub(1, Ordering::Relaxed);
+            door.stats.connections_refused.add(1);
+            return None;
+        }
+        door.open.set(door.open.get() + 1);
+        door.core.local.tasks.set(door.core.local.tasks.get() + 1);
+        door.stats.connections_open.add(1);
+        Some(Guest { door: door.clone(), address })
+    }
+
+    /// Counts a request of this connection's address, where that is capped; `Err` if it has as many
+    /// in flight as it may.
+    #[inline]
+    fn begin_request(&self) -> Result<Option<InFlight<'_>>, ()> {
+        let (Some(share), Some(max)) = (&self.address, self.door.limits.address_requests_max)
+        else {
+            return Ok(None);
+        };
+        share.begin_request(max).map(Some).ok_or_else(|| {
+            self.door.stats.address_requests_refused.add(1);
+        })
+    }
+}
+
+impl<S: Service> Drop for Guest<S> {
+    fn drop(&mut self) {
+        let door = &self.door;
+        door.open_everywhere.fetch_sub(1, Ordering::Relaxed);
+        door.open.set(door.open.get() - 1);
+        door.closed.set(door.closed.get() + 1);
+        door.core.local.tasks.set(door.core.local.tasks.get() - 1);
+        door.stats.connections_open.subtract(1);
+    }
+}
+
+/// A connection from the handshake on. This future is what an idle connection costs, so whatever
+/// lasts only while there is something to do is boxed.
+pub(crate) async fn attend<S: Service>(guest: Guest<S>, mut idle: Idle) {
+    let door = &*guest.door;
+    let mut early = Vec::new();
+    if door.tls.is_some() && !Box::pin(greet(door, &mut idle.stream, &mut early)).await {
+        return;
+    }
+    let session = door.service.open(&Peer { addr: idle.peer, tls: idle.stream.facts() });
+    loop {
+        if early.is_empty() {
+            let limit_ms = door.limits.idle_now(door.core.draining());
+            idle.stream.watch().set(Kind::Idle, limit_ms);
+            if idle.stream.readable().await.is_err() {
+                return;
+            }
+        }
+        let early = std::mem::take(&mut early);
+        match Box::pin(work(&guest, &session, idle, early)).await {
+            Some(parked) => idle = parked,
+            None => return,
+        }
+    }
+}
+
+/// Makes the TLS handshake and counts how it went.
+async fn greet<S: Service>(door: &Door<S>, stream: &mut Stream, early: &mut Vec<u8>) -> bool {
+    let limit_ms = door.limits.handshake_now(door.core.draining());
+    let greeted = stream.handshake(early, limit_ms, door.limits.body_memory_bytes_max).await;
+    let stats = &door.stats;
+    let Some(facts) = greeted.ok().and_then(|()| stream.facts()) else {
+        stats.handshakes_failed.add(1);
+        return false;
+    };
+    match facts.handshake {
+        Handshake::Full => stats.handshakes_full.add(1),
+        Handshake::Resumed => stats.handshakes_resumed.add(1),
+    }
+    if facts.certificates.is_some() {
+        stats.handshakes_client_certificate.add(1);
+    }
+    true
+}
+
+/// Serves requests for as long as they come quickly; gives the connection back when they do not,
+/// and nothing when the connection is over.
+async fn work<S: Service>(
+    guest: &Guest<S>,
+    session: &S::Session,
+    idle: Idle,
+    early: Vec<u8>,
+) -> Option<Idle> {
+    let door = &*guest.door;
+    let local = door.core.local.clone();
+    let woken = early.is_empty();
+    let limits = door.limits.clone();
+    let mut wire = Wire::new(idle, local, door.stats.clone(), limits, early);
+    if woken && !wire.wake().await {
+        Box::pin(wire.farewell(false)).await;
+        return None;
+    }
+    loop {
+        let step = loop {
+            if let Some(step) = wire.next_head() {
+                break step;
+            }
+            if wire.stream.seal(&mut wire.out).is_err() {
+                break Step::End;
+            }
+            if wire.stream.drain(&mut wire.out, Some(wire.limits.write_ms)).await.is_err() {
+                break Step::End;
+            }
+            let Some(hold) = wire.await_head() else {
+                break Step::Park;
+            };
+            let read = wire.stream.fill(&mut wire.inbox.bytes, hold).await;
+            if let Some(step) = wire.has_read(read) {
+                break step;
+            }
+        };
+        match step {
+            Step::Request => door.stats.requests.add(1),
+            Step::Park => return Some(wire.into_idle()),
+            Step::Refuse(_) | Step::End => {
+                Box::pin(leave(wire, step)).await;
+                return None;
+            }
+        }
+        let Ok(in_flight) = guest.begin_request() else {
+            wire.reply().problem(429, TOO_MANY);
+            if !matches!(wire.conclude().await, Ok(true)) {
+                return None;
+            }
+            continue;
+        };
+        let mut exchange = Exchange::new(&mut wire, &door.core);
+        let called = door.service.call(session, &mut exchange).await;
+        drop(in_flight);
+        if called == Err(Broken::Reset) {
+            wire.stream.set_abortive(true);
+        }
+        if called.is_err() || !answered(&mut wire) {
+            wire.guard_end();
+            return None;
+        }
+        match wire.conclude().await {
+            Ok(true) => {}
+            Ok(false) => {
+                let linger = !wire.http.body_done() || wire.body_error.is_some();
+                Box::pin(wire.farewell(linger)).await;
+                return None;
+            }
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Ends a connection whose peer sent what is refused, or no request any more.
+async fn leave(mut wire: Wire, step: Step) {
+    let refused = if let Step::Refuse(refusal) = step {
+        refuse(&mut wire, refusal);
+        true
+    } else {
+        false
+    };
+    wire.farewell(refused).await;
+}
+
+const TOO_MANY: &str = "this address has too many requests in flight; wait for their responses";
+
+/// Sees to it that there is a response, and decides when it leaves; false if it was begun and not
+/// finished, which nothing but the end of the connection can tell the peer.
+fn answered(wire: &mut Wire) -> bool {
+    match wire.response.replied {
+        Replied::Whole => {
+            wire.local.decide_flush(wire.read_number, wire.response.elapsed_ns);
+            true
+        }
+        Replied::Streaming => false,
+        Replied::No => {
+            let (status, detail) = match wire.body_error {
+                Some(BodyError::Closed) => return false,
+                Some(error) => (error.status(), error.as_str()),
+                None => (500, "the service gave no answer"),
+            };
+            wire.problem(status, detail);
+            true
+        }
+    }
+}
+
+fn refuse(wire: &mut Wire, refusal: Refusal) {
+    wire.stats.requests_malformed.add(1);
+    match refusal {
+        Refusal::Malformed(error) => wire.problem(error.status(), error.as_str()),
+        Refusal::TooSlow => wire.problem(408, "the request head took too long; send it at once"),
+    }
+}
