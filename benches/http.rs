@@ -10,7 +10,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use proto_http::{Answer, AnswerBody, Limits, Lines, Next, Server};
+use proto_http::{Limits, Lines, Next, OutgoingBody, OutgoingResponse, Server};
 
 const DATE: &[u8; 29] = b"Sun, 06 Nov 1994 08:49:37 GMT";
 const JSON: Lines = Lines::new("content-type: application/json\r\n");
@@ -35,14 +35,19 @@ fn exchange(
 
 fn whole(body: &'static [u8]) -> impl Fn(&mut Server, &mut Vec<u8>) {
     move |server, out| {
-        let body = AnswerBody::Bytes(body);
-        server.respond(out, DATE, &Answer { status: 200, lines: JSON, fields: &[], body });
+        let body = OutgoingBody::Bytes(body);
+        server.respond(
+            out,
+            DATE,
+            &OutgoingResponse { status: 200, lines: JSON, fields: &[], body },
+        );
     }
 }
 
 /// The same body in pieces of 128 bytes.
 fn in_chunks(server: &mut Server, out: &mut Vec<u8>) {
-    let answer = Answer { status: 200, lines: JSON, fields: &[], body: AnswerBody::Chunked };
+    let answer =
+        OutgoingResponse { status: 200, lines: JSON, fields: &[], body: OutgoingBody::Chunked };
     server.respond(out, DATE, &answer);
     for piece in BODY.chunks(128) {
         server.respond_piece(out, piece);

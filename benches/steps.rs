@@ -16,7 +16,7 @@ use authn::policy::authorize;
 use authn::{
     Algorithm, Callers, Credentials, Presented, Profile, Route, Scope, TokenCheck, Transport,
 };
-use proto_http::{Answer, AnswerBody, Limits, Lines, Server};
+use proto_http::{Limits, Lines, OutgoingBody, OutgoingResponse, Server};
 use runtime::memory::on_core;
 
 use support::{Ask, Lab, Rig, Tokens, request};
@@ -145,8 +145,12 @@ fn exchanges(count: u64) {
             out.clear();
             server.head(&input).expect("a good head").expect("a whole head");
             server.body(&[]).expect("no body");
-            let body = AnswerBody::Bytes(&[b'x'; 100]);
-            server.respond(&mut out, DATE, &Answer { status: 200, lines, fields: &[], body });
+            let body = OutgoingBody::Bytes(&[b'x'; 100]);
+            server.respond(
+                &mut out,
+                DATE,
+                &OutgoingResponse { status: 200, lines, fields: &[], body },
+            );
             server.next();
         });
     }

@@ -25,7 +25,7 @@ def interval(values):
     return (ordered[drop], ordered[count - 1 - drop]), max(0.0, 1 - 2 * outside)
 
 
-class Answer:
+class OutgoingResponse:
     """What one row says: the figure with its interval and the verdict."""
 
     def __init__(self, verdict, why="", figure=None, low=None, high=None, floor=None, rounds=0):
@@ -37,11 +37,11 @@ class Answer:
 
 
 def not_measured(why):
-    return Answer("not measured", why)
+    return OutgoingResponse("not measured", why)
 
 
 def failed(why):
-    return Answer("failed", why)
+    return OutgoingResponse("failed", why)
 
 
 def _place(kind, value):
@@ -71,7 +71,7 @@ def judge(kind, values, bound, sense, floor):
     (low, high), sure = interval(values)
     middle = statistics.median(values)
     shown = None if floor is None else (math.expm1(floor) if kind == "ratio" else floor)
-    answer = Answer("", "", middle, low, high, shown, len(values))
+    answer = OutgoingResponse("", "", middle, low, high, shown, len(values))
     if bound is None:
         answer.verdict = "no goal"
         return answer
@@ -95,7 +95,7 @@ def judge(kind, values, bound, sense, floor):
 
 def judge_once(figure, bound, sense, low=None, high=None):
     """The same for a figure that is no pair: a size, or another bench's own estimate."""
-    answer = Answer("", "", figure, figure if low is None else low,
+    answer = OutgoingResponse("", "", figure, figure if low is None else low,
                     figure if high is None else high, None, 1)
     good = figure <= bound if sense == "at most" else figure >= bound
     straddles = answer.low <= bound <= answer.high and answer.low < answer.high

@@ -26,7 +26,7 @@ class NotMeasured(Exception):
 
 class Probe:
     """Rows that one run answers: their goals by name, and the run, which gives for each an
-    `Answer` and two texts, ours and what it is beside."""
+    `OutgoingResponse` and two texts, ours and what it is beside."""
 
     def __init__(self, goals, run, kind="once"):
         self.goals, self.run, self.kind = goals, run, kind
@@ -63,7 +63,7 @@ def allocations():
         code, out, errors = command(words)
         said = [line.strip() for line in out.splitlines() if "alloc" in line.lower()]
         text = "; ".join(said[-4:]) or f"exit code {code}"
-        answer = figures.Answer("reached" if code == 0 else "not reached",
+        answer = figures.OutgoingResponse("reached" if code == 0 else "not reached",
                                 "" if code == 0 else errors.strip()[-200:])
         return {"allocations": (answer, text, f"`{' '.join(words)}`")}
     return Probe(goal, run)

@@ -16,13 +16,13 @@
 //! come before it is complete, and then the connection is not reusable.
 //!
 //! ```
-//! use proto_http::{AnswerBody, Ask, BodyLength, Client, Limits};
+//! use proto_http::{OutgoingBody, OutgoingRequest, BodyLength, Client, Limits};
 //!
 //! let mut client = Client::new(Limits::default());
 //! let mut out = Vec::new();
 //!
 //! // Waiting: the request is encoded, and the response is told apart by its method.
-//! let ask = Ask { method: "GET", target: b"/", host: b"a", fields: &[], body: AnswerBody::None };
+//! let ask = OutgoingRequest { method: "GET", target: b"/", host: b"a", fields: &[], body: OutgoingBody::None };
 //! client.request(&mut out, &ask);
 //! assert_eq!(out, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
 //! assert!(!client.reusable());
@@ -42,28 +42,12 @@
 //! ```
 
 use crate::{
-    AnswerBody, Body, BodyLength, Error, Limits, Method, ResponseHead,
+    Body, BodyLength, Error, Limits, Method, OutgoingBody, OutgoingRequest, ResponseHead,
     body::Decoder,
     encode::{self, Length},
     lenient, read,
     search::Progress,
 };
-
-/// A request to be sent.
-#[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
-    /// The method's name.
-    pub method: &'a str,
-    /// The target, as it is to be sent.
-    pub target: &'a [u8],
-    /// The value of Host; if empty, no Host is written (it may be among the fields).
-    pub host: &'a [u8],
-    /// Fields in the order they are sent. `Content-Length`, `Transfer-Encoding` and `Connection`
-    /// are this crate's to write and are left out here.
-    pub fields: &'a [(&'a str, &'a [u8])],
-    /// What follows the head.
-    pub body: AnswerBody<'a>,
-}
 
 /// The longest head that is kept to be recognised, in bytes: a usual one has 100 to 500.
 const KNOWN_BYTES_MAX: usize = 1024;
@@ -144,19 +128,19 @@ impl Client {
     ///
     /// # Panics
     /// In debug builds, if it is not.
-    pub fn request(&mut self, out: &mut Vec<u8>, ask: &Ask<'_>) {
+    pub fn request(&mut self, out: &mut Vec<u8>, ask: &OutgoingRequest<'_>) {
         let method = Method::from_bytes(ask.method.as_bytes());
         self.requested(method);
         let (length, sending, bytes) = match ask.body {
             // RFC 9110 section 8.6: a method that anticipates content says that there is none.
-            AnswerBody::None if matches!(method, Method::Post | Method::Put | Method::Patch) => {
+            OutgoingBody::None if matches!(method, Method::Post | Method::Put | Method::Patch) => {
                 (Length::Exact(0), Sending::Done, &[][..])
             }
-            AnswerBody::None => (Length::None, Sending::Done, &[][..]),
-            AnswerBody::Bytes(bytes) => (Length::Exact(bytes.len() as u64), Sending::Done, bytes),
-            AnswerBody::Exact(0) => (Length::Exact(0), Sending::Done, &[][..]),
-            AnswerBody::Exact(bytes) => (Length::Exact(bytes), Sending::Exact(bytes), &[][..]),
-            AnswerBody::Chunked => (Length::Chunked, Sending::Chunked, &[][..]),
+            OutgoingBody::None => (Length::None, Sending::Done, &[][..]),
+            OutgoingBody::Bytes(bytes) => (Length::Exact(bytes.len() as u64), Sending::Done, bytes),
+            OutgoingBody::Exact(0) => (Length::Exact(0), Sending::Done, &[][..]),
+            OutgoingBody::Exact(bytes) => (Length::Exact(bytes), Sending::Exact(bytes), &[][..]),
+            OutgoingBody::Chunked => (Length::Chunked, Sending::Chunked, &[][..]),
         };
         self.sending = sending;
         encode::request_head(out, ask.method, ask.target, ask.host, ask.fields, length);

@@ -6,24 +6,10 @@
 //! where there is none to be, and more of it than was announced.
 
 use crate::{
-    AnswerBody, Lines, Method, RequestHead, Version,
+    Method, OutgoingBody, OutgoingResponse, RequestHead, Version,
     body::Decoder,
     encode::{self, Connection, Length},
 };
-
-/// An answer to a request, given to [`Responder::respond`].
-#[derive(Clone, Copy, Debug)]
-pub struct Answer<'a> {
-    /// The final status, 200 to 999; anything else is sent as 500.
-    pub status: u16,
-    /// Field lines that are sent before the fields, as they stand.
-    pub lines: Lines,
-    /// Fields in the order they are sent. `Content-Length`, `Transfer-Encoding` and `Connection`
-    /// are this crate's to write and are left out here; a `Date` replaces the one of the server.
-    pub fields: &'a [(&'a str, &'a [u8])],
-    /// What follows the head. It is left away where the request or the status forbids it.
-    pub body: AnswerBody<'a>,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
@@ -100,7 +86,7 @@ impl Responder {
     /// # Panics
     /// In debug builds, if there is an answer already.
     #[inline]
-    pub fn respond(&mut self, out: &mut Vec<u8>, date: &[u8; 29], answer: &Answer<'_>) {
+    pub fn respond(&mut self, out: &mut Vec<u8>, date: &[u8; 29], answer: &OutgoingResponse<'_>) {
         match self.state {
             State::Asked => {}
             State::Idle => {
@@ -169,14 +155,14 @@ impl Responder {
 
     /// The framing of an answer, the state it leads to, and the bytes that follow its head.
     #[inline]
-    fn plan<'a>(&mut self, status: u16, body: AnswerBody<'a>) -> (Length, State, &'a [u8]) {
+    fn plan<'a>(&mut self, status: u16, body: OutgoingBody<'a>) -> (Length, State, &'a [u8]) {
         let is_head = self.is_head;
         // RFC 9110 section 6.4.1: these have no content, and sections 8.6 and 15.4.5 say what may
         // be announced. Section 15.3.6: 205 has none either, but needs framing.
         match (status, body) {
             (204, _) => return (Length::None, State::Answered, &[]),
             (205, _) => return (Length::Exact(0), State::Answered, &[]),
-            (304, AnswerBody::Exact(bytes)) => {
+            (304, OutgoingBody::Exact(bytes)) => {
                 return (Length::Exact(bytes), State::Answered, &[]);
             }
             (304, _) => return (Length::None, State::Answered, &[]),
@@ -184,23 +170,23 @@ impl Responder {
         }
         match body {
             // For HEAD this says nothing about GET's length, rather than that it is 0.
-            AnswerBody::None if is_head => (Length::None, State::Answered, &[]),
-            AnswerBody::None => (Length::Exact(0), State::Answered, &[]),
-            AnswerBody::Bytes(bytes) => {
+            OutgoingBody::None if is_head => (Length::None, State::Answered, &[]),
+            OutgoingBody::None => (Length::Exact(0), State::Answered, &[]),
+            OutgoingBody::Bytes(bytes) => {
                 let sent = if is_head { &[][..] } else { bytes };
                 (Length::Exact(bytes.len() as u64), State::Answered, sent)
             }
-            AnswerBody::Exact(bytes) if is_head || bytes == 0 => {
+            OutgoingBody::Exact(bytes) if is_head || bytes == 0 => {
                 (Length::Exact(bytes), State::Answered, &[])
             }
-            AnswerBody::Exact(bytes) => (Length::Exact(bytes), State::Exact(bytes), &[]),
+            OutgoingBody::Exact(bytes) => (Length::Exact(bytes), State::Exact(bytes), &[]),
             // RFC 9112 section 6.1: a client of HTTP/1.0 is sent no transfer coding.
-            AnswerBody::Chunked if self.version == Version::Http10 => {
+            OutgoingBody::Chunked if self.version == Version::Http10 => {
                 self.last |= !is_head;
                 self.until_close = !is_head;
                 (Length::None, if is_head { State::Answered } else { State::UntilClose }, &[])
             }
-            AnswerBody::Chunked => {
+            OutgoingBody::Chunked => {
                 (Length::Chunked, if is_head { State::Answered } else { State::Chunked }, &[])
             }
         }

@@ -21,7 +21,7 @@
 //! data that arrives at a closed socket can cost the peer the answer (RFC 9112 section 9.6).
 //!
 //! ```
-//! use proto_http::{Answer, AnswerBody, BodyLength, Limits, Lines, Method, Next, Server};
+//! use proto_http::{OutgoingResponse, OutgoingBody, BodyLength, Limits, Lines, Method, Next, Server};
 //! use proto_http::imf_fixdate;
 //!
 //! let input = b"POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello\
@@ -42,8 +42,8 @@
 //!
 //! // Answered: the answer is whole, and the connection stays.
 //! let mut out = Vec::new();
-//! let body = AnswerBody::Bytes(b"thanks");
-//! let answer = Answer { status: 201, lines: Lines::NONE, fields: &[], body };
+//! let body = OutgoingBody::Bytes(b"thanks");
+//! let answer = OutgoingResponse { status: 201, lines: Lines::NONE, fields: &[], body };
 //! server.respond(&mut out, &imf_fixdate(0), &answer);
 //! let expected = "HTTP/1.1 201 Created\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
 //!                 Content-Length: 6\r\n\r\nthanks";
@@ -56,7 +56,7 @@
 //! ```
 
 use crate::{
-    Answer, Body, Error, Limits, RequestHead, Responder, body::Decoder, encode, read,
+    Body, Error, Limits, OutgoingResponse, RequestHead, Responder, body::Decoder, encode, read,
     responder::State, search::Progress,
 };
 
@@ -181,7 +181,7 @@ impl Server {
 
     /// See [`Responder::respond`].
     #[inline]
-    pub fn respond(&mut self, out: &mut Vec<u8>, date: &[u8; 29], answer: &Answer<'_>) {
+    pub fn respond(&mut self, out: &mut Vec<u8>, date: &[u8; 29], answer: &OutgoingResponse<'_>) {
         self.responder.respond(out, date, answer);
     }
 

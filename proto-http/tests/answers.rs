@@ -5,13 +5,14 @@ mod common;
 
 use common::{small_limits, unescape, vectors};
 use proto_http::{
-    Answer, AnswerBody, Ask, Client, Error, Limits, Lines, Next, Server, imf_fixdate,
+    Client, Error, Limits, Lines, Next, OutgoingBody, OutgoingRequest, OutgoingResponse, Server,
+    imf_fixdate,
 };
 
 const ANSWERS: &str = include_str!("data/answers.txt");
 const DATE: [u8; 29] = *b"Thu, 01 Jan 1970 00:00:00 GMT";
-const OK: Answer<'_> =
-    Answer { status: 200, lines: Lines::NONE, fields: &[], body: AnswerBody::None };
+const OK: OutgoingResponse<'_> =
+    OutgoingResponse { status: 200, lines: Lines::NONE, fields: &[], body: OutgoingBody::None };
 
 #[test]
 fn answers() {
@@ -37,12 +38,12 @@ fn respond(server: &mut Server, answer: &str) -> Vec<u8> {
     let kind = words.next().expect("a kind comes second");
     let text = words.next().unwrap_or_default();
     let (fields, body): (&[(&str, &[u8])], _) = match kind {
-        "none" => (&[], AnswerBody::None),
-        "bytes" => (&[], AnswerBody::Bytes(text.as_bytes())),
-        "exact5" => (&[], AnswerBody::Exact(5)),
-        "chunked" => (&[], AnswerBody::Chunked),
+        "none" => (&[], OutgoingBody::None),
+        "bytes" => (&[], OutgoingBody::Bytes(text.as_bytes())),
+        "exact5" => (&[], OutgoingBody::Exact(5)),
+        "chunked" => (&[], OutgoingBody::Chunked),
         "dated" => {
-            (&[("date", b"Sun, 06 Nov 1994 08:49:37 GMT")], AnswerBody::Bytes(text.as_bytes()))
+            (&[("date", b"Sun, 06 Nov 1994 08:49:37 GMT")], OutgoingBody::Bytes(text.as_bytes()))
         }
         "fields" => (
             &[
@@ -52,13 +53,13 @@ fn respond(server: &mut Server, answer: &str) -> Vec<u8> {
                 ("CONNECTION", b"upgrade"),
                 ("Content-Type", b"text/plain"),
             ],
-            AnswerBody::Bytes(text.as_bytes()),
+            OutgoingBody::Bytes(text.as_bytes()),
         ),
         other => panic!("no such kind: {other}"),
     };
     let mut out = Vec::new();
-    server.respond(&mut out, &imf_fixdate(0), &Answer { status, fields, body, ..OK });
-    if matches!(body, AnswerBody::Exact(_) | AnswerBody::Chunked) {
+    server.respond(&mut out, &imf_fixdate(0), &OutgoingResponse { status, fields, body, ..OK });
+    if matches!(body, OutgoingBody::Exact(_) | OutgoingBody::Chunked) {
         text.split('|').for_each(|piece| server.respond_piece(&mut out, piece.as_bytes()));
         server.respond_end(&mut out);
     }
@@ -156,7 +157,7 @@ fn lines_stand_before_the_fields() {
     server.head(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n").expect("good").expect("complete");
     let mut out = Vec::new();
     let fields: &[(&str, &[u8])] = &[("location", b"/b")];
-    server.respond(&mut out, &imf_fixdate(0), &Answer { lines: LINES, fields, ..OK });
+    server.respond(&mut out, &imf_fixdate(0), &OutgoingResponse { lines: LINES, fields, ..OK });
     let expected = "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
                     content-type: text/plain\r\nvary: accept\r\nlocation: /b\r\n\
                     Content-Length: 0\r\n\r\n";
@@ -171,7 +172,7 @@ fn the_head_can_be_read_while_it_is_answered() {
     let (request, responder) = server.parts();
     let value = request.field(head, "x-y").expect("the field is there");
     let mut out = Vec::new();
-    let answer = Answer { body: AnswerBody::Bytes(value), ..OK };
+    let answer = OutgoingResponse { body: OutgoingBody::Bytes(value), ..OK };
     responder.respond(&mut out, &DATE, &answer);
     assert!(out.ends_with(b"\r\n\r\nz"));
     assert_eq!(request.require_length().map_err(Error::status), Err(411));
@@ -179,26 +180,26 @@ fn the_head_can_be_read_while_it_is_answered() {
 
 #[test]
 fn requests() {
-    let table: &[(&str, AnswerBody<'_>, &str)] = &[
-        ("GET", AnswerBody::None, "GET /a HTTP/1.1\r\nHost: b\r\nX: y\r\n\r\n"),
+    let table: &[(&str, OutgoingBody<'_>, &str)] = &[
+        ("GET", OutgoingBody::None, "GET /a HTTP/1.1\r\nHost: b\r\nX: y\r\n\r\n"),
         (
             "POST",
-            AnswerBody::None,
+            OutgoingBody::None,
             "POST /a HTTP/1.1\r\nHost: b\r\nX: y\r\nContent-Length: 0\r\n\r\n",
         ),
         (
             "BREW",
-            AnswerBody::Bytes(b"hi"),
+            OutgoingBody::Bytes(b"hi"),
             "BREW /a HTTP/1.1\r\nHost: b\r\nX: y\r\nContent-Length: 2\r\n\r\nhi",
         ),
         (
             "PUT",
-            AnswerBody::Exact(2),
+            OutgoingBody::Exact(2),
             "PUT /a HTTP/1.1\r\nHost: b\r\nX: y\r\nContent-Length: 2\r\n\r\nhi",
         ),
         (
             "PUT",
-            AnswerBody::Chunked,
+            OutgoingBody::Chunked,
             "PUT /a HTTP/1.1\r\nHost: b\r\nX: y\r\nTransfer-Encoding: chunked\r\n\r\n\
              2\r\nhi\r\n0\r\n\r\n",
         ),
@@ -207,7 +208,7 @@ fn requests() {
         let mut client = Client::new(Limits::default());
         let mut out = Vec::new();
         let fields: &[(&str, &[u8])] = &[("X", b"y"), ("Connection", b"close")];
-        let ask = Ask { method, target: b"/a", host: b"b", fields, body: *body };
+        let ask = OutgoingRequest { method, target: b"/a", host: b"b", fields, body: *body };
         client.request(&mut out, &ask);
         client.request_piece(&mut out, b"hi");
         client.request_end(&mut out);
@@ -218,8 +219,8 @@ fn requests() {
 #[test]
 fn a_request_cut_short_spends_the_connection() {
     let mut client = Client::new(Limits::default());
-    let body = AnswerBody::Exact(5);
-    let ask = Ask { method: "PUT", target: b"/", host: b"a", fields: &[], body };
+    let body = OutgoingBody::Exact(5);
+    let ask = OutgoingRequest { method: "PUT", target: b"/", host: b"a", fields: &[], body };
     let mut out = Vec::new();
     client.request(&mut out, &ask);
     client.request_piece(&mut out, b"he");

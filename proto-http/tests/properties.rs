@@ -6,7 +6,8 @@ mod common;
 use common::{ClientRun, ServerRun, small_limits};
 use proptest::{collection::vec, prelude::*, sample::select};
 use proto_http::{
-    Answer, AnswerBody, Ask, BodyLength, Client, Limits, Lines, Method, Next, Server, imf_fixdate,
+    BodyLength, Client, Limits, Lines, Method, Next, OutgoingBody, OutgoingRequest,
+    OutgoingResponse, Server, imf_fixdate,
 };
 
 /// Pieces of requests, some of them wrong; put together at random they are often nearly right.
@@ -143,14 +144,14 @@ enum Sent {
 }
 
 impl Sent {
-    fn body(&self) -> AnswerBody<'_> {
+    fn body(&self) -> OutgoingBody<'_> {
         match self {
-            Self::None => AnswerBody::None,
-            Self::Bytes(bytes) => AnswerBody::Bytes(bytes),
+            Self::None => OutgoingBody::None,
+            Self::Bytes(bytes) => OutgoingBody::Bytes(bytes),
             Self::Exact(pieces) => {
-                AnswerBody::Exact(pieces.iter().map(|piece| piece.len() as u64).sum())
+                OutgoingBody::Exact(pieces.iter().map(|piece| piece.len() as u64).sum())
             }
-            Self::Chunked(_) => AnswerBody::Chunked,
+            Self::Chunked(_) => OutgoingBody::Chunked,
         }
     }
 
@@ -219,7 +220,7 @@ impl Pair {
     fn ask(&mut self, exchange: &Exchange) {
         let fields: &[(&str, &[u8])] = &[("X-Value", exchange.value.as_bytes())];
         let (method, body) = (exchange.method, exchange.request.body());
-        let ask = Ask { method, target: b"/p?q", host: b"a:1", fields, body };
+        let ask = OutgoingRequest { method, target: b"/p?q", host: b"a:1", fields, body };
         self.client.request(&mut self.to_server, &ask);
         for piece in exchange.request.pieces() {
             self.client.request_piece(&mut self.to_server, piece);
@@ -249,7 +250,7 @@ impl Pair {
     fn answer(&mut self, exchange: &Exchange) -> Next {
         let fields: &[(&str, &[u8])] = &[("X-Value", exchange.value.as_bytes())];
         let (status, body) = (exchange.status, exchange.response.body());
-        let answer = Answer { status, lines: Lines::NONE, fields, body };
+        let answer = OutgoingResponse { status, lines: Lines::NONE, fields, body };
         self.server.respond(&mut self.to_client, &imf_fixdate(0), &answer);
         for piece in exchange.response.pieces() {
             self.server.respond_piece(&mut self.to_client, piece);

@@ -14,7 +14,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use proto_http::{AnswerBody, Ask, BodyLength, Client, Limits};
+use proto_http::{BodyLength, Client, Limits, OutgoingBody, OutgoingRequest};
 use rustls::ClientConfig;
 
 use crate::tls::Pump;
@@ -113,12 +113,12 @@ fn exchange(
     let bodiless = body.is_empty() && !matches!(method, "POST" | "PUT" | "PATCH");
     client.request(
         &mut out,
-        &Ask {
+        &OutgoingRequest {
             method,
             target: url.target.as_bytes(),
             host: host.as_bytes(),
             fields,
-            body: if bodiless { AnswerBody::None } else { AnswerBody::Bytes(body) },
+            body: if bodiless { OutgoingBody::None } else { OutgoingBody::Bytes(body) },
         },
     );
     wire.send(&out)?;

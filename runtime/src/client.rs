@@ -28,7 +28,7 @@ mod pool;
 use std::fmt;
 use std::rc::Rc;
 
-use proto_http::{Ask, BodyLength, Client, Error, ResponseHead};
+use proto_http::{BodyLength, Client, Error, OutgoingRequest, ResponseHead};
 
 use self::pool::{Link, Pool, Upload};
 use crate::executor::core::Core;
@@ -59,7 +59,7 @@ impl Upstream {
     ///
     /// # Errors
     /// When there is no response; [`ClientError::status`] says what a gateway answers then.
-    pub async fn send(&self, ask: &Ask<'_>) -> Result<Call, ClientError> {
+    pub async fn send(&self, ask: &OutgoingRequest<'_>) -> Result<Call, ClientError> {
         let mut fresh = false;
         loop {
             let mut call = self.checkout(fresh).await?;
@@ -79,7 +79,7 @@ impl Upstream {
     ///
     /// # Errors
     /// When there is no connection, or half of all that there may be carry such requests.
-    pub async fn begin(&self, ask: &Ask<'_>) -> Result<Call, ClientError> {
+    pub async fn begin(&self, ask: &OutgoingRequest<'_>) -> Result<Call, ClientError> {
         let upload = self.pool.begin_upload().map_err(|error| self.failed(error))?;
         let mut call = self.checkout(false).await?;
         call.upload = Some(upload);
@@ -98,7 +98,7 @@ impl Upstream {
         error
     }
 
-    fn named<'a>(&'a self, ask: &Ask<'a>) -> Ask<'a> {
+    fn named<'a>(&'a self, ask: &OutgoingRequest<'a>) -> OutgoingRequest<'a> {
         let mut ask = *ask;
         if ask.host.is_empty() {
             ask.host = self.pool.config.host.as_bytes();
@@ -270,13 +270,13 @@ impl Call {
         }
     }
 
-    fn encode(&mut self, ask: &Ask<'_>) {
+    fn encode(&mut self, ask: &OutgoingRequest<'_>) {
         if let Ok(link) = self.link.get() {
             link.http.request(&mut self.out, ask);
         }
     }
 
-    async fn exchange(&mut self, ask: &Ask<'_>) -> Result<(), ClientError> {
+    async fn exchange(&mut self, ask: &OutgoingRequest<'_>) -> Result<(), ClientError> {
         self.encode(ask);
         self.flush().await?;
         if self.out.capacity() > BUFFER_BYTES {

@@ -4,8 +4,8 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "each test uses its own part of it")]
 
 use proto_http::{
-    Answer, AnswerBody, BodyLength, Client, Limits, Lines, Method, Next, RequestHead, Server,
-    Version, imf_fixdate,
+    BodyLength, Client, Limits, Lines, Method, Next, OutgoingBody, OutgoingResponse, RequestHead,
+    Server, Version, imf_fixdate,
 };
 
 /// One case of a vector file: `=== name`, bytes, and then sections that each begin with `---`.
@@ -150,8 +150,12 @@ impl ServerRun {
     }
 
     fn answer(&mut self) {
-        let answer =
-            Answer { status: 200, lines: Lines::NONE, fields: &[], body: AnswerBody::None };
+        let answer = OutgoingResponse {
+            status: 200,
+            lines: Lines::NONE,
+            fields: &[],
+            body: OutgoingBody::None,
+        };
         self.server.respond(&mut Vec::new(), &imf_fixdate(0), &answer);
         self.asked = false;
         self.closed = match self.server.next() {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use proto_http::{Answer, AnswerBody, Lines, Responder};
+use proto_http::{Lines, OutgoingBody, OutgoingResponse, Responder};
 
 use crate::io::local::Local;
 use crate::observe::stages::Stage;
@@ -58,9 +58,9 @@ impl Reply<'_> {
     /// When this request was answered already.
     #[inline]
     pub fn send(self, status: u16, fields: &[(&str, &[u8])], body: &[u8]) {
-        let body = AnswerBody::Bytes(body);
+        let body = OutgoingBody::Bytes(body);
         let lines = self.lines;
-        self.answer(&Answer { status, lines, fields, body });
+        self.answer(&OutgoingResponse { status, lines, fields, body });
     }
 
     /// An answer that is streamed, if `body` is `Exact` or `Chunked`: its head. Pieces follow by
@@ -68,9 +68,9 @@ impl Reply<'_> {
     ///
     /// # Panics
     /// When this request was answered already.
-    pub fn head(self, status: u16, fields: &[(&str, &[u8])], body: AnswerBody<'_>) {
+    pub fn head(self, status: u16, fields: &[(&str, &[u8])], body: OutgoingBody<'_>) {
         let lines = self.lines;
-        self.answer(&Answer { status, lines, fields, body });
+        self.answer(&OutgoingResponse { status, lines, fields, body });
     }
 
     /// The next bytes of a streamed answer.
@@ -106,7 +106,7 @@ impl Reply<'_> {
         self.responder.close_after();
     }
 
-    fn answer(mut self, answer: &Answer<'_>) {
+    fn answer(mut self, answer: &OutgoingResponse<'_>) {
         assert_eq!(self.response.replied, Replied::No, "a request is answered once");
         if self.closing || self.local.draining.get() {
             self.close();
@@ -117,8 +117,8 @@ impl Reply<'_> {
         self.response.encoding = lap.end(Stage::ENCODE);
         self.response.status = answer.status;
         self.response.replied = match answer.body {
-            AnswerBody::None | AnswerBody::Bytes(_) => Replied::Whole,
-            AnswerBody::Exact(_) | AnswerBody::Chunked => Replied::Streaming,
+            OutgoingBody::None | OutgoingBody::Bytes(_) => Replied::Whole,
+            OutgoingBody::Exact(_) | OutgoingBody::Chunked => Replied::Streaming,
         };
         self.response.elapsed_ns = Moment::now().ns_since(self.arrived);
         self.stats.answered(answer.status);

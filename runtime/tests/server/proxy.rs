@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use proto_http::{AnswerBody, Ask};
+use proto_http::{OutgoingBody, OutgoingRequest};
 use runtime::{
     Broken, Call, ClientError, Core, DriverChoice, Endpoint, Exchange, Peer, Service, Upstream,
     UpstreamConfig,
@@ -37,12 +37,12 @@ impl Proxy {
         let method = String::from_utf8_lossy(request.method_name()).into_owned();
         let mut call = self
             .0
-            .send(&Ask {
+            .send(&OutgoingRequest {
                 method: &method,
                 target: request.target(),
                 host: b"",
                 fields: &[],
-                body: if body.is_empty() { AnswerBody::None } else { AnswerBody::Bytes(body) },
+                body: if body.is_empty() { OutgoingBody::None } else { OutgoingBody::Bytes(body) },
             })
             .await?;
         if !request.path().starts_with(b"/drop") {
@@ -52,12 +52,12 @@ impl Proxy {
     }
 
     async fn streamed(&self, it: &mut Exchange<'_>) -> Result<(), ClientError> {
-        let ask = Ask {
+        let ask = OutgoingRequest {
             method: "POST",
             target: b"/stream",
             host: b"",
             fields: &[],
-            body: AnswerBody::Chunked,
+            body: OutgoingBody::Chunked,
         };
         let mut call = self.0.begin(&ask).await?;
         while let Some(piece) = it.piece().await.map_err(|_| ClientError::Closed)? {
@@ -65,7 +65,7 @@ impl Proxy {
         }
         call.finish_request().await?;
         call.response().await?;
-        it.reply().head(call.status(), &TEXT, AnswerBody::Chunked);
+        it.reply().head(call.status(), &TEXT, OutgoingBody::Chunked);
         while let Some(piece) = call.piece().await? {
             it.reply().piece(piece);
             it.flush().await.map_err(|_| ClientError::Closed)?;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use proto_http::AnswerBody;
+use proto_http::OutgoingBody;
 use runtime::Kind;
 use runtime::{
     Broken, Core, CorePlan, CoreStats, DrainReport, DriverChoice, Endpoint, Exchange, Peer,
@@ -81,20 +81,20 @@ impl Service for Shop {
             "/big" => big(it).await?,
             "/silent" => {}
             "/abandoned" => {
-                it.reply().head(200, &TEXT, AnswerBody::Chunked);
+                it.reply().head(200, &TEXT, OutgoingBody::Chunked);
                 it.reply().piece(b"half of");
                 it.flush().await?;
                 return Err(Broken::Abandoned);
             }
             "/half" => {
-                it.reply().head(200, &TEXT, AnswerBody::Chunked);
+                it.reply().head(200, &TEXT, OutgoingBody::Chunked);
                 it.reply().piece(b"half of");
                 it.flush().await?;
                 self.0.sleep(Duration::from_secs(60)).await;
                 it.reply().end();
             }
             "/unread" => {
-                it.reply().head(200, &TEXT, AnswerBody::Chunked);
+                it.reply().head(200, &TEXT, OutgoingBody::Chunked);
                 loop {
                     it.reply().piece(&[b'x'; 64 * 1024]);
                     it.flush().await?;
@@ -130,7 +130,7 @@ async fn echo(it: &mut Exchange<'_>) {
 
 /// Sends the body back piece by piece as it comes.
 async fn stream(it: &mut Exchange<'_>) -> Result<(), Broken> {
-    it.reply().head(200, &TEXT, AnswerBody::Chunked);
+    it.reply().head(200, &TEXT, OutgoingBody::Chunked);
     while let Some(piece) = it.piece().await? {
         let piece = piece.to_vec();
         it.reply().piece(&piece);
@@ -142,7 +142,7 @@ async fn stream(it: &mut Exchange<'_>) -> Result<(), Broken> {
 
 async fn big(it: &mut Exchange<'_>) -> Result<(), Broken> {
     let block = [b'x'; 64 * 1024];
-    it.reply().head(200, &TEXT, AnswerBody::Exact(BIG_BYTES as u64));
+    it.reply().head(200, &TEXT, OutgoingBody::Exact(BIG_BYTES as u64));
     for _ in 0..BIG_BYTES / block.len() {
         it.reply().piece(&block);
         it.flush().await?;

@@ -12,7 +12,7 @@
 //! response was complete. An upstream that breaks in the middle of a response breaks the client's
 //! connection too: a cut response must not look like a whole one.
 
-use proto_http::{AnswerBody, Ask, BodyLength, Method, Version};
+use proto_http::{BodyLength, Method, OutgoingBody, OutgoingRequest, Version};
 use runtime::{BodyError, Broken, Call, ClientError, Exchange, Request, Upstream};
 
 use super::client::ClientIdentity;
@@ -109,8 +109,8 @@ impl UpstreamRoute {
         let seen = ForwardedHeader::new(exchange.peer().ip(), self.tls);
         let (request, body, _) = exchange.parts();
         let body = match request.length() {
-            BodyLength::Empty => AnswerBody::None,
-            _ => AnswerBody::Bytes(body),
+            BodyLength::Empty => OutgoingBody::None,
+            _ => OutgoingBody::Bytes(body),
         };
         let mut fields = self.lists.take();
         self.request_fields(&request, &seen, client, &mut fields);
@@ -130,8 +130,8 @@ impl UpstreamRoute {
         let seen = ForwardedHeader::new(exchange.peer().ip(), self.tls);
         let request = exchange.request();
         let body = match request.length() {
-            BodyLength::Exact(length) => AnswerBody::Exact(length),
-            _ => AnswerBody::Chunked,
+            BodyLength::Exact(length) => OutgoingBody::Exact(length),
+            _ => OutgoingBody::Chunked,
         };
         let mut fields = self.lists.take();
         self.request_fields(&request, &seen, client, &mut fields);
@@ -161,8 +161,8 @@ impl UpstreamRoute {
         let (status, length) = (head.status, head.length);
         if exchange.request().method() == Method::Head {
             let body = match announced_length(&call) {
-                Some(length) => AnswerBody::Exact(length),
-                None => AnswerBody::Chunked,
+                Some(length) => OutgoingBody::Exact(length),
+                None => OutgoingBody::Chunked,
             };
             self.answer_head(exchange, &call, body);
             exchange.reply().end();
@@ -179,16 +179,16 @@ impl UpstreamRoute {
             Ok(true) => {
                 let (_, _, body) = call.parts();
                 let body = match length {
-                    BodyLength::Empty => AnswerBody::None,
-                    _ => AnswerBody::Bytes(body),
+                    BodyLength::Empty => OutgoingBody::None,
+                    _ => OutgoingBody::Bytes(body),
                 };
                 self.answer_head(exchange, &call, body);
                 Ok(())
             }
             Ok(false) => {
                 let body = match length {
-                    BodyLength::Exact(length) => AnswerBody::Exact(length),
-                    _ => AnswerBody::Chunked,
+                    BodyLength::Exact(length) => OutgoingBody::Exact(length),
+                    _ => OutgoingBody::Chunked,
                 };
                 self.answer_head(exchange, &call, body);
                 Box::pin(self.relay_pieces(exchange, call, status)).await
@@ -227,7 +227,7 @@ impl UpstreamRoute {
     }
 
     /// Responds with the response's status and fields.
-    fn answer_head(&self, exchange: &mut Exchange<'_>, call: &Call, body: AnswerBody<'_>) {
+    fn answer_head(&self, exchange: &mut Exchange<'_>, call: &Call, body: OutgoingBody<'_>) {
         let mut fields = self.lists.take();
         let (head, bytes, _) = call.parts();
         let options = head.connection_options();
@@ -331,8 +331,12 @@ fn refuse(
 }
 
 /// The request as it goes on: same method and target.
-fn ask<'a>(request: &Request<'a>, fields: &'a [Field<'a>], body: AnswerBody<'a>) -> Ask<'a> {
-    Ask {
+fn ask<'a>(
+    request: &Request<'a>,
+    fields: &'a [Field<'a>],
+    body: OutgoingBody<'a>,
+) -> OutgoingRequest<'a> {
+    OutgoingRequest {
         // Routes have known methods only, which are ASCII.
         method: std::str::from_utf8(request.method_name()).unwrap_or_default(),
         target: origin_form(request),

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use authn::Owner;
-use proto_http::{AnswerBody, Ask};
+use proto_http::{OutgoingBody, OutgoingRequest};
 use runtime::{Call, ClientError, Core, Upstream};
 use serde::Deserialize;
 
@@ -171,10 +171,10 @@ impl Remote {
     async fn reserve(&self, order: &str, skus: &[Cow<'_, str>]) -> ReserveOutcome {
         let mut body = Vec::with_capacity(64 + skus.len() * 40);
         write_reservation(&mut body, order, skus);
-        match self.send("POST", RESERVATIONS.as_bytes(), AnswerBody::Bytes(&body)).await {
+        match self.send("POST", RESERVATIONS.as_bytes(), OutgoingBody::Bytes(&body)).await {
             Err(Unsent::Client(ClientError::Closed | ClientError::Lost(_))) => {
                 let sent =
-                    self.send("POST", RESERVATIONS.as_bytes(), AnswerBody::Bytes(&body)).await;
+                    self.send("POST", RESERVATIONS.as_bytes(), OutgoingBody::Bytes(&body)).await;
                 after_lost_answer(self.taken(sent).await)
             }
             sent => self.taken(sent).await,
@@ -222,7 +222,7 @@ impl Remote {
     /// Whether nothing is reserved for the order any more.
     async fn release(&self, order: &str) -> bool {
         let target = [RESERVATIONS.as_bytes(), b"/", order.as_bytes()].concat();
-        let Ok(mut call) = self.send("DELETE", &target, AnswerBody::None).await else {
+        let Ok(mut call) = self.send("DELETE", &target, OutgoingBody::None).await else {
             return false;
         };
         let status = call.status();
@@ -235,7 +235,7 @@ impl Remote {
         &self,
         method: &str,
         target: &[u8],
-        body: AnswerBody<'_>,
+        body: OutgoingBody<'_>,
     ) -> Result<Call, Unsent> {
         let token = match &self.token {
             Some((token, _)) => Some(token.get().ok_or(Unsent::NoToken)?),
@@ -245,7 +245,7 @@ impl Remote {
         let authorization = token.as_ref().map(|token| token.authorization());
         let with_token = [("authorization", authorization.unwrap_or_default()), json];
         let fields = if authorization.is_some() { &with_token[..] } else { &with_token[1..] };
-        let ask = Ask { method, target, host: b"", fields, body };
+        let ask = OutgoingRequest { method, target, host: b"", fields, body };
         self.upstream.send(&ask).await.map_err(Unsent::Client)
     }
 }
