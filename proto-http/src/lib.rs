@@ -11,35 +11,24 @@
 
 #![forbid(unsafe_code)]
 
-pub mod client;
-pub mod encode;
 pub mod head;
-pub mod server;
+pub mod http1;
 
-mod body;
-mod chunked;
 mod date;
 mod error;
-mod framing;
-mod lenient;
 mod limits;
 mod lines;
 mod outgoing;
 mod piece;
-mod read;
-mod responder;
-mod search;
-mod target;
-mod tokens;
 
-pub use crate::client::Client;
 pub use crate::date::imf_fixdate;
-pub use crate::encode::reason;
 pub use crate::error::Error;
 pub use crate::head::{BodyLength, Field, Method, RequestHead, ResponseHead, Span, Version};
+pub use crate::http1::client::Client;
+pub use crate::http1::encode::reason;
+pub use crate::http1::responder::Responder;
+pub use crate::http1::server::{Next, Server};
 pub use crate::limits::{FIELDS_MAX, Limits};
 pub use crate::lines::Lines;
 pub use crate::outgoing::{OutgoingBody, OutgoingRequest, OutgoingResponse};
 pub use crate::piece::Body;
-pub use crate::responder::Responder;
-pub use crate::server::{Next, Server};

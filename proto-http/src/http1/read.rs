@@ -6,13 +6,13 @@
 
 use memchr::memchr;
 
-use crate::{
-    BodyLength, Error, Limits, Method, RequestHead, ResponseHead, Span, Version,
+use super::{
     framing::{Framing, Message},
     search::Progress,
     target,
     tokens::{Origin, cut_request, cut_response, storage},
 };
+use crate::{BodyLength, Error, Limits, Method, RequestHead, ResponseHead, Span, Version};
 
 /// Reads a request head that begins at the start of `input`. An error may leave `head` half filled,
 /// but never with what an earlier head said.

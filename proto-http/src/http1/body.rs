@@ -1,7 +1,8 @@
 //! Reading a body of whatever framing, for either end. It owns the count of what is left; it
 //! refuses bytes beyond `body_bytes_max` where no head could announce them.
 
-use crate::{Body, BodyLength, Error, Limits, chunked::Chunked};
+use super::chunked::Chunked;
+use crate::{Body, BodyLength, Error, Limits};
 
 /// The rest of a body that is being read.
 #[derive(Debug, Default)]

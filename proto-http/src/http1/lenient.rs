@@ -9,12 +9,12 @@
 
 use memchr::memchr;
 
-use crate::{
-    BodyLength, Error, Field, Limits, Method, ResponseHead, Span, Version,
+use super::{
     framing::{Framing, Message},
     read::Known,
     tokens::version_error,
 };
+use crate::{BodyLength, Error, Field, Limits, Method, ResponseHead, Span, Version};
 
 /// How far the search for the blank line of one head has got, so that each byte of a head that
 /// arrives slowly is looked at once.
@@ -258,7 +258,8 @@ fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Client, read, search::Progress};
+    use crate::Client;
+    use crate::http1::{read, search::Progress};
 
     fn limits() -> Limits {
         Limits { head_bytes_max: 4096, fields_max: 200, ..Limits::default() }

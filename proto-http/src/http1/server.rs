@@ -21,8 +21,8 @@
 //! data that arrives at a closed socket can cost the peer the answer (RFC 9112 section 9.6).
 //!
 //! ```
-//! use proto_http::{OutgoingResponse, OutgoingBody, BodyLength, Limits, Lines, Method, Next, Server};
-//! use proto_http::imf_fixdate;
+//! use proto_http::{BodyLength, Limits, Lines, Method, Next, Server};
+//! use proto_http::{OutgoingBody, OutgoingResponse, imf_fixdate};
 //!
 //! let input = b"POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello\
 //!               GET / HTTP/1.1\r\n";
@@ -55,10 +55,8 @@
 //! # Ok::<(), proto_http::Error>(())
 //! ```
 
-use crate::{
-    Body, Error, Limits, OutgoingResponse, RequestHead, Responder, body::Decoder, encode, read,
-    responder::State, search::Progress,
-};
+use super::{body::Decoder, encode, read, responder::State, search::Progress};
+use crate::{Body, Error, Limits, OutgoingResponse, RequestHead, Responder};
 
 /// What the connection does after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,11 +5,11 @@
 //! body), so that a handler may read the request's head while it answers. It refuses to send a body
 //! where there is none to be, and more of it than was announced.
 
-use crate::{
-    Method, OutgoingBody, OutgoingResponse, RequestHead, Version,
+use super::{
     body::Decoder,
     encode::{self, Connection, Length},
 };
+use crate::{Method, OutgoingBody, OutgoingResponse, RequestHead, Version};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {

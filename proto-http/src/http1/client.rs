@@ -22,8 +22,9 @@
 //! let mut out = Vec::new();
 //!
 //! // Waiting: the request is encoded, and the response is told apart by its method.
-//! let ask = OutgoingRequest { method: "GET", target: b"/", host: b"a", fields: &[], body: OutgoingBody::None };
-//! client.request(&mut out, &ask);
+//! let (method, body) = ("GET", OutgoingBody::None);
+//! let request = OutgoingRequest { method, target: b"/", host: b"a", fields: &[], body };
+//! client.request(&mut out, &request);
 //! assert_eq!(out, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
 //! assert!(!client.reusable());
 //!
@@ -41,13 +42,13 @@
 //! # Ok::<(), proto_http::Error>(())
 //! ```
 
-use crate::{
-    Body, BodyLength, Error, Limits, Method, OutgoingBody, OutgoingRequest, ResponseHead,
+use super::{
     body::Decoder,
     encode::{self, Length},
     lenient, read,
     search::Progress,
 };
+use crate::{Body, BodyLength, Error, Limits, Method, OutgoingBody, OutgoingRequest, ResponseHead};
 
 /// The longest head that is kept to be recognised, in bytes: a usual one has 100 to 500.
 const KNOWN_BYTES_MAX: usize = 1024;
