@@ -12,7 +12,8 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use loadgen::{rehearsal::Rehearsal, workload::Workload};
+use loadgen::traffic::rehearsal::Rehearsal;
+use loadgen::traffic::workload::Workload;
 
 /// As long as the usual answer; what it says is not looked at.
 const BODY: &str =

@@ -7,8 +7,8 @@
 use std::error::Error;
 use std::fmt;
 
-use loadgen::run::RunError;
-use loadgen::slice::GeneratorError;
+use loadgen::command::run::RunError;
+use loadgen::traffic::slice::GeneratorError;
 
 /// What kind of failure it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use std::str::FromStr as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use authn::{Algorithm, Profile};
-use loadgen::capacity::{Quantile, Slo};
-use loadgen::check::Expect;
-use loadgen::schedule::{ArrivalPattern, RATE_PER_SECOND_MAX, RATE_PER_SECOND_MIN, Rate};
+use loadgen::command::capacity::{Quantile, Slo};
+use loadgen::traffic::check::Expect;
+use loadgen::traffic::schedule::{ArrivalPattern, RATE_PER_SECOND_MAX, RATE_PER_SECOND_MIN, Rate};
 use runtime::DriverChoice;
 use runtime::url::Url;
 use rustls::pki_types::ServerName;

@@ -10,8 +10,12 @@
 //! The engine decides order and repetition; it opens no socket and reads no clock. What runs a
 //! slice stands behind [`Bench`], so that the whole experiment is tested with simulated slices.
 
+pub mod bench;
 mod findings;
 mod order;
+pub mod proof;
+pub mod results;
+pub mod stack;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -24,9 +28,10 @@ use metrics_export::run::{Bounds, CpuSourceKind, Slice, SliceKind};
 
 use crate::panics::caught;
 use crate::plan::{Cell, Protocol, Variant};
-use crate::schedule::Rate;
 use crate::stats::Layer;
-use crate::{record, results, validity};
+use crate::traffic::record;
+use crate::traffic::schedule::Rate;
+use crate::validity;
 
 pub use findings::{CellView, Findings, Kept};
 pub use order::shuffled;

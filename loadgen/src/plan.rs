@@ -5,11 +5,12 @@
 
 mod axes;
 mod role;
+pub mod targets;
 mod variant;
 
 use std::time::Duration;
 
-use crate::schedule::ArrivalPattern;
+use crate::traffic::schedule::ArrivalPattern;
 
 pub use axes::{AXES, Axes, Cell, Form, WORKLOADS};
 pub use metrics_export::run::{CallPath, HandshakeKind, TokenSupply, Topology};

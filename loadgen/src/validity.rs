@@ -8,8 +8,8 @@
 use hdrhistogram::Histogram;
 use metrics_export::run::{Bounds, Breach, Slice, SliceKind, Validity};
 
-use crate::cpu::TICK_NS;
-use crate::record::Connections;
+use crate::machine::cpu::TICK_NS;
+use crate::traffic::record::Connections;
 
 /// What was wrong with a slice, as sentences; empty when nothing was.
 #[must_use]

@@ -15,15 +15,13 @@ use std::{
 };
 
 use common::Server;
-use loadgen::{
-    generator::{Generator, GeneratorOptions, TargetId},
-    record::SliceRecord,
-    schedule::{ArrivalPattern, Rate},
-    slice::{Arrivals, SliceSpec},
-    target::Target,
-    tokens::Tokens,
-    workload::Workload,
-};
+use loadgen::traffic::generator::{Generator, GeneratorOptions, TargetId};
+use loadgen::traffic::record::SliceRecord;
+use loadgen::traffic::schedule::{ArrivalPattern, Rate};
+use loadgen::traffic::slice::{Arrivals, SliceSpec};
+use loadgen::traffic::target::Target;
+use loadgen::traffic::tokens::Tokens;
+use loadgen::traffic::workload::Workload;
 
 /// Pages that the histograms touch for the first time, and the allocator's own habits. Eight
 /// bytes a request, which is the least that could be kept of one, exceed it.

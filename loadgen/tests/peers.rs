@@ -16,15 +16,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use loadgen::{
-    check::{ErrorKind, Expect, Statuses},
-    generator::{Generator, GeneratorOptions},
-    record::SliceRecord,
-    schedule::{ArrivalPattern, Rate},
-    slice::{Arrivals, GeneratorError, SliceSpec},
-    target::{Source, Target},
-    workload::Workload,
-};
+use loadgen::traffic::check::{ErrorKind, Expect, Statuses};
+use loadgen::traffic::generator::{Generator, GeneratorOptions};
+use loadgen::traffic::record::SliceRecord;
+use loadgen::traffic::schedule::{ArrivalPattern, Rate};
+use loadgen::traffic::slice::{Arrivals, GeneratorError, SliceSpec};
+use loadgen::traffic::target::{Source, Target};
+use loadgen::traffic::workload::Workload;
 use runtime::generator::DriverChoice;
 use socket2::{Domain, Socket, Type};
 

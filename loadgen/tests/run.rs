@@ -15,12 +15,10 @@ use std::{
 };
 
 use common::Server;
-use loadgen::{
-    process::{CpuSource, Process},
-    run::{ClientCredentials, Credentials, Format, Outcome, RunOptions, run},
-    schedule::{ArrivalPattern, Rate},
-    slice::{Arrivals, SliceSpec},
-};
+use loadgen::command::run::{ClientCredentials, Credentials, Format, Outcome, RunOptions, run};
+use loadgen::machine::process::{CpuSource, Process};
+use loadgen::traffic::schedule::{ArrivalPattern, Rate};
+use loadgen::traffic::slice::{Arrivals, SliceSpec};
 use runtime::url::Url;
 
 fn options(server: &Server, path: &str, rate: Option<f64>) -> RunOptions {

@@ -13,15 +13,13 @@ use std::{
 };
 
 use common::{Server, attach_with, attached};
-use loadgen::{
-    check::ErrorKind,
-    live::Seen,
-    record::SliceRecord,
-    schedule::{ArrivalPattern, Rate},
-    slice::{Arrivals, GeneratorError, SliceSpec},
-    tokens::Tokens,
-    workload::Workload,
-};
+use loadgen::traffic::check::ErrorKind;
+use loadgen::traffic::live::Seen;
+use loadgen::traffic::record::SliceRecord;
+use loadgen::traffic::schedule::{ArrivalPattern, Rate};
+use loadgen::traffic::slice::{Arrivals, GeneratorError, SliceSpec};
+use loadgen::traffic::tokens::Tokens;
+use loadgen::traffic::workload::Workload;
 
 fn open(rate: f64, connections: usize, ms: u64) -> SliceSpec {
     let rate = Rate::per_second(rate).unwrap();

@@ -18,15 +18,13 @@ use authn::{
     pki::{Authority, CertificateRequest},
     tls::{ServerTrust, TlsOptions, client_config, server_config},
 };
-use loadgen::{
-    check::ErrorKind,
-    generator::{Generator, GeneratorOptions, TargetId},
-    record::SliceRecord,
-    schedule::{ArrivalPattern, Rate},
-    slice::{Arrivals, SliceSpec},
-    target::{Source, Target, TlsTarget},
-    workload::Workload,
-};
+use loadgen::traffic::check::ErrorKind;
+use loadgen::traffic::generator::{Generator, GeneratorOptions, TargetId};
+use loadgen::traffic::record::SliceRecord;
+use loadgen::traffic::schedule::{ArrivalPattern, Rate};
+use loadgen::traffic::slice::{Arrivals, SliceSpec};
+use loadgen::traffic::target::{Source, Target, TlsTarget};
+use loadgen::traffic::workload::Workload;
 use rustls::{ServerConnection, StreamOwned, pki_types::ServerName};
 
 struct Shop {

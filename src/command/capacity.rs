@@ -1,8 +1,8 @@
 //! `tollgate capacity URL`: turns what was typed into a search, and prints what it found.
 
-use loadgen::capacity::{CapacityOptions, Settings, capacity as search};
-use loadgen::run::Format;
-use loadgen::slice::{Arrivals, SliceSpec};
+use loadgen::command::capacity::{CapacityOptions, Settings, capacity as search};
+use loadgen::command::run::Format;
+use loadgen::traffic::slice::{Arrivals, SliceSpec};
 
 use crate::failure::FailureKind;
 use crate::io::output::{Place, rendered};

@@ -3,9 +3,9 @@
 
 use std::io::IsTerminal as _;
 
-use loadgen::compare::{self, Comparison};
 use loadgen::report::Paint;
-use loadgen::threshold::Named;
+use loadgen::verdict::compare::{self, Comparison};
+use loadgen::verdict::threshold::Named;
 use metrics_export::printable::printable;
 
 use crate::io::terminal::in_colours;

@@ -1,7 +1,7 @@
 //! `tollgate run URL`: turns what was typed into a run, and prints what came of it.
 
-use loadgen::run::{Format, run as run_url};
-use loadgen::slice::{Arrivals, SliceSpec};
+use loadgen::command::run::{Format, run as run_url};
+use loadgen::traffic::slice::{Arrivals, SliceSpec};
 
 use crate::failure::FailureKind;
 use crate::io::output::{Place, rendered};

@@ -6,8 +6,8 @@ use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 
-use loadgen::run::KeptToken;
-use loadgen::targets::in_place_of_secret;
+use loadgen::command::run::KeptToken;
+use loadgen::plan::targets::in_place_of_secret;
 use runtime::files::loose_mode;
 use zeroize::Zeroizing;
 

@@ -6,8 +6,8 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use loadgen::command::run::Format;
 use loadgen::panics::caught;
-use loadgen::run::Format;
 use metrics_export::printable::printable;
 use runtime::files::{Output, PUBLIC};
 

@@ -1,7 +1,7 @@
 //! The conditions of `--fail-if`, for every command that takes them: they are checked before
 //! anything is measured, and judged on the record. A mistake is shown where it stands in the text.
 
-use loadgen::threshold::{Judgement, Named, Threshold, ThresholdError};
+use loadgen::verdict::threshold::{Judgement, Named, Threshold, ThresholdError};
 use metrics_export::run::Run;
 
 use crate::Failure;
@@ -34,8 +34,8 @@ impl Conditions {
         })
     }
 
-    /// What became of each condition, in each cell. `loadgen::threshold::text` prints it, and
-    /// `loadgen::threshold::exit_code` says how the command ends.
+    /// What became of each condition, in each cell. `threshold::text` prints it, and
+    /// `threshold::exit_code` says how the command ends.
     pub(crate) fn judge(&self, run: &Run) -> Result<Vec<Judgement>, Failure> {
         let mut all = Vec::new();
         for threshold in &self.thresholds {

@@ -29,7 +29,7 @@ const CAUSELESS: &[(&str, &str)] = &[
     ("authn/src/profile.rs: UnknownProfile", "a word that is in no table"),
     ("authn/src/scope.rs: UnknownScope", "a word that is in no table"),
     ("authn/src/tls/refusal.rs: PeerRefusal", "it is the cause, inside of an error of rustls"),
-    ("loadgen/src/threshold/scene.rs: MissingFigure", "a record does not have it"),
+    ("loadgen/src/verdict/threshold/scene.rs: MissingFigure", "a record does not have it"),
     ("proto-http/src/error.rs: Error", "a rule of HTTP that the bytes broke"),
     (
         "runtime/src/server/error.rs: Broken",

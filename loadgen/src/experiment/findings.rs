@@ -8,8 +8,8 @@ use metrics_export::run::{Capacity, CpuSourceKind, Proof, Slice, SliceKind};
 
 use super::{Failure, Measured, Times};
 use crate::plan::{Role, Variant};
-use crate::schedule::Rate;
 use crate::stats::{LayerInput, Per};
+use crate::traffic::schedule::Rate;
 
 /// Everything that was taken, in order.
 #[derive(Clone, Debug, Default)]

@@ -1,7 +1,7 @@
 //! Random order from a stored seed.
 
-use crate::random::Random;
 use crate::stats::bootstrap::below;
+use crate::traffic::random::Random;
 
 /// The numbers below `count` in an order that `seed` and `part` decide (Fisher-Yates).
 #[must_use]

@@ -6,12 +6,12 @@ use metrics_export::run::{CpuSourceKind, Percentiles, ServiceCpu};
 use authn::Profile;
 
 use super::*;
-use crate::matrix::Matrix;
+use crate::command::matrix::Matrix;
 use crate::plan::Role;
 use crate::plan::{Axes, StopRule};
-use crate::random::Random;
-use crate::schedule::Rate;
 use crate::stats::{self, LayerInput, Per};
+use crate::traffic::random::Random;
+use crate::traffic::schedule::Rate;
 
 /// Servers whose true cost is known and grows with their place in the plan.
 pub(crate) struct Simulation {

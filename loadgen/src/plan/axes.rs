@@ -11,7 +11,7 @@ use authn::Algorithm;
 use metrics_export::run::{CallPath, HandshakeKind, TokenSupply};
 
 use super::Role;
-use crate::schedule::Rate;
+use crate::traffic::schedule::Rate;
 
 /// Different tokens of an uncached variant. The cache is off there, so that the number only has
 /// to be large enough for nothing else to remember a token.

@@ -37,8 +37,8 @@ pub enum Subject {
     Foreign(Foreign),
 }
 
-/// A server that is not of the shop: its place in the list that the [`crate::stack::Stack`] knows,
-/// and what its connections are claimed to be.
+/// A server that is not of the shop: its place in the list that the
+/// [`crate::experiment::stack::Stack`] knows, and what its connections are claimed to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Foreign {
     /// The place in the list of servers.

@@ -1,6 +1,6 @@
 //! The seeded bootstrap, for more instances than the exact interval is used for.
 
-use crate::random::Random;
+use crate::traffic::random::Random;
 
 use super::{Interval, IntervalMethod, LEVEL, beta, rank};
 

@@ -28,7 +28,7 @@ use std::collections::BTreeSet;
 
 use metrics_export::run::{Cost, Floor, IntervalMethod, Verdict};
 
-use crate::random::Random;
+use crate::traffic::random::Random;
 
 use super::layers::{Layer, LayerInput, observations};
 use super::{

@@ -7,7 +7,7 @@ use metrics_export::run::{Cost, Verdict};
 
 use super::*;
 use crate::plan::Role;
-use crate::random::Random;
+use crate::traffic::random::Random;
 
 /// A simulated experiment: true figures per variant, multiplicative drift common to a round,
 /// luck of an instance, and noise of a slice. Connections cost ten times a request.

@@ -3,7 +3,7 @@
 use metrics_export::run::Percentiles;
 
 use super::*;
-use crate::record;
+use crate::traffic::record;
 
 fn quiet() -> Slice {
     Slice {

@@ -13,11 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use loadgen::{
-    generator::{Generator, GeneratorOptions, TargetId},
-    target::{Source, Target},
-    workload::Workload,
-};
+use loadgen::traffic::generator::{Generator, GeneratorOptions, TargetId};
+use loadgen::traffic::target::{Source, Target};
+use loadgen::traffic::workload::Workload;
 
 /// What the server has seen.
 #[derive(Default)]

@@ -17,7 +17,7 @@ use authn::{
     pki::{Authority, CertificateRequest},
     tls::{ServerTrust, TlsOptions, client_config, server_config},
 };
-use loadgen::target::{Source, Target, TlsTarget};
+use loadgen::traffic::target::{Source, Target, TlsTarget};
 use rustls::{ServerConnection, StreamOwned, pki_types::ServerName};
 
 /// Starts a server that lasts as long as the test program; tells how to reach it, and counts what

@@ -4,13 +4,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use loadgen::calibrate::servers::{self, Server};
-use loadgen::calibrate::{GROUP, THREADS};
+use loadgen::command::calibrate::servers::{self, Server};
+use loadgen::command::calibrate::{GROUP, THREADS};
+use loadgen::experiment::stack::{self, Keep, Requests, StackError, Started};
+use loadgen::machine::process::{CpuSource, Process};
 use loadgen::plan::{Cell, Variant};
-use loadgen::process::{CpuSource, Process};
-use loadgen::stack::{self, Keep, Requests, StackError, Started};
-use loadgen::tokens::Tokens;
-use loadgen::trust::Trust;
+use loadgen::traffic::tokens::Tokens;
+use loadgen::traffic::trust::Trust;
 use runtime::url::Url;
 
 use crate::Failure;

@@ -4,7 +4,7 @@
 mod group;
 mod launcher;
 
-use loadgen::calibrate::{Calibration, Part, Report, markdown, text};
+use loadgen::command::calibrate::{Calibration, Part, Report, markdown, text};
 
 use crate::io::output::Place;
 use crate::options::cores;

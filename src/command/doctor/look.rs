@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use loadgen::cpu::Meter;
+use loadgen::machine::cpu::Meter;
 use loadgen::plan::Cores;
 use runtime::DriverChoice;
 use runtime::generator::{EventLoop, Wait};

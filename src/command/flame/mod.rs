@@ -13,9 +13,9 @@ mod tables;
 
 use std::time::Duration;
 
-use loadgen::matrix::Matrix;
+use loadgen::command::matrix::Matrix;
 use loadgen::report::cores;
-use loadgen::schedule::Rate;
+use loadgen::traffic::schedule::Rate;
 use metrics_export::flame::{Flame, Profile};
 use metrics_export::run::SliceKind;
 

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use authn::Profile;
 use loadgen::plan::{Axes, CallPath, Form, HandshakeKind, TokenSupply};
-use loadgen::schedule::{RATE_PER_SECOND_MAX, RATE_PER_SECOND_MIN, Rate};
+use loadgen::traffic::schedule::{RATE_PER_SECOND_MAX, RATE_PER_SECOND_MIN, Rate};
 use services::ServiceConfig;
 
 use crate::{Failure, cli, values};

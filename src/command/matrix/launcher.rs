@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use authn::jwt::new_token_id;
 use authn::{Algorithm, NewClaims, Profile, ScopeSet, Signer, Transport};
+use loadgen::experiment::stack::{Keep, Requests, StackError, Started};
+use loadgen::machine::process::{CpuSource, Process};
 use loadgen::plan::{self, CallPath, Cell, HandshakeKind, Topology, Variant};
-use loadgen::process::{CpuSource, Process};
-use loadgen::stack::{Keep, Requests, StackError, Started};
-use loadgen::tokens::Tokens;
-use loadgen::trust::Trust;
+use loadgen::traffic::tokens::Tokens;
+use loadgen::traffic::trust::Trust;
 use runtime::blocking;
 use runtime::url::Url;
 use services::ServiceConfig;
@@ -56,7 +56,7 @@ pub(crate) struct Launcher {
     pub(crate) options: Vec<String>,
 }
 
-impl loadgen::stack::Stack for Launcher {
+impl loadgen::experiment::stack::Stack for Launcher {
     fn start(
         &mut self,
         variant: &Variant,

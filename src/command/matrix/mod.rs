@@ -8,12 +8,12 @@ mod targets;
 
 use std::io::IsTerminal as _;
 
+use loadgen::command::matrix::{Matrix, Outcome, Subjects};
 use loadgen::directory;
-use loadgen::matrix::{Matrix, Outcome, Subjects};
+use loadgen::experiment::stack::Stack;
 use loadgen::plan::{Cell, Topology, Variant};
 use loadgen::report::{self, Paint};
-use loadgen::stack::Stack;
-use loadgen::threshold::{self, Judgement, Named};
+use loadgen::verdict::threshold::{self, Judgement, Named};
 use metrics_export::printable::printable;
 use metrics_export::{csv, markdown};
 

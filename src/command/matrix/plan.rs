@@ -3,10 +3,10 @@
 
 use std::path::PathBuf;
 
-use loadgen::capacity::Settings;
-use loadgen::matrix::{Matrix, Subjects};
+use loadgen::command::capacity::Settings;
+use loadgen::command::matrix::{Matrix, Subjects};
+use loadgen::plan::targets::Targets;
 use loadgen::plan::{CallPath, Protocol, StopRule, Topology, UNTIL_CI_ROUNDS_MAX};
-use loadgen::targets::Targets;
 
 use super::axes::{axes, profiles};
 use super::targets;

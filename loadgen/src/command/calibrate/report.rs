@@ -1,0 +1,237 @@
+//! What a calibration found, as data: rows with their bound and verdict, and every experiment.
+//! Figures are integers with their unit in the name.
+
+use std::collections::BTreeMap;
+
+use metrics_export::run::Environment;
+use serde::Serialize;
+
+use super::Part;
+
+/// What came of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Within the bound.
+    Pass,
+    /// Beyond it.
+    Fail,
+    /// Beyond it or not known, because the machine was not left alone.
+    Disturbed,
+    /// It has no bound.
+    Reported,
+}
+
+impl Verdict {
+    /// What is within its bound passes, whatever happened beside it.
+    #[must_use]
+    pub fn of(within: bool, disturbed: bool) -> Verdict {
+        match (within, disturbed) {
+            (true, _) => Verdict::Pass,
+            (false, true) => Verdict::Disturbed,
+            (false, false) => Verdict::Fail,
+        }
+    }
+
+    /// The word in tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Pass => "pass",
+            Verdict::Fail => "FAIL",
+            Verdict::Disturbed => "disturbed",
+            Verdict::Reported => "",
+        }
+    }
+}
+
+/// One line of the table.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// The part's name.
+    pub part: &'static str,
+    /// What was looked at.
+    pub what: String,
+    /// What was found, for people.
+    pub found: String,
+    /// Within what it must lie, for people; empty where it has no bound.
+    pub bound: String,
+    /// What came of it.
+    pub verdict: Verdict,
+    /// The figures behind it.
+    pub figures: BTreeMap<&'static str, i64>,
+}
+
+impl Row {
+    /// A row without figures.
+    pub(super) fn new(part: Part, what: impl Into<String>) -> Row {
+        Row {
+            part: part.as_str(),
+            what: what.into(),
+            found: String::new(),
+            bound: String::new(),
+            verdict: Verdict::Reported,
+            figures: BTreeMap::new(),
+        }
+    }
+
+    /// What was found.
+    pub(super) fn found(self, found: impl Into<String>) -> Row {
+        Row { found: found.into(), ..self }
+    }
+
+    /// The bound, and what came of it.
+    pub(super) fn judged(self, bound: impl Into<String>, verdict: Verdict) -> Row {
+        Row { bound: bound.into(), verdict, ..self }
+    }
+
+    /// One of the figures.
+    pub(super) fn figure(mut self, name: &'static str, value: impl Into<i128>) -> Row {
+        let value = i64::try_from(value.into()).unwrap_or(i64::MAX);
+        self.figures.insert(name, value);
+        self
+    }
+}
+
+/// One experiment.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trial {
+    /// Its seed.
+    pub seed: u64,
+    /// What made it invalid, as sentences; an invalid one is not counted.
+    pub breaches: Vec<String>,
+    /// Whether the A/A control called a difference.
+    pub called: bool,
+    /// What it said, the control first.
+    pub costs: Vec<TrialCost>,
+}
+
+/// What one experiment said about one loop.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct TrialCost {
+    /// The loop that was asked for; 0 for the A/A control.
+    pub busy_us: u32,
+    /// The loop that it was, per request, by the clock of its thread.
+    pub truth_ns: i64,
+    /// The estimate.
+    pub estimate_ns: Option<i64>,
+    /// The lower end of its own interval.
+    pub low_ns: Option<i64>,
+    /// The upper end.
+    pub high_ns: Option<i64>,
+}
+
+/// The whole answer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// When it began.
+    pub started_at: String,
+    /// How long it took.
+    pub elapsed_ns: u64,
+    /// Whether all parts were taken to their end.
+    pub complete: bool,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// The servers' cores.
+    pub server_cores: Vec<usize>,
+    /// The generator's cores.
+    pub generator_cores: Vec<usize>,
+    /// The machine.
+    pub environment: Environment,
+    /// The table.
+    pub rows: Vec<Row>,
+    /// Every experiment.
+    pub trials: Vec<Trial>,
+}
+
+impl Report {
+    /// 130 interrupted, 1 the meter is off, 3 the machine disturbed it, else 0.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        let any = |verdict| self.rows.iter().any(|row| row.verdict == verdict);
+        if !self.complete {
+            130
+        } else if any(Verdict::Fail) {
+            1
+        } else if any(Verdict::Disturbed) {
+            3
+        } else {
+            0
+        }
+    }
+
+    /// The answer in one sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let count = |verdict| self.rows.iter().filter(|row| row.verdict == verdict).count();
+        let (passed, failed) = (count(Verdict::Pass), count(Verdict::Fail));
+        let end = match self.exit_code() {
+            130 => "interrupted; these are the rows that were finished",
+            1 => "the meter is not right here, and its figures are not to be trusted",
+            3 => "the machine was busy otherwise; stop that, and repeat",
+            _ => "the meter is right",
+        };
+        let disturbed = count(Verdict::Disturbed);
+        format!("{passed} passed, {failed} failed, {disturbed} disturbed: {end}.")
+    }
+
+    /// The answer as indented JSON, ending in a line feed.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let text = serde_json::to_string_pretty(self);
+        text.expect("its keys are strings and its numbers finite") + "\n"
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A report of one row for each of these verdicts.
+    pub(in super::super) fn report(verdicts: &[Verdict]) -> Report {
+        let row = |verdict: &Verdict| {
+            Row::new(Part::Stall, "response p99")
+                .found("93.1 ms")
+                .judged("91 to 95 ms", *verdict)
+                .figure("p99_ns", 93_100_000_u64)
+        };
+        Report {
+            started_at: "2026-01-02T03:04:05Z".into(),
+            elapsed_ns: 61_000_000_000,
+            complete: true,
+            seed: 7,
+            server_cores: vec![0],
+            generator_cores: vec![1],
+            environment: crate::machine::environment::read(None),
+            rows: verdicts.iter().map(row).collect(),
+            trials: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_miss_outweighs_a_disturbance_and_an_interruption_both() {
+        use Verdict::{Disturbed, Fail, Pass, Reported};
+        assert_eq!(report(&[Pass, Reported]).exit_code(), 0);
+        assert_eq!(report(&[Pass, Disturbed]).exit_code(), 3);
+        assert_eq!(report(&[Pass, Disturbed, Fail]).exit_code(), 1);
+        let cut = Report { complete: false, ..report(&[Fail]) };
+        assert_eq!(cut.exit_code(), 130);
+        let sentence = report(&[Pass, Disturbed]).sentence();
+        assert!(sentence.starts_with("1 passed, 0 failed, 1 disturbed: "), "{sentence}");
+    }
+
+    #[test]
+    fn only_what_is_beyond_its_bound_asks_for_a_reason() {
+        assert_eq!(Verdict::of(true, true), Verdict::Pass);
+        assert_eq!(Verdict::of(false, true), Verdict::Disturbed);
+        assert_eq!(Verdict::of(false, false), Verdict::Fail);
+    }
+
+    #[test]
+    fn json_has_the_figures_with_their_units() {
+        let json: serde_json::Value =
+            serde_json::from_str(&report(&[Verdict::Fail]).to_json()).unwrap();
+        assert_eq!(json["rows"][0]["verdict"], "fail");
+        assert_eq!(json["rows"][0]["figures"]["p99_ns"], 93_100_000);
+    }
+}

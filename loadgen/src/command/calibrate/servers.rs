@@ -1,0 +1,120 @@
+//! The servers of known cost that a calibration starts, as data, and what they are asked.
+//!
+//! It owns their settings and names. It refuses to know how they are built: whoever starts them
+//! turns [`Server::words`] into a process.
+
+use crate::plan::{Foreign, TokenSupply, Variant};
+use crate::traffic::check::Expect;
+use crate::traffic::workload::Workload;
+
+/// One server and what it does beside answering.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Server {
+    /// What it is within an experiment.
+    pub role: &'static str,
+    /// Processor time that each of its requests burns.
+    pub busy_us: u32,
+    /// How long each of its answers waits.
+    pub delay_ms: u32,
+    /// Whether it stands still for a tenth of every second.
+    pub stalls: bool,
+    /// The share of its answers that is wrong.
+    pub wrong_percent: f64,
+    /// The share of its requests whose connection is reset.
+    pub reset_percent: f64,
+    /// Whether it gets a control group of its own, where one can be made.
+    pub own_group: bool,
+}
+
+/// A server that only answers.
+const BASE: Server = Server {
+    role: "base",
+    busy_us: 0,
+    delay_ms: 0,
+    stalls: false,
+    wrong_percent: 0.0,
+    reset_percent: 0.0,
+    own_group: false,
+};
+
+/// Every server; a variant names one by its place.
+pub const SERVERS: [Server; 9] = [
+    BASE,
+    Server { role: "busy-2", busy_us: 2, ..BASE },
+    Server { role: "busy-10", busy_us: 10, ..BASE },
+    Server { role: "busy-50", busy_us: 50, ..BASE },
+    Server { role: "delay", delay_ms: 10, ..BASE },
+    Server { role: "stall", stalls: true, ..BASE },
+    Server { role: "faulty", wrong_percent: 3.0, reset_percent: 1.0, ..BASE },
+    Server { role: "group", own_group: true, ..BASE },
+    Server { role: "group-busy", busy_us: 50, own_group: true, ..BASE },
+];
+
+/// The loops whose cost is looked for, in us.
+pub const BUSY_US: [u32; 3] = [2, 10, 50];
+
+impl Server {
+    /// Its settings as the options of `tollgate reference`.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        let mut option = |name: &str, value: String| words.extend([format!("--{name}"), value]);
+        option("busy-us", self.busy_us.to_string());
+        option("delay-ms", self.delay_ms.to_string());
+        option("wrong-percent", self.wrong_percent.to_string());
+        option("reset-percent", self.reset_percent.to_string());
+        words.extend(self.stalls.then(|| "--stall".to_owned()));
+        words
+    }
+}
+
+/// The server that a variant is; None for one of another list.
+#[must_use]
+pub fn server(variant: &Variant) -> Option<&'static Server> {
+    match variant.subject {
+        crate::plan::Subject::Foreign(foreign) => SERVERS.get(foreign.index),
+        crate::plan::Subject::Profile(_) => None,
+    }
+}
+
+/// The variants of these roles, all in the first cell.
+pub(super) fn variants(roles: &[&str]) -> Vec<Variant> {
+    let known = |role: &&str| SERVERS.iter().position(|server| server.role == *role);
+    let variant = |index: usize| {
+        let role = SERVERS[index].role;
+        let foreign = Foreign { index, tls: false, certificate: false, resumption: false };
+        Variant { connects: false, ..Variant::foreign(role, role, foreign, TokenSupply::None) }
+    };
+    roles.iter().filter_map(known).map(variant).collect()
+}
+
+/// What they are asked. A good answer is longer than a wrong one.
+#[must_use]
+pub fn workload() -> Workload {
+    Workload { expect: Expect::one_of(&[200], 80), ..Workload::ping() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_find_their_servers() {
+        let variants = variants(&["base", "busy-50", "nobody"]);
+        let found: Vec<&str> = variants.iter().map(|v| server(v).unwrap().role).collect();
+        assert_eq!(found, ["base", "busy-50"]);
+        for busy_us in BUSY_US {
+            let role = format!("busy-{busy_us}");
+            let server = SERVERS.iter().find(|server| server.role == role).unwrap();
+            assert_eq!(server.busy_us, busy_us);
+        }
+    }
+
+    #[test]
+    fn settings_become_words() {
+        let faulty = SERVERS.iter().find(|server| server.role == "faulty").unwrap();
+        let words = faulty.words().join(" ");
+        assert_eq!(words, "--busy-us 0 --delay-ms 0 --wrong-percent 3 --reset-percent 1");
+        assert!(SERVERS[5].words().contains(&"--stall".to_owned()));
+    }
+}

@@ -1,0 +1,253 @@
+//! A calibration under way: what all its parts share, and how they get a slice.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use metrics_export::date;
+use metrics_export::run::{Bounds, Slice};
+
+use crate::experiment::bench::{LiveBench, Setup};
+use crate::experiment::stack::Stack;
+use crate::experiment::{Bench, Failure, Measured, SliceLoad, SliceRequest, Times};
+use crate::machine::environment;
+use crate::plan::{Axes, Cell, Protocol, Variant};
+use crate::traffic::generator::{Generator, GeneratorOptions};
+use crate::traffic::schedule::{ArrivalPattern, Rate};
+use crate::validity;
+
+use super::probe::{Counted, Noting, Probe};
+use super::progress::{Progress, SLICE_EXTRA, START_EXTRA};
+use super::report::{Report, Row, Trial, Verdict};
+use super::{Calibration, servers};
+
+/// How often a slice is taken in all as long as the machine disturbs it; less often in a hurry.
+const ATTEMPTS: u32 = 4;
+const ATTEMPTS_QUICK: u32 = 2;
+
+/// What ends a part before its time.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// An end was asked for.
+    Interrupted,
+    /// It cannot go on.
+    Failed(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Stop {
+        Stop::Failed(failure)
+    }
+}
+
+/// A calibration under way.
+pub(super) struct Session<'s> {
+    pub(super) calibration: &'s Calibration,
+    pub(super) progress: Progress,
+    pub(super) rows: Vec<Row>,
+    pub(super) trials: Vec<Trial>,
+    stack: &'s mut dyn Stack,
+    interrupted: &'s dyn Fn() -> bool,
+    began: Instant,
+    began_at: Duration,
+    drivers: (Vec<String>, String),
+}
+
+/// What a bench is set up with.
+pub(super) struct Scene<'a> {
+    pub(super) variants: &'a [Variant],
+    pub(super) protocol: &'a Protocol,
+    pub(super) cells: &'a [Cell],
+}
+
+/// A slice, and what the server counted in it.
+pub(super) struct Taken {
+    pub(super) slice: Slice,
+    pub(super) times: Times,
+    pub(super) counted: Counted,
+    /// What the machine did to it, even the last time that it was taken.
+    pub(super) disturbed: bool,
+}
+
+impl Taken {
+    /// The verdict on it: a miss is the meter's unless the machine disturbed the slice.
+    pub(super) fn verdict(&self, within: bool) -> Verdict {
+        Verdict::of(within, self.disturbed)
+    }
+
+    /// The CPU of everything that was billed under this name.
+    pub(super) fn cpu_ns(&self, service: &str) -> Option<u64> {
+        let found = self.slice.services.iter().find(|cpu| cpu.service == service);
+        found.map(|cpu| cpu.cpu_ns)
+    }
+}
+
+impl<'s> Session<'s> {
+    pub(super) fn new(
+        calibration: &'s Calibration,
+        stack: &'s mut dyn Stack,
+        interrupted: &'s dyn Fn() -> bool,
+    ) -> Session<'s> {
+        Session {
+            calibration,
+            progress: Progress::new(calibration.planned()),
+            rows: Vec::new(),
+            trials: Vec::new(),
+            stack,
+            interrupted,
+            began: Instant::now(),
+            began_at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            drivers: Default::default(),
+        }
+    }
+
+    /// Hands `body` a bench of these variants, none of them started yet, and the progress.
+    pub(super) fn bench<T>(
+        &mut self,
+        scene: &Scene<'_>,
+        body: impl FnOnce(&mut Probe<'_>, &mut Progress) -> Result<T, Stop>,
+    ) -> Result<T, Stop> {
+        let cores = &self.calibration.cores;
+        let on_cores = GeneratorOptions::on_cores(&cores.generator);
+        let options = GeneratorOptions { driver: self.calibration.driver, ..on_cores };
+        let generator = Generator::start(&options).map_err(|error| Failure(error.to_string()))?;
+        let mut stack = Noting::new(&mut *self.stack);
+        let pages = stack.pages();
+        let live = LiveBench::new(Setup {
+            stack: &mut stack,
+            generator,
+            variants: scene.variants,
+            protocol: scene.protocol,
+            cells: scene.cells,
+            cores,
+            interrupted: self.interrupted,
+        });
+        let mut probe = Probe::new(live, scene.variants, pages);
+        let result = body(&mut probe, &mut self.progress);
+        let (servers, client) = probe.drivers();
+        if !client.is_empty() {
+            self.drivers = (servers, client);
+        }
+        result
+    }
+
+    /// Starts the servers of these roles, warms each up, and takes an open-loop slice of each, one
+    /// after the other.
+    pub(super) fn slices(&mut self, roles: &[&str], plan: &SlicePlan) -> Result<Vec<Taken>, Stop> {
+        let variants = servers::variants(roles);
+        let (protocol, cells) = (plan.protocol(self.calibration), [cell(plan.connections)?]);
+        let scene = Scene { variants: &variants, protocol: &protocol, cells: &cells };
+        let attempts = if self.calibration.quick { ATTEMPTS_QUICK } else { ATTEMPTS };
+        let cores = self.calibration.cores.measured();
+        self.bench(&scene, |probe, progress| {
+            if probe.interrupted() {
+                return Err(Stop::Interrupted);
+            }
+            probe.restart(0)?;
+            let mut slice = |variant| {
+                warm_up(probe, variant)?;
+                let taken = take(probe, variant, plan.rate_per_s, attempts, cores)?;
+                progress.slice(&taken.slice);
+                Ok(taken)
+            };
+            (0..variants.len()).map(&mut slice).collect()
+        })
+    }
+
+    /// The report of what was found until now.
+    pub(super) fn report(mut self, complete: bool) -> Report {
+        self.progress.end();
+        let mut environment = environment::read(self.calibration.commit.as_deref());
+        (environment.server_drivers, environment.client_driver) = self.drivers;
+        Report {
+            started_at: date::rfc3339(self.began_at.as_secs()),
+            elapsed_ns: self.began.elapsed().as_nanos() as u64,
+            complete,
+            seed: self.calibration.seed,
+            server_cores: self.calibration.cores.servers.clone(),
+            generator_cores: self.calibration.cores.generator.clone(),
+            environment,
+            rows: self.rows,
+            trials: self.trials,
+        }
+    }
+}
+
+/// The slices of a part that is no experiment.
+pub(super) struct SlicePlan {
+    pub(super) rate_per_s: f64,
+    pub(super) connections: usize,
+    pub(super) pattern: ArrivalPattern,
+    pub(super) slice: Duration,
+}
+
+impl SlicePlan {
+    fn protocol(&self, calibration: &Calibration) -> Protocol {
+        let standard = Protocol::standard(calibration.seed);
+        Protocol { slice: self.slice, pattern: self.pattern, ..standard }
+    }
+
+    /// How long slices of so many servers take, if none is disturbed.
+    pub(super) fn planned(&self, servers: u32) -> Duration {
+        let closed = Protocol::standard(0).closed_slice;
+        servers * (START_EXTRA + closed + self.slice + 2 * SLICE_EXTRA)
+    }
+}
+
+/// The one setting of a calibration's variants.
+pub(super) fn cell(connections: usize) -> Result<Cell, Failure> {
+    let axes = Axes { connections: vec![connections], ..Axes::default() };
+    let cell = axes.cells(&[]).map_err(Failure)?.into_iter().next();
+    let cell = cell.ok_or_else(|| Failure("there is no setting to measure in".into()))?;
+    // Each server has a request of its own.
+    Ok(Cell { workload: "target".into(), ..cell })
+}
+
+/// What disturbs a slice of a server that errs and stalls on purpose: the machine alone.
+pub(super) fn machine_bounds() -> Bounds {
+    Bounds {
+        achieved_share_min: 0.0,
+        dropped_max: u64::MAX,
+        errors_max: u64::MAX,
+        in_flight_growth_max: 1 << 32,
+        ..Bounds::default()
+    }
+}
+
+fn request(variant: usize, load: SliceLoad) -> SliceRequest {
+    SliceRequest { variant, load, instance: 0, round: 0, position: 0, attempt: 0, warmup: false }
+}
+
+fn warm_up(probe: &mut Probe<'_>, variant: usize) -> Result<(), Stop> {
+    if probe.interrupted() {
+        return Err(Stop::Interrupted);
+    }
+    probe.slice(&request(variant, SliceLoad::Closed))?;
+    Ok(())
+}
+
+/// Takes a slice of a server, again and again while the machine disturbs it.
+fn take(
+    probe: &mut Probe<'_>,
+    variant: usize,
+    rate_per_s: f64,
+    attempts: u32,
+    cores: usize,
+) -> Result<Taken, Stop> {
+    let rate = Rate::per_second(rate_per_s)
+        .ok_or_else(|| Failure(format!("{rate_per_s} requests per second cannot be sent")))?;
+    let mut attempt = 0;
+    loop {
+        if probe.interrupted() {
+            return Err(Stop::Interrupted);
+        }
+        let request = SliceRequest { attempt, ..request(variant, SliceLoad::Open(rate)) };
+        let measured = probe.slice(&request)?;
+        let counted = probe.counted.last().map_or(Counted::default(), |(_, counted)| *counted);
+        let disturbances = validity::disturbances(&measured.slice, &machine_bounds(), cores);
+        let disturbed = !disturbances.is_empty();
+        attempt += 1;
+        if !disturbed || attempt >= attempts {
+            let Measured { slice, times, .. } = measured;
+            return Ok(Taken { slice, times, counted, disturbed });
+        }
+    }
+}

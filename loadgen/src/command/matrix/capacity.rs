@@ -1,0 +1,93 @@
+//! The capacity of every variant, searched after the rounds on the servers of the last instance:
+//! one variant after the other, each on its own search. It decides no load: that is
+//! [`crate::command::capacity`]'s.
+
+use metrics_export::run::{LoadPoint, Slice, SliceKind};
+
+use crate::command::capacity::{Load, Settings, Step, search};
+use crate::experiment::{Bench, Experiment, Failure, Findings, SliceLoad, SliceRequest, Watcher};
+use crate::traffic::schedule::Rate;
+use crate::validity;
+
+/// Searches the capacity of every variant but the control, whose servers are its baseline's
+/// likeness. Ended early, what was found until then is kept.
+///
+/// # Errors
+/// What made a slice impossible.
+pub(super) fn search_all(
+    experiment: &Experiment<'_>,
+    settings: &Settings,
+    bench: &mut dyn Bench,
+    watcher: &mut dyn Watcher,
+    findings: &mut Findings,
+) -> Result<(), Failure> {
+    let instance = findings.slices.iter().map(|slice| slice.instance).max().unwrap_or(0);
+    for (place, variant) in experiment.variants.iter().enumerate() {
+        if variant.role.control || bench.interrupted() || !findings.complete {
+            continue;
+        }
+        let settings =
+            Settings { maximum_per_s: maximum(findings, &variant.id), ..settings.clone() };
+        // The search is told of an end through the slice that it came in.
+        let ended = std::cell::Cell::new(false);
+        let mut measure = |step: &Step| {
+            let measured = bench.slice(&request(place, instance, step)?)?;
+            ended.set(bench.interrupted());
+            watcher.taken(1, 1, &measured.slice);
+            Ok(point(step, &measured.slice, experiment))
+        };
+        let (found, failure) = search(settings, &mut measure, &|| ended.get());
+        findings.complete &= found.complete;
+        findings.variants[place].capacity = Some(found);
+        failure.map_or(Ok(()), Err)?;
+    }
+    Ok(())
+}
+
+/// The median of the closed-loop slices that were taken already, in requests per second.
+fn maximum(findings: &Findings, variant: &str) -> Option<f64> {
+    let closed = findings.counted(variant, SliceKind::Closed);
+    let rates: Vec<f64> = closed.map(rate_per_s).collect();
+    crate::stats::median(&rates).filter(|rate| *rate > 0.0)
+}
+
+fn rate_per_s(slice: &Slice) -> f64 {
+    slice.requests_answered as f64 * 1e9 / slice.duration_ns.max(1) as f64
+}
+
+fn request(variant: usize, instance: u32, step: &Step) -> Result<SliceRequest, Failure> {
+    let unsendable = |rate| Failure(format!("{rate} requests per second cannot be sent"));
+    let load = match step.load {
+        Load::Closed => SliceLoad::Closed,
+        Load::Open(rate) => {
+            SliceLoad::Open(Rate::per_second(rate).ok_or_else(|| unsendable(rate))?)
+        }
+    };
+    let (round, position, attempt, warmup) = (0, 0, 0, false);
+    Ok(SliceRequest { variant, load, instance, round, position, attempt, warmup })
+}
+
+fn point(step: &Step, slice: &Slice, experiment: &Experiment<'_>) -> LoadPoint {
+    let milli = |rate: f64| (rate * 1e3).round() as u64;
+    let (bounds, cores) = (experiment.bounds, experiment.measured_cores);
+    let mut breaches = validity::fallen_behind(slice, bounds);
+    if slice.errors_total() > bounds.errors_max {
+        breaches.push(format!("{} requests failed", slice.errors_total()));
+    }
+    LoadPoint {
+        asked_milli_per_s: match step.load {
+            Load::Closed => None,
+            Load::Open(rate) => Some(milli(rate)),
+        },
+        achieved_milli_per_s: milli(rate_per_s(slice)),
+        response: slice.response,
+        service: slice.service,
+        server_cpu_ns_per_request: slice.cpu_ns_per_request().map(|ns| ns.round() as u64),
+        generator_share_milli: slice.generator_share_milli,
+        errors: slice.errors_total(),
+        dropped: slice.dropped,
+        kept: None,
+        breaches,
+        disturbances: validity::machine_disturbances(slice, bounds, cores),
+    }
+}

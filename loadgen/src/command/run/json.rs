@@ -1,0 +1,169 @@
+//! The result of `tollgate run` as JSON: integers in ns or bytes with the unit in the key, asked
+//! and achieved rates always, validity first. It refuses to carry a secret: the URL has lost its
+//! query.
+
+use std::time::UNIX_EPOCH;
+
+use hdrhistogram::Histogram;
+use serde_json::{Value, json};
+
+use crate::command::run::judge::foreign_share;
+use crate::command::run::outcome::PERCENTILES;
+use crate::command::run::{Books, Outcome};
+use crate::traffic::slice::{Arrivals, ClientWait};
+
+/// The result as one object.
+pub(super) fn to_json(outcome: &Outcome) -> Value {
+    let record = &outcome.record;
+    let spec = &outcome.spec;
+    let began = outcome.began.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let errors: serde_json::Map<String, Value> = record
+        .errors
+        .iter()
+        .map(|(kind, count)| {
+            let example = record.errors.example(kind);
+            (kind.as_str().to_owned(), json!({ "count": count, "example": example }))
+        })
+        .collect();
+    let times: serde_json::Map<String, Value> = outcome
+        .times()
+        .into_iter()
+        .map(|(_, key, times)| (key.to_owned(), times_json(times)))
+        .collect();
+    json!({
+        "schema": "tollgate.single",
+        "schema_version": 1,
+        "valid": outcome.valid(),
+        "breaches": outcome.breaches,
+        "notes": outcome.notes,
+        "interrupted": record.interrupted,
+        "label": outcome.label,
+        "began_unix_ms": began.as_millis() as u64,
+        "plan": plan_json(outcome),
+        "achieved_per_s": record.achieved_per_second(),
+        "window_ns": record.window_ns,
+        "wall_ns": record.wall_ns,
+        "requests": {
+            "intended": record.intended,
+            "sent": record.sent,
+            "ok": record.ok,
+            "errors": record.errors.total(),
+            "dropped": record.dropped,
+            "queue_high_water": record.queue_high_water,
+            "in_flight_growth": record.in_flight_growth(),
+        },
+        "errors": errors,
+        "statuses": record.statuses,
+        "times": times,
+        "wire": { "sent_bytes": record.wire.sent, "received_bytes": record.wire.received },
+        "connections": connections_json(outcome),
+        "generator": {
+            "cpu_ns": record.generator_cpu_ns,
+            "workers": record.workers,
+            "driver": record.driver,
+            "busy": spec.wait == ClientWait::Spin,
+        },
+        "server": outcome.books.as_ref().and_then(|books| server_json(books, record.sent)),
+        "machine": outcome.books.as_ref().map(machine_json),
+    })
+}
+
+/// The server's CPU; absent where it was not read.
+pub(crate) fn server_json(books: &Books, requests: u64) -> Option<Value> {
+    let services: Vec<Value> = books
+        .services()
+        .iter()
+        .map(|service| {
+            json!({
+                "name": service.service,
+                "cpu_ns": service.cpu_ns,
+                "user_ns": service.user_ns,
+                "system_ns": service.system_ns,
+            })
+        })
+        .collect();
+    Some(json!({
+        "cpu_ns": books.server_cpu_ns()?,
+        "cpu_ns_per_request": books.server_cpu_ns_per_request(requests).map(|ns| ns.round() as u64),
+        "cpu_source": books.source.map(|source| source.as_str()),
+        "processes": services,
+    }))
+}
+
+fn machine_json(books: &Books) -> Value {
+    json!({
+        "measured_cores": books.cores.measured,
+        "wall_ns": books.usage.wall_ns,
+        "steal_ns": books.usage.steal_ns,
+        "foreign_share": foreign_share(books),
+        "throttled": books.usage.throttled,
+        "retransmits": books.usage.retransmits,
+    })
+}
+
+fn plan_json(outcome: &Outcome) -> Value {
+    let spec = &outcome.spec;
+    let (open, pattern) = match spec.arrivals {
+        Arrivals::Open { pattern, .. } => (true, Some(pattern.as_str())),
+        Arrivals::Closed => (false, None),
+    };
+    json!({
+        "url": outcome.url,
+        "method": outcome.asks.method,
+        "requests_in_turn": outcome.asks.in_turn,
+        "loop": if open { "open" } else { "closed" },
+        "arrivals": pattern,
+        "asked_per_s": outcome.asked_per_second(),
+        "connections": spec.connections,
+        "duration_ns": spec.duration.as_nanos() as u64,
+        "warmup_ns": outcome.warmup.as_nanos() as u64,
+        "requests_max": spec.requests_max,
+        "requests_per_connection": spec.requests_per_connection,
+        "timeout_ns": spec.timeout.as_nanos() as u64,
+        "client_wait": spec.wait.as_str(),
+        "seed": spec.seed,
+    })
+}
+
+fn times_json(times: &Histogram<u64>) -> Value {
+    let mut object = serde_json::Map::new();
+    object.insert("count".into(), json!(times.len()));
+    for (quantile, _, key) in PERCENTILES {
+        object.insert(key.into(), json!(times.value_at_quantile(quantile)));
+    }
+    object.insert("max_ns".into(), json!(times.max()));
+    object.insert("mean_ns".into(), json!(times.mean() as u64));
+    Value::Object(object)
+}
+
+fn connections_json(outcome: &Outcome) -> Value {
+    let connections = &outcome.record.connections;
+    let tls: Vec<Value> = outcome
+        .record
+        .tls
+        .iter()
+        .map(|proof| {
+            json!({
+                "version": proof.version,
+                "suite": proof.suite,
+                "group": proof.group,
+                "resumed": proof.resumed,
+                "extended_master_secret": proof.extended_master_secret,
+                "connections": proof.connections,
+            })
+        })
+        .collect();
+    json!({
+        "kept": connections.kept,
+        "opened": connections.opened,
+        "opened_in_window": connections.opened_in_slice,
+        "failed": connections.failed,
+        "closed_by_target": connections.closed_by_target,
+        "closed_idle": connections.closed_idle,
+        "closed_unsolicited": connections.unsolicited,
+        "handshakes_full": connections.handshakes_full,
+        "handshakes_resumed": connections.handshakes_resumed,
+        "certificates_presented": connections.certificates_presented,
+        "tls": tls,
+    })
+}

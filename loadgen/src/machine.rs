@@ -1,0 +1,6 @@
+//! What is known of the machine that is measured on: CPU accounting of processes and cores, and the
+//! environment that a result was made in. It refuses to judge.
+
+pub mod cpu;
+pub mod environment;
+pub mod process;

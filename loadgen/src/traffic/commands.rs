@@ -1,0 +1,71 @@
+//! What a worker's thread is told, and how it follows: one command after the other until there is
+//! nobody left to give any. Between commands it waits and uses no CPU. It refuses to decide what a
+//! slice is.
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender},
+    },
+    time::Instant,
+};
+
+use crate::traffic::drive::Drive;
+use crate::traffic::pool::Attached;
+use crate::traffic::record::SliceRecord;
+use crate::traffic::slice::{GeneratorError, SliceSpec};
+use crate::traffic::worker::Worker;
+
+/// What a worker is told.
+pub(crate) enum Command {
+    /// A target, under the number that later commands use.
+    Attach(usize, Arc<Attached>),
+    /// Close the target's connections and forget it.
+    Detach(usize),
+    /// Open the connections that a slice will use.
+    Prepare(usize, Arc<SliceSpec>),
+    /// Run a slice that begins then. The last number makes its unique ids unlike all others.
+    Run(usize, Arc<SliceSpec>, Instant, u64),
+}
+
+/// What a worker answers to `Prepare` and `Run`.
+pub(crate) enum Answer {
+    /// It is ready.
+    Ready,
+    /// What it saw.
+    Ran(Box<SliceRecord>),
+    /// It could not.
+    Failed(GeneratorError),
+}
+
+/// Takes commands until there is nobody left to give any.
+pub(crate) fn follow(mut worker: Worker, commands: &Receiver<Command>, answers: &Sender<Answer>) {
+    while let Ok(command) = commands.recv() {
+        let answer = match command {
+            Command::Attach(index, attached) => {
+                worker.attach(index, attached);
+                continue;
+            }
+            Command::Detach(index) => {
+                worker.detach(index);
+                continue;
+            }
+            Command::Prepare(index, spec) => match worker.prepare(index, &spec) {
+                Ok(()) => Answer::Ready,
+                Err(error) => Answer::Failed(error),
+            },
+            Command::Run(index, spec, epoch, unique) => {
+                match Drive::new(&mut worker, index, &spec, epoch, unique).map(Drive::run) {
+                    Some(Ok(())) => Answer::Ran(Box::new(worker.recorder.take())),
+                    Some(Err(error)) => Answer::Failed(GeneratorError::Worker(format!(
+                        "the kernel refused to wait for events: {error}"
+                    ))),
+                    None => Answer::Failed(GeneratorError::UnknownTarget),
+                }
+            }
+        };
+        if answers.send(answer).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! The slice engine as others see it: workers on their own threads, targets attached to them with
+//! connections that stay open between slices, and one call that runs a slice and hands its record
+//! back. It refuses to compare slices, and to know why they are run.
+
+use std::{
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use runtime::{generator::DriverChoice, process::pin_to};
+
+use crate::traffic::commands::{Answer, Command, follow};
+use crate::traffic::live::Live;
+use crate::traffic::pool::Attached;
+use crate::traffic::random::Random;
+use crate::traffic::record::SliceRecord;
+use crate::traffic::schedule::Share;
+use crate::traffic::slice::{GeneratorError, SliceSpec, Stop};
+use crate::traffic::target::Target;
+use crate::traffic::worker::{Setup, Worker};
+use crate::traffic::workload::Workload;
+
+/// How long before a slice begins its workers are told: they wake up in far less.
+const LEAD: Duration = Duration::from_millis(2);
+
+/// How a generator is set up.
+#[derive(Clone, Debug)]
+pub struct GeneratorOptions {
+    /// One worker for each entry, pinned to that CPU if one is named.
+    pub workers: Vec<Option<usize>>,
+    /// What the event loops stand on. `Auto` is what costs the generator least.
+    pub driver: DriverChoice,
+}
+
+impl GeneratorOptions {
+    /// One worker on each of these CPUs.
+    pub fn on_cores(cpus: &[usize]) -> GeneratorOptions {
+        GeneratorOptions {
+            workers: cpus.iter().copied().map(Some).collect(),
+            driver: DriverChoice::Auto,
+        }
+    }
+
+    /// So many workers that the kernel places.
+    pub fn unpinned(workers: usize) -> GeneratorOptions {
+        GeneratorOptions { workers: vec![None; workers], driver: DriverChoice::Auto }
+    }
+}
+
+/// A target with its workload, attached to a generator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TargetId(usize);
+
+/// The load generator: workers that wait for slices.
+pub struct Generator {
+    workers: Vec<Link>,
+    targets: Vec<Option<Arc<Attached>>>,
+    stop: Stop,
+    live: Arc<[Live]>,
+    unique: Random,
+}
+
+/// One worker, as the generator reaches it.
+struct Link {
+    commands: Sender<Command>,
+    answers: Receiver<Answer>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Generator {
+    /// Starts the workers. They use no CPU until a slice is run.
+    pub fn start(options: &GeneratorOptions) -> Result<Generator, GeneratorError> {
+        let count = options.workers.len();
+        if count == 0 {
+            return Err(GeneratorError::Start("it needs at least one worker".into()));
+        }
+        let stop = Stop::default();
+        let live: Arc<[Live]> = options.workers.iter().map(|_| Live::default()).collect();
+        let mut workers = Vec::with_capacity(count);
+        for (index, cpu) in options.workers.iter().enumerate() {
+            let setup = Setup {
+                share: Share { index, count },
+                driver: options.driver,
+                stop: stop.clone(),
+                live: Arc::clone(&live),
+            };
+            workers.push(Link::start(setup, *cpu)?);
+        }
+        let unique = Random::new(nonce());
+        Ok(Generator { workers, targets: Vec::new(), stop, live, unique })
+    }
+
+    /// Makes a target known. No connection is opened yet.
+    pub fn attach(
+        &mut self,
+        target: Target,
+        workload: &Workload,
+    ) -> Result<TargetId, GeneratorError> {
+        if target.addresses.is_empty() {
+            let sentence = format!("{} has no address to connect to", target.name);
+            return Err(GeneratorError::Spec(sentence));
+        }
+        let attached = Arc::new(Attached::new(target, workload)?);
+        let index = self.targets.len();
+        for worker in &self.workers {
+            worker.tell(Command::Attach(index, Arc::clone(&attached)))?;
+        }
+        self.targets.push(Some(attached));
+        Ok(TargetId(index))
+    }
+
+    /// Closes a target's connections and forgets it.
+    pub fn detach(&mut self, target: TargetId) {
+        if let Some(slot) = self.targets.get_mut(target.0) {
+            *slot = None;
+            for worker in &self.workers {
+                // A worker that is gone has no connections left.
+                let _ = worker.tell(Command::Detach(target.0));
+            }
+        }
+    }
+
+    /// Opens the connections that a slice will use, so that it need not: call it before reading
+    /// the counters that are compared over the slice.
+    ///
+    /// # Errors
+    /// When not even one connection can be made.
+    pub fn prepare(&mut self, target: TargetId, spec: &SliceSpec) -> Result<(), GeneratorError> {
+        self.check(target, spec)?;
+        self.ready(target, &Arc::new(spec.clone()))
+    }
+
+    /// Runs one slice to its end and tells what happened in it. Connections that are missing are
+    /// opened before the slice's time begins.
+    ///
+    /// # Errors
+    /// When the slice could not be run; errors of requests are in the record.
+    pub fn run_slice(
+        &mut self,
+        target: TargetId,
+        spec: &SliceSpec,
+    ) -> Result<SliceRecord, GeneratorError> {
+        let attached = self.check(target, spec)?;
+        let spec = Arc::new(spec.clone());
+        self.ready(target, &spec)?;
+        let begin = Instant::now() + LEAD;
+        let unique = self.unique.next_u64();
+        for worker in &self.workers {
+            worker.tell(Command::Run(target.0, Arc::clone(&spec), begin, unique))?;
+        }
+        let mut all = SliceRecord::empty();
+        let mut failure = None;
+        for worker in &self.workers {
+            match worker.answer() {
+                Ok(Answer::Ran(record)) => all.merge_worker(&record),
+                Ok(Answer::Ready) => {}
+                Ok(Answer::Failed(error)) | Err(error) => _ = failure.get_or_insert(error),
+            }
+        }
+        all.connections.certificates_presented = attached.take_presented();
+        failure.map_or(Ok(all), Err)
+    }
+
+    /// Ends slices from another thread.
+    pub fn stopper(&self) -> Stop {
+        self.stop.clone()
+    }
+
+    /// What a progress bar may look at.
+    pub fn live(&self) -> Arc<[Live]> {
+        Arc::clone(&self.live)
+    }
+
+    fn ready(&self, target: TargetId, spec: &Arc<SliceSpec>) -> Result<(), GeneratorError> {
+        for worker in &self.workers {
+            worker.tell(Command::Prepare(target.0, Arc::clone(spec)))?;
+        }
+        // Every answer is awaited, or the next command would be answered by a stale one.
+        let answers: Vec<_> = self.workers.iter().map(Link::answer).collect();
+        for answer in answers {
+            if let Answer::Failed(error) = answer? {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self, target: TargetId, spec: &SliceSpec) -> Result<Arc<Attached>, GeneratorError> {
+        let attached = self.targets.get(target.0).and_then(Option::as_ref);
+        let attached = attached.ok_or(GeneratorError::UnknownTarget)?;
+        spec.check(self.workers.len()).map_err(GeneratorError::Spec)?;
+        Ok(Arc::clone(attached))
+    }
+}
+
+impl Drop for Generator {
+    fn drop(&mut self) {
+        self.stop.stop();
+        for worker in self.workers.drain(..) {
+            worker.end();
+        }
+    }
+}
+
+impl Link {
+    fn start(setup: Setup, cpu: Option<usize>) -> Result<Link, GeneratorError> {
+        let (commands, inbox) = channel();
+        let (outbox, answers) = channel();
+        let name = format!("generator-{}", setup.share.index);
+        let body = move || match cpu.map_or(Ok(()), pin).and_then(|()| Worker::new(setup)) {
+            Ok(worker) => {
+                if outbox.send(Answer::Ready).is_ok() {
+                    follow(worker, &inbox, &outbox);
+                }
+            }
+            // If nobody waits for the reason, nobody misses it.
+            Err(error) => _ = outbox.send(Answer::Failed(error)),
+        };
+        let thread = thread::Builder::new()
+            .name(name)
+            .spawn(body)
+            .map_err(|error| GeneratorError::Start(format!("no thread: {error}")))?;
+        let link = Link { commands, answers, thread: Some(thread) };
+        match link.answer()? {
+            Answer::Failed(error) => Err(error),
+            _ => Ok(link),
+        }
+    }
+
+    fn tell(&self, command: Command) -> Result<(), GeneratorError> {
+        self.commands.send(command).map_err(|_| gone())
+    }
+
+    fn answer(&self) -> Result<Answer, GeneratorError> {
+        self.answers.recv().map_err(|_| gone())
+    }
+
+    /// Waits for the thread, which ends when it can be told nothing any more.
+    fn end(mut self) {
+        let thread = self.thread.take();
+        drop(self);
+        if let Some(thread) = thread {
+            // A worker that panicked has said so on standard error.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn gone() -> GeneratorError {
+    GeneratorError::Worker("its thread ended".into())
+}
+
+fn pin(cpu: usize) -> Result<(), GeneratorError> {
+    pin_to(cpu).map_err(|error| {
+        GeneratorError::Start(format!("it cannot run on processor {cpu}: {error}"))
+    })
+}
+
+/// A number that no other run has, for ids that must not repeat.
+fn nonce() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (since_1970.as_nanos() as u64) ^ (u64::from(std::process::id()) << 40)
+}

@@ -1,0 +1,6 @@
+//! What results mean to somebody who decides: two runs compared, conditions kept or not, and what
+//! instruction counts say beside them. Pure: it refuses to measure.
+
+pub mod compare;
+pub mod instructions;
+pub mod threshold;
