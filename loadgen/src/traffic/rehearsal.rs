@@ -3,7 +3,7 @@
 //! generator's own cost; it refuses to be a generator.
 //!
 //! ```
-//! use loadgen::{rehearsal::Rehearsal, workload::Workload};
+//! use loadgen::traffic::{rehearsal::Rehearsal, workload::Workload};
 //! let mut rehearsal = Rehearsal::new(&Workload::ping(), "localhost", Some("token"))?;
 //! assert!(rehearsal.request(1_000).starts_with(b"GET /api/ping HTTP/1.1\r\n"));
 //! let reply = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{\"pong\":true}";

@@ -3,7 +3,7 @@
 //! a slip of the finger would silently measure something else.
 //!
 //! ```
-//! use loadgen::{requests, workload::Workload};
+//! use loadgen::traffic::{requests, workload::Workload};
 //! let base = Workload::custom("run", "GET", "/", Vec::new(), Vec::new());
 //! let text = r#"
 //!     {"path": "/a"}

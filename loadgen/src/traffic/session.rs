@@ -13,7 +13,7 @@
 //! Replies are read leniently, as curl reads them: the server is measured, and not its grammar.
 //!
 //! ```
-//! use loadgen::{check::Expect, session::Session};
+//! use loadgen::traffic::{check::Expect, session::Session};
 //! let mut session = Session::new();
 //! session.sent(proto_http::Method::Get, 1_000, 1_200);
 //! let expect = Expect::success();
