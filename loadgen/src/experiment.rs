@@ -24,6 +24,7 @@ use std::fmt;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use metrics_export::breaches::{MATRIX, fact};
 use metrics_export::run::{Bounds, CpuSourceKind, Slice, SliceKind};
 
 use crate::panics::caught;
@@ -31,7 +32,7 @@ use crate::plan::{Cell, Protocol, Variant};
 use crate::stats::Layer;
 use crate::traffic::record;
 use crate::traffic::schedule::Rate;
-use crate::validity;
+use crate::validity::{self, Observed};
 
 pub use findings::{CellView, Findings, Kept};
 pub use order::shuffled;
@@ -430,7 +431,9 @@ impl Course<'_, '_> {
     fn measure(&mut self, request: &SliceRequest) -> Result<Measured, Failure> {
         let mut measured = self.bench.slice(request)?;
         let (bounds, cores) = (self.experiment.bounds, self.experiment.measured_cores);
-        measured.slice.disturbances = validity::disturbances(&measured.slice, bounds, cores);
+        let observed = Observed::of_slice(&measured.slice, cores).without_errors();
+        let breaches = validity::judge(&observed, bounds, MATRIX);
+        measured.slice.disturbances = breaches.iter().map(fact).collect();
         self.done += 1;
         self.watcher.taken(self.done, self.planned, &measured.slice);
         Ok(measured)

@@ -13,7 +13,7 @@ use comfy_table::Table;
 use metrics_export::run::{
     CallPath, Cell, Cost, HandshakeKind, Run, SubjectKind, VariantResult, Verdict,
 };
-use metrics_export::{answer, breakeven};
+use metrics_export::{answer, breaches, breakeven};
 
 use figures::{signed, thousands, us};
 use tables::{
@@ -253,8 +253,8 @@ fn verdict(run: &Run, paint: Paint) -> String {
         writeln!(out, "{head}: every bound held; {}", proofs(run))
     } else {
         let head = paint.wrap("1;31", "INVALID");
-        let sentences = run.validity.breaches.iter().map(|breach| breach.sentence.as_str());
-        let sentences: String = sentences.map(|sentence| wrapped(sentence, "  - ")).collect();
+        let lines = breaches::of_run(run);
+        let sentences: String = lines.iter().map(|line| wrapped(line, "  - ")).collect();
         write!(out, "{head}: do not use these figures.\n{sentences}{}\n", proofs(run))
     }
     .expect("writing to a String does not fail");

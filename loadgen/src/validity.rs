@@ -1,314 +1,185 @@
-//! Whether a run can be believed: bounds as data, and for each breach a sentence that says what
-//! happened and what to do.
+//! Whether a measurement can be believed: one set of rules for a slice, for a run of many slices
+//! and for a point of a capacity search. A rule takes what was observed and gives a [`Breach`]; the
+//! sentence of a breach is [`metrics_export::breaches`]'s.
 //!
-//! A slice is judged alone, to be repeated once if something from outside disturbed it; the run
-//! is judged on the slices that count. Errors never excuse a repeat: they are the servers' or the
-//! set-up's, not the machine's.
+//! Each rule has one meaning, whatever it is applied to. A run differs from a slice in its counts
+//! alone, which are sums, and in growth, which more than half of its slices must show. It refuses
+//! to excuse: what a target did wrong is a breach, also where the machine was disturbed.
 
-use hdrhistogram::Histogram;
-use metrics_export::run::{Bounds, Breach, Slice, SliceKind, Validity};
+mod observed;
+mod run;
+
+use metrics_export::breaches::{self, Flags};
+use metrics_export::run::{BoundId, Bounds, Breach, BreachScope, Cause};
 
 use crate::machine::cpu::TICK_NS;
-use crate::traffic::record::Connections;
 
-/// What was wrong with a slice, as sentences; empty when nothing was.
+pub use observed::Observed;
+pub use run::{Judged, judge_run};
+
+use observed::{CoreUsage, OpenLoop};
+
+/// Time that may belong to a neighbouring slice where figures are kept in clock ticks: one tick at
+/// each end.
+const TICKS_SLACK_NS: f64 = 2.0 * TICK_NS as f64;
+
+/// What a rule found.
+#[derive(Debug)]
+struct BrokenBound {
+    cause: Cause,
+    measured: f64,
+    limit: f64,
+    detail: Option<String>,
+}
+
+impl BrokenBound {
+    fn new(cause: Cause, measured: f64, limit: f64) -> Option<BrokenBound> {
+        Some(BrokenBound { cause, measured, limit, detail: None })
+    }
+}
+
+type Rule = fn(&Observed, &Bounds) -> Option<BrokenBound>;
+
+/// Every bound with its rule, the causes before their effects.
+const RULES: [(BoundId, Rule); BoundId::ALL.len()] = [
+    (BoundId::BackgroundShare, background),
+    (BoundId::StealShare, steal),
+    (BoundId::Throttled, throttled),
+    (BoundId::SharedCore, shared_core),
+    (BoundId::ServerCpu, server_cpu),
+    (BoundId::Lateness, lateness),
+    (BoundId::AchievedShare, achieved),
+    (BoundId::Dropped, dropped),
+    (BoundId::InFlightGrowth, growth),
+    (BoundId::Errors, errors),
+];
+
+/// The bounds that a slice broke, the causes before their effects; empty where it can be believed.
 #[must_use]
-pub fn disturbances(slice: &Slice, bounds: &Bounds, measured_cores: usize) -> Vec<String> {
-    let mut found = machine_disturbances(slice, bounds, measured_cores);
-    found.extend(fallen_behind(slice, bounds));
-    found
+pub fn judge(observed: &Observed, bounds: &Bounds, flags: Flags) -> Vec<Breach> {
+    judge_scope(observed, bounds, &BreachScope::Slice, "", flags)
 }
 
-/// How the servers did not keep up with an open loop.
-#[must_use]
-pub fn fallen_behind(slice: &Slice, bounds: &Bounds) -> Vec<String> {
-    let mut found = Vec::new();
-    if slice.kind != SliceKind::Open {
-        return found;
-    }
-    if slice.dropped > bounds.dropped_max {
-        found.push(format!("{} requests found the queue full", slice.dropped));
-    }
-    let share = share(slice.requests_answered + slice.errors_total(), slice.requests_asked);
-    if share < bounds.achieved_share_min {
-        found.push(format!("answered {} of what was asked", percent(share)));
-    }
-    if grows(slice, bounds) {
-        let growth = slice.in_flight_growth_milli / 1000;
-        found.push(format!("unanswered requests grew by {growth}"));
-    }
-    found
-}
-
-/// What disturbed the measuring itself.
-#[must_use]
-pub fn machine_disturbances(slice: &Slice, bounds: &Bounds, measured_cores: usize) -> Vec<String> {
-    let mut found = Vec::new();
-    let core_time_ns = slice.duration_ns.saturating_mul(measured_cores as u64) as f64;
-    if slice.kind == SliceKind::Open && slice.lateness.p99_ns > bounds.lateness_p99_ns_max {
-        found.push(format!("sent {} late at p99", us(slice.lateness.p99_ns)));
-    }
-    // Ticks are coarse: one or two may belong to the neighbouring slice.
-    let steal_ns_max = (bounds.steal_share_max * core_time_ns).max(2.0 * TICK_NS as f64);
-    if slice.steal_ns as f64 > steal_ns_max {
-        found.push(format!("the hypervisor took {}", us(slice.steal_ns)));
-    }
-    let foreign_ns = slice.foreign_ns.unwrap_or(0) as f64;
-    if foreign_ns > bounds.foreign_share_max * core_time_ns {
-        found.push(format!("other programs used {}", percent(foreign_ns / core_time_ns)));
-    }
-    if slice.throttled > bounds.throttled_max {
-        found.push(format!("throttled {} times", slice.throttled));
-    }
-    if slice.strayed {
-        found.push("the server ran on a core of the generator".into());
-    }
-    found.extend(slice.cpu_unknown.clone());
-    found
-}
-
-/// Whether the servers fell behind within a slice.
-fn grows(slice: &Slice, bounds: &Bounds) -> bool {
-    slice.in_flight_growth_milli > bounds.in_flight_growth_max as i64 * 1000
-}
-
-/// One variant's part in the judgement.
-#[derive(Clone, Copy, Debug)]
-pub struct Judged<'a> {
-    /// The variant's id.
-    pub variant: &'a str,
-    /// Its name for people.
-    pub label: &'a str,
-    /// Lateness of all its open-loop slices that count.
-    pub lateness: &'a Histogram<u64>,
-}
-
-/// Judges the slices that count.
-#[must_use]
-pub fn judge(
-    slices: &[Slice],
-    judged: &[Judged<'_>],
+/// The same for a scope, whose variant people call `label`.
+fn judge_scope(
+    observed: &Observed,
     bounds: &Bounds,
-    measured_cores: usize,
-) -> Validity {
-    let mut breaches = Vec::new();
-    for variant in judged {
-        breaches.extend(variant_breaches(slices, variant, bounds));
-    }
-    breaches.extend(machine_breaches(slices, bounds, measured_cores));
-    Validity {
-        valid: breaches.is_empty(),
-        breaches,
-        slices_repeated: slices.iter().filter(|slice| slice.attempt > 0).count() as u64,
-        notes: notes(slices),
-        bounds: bounds.clone(),
-    }
-}
-
-fn variant_breaches(slices: &[Slice], judged: &Judged<'_>, bounds: &Bounds) -> Vec<Breach> {
-    let own: Vec<&Slice> = slices.iter().filter(|slice| slice.variant == judged.variant).collect();
-    let open = own.iter().filter(|slice| slice.counts && slice.kind == SliceKind::Open);
-    let open: Vec<&Slice> = open.copied().collect();
-    let mut found = generator_breaches(&own, judged, bounds);
-    found.extend(server_breaches(&own, &open, judged.label, bounds));
-    let variant = Some(judged.variant.to_owned());
-    let breach = |(bound, sentence): (&str, String)| Breach {
-        bound: bound.into(),
-        variant: variant.clone(),
-        sentence,
-    };
-    found.into_iter().map(breach).collect()
-}
-
-/// What keeps the generator from sending in time.
-fn generator_breaches(
-    own: &[&Slice],
-    judged: &Judged<'_>,
-    bounds: &Bounds,
-) -> Vec<(&'static str, String)> {
-    let label = judged.label;
-    let mut found = Vec::new();
-    let late_ns = judged.lateness.value_at_quantile(0.99);
-    if late_ns > bounds.lateness_p99_ns_max {
-        found.push((
-            "lateness_p99_ns_max",
-            format!(
-                "{label}: the generator sent {} late at p99 (bound {}). Give it a core of its own, \
-                 lower --rates, or stop what else runs.",
-                us(late_ns),
-                us(bounds.lateness_p99_ns_max),
-            ),
-        ));
-    }
-    let strayed = own.iter().filter(|slice| slice.counts && slice.strayed).count();
-    if strayed > 0 {
-        found.push((
-            "shared_core",
-            format!(
-                "{label}: in {strayed} slices the server ran on a core of the generator, and each \
-                 paid for the other. Pin the server to other cores (taskset -pc), or name others \
-                 with --generator-cores.",
-            ),
-        ));
-    }
-    found
-}
-
-/// What the servers did not do.
-fn server_breaches(
-    own: &[&Slice],
-    open: &[&Slice],
+    scope: &BreachScope,
     label: &str,
-    bounds: &Bounds,
-) -> Vec<(&'static str, String)> {
-    let mut found = Vec::new();
-    let asked: u64 = open.iter().map(|slice| slice.requests_asked).sum();
-    let answered: u64 = open.iter().map(|slice| slice.requests_answered).sum();
-    let achieved = share(answered, asked);
-    if achieved < bounds.achieved_share_min {
-        found.push((
-            "achieved_share_min",
-            format!(
-                "{label}: {} of the asked requests were answered (bound {}). The servers \
-                 do not keep up: lower --rates.",
-                percent(achieved),
-                percent(bounds.achieved_share_min),
-            ),
-        ));
-    }
-    let dropped: u64 = open.iter().map(|slice| slice.dropped).sum();
-    if dropped > bounds.dropped_max {
-        found.push((
-            "dropped_max",
-            format!(
-                "{label}: {dropped} requests found the queue full. Lower --rates or give more \
-             --connections.",
-            ),
-        ));
-    }
-    let growing = open.iter().filter(|slice| grows(slice, bounds)).count();
-    if 2 * growing > open.len() {
-        found.push((
-            "in_flight_growth_max",
-            format!(
-                "{label}: unanswered requests grew in {growing} of {} slices (bound {} more at \
-                 the end than at the start): the servers fall behind. Lower --rates.",
-                open.len(),
-                bounds.in_flight_growth_max,
-            ),
-        ));
-    }
-    // Errors count in every slice, also in one that was repeated for another reason.
-    let errors: u64 = own.iter().map(|slice| slice.errors_total()).sum();
-    if errors > bounds.errors_max {
-        found.push((
-            "errors_max",
-            format!(
-                "{label}: {errors} requests failed ({}). A wrong reply is no sample: see \
-                 the logs of the servers.",
-                kinds(own),
-            ),
-        ));
-    }
-    found
-}
-
-fn machine_breaches(slices: &[Slice], bounds: &Bounds, measured_cores: usize) -> Vec<Breach> {
-    let counted = || slices.iter().filter(|slice| slice.counts);
-    let core_time_ns = counted()
-        .map(|slice| slice.duration_ns as f64 * measured_cores as f64)
-        .sum::<f64>()
-        .max(1.0);
-    let mut breaches = Vec::new();
-    let mut breach = |bound: &str, sentence: String| {
-        breaches.push(Breach { bound: bound.into(), variant: None, sentence });
+    flags: Flags,
+) -> Vec<Breach> {
+    let broken = RULES.iter().filter_map(|(bound, rule)| Some((*bound, rule(observed, bounds)?)));
+    let breach = |(bound, found): (BoundId, BrokenBound)| {
+        let mut breach = Breach {
+            bound: bound.to_string(),
+            scope: scope.clone(),
+            cause: Some(found.cause),
+            measured: Some(found.measured),
+            limit: Some(found.limit),
+            detail: found.detail,
+            sentence: String::new(),
+        };
+        let more = if bound == BoundId::Errors { observed.error_advice } else { "" };
+        breach.sentence = breaches::sentence(&breach, label, flags, more);
+        breach
     };
-    let steal = counted().map(|slice| slice.steal_ns).sum::<u64>() as f64 / core_time_ns;
-    if steal > bounds.steal_share_max {
-        breach(
-            "steal_share_max",
-            format!(
-                "The hypervisor took {} of the measured cores (bound {}). Use a machine \
-                 with cores of its own, or measure when its neighbours are quiet (see tollgate \
-                 doctor).",
-                percent(steal),
-                percent(bounds.steal_share_max),
-            ),
-        );
-    }
-    let foreign_ns: u64 = counted().filter_map(|slice| slice.foreign_ns).sum();
-    let foreign = foreign_ns as f64 / core_time_ns;
-    if foreign > bounds.foreign_share_max {
-        breach(
-            "foreign_share_max",
-            format!(
-                "Other programs used {} of the measured cores (bound {}). Stop them, or \
-                 keep them off these cores (see tollgate doctor).",
-                percent(foreign),
-                percent(bounds.foreign_share_max),
-            ),
-        );
-    }
-    let throttled: u64 = counted().map(|slice| slice.throttled).sum();
-    if throttled > bounds.throttled_max {
-        breach(
-            "throttled_max",
-            format!(
-                "The control group was throttled {throttled} times. Raise its CPU limit (see \
-                 tollgate doctor).",
-            ),
-        );
-    }
-    breaches
+    broken.map(breach).collect()
 }
 
-fn notes(slices: &[Slice]) -> Vec<String> {
-    let mut notes = Vec::new();
-    if slices.iter().any(|slice| slice.foreign_ns.is_none()) {
-        notes.push("Too many threads run here to read what other programs used.".into());
-    }
-    let unknown = || slices.iter().filter_map(|slice| slice.cpu_unknown.as_ref());
-    if let Some(first) = unknown().next() {
-        notes.push(format!("In {} slices {first}.", unknown().count()));
-    }
-    let sum = |of: fn(&Slice) -> u64| slices.iter().map(of).sum();
-    let idle = Connections {
-        closed_idle: sum(|slice| slice.closed_idle),
-        unsolicited: sum(|slice| slice.closed_unsolicited),
-        ..Connections::default()
+/// What the target did, and what disturbed the measurement: a search for capacity wants to see the
+/// first and must not believe the second.
+#[must_use]
+pub fn by_cause(breaches: Vec<Breach>) -> (Vec<Breach>, Vec<Breach>) {
+    breaches.into_iter().partition(|breach| breach.cause == Some(Cause::Target))
+}
+
+/// Other programs used more of the measured cores.
+fn background(observed: &Observed, bounds: &Bounds) -> Option<BrokenBound> {
+    let share = observed.cores.as_ref()?.background_share()?;
+    let limit = bounds.foreign_share_max;
+    (share > limit).then(|| BrokenBound::new(Cause::Machine, share, limit)).flatten()
+}
+
+/// The hypervisor took more of the measured cores, by more than the ticks can be wrong.
+fn steal(observed: &Observed, bounds: &Bounds) -> Option<BrokenBound> {
+    let CoreUsage { time_ns, steal_ns, .. } = observed.cores.as_ref()?;
+    let limit = bounds.steal_share_max;
+    let broken = *steal_ns as f64 > (limit * time_ns).max(TICKS_SLACK_NS);
+    broken.then(|| BrokenBound::new(Cause::Machine, *steal_ns as f64 / time_ns, limit)).flatten()
+}
+
+/// The control group was throttled more often.
+fn throttled(observed: &Observed, bounds: &Bounds) -> Option<BrokenBound> {
+    let times = observed.cores.as_ref()?.throttled;
+    over(Cause::Machine, times, bounds.throttled_max)
+}
+
+/// The server ran on a core of the generator, and each took time from the other.
+fn shared_core(observed: &Observed, _: &Bounds) -> Option<BrokenBound> {
+    over(Cause::Machine, observed.slices_on_shared_core, 0)
+}
+
+/// The CPU of the server could not be read.
+fn server_cpu(observed: &Observed, _: &Bounds) -> Option<BrokenBound> {
+    let why = observed.cpu_unknown.clone()?;
+    Some(BrokenBound { cause: Cause::Machine, measured: 1.0, limit: 0.0, detail: Some(why) })
+}
+
+/// The generator itself sent late.
+fn lateness(observed: &Observed, bounds: &Bounds) -> Option<BrokenBound> {
+    let p99_ns = observed.open_loop.as_ref()?.lateness_p99_ns;
+    over(Cause::Generator, p99_ns, bounds.lateness_p99_ns_max)
+}
+
+/// Less was sent within the time of the slice than was intended. Where no request ever waited for a
+/// connection the target was not what held them up.
+fn achieved(observed: &Observed, bounds: &Bounds) -> Option<BrokenBound> {
+    let OpenLoop { intended, sent_in_window, waited, interrupted, .. } =
+        observed.open_loop.as_ref()?;
+    // A whole slice holds a whole number of requests, so that a low rate is not met exactly.
+    let share = *sent_in_window as f64 / (*intended).max(1) as f64;
+    let limit = bounds.achieved_share_min;
+    let broken = share < limit && *intended > 0 && !interrupted;
+    let cause = if *waited { Cause::Target } else { Cause::Generator };
+    broken.then(|| BrokenBound::new(cause, share, limit)).flatten()
+}
+
+/// More requests found the queue full.
+fn dropped(observed: &Observed, bounds: &Bounds) -> Option<BrokenBound> {
+    over(Cause::Target, observed.open_loop.as_ref()?.dropped, bounds.dropped_max)
+}
+
+/// Unanswered requests grew by more, and to more than twice as many, in more than half of the
+/// slices: a longer slice would show longer times.
+fn growth(observed: &Observed, bounds: &Bounds) -> Option<BrokenBound> {
+    let all = &observed.open_loop.as_ref()?.in_flight;
+    let limit = bounds.in_flight_growth_max as f64;
+    // A few more than many are no trend.
+    let grown = || all.iter().filter(|slice| slice.growth > limit && slice.growth > slice.first);
+    let count = grown().count();
+    let most = grown().max_by(|a, b| a.growth.total_cmp(&b.growth))?;
+    let detail = match all.len() {
+        1 => format!("from {:.0} to {:.0}", most.first, most.first + most.growth),
+        slices => format!("in {count} of {slices} slices"),
     };
-    notes.extend(idle.remarks().iter().map(|note| format!("Over all slices {note}.")));
-    let again: u64 = slices.iter().filter_map(|slice| slice.retransmits).sum();
-    if again > 0 {
-        notes.push(format!(
-            "This machine sent {again} TCP segments again during the slices: packets were lost, \
-             and times are longer for it."
-        ));
-    }
-    notes
+    let measured = most.growth;
+    let broken = BrokenBound { cause: Cause::Target, measured, limit, detail: Some(detail) };
+    (2 * count > all.len()).then_some(broken)
 }
 
-/// The kinds of errors with their counts.
-fn kinds(slices: &[&Slice]) -> String {
-    let mut sums = std::collections::BTreeMap::<&str, u64>::new();
-    for (kind, count) in slices.iter().flat_map(|slice| &slice.errors) {
-        *sums.entry(kind).or_default() += count;
-    }
-    let texts: Vec<String> = sums.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-    texts.join(", ")
+/// More requests have no good response.
+fn errors(observed: &Observed, bounds: &Bounds) -> Option<BrokenBound> {
+    let found = over(Cause::Target, observed.errors.values().sum(), bounds.errors_max)?;
+    let kinds: Vec<String> = observed.errors.keys().cloned().collect();
+    let counted = observed.errors.iter().map(|(kind, count)| format!("{count} {kind}"));
+    // One kind has the count of the breach.
+    let detail = if kinds.len() == 1 { kinds } else { counted.collect() };
+    Some(BrokenBound { detail: Some(detail.join(", ")), ..found })
 }
 
-/// A part of a whole; a whole of nothing is all there.
-fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1}%", share * 100.0)
-}
-
-fn us(ns: u64) -> String {
-    format!("{:.0} us", ns as f64 / 1000.0)
+/// A count that must not be greater.
+fn over(cause: Cause, measured: u64, limit: u64) -> Option<BrokenBound> {
+    (measured > limit).then(|| BrokenBound::new(cause, measured as f64, limit as f64)).flatten()
 }
 
 #[cfg(test)]

@@ -88,7 +88,10 @@ fn errors_and_overload_come_first() {
     let outcome = done(&options(&server, "/third-503", Some(900.0)));
     assert_eq!(outcome.exit_code(), 3);
     let text = outcome.render(Format::Text);
-    assert!(text.starts_with("INVALID: 90 of 270 requests have no good reply"), "{text}");
+    assert!(
+        text.starts_with("INVALID: 90 requests have no good response (status), limit 0."),
+        "{text}"
+    );
     assert!(outcome.render(Format::Quiet).starts_with("INVALID"));
 
     // Four connections of 20 ms each answer 200 a second.

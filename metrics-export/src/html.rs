@@ -18,6 +18,7 @@ mod times;
 mod view;
 
 use crate::answer;
+use crate::breaches;
 use crate::figures::{duration, thousands};
 use crate::markup::{Markup, element};
 use crate::run::{CallPath, Cell, Run, SubjectKind};
@@ -97,7 +98,7 @@ fn verdict(run: &Run) -> Markup {
     if !run.complete {
         said.push("The run was interrupted: these are the slices that were finished.".into());
     }
-    said.extend(run.validity.breaches.iter().map(|breach| breach.sentence.clone()));
+    said.extend(breaches::of_run(run));
     said.extend(answer::failed_proofs(run).map(|proof| format!("Not proved: {proof}")));
     let mut all = element("section")
         .class(if good { "verdict good" } else { "verdict bad" })

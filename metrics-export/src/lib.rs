@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod answer;
+pub mod breaches;
 pub mod breakeven;
 pub mod csv;
 pub mod date;

@@ -8,6 +8,7 @@
 use std::fmt::Write;
 
 use crate::answer;
+use crate::breaches;
 use crate::figures::{NOTHING, rate, signed_us, thousands, time_or_nothing, us};
 use crate::run::{Cell, CpuSourceKind, Run, Verdict};
 
@@ -52,7 +53,7 @@ fn verdict(run: &Run) -> String {
     if !run.complete {
         said.push("The run was interrupted: these are the slices that were finished.".into());
     }
-    said.extend(run.validity.breaches.iter().map(|breach| breach.sentence.clone()));
+    said.extend(breaches::of_run(run));
     said.extend(answer::failed_proofs(run).map(|proof| format!("Not proved: {proof}")));
     if !said.is_empty() {
         out.push('\n');

@@ -5,6 +5,7 @@
 //! achieved are both kept. Refused: secrets (no token, no key, no path of one), and a schema
 //! version that this build does not know.
 
+mod breach;
 mod capacity;
 mod percentiles;
 mod result;
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 use crate::printable::printable;
 
+pub use breach::{Breach, BreachScope};
 pub use capacity::{Capacity, LoadPoint, SloResult};
 pub use percentiles::Percentiles;
 pub use result::{
@@ -23,8 +25,8 @@ pub use result::{
 };
 pub use slice::{Handshakes, ServiceCpu, Slice, SliceKind};
 pub use terms::{
-    ArrivalPattern, CallPath, ClientWait, ConnectionKind, CpuSourceKind, HandshakeKind,
-    IntervalMethod, Per, Quantile, SubjectKind, TokenSupply, Topology,
+    ArrivalPattern, BoundId, CallPath, Cause, ClientWait, ConnectionKind, CpuSourceKind,
+    HandshakeKind, IntervalMethod, Per, Quantile, SubjectKind, TokenSupply, Topology,
 };
 
 /// The name that every record carries.
@@ -227,23 +229,12 @@ pub struct Validity {
     pub bounds: Bounds,
 }
 
-/// A broken bound, with what to do about it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Breach {
-    /// The bound's key in [`Bounds`], or `errors`.
-    pub bound: String,
-    /// The variant's id, where it is one variant's breach.
-    pub variant: Option<String>,
-    /// What happened and what to do, as a sentence.
-    pub sentence: String,
-}
-
 /// The bounds within which a run is valid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bounds {
     /// The p99 of how late the generator sent.
     pub lateness_p99_ns_max: u64,
-    /// The share of the asked requests that must be answered.
+    /// The share of the requested rate that must be sent within the time of the slice.
     pub achieved_share_min: f64,
     /// Requests that did not fit in the queue.
     pub dropped_max: u64,
@@ -255,7 +246,8 @@ pub struct Bounds {
     pub throttled_max: u64,
     /// Requests that failed.
     pub errors_max: u64,
-    /// By how many more requests were unanswered in the last quarter of a slice than in the first.
+    /// By how many more requests may be unanswered in the last quarter of a slice than in the
+    /// first; broken only if they are more than twice as many too.
     pub in_flight_growth_max: u64,
 }
 

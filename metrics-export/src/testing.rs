@@ -13,7 +13,31 @@ pub use full::{broken, full};
 
 /// A run of two variants with one slice each, one of them disturbed.
 pub fn run() -> Run {
-    let slice = |variant: &str, cpu_ns: u64, disturbances: Vec<String>| Slice {
+    Run {
+        schema: SCHEMA.into(),
+        schema_version: SCHEMA_VERSION,
+        id: "20231114-221320".into(),
+        command: "matrix".into(),
+        started_at: "2023-11-14T22:13:20Z".into(),
+        elapsed_ns: 2_000_000_000,
+        complete: true,
+        validity: Validity::default(),
+        plan: plan(),
+        environment: Environment::default(),
+        proofs: vec![],
+        results: vec![],
+        costs: vec![],
+        floors: vec![Floor { cell: String::new(), share: 0.004, ns: 75 }],
+        additivity: vec![],
+        slices: vec![
+            slice("s0", 30_000_000, vec![]),
+            slice("s1", 40_000_000, vec!["steal was 3%, \"much\"".into(), "late".into()]),
+        ],
+    }
+}
+
+fn slice(variant: &str, cpu_ns: u64, disturbances: Vec<String>) -> Slice {
+    Slice {
         variant: variant.into(),
         kind: SliceKind::Open,
         instance: 0,
@@ -52,6 +76,9 @@ pub fn run() -> Run {
         connect: Percentiles::default(),
         handshake: Percentiles::default(),
         in_flight_growth_milli: -20,
+        in_flight_first_milli: None,
+        sent_in_window: None,
+        queue_high_water: None,
         retransmits: Some(0),
         generator_share_milli: 1000,
         server_handshakes: Some(Handshakes { none: 0, full: 3, resumed: 0 }),
@@ -59,27 +86,6 @@ pub fn run() -> Run {
         closed_idle: 0,
         closed_unsolicited: 0,
         cpu_unknown: None,
-    };
-    Run {
-        schema: SCHEMA.into(),
-        schema_version: SCHEMA_VERSION,
-        id: "20231114-221320".into(),
-        command: "matrix".into(),
-        started_at: "2023-11-14T22:13:20Z".into(),
-        elapsed_ns: 2_000_000_000,
-        complete: true,
-        validity: Validity::default(),
-        plan: plan(),
-        environment: Environment::default(),
-        proofs: vec![],
-        results: vec![],
-        costs: vec![],
-        floors: vec![Floor { cell: String::new(), share: 0.004, ns: 75 }],
-        additivity: vec![],
-        slices: vec![
-            slice("s0", 30_000_000, vec![]),
-            slice("s1", 40_000_000, vec!["steal was 3%, \"much\"".into(), "late".into()]),
-        ],
     }
 }
 

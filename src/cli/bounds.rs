@@ -10,7 +10,7 @@ macro_rules! bound_flags {
                 /// invalid when sent later than this at p99 (default: 100us)
                 #[argh(option)]
                 max_lateness_p99: Option<String>,
-                /// invalid when less came about of the rate that was asked (default: 99%)
+                /// invalid when less of the requested rate was achieved (default: 99%)
                 #[argh(option)]
                 min_achieved: Option<String>,
                 /// invalid when more requests found the queue full (default: 0)

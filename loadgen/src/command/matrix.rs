@@ -32,7 +32,7 @@ use crate::report::cores;
 use crate::stats::{Layer, Per};
 use crate::traffic::generator::{Generator, GeneratorOptions};
 use crate::traffic::schedule::Rate;
-use crate::validity::{self, Judged};
+use crate::validity::{Judged, judge_run};
 use crate::verdict::instructions::Stored;
 use crate::{directory, stats};
 
@@ -330,7 +330,7 @@ impl Matrix {
             })
             .collect();
         let (bounds, cores) = (&self.bounds, self.cores.measured());
-        let mut validity = validity::judge(&findings.slices, &judged, bounds, cores);
+        let mut validity = judge_run(&findings.slices, &judged, bounds, cores);
         if results::control_failed(costs) {
             validity.notes.push(
                 "The A/A control called a difference between the baseline and itself, which \

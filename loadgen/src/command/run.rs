@@ -5,7 +5,6 @@
 mod budget;
 mod credentials;
 mod json;
-pub(crate) mod judge;
 mod machine;
 pub(crate) mod outcome;
 mod progress;

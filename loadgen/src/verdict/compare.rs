@@ -211,7 +211,7 @@ fn side(run: &Run) -> Side {
 
 /// What broke validity; a slice that was not what its label says does so as well.
 fn breaches(run: &Run) -> Vec<String> {
-    let bounds = run.validity.breaches.iter().map(|breach| breach.sentence.clone());
+    let bounds = metrics_export::breaches::of_run(run).into_iter();
     let proofs = run.proofs.iter().filter(|proof| !proof.holds).map(|proof| {
         let label = run.label(&proof.variant);
         format!("not proved: {label}: {} - found {}", proof.claim, proof.found)

@@ -131,7 +131,10 @@ fn bounds(run: &Run) -> Markup {
     let most = |what: String| format!("at most {what}");
     pairs(vec![
         ("Lateness of the generator, p99", most(time(bounds.lateness_p99_ns_max))),
-        ("Answered of what was asked", format!("at least {}", percent(bounds.achieved_share_min))),
+        (
+            "Sent in time of what was requested",
+            format!("at least {}", percent(bounds.achieved_share_min)),
+        ),
         ("Dropped requests", most(thousands(bounds.dropped_max))),
         ("Time taken by the hypervisor", most(percent(bounds.steal_share_max))),
         ("Cores used by other programs", most(percent(bounds.foreign_share_max))),

@@ -4,6 +4,7 @@
 use hdrhistogram::Histogram;
 
 use super::*;
+use crate::run::Breach;
 use crate::testing;
 
 const HOSTILE: &str = "</style></title><script>alert(1)</script><img src=//x.test onerror=x> \"'&";
@@ -71,7 +72,8 @@ fn a_broken_run_says_so_first_and_at_the_answer() {
 #[test]
 fn many_breaches_are_folded_behind_the_first() {
     let mut run = testing::broken(testing::full());
-    run.validity.breaches = vec![run.validity.breaches[0].clone(); 40];
+    let breach = |at: u32| Breach::of_sentence(&format!("The hypervisor took {at}% of the time."));
+    run.validity.breaches = (0..40).map(breach).collect();
     let page = report(&run, &[]);
     assert!(page.contains("<summary>36 more</summary>"), "{page}");
 }

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::breach::{Breach, sentences};
 use super::percentiles::Percentiles;
 use super::terms::Quantile;
 
@@ -72,8 +73,10 @@ pub struct LoadPoint {
     pub dropped: u64,
     /// Whether it kept the limit; absent without one, and in the closed loop.
     pub kept: Option<bool>,
-    /// How the target failed to keep up, as sentences.
-    pub breaches: Vec<String>,
-    /// What disturbed the measuring, as sentences.
-    pub disturbances: Vec<String>,
+    /// How the target failed to keep up; sentences in the record.
+    #[serde(with = "sentences")]
+    pub breaches: Vec<Breach>,
+    /// What disturbed the measuring; sentences in the record.
+    #[serde(with = "sentences")]
+    pub disturbances: Vec<Breach>,
 }

@@ -76,6 +76,15 @@ pub struct Slice {
     /// By how many more requests were unanswered in its last quarter than in its first, on
     /// average, in thousandths.
     pub in_flight_growth_milli: i64,
+    /// Unanswered requests in its first quarter, on average, in thousandths.
+    #[serde(default)]
+    pub in_flight_first_milli: Option<i64>,
+    /// Those of `requests_sent` that were sent before its time was over.
+    #[serde(default)]
+    pub sent_in_window: Option<u64>,
+    /// The most requests that waited for a connection at one time, per worker of the generator.
+    #[serde(default)]
+    pub queue_high_water: Option<u64>,
     /// TCP segments that this machine sent again, whoever caused it; absent when unreadable.
     pub retransmits: Option<u64>,
     /// The share of its cores' time that the generator used, in thousandths.

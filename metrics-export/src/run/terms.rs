@@ -55,6 +55,45 @@ terms! {
 }
 
 terms! {
+    /// A validity bound, in the order of cause and effect: what disturbs a measurement comes before
+    /// what it leads to.
+    BoundId {
+        /// The share of the measured cores that other programs used.
+        BackgroundShare = "foreign_share_max",
+        /// The share of the measured cores that the hypervisor took.
+        StealShare = "steal_share_max",
+        /// How often a control group throttled the measurement.
+        Throttled = "throttled_max",
+        /// In how many slices the server ran on a core of the generator; none is allowed.
+        SharedCore = "shared_core",
+        /// Whether the CPU of the server could be read.
+        ServerCpu = "server_cpu",
+        /// The p99 of send lateness.
+        Lateness = "lateness_p99_ns_max",
+        /// The share of the requested rate that was sent in time.
+        AchievedShare = "achieved_share_min",
+        /// Requests that found the queue full.
+        Dropped = "dropped_max",
+        /// By how many more requests were unanswered at the end than at the beginning.
+        InFlightGrowth = "in_flight_growth_max",
+        /// Requests without a good response.
+        Errors = "errors_max",
+    }
+}
+
+terms! {
+    /// What broke a bound.
+    Cause {
+        /// The machine: other programs, the hypervisor, a control group, the placement of cores.
+        Machine = "machine",
+        /// The generator itself.
+        Generator = "generator",
+        /// The servers that were measured.
+        Target = "target",
+    }
+}
+
+terms! {
     /// Whose servers were measured.
     SubjectKind {
         /// Our own servers.

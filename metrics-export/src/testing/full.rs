@@ -76,8 +76,9 @@ pub fn broken(mut run: Run) -> Run {
     run.validity.valid = false;
     run.validity.breaches = vec![Breach {
         bound: "steal_share_max".into(),
-        variant: Some("s1".into()),
+        scope: BreachScope::Variant("s1".into()),
         sentence: "The hypervisor took 3% of the time: measure on a quieter host.".into(),
+        ..Breach::default()
     }];
     run.proofs[0].holds = false;
     run
@@ -177,7 +178,7 @@ fn capacity() -> Capacity {
         achieved_milli_per_s: rate * 1_000_000,
         response: Percentiles { count: 1, p99_ns, ..Percentiles::default() },
         kept: Some(kept),
-        breaches: if kept { vec![] } else { vec!["unanswered requests grew".into()] },
+        breaches: if kept { vec![] } else { vec![Breach::of_sentence("unanswered requests grew")] },
         ..LoadPoint::default()
     };
     let slo = SloResult {

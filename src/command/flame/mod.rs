@@ -16,6 +16,7 @@ use std::time::Duration;
 use loadgen::command::matrix::Matrix;
 use loadgen::report::cores;
 use loadgen::traffic::schedule::Rate;
+use metrics_export::breaches::{self, Among};
 use metrics_export::flame::{Flame, Profile};
 use metrics_export::run::SliceKind;
 
@@ -306,11 +307,15 @@ fn notes(label: &str, taken: &Taken, frequency: u32) -> Vec<String> {
              stripped; use what cargo build --release makes."
         ));
     }
-    let mut disturbances = taken.disturbances.clone();
-    disturbances.sort();
-    disturbances.dedup();
+    let among = Among {
+        total: taken.plain_slices,
+        noun: "slices",
+        label: &str::to_owned,
+        flags: breaches::MATRIX,
+    };
+    let disturbances = breaches::lines(&taken.disturbances, &among);
     if !disturbances.is_empty() {
-        notes.push(format!("{label}: disturbed: {}.", disturbances.join("; ")));
+        notes.push(format!("{label}: disturbed: {}", disturbances.join(" ")));
     }
     notes
 }
@@ -318,6 +323,7 @@ fn notes(label: &str, taken: &Taken, frequency: u32) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use metrics_export::flame::Stacks;
+    use metrics_export::run::Breach;
 
     use super::session::Sum;
     use super::*;
@@ -343,7 +349,10 @@ mod tests {
             (|taken| taken.folded.kernel = 0, "kernel.perf_event_paranoid is"),
             (|taken| taken.folded.kernel_nameless = 6, "kernel.kptr_restrict is"),
             (|taken| taken.folded.program_nameless = 6, "it was stripped"),
-            (|taken| taken.disturbances = vec!["b".into(), "a".into(), "b".into()], "a; b."),
+            (
+                |taken| taken.disturbances = ["b.", "a.", "b."].map(Breach::of_sentence).into(),
+                "disturbed: b. a.",
+            ),
         ];
         for (change, word) in changes {
             let notes = taken(change);

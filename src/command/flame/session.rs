@@ -21,8 +21,9 @@ use loadgen::machine::process::CpuSource;
 use loadgen::plan::{Cell, Variant};
 use loadgen::traffic::generator::{Generator, GeneratorOptions};
 use loadgen::traffic::slice::Stop;
-use loadgen::validity;
-use metrics_export::run::SliceKind;
+use loadgen::validity::{self, Observed};
+use metrics_export::breaches::MATRIX;
+use metrics_export::run::{Breach, SliceKind};
 use runtime::process::ShutdownWatch;
 
 use super::fold::Folded;
@@ -52,8 +53,10 @@ pub(super) struct Taken {
     /// Server CPU and answers of the slices without `perf`, and of those with it.
     pub(super) plain: Sum,
     pub(super) sampled: Sum,
-    /// What disturbed its slices, as sentences.
-    pub(super) disturbances: Vec<String>,
+    /// What disturbed its slices without `perf`.
+    pub(super) disturbances: Vec<Breach>,
+    /// How many slices without `perf` there were.
+    pub(super) plain_slices: usize,
 }
 
 /// CPU and requests.
@@ -157,8 +160,10 @@ impl Session<'_> {
         let Matrix { variants, bounds, cores, .. } = self.matrix;
         let plain = self.slice(bench, variant, self.kind, false)?;
         taken.plain.add(&plain);
-        let disturbances = validity::machine_disturbances(&plain.slice, bounds, cores.measured());
+        let observed = Observed::of_slice(&plain.slice, cores.measured());
+        let (_, disturbances) = validity::by_cause(validity::judge(&observed, bounds, MATRIX));
         taken.disturbances.extend(disturbances);
+        taken.plain_slices += 1;
 
         let services: Vec<(u32, String)> = processes
             .borrow()

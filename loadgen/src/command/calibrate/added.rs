@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use metrics_export::breaches::{self, Among};
 use metrics_export::run::{Bounds, Cost};
 
 use crate::experiment::results;
@@ -16,7 +17,7 @@ use crate::stats::{self, LEVEL, Layer, Per, clopper_pearson, median};
 use crate::traffic::random::Random;
 use crate::traffic::schedule;
 use crate::traffic::schedule::Rate;
-use crate::validity::{self, Judged};
+use crate::validity::{Judged, judge_run};
 
 use super::coverage::{Finding, least, misses_max};
 use super::probe::Counted;
@@ -109,10 +110,16 @@ fn experiment(session: &mut Session<'_>, number: u32) -> Result<Trial, Stop> {
         return Err(Stop::Interrupted);
     }
     let costs = results::prices(&findings, &variants, &cells, &layers, protocol.seed).costs;
-    let validity = validity::judge(&findings.slices, &judged(&variants, &findings), &bounds, cores);
+    let validity = judge_run(&findings.slices, &judged(&variants, &findings), &bounds, cores);
+    let label = |id: &str| {
+        let own = variants.iter().find(|variant| variant.id == id);
+        own.map_or(id.to_owned(), |variant| variant.label.clone())
+    };
+    let among =
+        Among { total: variants.len(), noun: "variants", label: &label, flags: breaches::MATRIX };
     Ok(Trial {
         seed: protocol.seed,
-        breaches: validity.breaches.into_iter().map(|breach| breach.sentence).collect(),
+        breaches: breaches::lines(&validity.breaches, &among),
         called: results::control_failed(&costs),
         costs: trial_costs(&costs, &variants, &counted)?,
     })

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use metrics_export::breaches::MATRIX;
 use metrics_export::date;
 use metrics_export::run::{Bounds, Slice};
 
@@ -12,7 +13,7 @@ use crate::machine::environment;
 use crate::plan::{Axes, Cell, Protocol, Variant};
 use crate::traffic::generator::{Generator, GeneratorOptions};
 use crate::traffic::schedule::{ArrivalPattern, Rate};
-use crate::validity;
+use crate::validity::{self, Observed};
 
 use super::probe::{Counted, Noting, Probe};
 use super::progress::{Progress, SLICE_EXTRA, START_EXTRA};
@@ -242,8 +243,8 @@ fn take(
         let request = SliceRequest { attempt, ..request(variant, SliceLoad::Open(rate)) };
         let measured = probe.slice(&request)?;
         let counted = probe.counted.last().map_or(Counted::default(), |(_, counted)| *counted);
-        let disturbances = validity::disturbances(&measured.slice, &machine_bounds(), cores);
-        let disturbed = !disturbances.is_empty();
+        let observed = Observed::of_slice(&measured.slice, cores).without_errors();
+        let disturbed = !validity::judge(&observed, &machine_bounds(), MATRIX).is_empty();
         attempt += 1;
         if !disturbed || attempt >= attempts {
             let Measured { slice, times, .. } = measured;

@@ -8,6 +8,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
+use metrics_export::breaches::RUN;
 use metrics_export::run::{Bounds, LoadPoint};
 
 use super::{
@@ -15,7 +16,6 @@ use super::{
     outcome::{CapacityOptions, Tally},
     search,
 };
-use crate::command::run::judge::judge;
 use crate::command::run::rig::{Drawer, Rig, with_rig};
 use crate::command::run::{Books, RunError};
 use crate::experiment::results::percentiles;
@@ -24,6 +24,7 @@ use crate::traffic::random::Random;
 use crate::traffic::record::SliceRecord;
 use crate::traffic::schedule::Rate;
 use crate::traffic::slice::{Arrivals, ClientWait, SliceSpec};
+use crate::validity;
 
 /// Searches. `interrupted` is asked several times a second, on another thread than the measuring
 /// one; once it says so the search ends and what it found until then is the outcome.
@@ -110,7 +111,7 @@ impl<'a, 'r> Slices<'a, 'r> {
             let why = books.failed.as_ref().or(books.usage.cpu_unknown.as_ref());
             self.tally.unread = why.cloned();
         }
-        Ok(point(step.load, &spec, &record, &books, &self.options.run.bounds))
+        Ok(point(step.load, &record, &books, &self.options.run.bounds))
     }
 
     fn spec(&mut self, load: Load) -> Result<SliceSpec, RunError> {
@@ -135,14 +136,9 @@ impl<'a, 'r> Slices<'a, 'r> {
 
 /// What a slice at this load says: its figures, and how it is judged. For whoever takes the slices
 /// of a search in a way of their own.
-pub fn point(
-    load: Load,
-    spec: &SliceSpec,
-    record: &SliceRecord,
-    books: &Books,
-    bounds: &Bounds,
-) -> LoadPoint {
-    let judgement = judge(spec, record, Some(books), bounds);
+pub fn point(load: Load, record: &SliceRecord, books: &Books, bounds: &Bounds) -> LoadPoint {
+    let found = validity::judge(&books.observed(record), bounds, RUN);
+    let (breaches, disturbances) = validity::by_cause(found);
     let milli = |rate: f64| (rate * 1e3).round() as u64;
     LoadPoint {
         asked_milli_per_s: match load {
@@ -159,8 +155,8 @@ pub fn point(
         errors: record.errors.total(),
         dropped: record.dropped,
         kept: None,
-        breaches: judgement.target,
-        disturbances: judgement.disturbed,
+        breaches,
+        disturbances,
     }
 }
 

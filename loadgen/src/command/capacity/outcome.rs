@@ -3,7 +3,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use metrics_export::run::{Capacity, LoadPoint};
+use metrics_export::breaches::{self, Among, RUN};
+use metrics_export::run::{Breach, Capacity, LoadPoint};
 
 use super::Settings;
 use crate::command::run::{Asks, CpuKind, RunOptions};
@@ -83,7 +84,7 @@ impl CapacityOutcome {
         mut notes: Vec<String>,
     ) -> CapacityOutcome {
         let breaches = match (&found, &warmed) {
-            (Some(found), _) => breaches(found, options, tally.workers),
+            (Some(found), _) => broken(found, options, tally.workers),
             (None, Some(record)) => vec![format!(
                 "the warm-up had no good reply ({}), so that nothing was measured. See whether \
                  `tollgate run` or curl can use this URL.",
@@ -149,12 +150,12 @@ fn all(found: &Capacity) -> impl Iterator<Item = &LoadPoint> {
     found.curve.iter().chain(confirmations)
 }
 
-fn breaches(found: &Capacity, options: &CapacityOptions, workers: usize) -> Vec<String> {
-    let mut breaches = Vec::new();
+fn broken(found: &Capacity, options: &CapacityOptions, workers: usize) -> Vec<String> {
+    let mut broken = Vec::new();
     let closed = || found.curve.iter().filter(|point| point.asked_milli_per_s.is_none());
     let share_milli = closed().map(|point| point.generator_share_milli).max().unwrap_or(0);
     if f64::from(share_milli) > options.generator_share_max * 1e3 {
-        breaches.push(format!(
+        broken.push(format!(
             "the generator was the limit of the closed loop: it used {:.0}% of {} (bound {:.0}%), \
              and the target can do more. Give it more threads (-t) or cores of its own (--cores).",
             f64::from(share_milli) / 10.0,
@@ -162,25 +163,28 @@ fn breaches(found: &Capacity, options: &CapacityOptions, workers: usize) -> Vec<
             options.generator_share_max * 100.0,
         ));
     }
-    for sentence in closed().flat_map(|point| &point.breaches).take(1) {
-        breaches.push(format!("closed loop: {sentence}"));
+    for breach in closed().flat_map(|point| &point.breaches).take(1) {
+        broken.push(format!("closed loop: {}", breach.sentence));
     }
     // A target that falls behind makes everything late; that is no disturbance of an answer.
     let disturbed =
         || all(found).filter(|point| !point.disturbances.is_empty() && point.breaches.is_empty());
+    let (count, total) = (disturbed().count(), all(found).count());
     if let Some(first) = disturbed().next() {
-        breaches.push(format!(
-            "{} of {} slices were disturbed, also when they were measured again; {}: {}",
-            disturbed().count(),
-            all(found).count(),
-            match first.asked_milli_per_s {
-                Some(milli) => format!("at {:.0}/s", milli as f64 / 1e3),
-                None => "in the closed loop".into(),
-            },
-            first.disturbances.join(" "),
+        let place = match first.asked_milli_per_s {
+            Some(milli) => format!("first at {:.0}/s", milli as f64 / 1e3),
+            None => "first in the closed loop".into(),
+        };
+        let of_all: Vec<Breach> =
+            disturbed().flat_map(|point| &point.disturbances).cloned().collect();
+        let among = Among { total, noun: "slices", label: &str::to_owned, flags: RUN };
+        broken.push(format!(
+            "{count} of {total} slices were disturbed, also when they were measured again, \
+             {place}: {}",
+            breaches::lines(&of_all, &among).join(" "),
         ));
     }
-    breaches
+    broken
 }
 
 fn remarks(options: &CapacityOptions, found: Option<&Capacity>, tally: &Tally) -> Vec<String> {

@@ -2,12 +2,13 @@
 //! one variant after the other, each on its own search. It decides no load: that is
 //! [`crate::command::capacity`]'s.
 
+use metrics_export::breaches::MATRIX;
 use metrics_export::run::{LoadPoint, Slice, SliceKind};
 
 use crate::command::capacity::{Load, Settings, Step, search};
 use crate::experiment::{Bench, Experiment, Failure, Findings, SliceLoad, SliceRequest, Watcher};
 use crate::traffic::schedule::Rate;
-use crate::validity;
+use crate::validity::{self, Observed};
 
 /// Searches the capacity of every variant but the control, whose servers are its baseline's
 /// likeness. Ended early, what was found until then is kept.
@@ -70,10 +71,8 @@ fn request(variant: usize, instance: u32, step: &Step) -> Result<SliceRequest, F
 fn point(step: &Step, slice: &Slice, experiment: &Experiment<'_>) -> LoadPoint {
     let milli = |rate: f64| (rate * 1e3).round() as u64;
     let (bounds, cores) = (experiment.bounds, experiment.measured_cores);
-    let mut breaches = validity::fallen_behind(slice, bounds);
-    if slice.errors_total() > bounds.errors_max {
-        breaches.push(format!("{} requests failed", slice.errors_total()));
-    }
+    let observed = Observed::of_slice(slice, cores);
+    let (breaches, disturbances) = validity::by_cause(validity::judge(&observed, bounds, MATRIX));
     LoadPoint {
         asked_milli_per_s: match step.load {
             Load::Closed => None,
@@ -88,6 +87,6 @@ fn point(step: &Step, slice: &Slice, experiment: &Experiment<'_>) -> LoadPoint {
         dropped: slice.dropped,
         kept: None,
         breaches,
-        disturbances: validity::machine_disturbances(slice, bounds, cores),
+        disturbances,
     }
 }

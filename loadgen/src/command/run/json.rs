@@ -7,9 +7,9 @@ use std::time::UNIX_EPOCH;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
-use crate::command::run::judge::foreign_share;
 use crate::command::run::outcome::PERCENTILES;
 use crate::command::run::{Books, Outcome};
+use crate::traffic::record::SliceRecord;
 use crate::traffic::slice::{Arrivals, ClientWait};
 
 /// The result as one object.
@@ -64,7 +64,7 @@ pub(super) fn to_json(outcome: &Outcome) -> Value {
             "busy": spec.wait == ClientWait::Spin,
         },
         "server": outcome.books.as_ref().and_then(|books| server_json(books, record.sent)),
-        "machine": outcome.books.as_ref().map(machine_json),
+        "machine": outcome.books.as_ref().map(|books| machine_json(books, &outcome.record)),
     })
 }
 
@@ -90,12 +90,12 @@ pub(crate) fn server_json(books: &Books, requests: u64) -> Option<Value> {
     }))
 }
 
-fn machine_json(books: &Books) -> Value {
+fn machine_json(books: &Books, record: &SliceRecord) -> Value {
     json!({
         "measured_cores": books.cores.measured,
         "wall_ns": books.usage.wall_ns,
         "steal_ns": books.usage.steal_ns,
-        "foreign_share": foreign_share(books),
+        "foreign_share": books.observed(record).background_share(),
         "throttled": books.usage.throttled,
         "retransmits": books.usage.retransmits,
     })

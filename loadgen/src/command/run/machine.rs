@@ -9,8 +9,10 @@ use metrics_export::run::ServiceCpu;
 use runtime::process::allowed_cpus;
 
 use crate::command::run::{RunError, RunOptions};
-use crate::machine::cpu::{Meter, Reading, TICK_NS, Usage};
+use crate::machine::cpu::{Meter, Reading, Usage};
 use crate::machine::process::{CpuSource, Process};
+use crate::traffic::record::SliceRecord;
+use crate::validity::Observed;
 
 /// How long everything is left alone before the books are read: the figure of a thread that still
 /// runs is behind by up to a tick, which is 10 ms where the kernel ticks slowest.
@@ -85,6 +87,18 @@ impl Books {
     }
 }
 
+impl Books {
+    /// What they say beside what the generator counted.
+    pub(crate) fn observed(&self, record: &SliceRecord) -> Observed {
+        let observed = Observed::of_record(record);
+        let Cores { measured, foreign_known, apart } = self.cores;
+        match self.failed {
+            Some(_) => observed,
+            None => observed.with_usage(&self.usage, measured, foreign_known, apart),
+        }
+    }
+}
+
 impl Machine {
     pub(super) fn new(options: &RunOptions) -> Machine {
         let allowed = allowed_cpus().unwrap_or_default();
@@ -140,9 +154,6 @@ impl Machine {
         Books { usage: Usage::default(), cores, source, failed: Some(why) }
     }
 }
-
-/// Time that may belong to a neighbouring slice where figures are kept in clock ticks.
-pub(super) const TICKS_SLACK_NS: f64 = 2.0 * TICK_NS as f64;
 
 fn pid(process: &Process) -> Option<u32> {
     match process.cpu {

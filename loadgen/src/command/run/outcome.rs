@@ -4,13 +4,14 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
+use metrics_export::breaches::RUN;
 use metrics_export::hlog::{Interval, Log};
 
-use crate::command::run::judge::judge;
 use crate::command::run::{Asks, Books, CpuKind, RunOptions};
 use crate::panics::caught;
 use crate::traffic::record::SliceRecord;
 use crate::traffic::slice::{Arrivals, ClientWait, SliceSpec};
+use crate::validity::{self, Observed};
 
 /// The share of its core from which on a sleeping generator is taken for the limit.
 const BUSY_SHARE_MAX: f64 = 0.95;
@@ -61,8 +62,12 @@ impl Outcome {
         mut notes: Vec<String>,
     ) -> Outcome {
         let breaches = caught(|| {
-            let judgement = judge(spec, &record, books.as_ref(), &options.bounds);
-            [judgement.disturbed, judgement.target].concat()
+            let observed = match &books {
+                Some(books) => books.observed(&record),
+                None => Observed::of_record(&record),
+            };
+            let found = validity::judge(&observed, &options.bounds, RUN);
+            found.into_iter().map(|breach| breach.sentence).collect()
         });
         let breaches = breaches.unwrap_or_else(|why| vec![format!("it was not judged: {why}")]);
         notes.splice(0..0, options.announcement());

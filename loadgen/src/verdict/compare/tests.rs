@@ -186,8 +186,8 @@ fn an_invalid_run_goes_before_everything_and_decides_the_exit_code() {
     b.validity.valid = false;
     b.validity.breaches.push(metrics_export::run::Breach {
         bound: "steal".into(),
-        variant: None,
         sentence: "The hypervisor took 4%: use a quiet machine.".into(),
+        ..metrics_export::run::Breach::default()
     });
     comparison = Comparison { thresholds: vec![failed], ..compare(&a, &b) };
     assert_eq!(comparison.exit_code(), 3);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use metrics_export::run::{Capacity, LoadPoint, Percentiles, SloResult};
+use metrics_export::run::{Breach, Capacity, LoadPoint, Percentiles, SloResult};
 
 use super::*;
 use crate::command::capacity::{Settings, Slo};
@@ -77,7 +77,7 @@ fn outcome() -> CapacityOutcome {
 #[test]
 fn text_fits_a_terminal_and_says_how_sure_it_is() {
     let mut outcome = outcome();
-    outcome.capacity.curve[2].breaches.push("it fell behind".into());
+    outcome.capacity.curve[2].breaches.push(Breach::of_sentence("it fell behind"));
     let text = outcome.render(Format::Text);
     for part in [
         "closed-loop maximum  1500000/s (1 slices: 1500000 to 1500000), generator 41%",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use metrics_export::run::{Capacity, LoadPoint, Percentiles};
+use metrics_export::run::{Breach, Capacity, LoadPoint, Percentiles};
 use proptest::prelude::*;
 
 use super::*;
@@ -89,7 +89,7 @@ fn the_curve_ends_where_the_target_falls_behind() {
     let target = |step: &Step| {
         let mut point = point(step.load, 1_000_000);
         if matches!(step.load, Load::Open(rate) if rate > 11_000.0) {
-            point.breaches.push("it fell behind".into());
+            point.breaches.push(Breach::of_sentence("it fell behind"));
         }
         point
     };
@@ -176,7 +176,7 @@ fn a_disturbed_slice_is_no_failure_of_the_target() {
             confirmations += 1;
             if confirmations == 3 {
                 point.response.p99_ns = 9_000_000;
-                point.disturbances.push("something else ran".into());
+                point.disturbances.push(Breach::of_sentence("something else ran"));
             }
         }
         point
@@ -230,7 +230,7 @@ proptest! {
             let slow = random.next_open_unit() > share;
             let mut point = point(step.load, if slow { 9_000_000 } else { 1_000_000 });
             if random.next_open_unit() < disturbed {
-                point.disturbances.push("noise".into());
+                point.disturbances.push(Breach::of_sentence("noise"));
             }
             point
         };
