@@ -27,13 +27,17 @@ pub struct Breach {
     /// What it is about.
     pub scope: BreachScope,
     /// What broke it; None in a record of version 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
     /// What was measured: ns, a share of one, or a count, as the bound has it. None in a record of
     /// version 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub measured: Option<f64>,
     /// The limit, in the same unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<f64>,
     /// What the figure does not say, such as the kinds of errors.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// What happened and what to do.
     pub sentence: String,

@@ -77,13 +77,13 @@ pub struct Slice {
     /// average, in thousandths.
     pub in_flight_growth_milli: i64,
     /// Unanswered requests in its first quarter, on average, in thousandths.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_flight_first_milli: Option<i64>,
     /// Those of `requests_sent` that were sent before its time was over.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_in_window: Option<u64>,
     /// The most requests that waited for a connection at one time, per worker of the generator.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_high_water: Option<u64>,
     /// TCP segments that this machine sent again, whoever caused it; absent when unreadable.
     pub retransmits: Option<u64>,

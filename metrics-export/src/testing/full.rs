@@ -58,6 +58,9 @@ pub fn full() -> Run {
     }];
     full.slices[1].attempt = 1;
     full.slices[0].foreign_ns = Some(5);
+    full.slices[0].in_flight_first_milli = Some(1_000);
+    full.slices[0].sent_in_window = Some(1_600);
+    full.slices[0].queue_high_water = Some(0);
     full
 }
 
@@ -78,7 +81,10 @@ pub fn broken(mut run: Run) -> Run {
         bound: "steal_share_max".into(),
         scope: BreachScope::Variant("s1".into()),
         sentence: "The hypervisor took 3% of the time: measure on a quieter host.".into(),
-        ..Breach::default()
+        cause: Some(Cause::Machine),
+        measured: Some(0.03),
+        limit: Some(0.01),
+        detail: Some("two ticks".into()),
     }];
     run.proofs[0].holds = false;
     run
