@@ -40,7 +40,7 @@ fn json_has_an_item_for_each_finding_and_a_cure_for_what_is_not_good() {
         assert!(!finding["says"].as_str().unwrap().is_empty(), "{finding}");
         assert!(!finding["why"].as_str().unwrap().is_empty(), "{finding}");
         let good = finding["status"] == "good";
-        assert_eq!(finding["mend"].is_null(), good, "{finding}");
+        assert_eq!(finding["fix"].is_null(), good, "{finding}");
     }
 }
 

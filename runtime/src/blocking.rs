@@ -20,7 +20,7 @@ use rustls::ClientConfig;
 use crate::tls::Pump;
 use crate::url::Url;
 
-use clock::Clock;
+use clock::RequestClock;
 
 pub use clock::stop_with;
 pub use error::Error;
@@ -95,7 +95,7 @@ fn exchange(
     (method, fields, body): Asked<'_>,
     deadline: Duration,
 ) -> Result<Response, Error> {
-    let clock = Clock::new(deadline);
+    let clock = RequestClock::new(deadline);
     let pump = match (url.is_tls(), tls) {
         (true, None) => return Err(Error::NoTls),
         (true, Some(config)) => {
@@ -105,7 +105,8 @@ fn exchange(
         (false, _) => None,
     };
     let stream = connect(&resolve_by(url, &clock)?, &clock)?;
-    let mut wire = Wire { stream, pump, clock, plain: Vec::new(), cipher: Vec::new() };
+    let mut wire =
+        BlockingConnection { stream, pump, clock, plain: Vec::new(), cipher: Vec::new() };
     wire.handshake()?;
 
     let host = url.host_field();
@@ -123,11 +124,11 @@ fn exchange(
     );
     wire.send(&out)?;
     let response = receive(&mut wire, &mut client)?;
-    wire.goodbye();
+    wire.close_notify();
     Ok(response)
 }
 
-fn receive(wire: &mut Wire, client: &mut Client) -> Result<Response, Error> {
+fn receive(wire: &mut BlockingConnection, client: &mut Client) -> Result<Response, Error> {
     let taken = loop {
         if let Some(taken) = client.head(&wire.plain).map_err(protocol)? {
             break taken;
@@ -186,11 +187,11 @@ fn protocol(error: proto_http::Error) -> Error {
 /// # Errors
 /// When there are none, or none in time.
 pub fn resolve(url: &Url, deadline: Duration) -> Result<Vec<SocketAddr>, Error> {
-    resolve_by(url, &Clock::new(deadline))
+    resolve_by(url, &RequestClock::new(deadline))
 }
 
 /// The system's resolver knows no deadline.
-fn resolve_by(url: &Url, clock: &Clock) -> Result<Vec<SocketAddr>, Error> {
+fn resolve_by(url: &Url, clock: &RequestClock) -> Result<Vec<SocketAddr>, Error> {
     if url.host.parse::<std::net::IpAddr>().is_ok() {
         return url.resolve().map_err(Error::Url);
     }
@@ -200,7 +201,7 @@ fn resolve_by(url: &Url, clock: &Clock) -> Result<Vec<SocketAddr>, Error> {
 
 /// Tries each address with an equal share of the time that is left, so that one which swallows
 /// packets does not cost the others theirs. The last failure is told.
-fn connect(addresses: &[SocketAddr], clock: &Clock) -> Result<TcpStream, Error> {
+fn connect(addresses: &[SocketAddr], clock: &RequestClock) -> Result<TcpStream, Error> {
     const DOING: &str = "the connection";
     let mut failure = Error::Timeout(DOING);
     for (tried, &address) in addresses.iter().enumerate() {
@@ -223,15 +224,15 @@ fn connect(addresses: &[SocketAddr], clock: &Clock) -> Result<TcpStream, Error> 
 }
 
 /// The connection, plain or TLS, with what was read from it.
-struct Wire {
+struct BlockingConnection {
     stream: TcpStream,
     pump: Option<Pump>,
-    clock: Clock,
+    clock: RequestClock,
     plain: Vec<u8>,
     cipher: Vec<u8>,
 }
 
-impl Wire {
+impl BlockingConnection {
     fn handshake(&mut self) -> Result<(), Error> {
         const DOING: &str = "the TLS handshake";
         self.flush(DOING)?;
@@ -318,7 +319,7 @@ impl Wire {
         Ok(())
     }
 
-    fn goodbye(&mut self) {
+    fn close_notify(&mut self) {
         if let Some(pump) = &mut self.pump {
             pump.close(&mut self.cipher);
             // The answer is here; whether the peer hears this changes nothing.

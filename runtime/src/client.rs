@@ -30,7 +30,7 @@ use std::rc::Rc;
 
 use proto_http::{BodyLength, Client, Error, OutgoingRequest, ResponseHead};
 
-use self::pool::{Link, Pool, Upload};
+use self::pool::{ConnectionPool, PooledConnection, Upload};
 use crate::executor::core::Core;
 use crate::io::buffer::BUFFER_BYTES;
 use crate::io::inbox::{Gathered, Inbox};
@@ -44,14 +44,14 @@ pub use self::error::ClientError;
 /// One upstream, as seen from one core. Cheap to clone; clones share the connections.
 #[derive(Clone)]
 pub struct Upstream {
-    pool: Rc<Pool>,
+    pool: Rc<ConnectionPool>,
 }
 
 impl Upstream {
     /// Nothing is connected before the first call.
     #[must_use]
     pub fn new(core: &Core, config: UpstreamConfig) -> Upstream {
-        Upstream { pool: Pool::new(core, config) }
+        Upstream { pool: ConnectionPool::new(core, config) }
     }
 
     /// Sends a whole request (`ask.body` is `None` or `Bytes`) and waits for the response's
@@ -115,7 +115,7 @@ impl fmt::Debug for Upstream {
 
 /// One request and its response.
 pub struct Call {
-    pool: Rc<Pool>,
+    pool: Rc<ConnectionPool>,
     link: Loan,
     inbox: Inbox,
     out: Vec<u8>,
@@ -128,7 +128,7 @@ pub struct Call {
 }
 
 impl Call {
-    fn new(pool: Rc<Pool>, link: Link) -> Call {
+    fn new(pool: Rc<ConnectionPool>, link: PooledConnection) -> Call {
         let buffers = &pool.core.local.buffers;
         Call {
             inbox: Inbox::new(buffers.take()),
@@ -289,7 +289,7 @@ impl Call {
     /// Whether the failed request can be sent again without harm.
     fn may_be_repeated(&self, method: &str) -> bool {
         let idempotent = matches!(method, "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE");
-        let Some(Link { stream, kept: true, .. }) = &self.link.0 else {
+        let Some(PooledConnection { stream, kept: true, .. }) = &self.link.0 else {
             return false;
         };
         let unsent = stream.written() == self.written_before;
@@ -360,7 +360,7 @@ impl Call {
             && self.out.is_empty()
             && self.inbox.gather(&mut link.http, usize::MAX) == Ok(Gathered::All);
         if whole && !self.inbox.is_spent() {
-            self.pool.distrust();
+            self.pool.note_unsolicited();
             return false;
         }
         whole
@@ -372,20 +372,20 @@ impl Call {
 
 /// The connection of a call; none once there is no connection that could be used. It is moved out
 /// in [`Loan::take`] alone: to be renewed, or kept for the next call.
-struct Loan(Option<Link>);
+struct Loan(Option<PooledConnection>);
 
 impl Loan {
     #[inline]
-    fn get(&mut self) -> Result<&mut Link, ClientError> {
+    fn get(&mut self) -> Result<&mut PooledConnection, ClientError> {
         self.0.as_mut().ok_or(ClientError::Closed)
     }
 
     /// As whoever holds a response sees it.
-    fn seen(&self) -> &Link {
+    fn seen(&self) -> &PooledConnection {
         self.0.as_ref().expect("a call with a response has its connection")
     }
 
-    fn take(&mut self) -> Option<Link> {
+    fn take(&mut self) -> Option<PooledConnection> {
         self.0.take()
     }
 }

@@ -44,7 +44,7 @@ pub use token::Token;
 
 use connection::Connection;
 use epoll::Epoll;
-use table::Table;
+use table::ConnectionTable;
 use uring::Uring;
 
 /// How many received bytes of one connection may wait for the caller before the peer is no longer
@@ -67,14 +67,14 @@ const NAPS_MAX: u32 = 64;
 ///
 /// Make it on the thread that polls it.
 pub struct EventLoop {
-    shared: Shared,
-    engine: Engine,
+    shared: LoopState,
+    engine: LoopDriver,
     alertness: Alertness,
     /// io_uring ties a ring to its thread, and sleeping sets the thread's timer slack.
     not_send: PhantomData<*const ()>,
 }
 
-enum Engine {
+enum LoopDriver {
     Epoll(Epoll),
     Uring(Box<Uring>),
 }
@@ -88,11 +88,11 @@ impl EventLoop {
     /// does not forbid io_uring (`kernel.io_uring_disabled`, a container's seccomp profile).
     pub fn new(choice: DriverChoice) -> io::Result<EventLoop> {
         let engine = match choice {
-            DriverChoice::RequireIoUring => Engine::Uring(Box::new(Uring::new()?)),
-            DriverChoice::Auto | DriverChoice::Epoll => Engine::Epoll(Epoll::new()?),
+            DriverChoice::RequireIoUring => LoopDriver::Uring(Box::new(Uring::new()?)),
+            DriverChoice::Auto | DriverChoice::Epoll => LoopDriver::Epoll(Epoll::new()?),
         };
         Ok(EventLoop {
-            shared: Shared::default(),
+            shared: LoopState::default(),
             engine,
             alertness: Alertness::default(),
             not_send: PhantomData,
@@ -103,8 +103,8 @@ impl EventLoop {
     #[must_use]
     pub fn driver(&self) -> Driver {
         match self.engine {
-            Engine::Epoll(_) => Driver::Epoll,
-            Engine::Uring(_) => Driver::IoUring,
+            LoopDriver::Epoll(_) => Driver::Epoll,
+            LoopDriver::Uring(_) => Driver::IoUring,
         }
     }
 
@@ -146,7 +146,7 @@ impl EventLoop {
         };
         match connection.send(plain) {
             Ok(taken) => {
-                self.engine.attend(token, connection);
+                self.engine.arm(token, connection);
                 taken
             }
             Err(reason) => {
@@ -173,14 +173,14 @@ impl EventLoop {
     pub fn consume(&mut self, token: Token, count: usize) {
         if let Some(connection) = self.shared.table.get_mut(token) {
             connection.consume(count);
-            self.engine.attend(token, connection);
+            self.engine.arm(token, connection);
         }
     }
 
-    /// Ends the connection now: TLS says goodbye, nothing is waited for, no event follows.
+    /// Ends the connection now: TLS sends close_notify, nothing is waited for, no event follows.
     pub fn close(&mut self, token: Token) {
         if let Some(connection) = self.shared.table.get_mut(token) {
-            connection.say_goodbye();
+            connection.send_close_notify();
             self.engine.forget(connection);
             self.shared.table.free(token);
         }
@@ -215,14 +215,14 @@ impl EventLoop {
         let mut looking = wait == Wait::Sleep && self.alertness.looks();
         let mut look_until = None;
         loop {
-            let patience = if wait == Wait::Spin || looking || !events.is_empty() {
+            let timeout = if wait == Wait::Spin || looking || !events.is_empty() {
                 Some(Duration::ZERO)
             } else {
                 until.map(|until| until.saturating_duration_since(Instant::now()))
             };
             let turn = match &mut self.engine {
-                Engine::Epoll(epoll) => epoll.turn(&mut self.shared, patience, events),
-                Engine::Uring(uring) => uring.turn(&mut self.shared, patience, events),
+                LoopDriver::Epoll(epoll) => epoll.turn(&mut self.shared, timeout, events),
+                LoopDriver::Uring(uring) => uring.turn(&mut self.shared, timeout, events),
             };
             match turn {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
@@ -283,42 +283,42 @@ impl fmt::Debug for EventLoop {
     }
 }
 
-impl Engine {
+impl LoopDriver {
     fn register(&mut self, token: Token, connection: &mut Connection) -> io::Result<()> {
         match self {
-            Engine::Epoll(epoll) => epoll.register(token, connection),
-            Engine::Uring(uring) => uring.register(token, connection),
+            LoopDriver::Epoll(epoll) => epoll.register(token, connection),
+            LoopDriver::Uring(uring) => uring.register(token, connection),
         }
     }
 
     /// Arms what the connection waits for after it moved outside of a turn.
-    fn attend(&mut self, token: Token, connection: &mut Connection) {
+    fn arm(&mut self, token: Token, connection: &mut Connection) {
         match self {
-            Engine::Epoll(epoll) => epoll.attend(token, connection),
-            Engine::Uring(uring) => uring.attend(token, connection),
+            LoopDriver::Epoll(epoll) => epoll.arm(token, connection),
+            LoopDriver::Uring(uring) => uring.arm(token, connection),
         }
     }
 
     /// Closes the connection's socket.
     fn forget(&mut self, connection: &mut Connection) {
         match self {
-            Engine::Epoll(_) => connection.shut(),
-            Engine::Uring(uring) => uring.forget(connection),
+            LoopDriver::Epoll(_) => connection.shut(),
+            LoopDriver::Uring(uring) => uring.forget(connection),
         }
     }
 }
 
 /// What both drivers work on.
 #[derive(Default)]
-struct Shared {
-    table: Table,
+struct LoopState {
+    table: ConnectionTable,
     /// Told as closed in the last poll; their slots are free from the next one on.
     ended: Vec<Token>,
     /// Closed between two polls.
     ended_later: Vec<(Token, CloseReason)>,
 }
 
-impl Shared {
+impl LoopState {
     fn begin_turn(&mut self, events: &mut Vec<Event>) {
         for token in self.ended.drain(..) {
             self.table.free(token);

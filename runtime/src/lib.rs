@@ -30,7 +30,7 @@ pub use crate::executor::error::StartError;
 pub use crate::executor::plan::CorePlan;
 pub use crate::io::stream::{Stream, StreamError};
 pub use crate::limits::ServerLimits;
-pub use crate::limits::wait_kind::Kind;
+pub use crate::limits::wait_kind::WaitKind;
 pub use crate::observe::stats::CoreStats;
 pub use crate::observe::{stages, stats};
 pub use crate::server::connection::Endpoint;

@@ -3,7 +3,7 @@
 
 pub(crate) mod wait_kind;
 
-/// What a server's peers may take: room, and milliseconds. A deadline strikes at the time given
+/// What a server's peers may take: room, and milliseconds. A deadline expires at the time given
 /// or up to two sweeps later (a sweep is an eighth of the shortest one, at most a second).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerLimits {

@@ -84,7 +84,7 @@ pub struct Rings {
 const ENTRIES: u32 = 8;
 
 /// The longest wait for something that takes microseconds where it works.
-const PATIENCE: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Tries io_uring.
 #[must_use]
@@ -119,7 +119,7 @@ pub fn server_driver() -> Option<Driver> {
 fn receive(mut io: EventLoop) -> Trial {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     io.open(&Dial { addr: listener.local_addr()?, source: None, tls: None })?;
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     let mut peer = None;
     let mut events = Vec::new();
     while Instant::now() < until {
@@ -152,7 +152,7 @@ fn accept() -> io::Result<()> {
     unsafe { ring.submission().push(&entry) }.map_err(io::Error::other)?;
     for _ in 0..2 {
         let _peer = TcpStream::connect(address)?;
-        let time = types::Timespec::new().nsec(PATIENCE.subsec_nanos());
+        let time = types::Timespec::new().nsec(TIMEOUT.subsec_nanos());
         ring.submitter().submit_with_args(1, &types::SubmitArgs::new().timespec(&time))?;
         let done = ring.completion().next().ok_or(io::ErrorKind::TimedOut)?;
         if done.result() < 0 {

@@ -132,13 +132,13 @@ impl Pump {
         taken
     }
 
-    /// Says goodbye: appends `close_notify` (and whatever was still to be sent) to `cipher`.
+    /// Ends TLS: appends `close_notify` (and whatever was still to be sent) to `cipher`.
     /// Before the handshake is done, and after a failure, there is nothing to say.
     pub fn close(&mut self, cipher: &mut Vec<u8>) {
         self.take(cipher);
         if self.failed.is_none() && self.ready() {
             // Fails only where both ends have said it already.
-            let _ = self.say(Say::Goodbye, cipher);
+            let _ = self.say(Say::CloseNotify, cipher);
         }
     }
 

@@ -96,7 +96,7 @@ fn a_warm_connection_allocates_nothing_of_ours() {
                     println!("{driver}, TLS: {each} allocations per request");
                 } else {
                     let each = per_request(&mut tcp, request);
-                    // A pause of the machine may park the connection, which costs one.
+                    // A pause of the machine may make the connection idle, which costs one.
                     assert!(each < 0.1, "{driver}: {each}");
                 }
             }

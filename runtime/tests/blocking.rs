@@ -44,7 +44,7 @@ fn read_request(stream: &mut impl Read) -> Vec<u8> {
     request
 }
 
-fn serve_tls(config: Arc<ServerConfig>, answer: &'static [u8], goodbye: bool) -> SocketAddr {
+fn serve_tls(config: Arc<ServerConfig>, answer: &'static [u8], close_notify: bool) -> SocketAddr {
     serve_with(move |stream| {
         let connection = ServerConnection::new(config.clone()).unwrap();
         let mut stream = StreamOwned::new(connection, stream);
@@ -52,7 +52,7 @@ fn serve_tls(config: Arc<ServerConfig>, answer: &'static [u8], goodbye: bool) ->
             return;
         }
         stream.write_all(answer).unwrap();
-        if goodbye {
+        if close_notify {
             stream.conn.send_close_notify();
         }
         stream.flush().unwrap();
@@ -207,13 +207,13 @@ fn one_deadline_bounds_a_server_that_dawdles() {
 fn tls_is_spoken_where_the_url_says_so() {
     let pki = Pki::new();
     let answer = b"HTTP/1.1 200 OK\r\n\r\nto the end";
-    for (goodbye, expected) in [(true, Ok(200)), (false, Err(Error::Closed))] {
-        let addr = serve_tls(pki.server(false), answer, goodbye);
+    for (close_notify, expected) in [(true, Ok(200)), (false, Err(Error::Closed))] {
+        let addr = serve_tls(pki.server(false), answer, close_notify);
         let url = Url::parse(&format!("https://localhost:{}/", addr.port())).unwrap();
         assert_eq!(url.server_name(), Ok(localhost()));
         let tls = Some(pki.client(false, false));
         let answer = request(&url, tls, "GET", &[], b"", DEADLINE, 100);
-        assert_eq!(answer.map(|answer| answer.status), expected, "close_notify: {goodbye}");
+        assert_eq!(answer.map(|answer| answer.status), expected, "close_notify: {close_notify}");
         let without = request(&url, None, "GET", &[], b"", DEADLINE, 100);
         assert_eq!(without, Err(Error::NoTls));
     }

@@ -22,7 +22,7 @@ use rustls::{ServerConnection, StreamOwned};
 use support::{Pki, localhost};
 
 /// Nothing here takes longer on a machine that works.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs `case` on each driver and in each way of waiting.
 fn everywhere(case: impl Fn(&mut Harness)) {
@@ -49,7 +49,7 @@ impl Harness {
 
     /// The next events; panics when none come.
     fn next(&mut self) -> Vec<Event> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + TIMEOUT;
         while self.events.is_empty() {
             assert!(Instant::now() < until, "no event came");
             self.inner.poll(self.wait, Some(until), &mut self.events).unwrap();
@@ -106,7 +106,7 @@ fn serve(handle: impl Fn(TcpStream) + Send + 'static) -> SocketAddr {
     thread::spawn(move || {
         for stream in listener.incoming() {
             let stream = stream.unwrap();
-            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.set_read_timeout(Some(TIMEOUT)).unwrap();
             handle(stream);
         }
     });
@@ -129,7 +129,7 @@ fn serve_echo() -> SocketAddr {
 /// A TLS server of `answer` for each connection that sent anything.
 fn serve_tls(
     config: std::sync::Arc<rustls::ServerConfig>,
-    goodbye: bool,
+    close_notify: bool,
     answer: &'static [u8],
 ) -> SocketAddr {
     serve(move |stream| {
@@ -137,7 +137,7 @@ fn serve_tls(
         let mut stream = StreamOwned::new(connection, stream);
         if let Ok(1..) = stream.read(&mut [0; 1024]) {
             stream.write_all(answer).unwrap();
-            if goodbye {
+            if close_notify {
                 stream.conn.send_close_notify();
             }
             stream.flush().unwrap();
@@ -162,7 +162,7 @@ fn bytes_go_both_ways() {
         }
         let counters = l.inner.counters(token);
         assert_eq!((counters.bytes_in, counters.bytes_out), (27, 27));
-        assert!(counters.connect.unwrap() < PATIENCE && counters.handshake.is_none());
+        assert!(counters.connect.unwrap() < TIMEOUT && counters.handshake.is_none());
         assert!(l.inner.facts(token).is_none(), "plain TCP");
         l.expect_quiet();
         l.inner.close(token);
@@ -295,7 +295,7 @@ fn a_peer_that_never_stops_is_paused_and_resumed() {
             l.inner.poll(l.wait, Some(until), &mut l.events).unwrap();
         }
         l.events.clear();
-        let sent = counted.recv_timeout(PATIENCE).unwrap();
+        let sent = counted.recv_timeout(TIMEOUT).unwrap();
         assert!(sent < 64 << 20, "the peer was held back");
         let kept = l.inner.received(token).len();
         // What the drivers had in hand when the bound was reached comes on top.
@@ -328,7 +328,7 @@ fn a_large_send_waits_for_a_slow_reader() {
         }
         assert_eq!(l.inner.counters(token).bytes_out, 16 << 20);
         l.inner.close(token);
-        assert_eq!(counted.recv_timeout(PATIENCE).unwrap(), 16 << 20);
+        assert_eq!(counted.recv_timeout(TIMEOUT).unwrap(), 16 << 20);
     });
 }
 
@@ -379,7 +379,7 @@ fn a_connection_starts_from_the_address_it_is_told_to() {
     everywhere(|l| {
         let source: IpAddr = [127, 0, 0, 9].into();
         let token = l.inner.open(&Dial { addr, source: Some(source), tls: None }).unwrap();
-        assert_eq!(peers.recv_timeout(PATIENCE).unwrap(), source);
+        assert_eq!(peers.recv_timeout(TIMEOUT).unwrap(), source);
         l.receive_to_end(token);
         l.expect_quiet();
         let foreign = Some([192, 0, 2, 1].into());

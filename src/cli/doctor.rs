@@ -2,7 +2,7 @@
 
 use argh::FromArgs;
 
-/// Look at this machine: what is good for measuring, what costs accuracy, how to mend it. Exits
+/// Look at this machine: what is good for measuring, what costs accuracy, how to fix it. Exits
 /// with 0 when nothing blocks measuring, and with 1 when something does.
 #[derive(FromArgs, Debug)]
 #[argh(subcommand, name = "doctor")]

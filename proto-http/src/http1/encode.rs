@@ -17,7 +17,7 @@ pub(crate) enum Length {
 
 /// The Connection field of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Connection {
+pub(crate) enum ConnectionField {
     None,
     Close,
     KeepAlive,
@@ -34,7 +34,7 @@ pub(crate) fn response_head(
     date: &[u8; 29],
     (lines, own_fields): (Lines, &[(&str, &[u8])]),
     length: Length,
-    connection: Connection,
+    connection: ConnectionField,
 ) {
     let lines = lines.as_bytes();
     let own_bytes = lines.len() + own_fields.iter().map(field_bytes).sum::<usize>();
@@ -49,9 +49,9 @@ pub(crate) fn response_head(
     fields(out, own_fields);
     framing(out, length);
     out.extend_from_slice(match connection {
-        Connection::None => &b"\r\n"[..],
-        Connection::Close => b"Connection: close\r\n\r\n",
-        Connection::KeepAlive => b"Connection: keep-alive\r\n\r\n",
+        ConnectionField::None => &b"\r\n"[..],
+        ConnectionField::Close => b"Connection: close\r\n\r\n",
+        ConnectionField::KeepAlive => b"Connection: keep-alive\r\n\r\n",
     });
 }
 

@@ -7,7 +7,7 @@
 
 use super::{
     body::Decoder,
-    encode::{self, Connection, Length},
+    encode::{self, ConnectionField, Length},
 };
 use crate::{Method, OutgoingBody, OutgoingResponse, RequestHead, Version};
 
@@ -104,9 +104,9 @@ impl Responder {
         let (length, next, bytes) = self.plan(status, answer.body);
         self.state = next;
         let connection = match (self.last, self.version) {
-            (true, _) => Connection::Close,
-            (false, Version::Http11) => Connection::None,
-            (false, Version::Http10) => Connection::KeepAlive,
+            (true, _) => ConnectionField::Close,
+            (false, Version::Http11) => ConnectionField::None,
+            (false, Version::Http10) => ConnectionField::KeepAlive,
         };
         let fields = (answer.lines, answer.fields);
         encode::response_head(out, status, date, fields, length, connection);

@@ -32,17 +32,17 @@ pub fn stop_with(shutdown: ShutdownWatch) {
 }
 
 /// What is left of a request's time.
-pub(super) struct Clock {
+pub(super) struct RequestClock {
     end: Instant,
     shutdown: Option<ShutdownWatch>,
     /// The end since the wish to stop was seen.
     cut: Cell<Option<Instant>>,
 }
 
-impl Clock {
-    pub(super) fn new(deadline: Duration) -> Clock {
+impl RequestClock {
+    pub(super) fn new(deadline: Duration) -> RequestClock {
         let now = Instant::now();
-        Clock {
+        RequestClock {
             // A deadline that no clock can count to is none.
             end: now.checked_add(deadline).unwrap_or(now + FOR_EVER),
             shutdown: SHUTDOWN.get().cloned(),
@@ -99,9 +99,9 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    fn clock(deadline: Duration, stopping: bool) -> Clock {
+    fn clock(deadline: Duration, stopping: bool) -> RequestClock {
         let shutdown = Some(ShutdownWatch::fixed(stopping));
-        Clock { end: Instant::now() + deadline, shutdown, cut: Cell::new(None) }
+        RequestClock { end: Instant::now() + deadline, shutdown, cut: Cell::new(None) }
     }
 
     #[test]
@@ -116,14 +116,14 @@ mod tests {
     #[test]
     fn any_deadline_can_be_counted_to() {
         for deadline in [Duration::ZERO, LONG, Duration::from_secs(1 << 62), Duration::MAX] {
-            assert_eq!(Clock::new(deadline).left("x").is_ok(), deadline > Duration::ZERO);
+            assert_eq!(RequestClock::new(deadline).left("x").is_ok(), deadline > Duration::ZERO);
         }
     }
 
     #[test]
     fn without_it_a_wait_has_its_deadline() {
         for shutdown in [None, Some(ShutdownWatch::fixed(false))] {
-            let clock = Clock { shutdown, ..clock(Duration::from_millis(80), false) };
+            let clock = RequestClock { shutdown, ..clock(Duration::from_millis(80), false) };
             assert_eq!(clock.wait_for("x", || thread::sleep(LONG)), Err(Error::Timeout("x")));
         }
     }

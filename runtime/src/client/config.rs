@@ -31,7 +31,7 @@ pub struct UpstreamConfig {
     pub idle_ms: u64,
     /// How long no connection is kept to one that said something unasked. If it does so on each of
     /// its connections, one client is given a wrong response once in this time.
-    pub distrust_ms: u64,
+    pub reuse_pause_ms: u64,
     /// What a response may hold.
     pub http: proto_http::Limits,
 }
@@ -52,7 +52,7 @@ impl UpstreamConfig {
             response_ms: 10_000,
             write_ms: 10_000,
             idle_ms: 30_000,
-            distrust_ms: 10_000,
+            reuse_pause_ms: 10_000,
             http: proto_http::Limits::default(),
         }
     }

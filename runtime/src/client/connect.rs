@@ -10,7 +10,7 @@ use rustls::pki_types::ServerName;
 
 use crate::executor::core::Core;
 use crate::io::stream::{Stream, StreamError};
-use crate::limits::wait_kind::Kind;
+use crate::limits::wait_kind::WaitKind;
 use crate::tls::Pump;
 
 impl Stream {
@@ -30,7 +30,7 @@ impl Stream {
         // socket that is still connecting would make io_uring connect it anew.
         let tcp = monoio::time::timeout(limit, TcpStream::connect_addr(addr))
             .await
-            .map_err(|_| StreamError::Deadline(Kind::Handshake))??;
+            .map_err(|_| StreamError::Deadline(WaitKind::Handshake))??;
         tcp.set_nodelay(true)?;
         let pump = match tls {
             Some((config, name)) => Some(Pump::client(config, name)?),

@@ -6,7 +6,7 @@ use std::io;
 use proto_http::Error;
 
 use crate::io::stream::StreamError;
-use crate::limits::wait_kind::Kind;
+use crate::limits::wait_kind::WaitKind;
 use crate::tls::TlsError;
 
 /// Why an upstream gave no response, or not all of it.
@@ -61,7 +61,7 @@ impl ClientError {
 impl From<StreamError> for ClientError {
     fn from(error: StreamError) -> Self {
         match error {
-            StreamError::Deadline(Kind::Handshake) => ClientError::ConnectTimeout,
+            StreamError::Deadline(WaitKind::Handshake) => ClientError::ConnectTimeout,
             StreamError::Deadline(_) => ClientError::ResponseTimeout,
             StreamError::Tls(error) => ClientError::Tls(error),
             StreamError::Closed => ClientError::Closed,

@@ -3,8 +3,8 @@
 //! The one used last is taken first, so that the surplus of a burst grows old and is closed. An
 //! idle connection has no operation in flight and no buffer. It is closed by the core's sweep when
 //! it is too old, or its address is no longer one of the upstream's. Whether anything has arrived
-//! on it is looked at when a request is about to leave ([`Pool::is_usable`]), and not when it is
-//! taken: that may be long before.
+//! on it is looked at when a request is about to leave ([`ConnectionPool::is_usable`]), and not
+//! when it is taken: that may be long before.
 
 use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
@@ -17,28 +17,28 @@ use proto_http::Client;
 use super::config::UpstreamConfig;
 use super::error::ClientError;
 use crate::executor::core::Core;
-use crate::io::deadline::{Housekeeping, Kind};
+use crate::io::deadline::{Housekeeping, WaitKind};
 use crate::io::stream::{Stream, StreamError};
 use crate::observe::stats::StatsRef;
-use crate::system::sys::{self, Liveness};
+use crate::system::sys::{self, ConnectionHealth};
 
 /// All connections to one upstream.
-pub(crate) struct Pool {
+pub(crate) struct ConnectionPool {
     pub(crate) core: Core,
     pub(crate) config: UpstreamConfig,
-    idle: RefCell<Vec<Link>>,
+    idle: RefCell<Vec<PooledConnection>>,
     /// The addresses, and which version of them.
     addrs: RefCell<Arc<Vec<SocketAddr>>>,
     version: Cell<u64>,
     /// Until when connections are not kept, on the coarse clock.
-    distrusted_until_ms: Cell<u64>,
+    reuse_paused_until_ms: Cell<u64>,
     open: Rc<Cell<usize>>,
     uploads: Rc<Cell<usize>>,
     turn: Cell<usize>,
 }
 
 /// One of them.
-pub(crate) struct Link {
+pub(crate) struct PooledConnection {
     pub(crate) stream: Stream,
     pub(crate) http: Client,
     /// It has carried a request before.
@@ -47,17 +47,17 @@ pub(crate) struct Link {
     /// The version of the addresses that `addr` was found in last.
     version: u64,
     idle_since_ms: u64,
-    _place: Place,
+    _open: OpenCount,
 }
 
 /// A connection's place in the counts.
-struct Place {
+struct OpenCount {
     open: Rc<Cell<usize>>,
     stats: StatsRef,
 }
 
-impl Place {
-    fn take(pool: &Pool) -> Result<Place, ClientError> {
+impl OpenCount {
+    fn take(pool: &ConnectionPool) -> Result<OpenCount, ClientError> {
         let open = pool.open.get();
         if open >= pool.config.connections_max {
             return Err(ClientError::Exhausted);
@@ -65,11 +65,11 @@ impl Place {
         pool.open.set(open + 1);
         let stats = pool.core.local.stats.clone();
         stats.upstream_open.add(1);
-        Ok(Place { open: pool.open.clone(), stats })
+        Ok(OpenCount { open: pool.open.clone(), stats })
     }
 }
 
-impl Drop for Place {
+impl Drop for OpenCount {
     fn drop(&mut self) {
         self.open.set(self.open.get() - 1);
         self.stats.upstream_open.subtract(1);
@@ -86,54 +86,54 @@ impl Drop for Upload {
     }
 }
 
-impl Pool {
-    pub(crate) fn new(core: &Core, config: UpstreamConfig) -> Rc<Pool> {
+impl ConnectionPool {
+    pub(crate) fn new(core: &Core, config: UpstreamConfig) -> Rc<ConnectionPool> {
         let deadlines = &core.local.deadlines;
         deadlines.expect(config.response_ms.min(config.idle_ms).min(config.connect_ms));
         let (version, addrs) = (config.addrs.version(), config.addrs.list());
-        let pool = Rc::new(Pool {
+        let pool = Rc::new(ConnectionPool {
             core: core.clone(),
             config,
             idle: RefCell::default(),
             addrs: RefCell::new(addrs),
             version: Cell::new(version),
-            distrusted_until_ms: Cell::new(0),
+            reuse_paused_until_ms: Cell::new(0),
             open: Rc::default(),
             uploads: Rc::default(),
             turn: Cell::new(0),
         });
-        let keeper: Rc<dyn Housekeeping> = pool.clone();
-        deadlines.keep(Rc::downgrade(&keeper));
+        let housekeeping: Rc<dyn Housekeeping> = pool.clone();
+        deadlines.keep(Rc::downgrade(&housekeeping));
         pool
     }
 
     /// A kept connection, unless a `fresh` one is asked for; else a new one.
-    pub(crate) async fn checkout(&self, fresh: bool) -> Result<Link, ClientError> {
+    pub(crate) async fn checkout(&self, fresh: bool) -> Result<PooledConnection, ClientError> {
         if !fresh && let Some(link) = self.kept() {
             return Ok(link);
         }
         // Boxed: a busy connection's future has room for all that can happen in it, and is moved
-        // whole when a parked one wakes up. What happens rarely takes its own room.
+        // whole when an idle one wakes up. What happens rarely takes its own room.
         Box::pin(self.open()).await
     }
 
     /// The last look at a connection before a request leaves on it.
-    pub(crate) fn is_usable(&self, link: &mut Link) -> bool {
+    pub(crate) fn is_usable(&self, link: &mut PooledConnection) -> bool {
         if !link.kept {
             return true;
         }
         let found = link.stream.look();
         match found {
-            Liveness::Quiet => self.core.stats().upstream_reused.add(1),
-            Liveness::Ended => {}
-            Liveness::Talking => self.distrust(),
+            ConnectionHealth::Idle => self.core.stats().upstream_reused.add(1),
+            ConnectionHealth::Ended => {}
+            ConnectionHealth::Unsolicited => self.note_unsolicited(),
         }
-        found == Liveness::Quiet
+        found == ConnectionHealth::Idle
     }
 
     /// Gives `link` a new connection in place of the one it has. The old one must not be used even
     /// if this fails.
-    pub(crate) async fn renew(&self, link: &mut Link) -> Result<(), ClientError> {
+    pub(crate) async fn renew(&self, link: &mut PooledConnection) -> Result<(), ClientError> {
         (link.stream, link.addr) = self.connect().await?;
         (link.version, link.kept) = (self.version.get(), false);
         Ok(())
@@ -150,10 +150,10 @@ impl Pool {
     }
 
     /// Keeps a connection whose last response is complete.
-    pub(crate) fn keep(&self, mut link: Link) {
+    pub(crate) fn keep(&self, mut link: PooledConnection) {
         let now_ms = self.core.local.deadlines.now_ms();
-        let distrusted = now_ms < self.distrusted_until_ms.get();
-        if distrusted || self.core.draining() || !self.is_current(&mut link) {
+        let paused = now_ms < self.reuse_paused_until_ms.get();
+        if paused || self.core.draining() || !self.is_current(&mut link) {
             return;
         }
         link.kept = true;
@@ -166,15 +166,15 @@ impl Pool {
     /// was sent, and then nothing tells it from a response; so for a while each request has a
     /// connection of its own.
     #[cold]
-    pub(crate) fn distrust(&self) {
+    pub(crate) fn note_unsolicited(&self) {
         self.core.stats().upstream_unsolicited.add(1);
         let now_ms = self.core.local.deadlines.now_ms();
-        self.distrusted_until_ms.set(now_ms + self.config.distrust_ms);
+        self.reuse_paused_until_ms.set(now_ms + self.config.reuse_pause_ms);
         let idle = self.idle.take();
         drop(idle);
     }
 
-    fn kept(&self) -> Option<Link> {
+    fn kept(&self) -> Option<PooledConnection> {
         self.refresh();
         let now_ms = self.core.local.deadlines.now_ms();
         loop {
@@ -199,7 +199,7 @@ impl Pool {
 
     /// Whether the connection's address is still one of the upstream's.
     #[inline]
-    fn is_current(&self, link: &mut Link) -> bool {
+    fn is_current(&self, link: &mut PooledConnection) -> bool {
         let version = self.version.get();
         if link.version != version && !self.addrs.borrow().contains(&link.addr) {
             return false;
@@ -208,17 +208,17 @@ impl Pool {
         true
     }
 
-    async fn open(&self) -> Result<Link, ClientError> {
-        let place = Place::take(self)?;
+    async fn open(&self) -> Result<PooledConnection, ClientError> {
+        let open = OpenCount::take(self)?;
         let (stream, addr) = self.connect().await?;
-        Ok(Link {
+        Ok(PooledConnection {
             stream,
             http: Client::new(self.config.http),
             kept: false,
             addr,
             version: self.version.get(),
             idle_since_ms: 0,
-            _place: place,
+            _open: open,
         })
     }
 
@@ -250,7 +250,7 @@ impl Pool {
         let tls = self.config.tls.clone();
         let connected = Stream::connect(&self.core, addr, tls, self.config.connect_ms).await;
         connected.map_err(|error| match error {
-            StreamError::Deadline(Kind::Handshake) => ClientError::ConnectTimeout,
+            StreamError::Deadline(WaitKind::Handshake) => ClientError::ConnectTimeout,
             StreamError::Tls(error) => ClientError::Tls(error),
             // EMFILE and ENFILE are our own shortage, not the upstream's.
             StreamError::Io(error) if sys::is_out_of_files(&error) => ClientError::Exhausted,
@@ -263,13 +263,13 @@ impl Pool {
     }
 }
 
-impl Housekeeping for Pool {
+impl Housekeeping for ConnectionPool {
     fn sweep(&self, now_ms: u64) {
         let limit_ms = self.config.idle_ms;
         // The oldest come first, because the newest are taken first.
         let mut idle = self.idle.borrow_mut();
         let old = idle.partition_point(|link| now_ms - link.idle_since_ms.min(now_ms) >= limit_ms);
-        let mut closed: Vec<Link> = idle.drain(..old).collect();
+        let mut closed: Vec<PooledConnection> = idle.drain(..old).collect();
         self.refresh();
         closed.extend(idle.extract_if(.., |link| !self.is_current(link)));
         drop(idle);

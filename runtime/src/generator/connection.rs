@@ -21,7 +21,7 @@ use crate::tls::{Pump, TlsFacts};
 const READS_PER_TURN: usize = 4;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Phase {
+enum ConnectionPhase {
     #[default]
     Closed,
     Connecting,
@@ -33,7 +33,7 @@ enum Phase {
 #[derive(Default)]
 pub(super) struct Connection {
     pub(super) socket: Option<Socket>,
-    phase: Phase,
+    phase: ConnectionPhase,
     pump: Option<Box<Pump>>,
     tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     inbox: Queue,
@@ -55,12 +55,12 @@ pub(super) struct Connection {
 }
 
 /// Where a connection's news go.
-pub(super) struct Report<'a> {
+pub(super) struct EventSink<'a> {
     pub(super) token: Token,
     pub(super) events: &'a mut Vec<Event>,
 }
 
-impl Report<'_> {
+impl EventSink<'_> {
     fn received(&mut self) {
         if !matches!(self.events.last(), Some(Event::Received(last)) if *last == self.token) {
             self.events.push(Event::Received(self.token));
@@ -78,7 +78,7 @@ impl Connection {
             bind_source(&socket, SocketAddr::new(source, 0))?;
         }
         self.tls.clone_from(&dial.tls);
-        self.phase = Phase::Connecting;
+        self.phase = ConnectionPhase::Connecting;
         self.started = Some(Instant::now());
         match socket.connect(&SockAddr::from(dial.addr)) {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
@@ -92,18 +92,18 @@ impl Connection {
     pub(super) fn connected(
         &mut self,
         failed: bool,
-        report: &mut Report<'_>,
+        report: &mut EventSink<'_>,
     ) -> Result<(), CloseReason> {
         if failed && let Some(error) = self.socket_error() {
             return Err(error);
         }
         self.counters.connect = self.started.map(|started| started.elapsed());
         let Some((config, name)) = self.tls.take() else {
-            self.phase = Phase::Open;
+            self.phase = ConnectionPhase::Open;
             report.events.push(Event::Connected(report.token));
             return Ok(());
         };
-        self.phase = Phase::Handshaking;
+        self.phase = ConnectionPhase::Handshaking;
         let mut pump = Pump::client(config, name).map_err(tls)?;
         pump.take(self.outbox.tail());
         self.pump = Some(Box::new(pump));
@@ -111,11 +111,11 @@ impl Connection {
     }
 
     pub(super) fn connecting(&self) -> bool {
-        self.phase == Phase::Connecting
+        self.phase == ConnectionPhase::Connecting
     }
 
     pub(super) fn send(&mut self, plain: &[u8]) -> Result<bool, CloseReason> {
-        if self.phase != Phase::Open || self.broken.is_some() {
+        if self.phase != ConnectionPhase::Open || self.broken.is_some() {
             return Ok(false);
         }
         let waiting = self.outbox.len();
@@ -185,7 +185,7 @@ impl Connection {
         &mut self,
         ended: bool,
         scratch: &mut [u8],
-        report: &mut Report<'_>,
+        report: &mut EventSink<'_>,
     ) -> Result<(), CloseReason> {
         self.unread = true;
         self.ended |= ended;
@@ -229,7 +229,7 @@ impl Connection {
     pub(super) fn take_in(
         &mut self,
         bytes: &mut [u8],
-        report: &mut Report<'_>,
+        report: &mut EventSink<'_>,
     ) -> Result<(), CloseReason> {
         self.counters.bytes_in += bytes.len() as u64;
         let Some(pump) = &mut self.pump else {
@@ -248,8 +248,8 @@ impl Connection {
                 flushed?;
             }
         }
-        if ready && self.phase == Phase::Handshaking && fed.is_ok() {
-            self.phase = Phase::Open;
+        if ready && self.phase == ConnectionPhase::Handshaking && fed.is_ok() {
+            self.phase = ConnectionPhase::Open;
             let total = self.started.map(|started| started.elapsed());
             self.counters.handshake =
                 total.zip(self.counters.connect).map(|(total, connect)| total - connect);
@@ -285,7 +285,7 @@ impl Connection {
 
     /// Whether bytes are expected at all.
     pub(super) fn reading(&self) -> bool {
-        matches!(self.phase, Phase::Handshaking | Phase::Open)
+        matches!(self.phase, ConnectionPhase::Handshaking | ConnectionPhase::Open)
     }
 
     pub(super) fn received(&self) -> &[u8] {
@@ -309,8 +309,8 @@ impl Connection {
     }
 
     /// Ends TLS in order, as far as one write does it.
-    pub(super) fn say_goodbye(&mut self) {
-        if self.phase == Phase::Open && self.broken.is_none() && self.pump.is_some() {
+    pub(super) fn send_close_notify(&mut self) {
+        if self.phase == ConnectionPhase::Open && self.broken.is_none() && self.pump.is_some() {
             if let Some(pump) = &mut self.pump {
                 pump.close(self.outbox.tail());
             }
@@ -322,7 +322,7 @@ impl Connection {
     /// Closes the socket and keeps the rest for the caller to read.
     pub(super) fn shut(&mut self) {
         self.socket = None;
-        self.phase = Phase::Closed;
+        self.phase = ConnectionPhase::Closed;
         self.unread = false;
         self.blocked = false;
     }

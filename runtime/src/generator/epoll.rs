@@ -9,8 +9,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use super::connection::{Connection, Report};
-use super::{Event, Shared, Token, sys};
+use super::connection::{Connection, EventSink};
+use super::{Event, LoopState, Token, sys};
 
 /// Events taken over in one call.
 const EVENTS_PER_TURN: usize = 512;
@@ -52,22 +52,22 @@ impl Epoll {
 
     /// Notes a connection that has to be read without another event.
     #[inline]
-    pub(super) fn attend(&mut self, token: Token, connection: &mut Connection) {
+    pub(super) fn arm(&mut self, token: Token, connection: &mut Connection) {
         if connection.unread && !connection.resuming && !connection.paused() {
             connection.resuming = true;
             self.resume.push(token);
         }
     }
 
-    /// Waits for at most `patience` and lets every connection that can move do so.
+    /// Waits for at most `timeout` and lets every connection that can move do so.
     pub(super) fn turn(
         &mut self,
-        shared: &mut Shared,
-        patience: Option<Duration>,
+        shared: &mut LoopState,
+        timeout: Option<Duration>,
         events: &mut Vec<Event>,
     ) -> io::Result<()> {
-        let patience = if self.resume.is_empty() { patience } else { Some(Duration::ZERO) };
-        let count = self.wait(patience)?;
+        let timeout = if self.resume.is_empty() { timeout } else { Some(Duration::ZERO) };
+        let count = self.wait(timeout)?;
         for place in 0..count {
             let (flags, data) = (self.ready[place].events, self.ready[place].u64);
             self.step(shared, Token::from_bits(data), flags as i32, events);
@@ -84,12 +84,12 @@ impl Epoll {
         Ok(())
     }
 
-    fn step(&mut self, shared: &mut Shared, token: Token, flags: i32, events: &mut Vec<Event>) {
+    fn step(&mut self, shared: &mut LoopState, token: Token, flags: i32, events: &mut Vec<Event>) {
         let open = shared.table.get_mut(token).filter(|found| found.socket.is_some());
         let Some(connection) = open else { return };
-        let mut report = Report { token, events };
+        let mut report = EventSink { token, events };
         match progress(connection, flags, &mut self.scratch, &mut report) {
-            Ok(()) => self.attend(token, connection),
+            Ok(()) => self.arm(token, connection),
             Err(reason) => {
                 connection.shut();
                 shared.end(token, reason, events);
@@ -97,19 +97,19 @@ impl Epoll {
         }
     }
 
-    fn wait(&mut self, patience: Option<Duration>) -> io::Result<usize> {
-        if patience != Some(Duration::ZERO) && !self.slept {
+    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
+        if timeout != Some(Duration::ZERO) && !self.slept {
             self.slept = true;
             sys::precise_timers();
         }
         if self.precise {
-            match sys::epoll_wait(&self.epoll, &mut self.ready, patience) {
+            match sys::epoll_wait(&self.epoll, &mut self.ready, timeout) {
                 Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => self.precise = false,
                 other => return other,
             }
         }
         // An older kernel counts in milliseconds. Rounded down, the last one is spun, never late.
-        let ms = patience.map_or(-1, |patience| i32::try_from(patience.as_millis()).unwrap_or(-1));
+        let ms = timeout.map_or(-1, |timeout| i32::try_from(timeout.as_millis()).unwrap_or(-1));
         sys::epoll_wait_ms(&self.epoll, &mut self.ready, ms)
     }
 }
@@ -118,7 +118,7 @@ fn progress(
     connection: &mut Connection,
     flags: i32,
     scratch: &mut [u8],
-    report: &mut Report<'_>,
+    report: &mut EventSink<'_>,
 ) -> Result<(), super::CloseReason> {
     let failed = flags & (libc::EPOLLERR | libc::EPOLLHUP) != 0;
     if connection.connecting() {

@@ -19,15 +19,15 @@ const SIZE: usize = 4 * 1024;
 const PAGE: usize = 4096;
 
 /// See the module. The ring that these are registered with must be gone before they are dropped.
-pub(super) struct Buffers {
+pub(super) struct ProvidedBuffers {
     entries: NonNull<BufRingEntry>,
     bytes: NonNull<u8>,
     tail: u16,
 }
 
-impl Buffers {
-    pub(super) fn new() -> Buffers {
-        let mut buffers = Buffers {
+impl ProvidedBuffers {
+    pub(super) fn new() -> ProvidedBuffers {
+        let mut buffers = ProvidedBuffers {
             entries: allocate(entries_layout()).cast(),
             bytes: allocate(bytes_layout()),
             tail: 0,
@@ -96,7 +96,7 @@ impl Buffers {
     }
 }
 
-impl Drop for Buffers {
+impl Drop for ProvidedBuffers {
     fn drop(&mut self) {
         // SAFETY: both were allocated in `new` with these layouts, and by the type's rule no ring
         // uses them any more.

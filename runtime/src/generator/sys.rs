@@ -67,14 +67,14 @@ pub(super) fn epoll_add(epoll: &OwnedFd, socket: &Socket, data: u64) -> io::Resu
 pub(super) fn epoll_wait(
     epoll: &OwnedFd,
     events: &mut [libc::epoll_event],
-    patience: Option<Duration>,
+    timeout: Option<Duration>,
 ) -> io::Result<usize> {
-    if patience == Some(Duration::ZERO) {
+    if timeout == Some(Duration::ZERO) {
         return epoll_wait_ms(epoll, events, 0);
     }
-    let time = patience.map(|patience| libc::timespec {
-        tv_sec: libc::time_t::try_from(patience.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_nsec: libc::c_long::from(patience.subsec_nanos() as i32),
+    let time = timeout.map(|timeout| libc::timespec {
+        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: libc::c_long::from(timeout.subsec_nanos() as i32),
     });
     let time = time.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     // SAFETY: `events` is live and exclusively borrowed, with the count given; `time` is null or
@@ -97,12 +97,12 @@ pub(super) fn epoll_wait(
 pub(super) fn epoll_wait_ms(
     epoll: &OwnedFd,
     events: &mut [libc::epoll_event],
-    patience_ms: i32,
+    timeout_ms: i32,
 ) -> io::Result<usize> {
     let room = libc::c_int::try_from(events.len()).unwrap_or(libc::c_int::MAX);
     // SAFETY: `events` is live and exclusively borrowed, and has at least `room` elements.
     let count =
-        unsafe { libc::epoll_wait(epoll.as_raw_fd(), events.as_mut_ptr(), room, patience_ms) };
+        unsafe { libc::epoll_wait(epoll.as_raw_fd(), events.as_mut_ptr(), room, timeout_ms) };
     check(count).map(|count| count as usize)
 }
 

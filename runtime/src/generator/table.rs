@@ -11,18 +11,18 @@ use super::token::{INDEX_MAX, Token};
 
 /// All connections of one loop.
 #[derive(Default)]
-pub(super) struct Table {
-    slots: Vec<Slot>,
+pub(super) struct ConnectionTable {
+    slots: Vec<TableSlot>,
     free: Vec<u32>,
 }
 
-struct Slot {
+struct TableSlot {
     generation: u32,
     used: bool,
     connection: Connection,
 }
 
-impl Table {
+impl ConnectionTable {
     pub(super) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
@@ -36,7 +36,7 @@ impl Table {
             }
             None => {
                 let connection = Connection::default();
-                self.slots.push(Slot { generation: 0, used: false, connection });
+                self.slots.push(TableSlot { generation: 0, used: false, connection });
                 (self.slots.len() - 1) as u32
             }
         };
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_stale_token_finds_nothing_and_frees_nothing() {
-        let mut table = Table::default();
+        let mut table = ConnectionTable::default();
         let first = table.allocate().unwrap();
         table.free(first);
         let second = table.allocate().unwrap();

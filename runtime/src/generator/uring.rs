@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 
-use super::connection::{Connection, Report};
-use super::provided::{Buffers, GROUP};
-use super::{CloseReason, Event, Shared, Token};
+use super::connection::{Connection, EventSink};
+use super::provided::{GROUP, ProvidedBuffers};
+use super::{CloseReason, Event, LoopState, Token};
 
 const SUBMISSIONS: u32 = 1024;
 const COMPLETIONS: u32 = 8192;
@@ -38,7 +38,7 @@ struct Completion {
 pub(super) struct Uring {
     ring: IoUring,
     /// Dropped after the ring.
-    buffers: Buffers,
+    buffers: ProvidedBuffers,
     done: Vec<Completion>,
     /// Why queued submissions could not be handed over: told by the next turn.
     failed: Option<io::Error>,
@@ -55,7 +55,7 @@ impl Uring {
             .setup_submit_all()
             .setup_cqsize(COMPLETIONS)
             .build(SUBMISSIONS)?;
-        let buffers = Buffers::new();
+        let buffers = ProvidedBuffers::new();
         // SAFETY: the buffers live in the same struct as the ring; `drop` takes them back from
         // the kernel before either is gone.
         unsafe { buffers.register(&ring.submitter())? };
@@ -71,7 +71,7 @@ impl Uring {
     /// Arms what the connection waits for: bytes, room, or, where the caller does not consume,
     /// that no more bytes come.
     #[inline]
-    pub(super) fn attend(&mut self, token: Token, connection: &mut Connection) {
+    pub(super) fn arm(&mut self, token: Token, connection: &mut Connection) {
         if connection.reading() && connection.socket.is_some() {
             let flight = connection.flight;
             if connection.paused() {
@@ -105,17 +105,17 @@ impl Uring {
         connection.shut();
     }
 
-    /// Waits for at most `patience` and lets every connection that can move do so.
+    /// Waits for at most `timeout` and lets every connection that can move do so.
     pub(super) fn turn(
         &mut self,
-        shared: &mut Shared,
-        patience: Option<Duration>,
+        shared: &mut LoopState,
+        timeout: Option<Duration>,
         events: &mut Vec<Event>,
     ) -> io::Result<()> {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        self.enter(patience)?;
+        self.enter(timeout)?;
         let mut done = std::mem::take(&mut self.done);
         done.extend(self.ring.completion().take(EVENTS_PER_TURN).map(|entry| Completion {
             data: entry.user_data(),
@@ -129,14 +129,14 @@ impl Uring {
         Ok(())
     }
 
-    fn step(&mut self, shared: &mut Shared, completion: &Completion, events: &mut Vec<Event>) {
+    fn step(&mut self, shared: &mut LoopState, completion: &Completion, events: &mut Vec<Event>) {
         let token = Token::from_bits(completion.data);
         let connection = shared.table.get_mut(token).filter(|found| found.socket.is_some());
         let Some(connection) = connection else {
             self.give_back(completion);
             return;
         };
-        let mut report = Report { token, events };
+        let mut report = EventSink { token, events };
         let progress = match completion.data & KIND {
             RECEIVE => self.received(connection, completion, &mut report),
             CONNECT => {
@@ -152,7 +152,7 @@ impl Uring {
             _ => Ok(()),
         };
         match progress {
-            Ok(()) => self.attend(token, connection),
+            Ok(()) => self.arm(token, connection),
             Err(reason) => {
                 self.forget(connection);
                 shared.end(token, reason, events);
@@ -164,7 +164,7 @@ impl Uring {
         &mut self,
         connection: &mut Connection,
         completion: &Completion,
-        report: &mut Report<'_>,
+        report: &mut EventSink<'_>,
     ) -> Result<(), CloseReason> {
         if !cqueue::more(completion.flags) {
             connection.flight.receiving = false;
@@ -238,7 +238,7 @@ impl Uring {
     }
 
     /// Hands over what is queued and waits for a completion, unless one is there.
-    fn enter(&mut self, patience: Option<Duration>) -> io::Result<()> {
+    fn enter(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let (queued, work) = {
             let submissions = self.ring.submission();
             let work = submissions.taskrun() || submissions.cq_overflow();
@@ -246,8 +246,8 @@ impl Uring {
         };
         let idle = self.ring.completion().is_empty();
         let submitter = self.ring.submitter();
-        let entered = match patience {
-            Some(patience) if patience.is_zero() || !idle => {
+        let entered = match timeout {
+            Some(timeout) if timeout.is_zero() || !idle => {
                 if queued == 0 && !work {
                     return Ok(());
                 }
@@ -257,9 +257,9 @@ impl Uring {
                 // for, and no argument is passed.
                 unsafe { submitter.enter::<libc::sigset_t>(queued as u32, 0, GET_EVENTS, None) }
             }
-            Some(patience) => {
+            Some(timeout) => {
                 let time =
-                    types::Timespec::new().sec(patience.as_secs()).nsec(patience.subsec_nanos());
+                    types::Timespec::new().sec(timeout.as_secs()).nsec(timeout.subsec_nanos());
                 submitter.submit_with_args(1, &types::SubmitArgs::new().timespec(&time))
             }
             None => submitter.submit_and_wait(usize::from(idle)),

@@ -6,14 +6,14 @@
 //! time is up, so that the read or write that waits there completes and finds out why.
 //! The task exists only while there are slots: an idle process does not tick.
 //!
-//! A deadline strikes never early and at most two periods late; the period is an eighth of the
+//! A deadline expires never early and at most two periods late; the period is an eighth of the
 //! shortest limit in use, between 2 ms and 1 s.
 //!
 //! The same sweep finds peers that are too slow: of a wait for a body or for a full socket it
 //! counts the time and what the peer moved, against the smallest rate (`Demand`). Of a write only
 //! the sweep itself knows that it waits, so one that does not wait costs nothing.
 //!
-//! Refused here: deciding what a struck deadline means. That is its owner's business.
+//! Refused here: deciding what an expired deadline means. That is its owner's business.
 
 use std::cell::{Cell, RefCell};
 use std::net::Shutdown;
@@ -23,11 +23,11 @@ use std::time::Duration;
 
 use monoio::io::{CancelHandle, Canceller};
 
-use crate::io::rate::{Demand, Pace};
+use crate::io::rate::{Demand, TransferRate};
 use crate::system::clock::Moment;
 use crate::system::sys;
 
-pub use crate::limits::wait_kind::Kind;
+pub use crate::limits::wait_kind::WaitKind;
 
 /// No deadline.
 const NEVER: u64 = u64::MAX;
@@ -60,32 +60,32 @@ pub(crate) struct Deadlines {
     period_ms: Cell<u64>,
     sweeping: Cell<bool>,
     trim: Cell<bool>,
-    slots: RefCell<Vec<Rc<Slot>>>,
-    keepers: RefCell<Vec<Weak<dyn Housekeeping>>>,
-    struck: Box<dyn Fn(Kind)>,
+    slots: RefCell<Vec<Rc<DeadlineSlot>>>,
+    housekeepers: RefCell<Vec<Weak<dyn Housekeeping>>>,
+    expired: Box<dyn Fn(WaitKind)>,
 }
 
-struct Slot {
+struct DeadlineSlot {
     fd: RawFd,
     index: Cell<usize>,
     at_ms: Cell<u64>,
-    kind: Cell<Kind>,
-    fired: Cell<Option<Kind>>,
+    kind: Cell<WaitKind>,
+    fired: Cell<Option<WaitKind>>,
     /// The end of this socket must be a reset.
     abortive: Cell<bool>,
-    /// Since when a read has held a buffer for nothing, and how to call it back.
+    /// Since when a read has held a buffer for nothing, and how to cancel it.
     held_since_ms: Cell<u64>,
     canceller: RefCell<Option<Canceller>>,
     /// What the socket has taken so far, in bytes.
     written: Cell<u64>,
     demand: Cell<Demand>,
     /// Of the body that is being received, if it did not come with its head.
-    receiving: Cell<Option<Box<Pace>>>,
+    receiving: Cell<Option<Box<TransferRate>>>,
     /// Of the write that the last sweep found waiting, with the time of that sweep.
-    sending: Cell<Option<Box<(Pace, u64)>>>,
+    sending: Cell<Option<Box<(TransferRate, u64)>>>,
 }
 
-impl Slot {
+impl DeadlineSlot {
     /// Ends the socket's wait: shuts it down, or resets it where an end would be taken for another.
     fn shut(&self, how: Shutdown) {
         if !(self.abortive.get() && sys::abort(self.fd)) {
@@ -93,7 +93,7 @@ impl Slot {
         }
     }
 
-    fn call_back(&self) {
+    fn cancel(&self) {
         self.held_since_ms.set(NEVER);
         let mut canceller = self.canceller.borrow_mut();
         *canceller = canceller.take().map(Canceller::cancel);
@@ -106,13 +106,13 @@ impl Slot {
             return false;
         }
         match self.kind.get() {
-            Kind::Body => {
+            WaitKind::Body => {
                 let mut receiving = self.receiving.take();
                 let below = receiving.as_mut().is_some_and(|pace| pace.is_below(demand, now_ms));
                 self.receiving.set(receiving);
                 below
             }
-            Kind::Write | Kind::Response => {
+            WaitKind::Write | WaitKind::Response => {
                 self.takes_too_little(demand.of_writes(), now_ms, swept)
             }
             _ => false,
@@ -126,7 +126,7 @@ impl Slot {
         let taken = self.written.get().saturating_sub(sys::unacknowledged(self.fd));
         let found = self.sending.take().filter(|sending| sending.1 == swept.at_ms);
         let mut sending =
-            found.unwrap_or_else(|| Box::new((Pace::starting(now_ms, taken), now_ms)));
+            found.unwrap_or_else(|| Box::new((TransferRate::starting(now_ms, taken), now_ms)));
         let pace = &mut sending.0;
         if taken > pace.moved() {
             pace.add(taken - pace.moved());
@@ -148,8 +148,8 @@ struct Swept {
 }
 
 impl Deadlines {
-    /// A registry that reports each deadline that struck to `struck`.
-    pub(crate) fn new(struck: impl Fn(Kind) + 'static) -> Rc<Deadlines> {
+    /// A registry that reports each deadline that expired to `expired`.
+    pub(crate) fn new(expired: impl Fn(WaitKind) + 'static) -> Rc<Deadlines> {
         Rc::new(Deadlines {
             now_ms: Cell::new(Moment::now().as_ms()),
             swept_ms: Cell::new(0),
@@ -157,8 +157,8 @@ impl Deadlines {
             sweeping: Cell::new(false),
             trim: Cell::new(false),
             slots: RefCell::default(),
-            keepers: RefCell::default(),
-            struck: Box::new(struck),
+            housekeepers: RefCell::default(),
+            expired: Box::new(expired),
         })
     }
 
@@ -179,19 +179,19 @@ impl Deadlines {
         self.now_ms.get()
     }
 
-    /// Calls `keeper` at every sweep until it is dropped.
-    pub(crate) fn keep(&self, keeper: Weak<dyn Housekeeping>) {
-        self.keepers.borrow_mut().push(keeper);
+    /// Calls `housekeeper` at every sweep until it is dropped.
+    pub(crate) fn keep(&self, housekeeper: Weak<dyn Housekeeping>) {
+        self.housekeepers.borrow_mut().push(housekeeper);
     }
 
     /// Takes the socket under watch: gives it a slot, and starts the sweep if it is the first.
     pub(crate) fn watch<S: AsRawFd>(self: &Rc<Self>, socket: S) -> WatchedSocket<S> {
         let mut slots = self.slots.borrow_mut();
-        let slot = Rc::new(Slot {
+        let slot = Rc::new(DeadlineSlot {
             fd: socket.as_raw_fd(),
             index: Cell::new(slots.len()),
             at_ms: Cell::new(NEVER),
-            kind: Cell::new(Kind::Idle),
+            kind: Cell::new(WaitKind::Idle),
             fired: Cell::new(None),
             abortive: Cell::new(false),
             held_since_ms: Cell::new(NEVER),
@@ -214,24 +214,24 @@ impl Deadlines {
         self.note(now);
         let now_ms = self.now_ms();
         let swept = Swept { at_ms: self.swept_ms.replace(now_ms), period_ms: self.period_ms.get() };
-        let mut called_back = 0;
+        let mut is_cancelled = 0;
         for slot in self.slots.borrow().iter() {
             if slot.is_too_slow(now_ms, swept) {
-                self.strike(slot, Kind::Rate);
+                self.expire(slot, WaitKind::Rate);
             } else if slot.at_ms.get() < now_ms {
-                self.strike(slot, slot.kind.get());
+                self.expire(slot, slot.kind.get());
             } else if slot.held_since_ms.get().saturating_add(HOLD_MS) < now_ms {
-                slot.call_back();
-                called_back += 1;
+                slot.cancel();
+                is_cancelled += 1;
             }
         }
-        // Those called back the last time have given their buffers to the allocator by now.
-        if self.trim.replace(called_back >= TRIM_AFTER) {
+        // Those cancelled the last time have given their buffers to the allocator by now.
+        if self.trim.replace(is_cancelled >= TRIM_AFTER) {
             sys::trim_heap();
         }
-        self.keepers.borrow_mut().retain(|keeper| match keeper.upgrade() {
-            Some(keeper) => {
-                keeper.sweep(now_ms);
+        self.housekeepers.borrow_mut().retain(|housekeeper| match housekeeper.upgrade() {
+            Some(housekeeper) => {
+                housekeeper.sweep(now_ms);
                 true
             }
             None => false,
@@ -239,7 +239,7 @@ impl Deadlines {
     }
 
     /// Lets every wait of this kind end in at most `grace_ms` from now.
-    pub(crate) fn hasten(&self, kind: Kind, grace_ms: u64) {
+    pub(crate) fn hasten(&self, kind: WaitKind, grace_ms: u64) {
         // From now on the sweep is frequent, so little slack is needed.
         self.period_ms.set(PERIOD_MS.0);
         let at = self.now_ms() + grace_ms;
@@ -266,15 +266,15 @@ impl Deadlines {
     }
 
     /// Ends the wait of `slot` for this reason.
-    fn strike(&self, slot: &Slot, reason: Kind) {
+    fn expire(&self, slot: &DeadlineSlot, reason: WaitKind) {
         let kind = slot.kind.get();
         slot.at_ms.set(NEVER);
         slot.fired.set(Some(kind));
-        (self.struck)(reason);
+        (self.expired)(reason);
         slot.shut(kind.shuts());
     }
 
-    fn remove(&self, slot: &Slot) {
+    fn remove(&self, slot: &DeadlineSlot) {
         let mut slots = self.slots.borrow_mut();
         let index = slot.index.get();
         slots.swap_remove(index);
@@ -325,22 +325,22 @@ impl<S> Drop for WatchedSocket<S> {
 
 /// The slot of one socket, as [`WatchedSocket`] has it.
 pub(crate) struct Watch {
-    slot: Rc<Slot>,
+    slot: Rc<DeadlineSlot>,
     registry: Rc<Deadlines>,
 }
 
 impl Watch {
     /// From now on the socket waits for `kind`, at most `limit_ms` (and one period).
     #[inline]
-    pub(crate) fn set(&self, kind: Kind, limit_ms: u64) {
+    pub(crate) fn set(&self, kind: WaitKind, limit_ms: u64) {
         self.set_after(kind, self.registry.now_ms(), limit_ms, 0);
     }
 
     /// As [`Watch::set`], counted from `start_ms` on the coarse clock, with the time that
     /// `bytes` bytes may take on top.
     #[inline]
-    pub(crate) fn set_after(&self, kind: Kind, start_ms: u64, limit_ms: u64, bytes: u64) {
-        // The coarse clock may be one period behind; without it a deadline could strike early.
+    pub(crate) fn set_after(&self, kind: WaitKind, start_ms: u64, limit_ms: u64, bytes: u64) {
+        // The coarse clock may be one period behind; without it a deadline could expire early.
         let slack = self.registry.period_ms.get();
         let at = start_ms + limit_ms + slack + bytes / BYTES_PER_MS;
         self.slot.kind.set(kind);
@@ -366,7 +366,7 @@ impl Watch {
         pace.begin(now_ms);
         self.slot.receiving.set(Some(pace));
         self.registry.note(now);
-        self.set(Kind::Body, left_ms);
+        self.set(WaitKind::Body, left_ms);
     }
 
     /// Bytes have come in the meantime.
@@ -411,7 +411,7 @@ impl Watch {
         if deadline.at_ms != NEVER && deadline.kind.shuts() == Shutdown::Both {
             return None;
         }
-        self.set(Kind::Write, limit_ms);
+        self.set(WaitKind::Write, limit_ms);
         Some(deadline)
     }
 
@@ -427,8 +427,8 @@ impl Watch {
         self.slot.at_ms.set(NEVER);
     }
 
-    /// Announces a read that holds a buffer and may take long. Given the handle, it is called
-    /// back (ECANCELED, nothing read) when it has waited for a while; see [`Watch::release`].
+    /// Announces a read that holds a buffer and may take long. Given the handle, it is cancelled
+    /// (ECANCELED, nothing read) when it has waited for a while; see [`Watch::release`].
     #[inline]
     pub(crate) fn hold(&self) -> CancelHandle {
         self.slot.held_since_ms.set(self.registry.now_ms());
@@ -458,16 +458,16 @@ impl Watch {
         self.registry.now_ms()
     }
 
-    /// Which deadline struck, if one did. The socket is shut then.
+    /// Which deadline expired, if one did. The socket is shut then.
     #[inline]
-    pub(crate) fn fired(&self) -> Option<Kind> {
+    pub(crate) fn fired(&self) -> Option<WaitKind> {
         self.slot.fired.get()
     }
 }
 
 /// A deadline in whose place another one is set for a while.
 pub(crate) struct SetAside {
-    kind: Kind,
+    kind: WaitKind,
     at_ms: u64,
 }
 

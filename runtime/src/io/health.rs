@@ -9,7 +9,7 @@
 use std::io::ErrorKind;
 use std::os::fd::AsRawFd;
 
-use crate::system::sys::{self, Liveness};
+use crate::system::sys::{self, ConnectionHealth};
 use crate::tls::Pump;
 
 /// What is read at once, in bytes: a whole record and more than any row of tickets.
@@ -21,17 +21,17 @@ const READS_MAX: usize = 4;
 
 /// What there is on an idle connection.
 #[inline]
-pub(crate) fn look(socket: &impl AsRawFd, tls: Option<&mut Pump>) -> Liveness {
-    match (sys::liveness(socket), tls) {
-        (Liveness::Quiet, Some(pump)) if !pump.is_idle() => Liveness::Ended,
-        (Liveness::Talking, Some(pump)) => take_in(socket, pump),
+pub(crate) fn look(socket: &impl AsRawFd, tls: Option<&mut Pump>) -> ConnectionHealth {
+    match (sys::connection_health(socket), tls) {
+        (ConnectionHealth::Idle, Some(pump)) if !pump.is_idle() => ConnectionHealth::Ended,
+        (ConnectionHealth::Unsolicited, Some(pump)) => take_in(socket, pump),
         (found, _) => found,
     }
 }
 
-/// Feeds `pump` with what has arrived. That is quiet if it was TLS's own business and is complete.
+/// Feeds `pump` with what has arrived. It is idle if it was TLS's own business and is complete.
 #[cold]
-fn take_in(socket: &impl AsRawFd, pump: &mut Pump) -> Liveness {
+fn take_in(socket: &impl AsRawFd, pump: &mut Pump) -> ConnectionHealth {
     let mut cipher = vec![0; READ_BYTES];
     let mut plain = Vec::new();
     for _ in 0..READS_MAX {
@@ -39,19 +39,19 @@ fn take_in(socket: &impl AsRawFd, pump: &mut Pump) -> Liveness {
             Ok(count @ 1..) => {
                 let fed = pump.feed(&mut cipher[..count], &mut plain);
                 if !plain.is_empty() {
-                    return Liveness::Talking;
+                    return ConnectionHealth::Unsolicited;
                 }
                 if fed.is_err() {
-                    return Liveness::Ended;
+                    return ConnectionHealth::Ended;
                 }
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock && pump.is_idle() => {
-                return Liveness::Quiet;
+                return ConnectionHealth::Idle;
             }
-            _ => return Liveness::Ended,
+            _ => return ConnectionHealth::Ended,
         }
     }
-    Liveness::Ended
+    ConnectionHealth::Ended
 }
 
 #[cfg(test)]
@@ -65,11 +65,11 @@ mod tests {
     #[test]
     fn one_byte_and_the_end_of_a_plain_connection_are_told_apart() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
-        assert_eq!(look(&ours, None), Liveness::Quiet);
+        assert_eq!(look(&ours, None), ConnectionHealth::Idle);
         theirs.write_all(b"H").unwrap();
-        assert_eq!(look(&ours, None), Liveness::Talking);
+        assert_eq!(look(&ours, None), ConnectionHealth::Unsolicited);
         let (ours, theirs) = UnixStream::pair().unwrap();
         theirs.shutdown(Shutdown::Write).unwrap();
-        assert_eq!(look(&ours, None), Liveness::Ended);
+        assert_eq!(look(&ours, None), ConnectionHealth::Ended);
     }
 }

@@ -39,7 +39,7 @@ impl Demand {
 
 /// A moment of the waiting: how long it had lasted, and how much had been moved by then.
 #[derive(Clone, Copy, Debug, Default)]
-struct Mark {
+struct RateMark {
     waited_ms: u64,
     moved: u64,
 }
@@ -49,18 +49,18 @@ const PARTS: usize = 4;
 
 /// What a peer has moved in how much time of waiting for it.
 #[derive(Debug, Default)]
-pub(crate) struct Pace {
+pub(crate) struct TransferRate {
     waited_ms: u64,
     since_ms: Option<u64>,
     moved: u64,
-    marks: [Mark; PARTS + 1],
+    marks: [RateMark; PARTS + 1],
 }
 
-impl Pace {
+impl TransferRate {
     /// Of a peer that has moved so much before, and is waited for from now on.
-    pub(crate) fn starting(now_ms: u64, moved: u64) -> Pace {
-        let marks = [Mark { waited_ms: 0, moved }; PARTS + 1];
-        Pace { waited_ms: 0, since_ms: Some(now_ms), moved, marks }
+    pub(crate) fn starting(now_ms: u64, moved: u64) -> TransferRate {
+        let marks = [RateMark { waited_ms: 0, moved }; PARTS + 1];
+        TransferRate { waited_ms: 0, since_ms: Some(now_ms), moved, marks }
     }
 
     /// From now on the peer is waited for.
@@ -92,7 +92,7 @@ impl Pace {
 
     /// Whether it moved less in the last window than it must. To be asked a few times in each.
     pub(crate) fn is_below(&mut self, demand: Demand, now_ms: u64) -> bool {
-        let now = Mark { waited_ms: self.waited_ms(now_ms), moved: self.moved };
+        let now = RateMark { waited_ms: self.waited_ms(now_ms), moved: self.moved };
         let window_ms = u64::from(demand.window_ms);
         let oldest = self.marks[0];
         let lasted_ms = now.waited_ms - oldest.waited_ms;
@@ -118,7 +118,7 @@ mod tests {
     /// Looks every half second at a peer that moves what `moves` says at each, until it is below;
     /// `None` if it never is in `for_ms`.
     fn below_after(for_ms: u64, mut moves: impl FnMut(u64) -> u64) -> Option<u64> {
-        let mut pace = Pace::default();
+        let mut pace = TransferRate::default();
         pace.begin(0);
         (1..=for_ms / 500).map(|step| step * 500).find(|&now_ms| {
             pace.add(moves(now_ms));
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn only_waiting_counts() {
-        let mut pace = Pace::default();
+        let mut pace = TransferRate::default();
         for second in 0..100 {
             let now_ms = second * 1000;
             pace.begin(now_ms);

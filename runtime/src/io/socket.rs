@@ -42,7 +42,7 @@ impl Socket {
         }
     }
 
-    /// As [`Socket::read`], but can be called back.
+    /// As [`Socket::read`], but can be cancelled.
     pub(crate) async fn cancelable_read(
         &mut self,
         slice: SliceMut<Vec<u8>>,

@@ -27,12 +27,12 @@ use monoio::buf::{IoBuf, SliceMut};
 use rustls::ServerConfig;
 
 use crate::io::buffer::{BUFFER_BYTES, BUFFER_BYTES_LARGE, BodyRoom};
-use crate::io::deadline::{Kind, Watch, WatchedSocket};
+use crate::io::deadline::{WaitKind, Watch, WatchedSocket};
 use crate::io::health;
 use crate::io::local::Local;
 use crate::io::socket::Socket;
 use crate::observe::stats::StatsRef;
-use crate::system::sys::{self, Liveness};
+use crate::system::sys::{self, ConnectionHealth};
 use crate::tls::{Pump, TlsError, TlsFacts};
 
 pub use self::error::StreamError;
@@ -96,7 +96,7 @@ impl Stream {
         memory_max: usize,
     ) -> Result<(), StreamError> {
         let mut memory = BodyRoom::new(self.local.stats.clone());
-        self.tcp.watch().set(Kind::Handshake, limit_ms);
+        self.tcp.watch().set(WaitKind::Handshake, limit_ms);
         self.send_pending().await?;
         while self.tls.as_ref().is_some_and(|pump| !pump.ready()) {
             if self.fill(plain, Hold::Whole).await? == 0 {
@@ -121,7 +121,7 @@ impl Stream {
         buffer: &mut Vec<u8>,
         limit_ms: u64,
     ) -> Result<usize, StreamError> {
-        self.tcp.watch().set(Kind::Response, limit_ms);
+        self.tcp.watch().set(WaitKind::Response, limit_ms);
         let result = self.fill(buffer, Hold::Whole).await;
         self.tcp.watch().clear();
         result
@@ -153,8 +153,8 @@ impl Stream {
     }
 
     /// As [`Stream::read`], under the deadline the caller has set on [`Stream::watch`]. With
-    /// [`Hold::Short`] it may be called back, and its buffers are free then:
-    /// [`StreamError::called_back`]. While a TLS handshake lasts it reads once, whatever that
+    /// [`Hold::Short`] it may be cancelled, and its buffers are free then:
+    /// [`StreamError::is_cancelled`]. While a TLS handshake lasts it reads once, whatever that
     /// brings.
     pub(crate) async fn fill(
         &mut self,
@@ -192,7 +192,7 @@ impl Stream {
                     if let StreamError::Tls(_) = &error {
                         // The alert tells the peer what was wrong; our own error is the one that
                         // counts.
-                        self.tcp.watch().set(Kind::Linger, ALERT_MS);
+                        self.tcp.watch().set(WaitKind::Linger, ALERT_MS);
                         let _ = self.send_pending().await;
                     }
                     return Err(error);
@@ -269,7 +269,7 @@ impl Stream {
 
     /// What there is on this connection, on which nothing is awaited.
     #[inline]
-    pub(crate) fn look(&mut self) -> Liveness {
+    pub(crate) fn look(&mut self) -> ConnectionHealth {
         health::look(&self.tcp.socket, self.tls.as_deref_mut())
     }
 
@@ -349,7 +349,7 @@ impl Stream {
             && sent < bytes.len()
         {
             let start_ms = self.tcp.watch().now_ms();
-            self.tcp.watch().set_after(Kind::Write, start_ms, limit_ms, bytes.len() as u64);
+            self.tcp.watch().set_after(WaitKind::Write, start_ms, limit_ms, bytes.len() as u64);
         }
         let waits = limit_ms.is_none() && sent < bytes.len();
         let set_aside = if waits { self.tcp.watch().set_aside(PENDING_MS) } else { None };
@@ -399,7 +399,7 @@ impl Stream {
         }
     }
 
-    /// A struck deadline shuts the socket; what the kernel says then is only its consequence.
+    /// An expired deadline shuts the socket; what the kernel says then is only its consequence.
     fn reason(&self, error: StreamError) -> StreamError {
         match self.tcp.watch().fired() {
             Some(kind) => StreamError::Deadline(kind),

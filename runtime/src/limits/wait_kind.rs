@@ -2,9 +2,9 @@
 
 use std::net::Shutdown;
 
-/// What a socket waits for when its deadline strikes.
+/// What a socket waits for when its deadline expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum WaitKind {
     /// The TLS handshake to finish.
     Handshake,
     /// The rest of a request head of which something has arrived.
@@ -23,20 +23,20 @@ pub enum Kind {
     Rate,
 }
 
-impl Kind {
-    /// All kinds, in the order of [`Kind::index`].
-    pub const ALL: [Kind; 8] = [
-        Kind::Handshake,
-        Kind::Head,
-        Kind::Body,
-        Kind::Idle,
-        Kind::Write,
-        Kind::Linger,
-        Kind::Response,
-        Kind::Rate,
+impl WaitKind {
+    /// All kinds, in the order of [`WaitKind::index`].
+    pub const ALL: [WaitKind; 8] = [
+        WaitKind::Handshake,
+        WaitKind::Head,
+        WaitKind::Body,
+        WaitKind::Idle,
+        WaitKind::Write,
+        WaitKind::Linger,
+        WaitKind::Response,
+        WaitKind::Rate,
     ];
 
-    /// The place of this kind in [`Kind::ALL`] and in `CoreStats::deadlines`.
+    /// The place of this kind in [`WaitKind::ALL`] and in `CoreStats::deadlines`.
     #[must_use]
     pub const fn index(self) -> usize {
         self as usize
@@ -46,24 +46,26 @@ impl Kind {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Kind::Handshake => "handshake",
-            Kind::Head => "head",
-            Kind::Body => "body",
-            Kind::Idle => "idle",
-            Kind::Write => "write",
-            Kind::Linger => "linger",
-            Kind::Response => "response",
-            Kind::Rate => "rate",
+            WaitKind::Handshake => "handshake",
+            WaitKind::Head => "head",
+            WaitKind::Body => "body",
+            WaitKind::Idle => "idle",
+            WaitKind::Write => "write",
+            WaitKind::Linger => "linger",
+            WaitKind::Response => "response",
+            WaitKind::Rate => "rate",
         }
     }
 
     /// Which directions end. Where an answer (408) may still be due, writing stays possible.
     pub(crate) fn shuts(self) -> Shutdown {
         match self {
-            Kind::Head | Kind::Body | Kind::Idle => Shutdown::Read,
-            Kind::Handshake | Kind::Write | Kind::Linger | Kind::Response | Kind::Rate => {
-                Shutdown::Both
-            }
+            WaitKind::Head | WaitKind::Body | WaitKind::Idle => Shutdown::Read,
+            WaitKind::Handshake
+            | WaitKind::Write
+            | WaitKind::Linger
+            | WaitKind::Response
+            | WaitKind::Rate => Shutdown::Both,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! read, nothing is stored. On, each step costs a reading of the clock, which is as long as a short
 //! step is; [`overhead`] says what a whole request pays for being timed. The steps do not overlap:
 //! a handler's time is without the encoding of its answer, though with its waits for a body or an
-//! upstream. Formats and pages are not this room's.
+//! upstream. Formats and pages are made elsewhere.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

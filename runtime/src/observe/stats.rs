@@ -8,7 +8,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::limits::wait_kind::Kind;
+use crate::limits::wait_kind::WaitKind;
 pub use crate::observe::counter::Counter;
 pub use crate::observe::histogram::Histogram;
 use crate::observe::stages::{Lap, Stages};
@@ -45,8 +45,8 @@ pub struct CoreStats {
     pub bytes_in: Counter,
     /// Bytes written to accepted sockets, TLS records included.
     pub bytes_out: Counter,
-    /// Deadlines that struck, by [`Kind`] (`Kind::index`).
-    pub deadlines: [Counter; Kind::ALL.len()],
+    /// Deadlines that expired, by [`WaitKind`] (`WaitKind::index`).
+    pub deadlines: [Counter; WaitKind::ALL.len()],
     /// Buffers that had to be allocated because the core's pool had none to spare.
     pub buffers_made: Counter,
     /// Bytes of memory that hold bodies, beyond a page of each connection.

@@ -45,7 +45,7 @@ struct Use {
 
 impl AddressCounts {
     /// Counts one more connection of `ip`; `None` if it has `max` already.
-    pub(crate) fn enter(self: &Arc<Self>, ip: IpAddr, max: usize) -> Option<Share> {
+    pub(crate) fn enter(self: &Arc<Self>, ip: IpAddr, max: usize) -> Option<AddressShare> {
         let block = Block::of(ip);
         let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         let counts = in_use.entry(block).or_default();
@@ -55,19 +55,19 @@ impl AddressCounts {
             return None;
         }
         counts.connections.fetch_add(1, Ordering::Relaxed);
-        Some(Share { table: self.clone(), block, counts: counts.clone() })
+        Some(AddressShare { table: self.clone(), block, counts: counts.clone() })
     }
 }
 
 /// One connection in the counts of its address.
 #[derive(Debug)]
-pub(crate) struct Share {
+pub(crate) struct AddressShare {
     table: Arc<AddressCounts>,
     block: Block,
     counts: Arc<Use>,
 }
 
-impl Share {
+impl AddressShare {
     /// Counts one more request in flight; `None` if the address has `max` already.
     pub(crate) fn begin_request(&self, max: usize) -> Option<InFlight<'_>> {
         let requests = &self.counts.requests;
@@ -79,7 +79,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for AddressShare {
     fn drop(&mut self) {
         let mut in_use = self.table.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         if self.counts.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn nothing_is_kept_of_addresses_without_connections() {
         let table = Arc::new(AddressCounts::default());
-        let shares: Vec<Share> =
+        let shares: Vec<AddressShare> =
             (0..100).map(|n| table.enter(ip(&format!("192.0.2.{n}")), 1).unwrap()).collect();
         drop(shares);
         assert!(table.in_use.lock().unwrap().is_empty());

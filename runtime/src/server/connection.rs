@@ -1,13 +1,13 @@
 //! One accepted connection from its first byte to its last, as straight-line code.
 //!
 //! ```text
-//!   accepted -> TLS handshake -> open(peer) -> parked <----------------+
+//!   accepted -> TLS handshake -> open(peer) -> idle <----------------+
 //!                    |                            | readable            | the peer is slow
 //!                    v                            v                     |
-//!                  closed <---- farewell <---- busy: head, call, conclude, flush, read
+//!                  closed <---- close <---- busy: head, call, conclude, flush, read
 //! ```
 //!
-//! A parked connection holds a socket, its session and, under TLS, its keys: no buffer and no
+//! An idle connection holds a socket, its session and, under TLS, its keys: no buffer and no
 //! part of a request's state, which exist only in the boxed future of a busy connection. That
 //! costs one poll before a connection's first request and none while it is busy.
 //!
@@ -28,14 +28,14 @@ use crate::executor::driver::Driver;
 use crate::io::rate::Demand;
 use crate::io::stream::Stream;
 use crate::limits::ServerLimits;
-use crate::limits::wait_kind::Kind;
+use crate::limits::wait_kind::WaitKind;
 use crate::observe::stats::StatsRef;
-use crate::server::address_counts::{AddressCounts, InFlight, Share};
+use crate::server::address_counts::{AddressCounts, AddressShare, InFlight};
 use crate::server::error::{BodyError, Broken};
 use crate::server::exchange::Exchange;
 use crate::server::response::Replied;
 use crate::server::service::{Peer, Service};
-use crate::server::wire::{Idle, Refusal, Step, Wire};
+use crate::server::wire::{Idle, NextStep, RequestRefusal, Wire};
 use crate::tls::Handshake;
 
 /// Where a server listens, and what it allows its peers.
@@ -58,7 +58,7 @@ impl Endpoint {
 }
 
 /// One endpoint on one core: the service, and what all its connections share.
-pub(crate) struct Door<S> {
+pub(crate) struct EndpointState<S> {
     pub(crate) service: S,
     pub(crate) core: Core,
     pub(crate) tls: Option<Arc<ServerConfig>>,
@@ -74,11 +74,11 @@ pub(crate) struct Door<S> {
     pub(crate) closed: Cell<u64>,
 }
 
-impl<S: Service> Door<S> {
+impl<S: Service> EndpointState<S> {
     /// Takes a connection in and serves it in a task of its own, or closes it if there are too
     /// many.
-    pub(crate) fn admit(self: &Rc<Self>, tcp: std::net::TcpStream, addr: SocketAddr) {
-        let Some(guest) = Guest::enter(self, addr) else {
+    pub(crate) fn accept(self: &Rc<Self>, tcp: std::net::TcpStream, addr: SocketAddr) {
+        let Some(guard) = ConnectionGuard::enter(self, addr) else {
             return;
         };
         let Ok(stream) = self.take(tcp) else {
@@ -86,7 +86,7 @@ impl<S: Service> Door<S> {
         };
         self.stats.connections_accepted.add(1);
         let idle = Idle::new(stream, addr);
-        monoio::spawn(attend(guest, idle));
+        monoio::spawn(serve_connection(guard, idle));
     }
 
     fn take(&self, tcp: std::net::TcpStream) -> Result<Stream, Broken> {
@@ -115,92 +115,104 @@ fn demand(limits: &ServerLimits) -> Demand {
 }
 
 /// One open connection in the counts, for as long as it lives.
-pub(crate) struct Guest<S: Service> {
-    door: Rc<Door<S>>,
-    address: Option<Share>,
+pub(crate) struct ConnectionGuard<S: Service> {
+    endpoint: Rc<EndpointState<S>>,
+    address: Option<AddressShare>,
 }
 
-impl<S: Service> Guest<S> {
-    pub(crate) fn enter(door: &Rc<Door<S>>, peer: SocketAddr) -> Option<Guest<S>> {
-        let address = match &door.addresses {
+impl<S: Service> ConnectionGuard<S> {
+    pub(crate) fn enter(
+        endpoint: &Rc<EndpointState<S>>,
+        peer: SocketAddr,
+    ) -> Option<ConnectionGuard<S>> {
+        let address = match &endpoint.addresses {
             None => None,
             Some(addresses) => {
-                let max = door.limits.address_connections_max.unwrap_or(usize::MAX);
+                let max = endpoint.limits.address_connections_max.unwrap_or(usize::MAX);
                 let Some(share) = addresses.enter(peer.ip(), max) else {
-                    door.stats.address_connections_refused.add(1);
+                    endpoint.stats.address_connections_refused.add(1);
                     return None;
                 };
                 Some(share)
             }
         };
         // Relaxed: the number alone matters. A failed entry takes its own count back.
-        if door.open_everywhere.fetch_add(1, Ordering::Relaxed) >= door.limits.connections_max {
-            door.open_everywhere.fetch_sub(1, Ordering::Relaxed);
-            door.stats.connections_refused.add(1);
+        if endpoint.open_everywhere.fetch_add(1, Ordering::Relaxed)
+            >= endpoint.limits.connections_max
+        {
+            endpoint.open_everywhere.fetch_sub(1, Ordering::Relaxed);
+            endpoint.stats.connections_refused.add(1);
             return None;
         }
-        door.open.set(door.open.get() + 1);
-        door.core.local.tasks.set(door.core.local.tasks.get() + 1);
-        door.stats.connections_open.add(1);
-        Some(Guest { door: door.clone(), address })
+        endpoint.open.set(endpoint.open.get() + 1);
+        endpoint.core.local.tasks.set(endpoint.core.local.tasks.get() + 1);
+        endpoint.stats.connections_open.add(1);
+        Some(ConnectionGuard { endpoint: endpoint.clone(), address })
     }
 
     /// Counts a request of this connection's address, where that is capped; `Err` if it has as many
     /// in flight as it may.
     #[inline]
     fn begin_request(&self) -> Result<Option<InFlight<'_>>, ()> {
-        let (Some(share), Some(max)) = (&self.address, self.door.limits.address_requests_max)
+        let (Some(share), Some(max)) = (&self.address, self.endpoint.limits.address_requests_max)
         else {
             return Ok(None);
         };
         share.begin_request(max).map(Some).ok_or_else(|| {
-            self.door.stats.address_requests_refused.add(1);
+            self.endpoint.stats.address_requests_refused.add(1);
         })
     }
 }
 
-impl<S: Service> Drop for Guest<S> {
+impl<S: Service> Drop for ConnectionGuard<S> {
     fn drop(&mut self) {
-        let door = &self.door;
-        door.open_everywhere.fetch_sub(1, Ordering::Relaxed);
-        door.open.set(door.open.get() - 1);
-        door.closed.set(door.closed.get() + 1);
-        door.core.local.tasks.set(door.core.local.tasks.get() - 1);
-        door.stats.connections_open.subtract(1);
+        let endpoint = &self.endpoint;
+        endpoint.open_everywhere.fetch_sub(1, Ordering::Relaxed);
+        endpoint.open.set(endpoint.open.get() - 1);
+        endpoint.closed.set(endpoint.closed.get() + 1);
+        endpoint.core.local.tasks.set(endpoint.core.local.tasks.get() - 1);
+        endpoint.stats.connections_open.subtract(1);
     }
 }
 
 /// A connection from the handshake on. This future is what an idle connection costs, so whatever
 /// lasts only while there is something to do is boxed.
-pub(crate) async fn attend<S: Service>(guest: Guest<S>, mut idle: Idle) {
-    let door = &*guest.door;
-    let mut early = Vec::new();
-    if door.tls.is_some() && !Box::pin(greet(door, &mut idle.stream, &mut early)).await {
+pub(crate) async fn serve_connection<S: Service>(guard: ConnectionGuard<S>, mut idle: Idle) {
+    let endpoint = &*guard.endpoint;
+    let mut leftover = Vec::new();
+    if endpoint.tls.is_some()
+        && !Box::pin(tls_handshake(endpoint, &mut idle.stream, &mut leftover)).await
+    {
         return;
     }
-    let session = door.service.open(&Peer { addr: idle.peer, tls: idle.stream.facts() });
+    let session = endpoint.service.open(&Peer { addr: idle.peer, tls: idle.stream.facts() });
     loop {
-        if early.is_empty() {
-            let limit_ms = door.limits.idle_now(door.core.draining());
-            idle.stream.watch().set(Kind::Idle, limit_ms);
+        if leftover.is_empty() {
+            let limit_ms = endpoint.limits.idle_now(endpoint.core.draining());
+            idle.stream.watch().set(WaitKind::Idle, limit_ms);
             if idle.stream.readable().await.is_err() {
                 return;
             }
         }
-        let early = std::mem::take(&mut early);
-        match Box::pin(work(&guest, &session, idle, early)).await {
-            Some(parked) => idle = parked,
+        let leftover = std::mem::take(&mut leftover);
+        match Box::pin(serve_requests(&guard, &session, idle, leftover)).await {
+            Some(quiescent) => idle = quiescent,
             None => return,
         }
     }
 }
 
 /// Makes the TLS handshake and counts how it went.
-async fn greet<S: Service>(door: &Door<S>, stream: &mut Stream, early: &mut Vec<u8>) -> bool {
-    let limit_ms = door.limits.handshake_now(door.core.draining());
-    let greeted = stream.handshake(early, limit_ms, door.limits.body_memory_bytes_max).await;
-    let stats = &door.stats;
-    let Some(facts) = greeted.ok().and_then(|()| stream.facts()) else {
+async fn tls_handshake<S: Service>(
+    endpoint: &EndpointState<S>,
+    stream: &mut Stream,
+    leftover: &mut Vec<u8>,
+) -> bool {
+    let limit_ms = endpoint.limits.handshake_now(endpoint.core.draining());
+    let handshake =
+        stream.handshake(leftover, limit_ms, endpoint.limits.body_memory_bytes_max).await;
+    let stats = &endpoint.stats;
+    let Some(facts) = handshake.ok().and_then(|()| stream.facts()) else {
         stats.handshakes_failed.add(1);
         return false;
     };
@@ -216,19 +228,19 @@ async fn greet<S: Service>(door: &Door<S>, stream: &mut Stream, early: &mut Vec<
 
 /// Serves requests for as long as they come quickly; gives the connection back when they do not,
 /// and nothing when the connection is over.
-async fn work<S: Service>(
-    guest: &Guest<S>,
+async fn serve_requests<S: Service>(
+    guard: &ConnectionGuard<S>,
     session: &S::Session,
     idle: Idle,
-    early: Vec<u8>,
+    leftover: Vec<u8>,
 ) -> Option<Idle> {
-    let door = &*guest.door;
-    let local = door.core.local.clone();
-    let woken = early.is_empty();
-    let limits = door.limits.clone();
-    let mut wire = Wire::new(idle, local, door.stats.clone(), limits, early);
+    let endpoint = &*guard.endpoint;
+    let local = endpoint.core.local.clone();
+    let woken = leftover.is_empty();
+    let limits = endpoint.limits.clone();
+    let mut wire = Wire::new(idle, local, endpoint.stats.clone(), limits, leftover);
     if woken && !wire.wake().await {
-        Box::pin(wire.farewell(false)).await;
+        Box::pin(wire.close(false)).await;
         return None;
     }
     loop {
@@ -237,13 +249,13 @@ async fn work<S: Service>(
                 break step;
             }
             if wire.stream.seal(&mut wire.out).is_err() {
-                break Step::End;
+                break NextStep::End;
             }
             if wire.stream.drain(&mut wire.out, Some(wire.limits.write_ms)).await.is_err() {
-                break Step::End;
+                break NextStep::End;
             }
             let Some(hold) = wire.await_head() else {
-                break Step::Park;
+                break NextStep::Idle;
             };
             let read = wire.stream.fill(&mut wire.inbox.bytes, hold).await;
             if let Some(step) = wire.has_read(read) {
@@ -251,22 +263,22 @@ async fn work<S: Service>(
             }
         };
         match step {
-            Step::Request => door.stats.requests.add(1),
-            Step::Park => return Some(wire.into_idle()),
-            Step::Refuse(_) | Step::End => {
+            NextStep::Request => endpoint.stats.requests.add(1),
+            NextStep::Idle => return Some(wire.into_idle()),
+            NextStep::Refuse(_) | NextStep::End => {
                 Box::pin(leave(wire, step)).await;
                 return None;
             }
         }
-        let Ok(in_flight) = guest.begin_request() else {
+        let Ok(in_flight) = guard.begin_request() else {
             wire.reply().problem(429, TOO_MANY);
             if !matches!(wire.conclude().await, Ok(true)) {
                 return None;
             }
             continue;
         };
-        let mut exchange = Exchange::new(&mut wire, &door.core);
-        let called = door.service.call(session, &mut exchange).await;
+        let mut exchange = Exchange::new(&mut wire, &endpoint.core);
+        let called = endpoint.service.call(session, &mut exchange).await;
         drop(in_flight);
         if called == Err(Broken::Reset) {
             wire.stream.set_abortive(true);
@@ -279,7 +291,7 @@ async fn work<S: Service>(
             Ok(true) => {}
             Ok(false) => {
                 let linger = !wire.http.body_done() || wire.body_error.is_some();
-                Box::pin(wire.farewell(linger)).await;
+                Box::pin(wire.close(linger)).await;
                 return None;
             }
             Err(_) => return None,
@@ -288,14 +300,14 @@ async fn work<S: Service>(
 }
 
 /// Ends a connection whose peer sent what is refused, or no request any more.
-async fn leave(mut wire: Wire, step: Step) {
-    let refused = if let Step::Refuse(refusal) = step {
+async fn leave(mut wire: Wire, step: NextStep) {
+    let refused = if let NextStep::Refuse(refusal) = step {
         refuse(&mut wire, refusal);
         true
     } else {
         false
     };
-    wire.farewell(refused).await;
+    wire.close(refused).await;
 }
 
 const TOO_MANY: &str = "this address has too many requests in flight; wait for their responses";
@@ -321,10 +333,12 @@ fn answered(wire: &mut Wire) -> bool {
     }
 }
 
-fn refuse(wire: &mut Wire, refusal: Refusal) {
+fn refuse(wire: &mut Wire, refusal: RequestRefusal) {
     wire.stats.requests_malformed.add(1);
     match refusal {
-        Refusal::Malformed(error) => wire.problem(error.status(), error.as_str()),
-        Refusal::TooSlow => wire.problem(408, "the request head took too long; send it at once"),
+        RequestRefusal::Malformed(error) => wire.problem(error.status(), error.as_str()),
+        RequestRefusal::TooSlow => {
+            wire.problem(408, "the request head took too long; send it at once")
+        }
     }
 }

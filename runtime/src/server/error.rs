@@ -5,16 +5,16 @@ use std::fmt;
 use proto_http::Error;
 
 use crate::io::stream::StreamError;
-use crate::limits::wait_kind::Kind;
+use crate::limits::wait_kind::WaitKind;
 
 /// The connection cannot be used any more; the server closes it without another word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
     /// The peer went away, or the socket or TLS failed.
     Peer,
-    /// A deadline struck.
-    Deadline(Kind),
-    /// The handler gave up in the middle of a streamed answer, which cannot be mended.
+    /// A deadline expired.
+    Deadline(WaitKind),
+    /// The handler gave up in the middle of a streamed answer, which cannot be repaired.
     Abandoned,
     /// The service wants it reset (RST), with whatever was not written yet.
     Reset,
@@ -35,7 +35,7 @@ impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Broken::Peer => f.write_str("the peer is gone"),
-            Broken::Deadline(kind) => write!(f, "the {} deadline struck", kind.as_str()),
+            Broken::Deadline(kind) => write!(f, "the {} deadline expired", kind.as_str()),
             Broken::Abandoned => f.write_str("the answer was given up half way"),
             Broken::Reset => f.write_str("the service reset it"),
         }

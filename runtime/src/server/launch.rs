@@ -20,7 +20,7 @@ use crate::executor::error::StartError;
 use crate::executor::plan::CorePlan;
 use crate::observe::stats::{CoreStats, StatsRef};
 use crate::server::address_counts::AddressCounts;
-use crate::server::connection::{Door, Endpoint};
+use crate::server::connection::{Endpoint, EndpointState};
 use crate::server::error::Broken;
 use crate::server::exchange::Exchange;
 use crate::server::listener::{self, Listener, Opened};
@@ -47,7 +47,8 @@ pub fn launch<S: Service, A: Service>(
     if let Some(endpoint) = admin {
         let (mut sockets, addr) = listener::listen(endpoint.addr, 1)?;
         admin_addr = Some(addr);
-        admin_share = sockets.pop().map(|socket| (Share::new(endpoint, socket), make_admin));
+        admin_share =
+            sockets.pop().map(|socket| (EndpointShare::new(endpoint, socket), make_admin));
     }
     let stats: Arc<[CoreStats]> =
         (0..workers).map(|_| CoreStats::timing(plan.stage_timing)).collect();
@@ -60,7 +61,7 @@ pub fn launch<S: Service, A: Service>(
     for (index, socket) in sockets.into_iter().enumerate() {
         let (control, control_of_core) = UnixStream::pair().map_err(StartError::Thread)?;
         controls.push(control);
-        let worker = Worker {
+        let worker = CoreThread {
             index,
             cpu: plan.cpus[index],
             choice: plan.choice,
@@ -68,10 +69,10 @@ pub fn launch<S: Service, A: Service>(
             control: control_of_core,
             ready: ready.clone(),
         };
-        let share = Share {
+        let share = EndpointShare {
             open_everywhere: open_everywhere.clone(),
             addresses: addresses.clone(),
-            ..Share::new(main.clone(), socket)
+            ..EndpointShare::new(main.clone(), socket)
         };
         let make = make.clone();
         let admin = admin_share.take();
@@ -99,22 +100,22 @@ fn weaker(a: Driver, b: Driver) -> Driver {
 }
 
 /// One core's share of an endpoint, on its way to the core's thread.
-struct Share {
+struct EndpointShare {
     endpoint: Endpoint,
     socket: TcpListener,
     open_everywhere: Arc<AtomicUsize>,
     addresses: Option<Arc<AddressCounts>>,
 }
 
-impl Share {
-    fn new(endpoint: Endpoint, socket: TcpListener) -> Share {
-        Share { endpoint, socket, open_everywhere: Arc::default(), addresses: None }
+impl EndpointShare {
+    fn new(endpoint: Endpoint, socket: TcpListener) -> EndpointShare {
+        EndpointShare { endpoint, socket, open_everywhere: Arc::default(), addresses: None }
     }
 
     fn open<S: Service>(self, service: S, core: &Core, stats: StatsRef) -> Opened<S> {
         let limits = self.endpoint.limits;
         core.local.deadlines.expect(limits.shortest_ms());
-        let door = Rc::new(Door {
+        let endpoint = Rc::new(EndpointState {
             service,
             core: core.clone(),
             tls: self.endpoint.tls,
@@ -126,13 +127,13 @@ impl Share {
             closed: Cell::new(0),
         });
         let listener = Listener::new(self.socket);
-        monoio::spawn(listener.clone().run(door.clone()));
-        Opened { door, listener }
+        monoio::spawn(listener.clone().run(endpoint.clone()));
+        Opened { endpoint, listener }
     }
 }
 
 /// What a core's thread is given.
-struct Worker {
+struct CoreThread {
     index: usize,
     cpu: usize,
     choice: DriverChoice,
@@ -141,14 +142,14 @@ struct Worker {
     ready: SyncSender<Result<Driver, StartError>>,
 }
 
-impl Worker {
+impl CoreThread {
     fn run<S: Service, A: Service>(
         self,
-        main: Share,
+        main: EndpointShare,
         make: impl FnOnce(&Core) -> S,
-        admin: Option<(Share, impl FnOnce(&Core) -> A)>,
+        admin: Option<(EndpointShare, impl FnOnce(&Core) -> A)>,
     ) {
-        let _loud = Loud;
+        let _abort = AbortOnPanic;
         // Not being pinned costs speed, not correctness; `Core::cpu` tells.
         let cpu = sys::pin_to(self.cpu).ok().map(|()| self.cpu);
         let (mut executor, driver) = match Executor::new(self.choice) {
@@ -180,9 +181,9 @@ impl Worker {
 }
 
 /// Turns the panic of one core into the end of the process.
-struct Loud;
+struct AbortOnPanic;
 
-impl Drop for Loud {
+impl Drop for AbortOnPanic {
     fn drop(&mut self) {
         if thread::panicking() {
             eprintln!("a core panicked, and its connections with it; the process ends now");

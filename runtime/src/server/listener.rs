@@ -20,7 +20,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
 use crate::executor::error::StartError;
-use crate::server::connection::Door;
+use crate::server::connection::EndpointState;
 use crate::server::service::Service;
 use crate::system::sys;
 
@@ -77,7 +77,7 @@ fn bind(addr: SocketAddr, share: bool) -> io::Result<Socket> {
 
 /// An endpoint that is being served on this core.
 pub(crate) struct Opened<S> {
-    pub(crate) door: Rc<Door<S>>,
+    pub(crate) endpoint: Rc<EndpointState<S>>,
     pub(crate) listener: Rc<Listener>,
 }
 
@@ -94,7 +94,7 @@ impl Listener {
     }
 
     /// Accepts until [`Listener::close`].
-    pub(crate) async fn run<S: Service>(self: Rc<Self>, door: Rc<Door<S>>) {
+    pub(crate) async fn run<S: Service>(self: Rc<Self>, endpoint: Rc<EndpointState<S>>) {
         let ready = self.socket.try_clone().ok();
         let ready = ready.and_then(|socket| monoio::net::TcpListener::from_std(socket).ok());
         if let Some(ready) = ready {
@@ -105,18 +105,18 @@ impl Listener {
                 if self.closed.get() {
                     break;
                 }
-                let mut accepted = self.accept_some(&door);
+                let mut accepted = self.accept_some(&endpoint);
                 while let Ok(Backlog::MayHaveMore) = accepted
                     && !self.closed.get()
                 {
                     // At once, for the readiness may have been reported for the last time.
                     yield_now().await;
-                    accepted = self.accept_some(&door);
+                    accepted = self.accept_some(&endpoint);
                 }
                 if accepted.is_ok() {
                     pause = BACK_OFF.0;
                 } else {
-                    door.stats.accept_errors.add(1);
+                    endpoint.stats.accept_errors.add(1);
                     monoio::time::sleep(pause).await;
                     pause = (pause * 2).min(BACK_OFF.1);
                 }
@@ -135,9 +135,9 @@ impl Listener {
     /// Stops listening. Connections the kernel has established are taken in and served first:
     /// closing would reset them. One whose third segment is still on its way is reset all the
     /// same, so [`Listener::keep_out`] is best called a little earlier.
-    pub(crate) fn close<S: Service>(&self, door: &Rc<Door<S>>) {
+    pub(crate) fn close<S: Service>(&self, endpoint: &Rc<EndpointState<S>>) {
         self.keep_out();
-        while let Ok(Backlog::MayHaveMore) = self.accept_some(door) {}
+        while let Ok(Backlog::MayHaveMore) = self.accept_some(endpoint) {}
         self.closed.set(true);
         // Wakes the task that waits for readiness.
         sys::shutdown(self.socket.as_raw_fd(), Shutdown::Both);
@@ -149,10 +149,10 @@ impl Listener {
     }
 
     /// Takes in what a turn may.
-    fn accept_some<S: Service>(&self, door: &Rc<Door<S>>) -> io::Result<Backlog> {
+    fn accept_some<S: Service>(&self, endpoint: &Rc<EndpointState<S>>) -> io::Result<Backlog> {
         for _ in 0..ACCEPTS_PER_TURN {
             match self.socket.accept() {
-                Ok((tcp, addr)) => door.admit(tcp, addr),
+                Ok((tcp, addr)) => endpoint.accept(tcp, addr),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Ok(Backlog::Empty),
                     // The peer changed its mind before we looked.

@@ -1,4 +1,4 @@
-//! What a server does: the trait that the rooms above implement, and what they learn of a peer.
+//! What a server does: the trait that the crates above implement, and what they learn of a peer.
 //!
 //! A service belongs to one core and is never shared, so it may hold `Cell`s and `Rc`s. It is
 //! asked once per connection who is there ([`Service::open`]) and once per request what to answer

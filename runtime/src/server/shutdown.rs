@@ -23,7 +23,7 @@ use monoio::io::{AsyncReadRentExt, AsyncWriteRentExt};
 
 use crate::executor::core::Core;
 use crate::executor::driver::Driver;
-use crate::limits::wait_kind::Kind;
+use crate::limits::wait_kind::WaitKind;
 use crate::limits::{DRAIN_HANDSHAKE_MS, DRAIN_IDLE_MS};
 use crate::observe::stats::CoreStats;
 use crate::server::listener::Opened;
@@ -54,10 +54,10 @@ pub struct DrainReport {
 }
 
 /// How much longer than its deadline a core may take to say that it is drained.
-const PATIENCE: Duration = Duration::from_secs(5);
+const REPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How often a draining core looks whether it is done.
-const LOOK: Duration = Duration::from_millis(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// How long a draining core still takes in connections whose SYN came before the drain began: the
 /// client believes itself connected once it has our answer, and its own arrives half a round trip
@@ -79,7 +79,7 @@ impl Running {
         }
         let mut sum = DrainReport::default();
         for control in &mut self.controls {
-            let _ = control.set_read_timeout(limit.checked_add(PATIENCE));
+            let _ = control.set_read_timeout(limit.checked_add(REPORT_TIMEOUT));
             let mut report = [0; 16];
             if control.read_exact(&mut report).is_ok() {
                 let (finished, cut) = report.split_at(8);
@@ -136,25 +136,25 @@ pub(crate) async fn serve_until_told<S: Service, A: Service>(
 async fn drain<S: Service>(core: &Core, main: &Opened<S>, limit: Duration) -> DrainReport {
     let local = &core.local;
     let start = Instant::now();
-    let closed_before = main.door.closed.get();
+    let closed_before = main.endpoint.closed.get();
     local.draining.set(true);
     main.listener.keep_out();
     local.deadlines.note(Moment::now());
-    local.deadlines.hasten(Kind::Idle, DRAIN_IDLE_MS);
-    local.deadlines.hasten(Kind::Handshake, DRAIN_HANDSHAKE_MS);
+    local.deadlines.hasten(WaitKind::Idle, DRAIN_IDLE_MS);
+    local.deadlines.hasten(WaitKind::Handshake, DRAIN_HANDSHAKE_MS);
     let mut listening = true;
-    let busy = || main.door.open.get() > 0 || !local.owed.borrow().is_empty();
+    let busy = || main.endpoint.open.get() > 0 || !local.owed.borrow().is_empty();
     while (listening || busy()) && start.elapsed() < limit {
-        monoio::time::sleep(LOOK).await;
+        monoio::time::sleep(POLL_INTERVAL).await;
         if listening && start.elapsed() >= LAST_ARRIVALS {
-            main.listener.close(&main.door);
+            main.listener.close(&main.endpoint);
             listening = false;
         }
         local.deadlines.sweep(Moment::now());
     }
     let report = DrainReport {
-        finished: main.door.closed.get() - closed_before,
-        cut: main.door.open.get() as u64,
+        finished: main.endpoint.closed.get() - closed_before,
+        cut: main.endpoint.open.get() as u64,
     };
     if report.cut > 0 {
         local.deadlines.cut();
@@ -173,9 +173,9 @@ async fn end<S: Service, A: Service>(
     // Whoever is owed something learns that it is too late.
     let owed = local.owed.take();
     owed.into_values().for_each(|cut| cut());
-    main.listener.close(&main.door);
+    main.listener.close(&main.endpoint);
     if let Some(admin) = &admin {
-        admin.listener.close(&admin.door);
+        admin.listener.close(&admin.endpoint);
     }
     let start = Instant::now();
     let done = || {
@@ -185,12 +185,12 @@ async fn end<S: Service, A: Service>(
     };
     while !done() && start.elapsed() < CUT_MAX {
         local.deadlines.cut();
-        monoio::time::sleep(LOOK).await;
+        monoio::time::sleep(POLL_INTERVAL).await;
     }
     let done = done();
     // The services go, and with them the connections they keep to others.
     drop((main, admin));
     // One more turn, so that what was closed by that reaches the kernel.
-    monoio::time::sleep(LOOK).await;
+    monoio::time::sleep(POLL_INTERVAL).await;
     done && local.deadlines.is_empty()
 }

@@ -2,7 +2,7 @@
 //!
 //! Before any wait for input everything that was answered is written: answers to requests that
 //! came together leave in one write, and no peer waits for an answer while we wait for the peer.
-//! This room knows no service; it refuses to decide what is answered.
+//! This module knows no service; it refuses to decide what is answered.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use crate::io::inbox::{Gathered, Inbox};
 use crate::io::local::Local;
 use crate::io::stream::{Hold, Stream, StreamError};
 use crate::limits::ServerLimits;
-use crate::limits::wait_kind::Kind;
+use crate::limits::wait_kind::WaitKind;
 use crate::observe::stages::Stage;
 use crate::observe::stats::StatsRef;
 use crate::server::error::{BodyError, Broken};
@@ -36,20 +36,20 @@ const PACE_BUSY: u8 = 4;
 const PACE_MAX: u8 = 8;
 
 /// What comes next on a connection.
-pub(crate) enum Step {
+pub(crate) enum NextStep {
     /// A request's head.
     Request,
     /// Nothing, and the peer is slow: wait without buffers.
-    Park,
+    Idle,
     /// Something that must be refused.
-    Refuse(Refusal),
+    Refuse(RequestRefusal),
     /// The end of the connection.
     End,
 }
 
 /// Why a request is refused before a service sees it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Refusal {
+pub(crate) enum RequestRefusal {
     Malformed(Error),
     TooSlow,
 }
@@ -143,7 +143,7 @@ impl Wire {
 
     /// Looks for a request's head in what has been read; `None` if more must be read.
     #[inline]
-    pub(crate) fn next_head(&mut self) -> Option<Step> {
+    pub(crate) fn next_head(&mut self) -> Option<NextStep> {
         if self.inbox.message().is_empty() {
             return None;
         }
@@ -152,10 +152,10 @@ impl Wire {
             Ok(Some(consumed)) => {
                 lap.end(Stage::PARSE);
                 self.begin(consumed);
-                Some(Step::Request)
+                Some(NextStep::Request)
             }
             Ok(None) => None,
-            Err(error) => Some(Step::Refuse(Refusal::Malformed(error))),
+            Err(error) => Some(NextStep::Refuse(RequestRefusal::Malformed(error))),
         }
     }
 
@@ -175,21 +175,21 @@ impl Wire {
         if !self.inbox.bytes.is_empty() {
             if !self.head_begun {
                 self.head_begun = true;
-                self.stream.watch().set(Kind::Head, self.limits.head_ms);
+                self.stream.watch().set(WaitKind::Head, self.limits.head_ms);
             }
             return Some(Hold::Whole);
         }
         if self.pace < PACE_BUSY {
             return None;
         }
-        self.stream.watch().set(Kind::Idle, self.limits.idle_now(self.local.draining.get()));
+        self.stream.watch().set(WaitKind::Idle, self.limits.idle_now(self.local.draining.get()));
         Some(Hold::Short)
     }
 
     /// Notes that a read of a head has ended: when, and how quickly it came. `None` if it brought
     /// something.
     #[inline]
-    pub(crate) fn has_read(&mut self, read: Result<usize, StreamError>) -> Option<Step> {
+    pub(crate) fn has_read(&mut self, read: Result<usize, StreamError>) -> Option<NextStep> {
         let now = Moment::now();
         self.pace = if now.ns_since(self.arrived) < BUSY_GAP_NS {
             PACE_MAX.min(self.pace + 1)
@@ -201,19 +201,21 @@ impl Wire {
         self.local.deadlines.note(now);
         match read {
             Ok(1..) => None,
-            Err(StreamError::Deadline(Kind::Head)) => Some(Step::Refuse(Refusal::TooSlow)),
-            Err(error) if error.called_back() => {
-                self.pace = 0;
-                Some(Step::Park)
+            Err(StreamError::Deadline(WaitKind::Head)) => {
+                Some(NextStep::Refuse(RequestRefusal::TooSlow))
             }
-            _ => Some(Step::End),
+            Err(error) if error.is_cancelled() => {
+                self.pace = 0;
+                Some(NextStep::Idle)
+            }
+            _ => Some(NextStep::End),
         }
     }
 
-    /// Reads what woke a parked connection; false if that was its end. Part of a TLS record wakes
+    /// Reads what woke an idle connection; false if that was its end. Part of a TLS record wakes
     /// it as well: the rest has as long as a request's head, which it begins.
     pub(crate) async fn wake(&mut self) -> bool {
-        self.stream.watch().set(Kind::Head, self.limits.head_ms);
+        self.stream.watch().set(WaitKind::Head, self.limits.head_ms);
         let read = self.stream.fill(&mut self.inbox.bytes, Hold::Whole).await;
         self.has_read(read).is_none()
     }
@@ -312,10 +314,10 @@ impl Wire {
         }
     }
 
-    /// The last words: writes what is left and closes. With `linger` the peer may still be
+    /// Ends the connection: writes what is left and closes. With `linger` the peer may still be
     /// sending; closing at once would make its kernel throw our answer away (RFC 9112 section
     /// 9.6), so what it sends is read off for a moment.
-    pub(crate) async fn farewell(mut self, linger: bool) {
+    pub(crate) async fn close(mut self, linger: bool) {
         self.guard_end();
         let limit_ms = self.limits.write_ms;
         let stream = &mut self.stream;
@@ -330,7 +332,7 @@ impl Wire {
     }
 
     async fn read_off(&mut self) {
-        self.stream.watch().set(Kind::Linger, LINGER_MS);
+        self.stream.watch().set(WaitKind::Linger, LINGER_MS);
         let mut rest = LINGER_BYTES_MAX;
         loop {
             self.inbox.bytes.clear();

@@ -40,11 +40,11 @@ const LOOSE: u32 = 0o027;
 pub struct Output {
     path: PathBuf,
     mode: u32,
-    place: Place,
+    place: Destination,
 }
 
 #[derive(Debug)]
-enum Place {
+enum Destination {
     /// A regular file, or nothing yet; the mode of what is there.
     Regular(PathBuf, Option<u32>),
     /// A device or a pipe, open already.
@@ -60,7 +60,7 @@ impl Output {
     /// Why it cannot be; it never waits for a pipe's reader.
     pub fn open(path: &Path, mode: u32) -> io::Result<Output> {
         let output = Output::resolve(path, mode)?;
-        if let Place::Regular(target, _) = &output.place {
+        if let Destination::Regular(target, _) = &output.place {
             let (draft, _) = create_beside(target, mode)?;
             fs::remove_file(draft)?;
         }
@@ -79,10 +79,12 @@ impl Output {
     /// What the operating system says; a regular file is then as it was before.
     pub fn write(self, bytes: &[u8]) -> io::Result<()> {
         match self.place {
-            Place::Stdout => io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()),
-            Place::Stderr => io::stderr().write_all(bytes),
-            Place::Stream(file) => write_stream(file, bytes),
-            Place::Regular(target, existing) => {
+            Destination::Stdout => {
+                io::stdout().write_all(bytes).and_then(|()| io::stdout().flush())
+            }
+            Destination::Stderr => io::stderr().write_all(bytes),
+            Destination::Stream(file) => write_stream(file, bytes),
+            Destination::Regular(target, existing) => {
                 // What was closed to others is not opened to them by being written again.
                 let draft = write_beside(&target, bytes, self.mode & existing.unwrap_or(0o777))?;
                 fs::rename(&draft, &target).inspect_err(|_| _ = fs::remove_file(&draft))
@@ -92,11 +94,11 @@ impl Output {
 
     fn resolve(path: &Path, mode: u32) -> io::Result<Output> {
         let place = match path.to_str() {
-            Some("/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1") => Place::Stdout,
-            Some("/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2") => Place::Stderr,
+            Some("/dev/stdout" | "/dev/fd/1" | "/proc/self/fd/1") => Destination::Stdout,
+            Some("/dev/stderr" | "/dev/fd/2" | "/proc/self/fd/2") => Destination::Stderr,
             _ => place(path)?,
         };
-        if mode & 0o077 == 0 && !matches!(place, Place::Regular(..)) {
+        if mode & 0o077 == 0 && !matches!(place, Destination::Regular(..)) {
             return Err(io::Error::other("a secret is written to a regular file only"));
         }
         Ok(Output { path: path.to_path_buf(), mode, place })
@@ -159,7 +161,7 @@ fn quoted(path: &Path) -> String {
 }
 
 /// What stands at a path, after its links.
-fn place(path: &Path) -> io::Result<Place> {
+fn place(path: &Path) -> io::Result<Destination> {
     let mut path = path.to_path_buf();
     for _ in 0..LINKS_MAX {
         let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
@@ -177,13 +179,13 @@ fn place(path: &Path) -> io::Result<Place> {
         let found = match fs::symlink_metadata(&here) {
             Ok(found) => found,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Place::Regular(here, None));
+                return Ok(Destination::Regular(here, None));
             }
             Err(error) => return Err(error),
         };
         // A link below /proc leads to an open file, and has no path that could be renamed to.
         if folder.starts_with("/proc") {
-            return open_stream(&here, libc::O_APPEND).map(Place::Stream);
+            return open_stream(&here, libc::O_APPEND).map(Destination::Stream);
         }
         if found.is_symlink() {
             strangers_link(&here, &found)?;
@@ -195,7 +197,7 @@ fn place(path: &Path) -> io::Result<Place> {
     Err(io::Error::from_raw_os_error(libc::ELOOP))
 }
 
-fn found_place(here: PathBuf, found: &Metadata, folder: &Path) -> io::Result<Place> {
+fn found_place(here: PathBuf, found: &Metadata, folder: &Path) -> io::Result<Destination> {
     if found.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
@@ -204,7 +206,7 @@ fn found_place(here: PathBuf, found: &Metadata, folder: &Path) -> io::Result<Pla
         // Between the look and the opening a stranger may have put a file there.
         return match stream.metadata()?.is_file() {
             true => Err(io::Error::other("it changed while it was opened; try again")),
-            false => Ok(Place::Stream(stream)),
+            false => Ok(Destination::Stream(stream)),
         };
     }
     let (user, around) = (user_id(), fs::metadata(folder)?);
@@ -212,7 +214,7 @@ fn found_place(here: PathBuf, found: &Metadata, folder: &Path) -> io::Result<Pla
     if sticky && user != 0 && ![found.uid(), around.uid()].contains(&user) {
         return Err(io::Error::other("it is another user's file, in a folder that all share"));
     }
-    Ok(Place::Regular(here, Some(found.mode() & 0o777)))
+    Ok(Destination::Regular(here, Some(found.mode() & 0o777)))
 }
 
 /// Opens what is no regular file, without waiting for anybody.

@@ -81,7 +81,7 @@ pub fn pin_to(cpu: usize) -> io::Result<()> {
 }
 
 /// The processor time that the calling thread has used so far, in ns. It is the clock behind the
-/// kernel's own books of a thread, and reading it costs a system call.
+/// kernel's own CPU accounting of a thread, and reading it costs a system call.
 #[must_use]
 pub fn thread_cpu_ns() -> u64 {
     crate::system::sys::thread_cpu_ns()

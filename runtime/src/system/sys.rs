@@ -92,28 +92,28 @@ pub(crate) fn unacknowledged(fd: RawFd) -> u64 {
 
 /// What an idle socket has to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Liveness {
+pub(crate) enum ConnectionHealth {
     /// Open, and nothing has arrived.
-    Quiet,
+    Idle,
     /// Closed or broken.
     Ended,
     /// Bytes have arrived that nobody asked for.
-    Talking,
+    Unsolicited,
 }
 
 /// Looks at an idle socket without waiting and without taking anything off it.
-pub(crate) fn liveness(socket: &impl AsRawFd) -> Liveness {
+pub(crate) fn connection_health(socket: &impl AsRawFd) -> ConnectionHealth {
     let mut byte = [0_u8; 1];
     let flags = libc::MSG_DONTWAIT | libc::MSG_PEEK;
     let fd = socket.as_raw_fd();
     // SAFETY: the pointer and the length are those of one live, exclusively borrowed array.
     let read = unsafe { libc::recv(fd, byte.as_mut_ptr().cast(), byte.len(), flags) };
     if read > 0 {
-        Liveness::Talking
+        ConnectionHealth::Unsolicited
     } else if read < 0 && io::Error::last_os_error().kind() == io::ErrorKind::WouldBlock {
-        Liveness::Quiet
+        ConnectionHealth::Idle
     } else {
-        Liveness::Ended
+        ConnectionHealth::Ended
     }
 }
 
@@ -293,13 +293,13 @@ mod tests {
     }
 
     #[test]
-    fn liveness_tells_quiet_from_closed_and_from_chatty() {
+    fn an_idle_connection_is_told_from_a_closed_one_and_from_unsolicited_data() {
         let (a, b) = UnixStream::pair().unwrap();
-        assert_eq!(liveness(&a), Liveness::Quiet);
+        assert_eq!(connection_health(&a), ConnectionHealth::Idle);
         (&b).write_all(b"x").unwrap();
-        assert_eq!(liveness(&a), Liveness::Talking);
+        assert_eq!(connection_health(&a), ConnectionHealth::Unsolicited);
         let (a, b) = UnixStream::pair().unwrap();
         drop(b);
-        assert_eq!(liveness(&a), Liveness::Ended);
+        assert_eq!(connection_health(&a), ConnectionHealth::Ended);
     }
 }

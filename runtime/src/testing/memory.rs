@@ -7,7 +7,7 @@
 //! ```
 //! It owns the connection's two ends. It refuses to wait: a connection runs when
 //! it is given bytes, until it wants more or ends. So nothing but the peer is ever waited for: no
-//! timer fires, no deadline strikes, and a service that calls an upstream stands still.
+//! timer fires, no deadline expires, and a service that calls an upstream stands still.
 
 use std::cell::Cell;
 use std::fmt;
@@ -29,7 +29,7 @@ use crate::io::socket::Socket;
 use crate::io::stream::{Stream, StreamError};
 use crate::limits::ServerLimits;
 use crate::observe::stats::CoreStats;
-use crate::server::connection::{Door, Guest, attend};
+use crate::server::connection::{ConnectionGuard, EndpointState, serve_connection};
 use crate::server::service::Service;
 use crate::server::wire::Idle;
 
@@ -50,7 +50,7 @@ pub fn on_core<R>(body: impl FnOnce(&Core) -> R) -> Result<R, StartError> {
 
 /// A server that listens nowhere.
 pub struct Server<S> {
-    door: Rc<Door<S>>,
+    endpoint: Rc<EndpointState<S>>,
 }
 
 impl<S: Service> Server<S> {
@@ -62,7 +62,7 @@ impl<S: Service> Server<S> {
         tls: Option<Arc<ServerConfig>>,
         limits: ServerLimits,
     ) -> Server<S> {
-        let door = Door {
+        let endpoint = EndpointState {
             service,
             core: core.clone(),
             tls,
@@ -73,7 +73,7 @@ impl<S: Service> Server<S> {
             open: Cell::new(0),
             closed: Cell::new(0),
         };
-        Server { door: Rc::new(door) }
+        Server { endpoint: Rc::new(endpoint) }
     }
 
     /// A new connection of `peer`.
@@ -81,14 +81,14 @@ impl<S: Service> Server<S> {
     /// # Errors
     /// When there are too many, or the TLS configuration can serve none.
     pub fn connect(&self, peer: SocketAddr) -> Result<Connection, StreamError> {
-        let guest = Guest::enter(&self.door, peer).ok_or(StreamError::Closed)?;
-        let door = &self.door;
+        let guard = ConnectionGuard::enter(&self.endpoint, peer).ok_or(StreamError::Closed)?;
+        let endpoint = &self.endpoint;
         let pipe = Rc::new(Pipe::default());
         let socket = Socket::Memory(pipe.clone());
-        let local = door.core.local.clone();
-        let stream = Stream::accepted(local, socket, door.tls.clone(), door.stats.clone())?;
-        door.stats.connections_accepted.add(1);
-        let served = Box::pin(attend(guest, Idle::new(stream, peer)));
+        let local = endpoint.core.local.clone();
+        let stream = Stream::accepted(local, socket, endpoint.tls.clone(), endpoint.stats.clone())?;
+        endpoint.stats.connections_accepted.add(1);
+        let served = Box::pin(serve_connection(guard, Idle::new(stream, peer)));
         let mut connection = Connection { pipe, served: Some(served) };
         connection.go_on();
         Ok(connection)
@@ -97,7 +97,7 @@ impl<S: Service> Server<S> {
 
 impl<S> fmt::Debug for Server<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("open", &self.door.open.get()).finish_non_exhaustive()
+        f.debug_struct("Server").field("open", &self.endpoint.open.get()).finish_non_exhaustive()
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) enum Engine {
 pub(super) enum Say<'a> {
     Nothing,
     Data(&'a [u8]),
-    Goodbye,
+    CloseNotify,
 }
 
 /// How far one step of rustls went.
@@ -181,7 +181,7 @@ fn speak<Data>(
                 traffic.encrypt(plain, room).map_err(Short::from)
             })
         }
-        Say::Goodbye => append(wire, 2 + OVERHEAD_BYTES, |room| {
+        Say::CloseNotify => append(wire, 2 + OVERHEAD_BYTES, |room| {
             traffic.queue_close_notify(room).map_err(Short::from)
         }),
     }

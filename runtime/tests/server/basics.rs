@@ -188,7 +188,7 @@ fn connections_may_pause_and_come_back() {
             let mut peers: Vec<Peer> = (0..20).map(|_| Peer::connect(up.addr)).collect();
             for round in 0..3 {
                 for peer in &mut peers {
-                    // Enough in a row to be taken for busy, then a pause that parks it.
+                    // Enough in a row to be taken for busy, then a pause that makes it idle.
                     for _ in 0..round * 4 + 1 {
                         assert_eq!(peer.get("/ping").text(), "pong");
                     }
@@ -200,18 +200,18 @@ fn connections_may_pause_and_come_back() {
 }
 
 #[test]
-fn no_request_is_lost_while_buffers_are_called_back() {
+fn no_request_is_lost_while_buffers_are_cancelled() {
     on_each_driver(
         |_| {},
         |up| {
-            // The first 256 of a core keep their buffers, as many others are called back.
+            // The first 256 of a core keep their buffers, as many others are cancelled.
             let mut peers: Vec<Peer> = (0..256 + 150).map(|_| Peer::connect(up.addr)).collect();
             for peer in &mut peers {
                 for _ in 0..8 {
                     assert_eq!(peer.get("/ping").text(), "pong");
                 }
             }
-            // Their buffers are called back after one to two seconds: requests arrive before,
+            // Their buffers are cancelled after one to two seconds: requests arrive before,
             // after and meanwhile.
             std::thread::sleep(Duration::from_millis(800));
             for peer in &mut peers[256..] {

@@ -5,9 +5,9 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use runtime::Kind;
+use runtime::WaitKind;
 
-use crate::peer::{PATIENCE, Peer};
+use crate::peer::{Peer, TIMEOUT};
 use crate::shop::on_each_driver;
 use crate::support::Pki;
 use crate::tls::connect;
@@ -25,7 +25,7 @@ fn assert_reset(ended: io::Result<()>) {
 
 fn ask(addr: std::net::SocketAddr, target: &str) -> TcpStream {
     let mut stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     write!(stream, "GET {target} HTTP/1.0\r\n\r\n").unwrap();
     stream
 }
@@ -97,7 +97,7 @@ fn a_response_that_is_not_read_in_time_ends_with_a_reset() {
         |endpoint| endpoint.limits.write_ms = 50,
         |up| {
             let mut stream = ask(up.addr, "/unread");
-            up.eventually("deadlines", 1, |stats| stats.deadlines[Kind::Write.index()].value());
+            up.eventually("deadlines", 1, |stats| stats.deadlines[WaitKind::Write.index()].value());
             up.eventually("open", 0, |stats| stats.connections_open.value());
             assert_reset(end(&mut stream).1);
         },

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use runtime::Endpoint;
-use runtime::Kind;
+use runtime::WaitKind;
 
 use crate::peer::Peer;
 use crate::shop::{Up, on_each_driver};
@@ -13,14 +13,14 @@ use crate::support::Pki;
 /// The limit under test; the others stay far away.
 const LIMIT_MS: u64 = 100;
 
-/// How long the limit may take to strike on a busy machine.
+/// How long the limit may take to expire on a busy machine.
 const LATE: Duration = Duration::from_secs(10);
 
-fn strikes(up: &Up, kind: Kind, start: Instant) {
+fn expires(up: &Up, kind: WaitKind, start: Instant) {
     let elapsed = start.elapsed();
     assert!(elapsed >= Duration::from_millis(LIMIT_MS), "{elapsed:?} is too early");
     assert!(elapsed < LATE, "{elapsed:?} is too late");
-    assert_eq!(up.struck(kind), 1, "{kind:?}");
+    assert_eq!(up.expired(kind), 1, "{kind:?}");
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn a_head_that_does_not_end_is_answered_with_408() {
             let response = peer.response().unwrap();
             assert_eq!(response.status, 408);
             assert_eq!(response.field("connection"), Some("close"));
-            strikes(&up, Kind::Head, start);
+            expires(&up, WaitKind::Head, start);
             assert!(peer.rest().unwrap().is_empty());
         },
     );
@@ -57,7 +57,7 @@ fn dripping_a_head_does_not_extend_its_time() {
                 }
             }
             assert_eq!(&answer, b"HTTP/1.1 408");
-            strikes(&up, Kind::Head, start);
+            expires(&up, WaitKind::Head, start);
         },
     );
 }
@@ -74,7 +74,7 @@ fn a_body_that_does_not_come_is_answered_with_408() {
                 assert_eq!(response.status, 408);
                 assert_eq!(response.field("connection"), Some("close"));
             }
-            assert_eq!(up.struck(Kind::Body), 2);
+            assert_eq!(up.expired(WaitKind::Body), 2);
         },
     );
 }
@@ -103,7 +103,7 @@ fn a_body_that_drips_is_answered_with_408() {
             assert_eq!(&answer, b"HTTP/1.1 408", "{head}");
             assert!(start.elapsed() >= Duration::from_millis(300), "{:?}", start.elapsed());
         }
-        assert_eq!((up.struck(Kind::Rate), up.struck(Kind::Body)), (2, 0));
+        assert_eq!((up.expired(WaitKind::Rate), up.expired(WaitKind::Body)), (2, 0));
     });
 }
 
@@ -117,7 +117,7 @@ fn a_peer_whose_body_waits_for_us_is_not_slow() {
         assert!(pieces.text().parse::<u64>().unwrap() >= 3, "{}", pieces.text());
         // A handler that takes its time is none of the peer's doing, nor is an idle connection.
         assert_eq!(peer.get("/sleep?700").text(), "rested");
-        assert_eq!(up.struck(Kind::Rate), 0);
+        assert_eq!(up.expired(WaitKind::Rate), 0);
     });
 }
 
@@ -141,7 +141,7 @@ fn without_a_rate_a_body_has_its_time_in_all() {
                 }
             }
             assert_eq!(&answer, b"HTTP/1.1 408");
-            strikes(&up, Kind::Body, start);
+            expires(&up, WaitKind::Body, start);
         },
     );
 }
@@ -151,9 +151,9 @@ fn an_idle_connection_is_closed_without_a_word() {
     on_each_driver(
         |endpoint| endpoint.limits.idle_ms = LIMIT_MS,
         |up| {
-            // Parked, and busy a moment ago: both ways of waiting for a request.
+            // Idle, and busy a moment ago: both ways of waiting for a request.
             for requests in [0, 1, 20] {
-                let struck = up.struck(Kind::Idle);
+                let expired = up.expired(WaitKind::Idle);
                 let mut peer = Peer::connect(up.addr);
                 for _ in 0..requests {
                     assert_eq!(peer.get("/ping").text(), "pong");
@@ -161,7 +161,7 @@ fn an_idle_connection_is_closed_without_a_word() {
                 let start = Instant::now();
                 assert!(peer.rest().unwrap().is_empty());
                 assert!(start.elapsed() < LATE);
-                assert_eq!(up.struck(Kind::Idle), struck + 1);
+                assert_eq!(up.expired(WaitKind::Idle), expired + 1);
             }
             up.eventually("open", 0, |stats| stats.connections_open.value());
         },
@@ -177,7 +177,7 @@ fn a_peer_that_does_not_read_is_cut() {
             peer.send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
             up.eventually("requests", 1, |stats| stats.requests.value());
             up.eventually("open", 0, |stats| stats.connections_open.value());
-            assert_eq!(up.struck(Kind::Write), 1);
+            assert_eq!(up.expired(WaitKind::Write), 1);
         },
     );
 }
@@ -194,7 +194,7 @@ fn a_handshake_that_does_not_come_is_cut() {
             let peer = Peer::connect(up.addr);
             let start = Instant::now();
             assert!(peer.rest().unwrap_or_default().is_empty());
-            strikes(&up, Kind::Handshake, start);
+            expires(&up, WaitKind::Handshake, start);
             up.eventually("failed", 1, |stats| stats.handshakes_failed.value());
         },
     );

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use runtime::DrainReport;
 
-use crate::peer::{PATIENCE, Peer};
+use crate::peer::{Peer, TIMEOUT};
 use crate::shop::{OWED, on_each_driver};
 use crate::support::Pki;
 
@@ -22,7 +22,7 @@ fn a_request_in_flight_is_answered_and_told_to_close() {
             peer.send("GET /sleep?300 HTTP/1.1\r\nHost: a\r\n\r\n");
             up.eventually("requests", 1, |stats| stats.requests.value());
             let start = Instant::now();
-            let report = up.drain(PATIENCE);
+            let report = up.drain(TIMEOUT);
             assert!(start.elapsed() < Duration::from_secs(5), "it need not wait longer");
             assert_eq!(report, DrainReport { finished: 1, cut: 0 });
             let response = peer.response().unwrap();
@@ -37,9 +37,9 @@ fn a_request_in_flight_is_answered_and_told_to_close() {
 fn owed_work_is_done_before_the_end_or_cut_at_the_deadline() {
     let owed = || [0, 1].map(|at| OWED[at].swap(0, Ordering::Relaxed));
     for (work, limit, expected) in [
-        ("/owing?400", PATIENCE, [1, 0]),
+        ("/owing?400", TIMEOUT, [1, 0]),
         ("/owing?60000", Duration::from_millis(300), [0, 1]),
-        ("/owing?0", PATIENCE, [1, 0]),
+        ("/owing?0", TIMEOUT, [1, 0]),
     ] {
         on_each_driver(
             |_| {},
@@ -62,7 +62,7 @@ fn who_waits_for_something_that_can_wait_notices_the_end() {
             let mut peer = Peer::connect(up.addr);
             peer.send("GET /patient?60000 HTTP/1.1\r\nHost: a\r\n\r\n");
             up.eventually("requests", 1, |stats| stats.requests.value());
-            assert_eq!(up.drain(PATIENCE), DrainReport { finished: 1, cut: 0 });
+            assert_eq!(up.drain(TIMEOUT), DrainReport { finished: 1, cut: 0 });
             assert_eq!(peer.response().unwrap().text(), "rested");
         },
     );
@@ -91,17 +91,17 @@ fn idle_connections_are_closed_and_may_say_a_last_word() {
     on_each_driver(
         |_| {},
         |up| {
-            let mut parked = Peer::connect(up.addr);
-            assert_eq!(parked.get("/ping").text(), "pong");
+            let mut idle = Peer::connect(up.addr);
+            assert_eq!(idle.get("/ping").text(), "pong");
             let mut busy = Peer::connect(up.addr);
             for _ in 0..20 {
                 assert_eq!(busy.get("/ping").text(), "pong");
             }
             let silent = Peer::connect(up.addr);
             up.eventually("open", 3, |stats| stats.connections_open.value());
-            let drain = thread::spawn(move || up.drain(PATIENCE));
+            let drain = thread::spawn(move || up.drain(TIMEOUT));
             thread::sleep(Duration::from_millis(50));
-            for peer in [&mut parked, &mut busy] {
+            for peer in [&mut idle, &mut busy] {
                 let response = peer.get("/ping");
                 assert_eq!(response.text(), "pong");
                 assert_eq!(response.field("connection"), Some("close"));
@@ -122,8 +122,8 @@ fn a_handshake_that_does_not_come_does_not_hold_the_drain_up() {
             let _silent = Peer::connect(up.addr);
             up.eventually("open", 1, |stats| stats.connections_open.value());
             let start = Instant::now();
-            let report = up.drain(PATIENCE);
-            assert!(start.elapsed() < PATIENCE / 2, "{:?}", start.elapsed());
+            let report = up.drain(TIMEOUT);
+            assert!(start.elapsed() < TIMEOUT / 2, "{:?}", start.elapsed());
             assert_eq!(report, DrainReport { finished: 1, cut: 0 });
         },
     );
@@ -134,7 +134,7 @@ fn visit(addr: SocketAddr) -> io::Result<bool> {
     let Ok(mut stream) = TcpStream::connect_timeout(&addr, Duration::from_millis(300)) else {
         return Ok(false);
     };
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
     stream.write_all(b"GET /ping HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
@@ -167,7 +167,7 @@ fn no_connection_that_was_accepted_is_lost() {
             while answered.load(Ordering::Relaxed) < 200 {
                 thread::sleep(Duration::from_millis(1));
             }
-            let report = up.drain(PATIENCE);
+            let report = up.drain(TIMEOUT);
             assert_eq!(report.cut, 0);
             stop.store(true, Ordering::Relaxed);
             for visitor in visitors {

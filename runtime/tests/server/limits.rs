@@ -146,7 +146,7 @@ fn a_server_that_is_dropped_stops() {
         assert!(peer.rest().unwrap_or_default().is_empty());
         let start = std::time::Instant::now();
         while TcpStream::connect(addr).is_ok() {
-            assert!(start.elapsed() < crate::peer::PATIENCE, "it still listens");
+            assert!(start.elapsed() < crate::peer::TIMEOUT, "it still listens");
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
     });

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use rustls::{ServerConnection, StreamOwned};
 
-use crate::peer::{PATIENCE, Peer};
+use crate::peer::{Peer, TIMEOUT};
 use crate::proxy::{Backend, Proxy};
 use crate::shop::{Up, with_each_driver};
 use crate::support::{Pki, localhost};
@@ -161,7 +161,7 @@ fn await_arrival(from: SocketAddr, to: SocketAddr) {
         if !matches!(state, "01" | "08") || unread != "00000000" {
             return;
         }
-        assert!(start.elapsed() < PATIENCE, "nothing arrives: {row}");
+        assert!(start.elapsed() < TIMEOUT, "nothing arrives: {row}");
         thread::yield_now();
     }
 }
@@ -218,7 +218,7 @@ fn no_client_is_given_a_response_that_is_not_its_own() {
     with_each_driver(|choice| {
         let upstream = Confused::start();
         // What is seen on one connection must not save the others from being looked at.
-        let proxy = Proxy::start(choice, upstream.backend.addr, |config| config.distrust_ms = 0);
+        let proxy = Proxy::start(choice, upstream.backend.addr, |config| config.reuse_pause_ms = 0);
         let config = Config { cases: 24, failure_persistence: None, ..Config::default() };
         let script = prop::collection::vec(turn(), 2..8);
         let played = TestRunner::new(config).run(&script, |turns| {
@@ -367,7 +367,7 @@ fn tls_messages_of_an_idle_upstream_are_taken_in_and_all_else_ends_the_connectio
             let mut peer = Peer::connect(proxy.addr);
             assert_eq!(peer.get("/a").text(), "for GET /a: ");
             go.send(()).unwrap();
-            said.recv_timeout(PATIENCE).unwrap();
+            said.recv_timeout(TIMEOUT).unwrap();
             for target in ["/b", "/c"] {
                 assert_eq!(peer.get(target).text(), format!("for GET {target}: "), "{what:?}");
             }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use proto_http::OutgoingBody;
-use runtime::Kind;
+use runtime::WaitKind;
 use runtime::{
     Broken, Core, CorePlan, CoreStats, DrainReport, DriverChoice, Endpoint, Exchange, Peer,
     Running, Service, StartError, launch, no_admin,
@@ -183,7 +183,7 @@ impl Up {
         self.running().stats.iter().map(counter).sum()
     }
 
-    pub fn struck(&self, kind: Kind) -> u64 {
+    pub fn expired(&self, kind: WaitKind) -> u64 {
         self.sum(|stats| stats.deadlines[kind.index()].value())
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
-use crate::peer::{PATIENCE, Peer};
+use crate::peer::{Peer, TIMEOUT};
 use crate::shop::on_each_driver;
 use crate::support::{Pki, localhost};
 
@@ -16,7 +16,7 @@ type Secured = StreamOwned<ClientConnection, TcpStream>;
 pub fn connect(addr: SocketAddr, config: Arc<ClientConfig>) -> Peer<Secured> {
     let tcp = TcpStream::connect(addr).unwrap();
     tcp.set_nodelay(true).unwrap();
-    tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+    tcp.set_read_timeout(Some(TIMEOUT)).unwrap();
     let client = ClientConnection::new(config, localhost()).unwrap();
     Peer::over(StreamOwned::new(client, tcp))
 }
@@ -91,13 +91,13 @@ fn half_a_record_may_wake_an_idle_connection() {
         |up| {
             let tcp = TcpStream::connect(up.addr).unwrap();
             tcp.set_nodelay(true).unwrap();
-            tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+            tcp.set_read_timeout(Some(TIMEOUT)).unwrap();
             let client = ClientConnection::new(pki.client(false, false), localhost()).unwrap();
             let mut stream = StreamOwned::new(client, tcp);
             while stream.conn.is_handshaking() {
                 stream.conn.complete_io(&mut stream.sock).unwrap();
             }
-            // The connection is parked by now, and stays half awake longer than buffers are held.
+            // The connection is idle by now, and stays half awake longer than buffers are held.
             std::thread::sleep(Duration::from_millis(300));
             stream.conn.writer().write_all(b"GET /ping HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
             let mut record = Vec::new();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use runtime::{Addresses, Endpoint};
 
-use crate::peer::{PATIENCE, Peer};
+use crate::peer::{Peer, TIMEOUT};
 use crate::proxy::{Backend, Proxy};
 use crate::shop::{Shop, Up, with_each_driver};
 use crate::support::{Pki, localhost};
@@ -46,7 +46,7 @@ fn connections_are_kept_and_used_again() {
         assert_eq!(proxy.sum(|stats| stats.upstream_opened.value()), 1);
         assert_eq!(proxy.sum(|stats| stats.upstream_reused.value()), 10);
         drop(peer);
-        assert_eq!(proxy.drain(PATIENCE).cut, 0);
+        assert_eq!(proxy.drain(TIMEOUT).cut, 0);
         shop.eventually("open", 0, |stats| stats.connections_open.value());
     });
 }
@@ -77,7 +77,7 @@ fn a_stale_connection_is_noticed_before_it_is_used() {
         let mut peer = Peer::connect(proxy.addr);
         for _ in 0..3 {
             assert_eq!(peer.post("/", b"").text(), "ok");
-            // Long enough for the close to arrive and for the connection to be distrusted.
+            // Long enough for the close to arrive and for the connection to be unsolicited.
             thread::sleep(Duration::from_millis(300));
         }
         assert_eq!(backend.connections(), 3);

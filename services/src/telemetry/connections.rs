@@ -1,7 +1,7 @@
 //! What the runtime counts about sockets, TLS and upstreams, added up over the cores and named.
 
 use metrics_export::prometheus::Page;
-use runtime::Kind;
+use runtime::WaitKind;
 use runtime::stats::{CoreStats, Counter};
 
 /// Adds the families of connections, handshakes, bytes, deadlines and upstreams.
@@ -51,7 +51,7 @@ pub fn add(page: &mut Page, cores: &[CoreStats]) {
         .value(&[("direction", "out")], sum(|core| &core.bytes_out));
 
     let mut deadlines = page.counter("tollgate_deadlines_total", "Deadlines that expired.");
-    for kind in Kind::ALL {
+    for kind in WaitKind::ALL {
         let count = cores.iter().map(|core| core.deadlines[kind.index()].value());
         deadlines.value(&[("kind", kind.as_str())], count.sum::<u64>());
     }

@@ -1,5 +1,5 @@
 //! `tollgate doctor`: looks at this machine for a second and says what of it is good for
-//! measuring, what costs accuracy, what blocks, and how to mend it. Facts are read and tried in one
+//! measuring, what costs accuracy, what blocks, and how to fix it. Facts are read and tried in one
 //! place, judged in another that touches nothing, and printed in a third. It changes nothing.
 
 mod facts;

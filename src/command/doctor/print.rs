@@ -15,15 +15,15 @@ pub(crate) fn text(findings: &[Finding], paint: Paint) -> String {
     let mut out = wrapped(&summary(findings), "");
     out.push('\n');
     for finding in sorted {
-        let Finding { item, status, says, why, mend } = finding;
+        let Finding { item, status, says, why, fix } = finding;
         let head = format!("{:<6}  {item:<13}  ", status.as_str());
         let sentence = wrapped(&format!("{says} ({why})"), &head);
         let word = status.as_str();
         // The first place where the word stands is the head.
         out.push_str(&sentence.replacen(word, &paint.wrap(colour(*status), word), 1));
-        if let Some(mend) = mend {
+        if let Some(fix) = fix {
             let indent = " ".repeat(head.len());
-            let _ = write!(out, "{}", wrapped(&format!("mend: {mend}"), &indent));
+            let _ = write!(out, "{}", wrapped(&format!("fix: {fix}"), &indent));
         }
     }
     out
@@ -107,6 +107,6 @@ mod tests {
         assert_eq!(found.len(), findings.len());
         let cores = found.iter().find(|finding| finding["item"] == "cores").unwrap();
         assert_eq!(cores["status"], "blocks");
-        assert!(cores["mend"].as_str().unwrap().contains("taskset"));
+        assert!(cores["fix"].as_str().unwrap().contains("taskset"));
     }
 }

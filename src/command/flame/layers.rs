@@ -96,7 +96,7 @@ const IN_PROGRAM: [Rule; 7] = [
          rustls::crypto::ring::kx rustls::crypto::ring::sign rustls::crypto::ring::hash \
          rustls::crypto::ring::hmac rustls::crypto::ring::ticketer \
          rustls::crypto::ring::tls13::RingHkdf rustls::crypto::tls13 rustls::crypto::signer \
-         rustls_pki_types webpki authn::tls runtime::server::connection::greet \
+         rustls_pki_types webpki authn::tls runtime::server::connection::tls_handshake \
          runtime::io::stream::Stream::handshake",
     ),
     (
@@ -211,7 +211,8 @@ mod tests {
     fn what_ran_belongs_to_its_nearest_known_caller() {
         for (folded, expected) in [
             (
-                "gateway;runtime::server::connection::work;__send;tcp_sendmsg_[k];memcpy_[k]",
+                "gateway;runtime::server::connection::serve_requests;__send;tcp_sendmsg_[k];\
+                 memcpy_[k]",
                 Layer::KernelTcp,
             ),
             ("gateway;monoio::park;epoll_wait;do_syscall_64_[k];ep_poll_[k]", Layer::KernelWait),

@@ -43,7 +43,7 @@ fn a_write_lasts_as_long_as_its_peer_takes_some_of_it() {
     with_full_socket(demand, |deadlines, watch, mut reader| {
         let start = Moment::now();
         let sweep = |ms| deadlines.sweep(start + Duration::from_millis(ms));
-        watch.set(Kind::Write, 1000);
+        watch.set(WaitKind::Write, 1000);
         for ms in (0..5000).step_by(500) {
             sweep(ms);
             assert_eq!(watch.fired(), None, "after {ms} ms");
@@ -52,7 +52,7 @@ fn a_write_lasts_as_long_as_its_peer_takes_some_of_it() {
         sweep(5000);
         assert_eq!(watch.fired(), None);
         sweep(7600);
-        assert_eq!(watch.fired(), Some(Kind::Write), "it has taken nothing since");
+        assert_eq!(watch.fired(), Some(WaitKind::Write), "it has taken nothing since");
     });
 }
 
@@ -60,11 +60,11 @@ fn a_write_lasts_as_long_as_its_peer_takes_some_of_it() {
 fn without_a_rate_a_write_has_its_time_in_all() {
     with_full_socket(Demand::default(), |deadlines, watch, mut reader| {
         let start = Moment::now();
-        watch.set(Kind::Write, 1000);
+        watch.set(WaitKind::Write, 1000);
         deadlines.sweep(start + Duration::from_millis(500));
         read_some(watch, &mut reader);
         deadlines.sweep(start + Duration::from_millis(2600));
-        assert_eq!(watch.fired(), Some(Kind::Write));
+        assert_eq!(watch.fired(), Some(WaitKind::Write));
     });
 }
 
@@ -78,14 +78,14 @@ fn a_peer_that_takes_too_little_is_found_while_the_write_waits() {
         for ms in (0..5000).step_by(250) {
             sweep(ms);
         }
-        watch.set(Kind::Write, 30_000);
+        watch.set(WaitKind::Write, 30_000);
         for ms in (5000..6000).step_by(250) {
             sweep(ms);
             assert_eq!(watch.fired(), None, "after {ms} ms");
         }
         read_some(watch, &mut reader);
         sweep(6250);
-        assert_eq!(watch.fired(), Some(Kind::Write));
+        assert_eq!(watch.fired(), Some(WaitKind::Write));
     });
 }
 
@@ -94,7 +94,7 @@ fn an_upstream_that_still_takes_a_request_is_not_late_with_its_response() {
     with_full_socket(Demand::progress(1000), |deadlines, watch, mut reader| {
         let start = Moment::now();
         let sweep = |ms| deadlines.sweep(start + Duration::from_millis(ms));
-        watch.set(Kind::Response, 1000);
+        watch.set(WaitKind::Response, 1000);
         for ms in (0..5000).step_by(500) {
             sweep(ms);
             assert_eq!(watch.fired(), None, "after {ms} ms");
@@ -102,7 +102,7 @@ fn an_upstream_that_still_takes_a_request_is_not_late_with_its_response() {
         }
         sweep(5000);
         sweep(7600);
-        assert_eq!(watch.fired(), Some(Kind::Response));
+        assert_eq!(watch.fired(), Some(WaitKind::Response));
     });
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use crate::limits::wait_kind::Kind;
+use crate::limits::wait_kind::WaitKind;
 use crate::tls::TlsError;
 
 /// Why a connection is of no more use.
@@ -12,7 +12,7 @@ pub enum StreamError {
     /// The peer closed it in the middle of something.
     Closed,
     /// This wait took too long, and the connection was shut.
-    Deadline(Kind),
+    Deadline(WaitKind),
     /// TLS failed.
     Tls(TlsError),
     /// The kernel says no.
@@ -21,7 +21,7 @@ pub enum StreamError {
 
 impl StreamError {
     /// Whether this is no failure: a read that waited for long gave its buffer back.
-    pub(crate) fn called_back(&self) -> bool {
+    pub(crate) fn is_cancelled(&self) -> bool {
         matches!(self, StreamError::Io(error) if error.raw_os_error() == Some(libc::ECANCELED))
     }
 }

@@ -35,8 +35,8 @@ fn ends_by(choice: DriverChoice, prepare: impl FnOnce(&Stream)) -> StreamError {
 fn an_alert_does_not_wait_for_a_peer_that_takes_nothing() {
     for choice in [DriverChoice::Auto, DriverChoice::Epoll] {
         let start = Instant::now();
-        let error = ends_by(choice, |stream| stream.watch().set(Kind::Linger, 200));
-        assert!(matches!(error, StreamError::Deadline(Kind::Linger)), "{error:?}");
+        let error = ends_by(choice, |stream| stream.watch().set(WaitKind::Linger, 200));
+        assert!(matches!(error, StreamError::Deadline(WaitKind::Linger)), "{error:?}");
         assert!(start.elapsed() < Duration::from_secs(10));
     }
 }
@@ -46,12 +46,12 @@ fn the_deadline_of_a_read_is_set_aside_for_a_write() {
     for choice in [DriverChoice::Auto, DriverChoice::Epoll] {
         // A head's deadline would end the read only, and the write never.
         let error = ends_by(choice, |stream| {
-            stream.watch().set(Kind::Head, 0);
+            stream.watch().set(WaitKind::Head, 0);
             let aside = stream.watch().set_aside(200).unwrap();
             assert!(stream.watch().set_aside(200).is_none(), "a write's ends writes");
             stream.watch().restore(aside);
             assert!(stream.watch().set_aside(200).is_some());
         });
-        assert!(matches!(error, StreamError::Deadline(Kind::Write)), "{error:?}");
+        assert!(matches!(error, StreamError::Deadline(WaitKind::Write)), "{error:?}");
     }
 }

@@ -59,11 +59,11 @@ fn pair(facts: &Facts) -> Option<Verdict> {
         };
         **core != server && !with(siblings) && !with(level2)
     };
-    let mend = match facts.system.cores_allowed.iter().find(apart) {
+    let fix = match facts.system.cores_allowed.iter().find(apart) {
         Some(core) => format!("--server-cores {server} --generator-cores {core}"),
         None => "a machine or a CPU set with two physical cores".into(),
     };
-    costs(format!("{both}: they {shared}"), mend)
+    costs(format!("{both}: they {shared}"), fix)
 }
 
 fn quota(facts: &Facts) -> Option<Verdict> {
@@ -71,14 +71,14 @@ fn quota(facts: &Facts) -> Option<Verdict> {
         0 => String::new(),
         times => format!(", throttled {times} times in the last second"),
     };
-    let mend = "docker run --cpus 0 --cpuset-cpus 0-1, or CPUQuota= (empty) of the service";
+    let fix = "docker run --cpus 0 --cpuset-cpus 0-1, or CPUQuota= (empty) of the service";
     match facts.system.quota_cores {
         None => good("the control group is not limited"),
         Some(quota) if quota < 2.0 => {
-            blocks(format!("{quota:.1} cores' worth, and two are measured{throttled}"), mend)
+            blocks(format!("{quota:.1} cores' worth, and two are measured{throttled}"), fix)
         }
         Some(quota) if quota < facts.system.cores_allowed.len() as f64 || !throttled.is_empty() => {
-            costs(format!("{quota:.1} cores' worth of time{throttled}"), mend)
+            costs(format!("{quota:.1} cores' worth of time{throttled}"), fix)
         }
         Some(quota) => good(format!("{quota:.1} cores' worth of time")),
     }

@@ -69,11 +69,11 @@ fn io_uring(facts: &Facts) -> Option<Verdict> {
             _ => costs(format!("allowed, but not with its flags: {on}"), NEWER),
         };
     };
-    let (reason, mend) = refused(facts, refusal);
+    let (reason, fix) = refused(facts, refusal);
     if driver.is_none() {
-        return blocks(format!("{reason}, and epoll is refused as well"), mend);
+        return blocks(format!("{reason}, and epoll is refused as well"), fix);
     }
-    costs(format!("{reason}: {on}"), mend)
+    costs(format!("{reason}: {on}"), fix)
 }
 
 /// Why there is no ring, and what would give one. A filter answers as it likes, so that the
@@ -175,11 +175,11 @@ fn files(facts: &Facts) -> Option<Verdict> {
         figure(limit.hard),
         figure(connections)
     );
-    let mend = "ulimit -Hn 65536 as root, LimitNOFILE=65536, or docker run --ulimit nofile=65536";
+    let fix = "ulimit -Hn 65536 as root, LimitNOFILE=65536, or docker run --ulimit nofile=65536";
     match limit.hard {
         0 => None,
-        hard if hard < LEAST => blocks(says, mend),
-        hard if hard < 4096 => costs(says, mend),
+        hard if hard < LEAST => blocks(says, fix),
+        hard if hard < 4096 => costs(says, fix),
         _ => good(says),
     }
 }

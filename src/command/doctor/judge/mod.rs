@@ -45,15 +45,15 @@ pub(crate) struct Finding {
     /// Why it matters for figures.
     pub(crate) why: &'static str,
     /// What to do about it, where it is not good.
-    pub(crate) mend: Option<String>,
+    pub(crate) fix: Option<String>,
 }
 
 /// Everything that can be said about these facts, in the order of the table.
 pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
     let tables: [&[Check]; 3] = [kernel::CHECKS, cores::CHECKS, system::CHECKS];
     let finding = |check: &Check| {
-        let Verdict { status, says, mend } = (check.judge)(facts)?;
-        Some(Finding { item: check.item, status, says, why: check.why, mend })
+        let Verdict { status, says, fix } = (check.judge)(facts)?;
+        Some(Finding { item: check.item, status, says, why: check.why, fix })
     };
     tables.into_iter().flatten().filter_map(finding).collect()
 }
@@ -69,19 +69,19 @@ struct Check {
 struct Verdict {
     status: Status,
     says: String,
-    mend: Option<String>,
+    fix: Option<String>,
 }
 
 fn good(says: impl Into<String>) -> Option<Verdict> {
-    Some(Verdict { status: Status::Good, says: says.into(), mend: None })
+    Some(Verdict { status: Status::Good, says: says.into(), fix: None })
 }
 
-fn costs(says: impl Into<String>, mend: impl Into<String>) -> Option<Verdict> {
-    Some(Verdict { status: Status::Costs, says: says.into(), mend: Some(mend.into()) })
+fn costs(says: impl Into<String>, fix: impl Into<String>) -> Option<Verdict> {
+    Some(Verdict { status: Status::Costs, says: says.into(), fix: Some(fix.into()) })
 }
 
-fn blocks(says: impl Into<String>, mend: impl Into<String>) -> Option<Verdict> {
-    Some(Verdict { status: Status::Blocks, says: says.into(), mend: Some(mend.into()) })
+fn blocks(says: impl Into<String>, fix: impl Into<String>) -> Option<Verdict> {
+    Some(Verdict { status: Status::Blocks, says: says.into(), fix: Some(fix.into()) })
 }
 
 impl Facts {

@@ -28,11 +28,11 @@ fn clock(facts: &Facts) -> Option<Verdict> {
     }
     let tsc = name != "tsc" && facts.system.clocks.iter().any(|clock| clock == "tsc");
     let file = "sys/devices/system/clocksource/clocksource0/current_clocksource";
-    let mend = match tsc {
+    let fix = match tsc {
         true => facts.write("tsc", file),
         false => "boot with tsc=reliable, or take a machine that offers its tsc".into(),
     };
-    costs(format!("{says}: each enters the kernel"), mend)
+    costs(format!("{says}: each enters the kernel"), fix)
 }
 
 fn loopback(facts: &Facts) -> Option<Verdict> {

@@ -228,11 +228,11 @@ const TROUBLES: &[Trouble] = &[
 
 #[test]
 fn every_trouble_is_named_with_its_cure() {
-    for (item, change, status, says, mend) in TROUBLES {
+    for (item, change, status, says, fix) in TROUBLES {
         let found = of(item, change);
         assert_eq!(found.status, *status, "{found:?}");
         assert!(found.says.contains(says), "{says:?} is not in {found:?}");
-        assert!(found.mend.as_deref().unwrap().contains(mend), "{mend:?} is not in {found:?}");
+        assert!(found.fix.as_deref().unwrap().contains(fix), "{fix:?} is not in {found:?}");
     }
 }
 
@@ -240,7 +240,7 @@ fn every_trouble_is_named_with_its_cure() {
 fn a_sound_machine_is_good_in_every_item() {
     for finding in judge(&sound()) {
         assert_eq!(finding.status, Status::Good, "{finding:?}");
-        assert!(finding.mend.is_none(), "{finding:?}");
+        assert!(finding.fix.is_none(), "{finding:?}");
     }
 }
 
@@ -278,14 +278,14 @@ fn a_refused_ring_is_traced_to_whoever_refused_it() {
         (|_| (), Refusal::Denied, "security module", "ausearch"),
         (|_| (), Refusal::NoMemory, "memory", "ulimit -l"),
     ];
-    for (change, refusal, says, mend) in cases {
+    for (change, refusal, says, fix) in cases {
         let found = of("io_uring", |facts| {
             change(facts);
             no_ring(facts, refusal);
         });
         assert_eq!(found.status, Status::Costs, "{found:?}");
         assert!(found.says.contains(says) && found.says.contains("epoll"), "{says:?}: {found:?}");
-        assert!(found.mend.as_deref().unwrap().contains(mend), "{mend:?}: {found:?}");
+        assert!(found.fix.as_deref().unwrap().contains(fix), "{fix:?}: {found:?}");
     }
     let mut facts = sound();
     no_ring(&mut facts, Refusal::Forbidden);
@@ -303,13 +303,13 @@ fn a_pair_on_one_physical_core_is_told_which_core_to_take() {
     let shared = pair(2);
     assert_eq!(shared.status, Status::Costs);
     assert!(shared.says.contains("one physical core"), "{shared:?}");
-    assert_eq!(shared.mend.as_deref(), Some("--server-cores 0 --generator-cores 1"));
+    assert_eq!(shared.fix.as_deref(), Some("--server-cores 0 --generator-cores 1"));
     let cache = of("core pair", |facts| {
         facts.system.cores_allowed = vec![0, 1];
         facts.system.level2 = vec![(0, vec![0, 1]), (1, vec![0, 1])];
     });
     assert!(cache.says.contains("level-2"), "{cache:?}");
-    assert!(cache.mend.as_deref().unwrap().contains("two physical cores"), "{cache:?}");
+    assert!(cache.fix.as_deref().unwrap().contains("two physical cores"), "{cache:?}");
 }
 
 #[test]
@@ -329,5 +329,5 @@ fn root_needs_no_sudo() {
         facts.system.congestion = Some("bbr".into());
     });
     let cure = "sysctl -w net.ipv4.tcp_congestion_control=cubic";
-    assert_eq!(found.mend.as_deref(), Some(cure));
+    assert_eq!(found.fix.as_deref(), Some(cure));
 }
