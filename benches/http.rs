@@ -10,10 +10,10 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use proto_http::{Limits, Lines, Next, OutgoingBody, OutgoingResponse, Server};
+use proto_http::{FieldLines, Limits, Next, OutgoingBody, OutgoingResponse, Server};
 
 const DATE: &[u8; 29] = b"Sun, 06 Nov 1994 08:49:37 GMT";
-const JSON: Lines = Lines::new("content-type: application/json\r\n");
+const JSON: FieldLines = FieldLines::new("content-type: application/json\r\n");
 const BODY: &[u8] = &[b'x'; 1024];
 
 /// One exchange: the head is read, the body to its end, and `answer` written.

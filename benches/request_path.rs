@@ -20,7 +20,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use runtime::Core;
 use runtime::memory::on_core;
 
-use support::{Ask, Lab, Rig, Tokens};
+use support::{BenchRequest, Lab, Rig, Tokens};
 
 /// Requests that are laid out before any of them is timed.
 const BATCH: u64 = 256;
@@ -45,10 +45,10 @@ fn serve(rig: &mut Rig, count: u64) -> Duration {
 
 fn profiles(criterion: &mut Criterion, core: &Core) {
     let lab = Lab::new(Algorithm::Es256);
-    for (name, ask) in Ask::ALL {
+    for (name, ask) in BenchRequest::ALL {
         let mut group = criterion.benchmark_group(format!("request_path/{name}"));
         for (label, profile) in Profile::NAMED {
-            let mut rig = Rig::new(core, &lab, profile, Tokens::Repeat, ask);
+            let mut rig = Rig::new(core, &lab, profile, Tokens::Cached, ask);
             group.bench_function(label, |bencher| {
                 bencher.iter_custom(|count| serve(&mut rig, count));
             });
@@ -58,13 +58,13 @@ fn profiles(criterion: &mut Criterion, core: &Core) {
 }
 
 /// A token that the server does not know costs a signature; the cache is off.
-fn first_sight(criterion: &mut Criterion, core: &Core) {
-    let mut group = criterion.benchmark_group("request_path/ping, first sight");
+fn uncached(criterion: &mut Criterion, core: &Core) {
+    let mut group = criterion.benchmark_group("request_path/ping, uncached");
     for algorithm in Algorithm::ALL {
         let lab = Lab::new(algorithm);
         let verifying = Profile::NAMED.iter().filter(|(_, p)| p.token != TokenCheck::Ignore);
         for (label, profile) in verifying {
-            let mut rig = Rig::new(core, &lab, *profile, Tokens::FirstSight, Ask::PingGet);
+            let mut rig = Rig::new(core, &lab, *profile, Tokens::Uncached, BenchRequest::PingGet);
             group.bench_function(format!("{label} {algorithm}"), |bencher| {
                 bencher.iter_custom(|count| serve(&mut rig, count));
             });
@@ -76,7 +76,7 @@ fn first_sight(criterion: &mut Criterion, core: &Core) {
 fn path(criterion: &mut Criterion) {
     on_core(|core| {
         profiles(criterion, core);
-        first_sight(criterion, core);
+        uncached(criterion, core);
     })
     .expect("an executor");
 }

@@ -16,10 +16,10 @@ use authn::policy::authorize;
 use authn::{
     Algorithm, Callers, Credentials, Presented, Profile, Route, Scope, TokenCheck, Transport,
 };
-use proto_http::{Limits, Lines, OutgoingBody, OutgoingResponse, Server};
+use proto_http::{FieldLines, Limits, OutgoingBody, OutgoingResponse, Server};
 use runtime::memory::on_core;
 
-use support::{Ask, Lab, Rig, Tokens, request};
+use support::{BenchRequest, Lab, Rig, Tokens, request};
 
 /// Steps that are done before any is counted: buffers have grown, caches and tables are in use.
 const WARM_UP: u64 = 64;
@@ -36,7 +36,7 @@ fn tollgate_counted_step(step: &mut dyn FnMut()) {
 #[derive(Clone, Copy)]
 enum Path {
     /// A request's way through a service under a profile.
-    Request(Ask, Profile, Tokens),
+    Request(BenchRequest, Profile, Tokens),
     /// A record of so many bytes in, and one out.
     Record(usize),
     /// Reading a request, the token included, and writing an answer of 100 bytes.
@@ -48,15 +48,15 @@ enum Path {
 /// All names, in the order of the table.
 fn paths() -> Vec<(String, Path)> {
     let mut paths = Vec::new();
-    for (name, ask) in Ask::ALL {
+    for (name, ask) in BenchRequest::ALL {
         for (label, profile) in Profile::NAMED {
-            paths.push((format!("{label} {name}"), Path::Request(ask, profile, Tokens::Repeat)));
+            paths.push((format!("{label} {name}"), Path::Request(ask, profile, Tokens::Cached)));
         }
     }
     for (label, profile) in Profile::NAMED.iter().filter(|(label, _)| ["S2", "S4"].contains(label))
     {
-        let path = Path::Request(Ask::PingGet, *profile, Tokens::FirstSight);
-        paths.push((format!("{label} ping, first sight"), path));
+        let path = Path::Request(BenchRequest::PingGet, *profile, Tokens::Uncached);
+        paths.push((format!("{label} ping, uncached"), path));
     }
     paths.push(("http".to_string(), Path::Http));
     paths.push(("authorize".to_string(), Path::Authorize));
@@ -105,7 +105,7 @@ fn step(number: u64, mut step: impl FnMut()) {
     if number < WARM_UP { step() } else { tollgate_counted_step(&mut step) }
 }
 
-fn requests(ask: Ask, profile: Profile, tokens: Tokens, count: u64) {
+fn requests(ask: BenchRequest, profile: Profile, tokens: Tokens, count: u64) {
     let lab = Lab::new(Algorithm::Es256);
     let served = on_core(|core| {
         let mut rig = Rig::new(core, &lab, profile, tokens, ask);
@@ -139,7 +139,7 @@ fn exchanges(count: u64) {
     let token = "t".repeat(420);
     let input = request("GET", "/api/ping", Some(&token), "");
     let (mut server, mut out) = (Server::new(Limits::default()), Vec::new());
-    let lines = Lines::new("content-type: application/json\r\n");
+    let lines = FieldLines::new("content-type: application/json\r\n");
     for number in 0..WARM_UP + count {
         step(number, || {
             out.clear();

@@ -2,8 +2,8 @@
 //! of its signature alone, finding it in the cache of verified tokens, and the policy's decision.
 //!
 //! Left out: the head that the token came in. One token is used again and again, so that keys and
-//! tables are hot. What lies between a first sight and ring alone is ours: splitting, base64, key,
-//! claims. Must not be compared with libraries that check less of a token. Run with
+//! tables are hot. What lies between an uncached token and ring alone is ours: splitting, base64,
+//! key, claims. Must not be compared with libraries that check less of a token. Run with
 //! `cargo bench --bench tokens`.
 
 #![expect(missing_docs, reason = "criterion's macro makes an undocumented function")]
@@ -42,7 +42,7 @@ fn tokens(criterion: &mut Criterion) {
         group.bench_function(format!("{algorithm}, ring alone"), |bencher| {
             bencher.iter(|| key.verify(black_box(message.as_bytes()), black_box(&signature)));
         });
-        group.bench_function(format!("{algorithm}, first sight"), |bencher| {
+        group.bench_function(format!("{algorithm}, uncached"), |bencher| {
             bencher.iter(|| verifier.verify(black_box(token.as_bytes()), now_s));
         });
         let mut cache = TokenCache::new(4_096, [1, 2]);

@@ -10,7 +10,7 @@ use authn::{Algorithm, Profile, Transport};
 use runtime::allocations::{Counting, so_far};
 use runtime::memory::on_core;
 
-use support::{Ask, Lab, Rig, Tokens};
+use support::{BenchRequest, Lab, Rig, Tokens};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -65,8 +65,8 @@ fn a_plain_request_allocates_nothing() {
     let plain = Profile::ALL.into_iter().filter(|profile| profile.transport == Transport::Plain);
     let counted = on_core(|core| {
         for profile in plain {
-            for (name, ask) in Ask::ALL {
-                let mut rig = Rig::new(core, &lab, profile, Tokens::Repeat, ask);
+            for (name, ask) in BenchRequest::ALL {
+                let mut rig = Rig::new(core, &lab, profile, Tokens::Cached, ask);
                 let count = fewest(|| one(&mut rig));
                 assert_eq!(count, 0, "{} {name}, {REQUESTS} requests", profile.label());
             }
@@ -80,8 +80,8 @@ fn under_tls_a_request_allocates_what_rustls_does() {
     let lab = Lab::new(Algorithm::Es256);
     let counted = on_core(|core| {
         for (label, profile) in Profile::NAMED.into_iter().skip(1) {
-            for (name, ask) in Ask::ALL {
-                let mut rig = Rig::new(core, &lab, profile, Tokens::Repeat, ask);
+            for (name, ask) in BenchRequest::ALL {
+                let mut rig = Rig::new(core, &lab, profile, Tokens::Cached, ask);
                 let (request, answer) = rig.lengths();
                 let theirs = of_rustls(&lab, profile.transport, request, answer);
                 let all = fewest(|| one(&mut rig));

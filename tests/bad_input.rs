@@ -187,7 +187,7 @@ fn files_that_cannot_be_used_are_named() {
 }
 
 #[test]
-fn a_server_that_cannot_be_reached_is_told_with_what_to_do() {
+fn an_unreachable_server_is_reported_with_what_to_do() {
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let refused = format!("http://{nobody}/");
     expect(&[&refused], 1, &["connection refused", "whether the server runs"]);
@@ -343,7 +343,7 @@ const WRONG: [(&str, Play, &[&str]); 11] = [
 ];
 
 #[test]
-fn a_server_that_answers_wrongly_is_told_and_ends_in_time() {
+fn a_server_with_wrong_responses_is_reported_in_time() {
     for (name, does, parts) in WRONG {
         let url = play(does);
         expect(&[&url, "--label", name], 1, &[&["INVALID"], parts].concat());
@@ -360,7 +360,7 @@ fn more_than_was_asked_for_is_noted_and_no_error() {
 }
 
 #[test]
-fn what_to_do_about_a_status_is_said() {
+fn statuses_come_with_what_to_do() {
     let unauthorized =
         play(|s| s.write_all(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n").is_ok());
     let output = tollgate(&["run", &unauthorized, "-d", "100ms", "-c", "1", "--warmup", "0"]);
@@ -369,7 +369,7 @@ fn what_to_do_about_a_status_is_said() {
 }
 
 #[test]
-fn a_token_that_is_refused_is_told() {
+fn a_refused_token_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("secret");
     fs::write(&secret, "hush-hush\n").unwrap();

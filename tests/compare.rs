@@ -171,7 +171,7 @@ fn an_invalid_run_comes_first_and_wins() {
 }
 
 #[test]
-fn what_differs_is_said_before_any_figure() {
+fn differences_come_before_any_figure() {
     let runs = Runs::new();
     let before = runs.write("before", 10.0, 30.0, |_| {});
     let after = runs.write("after", 10.0, 30.0, |record| {

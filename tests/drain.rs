@@ -63,9 +63,9 @@ fn no_request_in_flight_is_lost() {
         assert!(before > 200, "only {before} requests were answered before the stop");
         assert_eq!(seen.broken.load(Ordering::Relaxed), 0, "answers were cut off on {driver}");
         assert!(seen.told.load(Ordering::Relaxed) > 0, "nobody was told on {driver}");
-        // The shelf tells how many orders were carried out; each of them was answered.
-        let shelf = Curl::new(&format!("{inventory_url}/api/inventory/SKU-BIG")).run();
-        let sold = 1_000_000 - shelf.json()["quantity"].as_u64().unwrap();
+        // The stock tells how many orders were carried out; each of them was answered.
+        let stock = Curl::new(&format!("{inventory_url}/api/inventory/SKU-BIG")).run();
+        let sold = 1_000_000 - stock.json()["quantity"].as_u64().unwrap();
         assert_eq!(sold, seen.answered.load(Ordering::Relaxed), "on {driver}");
     }
 }

@@ -109,7 +109,7 @@ fn shows(said: &str, layer: &str) {
 }
 
 #[test]
-fn two_profiles_are_recorded_and_told_apart() {
+fn two_profiles_are_recorded_and_compared() {
     let place = Place::new();
     let folded = place.result("folded");
     let words = ["--profile=S1", "--against=S0", "-d", "1s", "--frequency=4999", "--folded"];
@@ -189,7 +189,7 @@ fn with_perf(folder: &Path, system: bool) -> Output {
 }
 
 #[test]
-fn what_is_missing_is_said() {
+fn missing_parts_are_reported() {
     let empty = tempfile::tempdir().unwrap();
     let output = with_perf(empty.path(), false);
     assert_eq!(output.status.code(), Some(1), "{output:?}");

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use metrics_export::hlog::{self, Interval, Log};
+use metrics_export::hlog::{self, HistogramLog, Interval};
 use serde_json::Value;
 
 /// Pinned, so that only a change of ours can break the test.
@@ -46,7 +46,8 @@ fn stranger() -> PathBuf {
 
 /// A log with the smallest and the largest value that tollgate records, and many between.
 fn written() -> Vec<u8> {
-    let mut log = Log::new(Duration::from_millis(1_700_000_000_250), "S2 repeat, all values");
+    let mut log =
+        HistogramLog::new(Duration::from_millis(1_700_000_000_250), "S2 repeat, all values");
     for slice in 0..3_u64 {
         let mut histogram = Histogram::<u64>::new_with_bounds(1, 3_600_000_000_000, 3).unwrap();
         histogram.record(1).unwrap();

@@ -1,5 +1,5 @@
 //! The order flow through gateway, orders and inventory: what a client of the shop sees, from the
-//! first order to an empty shelf, on both I/O drivers.
+//! first order until the stock is sold out, on both I/O drivers.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -57,7 +57,7 @@ fn an_order_is_kept_and_its_stock_is_taken() {
 }
 
 #[test]
-fn what_is_wrong_with_an_order_is_said() {
+fn invalid_orders_are_refused_with_a_reason() {
     let shop = Shop::open("auto", &["--stock", "SKU-LOW=1"]);
     let cases = [
         (r#"{"itemSkus":["SKU-1000"],"totalAmount":1}"#, 400, "customerId"),
@@ -96,7 +96,7 @@ fn a_repeat_under_one_key_is_answered_as_the_first() {
 }
 
 #[test]
-fn orders_that_are_not_there_are_told_apart() {
+fn missing_orders_are_distinguished() {
     let shop = Shop::open("auto", &["--orders-retained", "8"]);
     let first = shop.order(&["SKU-1000"]).json()["orderId"].as_str().unwrap().to_owned();
     for _ in 0..64 {

@@ -1,5 +1,5 @@
 //! More demand than stock, from two sides at once, through sockets, with requests repeated and cut
-//! off. Exactly the stock is sold and the books balance: what was accepted plus what is left is
+//! off. Exactly the stock is sold, and stock is conserved: what was accepted plus what is left is
 //! what was there.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
@@ -49,7 +49,7 @@ fn exactly_the_stock_is_reserved() {
         assert_eq!(accepted, STOCK, "on {driver}");
         assert_eq!(available(&up), 0, "on {driver}");
 
-        // Everything is given back, half of it twice: the shelf is as it was.
+        // Everything is released, half of it twice: the stock is as it was.
         for (id, _) in answers.iter().filter(|(_, accepted)| **accepted) {
             assert_eq!(connection.release(id), 204, "{id} on {driver}");
         }

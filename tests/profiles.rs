@@ -60,7 +60,7 @@ const TABLE: [(Comes, [Gets; 6]); 8] = {
 const ORDER: &str = r#"{"customerId":"c-1","itemSkus":["SKU-1000"],"totalAmount":12.5}"#;
 
 #[test]
-fn every_profile_lets_in_whom_its_table_says() {
+fn every_profile_admits_by_its_table() {
     for (at, profile) in PROFILES.iter().enumerate() {
         for driver in DRIVERS {
             let up = Up::start(profile, &["--driver", driver]);

@@ -61,7 +61,7 @@ fn with_scopes(mut record: Value) -> Value {
 }
 
 #[test]
-fn every_format_says_the_same() {
+fn every_format_has_the_same_figures() {
     let run = kept();
     let record: Value =
         serde_json::from_slice(&fs::read(run.path().join("run.json")).unwrap()).unwrap();
@@ -102,7 +102,7 @@ fn complaint(change: impl Fn(&str) -> String) -> String {
 }
 
 #[test]
-fn what_is_no_run_is_said_with_what_to_do() {
+fn files_that_are_no_run_are_refused_with_what_to_do() {
     let empty = tempfile::tempdir().unwrap();
     for run in [empty.path().to_path_buf(), empty.path().join("no-such-run")] {
         let output = report(&run, &[]);

@@ -156,7 +156,7 @@ fn ctrl_c_ends_every_wait_before_the_measurement_at_once() {
 }
 
 #[test]
-fn ctrl_c_ends_a_matrix_of_targets_that_say_nothing() {
+fn ctrl_c_ends_a_matrix_of_silent_targets() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("secret"), "x\n").unwrap();
     let client = "client_id = \"a\"\nclient_secret_file = \"secret\"\ntoken_url = ";
@@ -257,7 +257,7 @@ fn a_capacity_is_found_and_told_in_every_format() {
 }
 
 #[test]
-fn the_connection_budget_is_said_first() {
+fn the_connection_budget_comes_first() {
     for command in ["run", "capacity"] {
         let words = [command, "http://[::1]:1/", "--requests-per-connection", "1"];
         let output = tollgate(&words);

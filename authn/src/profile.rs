@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn names_mean_what_the_threat_model_says() {
+    fn profile_names_match_the_threat_model() {
         let expected = [
             ("S0", Transport::Plain, TokenCheck::Ignore),
             ("S1", Transport::Tls, TokenCheck::Ignore),

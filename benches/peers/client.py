@@ -1,5 +1,5 @@
 """The clients of a bench. Nearly every row is measured with `tollgate run`: it warms up, reads the
-kernel's books of the server's processes around its steady window, and counts what came back. Only
+kernel's CPU accounting of the server's processes around its steady window, and counts what came back. Only
 pipelining, which it does not do, is left to h2load, and those processes are read here."""
 
 import glob
@@ -71,9 +71,9 @@ def sample_of(text):
                     for kind, error in said["errors"].items()]
         raise RuntimeError(f"{asked['errors']} of {asked['sent']} requests had no good reply; "
                            + "; ".join(examples))
-    books = said["server"]
-    user_ns = sum(process["user_ns"] for process in books["processes"])
-    return Sample(books["cpu_ns"] / asked["sent"] / 1e3, said["achieved_per_s"],
+    accounting = said["server"]
+    user_ns = sum(process["user_ns"] for process in accounting["processes"])
+    return Sample(accounting["cpu_ns"] / asked["sent"] / 1e3, said["achieved_per_s"],
                   user_ns / asked["sent"] / 1e3, said["breaches"])
 
 
@@ -131,7 +131,7 @@ def h2load_counts(text):
 
 
 def cpu_ns(pid):
-    """Run time of all threads of a process and of its children, from the kernel's books."""
+    """Run time of all threads of a process and of its children, from the kernel's CPU accounting."""
     total = 0
     for task in glob.glob(f"/proc/{pid}/task/*"):
         try:

@@ -23,7 +23,7 @@ use authn::{
     Algorithm, KeySet, NewClaims, Prf, Profile, Scope, ScopeSet, Signer, TokenCache, TokenCheck,
     Transport, Verifier,
 };
-use runtime::memory::{Connection, Server};
+use runtime::memory::{MemoryConnection, MemoryServer};
 use runtime::tls::Pump;
 use runtime::{Core, ServerLimits};
 use rustls::pki_types::ServerName;
@@ -60,7 +60,7 @@ const CACHED: usize = ServiceConfig::TOKEN_CACHE_ENTRIES;
 
 /// One kind of request and the service that answers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub enum BenchRequest {
     /// `GET /api/ping` of the gateway.
     PingGet,
     /// `POST /api/ping` of the gateway with a body of 1 KB.
@@ -71,12 +71,12 @@ pub enum Ask {
     InventoryReserve,
 }
 
-impl Ask {
-    pub const ALL: [(&str, Ask); 4] = [
-        ("ping", Ask::PingGet),
-        ("ping-post", Ask::PingPost),
-        ("orders-read", Ask::OrdersRead),
-        ("inventory-reserve", Ask::InventoryReserve),
+impl BenchRequest {
+    pub const ALL: [(&str, BenchRequest); 4] = [
+        ("ping", BenchRequest::PingGet),
+        ("ping-post", BenchRequest::PingPost),
+        ("orders-read", BenchRequest::OrdersRead),
+        ("inventory-reserve", BenchRequest::InventoryReserve),
     ];
 }
 
@@ -84,9 +84,9 @@ impl Ask {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tokens {
     /// One, which the server knows after the first request.
-    Repeat,
+    Cached,
     /// Several in turn to a server that keeps none.
-    FirstSight,
+    Uncached,
 }
 
 /// Keys and certificates of everybody.
@@ -199,7 +199,7 @@ impl Lab {
         };
         let guard = Guard::new(profile, Arc::new(keys), cache, counters);
         let (tls, limits) = (self.server_tls(profile.transport), ServerLimits::default());
-        let server = Server::new(core, Instrumented::new(app, guard), tls, limits);
+        let server = MemoryServer::new(core, Instrumented::new(app, guard), tls, limits);
         let connection = server.connect(PEER).expect("a connection");
         Caller::new(connection, self.client_pump(profile.transport))
     }
@@ -244,13 +244,13 @@ fn stock() -> Arc<Inventory> {
 
 /// A client of one connection.
 struct Caller {
-    connection: Connection,
+    connection: MemoryConnection,
     tls: Option<Pump>,
     cipher: Vec<u8>,
 }
 
 impl Caller {
-    fn new(connection: Connection, tls: Option<Pump>) -> Caller {
+    fn new(connection: MemoryConnection, tls: Option<Pump>) -> Caller {
         let mut caller = Caller { connection, tls, cipher: Vec::new() };
         while let Some(pump) = caller.tls.as_mut().filter(|pump| pump.wants_write()) {
             let mut flight = Vec::new();
@@ -307,25 +307,27 @@ const NUMBER: &str = "000000000000";
 
 impl Rig {
     /// Starts the service that answers `ask` under this profile, and connects.
-    pub fn new(core: &Core, lab: &Lab, profile: Profile, tokens: Tokens, ask: Ask) -> Rig {
-        let cached = if tokens == Tokens::Repeat { CACHED } else { 0 };
+    pub fn new(core: &Core, lab: &Lab, profile: Profile, tokens: Tokens, ask: BenchRequest) -> Rig {
+        let cached = if tokens == Tokens::Cached { CACHED } else { 0 };
         let mut caller = match ask {
-            Ask::PingGet | Ask::PingPost => lab.call(core, profile, cached, gateway),
-            Ask::OrdersRead => lab.call(core, profile, cached, orders),
-            Ask::InventoryReserve => lab.call(core, profile, cached, inventory),
+            BenchRequest::PingGet | BenchRequest::PingPost => {
+                lab.call(core, profile, cached, gateway)
+            }
+            BenchRequest::OrdersRead => lab.call(core, profile, cached, orders),
+            BenchRequest::InventoryReserve => lab.call(core, profile, cached, inventory),
         };
         let count = match (profile.token, tokens) {
             (TokenCheck::Ignore, _) => 0,
-            (_, Tokens::Repeat) => 1,
-            (_, Tokens::FirstSight) => TOKENS,
+            (_, Tokens::Cached) => 1,
+            (_, Tokens::Uncached) => TOKENS,
         };
         let tokens: Vec<String> = (0..count).map(|number| lab.token(number)).collect();
         let first = tokens.first().map(String::as_str);
         let (method, path, body) = match ask {
-            Ask::PingGet => ("GET", "/api/ping".to_string(), String::new()),
-            Ask::PingPost => ("POST", "/api/ping".to_string(), "x".repeat(BODY_BYTES)),
-            Ask::OrdersRead => ("GET", order(&mut caller, first), String::new()),
-            Ask::InventoryReserve => {
+            BenchRequest::PingGet => ("GET", "/api/ping".to_string(), String::new()),
+            BenchRequest::PingPost => ("POST", "/api/ping".to_string(), "x".repeat(BODY_BYTES)),
+            BenchRequest::OrdersRead => ("GET", order(&mut caller, first), String::new()),
+            BenchRequest::InventoryReserve => {
                 ("POST", "/api/inventory/reservations".to_string(), reservation())
             }
         };

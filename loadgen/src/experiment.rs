@@ -28,13 +28,13 @@ use metrics_export::breaches::{MATRIX, fact};
 use metrics_export::run::{Bounds, CpuSourceKind, Slice, SliceKind};
 
 use crate::panics::caught;
-use crate::plan::{Cell, Protocol, Variant};
+use crate::plan::{PlannedCell, Protocol, Variant};
 use crate::stats::Layer;
 use crate::traffic::record;
 use crate::traffic::schedule::Rate;
 use crate::validity::{self, Observed};
 
-pub use findings::{CellView, Findings, Kept};
+pub use findings::{CellView, Findings, VariantSamples};
 pub use order::shuffled;
 
 /// One in so many slices may be repeated.
@@ -117,7 +117,7 @@ pub struct Measured {
     /// Of whom.
     pub asked: Asked,
     /// What was checked to prove that it was what its label says.
-    pub checks: Vec<Check>,
+    pub proofs: Vec<SliceProof>,
 }
 
 /// Of whom a slice was, as results name it.
@@ -161,7 +161,7 @@ impl Times {
 
 /// One checked claim about a slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
+pub struct SliceProof {
     /// What was claimed.
     pub claim: &'static str,
     /// Whether it held.
@@ -194,8 +194,8 @@ pub struct Experiment<'a> {
     /// What is compared.
     pub variants: &'a [Variant],
     /// The settings that variants name by place.
-    pub cells: &'a [Cell],
-    /// What is priced in each cell, for the stop rule.
+    pub cells: &'a [PlannedCell],
+    /// What is estimated in each cell, for the stop rule.
     pub layers: &'a [Vec<Layer>],
     /// How.
     pub protocol: &'a Protocol,
@@ -355,7 +355,7 @@ impl Course<'_, '_> {
         if let Some(rate) = cells[cell].rate {
             return Ok(rate);
         }
-        let alike = |other: &Cell| {
+        let alike = |other: &PlannedCell| {
             other.rate.is_none()
                 && other.workload == cells[cell].workload
                 && other.call_path == cells[cell].call_path

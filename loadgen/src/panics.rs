@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_becomes_a_sentence_with_its_words() {
+    fn a_panic_becomes_an_error_with_its_message() {
         assert_eq!(caught(|| 7), Ok(7));
         let empty: Vec<u8> = Vec::new();
         let why = caught(|| empty[std::hint::black_box(3)]).unwrap_err();

@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use crate::traffic::schedule::ArrivalPattern;
 
-pub use axes::{AXES, Axes, Cell, Form, WORKLOADS};
+pub use axes::{AXES, Axes, Form, PlannedCell, WORKLOADS};
 pub use metrics_export::run::{CallPath, HandshakeKind, TokenSupply, Topology};
 pub use role::{Role, RoleOption, RoleSubject, TokenForm};
-pub use variant::{Foreign, Subject, Variant};
+pub use variant::{ExternalTarget, Subject, Variant};
 
-/// The shortest slice: five clock ticks of the kernel's coarsest books.
+/// The shortest slice: five clock ticks of the kernel's coarsest accounting.
 const SLICE_MIN: Duration = Duration::from_millis(50);
 
 /// Rounds and instances unless told otherwise. Three short rounds on each instance rather than one
@@ -130,7 +130,7 @@ impl Protocol {
         } else if self.instances == 0 || self.instances > self.rounds {
             "--instances must be at least 1 and at most the number of rounds"
         } else if self.slice < SLICE_MIN {
-            "--slice must be at least 50ms: shorter ones cannot be told from noise"
+            "--slice must be at least 50ms: shorter ones cannot be distinguished from noise"
         } else if self.stop.until_ci_share.is_some_and(|share| !(share > 0.0 && share <= 1.0)) {
             "--until-ci must be a share above 0% and up to 100%"
         } else if !(self.operating_share > 0.0 && self.operating_share <= 1.0) {

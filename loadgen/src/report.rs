@@ -77,7 +77,7 @@ pub fn text(run: &Run, paint: Paint) -> String {
 /// What was found under one setting.
 fn cell_sections(out: &mut String, run: &Run, cell: &Cell, paint: Paint) {
     out.push_str(&cell_heading(cell, paint));
-    let view = View { run, cell };
+    let view = CellSummary { run, cell };
     section(out, paint, "Server CPU in us per request", &cpu_table(&view));
     section(
         out,
@@ -112,7 +112,7 @@ fn cell_sections(out: &mut String, run: &Run, cell: &Cell, paint: Paint) {
     }
     out.push_str(&floor(&view));
     for cost in view.costs() {
-        let Some(judge) = answer::second_judge(cost) else { continue };
+        let Some(judge) = answer::instruction_evidence(cost) else { continue };
         let judge = judge.replace('\u{2212}', "-");
         let sentence = format!("{} ({}): {judge}", cost.label, cost.formula.replace(' ', ""));
         out.push_str(&wrapped(&sentence, "  "));
@@ -125,12 +125,12 @@ fn cell_sections(out: &mut String, run: &Run, cell: &Cell, paint: Paint) {
 
 /// A run as seen from one of its cells.
 #[derive(Clone, Copy)]
-struct View<'a> {
+struct CellSummary<'a> {
     run: &'a Run,
     cell: &'a Cell,
 }
 
-impl<'a> View<'a> {
+impl<'a> CellSummary<'a> {
     fn results(&self) -> impl Iterator<Item = &'a VariantResult> + use<'a> {
         let (run, cell) = (self.run, &self.cell.id);
         run.results.iter().filter(move |result| {
@@ -223,7 +223,7 @@ fn drivers(run: &Run) -> String {
     format!("{servers} (client {})", run.environment.client_driver)
 }
 
-fn floor(view: &View<'_>) -> String {
+fn floor(view: &CellSummary<'_>) -> String {
     match (view.control(), view.run.floor(&view.cell.id)) {
         (Some(control), Some(floor)) => format!(
             "A/A control, the baseline against itself: {} {}; noise floor {:.1}% ({} us)\n",
@@ -260,7 +260,7 @@ fn verdict(run: &Run, paint: Paint) -> String {
     .expect("writing to a String does not fail");
     let failed = run.proofs.iter().filter(|proof| !proof.holds);
     for proof in failed {
-        let head = paint.wrap("1;31", "NOT PROVED");
+        let head = paint.wrap("1;31", "UNVERIFIED");
         let label = named(run, &proof.variant);
         let sentence = format!("{label}: {} - found {}", proof.claim, proof.found);
         writeln!(out, "{head}:").expect("writing to a String does not fail");
@@ -327,7 +327,7 @@ pub fn cores(cores: &[usize]) -> String {
     if cores.is_empty() { "any core".into() } else { format!("{noun} {}", list.join(",")) }
 }
 
-/// Whether any layer has a price that can be told from noise.
+/// Whether any layer has a cost that is distinguishable from noise.
 #[must_use]
 pub fn any_resolved(run: &Run) -> bool {
     run.costs.iter().any(|cost| cost.verdict == Verdict::Resolved)

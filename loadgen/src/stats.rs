@@ -23,7 +23,7 @@
 //!
 //! In 2,000 simulated experiments of each layout (luck as large as the noise of a slice; normal,
 //! heavy-tailed and skewed noise; 11 layers) an own interval held its truth in 94.7% to 96.9%, all
-//! simultaneous ones of [`price_family`] held theirs at once in 94.1% to 97.7%. What few
+//! simultaneous ones of [`estimate_family`] held theirs at once in 94.1% to 97.7%. What few
 //! instances cost is width. With luck and noise of 2% each, half an interval for TLS and half a
 //! simultaneous one are, in percent of S0:
 //!
@@ -52,8 +52,8 @@ pub use additivity::additivity;
 pub use binomial::clopper_pearson;
 pub use change::change;
 pub(crate) use cpu_change::cpu_change;
-pub use cpu_change::{Change, ChangeVerdict, Share};
-pub use family::{Family, STOP_ROUNDS_MIN, price_family, settled, widest_share};
+pub use cpu_change::{Change, ChangeVerdict, RelativeChange};
+pub use family::{Family, STOP_ROUNDS_MIN, estimate_family, settled, widest_share};
 pub use layers::{
     CONTROL, Layer, LayerInput, Term, control, current_key, difference, layers, observations,
 };

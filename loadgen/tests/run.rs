@@ -15,7 +15,9 @@ use std::{
 };
 
 use common::Server;
-use loadgen::command::run::{ClientCredentials, Credentials, Format, Outcome, RunOptions, run};
+use loadgen::command::run::{
+    AuthorizationSource, ClientCredentials, OutputFormat, RunOptions, RunOutcome, run,
+};
 use loadgen::machine::process::{CpuSource, Process};
 use loadgen::traffic::schedule::{ArrivalPattern, Rate};
 use loadgen::traffic::slice::{Arrivals, SliceSpec};
@@ -37,12 +39,12 @@ fn options(server: &Server, path: &str, rate: Option<f64>) -> RunOptions {
     options
 }
 
-fn done(options: &RunOptions) -> Outcome {
+fn done(options: &RunOptions) -> RunOutcome {
     run(options, &|| false).unwrap()
 }
 
 #[test]
-fn a_good_run_is_told_in_every_format() {
+fn a_valid_run_is_printed_in_every_format() {
     let server = Server::start();
     let mut options = options(&server, "/ok?secret=1", Some(1000.0));
     options.label = Some("a, \"b\"".into());
@@ -51,21 +53,22 @@ fn a_good_run_is_told_in_every_format() {
     assert_eq!(outcome.record.ok, 300);
     assert_eq!(outcome.record.connections.kept, 4, "those of the warm-up");
 
-    let text = outcome.render(Format::Text);
+    let text = outcome.render(OutputFormat::Text);
     for part in ["open loop at 1000/s (constant)", "response time", "service time", "300 x 200"] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
-    let json: serde_json::Value = serde_json::from_str(&outcome.render(Format::Json)).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_str(&outcome.render(OutputFormat::Json)).unwrap();
     assert_eq!(json["valid"], true);
     assert_eq!(json["requests"]["ok"], 300);
     assert_eq!(json["plan"]["asked_per_s"], 1000.0);
     assert!(json["times"]["response"]["p99_ns"].as_u64().unwrap() > 1000);
-    let csv = outcome.render(Format::Csv);
+    let csv = outcome.render(OutputFormat::Csv);
     let lines: Vec<&str> = csv.lines().collect();
     assert!(lines[1].starts_with("\"a, \"\"b\"\"\","), "{csv}");
     assert_eq!(lines.len(), 2);
-    assert!(outcome.render(Format::Markdown).contains("| response time |"));
-    assert_eq!(outcome.render(Format::Quiet), "");
+    assert!(outcome.render(OutputFormat::Markdown).contains("| response time |"));
+    assert_eq!(outcome.render(OutputFormat::Quiet), "");
     let hlog = String::from_utf8(outcome.hlog().unwrap()).unwrap();
     assert!(hlog.contains("Tag=response,"), "{hlog}");
     for written in [text, csv, json.to_string(), hlog] {
@@ -79,7 +82,7 @@ fn a_closed_loop_says_what_it_hides() {
     let outcome = done(&options(&server, "/ok", None));
     assert_eq!(outcome.exit_code(), 0, "{:?}", outcome.breaches);
     assert!(outcome.notes.iter().any(|note| note.contains("closed loop")));
-    assert!(outcome.render(Format::Json).contains("\"loop\": \"closed\""));
+    assert!(outcome.render(OutputFormat::Json).contains("\"loop\": \"closed\""));
 }
 
 #[test]
@@ -87,12 +90,12 @@ fn errors_and_overload_come_first() {
     let server = Server::start();
     let outcome = done(&options(&server, "/third-503", Some(900.0)));
     assert_eq!(outcome.exit_code(), 3);
-    let text = outcome.render(Format::Text);
+    let text = outcome.render(OutputFormat::Text);
     assert!(
         text.starts_with("INVALID: 90 requests have no good response (status), limit 0."),
         "{text}"
     );
-    assert!(outcome.render(Format::Quiet).starts_with("INVALID"));
+    assert!(outcome.render(OutputFormat::Quiet).starts_with("INVALID"));
 
     // Four connections of 20 ms each answer 200 a second.
     let mut slow = options(&server, "/delay", Some(2000.0));
@@ -110,13 +113,14 @@ fn errors_and_overload_come_first() {
 fn a_percentile_of_nothing_is_no_number() {
     let server = Server::start();
     let outcome = done(&options(&server, "/garbage", Some(100.0)));
-    let csv = outcome.render(Format::Csv);
+    let csv = outcome.render(OutputFormat::Csv);
     let (names, cells) = csv.trim_end().split_once('\n').unwrap();
     let mut row = names.split(',').zip(cells.split(','));
     assert!(row.all(|(name, cell)| !name.starts_with("response_") || cell.is_empty()), "{csv}");
-    let json: serde_json::Value = serde_json::from_str(&outcome.render(Format::Json)).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_str(&outcome.render(OutputFormat::Json)).unwrap();
     assert!(json["times"].get("response").is_none(), "{json:#}");
-    for format in [Format::Text, Format::Markdown] {
+    for format in [OutputFormat::Text, OutputFormat::Markdown] {
         assert!(!outcome.render(format).contains("response time"));
     }
 }
@@ -135,10 +139,11 @@ fn a_cpu_counter_that_is_no_counter_gives_no_figure_and_a_sentence() {
         let cpu = CpuSource::Metrics(Url::parse(&metrics_page(value)).unwrap());
         options.servers = vec![Process { service: "server".into(), cpu, admin: None }];
         let outcome = done(&options);
-        let json: serde_json::Value = serde_json::from_str(&outcome.render(Format::Json)).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_str(&outcome.render(OutputFormat::Json)).unwrap();
         assert_eq!(json["server"], serde_json::Value::Null, "{json:#}");
         assert!(outcome.notes.iter().any(|note| note.contains(part)), "{:?}", outcome.notes);
-        assert!(!outcome.render(Format::Text).contains("server CPU"));
+        assert!(!outcome.render(OutputFormat::Text).contains("server CPU"));
     }
 }
 
@@ -171,7 +176,7 @@ fn an_interrupted_run_reports_what_it_has() {
     let outcome = run(&options, &|| stop.load(Ordering::Relaxed)).unwrap();
     assert_eq!(outcome.exit_code(), 130);
     assert!(outcome.record.ok > 100);
-    assert!(outcome.render(Format::Text).starts_with("Interrupted"));
+    assert!(outcome.render(OutputFormat::Text).starts_with("Interrupted"));
     let error = run(&options, &|| true).unwrap_err();
     assert_eq!(error.exit_code(), 130);
 }
@@ -199,7 +204,7 @@ fn a_token_is_fetched_before_and_renewed_while_it_runs() {
     let endpoint = token_endpoint(Arc::clone(&asked));
     let mut options = options(&server, "/ok", Some(50.0));
     options.slice.duration = Duration::from_millis(1700);
-    options.credentials = Credentials::Client(Arc::new(ClientCredentials {
+    options.credentials = AuthorizationSource::Client(Arc::new(ClientCredentials {
         token_url: Url::parse(&endpoint).unwrap(),
         client_id: "bench".into(),
         secret: String::from("s3cret").into(),
@@ -219,10 +224,10 @@ fn a_token_is_fetched_before_and_renewed_while_it_runs() {
 }
 
 #[test]
-fn a_refused_client_is_told() {
+fn a_refused_client_certificate_is_reported() {
     let server = Server::start();
     let mut options = options(&server, "/ok", Some(50.0));
-    options.credentials = Credentials::Client(Arc::new(ClientCredentials {
+    options.credentials = AuthorizationSource::Client(Arc::new(ClientCredentials {
         token_url: options.url.clone(),
         client_id: "bench".into(),
         secret: String::from("s3cret").into(),

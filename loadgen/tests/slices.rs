@@ -14,7 +14,7 @@ use std::{
 
 use common::{Server, attach_with, attached};
 use loadgen::traffic::check::ErrorKind;
-use loadgen::traffic::live::Seen;
+use loadgen::traffic::live::LiveCounts;
 use loadgen::traffic::record::SliceRecord;
 use loadgen::traffic::schedule::{ArrivalPattern, Rate};
 use loadgen::traffic::slice::{Arrivals, GeneratorError, SliceSpec};
@@ -64,10 +64,10 @@ fn a_progress_bar_sees_what_is_recorded() {
     let server = Server::start();
     let (mut generator, target) = attached(&server, "/third-503");
     let live = generator.live();
-    let before = Seen::read(&live);
+    let before = LiveCounts::read(&live);
     assert!(before.p99_ns().is_none());
     let record = generator.run_slice(target, &open(1000.0, 4, 500)).unwrap();
-    let came = &Seen::read(&live) - &before;
+    let came = &LiveCounts::read(&live) - &before;
     assert_eq!((came.ok(), came.errors), (record.ok, record.errors.total()));
     assert!(came.ok() > 0 && came.errors > 0, "{came:?}");
     let (seen, exact) = (came.p99_ns().unwrap(), record.response.value_at_quantile(0.99));
@@ -76,7 +76,7 @@ fn a_progress_bar_sees_what_is_recorded() {
 
 /// Other tests run beside this one, so that a slice may be disturbed; five in turn are not.
 #[test]
-fn the_rate_comes_about_within_a_thousandth() {
+fn the_achieved_rate_is_within_a_thousandth() {
     let server = Server::start();
     for pattern in [ArrivalPattern::Constant, ArrivalPattern::Poisson] {
         let rate = Rate::per_second(2000.0).unwrap();
@@ -312,7 +312,7 @@ fn a_slice_can_be_stopped() {
 }
 
 #[test]
-fn nobody_there_is_told_at_once() {
+fn a_refused_connection_fails_at_once() {
     let (mut generator, _) = attached(&Server::start(), "/ok");
     let mut nobody = Server::start().target();
     // A port that was just given back: nobody listens there.

@@ -27,7 +27,7 @@ pub fn verdict_word(run: &Run) -> &'static str {
     let proved = run.proofs.iter().all(|proof| proof.holds);
     match (run.validity.valid, proved) {
         (false, _) => "INVALID",
-        (true, false) => "NOT PROVED",
+        (true, false) => "UNVERIFIED",
         (true, true) => "VALID",
     }
 }
@@ -39,7 +39,7 @@ pub fn verdict_sentence(run: &Run) -> String {
     let proofs = format!("{held} of {} held", count(run.proofs.len() as u64, "proof"));
     match verdict_word(run) {
         "INVALID" => format!("Do not use these figures. {proofs}."),
-        "NOT PROVED" => format!("A slice was not what its label says. {proofs}."),
+        "UNVERIFIED" => format!("A slice was not what its label says. {proofs}."),
         _ => format!("Every bound held; {proofs}."),
     }
 }
@@ -127,7 +127,7 @@ pub fn sentence(cost: &Cost) -> String {
             )
         }
         (Verdict::WithinNoise, _) => {
-            format!("{subject}: no cost that can be told from noise{}.", surely(cost))
+            format!("{subject}: no cost that is distinguishable from noise{}.", surely(cost))
         }
         _ => format!("{subject}: {}.", cost.words),
     }
@@ -135,7 +135,7 @@ pub fn sentence(cost: &Cost) -> String {
 
 /// What judges a small cost beside or in place of CPU time, in one sentence; nothing for others.
 #[must_use]
-pub fn second_judge(cost: &Cost) -> Option<String> {
+pub fn instruction_evidence(cost: &Cost) -> Option<String> {
     let counted = cost.counted.as_ref()?;
     let time = match cost.verdict {
         Verdict::Resolved => "small, but resolved by CPU time",
@@ -229,8 +229,8 @@ mod tests {
             ),
             (
                 "< 2.20 µs",
-                "Client certificate: no cost that can be told from noise (95% interval: −2.20 \
-                 to +1.20 µs).",
+                "Client certificate: no cost that is distinguishable from noise \
+                 (95% interval: −2.20 to +1.20 µs).",
             ),
             ("not told", "Policy, cached: no interval: 3 rounds, and 8 are needed."),
             (
@@ -248,9 +248,9 @@ mod tests {
     }
 
     #[test]
-    fn a_small_layer_says_what_else_judges_it() {
+    fn a_small_layer_has_instruction_evidence() {
         let run = testing::full();
-        let said: Vec<String> = layers(&run, "").filter_map(second_judge).collect();
+        let said: Vec<String> = layers(&run, "").filter_map(instruction_evidence).collect();
         let expected = "below what CPU time resolves here; counted in memory: −12 instructions of \
                         9,800 (−0.1%) on the way of a ping through one service, release 0.1.0.";
         assert_eq!(said, [expected]);
@@ -264,13 +264,13 @@ mod tests {
         let mut broken = testing::broken(run);
         assert_eq!(verdict_word(&broken), "INVALID");
         broken.validity.valid = true;
-        assert_eq!(verdict_word(&broken), "NOT PROVED");
+        assert_eq!(verdict_word(&broken), "UNVERIFIED");
         let failed: Vec<String> = failed_proofs(&broken).collect();
         assert_eq!(failed, ["S1: token verified; found 1,482 verified"]);
     }
 
     #[test]
-    fn the_floor_is_said_with_what_it_means() {
+    fn the_noise_floor_is_explained() {
         let mut run = testing::full();
         let said = floor_sentence(&run, "");
         assert!(said.contains("differed by +0.40 µs") && said.contains("below 2.00 µs"), "{said}");

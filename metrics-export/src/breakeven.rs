@@ -45,12 +45,12 @@ pub struct BreakEven {
     /// The id of the variant that the others are compared with.
     pub baseline: String,
     /// In the order of the plan, the baseline among them.
-    pub rows: Vec<Row>,
+    pub rows: Vec<BreakEvenRow>,
 }
 
 /// One variant.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
+pub struct BreakEvenRow {
     /// Its id.
     pub variant: String,
     /// What it costs.
@@ -76,7 +76,7 @@ pub fn of_cell(run: &Run, cell: &str) -> Option<BreakEven> {
         })
         .collect();
     let baseline = found.iter().find(|(_, role, _)| *role == BASELINE_ROLE).or(found.first())?;
-    let row = |&(variant, _, terms): &(&str, &str, Terms)| Row {
+    let row = |&(variant, _, terms): &(&str, &str, Terms)| BreakEvenRow {
         variant: variant.to_owned(),
         terms,
         more_shares: REQUESTS.map(|n| more_share(terms, baseline.2, n)),

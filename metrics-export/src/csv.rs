@@ -32,7 +32,7 @@ const LEADING: &str = "variant,kind,instance,round,position,attempt,counts,start
     duration_ns,requests_asked,requests_sent,requests_answered,dropped,errors,bytes_sent,\
     bytes_received,connections_opened,handshakes_full,handshakes_resumed";
 const TRAILING: &str = "client_cpu_ns,generator_share_milli,busy_ns,softirq_ns,steal_ns,\
-    foreign_ns,throttled,retransmits,in_flight_growth_milli,disturbances";
+    background_ns,throttled,retransmits,in_flight_growth_milli,disturbances";
 
 const TIMES: [&str; 5] = ["response", "service", "lateness", "connect", "handshake"];
 
@@ -99,7 +99,7 @@ fn trailing_cells(slice: &Slice) -> [String; 10] {
         slice.busy_ns.to_string(),
         slice.softirq_ns.to_string(),
         slice.steal_ns.to_string(),
-        known(slice.foreign_ns),
+        known(slice.background_ns),
         slice.throttled.to_string(),
         known(slice.retransmits),
         slice.in_flight_growth_milli.to_string(),

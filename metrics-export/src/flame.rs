@@ -42,7 +42,7 @@ impl Stacks {
 
 /// A profile and what a request cost in it.
 #[derive(Clone, Copy, Debug)]
-pub struct Profile<'a> {
+pub struct FlameProfile<'a> {
     /// What it is called.
     pub name: &'a str,
     /// Its stacks.
@@ -51,7 +51,7 @@ pub struct Profile<'a> {
     pub request_us: f64,
 }
 
-impl Profile<'_> {
+impl FlameProfile<'_> {
     /// What so many of its samples are, in microseconds of a request.
     #[must_use]
     pub fn us(&self, samples: u64) -> f64 {
@@ -60,22 +60,22 @@ impl Profile<'_> {
 }
 
 /// A flame graph to be drawn.
-pub struct Flame<'a> {
+pub struct FlameGraph<'a> {
     /// The first line.
     pub title: &'a str,
     /// What else must be known to read it.
     pub lines: &'a [String],
     /// What is drawn.
-    pub profile: Profile<'a>,
+    pub profile: FlameProfile<'a>,
     /// What it is compared with.
-    pub against: Option<Profile<'a>>,
+    pub against: Option<FlameProfile<'a>>,
     /// The number of the layer that a frame begins, by its name; none where it is its caller's.
     pub layer: &'a dyn Fn(&str) -> Option<usize>,
     /// The layers by their numbers, with what shall stand beside their colours.
     pub legend: &'a [(usize, String)],
 }
 
-impl Flame<'_> {
+impl FlameGraph<'_> {
     /// The graph as a file.
     #[must_use]
     pub fn svg(&self) -> String {
@@ -105,9 +105,9 @@ pub(crate) mod tests {
     #[test]
     fn samples_are_a_share_of_the_request() {
         let stacks = stacks(&[("a", 30), ("b", 10)]);
-        let profile = Profile { name: "S4", stacks: &stacks, request_us: 8.0 };
+        let profile = FlameProfile { name: "S4", stacks: &stacks, request_us: 8.0 };
         assert!((profile.us(30) - 6.0).abs() < 1e-9);
-        let none = Profile { stacks: &Stacks::default(), ..profile };
+        let none = FlameProfile { stacks: &Stacks::default(), ..profile };
         assert!(none.us(0).abs() < 1e-9);
     }
 }

@@ -26,7 +26,7 @@ const LEGEND: &str =
     "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"";
 
 /// A histogram log that is being written.
-pub struct Log {
+pub struct HistogramLog {
     text: Vec<u8>,
     serializer: V2DeflateSerializer,
     packed: Vec<u8>,
@@ -45,10 +45,10 @@ pub struct Interval<'a> {
     pub histogram: &'a Histogram<u64>,
 }
 
-impl Log {
+impl HistogramLog {
     /// A log that began at this time since 1970. `comment` says whose it is, on one line.
     #[must_use]
-    pub fn new(began: Duration, comment: &str) -> Log {
+    pub fn new(began: Duration, comment: &str) -> HistogramLog {
         let began_s = began.as_secs_f64();
         let comment = comment.replace(['\n', '\r'], " ");
         // With both times given, every reader takes the intervals' times as counted from them.
@@ -57,7 +57,11 @@ impl Log {
              #[StartTime: {began_s:.3} (seconds since epoch)]\n\
              #[BaseTime: {began_s:.3} (seconds since epoch)]\n{LEGEND}\n"
         );
-        Log { text: head.into_bytes(), serializer: V2DeflateSerializer::new(), packed: Vec::new() }
+        HistogramLog {
+            text: head.into_bytes(),
+            serializer: V2DeflateSerializer::new(),
+            packed: Vec::new(),
+        }
     }
 
     /// Adds an interval.
@@ -91,15 +95,15 @@ impl Log {
     }
 }
 
-impl Clone for Log {
-    fn clone(&self) -> Log {
+impl Clone for HistogramLog {
+    fn clone(&self) -> HistogramLog {
         // The serializer keeps nothing but scratch space between calls.
         let serializer = V2DeflateSerializer::new();
-        Log { text: self.text.clone(), serializer, packed: Vec::new() }
+        HistogramLog { text: self.text.clone(), serializer, packed: Vec::new() }
     }
 }
 
-impl fmt::Debug for Log {
+impl fmt::Debug for HistogramLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Log({} bytes)", self.text.len())
     }
@@ -127,7 +131,7 @@ mod tests {
             histogram,
         };
         let intervals = [at(0, &first, "response"), at(250, &second, "service")];
-        let mut log = Log::new(Duration::from_secs(1_700_000_000), "S2 repeat");
+        let mut log = HistogramLog::new(Duration::from_secs(1_700_000_000), "S2 repeat");
         for interval in &intervals {
             log.push(interval).unwrap();
         }
@@ -159,7 +163,7 @@ mod tests {
     #[test]
     fn a_tag_that_would_break_the_log_is_refused() {
         let histogram = Histogram::<u64>::new(3).unwrap();
-        let mut log = Log::new(Duration::ZERO, "");
+        let mut log = HistogramLog::new(Duration::ZERO, "");
         for tag in ["a,b", "", "a b", "a\nb"] {
             let (start, length) = (Duration::ZERO, Duration::ZERO);
             assert!(log.push(&Interval { tag, start, length, histogram: &histogram }).is_err());

@@ -24,7 +24,7 @@ use crate::markup::{Markup, element};
 use crate::run::{CallPath, Cell, Run, SubjectKind};
 use crate::spectrum::Spectrum;
 
-use view::View;
+use view::PageCell;
 
 /// Everything that the page looks like.
 const STYLE: &str = include_str!("html/style.css");
@@ -54,7 +54,7 @@ pub fn report(run: &Run, spectra: &[Spectrum]) -> String {
         page = page.holds(contents(&cells));
     }
     for (at, cell) in cells.iter().enumerate() {
-        let view = View { run, spectra, cell };
+        let view = PageCell { run, spectra, cell };
         page = page.holds(section_of_cell(&view, several.then_some(at)));
     }
     let page = page.holds(appendix::sections(run)).holds(footer(run));
@@ -99,7 +99,7 @@ fn verdict(run: &Run) -> Markup {
         said.push("The run was interrupted: these are the slices that were finished.".into());
     }
     said.extend(breaches::of_run(run));
-    said.extend(answer::failed_proofs(run).map(|proof| format!("Not proved: {proof}")));
+    said.extend(answer::failed_proofs(run).map(|proof| format!("Unverified: {proof}")));
     let mut all = element("section")
         .class(if good { "verdict good" } else { "verdict bad" })
         .with("aria-label", "Whether to believe this run")
@@ -156,7 +156,7 @@ fn name(cell: &Cell) -> &str {
 }
 
 /// Everything about one cell; with its number where there are several.
-fn section_of_cell(view: &View<'_>, number: Option<usize>) -> Markup {
+fn section_of_cell(view: &PageCell<'_>, number: Option<usize>) -> Markup {
     let mut all = element("section").class("cell");
     if let Some(number) = number {
         let heading = element("h2").with("id", format!("cell-{number}")).class("cell-name");
@@ -174,7 +174,7 @@ fn section_of_cell(view: &View<'_>, number: Option<usize>) -> Markup {
 }
 
 /// What the figures hold for, in one line.
-fn setting(view: &View<'_>) -> Markup {
+fn setting(view: &PageCell<'_>) -> Markup {
     let cell = view.cell;
     let path = match (view.run.plan.subject, cell.call_path) {
         (SubjectKind::Stack, CallPath::Gateway) => ", through the gateway".into(),

@@ -54,7 +54,7 @@ fn verdict(run: &Run) -> String {
         said.push("The run was interrupted: these are the slices that were finished.".into());
     }
     said.extend(breaches::of_run(run));
-    said.extend(answer::failed_proofs(run).map(|proof| format!("Not proved: {proof}")));
+    said.extend(answer::failed_proofs(run).map(|proof| format!("Unverified: {proof}")));
     if !said.is_empty() {
         out.push('\n');
     }
@@ -89,7 +89,7 @@ fn costs(out: &mut String, run: &Run, cell: &Cell) {
                 &range,
                 match cost.verdict {
                     Verdict::Resolved => "resolved",
-                    Verdict::WithinNoise => "not told from noise",
+                    Verdict::WithinNoise => "not distinguishable from noise",
                     Verdict::TooFewRounds => "too few rounds",
                 },
             ],
@@ -98,7 +98,7 @@ fn costs(out: &mut String, run: &Run, cell: &Cell) {
     let floor = escape(&answer::floor_sentence(run, &cell.id));
     push(out, &format!("\n{floor}\n"));
     let judged = answer::layers(run, &cell.id)
-        .filter_map(|cost| Some((cost, answer::second_judge(cost)?)))
+        .filter_map(|cost| Some((cost, answer::instruction_evidence(cost)?)))
         .map(|(cost, judge)| format!("{} ({}): {judge}", cost.label, cost.formula));
     for (at, sentence) in judged.enumerate() {
         let space = if at == 0 { "\n" } else { "" };
@@ -183,7 +183,7 @@ mod tests {
         for line in [
             "| TLS | S1 - S0 | request | +10.0 | +6.80 to +13.2 | resolved |",
             "| client certificate | S1 - S0 | request | −0.50 | −2.20 to +1.20 | \
-             not told from noise |",
+             not distinguishable from noise |",
             "| policy, cached | S1 - S0 | request | +0.00 | – | too few rounds |",
             "| S1 | 90.0 | 370 µs | 1.85 ms | 1.14 ms | 13,346 | 0 |",
             "### ping",

@@ -1,17 +1,17 @@
 //! A metrics page as data, and its text in the two formats that Prometheus reads.
 //!
 //! The hot path keeps plain counters per core; at a scrape they are merged and put on a [`Page`],
-//! which is rendered in the [`Format`] that the scraper prefers. No atomic is ever touched by a
-//! request for it. Refused here: raw paths or secrets as labels (callers pass routes), and label
-//! values that could break out of their quotes (they are escaped).
+//! which is rendered in the [`ExpositionFormat`] that the scraper prefers. No atomic is ever
+//! touched by a request for it. Refused here: raw paths or secrets as labels (callers pass routes),
+//! and label values that could break out of their quotes (they are escaped).
 //!
 //! ```
-//! use metrics_export::prometheus::{Format, Page};
+//! use metrics_export::prometheus::{ExpositionFormat, Page};
 //!
 //! let mut page = Page::new();
 //! page.counter("tollgate_tls_handshakes_total", "TLS handshakes by kind and result.")
 //!     .value(&[("kind", "full"), ("result", "ok")], 3u64);
-//! let text = page.render(Format::Text);
+//! let text = page.render(ExpositionFormat::Text);
 //! assert!(text.contains(r#"handshakes_total{kind="full",result="ok"} 3"#));
 //! ```
 
@@ -27,27 +27,29 @@ pub const ACCEPT: &str = "application/openmetrics-text;version=1.0.0,text/plain;
 
 /// A format of metrics pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum ExpositionFormat {
     /// The Prometheus text format 0.0.4, which everything reads.
     Text,
     /// OpenMetrics 1.0.
     OpenMetrics,
 }
 
-impl Format {
+impl ExpositionFormat {
     /// The media type of a page in this format.
     #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {
-            Format::Text => "text/plain; version=0.0.4; charset=utf-8",
-            Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            ExpositionFormat::Text => "text/plain; version=0.0.4; charset=utf-8",
+            ExpositionFormat::OpenMetrics => {
+                "application/openmetrics-text; version=1.0.0; charset=utf-8"
+            }
         }
     }
 
     /// The format that a scraper prefers by its `Accept` fields (RFC 9110 section 12.5.1):
     /// OpenMetrics where it is asked for, and text in every other case.
     #[must_use]
-    pub fn negotiate<'a>(accept: impl IntoIterator<Item = &'a [u8]>) -> Format {
+    pub fn negotiate<'a>(accept: impl IntoIterator<Item = &'a [u8]>) -> ExpositionFormat {
         accept::negotiate(accept)
     }
 }
@@ -79,7 +81,7 @@ pub const REQUEST_DURATION_BOUNDS_NS: [u64; 19] = [
 /// One metrics page: families in the order in which they were added.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
-    families: Vec<Family>,
+    families: Vec<MetricFamily>,
 }
 
 /// A figure: a whole number, or a fraction (seconds).
@@ -105,11 +107,11 @@ pub struct Durations<'a> {
 
 /// Adds the values of one counter or gauge family.
 #[derive(Debug)]
-pub struct Values<'a>(&'a mut Family);
+pub struct Values<'a>(&'a mut MetricFamily);
 
 /// Adds the distributions of one histogram family.
 #[derive(Debug)]
-pub struct Distributions<'a>(&'a mut Family);
+pub struct Distributions<'a>(&'a mut MetricFamily);
 
 impl Page {
     /// An empty page.
@@ -121,18 +123,18 @@ impl Page {
     /// A counter family. `name` is the name as scraped, so it ends in `_total`.
     pub fn counter(&mut self, name: &'static str, help: &'static str) -> Values<'_> {
         debug_assert!(name.ends_with("_total"), "a counter's name ends in _total: {name}");
-        Values(self.add(Kind::Counter, name, help))
+        Values(self.add(MetricKind::Counter, name, help))
     }
 
     /// A gauge family.
     pub fn gauge(&mut self, name: &'static str, help: &'static str) -> Values<'_> {
-        Values(self.add(Kind::Gauge, name, help))
+        Values(self.add(MetricKind::Gauge, name, help))
     }
 
     /// A histogram family of durations. `name` ends in `_seconds`.
     pub fn histogram(&mut self, name: &'static str, help: &'static str) -> Distributions<'_> {
         debug_assert!(name.ends_with("_seconds"), "a duration's name ends in _seconds: {name}");
-        Distributions(self.add(Kind::Histogram, name, help))
+        Distributions(self.add(MetricKind::Histogram, name, help))
     }
 
     /// Facts as labels of a constant 1. `name` is the name as scraped, so it ends in `_info`.
@@ -143,18 +145,23 @@ impl Page {
         labels: &[(&'static str, &str)],
     ) {
         debug_assert!(name.ends_with("_info"), "an info's name ends in _info: {name}");
-        let family = self.add(Kind::Info, name, help);
+        let family = self.add(MetricKind::Info, name, help);
         family.points.push((own(labels), Point::Value(Number::Whole(1))));
     }
 
     /// The page as text.
     #[must_use]
-    pub fn render(&self, format: Format) -> String {
+    pub fn render(&self, format: ExpositionFormat) -> String {
         encode::text(&self.families, format)
     }
 
-    fn add(&mut self, kind: Kind, name: &'static str, help: &'static str) -> &mut Family {
-        self.families.push(Family { kind, name, help, points: Vec::new() });
+    fn add(
+        &mut self,
+        kind: MetricKind,
+        name: &'static str,
+        help: &'static str,
+    ) -> &mut MetricFamily {
+        self.families.push(MetricFamily { kind, name, help, points: Vec::new() });
         self.families.last_mut().expect("a family was pushed just above")
     }
 }
@@ -202,8 +209,8 @@ impl From<f64> for Number {
 }
 
 #[derive(Clone, Debug)]
-struct Family {
-    kind: Kind,
+struct MetricFamily {
+    kind: MetricKind,
     /// The name as scraped, without the suffixes of a histogram's samples.
     name: &'static str,
     help: &'static str,
@@ -211,7 +218,7 @@ struct Family {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+enum MetricKind {
     Counter,
     Gauge,
     Histogram,

@@ -21,7 +21,8 @@ pub use breach::{Breach, BreachScope};
 pub use capacity::{Capacity, LoadPoint, SloResult};
 pub use percentiles::Percentiles;
 pub use result::{
-    Additivity, ClosedLoop, Connecting, Cost, Counted, Floor, ServiceCost, VariantResult, Verdict,
+    Additivity, ClosedLoop, Connecting, Cost, Floor, InstructionEvidence, ServiceCost,
+    VariantResult, Verdict,
 };
 pub use slice::{Handshakes, ServiceCpu, Slice, SliceKind};
 pub use terms::{

@@ -11,8 +11,8 @@ mod bars;
 mod lines;
 mod scale;
 
-pub use bars::{Bar, Bars, Part};
-pub use lines::{Axis, Lines, Mark, Series};
+pub use bars::{Bar, BarPart, Bars};
+pub use lines::{Axis, LineChart, Mark, Series};
 pub use scale::{Scale, Spacing};
 
 use crate::markup::{Element, Markup, element};

@@ -29,6 +29,6 @@ pub use crate::http1::encode::reason;
 pub use crate::http1::responder::Responder;
 pub use crate::http1::server::{Next, Server};
 pub use crate::limits::{FIELDS_MAX, Limits};
-pub use crate::lines::Lines;
+pub use crate::lines::FieldLines;
 pub use crate::outgoing::{OutgoingBody, OutgoingRequest, OutgoingResponse};
 pub use crate::piece::Body;

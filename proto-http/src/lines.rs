@@ -6,27 +6,27 @@
 /// Field lines that every answer of a kind has, sent as they stand.
 ///
 /// ```
-/// use proto_http::Lines;
+/// use proto_http::FieldLines;
 ///
-/// const JSON: Lines = Lines::new("content-type: application/json\r\n");
+/// const JSON: FieldLines = FieldLines::new("content-type: application/json\r\n");
 /// ```
 /// ```compile_fail
-/// # use proto_http::Lines;
-/// const CUT: Lines = Lines::new("content-type: application/json");
+/// # use proto_http::FieldLines;
+/// const CUT: FieldLines = FieldLines::new("content-type: application/json");
 /// ```
 /// ```compile_fail
-/// # use proto_http::Lines;
-/// const FRAMING: Lines = Lines::new("content-length: 7\r\n");
+/// # use proto_http::FieldLines;
+/// const FRAMING: FieldLines = FieldLines::new("content-length: 7\r\n");
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lines(&'static str);
+pub struct FieldLines(&'static str);
 
-/// Names that stand in no [`Lines`], because this crate writes them itself.
+/// Names that stand in no [`FieldLines`], because this crate writes them itself.
 const OURS: [&[u8]; 4] = [b"connection", b"content-length", b"transfer-encoding", b"date"];
 
-impl Lines {
+impl FieldLines {
     /// No line.
-    pub const NONE: Lines = Lines("");
+    pub const NONE: FieldLines = FieldLines("");
 
     /// Lines of the form `name: value`, each with CR LF at its end; names in lower case. Meant for
     /// constants.
@@ -36,12 +36,12 @@ impl Lines {
     /// `Connection`, `Content-Length`, `Transfer-Encoding` and `Date`: in a constant, that stops
     /// the build.
     #[must_use]
-    pub const fn new(text: &'static str) -> Lines {
+    pub const fn new(text: &'static str) -> FieldLines {
         let mut rest = text.as_bytes();
         while !rest.is_empty() {
             rest = after_line(rest);
         }
-        Lines(text)
+        FieldLines(text)
     }
 
     #[inline]
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn good_lines_are_kept_as_they_are() {
         for text in ["", "a: b\r\n", "dates: no-store\r\nx-1: a b, \"c\"\r\n"] {
-            assert_eq!(Lines::new(text).as_bytes(), text.as_bytes());
+            assert_eq!(FieldLines::new(text).as_bytes(), text.as_bytes());
         }
     }
 
@@ -120,7 +120,7 @@ mod tests {
             "x: y\r\ncontent-length: 1\r\n",
             "transfer-encoding: chunked\r\n",
         ] {
-            assert!(std::panic::catch_unwind(|| Lines::new(text)).is_err(), "{text:?}");
+            assert!(std::panic::catch_unwind(|| FieldLines::new(text)).is_err(), "{text:?}");
         }
     }
 }

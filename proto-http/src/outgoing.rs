@@ -1,7 +1,7 @@
 //! Messages to be sent, whatever version of HTTP sends them. Framing is left to the sender's state
 //! machine.
 
-use crate::Lines;
+use crate::FieldLines;
 
 /// A request to be sent.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,7 @@ pub struct OutgoingResponse<'a> {
     /// The final status, 200 to 999; anything else is sent as 500.
     pub status: u16,
     /// Field lines that are sent before the fields, as they stand.
-    pub lines: Lines,
+    pub lines: FieldLines,
     /// Fields in the order they are sent. `Content-Length`, `Transfer-Encoding` and `Connection`
     /// are this crate's to write and are left out here; a `Date` replaces the one of the server.
     pub fields: &'a [(&'a str, &'a [u8])],

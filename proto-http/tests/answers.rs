@@ -5,14 +5,18 @@ mod common;
 
 use common::{small_limits, unescape, vectors};
 use proto_http::{
-    Client, Error, Limits, Lines, Next, OutgoingBody, OutgoingRequest, OutgoingResponse, Server,
-    imf_fixdate,
+    Client, Error, FieldLines, Limits, Next, OutgoingBody, OutgoingRequest, OutgoingResponse,
+    Server, imf_fixdate,
 };
 
 const ANSWERS: &str = include_str!("data/answers.txt");
 const DATE: [u8; 29] = *b"Thu, 01 Jan 1970 00:00:00 GMT";
-const OK: OutgoingResponse<'_> =
-    OutgoingResponse { status: 200, lines: Lines::NONE, fields: &[], body: OutgoingBody::None };
+const OK: OutgoingResponse<'_> = OutgoingResponse {
+    status: 200,
+    lines: FieldLines::NONE,
+    fields: &[],
+    body: OutgoingBody::None,
+};
 
 #[test]
 fn answers() {
@@ -130,7 +134,7 @@ fn a_malformed_body_ends_the_connection_whenever_it_is_found() {
 }
 
 #[test]
-fn close_after_says_so_in_the_answer() {
+fn close_after_sends_connection_close() {
     let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     for before_head in [false, true] {
         let mut server = Server::new(Limits::default());
@@ -152,7 +156,7 @@ fn close_after_says_so_in_the_answer() {
 
 #[test]
 fn lines_stand_before_the_fields() {
-    const LINES: Lines = Lines::new("content-type: text/plain\r\nvary: accept\r\n");
+    const LINES: FieldLines = FieldLines::new("content-type: text/plain\r\nvary: accept\r\n");
     let mut server = Server::new(Limits::default());
     server.head(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n").expect("good").expect("complete");
     let mut out = Vec::new();

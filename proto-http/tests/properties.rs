@@ -6,7 +6,7 @@ mod common;
 use common::{ClientRun, ServerRun, small_limits};
 use proptest::{collection::vec, prelude::*, sample::select};
 use proto_http::{
-    BodyLength, Client, Limits, Lines, Method, Next, OutgoingBody, OutgoingRequest,
+    BodyLength, Client, FieldLines, Limits, Method, Next, OutgoingBody, OutgoingRequest,
     OutgoingResponse, Server, imf_fixdate,
 };
 
@@ -250,7 +250,7 @@ impl Pair {
     fn answer(&mut self, exchange: &Exchange) -> Next {
         let fields: &[(&str, &[u8])] = &[("X-Value", exchange.value.as_bytes())];
         let (status, body) = (exchange.status, exchange.response.body());
-        let answer = OutgoingResponse { status, lines: Lines::NONE, fields, body };
+        let answer = OutgoingResponse { status, lines: FieldLines::NONE, fields, body };
         self.server.respond(&mut self.to_client, &imf_fixdate(0), &answer);
         for piece in exchange.response.pieces() {
             self.server.respond_piece(&mut self.to_client, piece);

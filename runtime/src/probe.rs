@@ -169,7 +169,7 @@ fn accept() -> io::Result<()> {
 
 /// What this process may have counted about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counters {
+pub struct CounterAccess {
     /// The clock, in our own code only.
     pub clock: Trial,
     /// The clock, in the kernel's code as well.
@@ -180,13 +180,13 @@ pub struct Counters {
 
 /// Tries the counters that `perf` reads.
 #[must_use]
-pub fn counters() -> Counters {
+pub fn counters() -> CounterAccess {
     /// `PERF_TYPE_SOFTWARE`, `PERF_COUNT_SW_CPU_CLOCK`.
     const CLOCK: (u32, u64) = (1, 0);
     /// `PERF_TYPE_HARDWARE`, `PERF_COUNT_HW_CPU_CYCLES`.
     const CYCLES: (u32, u64) = (0, 0);
     let opened = |event, kernel| Ok(open_counter(event, kernel).map(drop)?);
-    Counters {
+    CounterAccess {
         clock: opened(CLOCK, false),
         kernel_clock: opened(CLOCK, true),
         cycles: opened(CYCLES, false),
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_told_apart() {
+    fn refusals_are_distinguished() {
         let of = |errno| Refusal::from(io::Error::from_raw_os_error(errno));
         assert_eq!(of(libc::EPERM), Refusal::Forbidden);
         assert_eq!(of(libc::EACCES), Refusal::Denied);

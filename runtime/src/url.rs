@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn errors_name_the_broken_rule() {
         for (text, needle) in [
             ("", "must begin with http"),
             ("localhost:8080", "must begin with http"),

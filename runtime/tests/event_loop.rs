@@ -230,7 +230,7 @@ fn the_end_comes_after_the_last_bytes() {
 }
 
 #[test]
-fn a_refusal_and_a_reset_are_told_apart() {
+fn a_refusal_and_a_reset_are_distinguished() {
     let refusing = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let resetting = serve(|mut stream| {
         let _ = stream.read(&mut [0; 1]);

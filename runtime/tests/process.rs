@@ -82,7 +82,7 @@ fn expect_exit(mut child: Child, code: i32) {
 }
 
 #[test]
-fn the_first_signal_is_told_and_the_second_ends_it() {
+fn the_first_signal_is_reported_and_the_second_kills() {
     for (name, number) in [("TERM", 15), ("INT", 2)] {
         let (child, mut lines) = start("signals");
         signal(&child, name);

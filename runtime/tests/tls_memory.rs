@@ -105,7 +105,7 @@ fn a_connection_waits_for_its_first_request_without_a_buffer() {
     let pki = Pki::new();
     memory::on_core(|core| {
         let tls = Some(pki.server(false));
-        let server = memory::Server::new(core, Unasked, tls, ServerLimits::default());
+        let server = memory::MemoryServer::new(core, Unasked, tls, ServerLimits::default());
         let connect = || {
             let start = allocations::held_bytes();
             let mut client = Pump::client(pki.client(false, false), localhost()).unwrap();
@@ -137,7 +137,7 @@ fn a_handshake_that_has_only_begun_holds_little() {
     let pki = Pki::new();
     memory::on_core(|core| {
         let tls = Some(pki.server(false));
-        let server = memory::Server::new(core, Unasked, tls, ServerLimits::default());
+        let server = memory::MemoryServer::new(core, Unasked, tls, ServerLimits::default());
         let connect = |sent: usize| {
             let mut client = Pump::client(pki.client(false, false), localhost()).unwrap();
             let mut hello = Vec::new();

@@ -165,7 +165,7 @@ fn a_large_body_goes_through_in_both_directions() {
 }
 
 #[test]
-fn close_notify_is_told_from_data_and_ends_it() {
+fn close_notify_is_distinguished_from_data() {
     let mut pair = pair(&Pki::new(), false, false);
     pair.settle().unwrap();
     let mut wire = Vec::new();
@@ -209,7 +209,7 @@ fn a_request_behind_the_last_handshake_message_is_read_with_it() {
 }
 
 #[test]
-fn a_failure_is_final_and_says_nothing_more() {
+fn a_failure_is_final_and_reported_once() {
     let mut pair = pair(&Pki::new(), false, false);
     pair.settle().unwrap();
     let mut wire = Vec::new();
@@ -329,7 +329,7 @@ fn a_missing_client_certificate_is_an_alert_with_a_name() {
 }
 
 #[test]
-fn a_foreign_ca_and_a_wrong_name_are_told_apart() {
+fn an_unknown_ca_and_a_wrong_name_are_distinguished() {
     let pki = Pki::new();
     let stranger = Pki::new().client(false, false);
     let wrong = ServerName::try_from("other.example").unwrap();

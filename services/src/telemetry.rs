@@ -252,7 +252,7 @@ mod tests {
         two.decided(Err(Denied::ScopeMissing(authn::Scope::OrdersRead)));
         let mut page = metrics_export::prometheus::Page::new();
         page::requests(&telemetry, &mut page);
-        let text = page.render(metrics_export::prometheus::Format::Text);
+        let text = page.render(metrics_export::prometheus::ExpositionFormat::Text);
         let method = r#"http_request_method="GET""#;
         let ok = r#"http_route="/x",http_response_status_code="200""#;
         let name = "http_server_request_duration_seconds";

@@ -162,7 +162,7 @@ fn a_new_key_is_fetched_when_a_token_names_it() {
 }
 
 #[test]
-fn without_keys_a_service_is_not_ready_and_says_why() {
+fn without_keys_a_service_is_not_ready_and_reports_why() {
     let lab = Lab::new();
     let config = lab.config(before_orders(NOWHERE), profile("S2"));
     let gateway = support::start_unready(config);

@@ -3,10 +3,10 @@
 use argh::FromArgs;
 
 /// Check the meter itself against servers of known cost. Exits with 0 when it is right, with 1 when
-/// it is not, and with 3 when the machine was not left alone.
+/// it is not, and with 3 when the machine was disturbed.
 #[derive(FromArgs, Debug)]
 #[argh(subcommand, name = "calibrate")]
-pub(crate) struct Calibrate {
+pub(crate) struct CalibrateArgs {
     /// a few minutes: a tenth of the experiments, shorter slices
     #[argh(switch)]
     pub(crate) quick: bool,

@@ -9,7 +9,7 @@ request_flags! {
     /// Find what one URL can do: its closed-loop maximum, its times at shares of that, and the
     /// highest rate that keeps --slo.
     #[argh(subcommand, name = "capacity")]
-    struct Capacity {
+    struct CapacityArgs {
         /// a limit of response time to keep, such as p99=2ms (p50, p90, p99, p99.9 or max)
         #[argh(option)]
         slo: Option<String>,

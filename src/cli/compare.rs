@@ -2,10 +2,11 @@
 
 use argh::FromArgs;
 
-/// Compare two runs of `tollgate matrix`: what changed, and whether it can be told from noise.
+/// Compare two runs of `tollgate matrix`: what changed, and whether it is distinguishable from
+/// noise.
 #[derive(FromArgs, Debug)]
 #[argh(subcommand, name = "compare")]
-pub(crate) struct Compare {
+pub(crate) struct CompareArgs {
     /// the run before: its directory or its run.json
     #[argh(positional)]
     pub(crate) before: String,

@@ -6,7 +6,7 @@ use argh::FromArgs;
 /// with 0 when nothing blocks measuring, and with 1 when something does.
 #[derive(FromArgs, Debug)]
 #[argh(subcommand, name = "doctor")]
-pub(crate) struct Doctor {
+pub(crate) struct DoctorArgs {
     /// text or json (default: text)
     #[argh(option, default = "String::from(\"text\")")]
     pub(crate) output_format: String,

@@ -6,7 +6,7 @@ use argh::FromArgs;
 /// what each layer costs, and writes a flame graph, or the difference of two profiles.
 #[derive(FromArgs, Debug)]
 #[argh(subcommand, name = "flame")]
-pub(crate) struct Flame {
+pub(crate) struct FlameArgs {
     /// security profile S0 to S5, or TRANSPORT+CHECK (default: S4)
     #[argh(option, default = "String::from(\"S4\")")]
     pub(crate) profile: String,
@@ -72,7 +72,7 @@ pub(crate) struct Flame {
     pub(crate) folded: Option<String>,
 }
 
-impl Flame {
+impl FlameArgs {
     /// The same variants as words of `tollgate matrix`, which knows what they mean.
     pub(crate) fn matrix(&self) -> Vec<String> {
         let mut words: Vec<String> = ["tollgate", "matrix"].map(String::from).into();
@@ -86,9 +86,9 @@ impl Flame {
         option("--call-path", self.call_path.as_deref());
         option("--rate", self.rate.as_deref());
         option("--connections", self.connections.as_deref());
-        let first_sight = self.tokens.is_none() && self.token_cache.is_none();
-        option("--tokens", self.tokens.as_deref().or(first_sight.then_some("unique:256")));
-        option("--token-cache", self.token_cache.as_deref().or(first_sight.then_some("off")));
+        let uncached = self.tokens.is_none() && self.token_cache.is_none();
+        option("--tokens", self.tokens.as_deref().or(uncached.then_some("unique:256")));
+        option("--token-cache", self.token_cache.as_deref().or(uncached.then_some("off")));
         option("--token-alg", self.token_alg.as_deref());
         option("--rs256-key", self.rs256_key.as_deref());
         option("--topology", self.topology.as_deref());

@@ -8,7 +8,7 @@ bound_flags! {
     /// Measure the whole matrix: what each layer of S0 to S5 costs on this machine. Any axis may
     /// take a list, and all combinations are run.
     #[argh(subcommand, name = "matrix")]
-    struct Matrix {
+    struct MatrixArgs {
         /// under a minute: shorter slices, fewer restarts
         #[argh(switch)]
         quick: bool,

@@ -22,17 +22,17 @@ use std::ffi::OsString;
 use argh::FromArgs;
 
 pub(crate) use bounds::BoundArgs;
-pub(crate) use calibrate::Calibrate;
-pub(crate) use capacity::Capacity;
-pub(crate) use compare::Compare;
-pub(crate) use doctor::Doctor;
-pub(crate) use flame::Flame;
-pub(crate) use measure::Matrix;
-pub(crate) use reference::Reference;
-pub(crate) use report::Report;
+pub(crate) use calibrate::CalibrateArgs;
+pub(crate) use capacity::CapacityArgs;
+pub(crate) use compare::CompareArgs;
+pub(crate) use doctor::DoctorArgs;
+pub(crate) use flame::FlameArgs;
+pub(crate) use measure::MatrixArgs;
+pub(crate) use reference::ReferenceArgs;
+pub(crate) use report::ReportArgs;
 pub(crate) use request::RequestArgs;
-pub(crate) use run::Run;
-pub(crate) use serve::{RoleOptions, Serve, ServeOptions};
+pub(crate) use run::RunArgs;
+pub(crate) use serve::{RoleOptions, ServeArgs, ServeOptions};
 
 /// Tells what each layer of service security costs, on your hardware, for your traffic.
 /// Start with: tollgate matrix --quick
@@ -50,25 +50,25 @@ struct Top {
 #[derive(FromArgs, Debug)]
 #[argh(subcommand)]
 pub(crate) enum Command {
-    Serve(Box<Serve>),
-    Up(Up),
-    Token(Token),
-    Pki(Pki),
-    Run(Box<Run>),
-    Capacity(Box<Capacity>),
-    Matrix(Box<Matrix>),
-    Report(Report),
-    Compare(Compare),
-    Flame(Box<Flame>),
-    Calibrate(Calibrate),
-    Doctor(Doctor),
-    Reference(Reference),
+    Serve(Box<ServeArgs>),
+    Up(UpArgs),
+    Token(TokenArgs),
+    Pki(PkiArgs),
+    Run(Box<RunArgs>),
+    Capacity(Box<CapacityArgs>),
+    Matrix(Box<MatrixArgs>),
+    Report(ReportArgs),
+    Compare(CompareArgs),
+    Flame(Box<FlameArgs>),
+    Calibrate(CalibrateArgs),
+    Doctor(DoctorArgs),
+    Reference(ReferenceArgs),
 }
 
 /// Start the whole stack (auth, inventory, orders, gateway) and keep it running until Ctrl-C.
 #[derive(FromArgs, Debug)]
 #[argh(subcommand, name = "up")]
-pub(crate) struct Up {
+pub(crate) struct UpArgs {
     /// security profile S0 to S5, or TRANSPORT+CHECK (else SEC_PROFILE, else S2)
     #[argh(option)]
     pub(crate) profile: Option<String>,
@@ -113,7 +113,7 @@ pub(crate) struct Up {
 /// Print an access token from the running stack's auth server.
 #[derive(FromArgs, Debug)]
 #[argh(subcommand, name = "token")]
-pub(crate) struct Token {
+pub(crate) struct TokenArgs {
     /// state directory of the running stack (default: ./tollgate-state)
     #[argh(option, default = "default_state()")]
     pub(crate) state: String,
@@ -128,7 +128,7 @@ pub(crate) struct Token {
 /// Make a certificate authority and certificates.
 #[derive(FromArgs, Debug)]
 #[argh(subcommand, name = "pki")]
-pub(crate) struct Pki {
+pub(crate) struct PkiArgs {
     #[argh(subcommand)]
     pub(crate) command: PkiCommand,
 }

@@ -5,7 +5,7 @@ use argh::FromArgs;
 /// Run a server of known cost, to see whether a meter is right. Plain HTTP, on loopback only.
 #[derive(FromArgs, Debug)]
 #[argh(subcommand, name = "reference")]
-pub(crate) struct Reference {
+pub(crate) struct ReferenceArgs {
     /// address and port to serve (default: 127.0.0.1:8480)
     #[argh(option, default = "String::from(\"127.0.0.1:8480\")")]
     pub(crate) listen: String,

@@ -5,7 +5,7 @@ use argh::FromArgs;
 /// Make a page, a comment or a table from a run that was kept; nothing is measured.
 #[derive(FromArgs, Debug)]
 #[argh(subcommand, name = "report")]
-pub(crate) struct Report {
+pub(crate) struct ReportArgs {
     /// directory of a run, or its run.json
     #[argh(positional)]
     pub(crate) run: String,

@@ -8,7 +8,7 @@ request_flags! {
     bound_flags flattened
     /// Measure one URL: open loop at --rate, closed loop without.
     #[argh(subcommand, name = "run")]
-    struct Run {
+    struct RunArgs {
         /// how long to measure, such as 10s, 500ms or 2m (default: 10s)
         #[argh(option, short = 'd', default = "String::from(\"10s\")")]
         duration: String,

@@ -8,9 +8,9 @@ use services::ServiceKind;
 /// Run one service of the stack, or all of them in one process.
 #[derive(FromArgs, Debug)]
 #[argh(subcommand, name = "serve")]
-pub(crate) struct Serve {
+pub(crate) struct ServeArgs {
     #[argh(subcommand)]
-    pub(crate) service: Service,
+    pub(crate) service: ServiceArgs,
 }
 
 /// Writes, from one list of services and one of options: what argh reads for each service, since it
@@ -24,15 +24,15 @@ macro_rules! serve {
         /// Which service to run, with its options.
         #[derive(FromArgs, Debug)]
         #[argh(subcommand)]
-        pub(crate) enum Service {
+        pub(crate) enum ServiceArgs {
             $($service($type),)*
         }
 
-        impl Service {
+        impl ServiceArgs {
             /// Which service was typed, and the options after it.
             pub(crate) fn into_options(self) -> (ServiceKind, ServeOptions) {
                 match self {
-                    $(Service::$service(typed) => (ServiceKind::$service, typed.into()),)*
+                    $(ServiceArgs::$service(typed) => (ServiceKind::$service, typed.into()),)*
                 }
             }
         }

@@ -1,11 +1,11 @@
 //! `tollgate capacity URL`: turns what was typed into a search, and prints what it found.
 
 use loadgen::command::capacity::{CapacityOptions, Settings, capacity as search};
-use loadgen::command::run::Format;
+use loadgen::command::run::OutputFormat;
 use loadgen::traffic::slice::{Arrivals, SliceSpec};
 
 use crate::failure::FailureKind;
-use crate::io::output::{Place, rendered};
+use crate::io::output::{OutputFile, rendered};
 use crate::options::request;
 use crate::process::interrupt;
 use crate::values::{duration, pattern, percent, slo};
@@ -15,18 +15,18 @@ use crate::{Failure, cli};
 const CONFIRM_MAX: u32 = 10_000;
 
 /// Carries out `tollgate capacity`.
-pub(crate) fn command(typed: cli::Capacity) -> Result<u8, Failure> {
+pub(crate) fn command(typed: cli::CapacityArgs) -> Result<u8, Failure> {
     let format = request::format(&typed.request)?;
     let settings = settings(&typed)?;
     let pattern = pattern(&typed.request.arrivals)?;
     let generator_share_max = percent("--max-generator", &typed.max_generator)?;
     let slice = SliceSpec::new(Arrivals::Closed, typed.request.connections, settings.slice);
-    let place = Place::open(typed.request.output.as_deref())?;
+    let place = OutputFile::open(typed.request.output.as_deref())?;
     let shutdown = interrupt::begin()?;
     let run = request::prepare(typed.request, typed.bounds, slice, &shutdown)?;
     let options = CapacityOptions { run, pattern, settings, generator_share_max };
     let shutdown = shutdown.watch();
-    if let Some(sentence) = options.run.announcement().filter(|_| format != Format::Quiet) {
+    if let Some(sentence) = options.run.announcement().filter(|_| format != OutputFormat::Quiet) {
         eprintln!("{sentence}");
     }
     let interrupted = || shutdown.received().is_some();
@@ -38,7 +38,7 @@ pub(crate) fn command(typed: cli::Capacity) -> Result<u8, Failure> {
     })
 }
 
-fn settings(typed: &cli::Capacity) -> Result<Settings, Failure> {
+fn settings(typed: &cli::CapacityArgs) -> Result<Settings, Failure> {
     let slo = typed.slo.as_deref().map(slo).transpose()?;
     let resolution = percent("--resolution", &typed.resolution)?;
     if !(0.001..=0.5).contains(&resolution) {

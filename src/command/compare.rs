@@ -17,7 +17,7 @@ use crate::{Failure, cli, values};
 type Print = fn(&Comparison) -> Result<String, Failure>;
 
 /// Carries out `tollgate compare`.
-pub(crate) fn command(typed: &cli::Compare) -> Result<u8, Failure> {
+pub(crate) fn command(typed: &cli::CompareArgs) -> Result<u8, Failure> {
     let formats: [(&str, Print); 4] =
         [("text", text), ("json", json), ("markdown", markdown), ("quiet", quiet)];
     let print = values::choice("--output-format", &typed.output_format, &formats)?;

@@ -17,7 +17,7 @@ use services::ServiceKind;
 use zeroize::Zeroizing;
 
 use crate::Failure;
-use crate::cli::{Pki, PkiCommand, PkiIssue};
+use crate::cli::{PkiArgs, PkiCommand, PkiIssue};
 use crate::io::stdout::print;
 use crate::process::state::{self, StateDir};
 
@@ -34,7 +34,7 @@ const RENEW_BEFORE_S: u64 = 24 * 60 * 60;
 const NAME_BYTES_MAX: usize = 64;
 
 /// Carries out `tollgate pki`.
-pub(crate) fn command(typed: Pki) -> Result<u8, Failure> {
+pub(crate) fn command(typed: PkiArgs) -> Result<u8, Failure> {
     match typed.command {
         PkiCommand::Init(init) => {
             let state = StateDir::create(Path::new(&init.state))?;

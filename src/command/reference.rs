@@ -11,14 +11,14 @@ use crate::{Failure, cli, values};
 const DRAIN: Duration = Duration::from_millis(200);
 
 /// Carries out `tollgate reference`; returns when the server was stopped.
-pub(crate) fn command(typed: &cli::Reference) -> Result<u8, Failure> {
+pub(crate) fn command(typed: &cli::ReferenceArgs) -> Result<u8, Failure> {
     let config = config(typed)?;
     serve::log_to_stderr();
     reference::serve(&config).map_err(Failure::of)?;
     Ok(0)
 }
 
-fn config(typed: &cli::Reference) -> Result<ReferenceConfig, Failure> {
+fn config(typed: &cli::ReferenceArgs) -> Result<ReferenceConfig, Failure> {
     let config = ReferenceConfig {
         listen: values::address("--listen", &typed.listen)?,
         admin: values::address("--admin", &typed.admin)?,

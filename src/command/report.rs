@@ -15,7 +15,7 @@ use metrics_export::run::Run;
 use metrics_export::spectrum::Spectrum;
 use metrics_export::{csv, hlog, html, markdown};
 
-use crate::io::output::Place;
+use crate::io::output::OutputFile;
 use crate::io::record;
 use crate::io::stdout::print;
 use crate::io::terminal::{in_colours, shown};
@@ -26,7 +26,7 @@ const CURVES: [&str; 2] = ["response", "service"];
 
 /// What is made of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
+enum ReportFormat {
     Html,
     Text,
     Markdown,
@@ -34,36 +34,36 @@ enum Format {
     Csv,
 }
 
-const FORMATS: [(&str, Format); 5] = [
-    ("html", Format::Html),
-    ("text", Format::Text),
-    ("markdown", Format::Markdown),
-    ("json", Format::Json),
-    ("csv", Format::Csv),
+const FORMATS: [(&str, ReportFormat); 5] = [
+    ("html", ReportFormat::Html),
+    ("text", ReportFormat::Text),
+    ("markdown", ReportFormat::Markdown),
+    ("json", ReportFormat::Json),
+    ("csv", ReportFormat::Csv),
 ];
 
 /// Carries out `tollgate report`.
-pub(crate) fn command(typed: &cli::Report) -> Result<u8, Failure> {
+pub(crate) fn command(typed: &cli::ReportArgs) -> Result<u8, Failure> {
     let format = values::choice("--output-format", &typed.output_format, &FORMATS)?;
     let open = open(typed, format)?;
     let (directory, file_of_record) = record::places(Path::new(&typed.run))?;
     let page = directory.join("report.html").display().to_string();
     let file = match (typed.output.as_deref(), format) {
         (Some("-"), _) => None,
-        (None, Format::Html) => Some(page.as_str()),
+        (None, ReportFormat::Html) => Some(page.as_str()),
         (given, _) => given,
     };
-    let place = Place::open(file)?;
+    let place = OutputFile::open(file)?;
     let run = record::record(&file_of_record)?;
     let text = match format {
-        Format::Html => html::report(&run, &spectra(&run, &directory)),
-        Format::Text => {
+        ReportFormat::Html => html::report(&run, &spectra(&run, &directory)),
+        ReportFormat::Text => {
             let paint = paint(typed);
             in_colours(&report::text(&shown(&run, paint), paint), paint).into_owned()
         }
-        Format::Markdown => printable(&markdown::report(&run)).into_owned(),
-        Format::Json => printable(&run.to_json()).into_owned(),
-        Format::Csv => printable(&csv::slices(&run.slices)).into_owned(),
+        ReportFormat::Markdown => printable(&markdown::report(&run)).into_owned(),
+        ReportFormat::Json => printable(&run.to_json()).into_owned(),
+        ReportFormat::Csv => printable(&csv::slices(&run.slices)).into_owned(),
     };
     match file {
         None => print(&text)?,
@@ -79,9 +79,9 @@ pub(crate) fn command(typed: &cli::Report) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn open(typed: &cli::Report, format: Format) -> Result<bool, Failure> {
+fn open(typed: &cli::ReportArgs, format: ReportFormat) -> Result<bool, Failure> {
     let open = values::choice("--open", &typed.open, &[("yes", true), ("no", false)])?;
-    if open && (format != Format::Html || typed.output.as_deref() == Some("-")) {
+    if open && (format != ReportFormat::Html || typed.output.as_deref() == Some("-")) {
         return Err(Failure::usage("--open yes needs a page in a file: leave the format html."));
     }
     Ok(open)
@@ -112,7 +112,7 @@ fn curves(variant: &str, directory: &Path) -> Result<Vec<Spectrum>, String> {
     Ok(CURVES.iter().filter_map(|tag| of_tag(tag)).collect())
 }
 
-fn paint(typed: &cli::Report) -> Paint {
+fn paint(typed: &cli::ReportArgs) -> Paint {
     let to_terminal = typed.output.is_none() && io::stdout().is_terminal();
     Paint::choose(to_terminal, std::env::var("NO_COLOR").ok().as_deref())
 }

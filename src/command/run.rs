@@ -1,27 +1,27 @@
 //! `tollgate run URL`: turns what was typed into a run, and prints what came of it.
 
-use loadgen::command::run::{Format, run as run_url};
+use loadgen::command::run::{OutputFormat, run as run_url};
 use loadgen::traffic::slice::{Arrivals, SliceSpec};
 
 use crate::failure::FailureKind;
-use crate::io::output::{Place, rendered};
+use crate::io::output::{OutputFile, rendered};
 use crate::options::request;
 use crate::process::interrupt;
 use crate::values::{self, duration, pattern};
 use crate::{Failure, cli};
 
 /// Carries out `tollgate run`.
-pub(crate) fn command(typed: cli::Run) -> Result<u8, Failure> {
+pub(crate) fn command(typed: cli::RunArgs) -> Result<u8, Failure> {
     let format = request::format(&typed.request)?;
     let slice = slice(&typed)?;
     if typed.hlog.is_some() && typed.hlog == typed.request.output {
         return Err(Failure::usage("--hlog and --output name the same file: give each its own."));
     }
-    let place = Place::open(typed.request.output.as_deref())?;
-    let log = Place::open(typed.hlog.as_deref())?;
+    let place = OutputFile::open(typed.request.output.as_deref())?;
+    let log = OutputFile::open(typed.hlog.as_deref())?;
     let shutdown = interrupt::begin()?;
     let options = request::prepare(typed.request, typed.bounds, slice, &shutdown)?;
-    if let Some(sentence) = options.announcement().filter(|_| format != Format::Quiet) {
+    if let Some(sentence) = options.announcement().filter(|_| format != OutputFormat::Quiet) {
         eprintln!("{sentence}");
     }
     let shutdown = shutdown.watch();
@@ -37,7 +37,7 @@ pub(crate) fn command(typed: cli::Run) -> Result<u8, Failure> {
     })
 }
 
-fn slice(typed: &cli::Run) -> Result<SliceSpec, Failure> {
+fn slice(typed: &cli::RunArgs) -> Result<SliceSpec, Failure> {
     let rate = match (typed.rate, typed.qps) {
         (Some(_), Some(_)) => return Err(Failure::usage("--rate and --qps mean the same.")),
         (rate, qps) => rate.or(qps),

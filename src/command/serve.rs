@@ -12,14 +12,14 @@ use services::{
 };
 
 use crate::Failure;
-use crate::cli::{RoleOptions, Serve, ServeOptions};
-use crate::io::terminal::Log;
+use crate::cli::{RoleOptions, ServeArgs, ServeOptions};
+use crate::io::terminal::LogWriter;
 use crate::values::{
     address, algorithm, choice, cores, driver, duration, duration_or_zero, profile, stock, workers,
 };
 
 /// Carries out `tollgate serve`; returns when the service was stopped.
-pub(crate) fn command(typed: Serve) -> Result<u8, Failure> {
+pub(crate) fn command(typed: ServeArgs) -> Result<u8, Failure> {
     let (service, options) = typed.service.into_options();
     let config = config(service, options)?;
     log_to_stderr();
@@ -30,7 +30,7 @@ pub(crate) fn command(typed: Serve) -> Result<u8, Failure> {
 /// Sends what is logged to standard error; standard output is for the ready line.
 pub(crate) fn log_to_stderr() {
     tracing_subscriber::fmt()
-        .with_writer(|| Log)
+        .with_writer(|| LogWriter)
         .with_env_filter(log_filter())
         .with_target(false)
         .init();

@@ -15,7 +15,7 @@ use runtime::url::Url;
 use zeroize::Zeroizing;
 
 use crate::Failure;
-use crate::cli::Token;
+use crate::cli::TokenArgs;
 use crate::io::stdout::print;
 use crate::process::state::{StackClient, StackFile, StateDir};
 
@@ -34,7 +34,7 @@ pub(crate) struct Fetched {
 }
 
 /// Carries out `tollgate token`.
-pub(crate) fn command(typed: &Token) -> Result<u8, Failure> {
+pub(crate) fn command(typed: &TokenArgs) -> Result<u8, Failure> {
     let state = StateDir::open(Path::new(&typed.state))?;
     let scopes = match typed.scope.as_deref() {
         None => ScopeSet::EMPTY,

@@ -12,12 +12,12 @@ use runtime::process::Shutdown;
 use services::{ServiceConfig, ServiceKind};
 use zeroize::Zeroizing;
 
-use crate::cli::Up;
+use crate::cli::UpArgs;
 use crate::command::{pki, token};
 use crate::io::stdout;
 use crate::process::held;
-use crate::process::restarts::{Pace, STARTS_MAX, lost};
-use crate::process::stack::{Launch, MESH, Stack};
+use crate::process::restarts::{RestartBackoff, STARTS_MAX, lost};
+use crate::process::stack::{Launch, MESH, ProcessStack};
 use crate::process::state::{StackClient, StackFile, StackService, StateDir};
 use crate::{Failure, values};
 
@@ -31,7 +31,7 @@ const HEADER_RETRY: Duration = Duration::from_secs(1);
 const REFRESH_AFTER: f64 = 0.5;
 
 /// Carries out `tollgate up`.
-pub(crate) fn command(typed: &Up) -> Result<u8, Failure> {
+pub(crate) fn command(typed: &UpArgs) -> Result<u8, Failure> {
     let profile = values::profile(typed.profile.as_deref())?;
     let launch = launch(typed, profile)?;
     let shutdown = held::shutdown()?;
@@ -39,10 +39,10 @@ pub(crate) fn command(typed: &Up) -> Result<u8, Failure> {
     let state = StateDir::create(Path::new(&typed.state))?;
     let _lock = state.lock()?;
     pki::ensure(&state)?;
-    let stack = Stack::start(&state, &launch)?;
+    let stack = ProcessStack::start(&state, &launch)?;
     let tend = || launch.services.iter().map(|_| Tended::default()).collect();
     let tended = (!typed.no_restart).then(tend);
-    let mut running = Running { state: &state, launch: &launch, stack, tended, shutdown };
+    let mut running = RunningStack { state: &state, launch: &launch, stack, tended, shutdown };
     let outcome = running.run();
     let _ = fs::remove_file(state.path("stack.json"));
     outcome?;
@@ -55,7 +55,7 @@ pub(crate) fn command(typed: &Up) -> Result<u8, Failure> {
     }
 }
 
-fn launch(typed: &Up, profile: Profile) -> Result<Launch, Failure> {
+fn launch(typed: &UpArgs, profile: Profile) -> Result<Launch, Failure> {
     // What cannot be understood is said here, before a child says it into its log.
     values::driver(&typed.driver, typed.require_io_uring)?;
     values::workers(typed.workers)?;
@@ -117,7 +117,7 @@ fn free_port() -> Result<u16, Failure> {
         .map_err(|e| Failure::failed(format!("No free port could be found: {e}.")).because(e))
 }
 
-fn describe(state: &StateDir, stack: &Stack, profile: Profile) -> StackFile {
+fn describe(state: &StateDir, stack: &ProcessStack, profile: Profile) -> StackFile {
     let services = stack.members().iter().map(|member| StackService {
         name: member.service.into(),
         url: member.url.clone(),
@@ -143,10 +143,10 @@ fn describe(state: &StateDir, stack: &Stack, profile: Profile) -> StackFile {
 }
 
 /// A running stack.
-struct Running<'a> {
+struct RunningStack<'a> {
     state: &'a StateDir,
     launch: &'a Launch,
-    stack: Stack,
+    stack: ProcessStack,
     /// What is known of each service's ends; none: they are not started again.
     tended: Option<Vec<Tended>>,
     shutdown: Shutdown,
@@ -155,12 +155,12 @@ struct Running<'a> {
 /// What is known of the ends of one service.
 #[derive(Default)]
 struct Tended {
-    pace: Pace,
+    pace: RestartBackoff,
     /// When it is started again; none as long as it runs.
     due: Option<Instant>,
 }
 
-impl Running<'_> {
+impl RunningStack<'_> {
     /// Prints how to use the stack and watches over it until a signal comes, or until a service
     /// ends that is not to be started again.
     fn run(&mut self) -> Result<(), Failure> {
@@ -278,7 +278,7 @@ fn write_header(
     Ok(Some(Instant::now() + token.life.mul_f64(REFRESH_AFTER)))
 }
 
-fn overview(state: &StateDir, stack: &Stack, file: &StackFile, profile: Profile) -> String {
+fn overview(state: &StateDir, stack: &ProcessStack, file: &StackFile, profile: Profile) -> String {
     let root = state.root().display();
     let mut text = format!("Profile {}. State, keys and logs: {root}\n", file.profile);
     for member in stack.members() {

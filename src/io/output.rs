@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use loadgen::command::run::Format;
+use loadgen::command::run::OutputFormat;
 use loadgen::panics::caught;
 use metrics_export::printable::printable;
 use runtime::files::{Output, PUBLIC};
@@ -16,21 +16,21 @@ use crate::io::stdout;
 
 /// A place for one result: a file, or standard output where none was named.
 #[derive(Debug)]
-pub(crate) struct Place(Option<Output>);
+pub(crate) struct OutputFile(Option<Output>);
 
-impl Place {
+impl OutputFile {
     /// Finds out whether the file can be written, before anything is measured. Its directory is
     /// made where that is missing.
-    pub(crate) fn open(file: Option<&str>) -> Result<Place, Failure> {
+    pub(crate) fn open(file: Option<&str>) -> Result<OutputFile, Failure> {
         if let Some(folder) = file.and_then(|file| Path::new(file).parent()) {
             // What is wrong with it is told by the file's own opening.
             let _ = fs::create_dir_all(folder);
         }
-        Place::open_there(file)
+        OutputFile::open_there(file)
     }
 
     /// The same in a directory that must be there.
-    pub(crate) fn open_there(file: Option<&str>) -> Result<Place, Failure> {
+    pub(crate) fn open_there(file: Option<&str>) -> Result<OutputFile, Failure> {
         file.map(|file| {
             Output::open(Path::new(file), PUBLIC).map_err(|error| {
                 Failure::failed(format!("{file} cannot be written to: {error}. Nothing was done."))
@@ -38,7 +38,7 @@ impl Place {
             })
         })
         .transpose()
-        .map(Place)
+        .map(OutputFile)
     }
 
     /// Writes what can be made again, so that nothing is lost if it fails.
@@ -87,8 +87,8 @@ impl Place {
 }
 
 /// A result in the format that was asked for or, if making that fails, in another one.
-pub(crate) fn rendered(format: Format, render: impl Fn(Format) -> String) -> String {
-    let formats = [format, Format::Json, Format::Text, Format::Csv];
+pub(crate) fn rendered(format: OutputFormat, render: impl Fn(OutputFormat) -> String) -> String {
+    let formats = [format, OutputFormat::Json, OutputFormat::Text, OutputFormat::Csv];
     let mut made = formats.into_iter().map(|format| caught(|| render(format)));
     // The faults were reported by whoever caught them; the first format that can be made counts.
     let text = made.find_map(Result::ok).unwrap_or_default();

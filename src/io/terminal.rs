@@ -72,9 +72,9 @@ pub(crate) fn shown(run: &Run, paint: Paint) -> Cow<'_, Run> {
 }
 
 /// Standard error for the log, whose lines arrive whole.
-pub(crate) struct Log;
+pub(crate) struct LogWriter;
 
-impl Write for Log {
+impl Write for LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
         io::stderr().lock().write_all(printable(&text).as_bytes())?;

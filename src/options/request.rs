@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use loadgen::command::run::{ClientCredentials, Credentials, Format, RunOptions};
+use loadgen::command::run::{AuthorizationSource, ClientCredentials, OutputFormat, RunOptions};
 use loadgen::machine::cpu::with_descendants;
 use loadgen::machine::process::{CpuSource, Process};
 use loadgen::plan::targets::check_token_params;
@@ -79,8 +79,8 @@ fn options(typed: RequestArgs, bounds: Bounds, slice: SliceSpec) -> Result<RunOp
 }
 
 /// The format that was asked for.
-pub(crate) fn format(typed: &RequestArgs) -> Result<Format, Failure> {
-    Format::parse(&typed.output_format).ok_or_else(|| {
+pub(crate) fn format(typed: &RequestArgs) -> Result<OutputFormat, Failure> {
+    OutputFormat::parse(&typed.output_format).ok_or_else(|| {
         Failure::usage(format!(
             "--output-format takes text, json, csv, markdown or quiet, not {:?}.",
             typed.output_format
@@ -172,7 +172,7 @@ fn trust(typed: &RequestArgs) -> Result<Trust, Failure> {
     })
 }
 
-fn credentials(typed: &RequestArgs) -> Result<Credentials, Failure> {
+fn credentials(typed: &RequestArgs) -> Result<AuthorizationSource, Failure> {
     let client = [&typed.token_url, &typed.client_id, &typed.client_secret_file];
     if typed.token_file.is_some() && client.iter().any(|given| given.is_some()) {
         return Err(Failure::usage("--token-file and --token-url exclude each other."));
@@ -184,15 +184,17 @@ fn credentials(typed: &RequestArgs) -> Result<Credentials, Failure> {
         }
         [None, None, None] => {
             let token = typed.token_file.as_deref().map(token).transpose()?;
-            Ok(token.map_or(Credentials::None, Credentials::Token))
+            Ok(token.map_or(AuthorizationSource::None, AuthorizationSource::Token))
         }
-        [Some(url), Some(id), Some(file)] => Ok(Credentials::Client(Arc::new(ClientCredentials {
-            token_url: values::url("--token-url", url)?,
-            client_id: id.clone(),
-            secret: secret(file)?,
-            scope: typed.scope.clone(),
-            params,
-        }))),
+        [Some(url), Some(id), Some(file)] => {
+            Ok(AuthorizationSource::Client(Arc::new(ClientCredentials {
+                token_url: values::url("--token-url", url)?,
+                client_id: id.clone(),
+                secret: secret(file)?,
+                scope: typed.scope.clone(),
+                params,
+            })))
+        }
         _ => Err(Failure::usage(
             "--token-url, --client-id and --client-secret-file belong together.",
         )),

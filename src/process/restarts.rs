@@ -22,12 +22,12 @@ const WELL_AFTER: Duration = Duration::from_secs(10);
 
 /// The starts of one service after its own ends.
 #[derive(Debug, Default)]
-pub(crate) struct Pace {
+pub(crate) struct RestartBackoff {
     starts: VecDeque<Instant>,
     wait: Duration,
 }
 
-impl Pace {
+impl RestartBackoff {
     /// When a service that ended `now` may be started.
     pub(crate) fn due(&mut self, now: Instant) -> Instant {
         self.wait = match self.starts.back() {
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn the_first_start_is_at_once_and_further_ones_wait_longer_each_time() {
-        let (mut pace, mut now) = (Pace::default(), Instant::now());
+        let (mut pace, mut now) = (RestartBackoff::default(), Instant::now());
         let mut waits = Vec::new();
         for _ in 0..8 {
             let due = pace.due(now);
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn no_minute_has_more_than_ten_starts() {
-        let (mut pace, mut now) = (Pace::default(), Instant::now());
+        let (mut pace, mut now) = (RestartBackoff::default(), Instant::now());
         let mut starts = Vec::new();
         for lived in (0..300).map(|n| Duration::from_millis(n % 7 * 2_000)) {
             now = pace.due(now);
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn every_service_says_what_was_lost() {
+    fn every_service_reports_lost_work() {
         for service in crate::process::stack::MESH {
             assert!(!lost(service).starts_with("What it held"), "{service}");
         }

@@ -66,7 +66,7 @@ pub(crate) const SINGLE: [&str; 1] = ["all"];
 
 /// Running processes of one stack; dropping it stops them.
 #[derive(Debug)]
-pub(crate) struct Stack {
+pub(crate) struct ProcessStack {
     members: Vec<Member>,
     drain: Duration,
 }
@@ -104,10 +104,10 @@ struct Ready {
     driver: String,
 }
 
-impl Stack {
+impl ProcessStack {
     /// Starts the services one after the other. When one fails, those before it are stopped.
-    pub(crate) fn start(state: &StateDir, launch: &Launch) -> Result<Stack, Failure> {
-        let mut stack = Stack { members: Vec::new(), drain: launch.drain };
+    pub(crate) fn start(state: &StateDir, launch: &Launch) -> Result<ProcessStack, Failure> {
+        let mut stack = ProcessStack { members: Vec::new(), drain: launch.drain };
         for service in launch.services {
             let member = stack.start_member(state, launch, service, None, &|| false)?;
             stack.members.push(member);
@@ -122,10 +122,10 @@ impl Stack {
         words: &[String],
         log: PathBuf,
         drain: Duration,
-    ) -> Result<Stack, Failure> {
+    ) -> Result<ProcessStack, Failure> {
         let start = Start { service: name, words, log, scheme: "http", again: false };
         let member = Member::start(start, &|| false)?;
-        Ok(Stack { members: vec![member], drain })
+        Ok(ProcessStack { members: vec![member], drain })
     }
 
     /// The running services, in the order in which they were started.
@@ -295,7 +295,7 @@ impl Member {
     }
 }
 
-impl Drop for Stack {
+impl Drop for ProcessStack {
     fn drop(&mut self) {
         self.stop();
     }
@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_says_nothing_of_use_is_refused() {
+    fn a_child_without_a_ready_line_is_refused() {
         let spawn = |script: &str| {
             let mut command = Command::new("sh");
             OwnChild::spawn(command.args(["-c", script]).stdout(Stdio::piped())).unwrap()

@@ -49,50 +49,21 @@ const REPLACED: &[(&str, &str)] = &[
 ];
 
 /// Where a replaced word must stand, and why.
-const NEEDED: &[(&str, &str, &str)] =
-    &[("authn/src/tls/refusal.rs", "distrusted", "an error of webpki has it in its name")];
+const NEEDED: &[(&str, &str, &str)] = &[
+    ("authn/src/tls/refusal.rs", "distrusted", "an error of webpki has it in its name"),
+    ("docs/calibration.md", "books", "a part of `calibrate`, which scripts name"),
+    ("loadgen/src/command/calibrate.rs", "books", "a part of `calibrate`, which scripts name"),
+    ("loadgen/src/plan/role.rs", "first sight", "older records are read for ever"),
+    ("loadgen/src/plan/role.rs", "s0 again", "older records are read for ever"),
+    ("loadgen/src/stats/layers.rs", "first sight", "older records are read for ever"),
+    ("loadgen/src/verdict/compare/tests.rs", "s0 again", "older records are read for ever"),
+    ("loadgen/src/verdict/threshold/tests.rs", "first sight", "older records are read for ever"),
+    ("metrics-export/src/run/slice.rs", "strayed", "older records are read for ever"),
+    ("src/cli/calibrate.rs", "books", "a part of `calibrate`, which scripts name"),
+];
 
 /// How often each word still stands in a folder. No count may grow, and none is needed at the end.
-const LEFT: &[(&str, &str, usize)] = &[
-    ("books", "benches", 4),
-    ("books", "docs", 16),
-    ("books", "loadgen", 174),
-    ("books", "src", 11),
-    ("books", "tests", 1),
-    ("called back", "docs", 1),
-    ("came about", "docs", 1),
-    ("came about", "loadgen", 2),
-    ("came about", "metrics-export", 1),
-    ("comes about", "docs", 1),
-    ("comes about", "loadgen", 1),
-    ("distrust", "loadgen", 1),
-    ("fall asleep", "loadgen", 2),
-    ("first sight", ".", 1),
-    ("first sight", "benches", 10),
-    ("first sight", "docs", 4),
-    ("first sight", "loadgen", 10),
-    ("first sight", "src", 5),
-    ("for want of", "loadgen", 2),
-    ("not left alone", "docs", 1),
-    ("not left alone", "loadgen", 1),
-    ("not left alone", "src", 1),
-    ("not proved", "loadgen", 2),
-    ("not proved", "metrics-export", 6),
-    ("price family", "loadgen", 16),
-    ("priced", "loadgen", 49),
-    ("s0 again", "loadgen", 2),
-    ("second judge", "loadgen", 1),
-    ("second judge", "metrics-export", 4),
-    ("shelf", "tests", 5),
-    ("strayed", "loadgen", 20),
-    ("strayed", "metrics-export", 2),
-    ("strayed", "tests", 1),
-    ("told from noise", ".", 2),
-    ("told from noise", "docs", 1),
-    ("told from noise", "loadgen", 3),
-    ("told from noise", "metrics-export", 5),
-    ("told from noise", "src", 1),
-];
+const LEFT: &[(&str, &str, usize)] = &[("strayed", "tests", 1)];
 
 #[test]
 fn replaced_terms_do_not_come_back() {

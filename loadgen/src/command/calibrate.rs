@@ -1,12 +1,12 @@
 //! `tollgate calibrate`: is the meter right? Servers whose added cost is known are measured by the
-//! very path that `tollgate matrix` takes (experiment, live bench, generator, prices), and what it
-//! says is held against what they did.
+//! very path that `tollgate matrix` takes (experiment, live bench, generator, estimates), and what
+//! it says is held against what they did.
 //!
 //! It owns what is checked, the bounds, and the verdicts. It refuses to measure in a way of its
 //! own, to forgive a miss, and to call one that the machine disturbed a miss.
 
+mod accounting;
 mod added;
-mod books;
 pub mod coverage;
 mod faults;
 pub mod gaps;
@@ -29,15 +29,15 @@ use crate::panics::caught;
 use crate::plan::Cores;
 use crate::report::cores;
 
-pub use books::{GROUP, THREADS};
+pub use accounting::{GROUP, THREADS};
 pub use render::{markdown, text};
-pub use report::{Report, Row, Trial, TrialCost, Verdict};
+pub use report::{CalibrationReport, CalibrationRow, RowVerdict, Trial, TrialCost};
 
-use session::{Session, Stop};
+use session::{CalibrationSession, EarlyEnd};
 
 /// What can be checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
+pub enum CalibrationPart {
     /// Wrong answers and resets are counted exactly.
     Faults,
     /// Requests are sent when they are meant to be.
@@ -46,27 +46,33 @@ pub enum Part {
     Delay,
     /// A stall is charged to response times.
     Stall,
-    /// The kernel's books agree with each other.
-    Books,
+    /// The kernel's accounts of CPU agree with each other.
+    Accounting,
     /// Added processor time lies in its intervals, and none is found where there is none.
     Added,
 }
 
-impl Part {
+impl CalibrationPart {
     /// Every part, the shortest first, so that an interrupted calibration has as many as it can.
-    pub const ALL: [Part; 6] =
-        [Part::Faults, Part::Schedules, Part::Delay, Part::Stall, Part::Books, Part::Added];
+    pub const ALL: [CalibrationPart; 6] = [
+        CalibrationPart::Faults,
+        CalibrationPart::Schedules,
+        CalibrationPart::Delay,
+        CalibrationPart::Stall,
+        CalibrationPart::Accounting,
+        CalibrationPart::Added,
+    ];
 
     /// The name in flags and results.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Part::Faults => "faults",
-            Part::Schedules => "schedules",
-            Part::Delay => "delay",
-            Part::Stall => "stall",
-            Part::Books => "books",
-            Part::Added => "added",
+            CalibrationPart::Faults => "faults",
+            CalibrationPart::Schedules => "schedules",
+            CalibrationPart::Delay => "delay",
+            CalibrationPart::Stall => "stall",
+            CalibrationPart::Accounting => "books",
+            CalibrationPart::Added => "added",
         }
     }
 }
@@ -75,7 +81,7 @@ impl Part {
 #[derive(Clone, Debug)]
 pub struct Calibration {
     /// The parts, in the order in which they are taken.
-    pub parts: Vec<Part>,
+    pub parts: Vec<CalibrationPart>,
     /// Experiments whose intervals are counted.
     pub experiments: u32,
     /// Rounds of an experiment, each with processes of its own.
@@ -109,13 +115,13 @@ impl Calibration {
         self.parts.iter().map(|part| self.planned_of(*part)).sum()
     }
 
-    fn planned_of(&self, part: Part) -> Duration {
+    fn planned_of(&self, part: CalibrationPart) -> Duration {
         match part {
-            Part::Faults => faults::planned(self),
-            Part::Schedules => schedules::planned(self),
-            Part::Delay | Part::Stall => times::planned(self, part),
-            Part::Books => books::planned(self),
-            Part::Added => added::planned(self),
+            CalibrationPart::Faults => faults::planned(self),
+            CalibrationPart::Schedules => schedules::planned(self),
+            CalibrationPart::Delay | CalibrationPart::Stall => times::planned(self, part),
+            CalibrationPart::Accounting => accounting::planned(self),
+            CalibrationPart::Added => added::planned(self),
         }
     }
 
@@ -146,27 +152,29 @@ impl Calibration {
         &self,
         stack: &mut dyn Stack,
         interrupted: &dyn Fn() -> bool,
-    ) -> Result<(Report, Option<Failure>), Failure> {
-        let mut session = Session::new(self, stack, interrupted);
+    ) -> Result<(CalibrationReport, Option<Failure>), Failure> {
+        let mut session = CalibrationSession::new(self, stack, interrupted);
         for part in &self.parts {
             session.progress.begin(*part, self.planned_of(*part));
             let mut take = || match part {
-                Part::Faults => faults::run(&mut session),
-                Part::Schedules => schedules::run(&mut session),
-                Part::Delay => times::delay(&mut session),
-                Part::Stall => times::stall(&mut session),
-                Part::Books => books::run(&mut session),
-                Part::Added => added::run(&mut session),
+                CalibrationPart::Faults => faults::run(&mut session),
+                CalibrationPart::Schedules => schedules::run(&mut session),
+                CalibrationPart::Delay => times::delay(&mut session),
+                CalibrationPart::Stall => times::stall(&mut session),
+                CalibrationPart::Accounting => accounting::run(&mut session),
+                CalibrationPart::Added => added::run(&mut session),
             };
             match caught(&mut take).map_err(|why| Failure(why).into()).flatten() {
                 Ok(()) => {}
-                Err(Stop::Interrupted) => return Ok((session.report(false), None)),
-                Err(Stop::Failed(failure))
+                Err(EarlyEnd::Interrupted) => return Ok((session.report(false), None)),
+                Err(EarlyEnd::Failed(failure))
                     if session.rows.is_empty() && session.trials.is_empty() =>
                 {
                     return Err(failure);
                 }
-                Err(Stop::Failed(failure)) => return Ok((session.report(false), Some(failure))),
+                Err(EarlyEnd::Failed(failure)) => {
+                    return Ok((session.report(false), Some(failure)));
+                }
             }
         }
         Ok((session.report(true), None))
@@ -180,7 +188,7 @@ mod tests {
     #[test]
     fn a_full_calibration_is_planned_within_the_hour_and_a_quick_one_within_minutes() {
         let full = Calibration {
-            parts: Part::ALL.to_vec(),
+            parts: CalibrationPart::ALL.to_vec(),
             experiments: Calibration::EXPERIMENTS,
             rounds: Calibration::ROUNDS,
             rate_per_s: Calibration::RATE_PER_S,

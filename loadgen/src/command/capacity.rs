@@ -18,7 +18,7 @@ pub use metrics_export::run::Quantile;
 pub use self::{
     live::{capacity, point},
     outcome::{CapacityOptions, CapacityOutcome},
-    search::{Load, Purpose, Search, Step},
+    search::{Load, Purpose, Search, SearchStep},
 };
 
 /// The error that is allowed for the statement about the confirmed rate.
@@ -73,7 +73,7 @@ impl Settings {
 /// out. The first error of `measure` ends it too, and comes with what there is.
 pub fn search<E>(
     settings: Settings,
-    measure: &mut dyn FnMut(&Step) -> Result<LoadPoint, E>,
+    measure: &mut dyn FnMut(&SearchStep) -> Result<LoadPoint, E>,
     interrupted: &dyn Fn() -> bool,
 ) -> (Capacity, Option<E>) {
     let mut search = Search::new(settings);

@@ -20,14 +20,14 @@ use runtime::generator::DriverChoice;
 
 use crate::command::capacity::Settings;
 use crate::command::run::rig::watched;
-use crate::experiment::bench::{LiveBench, Setup};
+use crate::experiment::bench::{BenchSetup, LiveBench};
 use crate::experiment::results;
-use crate::experiment::results::Prices;
+use crate::experiment::results::Estimates;
 use crate::experiment::stack::Stack;
 use crate::experiment::{Experiment, Failure, Findings};
 use crate::machine::environment;
 use crate::panics::caught;
-use crate::plan::{Cell, Cores, Protocol, Role, StopRule, Topology, Variant};
+use crate::plan::{Cores, PlannedCell, Protocol, Role, StopRule, Topology, Variant};
 use crate::report::cores;
 use crate::stats::{Layer, Per};
 use crate::traffic::generator::{Generator, GeneratorOptions};
@@ -36,7 +36,7 @@ use crate::validity::{Judged, judge_run};
 use crate::verdict::instructions::Stored;
 use crate::{directory, stats};
 
-use bar::Bar;
+use bar::SliceBar;
 
 /// What is measured: whose servers, and what is compared with what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub struct Matrix {
     /// Whose servers.
     pub subjects: Subjects,
     /// Settings of everything but the profile.
-    pub cells: Vec<Cell>,
+    pub cells: Vec<PlannedCell>,
     /// What is compared; see [`Matrix::variants_of`].
     pub variants: Vec<Variant>,
     /// How.
@@ -87,7 +87,7 @@ pub struct Matrix {
 
 /// A finished or interrupted run.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct MatrixOutcome {
     /// The record.
     pub run: Run,
     /// Where it was written.
@@ -98,7 +98,7 @@ pub struct Outcome {
     pub misplaced: Option<String>,
 }
 
-impl Outcome {
+impl MatrixOutcome {
     /// 1 it failed before its time or could not be written where it should have been, 130
     /// interrupted, 1 a slice was not what its label says, 3 not valid, else 0.
     #[must_use]
@@ -118,10 +118,11 @@ impl Outcome {
 }
 
 impl Matrix {
-    /// The variants that price these profiles in every cell: the baseline twice, then each profile
-    /// in its forms. The baseline is S0, or the first profile where S0 is not among them.
+    /// The variants from which the cost of these profiles is estimated in every cell: the baseline
+    /// twice, then each profile in its forms. The baseline is S0, or the first profile where S0 is
+    /// not among them.
     #[must_use]
-    pub fn variants_of(profiles: &[Profile], cells: &[Cell]) -> Vec<Variant> {
+    pub fn variants_of(profiles: &[Profile], cells: &[PlannedCell]) -> Vec<Variant> {
         let mut variants = Vec::new();
         for (place, cell) in cells.iter().enumerate() {
             let mut own: Vec<Variant> =
@@ -136,7 +137,7 @@ impl Matrix {
         variants
     }
 
-    /// What is priced in each cell.
+    /// What is estimated in each cell.
     #[must_use]
     pub fn layers(&self) -> Vec<Vec<Layer>> {
         (0..self.cells.len()).map(|cell| self.layers_of(cell)).collect()
@@ -208,7 +209,7 @@ impl Matrix {
         &self,
         stack: &mut dyn Stack,
         interrupted: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Outcome, Failure> {
+    ) -> Result<MatrixOutcome, Failure> {
         self.protocol.check().map_err(Failure)?;
         let began = Instant::now();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -217,7 +218,7 @@ impl Matrix {
         let options = GeneratorOptions { driver: self.driver, ..on_cores };
         let generator = Generator::start(&options).map_err(|error| Failure(error.to_string()))?;
         let stop = generator.stopper();
-        let mut bench = LiveBench::new(Setup {
+        let mut bench = LiveBench::new(BenchSetup {
             stack,
             generator,
             variants: &self.variants,
@@ -235,7 +236,7 @@ impl Matrix {
             bounds: &self.bounds,
             measured_cores: self.cores.measured(),
         };
-        let mut bar = Bar::new(&self.variants, &self.cells);
+        let mut bar = SliceBar::new(&self.variants, &self.cells);
         let findings = watched(&stop, interrupted, || {
             let mut findings = experiment.run(&mut bench, &mut bar)?;
             if let Some(settings) = self.capacity.as_ref().filter(|_| findings.failure.is_none()) {
@@ -267,7 +268,7 @@ impl Matrix {
             .collect();
         let (directory, misplaced) = directory::write_somewhere(&self.runs, &run, &logs);
         let failure = findings.failure.map(|failure| failure.0);
-        Ok(Outcome { run, directory, failure, misplaced })
+        Ok(MatrixOutcome { run, directory, failure, misplaced })
     }
 
     /// The record of what was found.
@@ -282,11 +283,12 @@ impl Matrix {
         let seed = self.protocol.seed;
         let (variants, cells) = (&self.variants, &self.cells);
         // The slices are worth keeping without what is made of them.
-        let priced = caught(|| results::prices(findings, variants, cells, &self.layers(), seed));
+        let estimated =
+            caught(|| results::estimates(findings, variants, cells, &self.layers(), seed));
         let results = caught(|| results::variants(findings, variants));
         let faults: Vec<String> =
-            priced.as_ref().err().into_iter().chain(results.as_ref().err()).cloned().collect();
-        let Prices { costs, floors, additivity } = priced.unwrap_or_default();
+            estimated.as_ref().err().into_iter().chain(results.as_ref().err()).cloned().collect();
+        let Estimates { costs, floors, additivity } = estimated.unwrap_or_default();
         let mut validity = self.validity(findings, &costs);
         validity.notes.extend(faults.iter().map(|why| format!("Figures are missing: {why}.")));
         let ended = findings.failure.iter().map(|why| format!("It ended before its time: {why}."));
@@ -385,7 +387,7 @@ impl Matrix {
         }
     }
 
-    fn cell(&self, cell: &Cell, rate: Option<Rate>) -> run::Cell {
+    fn cell(&self, cell: &PlannedCell, rate: Option<Rate>) -> run::Cell {
         let ours = matches!(self.subjects, Subjects::Stack(_));
         let share = self.protocol.operating_share * 100.0;
         run::Cell {

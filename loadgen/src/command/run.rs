@@ -23,12 +23,12 @@ use runtime::{blocking, url::Url};
 use rustls::pki_types::ServerName;
 
 pub use self::{
-    credentials::{ClientCredentials, Credentials, KeptToken},
-    machine::{Books, Cores, CpuKind},
-    outcome::Outcome,
-    render::Format,
+    credentials::{AuthorizationSource, ClientCredentials, KeptToken},
+    machine::{CpuAccounting, CpuKind, MeasuredCores},
+    outcome::RunOutcome,
+    render::OutputFormat,
 };
-use crate::command::run::progress::Progress;
+use crate::command::run::progress::RunProgress;
 use crate::command::run::rig::with_rig;
 use crate::machine::process::Process;
 use crate::traffic::check::Expect;
@@ -67,12 +67,12 @@ pub struct RunOptions {
     /// Trust and client certificate, for https.
     pub trust: Trust,
     /// What goes into Authorization.
-    pub credentials: Credentials,
+    pub credentials: AuthorizationSource,
     /// Where to connect instead of the URL's own addresses.
     pub connect_to: Option<Vec<SocketAddr>>,
     /// The name that is sent as SNI and must be in the server's certificate, instead of the URL's.
     pub server_name: Option<ServerName<'static>>,
-    /// What books the server's CPU; none when it is not asked for.
+    /// What accounts for the server's CPU; none when it is not asked for.
     pub servers: Vec<Process>,
     /// Where connections come from.
     pub source: Source,
@@ -97,7 +97,7 @@ impl RunOptions {
             warmup: Duration::from_secs(1),
             generator: GeneratorOptions::unpinned(1),
             trust: Trust::default(),
-            credentials: Credentials::None,
+            credentials: AuthorizationSource::None,
             connect_to: None,
             server_name: None,
             servers: Vec::new(),
@@ -157,21 +157,21 @@ impl RunOptions {
     }
 
     /// What is asked, for people.
-    pub(crate) fn asks(&self) -> Asks {
-        Asks { method: self.workload().method, in_turn: self.requests.len().max(1) }
+    pub(crate) fn summary(&self) -> RequestSummary {
+        RequestSummary { method: self.workload().method, in_turn: self.requests.len().max(1) }
     }
 }
 
 /// What is asked, as results tell it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asks {
+pub struct RequestSummary {
     /// The method; the first one's where several requests take turns.
     pub method: String,
     /// How many requests take turns.
     pub in_turn: usize,
 }
 
-impl fmt::Display for Asks {
+impl fmt::Display for RequestSummary {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.in_turn {
             1 => out.write_str(&self.method),
@@ -258,30 +258,31 @@ impl From<GeneratorError> for RunError {
 pub fn run(
     options: &RunOptions,
     interrupted: &(dyn Fn() -> bool + Sync),
-) -> Result<Outcome, RunError> {
+) -> Result<RunOutcome, RunError> {
     let spec = &options.slice;
-    let drawer = |live| options.progress.then(|| Progress::new(options, live).drawer());
-    let ((ran, record, books, began), warnings) = with_rig(options, interrupted, drawer, |rig| {
-        let warm = SliceSpec {
-            duration: options.warmup,
-            requests_max: None,
-            seed: spec.seed.wrapping_add(1),
-            ..spec.clone()
-        };
-        let mut began = SystemTime::now();
-        if !options.warmup.is_zero() {
-            let record = rig.warm(&warm)?;
-            // A target that gives no good reply is not asked for more of the same.
-            if record.ok == 0 && record.intended > 0 && !rig.interrupted() {
-                return Ok((warm, record, None, began));
+    let drawer = |live| options.progress.then(|| RunProgress::new(options, live).drawer());
+    let ((ran, record, accounting, began), warnings) =
+        with_rig(options, interrupted, drawer, |rig| {
+            let warm = SliceSpec {
+                duration: options.warmup,
+                requests_max: None,
+                seed: spec.seed.wrapping_add(1),
+                ..spec.clone()
+            };
+            let mut began = SystemTime::now();
+            if !options.warmup.is_zero() {
+                let record = rig.warm(&warm)?;
+                // A target that gives no good reply is not asked for more of the same.
+                if record.ok == 0 && record.intended > 0 && !rig.interrupted() {
+                    return Ok((warm, record, None, began));
+                }
+                began = SystemTime::now();
             }
-            began = SystemTime::now();
-        }
-        if rig.interrupted() {
-            return Err(RunError::Interrupted);
-        }
-        let (record, books) = rig.measure(spec)?;
-        Ok((spec.clone(), record, Some(books), began))
-    })?;
-    Ok(Outcome::new(options, &ran, record, books, began, warnings))
+            if rig.interrupted() {
+                return Err(RunError::Interrupted);
+            }
+            let (record, accounting) = rig.measure(spec)?;
+            Ok((spec.clone(), record, Some(accounting), began))
+        })?;
+    Ok(RunOutcome::new(options, &ran, record, accounting, began, warnings))
 }

@@ -1,8 +1,8 @@
 //! The bench that is real: servers started through a [`Stack`], traffic from a [`Generator`].
 //!
 //! Around every slice it does, outside of the measured time: refill the stock, open the
-//! connections that are missing, read the servers' metrics, let everything fall asleep, read the
-//! CPU books; then the slice; then the same backwards. It judges nothing.
+//! connections that are missing, read the servers' metrics, wait until everything is idle, read the
+//! CPU accounting; then the slice; then the same backwards. It judges nothing.
 
 mod site;
 
@@ -16,9 +16,9 @@ use metrics_export::run::{Slice, SliceKind};
 use crate::experiment::proof::{self, Sent};
 use crate::experiment::results::percentiles;
 use crate::experiment::stack::Stack;
-use crate::experiment::{Bench, Check, Failure, Measured, SliceLoad, SliceRequest, Times};
+use crate::experiment::{Bench, Failure, Measured, SliceLoad, SliceProof, SliceRequest, Times};
 use crate::machine::cpu::{Meter, Usage};
-use crate::plan::{Cell, Cores, Protocol, Variant};
+use crate::plan::{Cores, PlannedCell, Protocol, Variant};
 use crate::traffic::generator::{Generator, TargetId};
 use crate::traffic::random::Random;
 use crate::traffic::record::SliceRecord;
@@ -27,7 +27,7 @@ use crate::traffic::workload::Workload;
 
 use site::Site;
 
-/// How long everything is left alone before the CPU books are read: the figure of a thread that
+/// How long everything is idle before the CPU is read: the figure of a thread that
 /// still runs is behind by up to a tick, which is 10 ms where the kernel ticks slowest.
 const SETTLE: Duration = Duration::from_millis(10);
 
@@ -42,7 +42,7 @@ const FALLEN_WITHIN: Duration = Duration::from_millis(500);
 pub const REMOTE_CONNECTIONS_MAX: u64 = 1_000;
 
 /// What a live bench needs.
-pub struct Setup<'a> {
+pub struct BenchSetup<'a> {
     /// Starts servers.
     pub stack: &'a mut dyn Stack,
     /// Makes traffic.
@@ -52,7 +52,7 @@ pub struct Setup<'a> {
     /// How.
     pub protocol: &'a Protocol,
     /// The settings that variants name by place.
-    pub cells: &'a [Cell],
+    pub cells: &'a [PlannedCell],
     /// Where.
     pub cores: &'a Cores,
     /// Whether an end was asked for.
@@ -61,8 +61,8 @@ pub struct Setup<'a> {
 
 /// Real servers and a real generator.
 pub struct LiveBench<'a> {
-    setup: Setup<'a>,
-    running: Vec<Running>,
+    setup: BenchSetup<'a>,
+    running: Vec<AttachedVariant>,
     seeds: Random,
     began: Instant,
     /// The drivers that the servers named.
@@ -72,7 +72,7 @@ pub struct LiveBench<'a> {
 }
 
 /// One variant's servers, attached to the generator.
-struct Running {
+struct AttachedVariant {
     site: Site,
     meter: Meter,
     /// What open and closed loops ask.
@@ -86,7 +86,7 @@ struct Running {
 impl<'a> LiveBench<'a> {
     /// A bench without servers yet.
     #[must_use]
-    pub fn new(setup: Setup<'a>) -> LiveBench<'a> {
+    pub fn new(setup: BenchSetup<'a>) -> LiveBench<'a> {
         LiveBench {
             seeds: Random::stream(setup.protocol.seed, u64::MAX),
             setup,
@@ -97,7 +97,7 @@ impl<'a> LiveBench<'a> {
         }
     }
 
-    fn start(&mut self, variant: &Variant, instance: u32) -> Result<Running, Failure> {
+    fn start(&mut self, variant: &Variant, instance: u32) -> Result<AttachedVariant, Failure> {
         let setup = &mut self.setup;
         let cell = &setup.cells[variant.cell];
         let started = setup.stack.start(variant, cell, instance).map_err(|error| {
@@ -117,7 +117,7 @@ impl<'a> LiveBench<'a> {
         let (requests, connects) = (attach(&workload)?, attach(&connecting)?);
         let (servers, generator) = (&setup.cores.servers, &setup.cores.generator);
         let meter = Meter::new(site.processes(), servers, generator);
-        Ok(Running { site, meter, workload, requests, connecting, connects })
+        Ok(AttachedVariant { site, meter, workload, requests, connecting, connects })
     }
 
     fn spec(&mut self, request: &SliceRequest) -> SliceSpec {
@@ -152,7 +152,7 @@ impl<'a> LiveBench<'a> {
 }
 
 /// What the servers of a cell are asked; its orders are made where it reads some.
-fn workload(site: &Site, cell: &Cell) -> Result<Workload, Failure> {
+fn workload(site: &Site, cell: &PlannedCell) -> Result<Workload, Failure> {
     if let Some(own) = site.own_workload() {
         return Ok(own.clone());
     }
@@ -252,7 +252,7 @@ impl LiveBench<'_> {
         let path = if workload.name == "ping" { &path[..path.len().min(1)] } else { path };
         let cell = &self.setup.cells[variant.cell];
         let sent = Sent { variant, cell, kind: request.kind(), record: &record, path };
-        let checks: Vec<Check> = proof::checks(&sent, &pages);
+        let proofs: Vec<SliceProof> = proof::proofs(&sent, &pages);
         self.client_driver = record.driver.into();
         let memory_peak_bytes = usage.memory_peak_bytes;
         let errors = record.errors.to_string();
@@ -270,7 +270,7 @@ impl LiveBench<'_> {
             memory_peak_bytes,
             errors,
             asked: running.site.asked(),
-            checks,
+            proofs,
         })
     }
 }
@@ -316,7 +316,7 @@ fn row(
         busy_ns: usage.busy_ns,
         softirq_ns: usage.softirq_ns,
         steal_ns: usage.steal_ns,
-        foreign_ns: usage.foreign_ns,
+        background_ns: usage.background_ns,
         throttled: usage.throttled,
         connect: percentiles(&record.connect),
         handshake: percentiles(&record.handshake),
@@ -327,7 +327,7 @@ fn row(
         retransmits: usage.retransmits,
         generator_share_milli: (record.generator_share() * 1000.0) as u32,
         server_handshakes: None,
-        strayed: usage.strayed,
+        ran_on_generator_core: usage.ran_on_generator_core,
         closed_idle: record.connections.closed_idle,
         closed_unsolicited: record.connections.unsolicited,
         cpu_unknown: usage.cpu_unknown,

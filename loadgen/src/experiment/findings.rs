@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use metrics_export::hlog::{Interval, Log};
+use metrics_export::hlog::{HistogramLog, Interval};
 use metrics_export::run::{Capacity, CpuSourceKind, Proof, Slice, SliceKind};
 
 use super::{Failure, Measured, Times};
@@ -23,14 +23,14 @@ pub struct Findings {
     /// Every slice.
     pub slices: Vec<Slice>,
     /// The times of each variant, in the order of the plan.
-    pub variants: Vec<Kept>,
+    pub variants: Vec<VariantSamples>,
     /// What was checked, per variant and claim.
     pub proofs: Vec<Proof>,
 }
 
 /// What is kept of a variant's times: a slice's own histograms would fill the memory.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct VariantSamples {
     /// All open-loop slices that count, as one; connects and handshakes of slices of connections.
     pub times: Times,
     /// The most memory that any service process ever had resident.
@@ -42,7 +42,7 @@ pub struct Kept {
     /// Where the CPU of its servers was read: `processes`, `control-group`, `metrics` or `none`.
     pub cpu_source: CpuSourceKind,
     /// The same slice by slice, as a histogram log that begins with the first of them.
-    pub log: Option<Log>,
+    pub log: Option<HistogramLog>,
     label: String,
     began: Duration,
 }
@@ -50,7 +50,7 @@ pub struct Kept {
 impl Findings {
     /// Room for these variants.
     pub(super) fn of(variants: &[Variant], cells: usize) -> Findings {
-        let kept = |variant: &Variant| Kept {
+        let kept = |variant: &Variant| VariantSamples {
             times: Times::empty(),
             memory_peak_bytes: None,
             capacity: None,
@@ -72,29 +72,29 @@ impl Findings {
         (self.complete, self.failure) = (false, Some(failure));
     }
 
-    /// Keeps a slice and adds its checks to the proofs.
+    /// Keeps a slice and adds what was verified to the proofs.
     pub(super) fn keep(&mut self, variant: usize, measured: Measured) -> Result<(), Failure> {
-        let Measured { slice, times, memory_peak_bytes, asked, checks, .. } = measured;
-        for check in checks {
+        let Measured { slice, times, memory_peak_bytes, asked, proofs, .. } = measured;
+        for verified in proofs {
             let proofs = &mut self.proofs;
             let known = proofs
                 .iter_mut()
-                .find(|proof| proof.variant == slice.variant && proof.claim == check.claim);
+                .find(|proof| proof.variant == slice.variant && proof.claim == verified.claim);
             match known {
                 // The first failure stays in sight; until then the newest figures do.
                 Some(proof) => {
                     proof.slices += 1;
                     if proof.holds {
-                        proof.holds = check.holds;
-                        proof.found = check.found;
+                        proof.holds = verified.holds;
+                        proof.found = verified.found;
                     }
                 }
                 None => proofs.push(Proof {
                     variant: slice.variant.clone(),
-                    claim: check.claim.into(),
+                    claim: verified.claim.into(),
                     slices: 1,
-                    holds: check.holds,
-                    found: check.found,
+                    holds: verified.holds,
+                    found: verified.found,
                 }),
             }
         }
@@ -122,7 +122,7 @@ impl Findings {
     }
 }
 
-impl Kept {
+impl VariantSamples {
     fn add_connections(&mut self, times: &Times) {
         add(&mut self.times.connect, &times.connect);
         add(&mut self.times.handshake, &times.handshake);
@@ -137,7 +137,7 @@ impl Kept {
             Some(log) => log,
             None => {
                 self.began = start;
-                self.log.insert(Log::new(start, &self.label))
+                self.log.insert(HistogramLog::new(start, &self.label))
             }
         };
         let histograms = [

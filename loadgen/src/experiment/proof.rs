@@ -5,14 +5,14 @@
 //! match the variant: TLS version and kind of handshake, client certificates, how each token was
 //! looked at, how far the policy went, and that as many requests arrived as were sent. Of servers
 //! that are not ours only the client's side can be asserted. Pure: the pages are handed in. A
-//! claim that cannot be checked for want of a counter does not hold.
+//! claim that cannot be verified because a counter is missing does not hold.
 
 use authn::{Profile, TokenCheck, Transport};
 use metrics_export::prometheus::Scrape;
 use metrics_export::run::{Handshakes, SliceKind};
 
-use crate::experiment::Check;
-use crate::plan::{Cell, HandshakeKind, Subject, TokenSupply, Variant};
+use crate::experiment::SliceProof;
+use crate::plan::{HandshakeKind, PlannedCell, Subject, TokenSupply, Variant};
 use crate::traffic::record::SliceRecord;
 
 const CONNECTIONS: &str = "tollgate_connections_total";
@@ -48,7 +48,7 @@ pub struct Sent<'a> {
     /// The variant.
     pub variant: &'a Variant,
     /// Its cell.
-    pub cell: &'a Cell,
+    pub cell: &'a PlannedCell,
     /// What the slice did.
     pub kind: SliceKind,
     /// The generator's record.
@@ -60,19 +60,19 @@ pub struct Sent<'a> {
 
 /// Checks all claims about a slice.
 #[must_use]
-pub fn checks(sent: &Sent<'_>, pages: &[Pages]) -> Vec<Check> {
-    let mut checks = vec![client_transport(sent), client_certificate(sent)];
+pub fn proofs(sent: &Sent<'_>, pages: &[Pages]) -> Vec<SliceProof> {
+    let mut proofs = vec![client_transport(sent), client_certificate(sent)];
     if let Subject::Profile(profile) = sent.variant.subject {
-        checks.push(server_transport(sent, profile, pages));
-        checks.push(requests(sent, pages));
-        checks.push(tokens(sent, pages));
-        checks.push(policy(sent, profile, pages));
+        proofs.push(server_transport(sent, profile, pages));
+        proofs.push(requests(sent, pages));
+        proofs.push(tokens(sent, pages));
+        proofs.push(policy(sent, profile, pages));
     }
-    checks.push(replies(sent));
+    proofs.push(replies(sent));
     if sent.kind == SliceKind::Connect {
-        checks.push(new_connections(sent, pages));
+        proofs.push(new_connections(sent, pages));
     }
-    checks
+    proofs
 }
 
 /// New connections in the slice by their handshake, as the server that was addressed counted them.
@@ -89,7 +89,7 @@ pub fn server_handshakes(sent: &Sent<'_>, pages: &[Pages]) -> Option<Handshakes>
 }
 
 /// No order was refused, and no other reply was wrong.
-fn replies(sent: &Sent<'_>) -> Check {
+fn replies(sent: &Sent<'_>) -> SliceProof {
     let statuses: Vec<String> = sent
         .record
         .statuses
@@ -98,12 +98,12 @@ fn replies(sent: &Sent<'_>) -> Check {
         .collect();
     let found = format!("{}; errors: {}", statuses.join(", "), sent.record.errors.total());
     let holds = sent.record.accounted() && !sent.record.statuses.contains_key(&409);
-    Check { claim: "no order was refused for want of stock", holds, found }
+    SliceProof { claim: "no order was refused because stock ran out", holds, found }
 }
 
 /// Each request had a connection of its own, and each of those the handshake that was asked for:
 /// full, or resumed but for the first of each place, which had nothing to resume.
-fn new_connections(sent: &Sent<'_>, pages: &[Pages]) -> Check {
+fn new_connections(sent: &Sent<'_>, pages: &[Pages]) -> SliceProof {
     let record = sent.record;
     let connections = &record.connections;
     let opened = connections.opened;
@@ -142,12 +142,12 @@ fn new_connections(sent: &Sent<'_>, pages: &[Pages]) -> Check {
         "{ok} requests, {opened} connections opened, {full} full and {resumed} resumed handshakes; \
          {seen}"
     );
-    Check { claim, holds, found }
+    SliceProof { claim, holds, found }
 }
 
 /// A server that asks for a certificate was shown one at every full handshake, and answered; one
 /// that does not was shown none. A resumed session has shown it before.
-fn client_certificate(sent: &Sent<'_>) -> Check {
+fn client_certificate(sent: &Sent<'_>) -> SliceProof {
     let connections = &sent.record.connections;
     let (presented, full) = (connections.certificates_presented, connections.handshakes_full);
     let (claim, holds) = if sent.variant.subject.has_certificate() {
@@ -158,11 +158,11 @@ fn client_certificate(sent: &Sent<'_>) -> Check {
     let holds = holds && (sent.record.ok > 0 || sent.record.sent == 0);
     let ok = sent.record.ok;
     let found = format!("presented at {presented} of {full} full handshakes, {ok} good replies");
-    Check { claim, holds, found }
+    SliceProof { claim, holds, found }
 }
 
 /// As the generator's own connections tell it.
-fn client_transport(sent: &Sent<'_>) -> Check {
+fn client_transport(sent: &Sent<'_>) -> SliceProof {
     let tls = &sent.record.tls;
     let found: Vec<String> = tls
         .iter()
@@ -200,11 +200,11 @@ fn client_transport(sent: &Sent<'_>) -> Check {
         "all connections agreed on the same"
     };
     let found = if found.is_empty() { "connections without TLS".into() } else { found.join(", ") };
-    Check { claim, holds, found }
+    SliceProof { claim, holds, found }
 }
 
 /// As every service tells it, of all connections since it was started.
-fn server_transport(sent: &Sent<'_>, profile: Profile, pages: &[Pages]) -> Check {
+fn server_transport(sent: &Sent<'_>, profile: Profile, pages: &[Pages]) -> SliceProof {
     let resumption = sent.cell.handshake == HandshakeKind::Resumed;
     let mut wrong = Vec::new();
     let mut connections = 0.0;
@@ -235,7 +235,7 @@ fn server_transport(sent: &Sent<'_>, profile: Profile, pages: &[Pages]) -> Check
         (true, true) => format!("{connections} connections at all services, all as they must be"),
         (true, false) => "no connection was counted by the service that was measured".into(),
     };
-    Check { claim: "every service's connections are the profile's", holds, found }
+    SliceProof { claim: "every service's connections are the profile's", holds, found }
 }
 
 fn fits<'a>(profile: Profile, resumption: bool, label: &impl Fn(&str) -> &'a str) -> bool {
@@ -250,7 +250,7 @@ fn fits<'a>(profile: Profile, resumption: bool, label: &impl Fn(&str) -> &'a str
 }
 
 /// As many requests as were sent arrived at each service of the path.
-fn requests(sent: &Sent<'_>, pages: &[Pages]) -> Check {
+fn requests(sent: &Sent<'_>, pages: &[Pages]) -> SliceProof {
     let mut found = Vec::new();
     let mut holds = true;
     for service in sent.path {
@@ -259,11 +259,11 @@ fn requests(sent: &Sent<'_>, pages: &[Pages]) -> Check {
         holds &= arrived.is_some_and(|arrived| enough(sent, arrived));
     }
     let claim = "as many requests arrived as were sent";
-    Check { claim, holds, found: format!("sent {}, {}", sent.record.sent, found.join(", ")) }
+    SliceProof { claim, holds, found: format!("sent {}, {}", sent.record.sent, found.join(", ")) }
 }
 
 /// How each token was looked at.
-fn tokens(sent: &Sent<'_>, pages: &[Pages]) -> Check {
+fn tokens(sent: &Sent<'_>, pages: &[Pages]) -> SliceProof {
     let by_orders = sent.path.contains(&"orders");
     let mut found = Vec::new();
     let mut holds = true;
@@ -301,11 +301,11 @@ fn tokens(sent: &Sent<'_>, pages: &[Pages]) -> Check {
         (TokenSupply::Unique(_), true) => "every token was new to the cache",
         (TokenSupply::One, true) => "every token was verified before and found in the cache",
     };
-    Check { claim, holds, found: found.join(", ") }
+    SliceProof { claim, holds, found: found.join(", ") }
 }
 
 /// How far the policy went.
-fn policy(sent: &Sent<'_>, profile: Profile, pages: &[Pages]) -> Check {
+fn policy(sent: &Sent<'_>, profile: Profile, pages: &[Pages]) -> SliceProof {
     let (decision, claim) = match profile.token {
         TokenCheck::Ignore => ("open", "no token was asked for"),
         TokenCheck::Verify => ("token_verified", "a token was asked for, and no scope"),
@@ -322,7 +322,7 @@ fn policy(sent: &Sent<'_>, profile: Profile, pages: &[Pages]) -> Check {
         };
         found.push(format!("{service} {} {decision} of {}", shown(right), shown(all)));
     }
-    Check { claim, holds, found: found.join(", ") }
+    SliceProof { claim, holds, found: found.join(", ") }
 }
 
 /// Whether a count at a service matches what was sent. A single server that serves all routes

@@ -10,8 +10,8 @@ use metrics_export::run::{
     Slice, SliceKind, VariantResult, Verdict,
 };
 
-use crate::experiment::{CellView, Findings, Kept};
-use crate::plan::{Cell, Variant};
+use crate::experiment::{CellView, Findings, VariantSamples};
+use crate::plan::{PlannedCell, Variant};
 use crate::stats::{self, Family, Layer, median};
 
 /// The share of its core from which on the generator is taken for the limit of connections.
@@ -43,7 +43,7 @@ pub fn variants(findings: &Findings, variants: &[Variant]) -> Vec<VariantResult>
 
 /// What an experiment says about its cells together.
 #[derive(Clone, Debug, Default)]
-pub struct Prices {
+pub struct Estimates {
     /// What each layer costs in each cell.
     pub costs: Vec<Cost>,
     /// What the A/A control of each cell says.
@@ -52,24 +52,24 @@ pub struct Prices {
     pub additivity: Vec<Additivity>,
 }
 
-/// Prices the layers of every cell; `layers` has a list for each.
+/// Estimates the layers of every cell; `layers` has a list for each.
 #[must_use]
-pub fn prices(
+pub fn estimates(
     findings: &Findings,
     variants: &[Variant],
-    cells: &[Cell],
+    cells: &[PlannedCell],
     layers: &[Vec<Layer>],
     seed: u64,
-) -> Prices {
-    let mut prices = Prices::default();
+) -> Estimates {
+    let mut estimates = Estimates::default();
     for (place, (cell, layers)) in cells.iter().zip(layers).enumerate() {
         let view = CellView { findings, variants, cell: place };
-        let Family { costs, floor } = stats::price_family(layers, &cell.id, &view, seed);
-        prices.costs.extend(costs.into_iter().filter(|cost| cost.rounds > 0));
-        prices.floors.extend(floor);
-        prices.additivity.extend(stats::additivity(&cell.id, &view, seed));
+        let Family { costs, floor } = stats::estimate_family(layers, &cell.id, &view, seed);
+        estimates.costs.extend(costs.into_iter().filter(|cost| cost.rounds > 0));
+        estimates.floors.extend(floor);
+        estimates.additivity.extend(stats::additivity(&cell.id, &view, seed));
     }
-    prices
+    estimates
 }
 
 /// Whether every interval of every cell is within this share of its baseline.
@@ -93,7 +93,7 @@ pub fn control_failed(costs: &[Cost]) -> bool {
     costs.iter().any(|cost| cost.id == stats::CONTROL && cost.verdict == Verdict::Resolved)
 }
 
-fn result(view: CellView<'_>, variant: &Variant, kept: &Kept) -> Option<VariantResult> {
+fn result(view: CellView<'_>, variant: &Variant, kept: &VariantSamples) -> Option<VariantResult> {
     let findings = view.findings;
     let open: Vec<&Slice> = findings.counted(&variant.id, SliceKind::Open).collect();
     let sum = |of: fn(&Slice) -> u64| open.iter().map(|slice| of(slice)).sum::<u64>();
@@ -170,7 +170,7 @@ fn closed_loop(findings: &Findings, variant: &Variant) -> Option<ClosedLoop> {
 }
 
 /// The handshake is what a connection costs more than one without TLS in the same round.
-fn connecting(view: CellView<'_>, variant: &Variant, kept: &Kept) -> Option<Connecting> {
+fn connecting(view: CellView<'_>, variant: &Variant, kept: &VariantSamples) -> Option<Connecting> {
     let counted = view.findings.counted(&variant.id, SliceKind::Connect);
     let slices: Vec<&Slice> = counted.collect();
     let sum = |of: fn(&Slice) -> u64| slices.iter().map(|slice| of(slice)).sum::<u64>();

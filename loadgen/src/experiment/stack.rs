@@ -10,7 +10,7 @@ use runtime::url::Url;
 use rustls::pki_types::ServerName;
 
 use crate::machine::process::Process;
-use crate::plan::{Cell, Variant};
+use crate::plan::{PlannedCell, Variant};
 use crate::traffic::tokens::Tokens;
 use crate::traffic::trust::Trust;
 use crate::traffic::workload::Workload;
@@ -27,7 +27,7 @@ pub trait Stack {
     fn start(
         &mut self,
         variant: &Variant,
-        cell: &Cell,
+        cell: &PlannedCell,
         instance: u32,
     ) -> Result<Started, StackError>;
 }
@@ -52,11 +52,11 @@ pub struct Started {
     /// What is asked of them.
     pub requests: Requests,
     /// Whatever must live as long as the servers run; its drop stops them.
-    pub keep: Box<dyn Keep>,
+    pub keep: Box<dyn RunningServers>,
 }
 
 /// What keeps servers running.
-pub trait Keep {
+pub trait RunningServers {
     /// A sentence about a server that ended by itself; None as long as all run, and of servers that
     /// are not ours.
     fn fallen(&self) -> Option<String> {
@@ -65,7 +65,7 @@ pub trait Keep {
 }
 
 /// Servers that are not ours.
-impl Keep for () {}
+impl RunningServers for () {}
 
 /// What is asked of the servers of a variant.
 pub enum Requests {

@@ -112,14 +112,14 @@ impl Bench for Simulation {
             },
             ..blank_slice(&variant, request, answered)
         };
-        let check = Check { claim: "it is simulated", holds: !disturbed, found: "so".into() };
+        let proof = SliceProof { claim: "it is simulated", holds: !disturbed, found: "so".into() };
         Ok(Measured {
             slice,
             times: self.times(cost_ns),
             memory_peak_bytes: Some(12 << 20),
             errors: String::new(),
             asked: Asked { request: None, cpu_source: CpuSourceKind::Processes },
-            checks: vec![check],
+            proofs: vec![proof],
         })
     }
 
@@ -172,7 +172,7 @@ fn blank_slice(variant: &str, request: &SliceRequest, answered: u64) -> Slice {
         busy_ns: answered * 40_000,
         softirq_ns: 0,
         steal_ns: 0,
-        foreign_ns: Some(0),
+        background_ns: Some(0),
         throttled: 0,
         connect: Percentiles::default(),
         handshake: Percentiles::default(),
@@ -183,7 +183,7 @@ fn blank_slice(variant: &str, request: &SliceRequest, answered: u64) -> Slice {
         retransmits: Some(0),
         generator_share_milli: 1_000,
         server_handshakes: None,
-        strayed: false,
+        ran_on_generator_core: false,
         closed_idle: 0,
         closed_unsolicited: 0,
         cpu_unknown: None,
@@ -198,7 +198,7 @@ impl Watcher for Silent {
     }
 }
 
-fn cells() -> Vec<Cell> {
+fn cells() -> Vec<PlannedCell> {
     Axes::default().cells(&[]).unwrap()
 }
 
@@ -211,7 +211,7 @@ fn run(simulation: &mut Simulation, protocol: &Protocol) -> Findings {
     run_in(&cells(), simulation, protocol)
 }
 
-fn run_in(cells: &[Cell], simulation: &mut Simulation, protocol: &Protocol) -> Findings {
+fn run_in(cells: &[PlannedCell], simulation: &mut Simulation, protocol: &Protocol) -> Findings {
     let variants = simulation.variants.clone();
     let layers = vec![stats::layers(&["s0", "s1"].map(Role::from)); cells.len()];
     let experiment = Experiment {
@@ -345,14 +345,14 @@ fn the_known_cost_is_found() {
     assert_eq!(view.rounds().len(), 36);
     assert!(view.figure(&"s1".into(), Per::Connection, 0).is_some());
     let layers = stats::layers(&["s0", "s0-control", "s1"].map(Role::from));
-    let family = stats::price_family(&layers, "", &view, 1);
+    let family = stats::estimate_family(&layers, "", &view, 1);
     let cost = family.costs.iter().find(|cost| cost.id == "tls").unwrap();
     let (low, high) = (cost.low_ns.unwrap(), cost.high_ns.unwrap());
     assert!(low <= 6_000 && 6_000 <= high && high - low < 400, "{cost:?}");
 }
 
 #[test]
-fn a_disturbed_slice_is_repeated_once_and_said_so() {
+fn a_disturbed_slice_is_repeated_once_and_noted() {
     let mut simulation = Simulation::new(&variants());
     // The first slice after the warm-up of five variants.
     simulation.disturbed = Some(10);

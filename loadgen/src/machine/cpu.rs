@@ -1,14 +1,14 @@
-//! What the servers' CPU was over a slice, from the kernel's own books.
+//! What the servers' CPU was over a slice, from the kernel's own accounting.
 //!
 //! The headline is the run time that the scheduler keeps for each thread, in nanoseconds
 //! (`/proc/PID/task/*/schedstat`). Beside it stand the split by clock ticks, the whole busy time
 //! of the server cores, what the hypervisor stole, and what programs that are not part of the
 //! measurement ran on the measured cores. Readings are taken outside of slices: before the first
 //! request and after the last answer, when the servers sleep, because a running thread's figure is
-//! behind by up to a tick. Refused: an estimate where the kernel keeps no books.
+//! behind by up to a tick. Refused: an estimate where the kernel keeps no account.
 
-mod books;
-mod foreign;
+mod accounting;
+mod background;
 mod parse;
 
 use std::fs;
@@ -19,7 +19,7 @@ use std::time::Instant;
 use metrics_export::run::ServiceCpu;
 
 use crate::machine::process::{CpuSource, Process};
-use books::Books;
+use accounting::CpuReading;
 
 /// Nanoseconds in a tick of `/proc`: Linux reports them in 1/100 s on every architecture that
 /// Rust runs on (USER_HZ).
@@ -39,9 +39,9 @@ pub struct Meter {
 #[derive(Clone, Debug)]
 pub struct Reading {
     at: Instant,
-    services: Vec<Books>,
+    services: Vec<CpuReading>,
     cores: Vec<parse::CoreTicks>,
-    foreign: Option<foreign::Threads>,
+    background: Option<background::Threads>,
     throttled: u64,
     retransmits: Option<u64>,
     memory_peak_bytes: Option<u64>,
@@ -63,7 +63,7 @@ pub struct Usage {
     /// Time stolen from the measured cores.
     pub steal_ns: u64,
     /// CPU of other programs on the measured cores; None when there are too many to read.
-    pub foreign_ns: Option<u64>,
+    pub background_ns: Option<u64>,
     /// Times that our control group was throttled.
     pub throttled: u64,
     /// TCP segments that this machine sent again.
@@ -71,7 +71,7 @@ pub struct Usage {
     /// The most memory that any of the services ever had resident.
     pub memory_peak_bytes: Option<u64>,
     /// A thread of a service was last seen on a core of the generator.
-    pub strayed: bool,
+    pub ran_on_generator_core: bool,
 }
 
 impl Meter {
@@ -99,20 +99,23 @@ impl Meter {
     pub fn read(&self) -> io::Result<Reading> {
         // The scan of foreign threads takes longest, so it lies outside of what it brackets only
         // by its own duration; its own CPU is the generator's and is not counted.
-        let foreign = foreign::read(&self.pids());
-        let services: io::Result<Vec<Books>> =
-            self.services.iter().map(|(service, source)| books::read(service, source)).collect();
+        let background = background::read(&self.pids());
+        let services: io::Result<Vec<CpuReading>> = self
+            .services
+            .iter()
+            .map(|(service, source)| accounting::read(service, source))
+            .collect();
         Ok(Reading {
             services: services?,
             cores: parse::core_ticks(&fs::read_to_string("/proc/stat")?),
             at: Instant::now(),
-            foreign,
+            background,
             throttled: self.throttled(),
-            retransmits: books::retransmits(),
+            retransmits: accounting::retransmits(),
             memory_peak_bytes: self
                 .services
                 .iter()
-                .filter_map(|(_, source)| books::memory_peak_bytes(source))
+                .filter_map(|(_, source)| accounting::memory_peak_bytes(source))
                 .max(),
         })
     }
@@ -124,7 +127,7 @@ impl Meter {
         let servers = ticks_of(&self.server_cores, before, after);
         let measured = ticks_of(&self.measured_cores, before, after);
         let not_busy = (servers.idle + servers.iowait + servers.steal) * TICK_NS;
-        let foreign_ns = match (&before.foreign, &after.foreign) {
+        let background_ns = match (&before.background, &after.background) {
             (Some(before), Some(after)) => Some(after.run_ns_since(before, &self.measured_cores)),
             _ => None,
         };
@@ -139,14 +142,14 @@ impl Meter {
             busy_ns: (wall_ns * self.server_cores.len() as u64).saturating_sub(not_busy),
             softirq_ns: servers.softirq * TICK_NS,
             steal_ns: measured.steal * TICK_NS,
-            foreign_ns,
+            background_ns,
             throttled: after.throttled.saturating_sub(before.throttled),
             retransmits: after
                 .retransmits
                 .zip(before.retransmits)
                 .map(|(after, before)| after - before),
             memory_peak_bytes: after.memory_peak_bytes,
-            strayed: self.strayed(before, after),
+            ran_on_generator_core: self.ran_on_generator_core(before, after),
         }
     }
 
@@ -155,24 +158,25 @@ impl Meter {
         before: &Reading,
         after: &Reading,
     ) -> Result<Vec<ServiceCpu>, String> {
-        let books = before.services.iter().zip(&after.services);
-        let service = |((name, _), (before, after)): (&(String, CpuSource), (&Books, &Books))| {
-            let spent = after.since(before).map_err(|why| {
-                format!("the CPU of {name} is not known: {why}. It has no figure here")
-            })?;
-            Ok(ServiceCpu {
-                service: name.clone(),
-                cpu_ns: spent.run_ns,
-                user_ns: spent.user_ns,
-                system_ns: spent.system_ns,
-            })
-        };
-        self.services.iter().zip(books).map(service).collect()
+        let accounting = before.services.iter().zip(&after.services);
+        let service =
+            |((name, _), (before, after)): (&(String, CpuSource), (&CpuReading, &CpuReading))| {
+                let spent = after.since(before).map_err(|why| {
+                    format!("the CPU of {name} is not known: {why}. It has no figure here")
+                })?;
+                Ok(ServiceCpu {
+                    service: name.clone(),
+                    cpu_ns: spent.run_ns,
+                    user_ns: spent.user_ns,
+                    system_ns: spent.system_ns,
+                })
+            };
+        self.services.iter().zip(accounting).map(service).collect()
     }
 
-    fn strayed(&self, before: &Reading, after: &Reading) -> bool {
-        let mut books = before.services.iter().zip(&after.services);
-        books.any(|(before, after)| after.strayed(before, &self.generator_cores))
+    fn ran_on_generator_core(&self, before: &Reading, after: &Reading) -> bool {
+        let mut accounting = before.services.iter().zip(&after.services);
+        accounting.any(|(before, after)| after.ran_on_generator_core(before, &self.generator_cores))
     }
 
     /// The processes that are measured. Those of a control group are its members.

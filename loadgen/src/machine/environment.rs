@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn options_are_told_from_their_longer_neighbours() {
+    fn options_are_distinguished_from_longer_ones() {
         let config = "# CONFIG_IRQ_TIME_ACCOUNTING is not set\nCONFIG_IRQ_TIME_ACCOUNTING_X=y\n\
                       CONFIG_HZ=250\n";
         assert!(!has_option(config, "CONFIG_IRQ_TIME_ACCOUNTING"));

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use runtime::url::Url;
 
-/// One service process, or what else books its CPU.
+/// One service process, or what else accounts for its CPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
     /// The service's name: `gateway`, `orders`, `inventory`, `auth`, `all`, or `server`.
@@ -20,10 +20,10 @@ pub struct Process {
 /// Where the CPU of a service is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CpuSource {
-    /// The kernel's books of a process's threads: exact.
+    /// The kernel's accounting of a process's threads: exact.
     Pid(u32),
-    /// The books of a control group, by its directory: exact to a microsecond in version 2, to a
-    /// nanosecond in version 1.
+    /// The accounting of a control group, by its directory: exact to a microsecond in version 2, to
+    /// a nanosecond in version 1.
     ControlGroup(PathBuf),
     /// `process_cpu_seconds_total` of a metrics page: as exact as the server keeps it.
     Metrics(Url),

@@ -55,7 +55,7 @@ pub enum Form {
 
 /// One setting of everything but the profile.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Cell {
+pub struct PlannedCell {
     /// Its key, made of letters that a file name may have; empty where there is only one.
     pub id: String,
     /// What sets it apart; empty where there is only one.
@@ -80,7 +80,7 @@ pub struct Cell {
     pub workers: usize,
 }
 
-impl Cell {
+impl PlannedCell {
     /// A role as an id that no other cell has.
     #[must_use]
     pub fn prefixed(&self, role: &Role) -> String {
@@ -134,7 +134,7 @@ impl Axes {
     /// # Errors
     /// A sentence when a value makes no sense, an axis has a list and is not named, or there would
     /// be too many cells.
-    pub fn cells(&self, vary: &[String]) -> Result<Vec<Cell>, String> {
+    pub fn cells(&self, vary: &[String]) -> Result<Vec<PlannedCell>, String> {
         self.check(vary)?;
         let sizes = self.sizes();
         let places = if vary.is_empty() { product(&sizes) } else { one_at_a_time(&sizes, vary) };
@@ -187,8 +187,8 @@ impl Axes {
         Ok(())
     }
 
-    fn cell(&self, place: &[usize], sizes: &[usize]) -> Result<Cell, String> {
-        let mut cell = Cell {
+    fn cell(&self, place: &[usize], sizes: &[usize]) -> Result<PlannedCell, String> {
+        let mut cell = PlannedCell {
             id: String::new(),
             label: String::new(),
             workload: self.workloads[place[0]].clone(),
@@ -218,7 +218,7 @@ impl Axes {
 }
 
 /// The value of each axis for people, in the order of [`AXES`].
-fn names(cell: &Cell) -> [String; AXES.len()] {
+fn names(cell: &PlannedCell) -> [String; AXES.len()] {
     let plural = |count: usize, noun: &str| match count {
         1 => format!("1 {noun}"),
         _ => format!("{count} {noun}s"),
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_make_their_product_and_names_say_what_differs() {
+    fn lists_make_their_product_and_names_show_differences() {
         let cells = two_by_two().cells(&[]).unwrap();
         let labels: Vec<&str> = cells.iter().map(|cell| cell.label.as_str()).collect();
         assert_eq!(

@@ -5,7 +5,7 @@
 use authn::profile::{Profile, TokenCheck};
 use metrics_export::run::TokenSupply;
 
-use super::{Cell, Form, Role, TokenForm};
+use super::{Form, PlannedCell, Role, TokenForm};
 
 /// One thing that is measured: a subject within a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,13 +34,13 @@ pub enum Subject {
     /// Our own servers under a profile.
     Profile(Profile),
     /// A server that is not of the shop.
-    Foreign(Foreign),
+    External(ExternalTarget),
 }
 
 /// A server that is not of the shop: its place in the list that the
 /// [`crate::experiment::stack::Stack`] knows, and what its connections are claimed to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Foreign {
+pub struct ExternalTarget {
     /// The place in the list of servers.
     pub index: usize,
     /// It is spoken to over TLS.
@@ -57,7 +57,7 @@ impl Subject {
     pub fn is_plain(&self) -> bool {
         match self {
             Subject::Profile(profile) => profile.transport == authn::Transport::Plain,
-            Subject::Foreign(foreign) => !foreign.tls,
+            Subject::External(external) => !external.tls,
         }
     }
 
@@ -66,14 +66,14 @@ impl Subject {
     pub fn has_certificate(&self) -> bool {
         match self {
             Subject::Profile(profile) => profile.transport == authn::Transport::Mutual,
-            Subject::Foreign(foreign) => foreign.certificate,
+            Subject::External(external) => external.certificate,
         }
     }
 
     /// Whether sessions may be resumed, in a cell whose handshakes are full.
     #[must_use]
     pub fn resumes(&self) -> bool {
-        matches!(self, Subject::Foreign(foreign) if foreign.resumption)
+        matches!(self, Subject::External(external) if external.resumption)
     }
 
     /// The profile of our own servers.
@@ -81,7 +81,7 @@ impl Subject {
     pub fn profile(&self) -> Option<Profile> {
         match self {
             Subject::Profile(profile) => Some(*profile),
-            Subject::Foreign(_) => None,
+            Subject::External(_) => None,
         }
     }
 }
@@ -91,7 +91,7 @@ impl Variant {
     /// says, which is both uncached (a pool of unique tokens, cache off) and cached (one token,
     /// cache on) unless one was asked for.
     #[must_use]
-    pub fn of(profile: Profile, place: usize, cell: &Cell) -> Vec<Variant> {
+    pub fn of(profile: Profile, place: usize, cell: &PlannedCell) -> Vec<Variant> {
         let make = |tokens, token_cache| Variant::new(profile, place, cell, tokens, token_cache);
         match (profile.token, cell.form) {
             (TokenCheck::Ignore, _) => vec![make(TokenSupply::None, true)],
@@ -105,7 +105,7 @@ impl Variant {
     fn new(
         profile: Profile,
         place: usize,
-        cell: &Cell,
+        cell: &PlannedCell,
         tokens: TokenSupply,
         token_cache: bool,
     ) -> Variant {
@@ -133,13 +133,18 @@ impl Variant {
     /// A server that is not of the shop. Its name is its role; it makes the id where it is made of
     /// letters that a file name may have.
     #[must_use]
-    pub fn foreign(name: &str, id: &str, foreign: Foreign, tokens: TokenSupply) -> Variant {
+    pub fn external(
+        name: &str,
+        id: &str,
+        external: ExternalTarget,
+        tokens: TokenSupply,
+    ) -> Variant {
         Variant {
             id: id.into(),
             label: name.into(),
             role: Role::target(id),
             cell: 0,
-            subject: Subject::Foreign(foreign),
+            subject: Subject::External(external),
             tokens,
             token_cache: true,
             connects: true,

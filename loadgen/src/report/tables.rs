@@ -8,9 +8,9 @@ use metrics_export::figures::cpu_read;
 use metrics_export::run::{ClientWait, Connecting, Per, Run, SubjectKind, VariantResult, Verdict};
 
 use super::figures::{signed, thousands, us, us_or_dash, whole_us, whole_us_or_dash};
-use super::{COLUMNS_MAX, View, interval};
+use super::{COLUMNS_MAX, CellSummary, interval};
 
-pub(super) fn cpu_table(view: &View<'_>) -> Table {
+pub(super) fn cpu_table(view: &CellSummary<'_>) -> Table {
     let run = view.run;
     let services = services(run);
     // A spinning client is busy all the time: its CPU says nothing about a request.
@@ -49,7 +49,7 @@ fn services(run: &Run) -> Vec<&str> {
     services
 }
 
-pub(super) fn times_table(view: &View<'_>) -> Table {
+pub(super) fn times_table(view: &CellSummary<'_>) -> Table {
     let run = view.run;
     let head = ["variant", "resp. p50", "p99", "p99.9", "max", "serv. p50", "p99", "p99.9", "max"];
     let mut table = table(head.into_iter(), 1);
@@ -68,7 +68,7 @@ pub(super) fn times_table(view: &View<'_>) -> Table {
     table
 }
 
-pub(super) fn rest_table(view: &View<'_>) -> Table {
+pub(super) fn rest_table(view: &CellSummary<'_>) -> Table {
     let mut table = table(
         [
             "variant",
@@ -98,7 +98,7 @@ pub(super) fn rest_table(view: &View<'_>) -> Table {
 
 /// New connections: their cost on both sides, then rate and times. A rate that the generator
 /// limited is marked.
-pub(super) fn connect_table(view: &View<'_>) -> Table {
+pub(super) fn connect_table(view: &CellSummary<'_>) -> Table {
     let head = [
         "variant",
         "handshake",
@@ -153,7 +153,7 @@ pub(super) fn break_even_table(run: &Run, found: &BreakEven) -> Table {
 const LOADS_SHOWN: [f64; 4] = [0.2, 0.6, 0.8, 0.95];
 
 /// The closed-loop maximum, the highest rate that keeps the limit, and times by load.
-pub(super) fn capacity_table(view: &View<'_>) -> Table {
+pub(super) fn capacity_table(view: &CellSummary<'_>) -> Table {
     let limit = view.results().find_map(|result| result.capacity.as_ref()?.slo.as_ref());
     let limit = limit.map_or("no limit".into(), |slo| {
         format!("keeps {}\n<= {} us", slo.quantile, us(slo.limit_ns))
@@ -196,7 +196,7 @@ fn errors(result: &VariantResult) -> String {
 }
 
 /// Intervals are the simultaneous ones: the whole table may be read at once.
-pub(super) fn cost_table(view: &View<'_>) -> Table {
+pub(super) fn cost_table(view: &CellSummary<'_>) -> Table {
     let head = ["layer", "", "us", "simultaneous 95%", ""];
     let mut table = table(head.into_iter(), 2);
     for cost in view.costs() {

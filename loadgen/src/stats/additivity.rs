@@ -9,7 +9,7 @@ use authn::profile::{Profile, TokenCheck, Transport};
 use metrics_export::run::{Additivity, Verdict};
 
 use super::Per;
-use super::family::{Priced, price_all};
+use super::family::{Estimated, estimate_all};
 use super::layers::{self, Layer, LayerInput};
 use crate::plan::{Role, TokenForm};
 
@@ -20,12 +20,12 @@ const FORMS: [TokenForm; 2] = [TokenForm::Uncached, TokenForm::Cached];
 /// `seed` drives resampling.
 #[must_use]
 pub fn additivity(cell: &str, input: &impl LayerInput, seed: u64) -> Vec<Additivity> {
-    let floor = super::price_family(&[layers::control("s0")], cell, input, seed).floor;
+    let floor = super::estimate_family(&[layers::control("s0")], cell, input, seed).floor;
     let share = floor.map(|floor| floor.share);
     let test = |form: &TokenForm| {
         let layers = interactions(*form);
-        let priced = price_all(&layers, input, seed);
-        judge(cell, *form, &priced, share)
+        let estimated = estimate_all(&layers, input, seed);
+        judge(cell, *form, &estimated, share)
     };
     FORMS.iter().filter_map(test).collect()
 }
@@ -33,18 +33,18 @@ pub fn additivity(cell: &str, input: &impl LayerInput, seed: u64) -> Vec<Additiv
 fn judge(
     cell: &str,
     form: TokenForm,
-    priced: &[Priced],
+    estimated: &[Estimated],
     floor_share: Option<f64>,
 ) -> Option<Additivity> {
-    let costs = priced.iter().map(|priced| priced.cost(cell, floor_share));
+    let costs = estimated.iter().map(|estimated| estimated.cost(cell, floor_share));
     let interactions: Vec<_> = costs.collect();
     let mut statistic = 0.0;
     let mut critical = 0.0;
-    for priced in priced {
+    for estimated in estimated {
         // By the margin, because layers of fewer rounds have a larger critical value.
-        let found = priced.statistic()?.min(f64::MAX);
-        if critical == 0.0 || found / priced.critical > statistic / critical {
-            (statistic, critical) = (found, priced.critical);
+        let found = estimated.statistic()?.min(f64::MAX);
+        if critical == 0.0 || found / estimated.critical > statistic / critical {
+            (statistic, critical) = (found, estimated.critical);
         }
     }
     let left: Vec<&str> = interactions

@@ -15,9 +15,9 @@ pub struct Change {
     /// After.
     pub b_ns: u64,
     /// The change of the figure itself, as a share; what the machine drifted is in it.
-    pub absolute: Option<Share>,
+    pub absolute: Option<RelativeChange>,
     /// The change of its ratio to the reference of the same round, as a share: drift cancels.
-    pub relative: Option<Share>,
+    pub relative: Option<RelativeChange>,
     /// The label of that reference.
     pub reference: Option<String>,
     /// In one word what it means.
@@ -28,7 +28,7 @@ pub struct Change {
 
 /// A share with its interval: 0.05 is 5% more.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Share {
+pub struct RelativeChange {
     /// The estimate.
     pub estimate: f64,
     /// The lower end of the interval; absent when there were too few rounds.
@@ -68,8 +68,8 @@ pub(crate) fn cpu_change(a: &Run, a_id: &str, b: &Run, b_id: &str, kind: SliceKi
     let mut change = Change {
         a_ns: ns(a, a_id),
         b_ns: ns(b, b_id),
-        absolute: absolute.map(Share::of),
-        relative: relative.map(Share::of),
+        absolute: absolute.map(RelativeChange::of),
+        relative: relative.map(RelativeChange::of),
         reference: shared.filter(|_| relative.is_some()).map(|(_, now)| now.label.clone()),
         verdict: ChangeVerdict::NoInterval,
         words: String::new(),
@@ -78,10 +78,10 @@ pub(crate) fn cpu_change(a: &Run, a_id: &str, b: &Run, b_id: &str, kind: SliceKi
     change
 }
 
-impl Share {
+impl RelativeChange {
     /// From an estimate on logarithms.
-    fn of(estimate: Estimate) -> Share {
-        Share {
+    fn of(estimate: Estimate) -> RelativeChange {
+        RelativeChange {
             estimate: estimate.centre.exp_m1(),
             low: estimate.interval.map(|interval| interval.low.exp_m1()),
             high: estimate.interval.map(|interval| interval.high.exp_m1()),
@@ -106,7 +106,7 @@ impl Change {
             (Some(share), Some(reference)) => (Some(share), format!("against {reference}")),
             _ => (self.absolute, "drift not cancelled".to_owned()),
         };
-        self.verdict = share.map_or(ChangeVerdict::NoInterval, Share::verdict);
+        self.verdict = share.map_or(ChangeVerdict::NoInterval, RelativeChange::verdict);
         self.words = match share {
             None => "no CPU was read".into(),
             Some(share) => format!("{} ({basis})", share.words()),
@@ -116,16 +116,16 @@ impl Change {
     /// The verdict without what it rests on, for tables that have a column for that.
     pub(crate) fn verdict_words(&self) -> String {
         let share = if self.reference.is_some() { self.relative } else { self.absolute };
-        share.map_or("no CPU was read".into(), Share::words)
+        share.map_or("no CPU was read".into(), RelativeChange::words)
     }
 
     /// The relative change in words; the absolute one where there is no relative one.
     pub(crate) fn relative_words(&self) -> String {
-        self.relative.or(self.absolute).map_or_else(String::new, Share::words)
+        self.relative.or(self.absolute).map_or_else(String::new, RelativeChange::words)
     }
 }
 
-impl Share {
+impl RelativeChange {
     pub(crate) fn verdict(self) -> ChangeVerdict {
         match (self.low, self.high) {
             (Some(low), _) if low > 0.0 => ChangeVerdict::Slower,

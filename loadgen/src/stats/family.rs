@@ -1,4 +1,4 @@
-//! The prices of a cell's layers, as one family.
+//! The estimates of a cell's layers, as one family.
 //!
 //! Whoever reads ten intervals of 95% must expect one of them to be wrong now and then. All layers
 //! of a cell, per request and per connection, are therefore one family: what is said about the
@@ -40,7 +40,7 @@ use super::{
 /// narrow costs coverage where the spread is known from little.
 pub const STOP_ROUNDS_MIN: usize = 12;
 
-/// The prices of one cell.
+/// The estimates of one cell.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Family {
     /// One for each layer, in their order.
@@ -50,7 +50,7 @@ pub struct Family {
 }
 
 /// A layer with what its rounds say.
-pub(super) struct Priced<'a> {
+pub(super) struct Estimated<'a> {
     layer: &'a Layer,
     rounds: usize,
     units: Vec<Unit>,
@@ -62,32 +62,34 @@ pub(super) struct Priced<'a> {
     pub(super) critical: f64,
 }
 
-/// Prices the layers of a cell. The A/A control is priced by its own interval, which is not
+/// Estimates the layers of a cell. The A/A control is estimated by its own interval, which is not
 /// stretched, and gives the noise floor that the other verdicts are taken on. `seed` drives
 /// resampling.
 #[must_use]
-pub fn price_family(layers: &[Layer], cell: &str, input: &impl LayerInput, seed: u64) -> Family {
-    let priced = price_all(layers, input, seed);
-    let floor = priced.iter().find(|priced| priced.is_control()).and_then(|a| a.floor(cell));
+pub fn estimate_family(layers: &[Layer], cell: &str, input: &impl LayerInput, seed: u64) -> Family {
+    let estimated = estimate_all(layers, input, seed);
+    let floor =
+        estimated.iter().find(|estimated| estimated.is_control()).and_then(|a| a.floor(cell));
     let share = floor.as_ref().map(|floor| floor.share);
-    Family { costs: priced.iter().map(|priced| priced.cost(cell, share)).collect(), floor }
+    Family { costs: estimated.iter().map(|estimated| estimated.cost(cell, share)).collect(), floor }
 }
 
-pub(super) fn price_all<'a>(
+pub(super) fn estimate_all<'a>(
     layers: &'a [Layer],
     input: &impl LayerInput,
     seed: u64,
-) -> Vec<Priced<'a>> {
-    let mut priced: Vec<Priced> =
-        layers.iter().map(|layer| Priced::new(layer, input, seed)).collect();
-    let in_family = |priced: &&Priced| !priced.is_control() && priced.interval().is_some();
+) -> Vec<Estimated<'a>> {
+    let mut estimated: Vec<Estimated> =
+        layers.iter().map(|layer| Estimated::new(layer, input, seed)).collect();
+    let in_family =
+        |estimated: &&Estimated| !estimated.is_control() && estimated.interval().is_some();
     let family: Vec<&[Unit]> =
-        priced.iter().filter(in_family).map(|priced| priced.units.as_slice()).collect();
+        estimated.iter().filter(in_family).map(|estimated| estimated.units.as_slice()).collect();
     let joint = joint_level(&family, seed);
-    for priced in &mut priced {
-        priced.widen(joint);
+    for estimated in &mut estimated {
+        estimated.widen(joint);
     }
-    priced
+    estimated
 }
 
 /// Half the length of the widest simultaneous interval, as a share of the baseline of its kind,
@@ -111,12 +113,12 @@ pub fn widest_share(costs: &[Cost]) -> Option<f64> {
 /// instances ask for.
 #[must_use]
 pub fn settled(layers: &[Layer], input: &impl LayerInput, seed: u64, target_share: f64) -> bool {
-    let widest = || widest_share(&price_family(layers, "", input, seed).costs);
+    let widest = || widest_share(&estimate_family(layers, "", input, seed).costs);
     input.rounds().len() >= STOP_ROUNDS_MIN && widest().is_some_and(|widest| widest <= target_share)
 }
 
-impl<'a> Priced<'a> {
-    fn new(layer: &'a Layer, input: &impl LayerInput, seed: u64) -> Priced<'a> {
+impl<'a> Estimated<'a> {
+    fn new(layer: &'a Layer, input: &impl LayerInput, seed: u64) -> Estimated<'a> {
         let observations = observations(layer, input);
         let units = units(&observations);
         let rounds = input.rounds().into_iter();
@@ -124,7 +126,7 @@ impl<'a> Priced<'a> {
             .filter_map(|(round, _)| input.figure(&layer.reference, layer.per, round))
             .collect();
         let enough = observations.len() >= ROUNDS_MIN;
-        Priced {
+        Estimated {
             layer,
             rounds: observations.len(),
             reference_ns: median(&references).unwrap_or(0.0),
@@ -213,7 +215,9 @@ fn words(verdict: Verdict, is_control: bool, rounds: usize) -> String {
         (Verdict::Resolved, false) => "resolved".into(),
         (Verdict::WithinNoise, false) => "not resolved: within the noise floor".into(),
         (Verdict::WithinNoise, true) => "no difference, as it must be".into(),
-        (Verdict::Resolved, true) => "a difference that is not there: distrust the rest".into(),
+        (Verdict::Resolved, true) => {
+            "a difference that is not there: the rest is in doubt too".into()
+        }
         (Verdict::TooFewRounds, _) => {
             format!("no interval: {rounds} rounds, and {ROUNDS_MIN} are needed")
         }

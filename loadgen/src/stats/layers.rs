@@ -98,7 +98,7 @@ pub fn current_key(name: &str) -> &str {
     former.map_or(name, |(.., now)| now)
 }
 
-/// The layers that can be priced when variants of these roles were run, the A/A controls first.
+/// The layers that can be estimated when variants of these roles were run, the A/A controls first.
 #[must_use]
 pub fn layers(roles: &[Role]) -> Vec<Layer> {
     let controls = roles.iter().filter(|role| role.control).map(|role| control(role.baseline()));
@@ -144,7 +144,7 @@ pub(super) fn sum(id: &str, label: &str, per: Per, terms: &[(i8, Role)]) -> Laye
     Layer { id: id.into(), label: label.into(), formula, per, terms, reference }
 }
 
-/// The figures that a layer is priced from, of one cell.
+/// The figures that a layer is estimated from, of one cell.
 pub trait LayerInput {
     /// The figure of the variant of a role in a round, where it has one; in ns.
     fn figure(&self, role: &Role, per: Per, round: u32) -> Option<f64>;
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_layers_whose_variants_were_run_are_priced() {
+    fn only_layers_whose_variants_were_run_are_estimated() {
         let ids = |roles: &[&str]| -> Vec<String> {
             let roles: Vec<Role> = roles.iter().map(|role| Role::from(*role)).collect();
             layers(&roles).into_iter().map(|layer| layer.id).collect()

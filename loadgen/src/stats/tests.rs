@@ -98,7 +98,7 @@ fn coverage(design: Design, experiments: u64) -> (f64, u64) {
     let (mut own, mut together) = (0, 0);
     for experiment in 0..experiments {
         let run = simulate(&TRUTH, design, &mut Random::stream(11, experiment));
-        let costs = price_family(&layers, "", &run, experiment).costs;
+        let costs = estimate_family(&layers, "", &run, experiment).costs;
         let judged = || costs.iter().zip(&layers).map(|(cost, layer)| (cost, true_share(layer)));
         own += judged().filter(|(cost, t)| holds(cost, *t, cost.low_ns, cost.high_ns)).count();
         together += u64::from(judged().all(|(cost, truth)| {
@@ -165,23 +165,23 @@ fn equal_variants_are_seldom_called_different() {
     let called = (0..1_000).filter(|&experiment| {
         let mut random = Random::stream(13, experiment);
         let run = simulate(&TRUTH[..2], Design::of(12, 12), &mut random);
-        price_family(&control, "", &run, 1).costs[0].verdict == Verdict::Resolved
+        estimate_family(&control, "", &run, 1).costs[0].verdict == Verdict::Resolved
     });
     let called = called.count();
     assert!(called <= 73, "{called} of 1,000");
 }
 
 #[test]
-fn layers_are_priced_in_ns_of_their_reference() {
+fn layers_are_estimated_in_ns_of_their_reference() {
     let mut truth = TRUTH;
     truth[5].1 = 39_000.0;
     let run = simulate(&truth, Design::quiet(12, 6), &mut Random::new(5));
     let layers = all_layers();
-    let Family { costs, floor } = price_family(&layers, "cell", &run, 1);
+    let Family { costs, floor } = estimate_family(&layers, "cell", &run, 1);
     let floor = floor.unwrap();
     assert!(floor.cell == "cell" && floor.share < 0.002 && floor.ns > 0);
     let near = |id: &str, share: f64, verdict| {
-        // The drift moves the reference's median, so prices are compared as shares of it.
+        // The drift moves the reference's median, so estimates are compared as shares of it.
         let cost = costs.iter().find(|cost| cost.id == id).unwrap();
         let found = cost.estimate_ns.unwrap() as f64 / cost.reference_ns as f64;
         assert!((found - share).abs() < 0.002 && cost.verdict == verdict, "{cost:?} {share}");
@@ -203,7 +203,7 @@ fn the_family_interval_grows_with_what_is_unlike_in_the_family() {
     let layer = |at: usize| difference(&format!("l{at}"), "", "s1", "s0", Per::Request);
     let run = simulate(&TRUTH, Design::of(12, 12), &mut Random::new(8));
     let stretch = |layers: &[Layer]| {
-        let cost = price_family(layers, "", &run, 2).costs.swap_remove(0);
+        let cost = estimate_family(layers, "", &run, 2).costs.swap_remove(0);
         let width = |low: Option<i64>, high: Option<i64>| (high.unwrap() - low.unwrap()) as f64;
         width(cost.family_low_ns, cost.family_high_ns) / width(cost.low_ns, cost.high_ns)
     };
@@ -221,7 +221,7 @@ fn the_family_interval_grows_with_what_is_unlike_in_the_family() {
 fn too_few_rounds_give_no_interval() {
     let mut run = simulate(&TRUTH, Design::quiet(8, 8), &mut Random::new(6));
     run.figures.get_mut("s3").unwrap()[4] = f64::NAN;
-    let costs = price_family(&all_layers(), "", &run, 1).costs;
+    let costs = estimate_family(&all_layers(), "", &run, 1).costs;
     let cost = |id: &str| costs.iter().find(|cost| cost.id == id).unwrap();
     let short = cost("certificate");
     assert_eq!((short.rounds, short.low_ns, short.family_high_ns), (7, None, None));
@@ -239,7 +239,7 @@ fn layers_of_different_rounds_share_a_family() {
     for round in [0, 3, 7] {
         run.figures.get_mut("s3").unwrap()[round] = f64::NAN;
     }
-    let costs = price_family(&all_layers(), "", &run, 1).costs;
+    let costs = estimate_family(&all_layers(), "", &run, 1).costs;
     let rounds = |id: &str| costs.iter().find(|cost| cost.id == id).unwrap().rounds;
     assert_eq!([rounds("tls"), rounds("certificate"), rounds("interaction-cached")], [12, 9, 9]);
     assert!(costs.iter().all(|cost| cost.family_low_ns <= cost.low_ns && cost.low_ns.is_some()));
@@ -256,7 +256,7 @@ fn rounds_end_when_the_widest_interval_is_narrow_enough() {
     }
     assert!(!settled(&layers, &run(12), 1, 1e-6));
     assert!(!settled(&layers, &simulate(&TRUTH, Design::of(12, 3), &mut Random::new(7)), 1, 0.05));
-    let costs = price_family(&layers, "", &run(12), 1).costs;
+    let costs = estimate_family(&layers, "", &run(12), 1).costs;
     // Every cost by the baseline of its kind, and the control's is the first.
     let widest = costs.iter().filter(|cost| cost.rounds > 0).map(|cost| {
         let length = cost.family_high_ns.unwrap() - cost.family_low_ns.unwrap();
@@ -287,7 +287,7 @@ fn the_stop_rule_keeps_the_coverage() {
             settled(&layers, &run, experiment, 0.05)
         });
         early += u64::from(looks.is_some_and(|rounds| rounds < 40));
-        let costs = price_family(&layers, "", &run, experiment).costs;
+        let costs = estimate_family(&layers, "", &run, experiment).costs;
         covered += u64::from(costs.iter().zip(&layers).all(|(cost, layer)| {
             holds(cost, true_share(layer), cost.family_low_ns, cost.family_high_ns)
         }));

@@ -17,7 +17,7 @@ use crate::traffic::slice::{GeneratorError, SliceSpec};
 use crate::traffic::worker::Worker;
 
 /// What a worker is told.
-pub(crate) enum Command {
+pub(crate) enum WorkerCommand {
     /// A target, under the number that later commands use.
     Attach(usize, Arc<Attached>),
     /// Close the target's connections and forget it.
@@ -29,7 +29,7 @@ pub(crate) enum Command {
 }
 
 /// What a worker answers to `Prepare` and `Run`.
-pub(crate) enum Answer {
+pub(crate) enum WorkerReply {
     /// It is ready.
     Ready,
     /// What it saw.
@@ -39,28 +39,32 @@ pub(crate) enum Answer {
 }
 
 /// Takes commands until there is nobody left to give any.
-pub(crate) fn follow(mut worker: Worker, commands: &Receiver<Command>, answers: &Sender<Answer>) {
+pub(crate) fn follow(
+    mut worker: Worker,
+    commands: &Receiver<WorkerCommand>,
+    answers: &Sender<WorkerReply>,
+) {
     while let Ok(command) = commands.recv() {
         let answer = match command {
-            Command::Attach(index, attached) => {
+            WorkerCommand::Attach(index, attached) => {
                 worker.attach(index, attached);
                 continue;
             }
-            Command::Detach(index) => {
+            WorkerCommand::Detach(index) => {
                 worker.detach(index);
                 continue;
             }
-            Command::Prepare(index, spec) => match worker.prepare(index, &spec) {
-                Ok(()) => Answer::Ready,
-                Err(error) => Answer::Failed(error),
+            WorkerCommand::Prepare(index, spec) => match worker.prepare(index, &spec) {
+                Ok(()) => WorkerReply::Ready,
+                Err(error) => WorkerReply::Failed(error),
             },
-            Command::Run(index, spec, epoch, unique) => {
+            WorkerCommand::Run(index, spec, epoch, unique) => {
                 match Drive::new(&mut worker, index, &spec, epoch, unique).map(Drive::run) {
-                    Some(Ok(())) => Answer::Ran(Box::new(worker.recorder.take())),
-                    Some(Err(error)) => Answer::Failed(GeneratorError::Worker(format!(
+                    Some(Ok(())) => WorkerReply::Ran(Box::new(worker.recorder.take())),
+                    Some(Err(error)) => WorkerReply::Failed(GeneratorError::Worker(format!(
                         "the kernel refused to wait for events: {error}"
                     ))),
-                    None => Answer::Failed(GeneratorError::UnknownTarget),
+                    None => WorkerReply::Failed(GeneratorError::UnknownTarget),
                 }
             }
         };

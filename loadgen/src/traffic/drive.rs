@@ -27,11 +27,11 @@ use std::{
 
 use runtime::generator::{self, Token};
 
-use crate::traffic::pool::{Attached, Pool, Stage};
+use crate::traffic::pool::{Attached, PlaceState, Pool};
 use crate::traffic::schedule::Schedule;
 use crate::traffic::slice::{Arrivals, ClientWait, SliceSpec};
 use crate::traffic::template::Filling;
-use crate::traffic::tokens::View;
+use crate::traffic::tokens::TokenView;
 use crate::traffic::worker::Worker;
 
 /// How often deadlines are looked at, at most and at least; a time-out is exact to a sixteenth
@@ -56,7 +56,7 @@ pub(crate) struct Drive<'w> {
     queue_room: usize,
     /// Requests that have a place: sent, or waiting for its connection.
     outstanding: u64,
-    tokens: View,
+    tokens: TokenView,
     filling: Filling,
     /// Where nothing varies: the request, and the same with `Connection: close`.
     rendered: Option<[Vec<u8>; 2]>,
@@ -113,7 +113,7 @@ impl<'w> Drive<'w> {
             queue: VecDeque::with_capacity(queue_room),
             queue_room,
             outstanding: 0,
-            tokens: View::new(&spec.tokens, share),
+            tokens: TokenView::new(&spec.tokens, share),
             filling: Filling::new(unique.wrapping_add(part), spec.seed.wrapping_add(part)),
             rendered: None,
             scratch: Vec::with_capacity(4096),
@@ -254,7 +254,7 @@ impl<'w> Drive<'w> {
     /// first, unless connections are opened when they are needed; one that lost it rests.
     fn free_up(&mut self, place: u32) {
         let slot = &self.pool.places[place as usize];
-        if slot.stage == Stage::Idle || self.per_connection.is_some() {
+        if slot.stage == PlaceState::Idle || self.per_connection.is_some() {
             self.free.push_back(place);
         } else if !self.opens_ahead() {
             // No request is to come.
@@ -305,7 +305,7 @@ impl<'w> Drive<'w> {
             return self.send_elsewhere(place, intended_ns, sent_ns);
         }
         slot.used += 1;
-        slot.stage = Stage::Busy;
+        slot.stage = PlaceState::Busy;
         slot.session.sent(self.attached.template.method, intended_ns, sent_ns);
         let slice = &mut self.worker.recorder.slice;
         slice.sent += 1;

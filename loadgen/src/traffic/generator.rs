@@ -13,15 +13,15 @@ use std::{
 
 use runtime::{generator::DriverChoice, process::pin_to};
 
-use crate::traffic::commands::{Answer, Command, follow};
+use crate::traffic::commands::{WorkerCommand, WorkerReply, follow};
 use crate::traffic::live::Live;
 use crate::traffic::pool::Attached;
 use crate::traffic::random::Random;
 use crate::traffic::record::SliceRecord;
-use crate::traffic::schedule::Share;
-use crate::traffic::slice::{GeneratorError, SliceSpec, Stop};
+use crate::traffic::schedule::WorkerShare;
+use crate::traffic::slice::{GeneratorError, SliceSpec, StopFlag};
 use crate::traffic::target::Target;
-use crate::traffic::worker::{Setup, Worker};
+use crate::traffic::worker::{Worker, WorkerSetup};
 use crate::traffic::workload::Workload;
 
 /// How long before a slice begins its workers are told: they wake up in far less.
@@ -59,15 +59,15 @@ pub struct TargetId(usize);
 pub struct Generator {
     workers: Vec<Link>,
     targets: Vec<Option<Arc<Attached>>>,
-    stop: Stop,
+    stop: StopFlag,
     live: Arc<[Live]>,
     unique: Random,
 }
 
 /// One worker, as the generator reaches it.
 struct Link {
-    commands: Sender<Command>,
-    answers: Receiver<Answer>,
+    commands: Sender<WorkerCommand>,
+    answers: Receiver<WorkerReply>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -78,12 +78,12 @@ impl Generator {
         if count == 0 {
             return Err(GeneratorError::Start("it needs at least one worker".into()));
         }
-        let stop = Stop::default();
+        let stop = StopFlag::default();
         let live: Arc<[Live]> = options.workers.iter().map(|_| Live::default()).collect();
         let mut workers = Vec::with_capacity(count);
         for (index, cpu) in options.workers.iter().enumerate() {
-            let setup = Setup {
-                share: Share { index, count },
+            let setup = WorkerSetup {
+                share: WorkerShare { index, count },
                 driver: options.driver,
                 stop: stop.clone(),
                 live: Arc::clone(&live),
@@ -107,7 +107,7 @@ impl Generator {
         let attached = Arc::new(Attached::new(target, workload)?);
         let index = self.targets.len();
         for worker in &self.workers {
-            worker.tell(Command::Attach(index, Arc::clone(&attached)))?;
+            worker.tell(WorkerCommand::Attach(index, Arc::clone(&attached)))?;
         }
         self.targets.push(Some(attached));
         Ok(TargetId(index))
@@ -119,7 +119,7 @@ impl Generator {
             *slot = None;
             for worker in &self.workers {
                 // A worker that is gone has no connections left.
-                let _ = worker.tell(Command::Detach(target.0));
+                let _ = worker.tell(WorkerCommand::Detach(target.0));
             }
         }
     }
@@ -150,15 +150,15 @@ impl Generator {
         let begin = Instant::now() + LEAD;
         let unique = self.unique.next_u64();
         for worker in &self.workers {
-            worker.tell(Command::Run(target.0, Arc::clone(&spec), begin, unique))?;
+            worker.tell(WorkerCommand::Run(target.0, Arc::clone(&spec), begin, unique))?;
         }
         let mut all = SliceRecord::empty();
         let mut failure = None;
         for worker in &self.workers {
             match worker.answer() {
-                Ok(Answer::Ran(record)) => all.merge_worker(&record),
-                Ok(Answer::Ready) => {}
-                Ok(Answer::Failed(error)) | Err(error) => _ = failure.get_or_insert(error),
+                Ok(WorkerReply::Ran(record)) => all.merge_worker(&record),
+                Ok(WorkerReply::Ready) => {}
+                Ok(WorkerReply::Failed(error)) | Err(error) => _ = failure.get_or_insert(error),
             }
         }
         all.connections.certificates_presented = attached.take_presented();
@@ -166,7 +166,7 @@ impl Generator {
     }
 
     /// Ends slices from another thread.
-    pub fn stopper(&self) -> Stop {
+    pub fn stopper(&self) -> StopFlag {
         self.stop.clone()
     }
 
@@ -177,12 +177,12 @@ impl Generator {
 
     fn ready(&self, target: TargetId, spec: &Arc<SliceSpec>) -> Result<(), GeneratorError> {
         for worker in &self.workers {
-            worker.tell(Command::Prepare(target.0, Arc::clone(spec)))?;
+            worker.tell(WorkerCommand::Prepare(target.0, Arc::clone(spec)))?;
         }
         // Every answer is awaited, or the next command would be answered by a stale one.
         let answers: Vec<_> = self.workers.iter().map(Link::answer).collect();
         for answer in answers {
-            if let Answer::Failed(error) = answer? {
+            if let WorkerReply::Failed(error) = answer? {
                 return Err(error);
             }
         }
@@ -207,18 +207,18 @@ impl Drop for Generator {
 }
 
 impl Link {
-    fn start(setup: Setup, cpu: Option<usize>) -> Result<Link, GeneratorError> {
+    fn start(setup: WorkerSetup, cpu: Option<usize>) -> Result<Link, GeneratorError> {
         let (commands, inbox) = channel();
         let (outbox, answers) = channel();
         let name = format!("generator-{}", setup.share.index);
         let body = move || match cpu.map_or(Ok(()), pin).and_then(|()| Worker::new(setup)) {
             Ok(worker) => {
-                if outbox.send(Answer::Ready).is_ok() {
+                if outbox.send(WorkerReply::Ready).is_ok() {
                     follow(worker, &inbox, &outbox);
                 }
             }
             // If nobody waits for the reason, nobody misses it.
-            Err(error) => _ = outbox.send(Answer::Failed(error)),
+            Err(error) => _ = outbox.send(WorkerReply::Failed(error)),
         };
         let thread = thread::Builder::new()
             .name(name)
@@ -226,16 +226,16 @@ impl Link {
             .map_err(|error| GeneratorError::Start(format!("no thread: {error}")))?;
         let link = Link { commands, answers, thread: Some(thread) };
         match link.answer()? {
-            Answer::Failed(error) => Err(error),
+            WorkerReply::Failed(error) => Err(error),
             _ => Ok(link),
         }
     }
 
-    fn tell(&self, command: Command) -> Result<(), GeneratorError> {
+    fn tell(&self, command: WorkerCommand) -> Result<(), GeneratorError> {
         self.commands.send(command).map_err(|_| gone())
     }
 
-    fn answer(&self) -> Result<Answer, GeneratorError> {
+    fn answer(&self) -> Result<WorkerReply, GeneratorError> {
         self.answers.recv().map_err(|_| gone())
     }
 

@@ -43,20 +43,20 @@ impl Live {
 
 /// The counters of all workers at one moment, or what was added between two moments.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct LiveCounts {
     /// Errors.
     pub errors: u64,
     times: [u64; PLACES],
 }
 
-impl Seen {
+impl LiveCounts {
     /// Reads all workers' counters.
     #[must_use]
-    pub fn read(live: &[Live]) -> Seen {
+    pub fn read(live: &[Live]) -> LiveCounts {
         let sum = |pick: &dyn Fn(&Live) -> &AtomicU64| {
             live.iter().map(|live| pick(live).load(Ordering::Relaxed)).sum()
         };
-        Seen {
+        LiveCounts {
             errors: sum(&|live| &live.errors),
             times: from_fn(|at| sum(&|live| &live.times[at])),
         }
@@ -81,11 +81,11 @@ impl Seen {
     }
 }
 
-impl Sub<&Seen> for &Seen {
-    type Output = Seen;
+impl Sub<&LiveCounts> for &LiveCounts {
+    type Output = LiveCounts;
 
-    fn sub(self, before: &Seen) -> Seen {
-        Seen {
+    fn sub(self, before: &LiveCounts) -> LiveCounts {
+        LiveCounts {
             errors: self.errors - before.errors,
             times: from_fn(|at| self.times[at] - before.times[at]),
         }
@@ -127,16 +127,22 @@ mod tests {
     #[test]
     fn p99_is_of_what_came_between_two_looks() {
         let live = [Live::default(), Live::default()];
-        let before = Seen::read(&live);
+        let before = LiveCounts::read(&live);
         assert_eq!(before.p99_ns(), None);
         (0..98).for_each(|_| live[0].replied(100_000));
         (0..2).for_each(|_| live[1].replied(5_000_000));
-        let now = Seen::read(&live);
+        let now = LiveCounts::read(&live);
         let near = |shown: Option<u64>, ns: u64| shown.is_some_and(|s| s.abs_diff(ns) < ns / 32);
         assert!(near((&now - &before).p99_ns(), 5_000_000), "two of a hundred are beyond p98");
         live[0].replied(200_000);
-        assert!(near((&Seen::read(&live) - &now).p99_ns(), 200_000), "what was before is no more");
+        assert!(
+            near((&LiveCounts::read(&live) - &now).p99_ns(), 200_000),
+            "what was before is no more"
+        );
         (0..900).for_each(|_| live[0].replied(100_000));
-        assert!(near(Seen::read(&live).p99_ns(), 100_000), "two of a thousand are beyond p99");
+        assert!(
+            near(LiveCounts::read(&live).p99_ns(), 100_000),
+            "two of a thousand are beyond p99"
+        );
     }
 }

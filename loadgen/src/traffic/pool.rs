@@ -14,8 +14,8 @@ use runtime::generator::{CloseReason, Counters, Dial, EventLoop, Token};
 use rustls::{ClientConfig, client::ResolvesClientCert, sign::CertifiedKey};
 
 use crate::traffic::check::ErrorKind;
-use crate::traffic::record::Wire;
-use crate::traffic::session::Session;
+use crate::traffic::record::WireBytes;
+use crate::traffic::session::VirtualConnection;
 use crate::traffic::target::Target;
 use crate::traffic::template::Template;
 use crate::traffic::workload::{Workload, WorkloadError};
@@ -61,14 +61,14 @@ impl Attached {
 
 /// Where a token's connection belongs.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Owner {
+pub(crate) struct PlaceRef {
     pub(crate) pool: u32,
     pub(crate) place: u32,
 }
 
 /// What a place is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(crate) enum PlaceState {
     /// It has no connection.
     Empty,
     /// Its connection is being made; so long after the slice's begin, in ns, it is too late. A
@@ -82,10 +82,10 @@ pub(crate) enum Stage {
 
 /// One place for a connection.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct ConnectionPlace {
     pub(crate) token: Option<Token>,
-    pub(crate) stage: Stage,
-    pub(crate) session: Session,
+    pub(crate) stage: PlaceState,
+    pub(crate) session: VirtualConnection,
     /// Requests sent on the connection.
     pub(crate) used: u32,
     /// The connection was opened to get ready and has not been counted yet.
@@ -96,20 +96,20 @@ pub(crate) struct Place {
     /// Until then, in ns after the slice's begin, no connection is opened ahead of requests.
     pub(crate) rest_until_ns: u64,
     /// Bytes that were counted in an earlier slice.
-    counted: Wire,
+    counted: WireBytes,
 }
 
-impl Place {
-    fn new() -> Place {
-        Place {
+impl ConnectionPlace {
+    fn new() -> ConnectionPlace {
+        ConnectionPlace {
             token: None,
-            stage: Stage::Empty,
-            session: Session::new(),
+            stage: PlaceState::Empty,
+            session: VirtualConnection::new(),
             used: 0,
             fresh: false,
             losses: 0,
             rest_until_ns: NO_REST,
-            counted: Wire::default(),
+            counted: WireBytes::default(),
         }
     }
 
@@ -117,17 +117,17 @@ impl Place {
     /// before.
     pub(crate) fn vacate(&mut self) {
         self.token = None;
-        self.stage = Stage::Empty;
-        self.session = Session::new();
+        self.stage = PlaceState::Empty;
+        self.session = VirtualConnection::new();
         self.used = 0;
         self.fresh = false;
         self.rest_until_ns = NO_REST;
-        self.counted = Wire::default();
+        self.counted = WireBytes::default();
     }
 
     /// Whether a whole reply has come on the connection.
     fn has_replied(&self) -> bool {
-        self.used > u32::from(self.stage == Stage::Busy)
+        self.used > u32::from(self.stage == PlaceState::Busy)
     }
 
     /// Notes that the connection is lost, or could not be opened. Returns whether it was of use.
@@ -145,9 +145,9 @@ impl Place {
     }
 
     /// Bytes since the last call.
-    pub(crate) fn fresh_bytes(&mut self, counters: &Counters) -> Wire {
-        let now = Wire { sent: counters.bytes_out, received: counters.bytes_in };
-        let fresh = Wire {
+    pub(crate) fn fresh_bytes(&mut self, counters: &Counters) -> WireBytes {
+        let now = WireBytes { sent: counters.bytes_out, received: counters.bytes_in };
+        let fresh = WireBytes {
             sent: now.sent.saturating_sub(self.counted.sent),
             received: now.received.saturating_sub(self.counted.received),
         };
@@ -160,7 +160,7 @@ impl Place {
 pub(crate) struct Pool {
     pub(crate) index: u32,
     pub(crate) attached: Arc<Attached>,
-    pub(crate) places: Vec<Place>,
+    pub(crate) places: Vec<ConnectionPlace>,
     /// Attempts that failed since the last slice.
     pub(crate) prepare_failed: u64,
     address: usize,
@@ -207,7 +207,7 @@ impl Pool {
                 io.close(token);
             }
         }
-        self.places.resize_with(places, Place::new);
+        self.places.resize_with(places, ConnectionPlace::new);
     }
 
     /// Begins to open the connection of an empty place.
@@ -221,11 +221,12 @@ impl Pool {
         self.dial.source =
             self.attached.target.source.address(self.dial.addr, opening.rotate, opening.nth);
         let token = io.open(&self.dial)?;
-        owners.set(token, Owner { pool: self.index, place });
+        owners.set(token, PlaceRef { pool: self.index, place });
         let slot = &mut self.places[place as usize];
         slot.vacate();
         slot.token = Some(token);
-        slot.stage = Stage::Opening { deadline_ns: opening.deadline_ns, waiting: opening.waiting };
+        slot.stage =
+            PlaceState::Opening { deadline_ns: opening.deadline_ns, waiting: opening.waiting };
         Ok(())
     }
 }
@@ -245,18 +246,18 @@ pub(crate) struct Opening {
 
 /// Which place each token of an event loop belongs to.
 #[derive(Debug, Default)]
-pub(crate) struct Owners(Vec<Owner>);
+pub(crate) struct Owners(Vec<PlaceRef>);
 
 impl Owners {
-    fn set(&mut self, token: Token, owner: Owner) {
+    fn set(&mut self, token: Token, owner: PlaceRef) {
         if self.0.len() <= token.index() {
-            self.0.resize(token.index() + 1, Owner::default());
+            self.0.resize(token.index() + 1, PlaceRef::default());
         }
         self.0[token.index()] = owner;
     }
 
     #[inline]
-    pub(crate) fn of(&self, token: Token) -> Owner {
+    pub(crate) fn of(&self, token: Token) -> PlaceRef {
         self.0.get(token.index()).copied().unwrap_or_default()
     }
 }

@@ -64,7 +64,7 @@ pub struct SliceRecord {
     /// Replies by status, the wrong ones too.
     pub statuses: BTreeMap<u16, u64>,
     /// Bytes on the wire, TLS included, TCP and IP headers left out.
-    pub wire: Wire,
+    pub wire: WireBytes,
     /// What became of connections.
     pub connections: Connections,
     /// What each kind of TLS connection used in the slice had agreed on.
@@ -135,7 +135,7 @@ impl SliceRecord {
             queue_high_water: 0,
             in_flight: [Mean::default(); 4],
             statuses: BTreeMap::new(),
-            wire: Wire::default(),
+            wire: WireBytes::default(),
             connections: Connections::default(),
             tls: Vec::new(),
             window_ns: 0,
@@ -201,7 +201,7 @@ impl SliceRecord {
         self.interrupted |= other.interrupted;
     }
 
-    /// The rate that came about. Open loop: requests sent within the slice's time, to hold
+    /// The achieved rate. Open loop: requests sent within the slice's time, to hold
     /// against the rate that was asked for (the last replies are due after that time, and a short
     /// slice must not be blamed for them). Closed loop: good replies within the slice's time.
     pub fn achieved_per_second(&self) -> f64 {
@@ -260,7 +260,7 @@ impl Mean {
 
 /// Bytes on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wire {
+pub struct WireBytes {
     /// From the generator to the target.
     pub sent: u64,
     /// From the target to the generator.

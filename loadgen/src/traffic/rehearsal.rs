@@ -15,18 +15,18 @@
 
 use crate::traffic::record::SliceRecord;
 use crate::traffic::recorder::Recorder;
-use crate::traffic::schedule::Share;
-use crate::traffic::session::Session;
+use crate::traffic::schedule::WorkerShare;
+use crate::traffic::session::VirtualConnection;
 use crate::traffic::template::{Filling, Template};
-use crate::traffic::tokens::{Tokens, View};
+use crate::traffic::tokens::{TokenView, Tokens};
 use crate::traffic::workload::{Workload, WorkloadError};
 
 /// One connection's requests, one after the other. Times are ns since a slice began.
 pub struct Rehearsal {
     template: Template,
-    tokens: View,
+    tokens: TokenView,
     filling: Filling,
-    session: Session,
+    session: VirtualConnection,
     recorder: Recorder,
     request: Vec<u8>,
 }
@@ -43,12 +43,12 @@ impl Rehearsal {
     ) -> Result<Rehearsal, WorkloadError> {
         Ok(Rehearsal {
             template: Template::new(workload, host)?,
-            tokens: View::new(
+            tokens: TokenView::new(
                 &token.map_or_else(Tokens::none, Tokens::one),
-                Share { index: 0, count: 1 },
+                WorkerShare { index: 0, count: 1 },
             ),
             filling: Filling::new(1, 1),
-            session: Session::new(),
+            session: VirtualConnection::new(),
             recorder: Recorder::new("none"),
             request: Vec::new(),
         })

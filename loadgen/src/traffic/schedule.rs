@@ -64,14 +64,14 @@ impl fmt::Display for Rate {
 
 /// Which part of a slice one worker drives: worker `index` of `count`.
 #[derive(Clone, Copy, Debug)]
-pub struct Share {
+pub struct WorkerShare {
     /// This worker, from 0.
     pub index: usize,
     /// All workers of the slice, at least 1.
     pub count: usize,
 }
 
-impl Share {
+impl WorkerShare {
     /// How many of `total` indivisible things this worker has; all shares add up to `total`.
     pub fn of(self, total: u64) -> u64 {
         let (index, count) = (self.index as u64, self.count as u64);
@@ -104,7 +104,7 @@ impl Schedule {
         duration: Duration,
         requests_max: Option<u64>,
         seed: u64,
-        share: Share,
+        share: WorkerShare,
     ) -> Schedule {
         let total = rate.requests_in(duration).min(requests_max.unwrap_or(u64::MAX));
         let left = share.of(total);
@@ -126,7 +126,7 @@ impl Schedule {
         }
     }
 
-    fn constant(rate: Rate, left: u64, share: Share) -> Schedule {
+    fn constant(rate: Rate, left: u64, share: WorkerShare) -> Schedule {
         // Workers take turns: this one has every `count`-th request of the common schedule.
         let per = rate.0.get();
         let first = u128::from(PER_MILLI) * share.index as u128;
@@ -197,13 +197,18 @@ mod tests {
 
     use super::*;
 
-    const ALONE: Share = Share { index: 0, count: 1 };
+    const ALONE: WorkerShare = WorkerShare { index: 0, count: 1 };
 
     fn times(mut schedule: Schedule) -> Vec<u64> {
         std::iter::from_fn(|| schedule.take_due(u64::MAX)).collect()
     }
 
-    fn plan(pattern: ArrivalPattern, rate: f64, duration: Duration, share: Share) -> Schedule {
+    fn plan(
+        pattern: ArrivalPattern,
+        rate: f64,
+        duration: Duration,
+        share: WorkerShare,
+    ) -> Schedule {
         Schedule::new(pattern, Rate::per_second(rate).unwrap(), duration, None, 42, share)
     }
 
@@ -286,7 +291,7 @@ mod tests {
             prop_assume!(asked < 20_000);
             let mut all = Vec::new();
             for index in 0..count {
-                let mine = times(plan(pattern, rate, duration, Share { index, count }));
+                let mine = times(plan(pattern, rate, duration, WorkerShare { index, count }));
                 prop_assert!(mine.windows(2).all(|pair| pair[0] <= pair[1]));
                 all.extend(mine);
             }

@@ -13,8 +13,8 @@
 //! Replies are read leniently, as curl reads them: the server is measured, and not its grammar.
 //!
 //! ```
-//! use loadgen::traffic::{check::Expect, session::Session};
-//! let mut session = Session::new();
+//! use loadgen::traffic::{check::Expect, session::VirtualConnection};
+//! let mut session = VirtualConnection::new();
 //! session.sent(proto_http::Method::Get, 1_000, 1_200);
 //! let expect = Expect::success();
 //! // Half a head is not an error, and nothing of it is taken.
@@ -22,8 +22,8 @@
 //! let reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 //! let (taken, done) = session.received(reply, &expect).unwrap();
 //! assert_eq!(taken, reply.len());
-//! let progress = done.unwrap();
-//! assert!(progress.status == 200 && progress.verdict.is_ok() && progress.reusable);
+//! let received = done.unwrap();
+//! assert!(received.status == 200 && received.verdict.is_ok() && received.reusable);
 //! assert_eq!(session.times(5_000), (4_000, 3_800)); // response time, service time
 //! ```
 
@@ -33,16 +33,16 @@ use crate::traffic::check::{ErrorKind, Expect};
 
 /// One virtual connection's exchange.
 #[derive(Debug)]
-pub struct Session {
+pub struct VirtualConnection {
     client: Client,
-    phase: Phase,
+    phase: ExchangePhase,
     body_bytes: u64,
     intended_ns: u64,
     sent_ns: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum ExchangePhase {
     Idle,
     Head,
     Body,
@@ -50,7 +50,7 @@ enum Phase {
 
 /// A reply that arrived whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
+pub struct ReceivedResponse {
     /// Its status.
     pub status: u16,
     /// Whether it is a good one.
@@ -100,18 +100,18 @@ impl Fault {
     }
 }
 
-impl Default for Session {
-    fn default() -> Session {
-        Session::new()
+impl Default for VirtualConnection {
+    fn default() -> VirtualConnection {
+        VirtualConnection::new()
     }
 }
 
-impl Session {
+impl VirtualConnection {
     /// A connection on which nothing has been sent.
-    pub fn new() -> Session {
-        Session {
+    pub fn new() -> VirtualConnection {
+        VirtualConnection {
             client: Client::lenient(Limits::LENIENT),
-            phase: Phase::Idle,
+            phase: ExchangePhase::Idle,
             body_bytes: 0,
             intended_ns: 0,
             sent_ns: 0,
@@ -122,7 +122,7 @@ impl Session {
     #[inline]
     pub fn sent(&mut self, method: Method, intended_ns: u64, sent_ns: u64) {
         self.client.requested(method);
-        self.phase = Phase::Head;
+        self.phase = ExchangePhase::Head;
         self.body_bytes = 0;
         self.intended_ns = intended_ns;
         self.sent_ns = sent_ns;
@@ -131,7 +131,7 @@ impl Session {
     /// Whether a reply is awaited.
     #[inline]
     pub fn is_busy(&self) -> bool {
-        self.phase != Phase::Idle
+        self.phase != ExchangePhase::Idle
     }
 
     /// When the request that is being answered was sent.
@@ -154,17 +154,17 @@ impl Session {
         &mut self,
         input: &[u8],
         expect: &Expect,
-    ) -> Result<(usize, Option<Progress>), Fault> {
+    ) -> Result<(usize, Option<ReceivedResponse>), Fault> {
         let mut spent = 0;
-        if self.phase == Phase::Idle {
+        if self.phase == ExchangePhase::Idle {
             return if input.is_empty() { Ok((0, None)) } else { Err(Fault::Unasked) };
         }
-        if self.phase == Phase::Head {
+        if self.phase == ExchangePhase::Head {
             match self.client.head(input).map_err(Fault::Malformed)? {
                 None => return Ok((self.client.interim(), None)),
                 Some(head) => spent = head,
             }
-            self.phase = Phase::Body;
+            self.phase = ExchangePhase::Body;
         }
         loop {
             if self.client.body_done() {
@@ -187,21 +187,21 @@ impl Session {
     }
 
     /// The connection has ended. A reply whose body lasts until then is whole.
-    pub fn ended(&mut self, expect: &Expect) -> Result<Option<Progress>, Fault> {
+    pub fn ended(&mut self, expect: &Expect) -> Result<Option<ReceivedResponse>, Fault> {
         match self.phase {
-            Phase::Idle => Ok(None),
-            Phase::Head => Err(Fault::Closed),
-            Phase::Body => match self.client.eof() {
-                Ok(()) => Ok(Some(Progress { reusable: false, ..self.finish(expect) })),
+            ExchangePhase::Idle => Ok(None),
+            ExchangePhase::Head => Err(Fault::Closed),
+            ExchangePhase::Body => match self.client.eof() {
+                Ok(()) => Ok(Some(ReceivedResponse { reusable: false, ..self.finish(expect) })),
                 Err(_) => Err(Fault::Closed),
             },
         }
     }
 
-    fn finish(&mut self, expect: &Expect) -> Progress {
-        self.phase = Phase::Idle;
+    fn finish(&mut self, expect: &Expect) -> ReceivedResponse {
+        self.phase = ExchangePhase::Idle;
         let status = self.client.response().status;
-        Progress {
+        ReceivedResponse {
             status,
             verdict: expect.judge(status, self.body_bytes),
             reusable: self.client.reusable(),
@@ -256,7 +256,11 @@ mod tests {
     }
 
     /// Hands a reply in piece by piece, each time with what was not spent before.
-    fn feed(session: &mut Session, reply: &[u8], cuts: &[usize]) -> Option<Progress> {
+    fn feed(
+        session: &mut VirtualConnection,
+        reply: &[u8],
+        cuts: &[usize],
+    ) -> Option<ReceivedResponse> {
         let mut start = 0;
         let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % reply.len()).collect();
         ends.sort_unstable();
@@ -281,7 +285,7 @@ mod tests {
             cuts in prop::collection::vec(any::<usize>(), 0..12),
         ) {
             let (name, reply, verdict, reusable) = REPLIES[which];
-            let mut session = Session::new();
+            let mut session = VirtualConnection::new();
             session.sent(method(name), 10, 20);
             let progress = feed(&mut session, reply.as_bytes(), &cuts).expect("it is whole");
             prop_assert_eq!((progress.verdict, progress.reusable), (verdict, reusable));
@@ -304,12 +308,12 @@ mod tests {
     /// head that has no end it depends on the cuts whether that or the end is noticed first.
     #[derive(Debug, PartialEq)]
     enum Fate {
-        Reply(Progress),
+        Reply(ReceivedResponse),
         Fault,
     }
 
     fn fate(bytes: &[u8], cuts: &[usize]) -> Fate {
-        let mut session = Session::new();
+        let mut session = VirtualConnection::new();
         session.sent(Method::Get, 0, 0);
         let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
         ends.sort_unstable();
@@ -321,7 +325,7 @@ mod tests {
             match session.received(&bytes[start..end], &expect()) {
                 // Bytes after a whole reply mean the same, whether they come with it or later.
                 Err(Fault::Unasked) if reply.is_some() => {
-                    let whole = |reply: Progress| Progress {
+                    let whole = |reply: ReceivedResponse| ReceivedResponse {
                         reusable: false,
                         unsolicited: reply.reusable || reply.unsolicited,
                         ..reply
@@ -385,7 +389,7 @@ mod tests {
 
     #[test]
     fn a_connection_is_used_again_and_again() {
-        let mut session = Session::new();
+        let mut session = VirtualConnection::new();
         for (name, reply, verdict, reusable) in REPLIES.into_iter().filter(|reply| reply.3) {
             session.sent(method(name), 0, 0);
             let progress = feed(&mut session, reply.as_bytes(), &[]).expect("it is whole");
@@ -394,8 +398,8 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_nobody_asked_for_are_a_fault() {
-        let mut session = Session::new();
+    fn unsolicited_bytes_are_a_fault() {
+        let mut session = VirtualConnection::new();
         assert_eq!(session.received(b"", &expect()), Ok((0, None)));
         assert_eq!(session.received(b"HTTP/1.1 408", &expect()), Err(Fault::Unasked));
     }
@@ -408,8 +412,12 @@ mod tests {
         ] {
             for more in ["\r\n", "x", "0\r\n\r\n", "HTTP/1.1 200 OK\r\n"] {
                 let bytes = [reply, more].concat();
-                let good =
-                    Progress { status: 200, verdict: Ok(()), reusable: false, unsolicited: true };
+                let good = ReceivedResponse {
+                    status: 200,
+                    verdict: Ok(()),
+                    reusable: false,
+                    unsolicited: true,
+                };
                 for cut in 0..bytes.len() {
                     assert_eq!(fate(bytes.as_bytes(), &[cut]), Fate::Reply(good), "{bytes:?}");
                 }
@@ -431,13 +439,13 @@ mod tests {
             interim + "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
             [chunked, &extension].concat(),
         ] {
-            let mut session = Session::new();
+            let mut session = VirtualConnection::new();
             session.sent(Method::Get, 0, 0);
             let cuts: Vec<usize> = (0..reply.len()).step_by(50_000).collect();
             let progress = feed(&mut session, reply.as_bytes(), &cuts).expect("it is whole");
             assert_eq!((progress.status, progress.verdict), (200, Ok(())));
         }
-        let mut session = Session::new();
+        let mut session = VirtualConnection::new();
         session.sent(Method::Get, 0, 0);
         let fault = session
             .received(head(Limits::LENIENT.head_bytes_max).as_bytes(), &expect())
@@ -452,7 +460,7 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nx", Err(Fault::Closed)),
             ("HTTP/1.1 200 OK\r\n", Err(Fault::Closed)),
         ] {
-            let mut session = Session::new();
+            let mut session = VirtualConnection::new();
             session.sent(Method::Get, 0, 0);
             assert_eq!(feed(&mut session, reply.as_bytes(), &[]), None);
             let ended = session.ended(&expect());

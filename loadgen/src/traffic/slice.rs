@@ -124,9 +124,9 @@ impl SliceSpec {
 /// Ends slices before their time, from another thread: what was sent is still waited for, within
 /// the time-out, and reported.
 #[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct StopFlag(Arc<AtomicBool>);
 
-impl Stop {
+impl StopFlag {
     /// Asks for the end.
     pub fn stop(&self) {
         self.0.store(true, Ordering::Relaxed);

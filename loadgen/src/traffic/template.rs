@@ -16,21 +16,21 @@ use crate::traffic::workload::{Piece, Workload, WorkloadError, check};
 /// A workload made ready for one target: bytes with gaps.
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
-    parts: Vec<Part>,
+    parts: Vec<TemplatePart>,
     pub(crate) expect: Expect,
     pub(crate) method: Method,
     pub(crate) varies: bool,
 }
 
 #[derive(Clone, Debug)]
-enum Part {
+enum TemplatePart {
     Text(Vec<u8>),
     Token,
     Close,
     Unique,
     Choice(Arc<[Box<str>]>),
     /// Whole requests, one at a time.
-    InTurn(Vec<Vec<Part>>),
+    InTurn(Vec<Vec<TemplatePart>>),
 }
 
 /// What the gaps of a worker's requests are filled with.
@@ -85,7 +85,7 @@ impl Template {
             }
             turns.push(other.parts);
         }
-        Ok(Template { parts: vec![Part::InTurn(turns)], varies: true, ..template })
+        Ok(Template { parts: vec![TemplatePart::InTurn(turns)], varies: true, ..template })
     }
 
     fn of_one(workload: &Workload, host: &str) -> Result<Template, WorkloadError> {
@@ -111,7 +111,7 @@ impl Template {
             template.text(b"\r\n");
         }
         if !given("authorization") {
-            template.parts.push(Part::Token);
+            template.parts.push(TemplatePart::Token);
         }
         let length: usize = workload.body.iter().filter_map(Piece::width).sum();
         // RFC 9110 section 8.6: a length is sent with methods that anticipate content even when
@@ -119,7 +119,7 @@ impl Template {
         if length > 0 || matches!(workload.method.as_str(), "POST" | "PUT" | "PATCH") {
             template.text(format!("Content-Length: {length}\r\n").as_bytes());
         }
-        template.parts.push(Part::Close);
+        template.parts.push(TemplatePart::Close);
         template.text(b"\r\n");
         template.pieces(&workload.body);
         Ok(template)
@@ -138,8 +138,8 @@ impl Template {
 
     fn text(&mut self, text: &[u8]) {
         match self.parts.last_mut() {
-            Some(Part::Text(before)) => before.extend_from_slice(text),
-            _ => self.parts.push(Part::Text(text.to_vec())),
+            Some(TemplatePart::Text(before)) => before.extend_from_slice(text),
+            _ => self.parts.push(TemplatePart::Text(text.to_vec())),
         }
     }
 
@@ -147,8 +147,8 @@ impl Template {
         for piece in pieces {
             match piece {
                 Piece::Text(text) => self.text(text),
-                Piece::Unique => self.parts.push(Part::Unique),
-                Piece::Choice(list) => self.parts.push(Part::Choice(Arc::clone(list))),
+                Piece::Unique => self.parts.push(TemplatePart::Unique),
+                Piece::Choice(list) => self.parts.push(TemplatePart::Choice(Arc::clone(list))),
             }
             self.varies |= !matches!(piece, Piece::Text(_));
         }
@@ -156,7 +156,7 @@ impl Template {
 }
 
 fn render(
-    parts: &[Part],
+    parts: &[TemplatePart],
     out: &mut Vec<u8>,
     token: Option<&str>,
     last: bool,
@@ -164,26 +164,26 @@ fn render(
 ) {
     for part in parts {
         match part {
-            Part::Text(text) => out.extend_from_slice(text),
-            Part::Token => {
+            TemplatePart::Text(text) => out.extend_from_slice(text),
+            TemplatePart::Token => {
                 if let Some(token) = token {
                     out.extend_from_slice(b"Authorization: Bearer ");
                     out.extend_from_slice(token.as_bytes());
                     out.extend_from_slice(b"\r\n");
                 }
             }
-            Part::Close => {
+            TemplatePart::Close => {
                 if last {
                     out.extend_from_slice(b"Connection: close\r\n");
                 }
             }
-            Part::Unique => filling.unique(out),
-            Part::Choice(list) => {
+            TemplatePart::Unique => filling.unique(out),
+            TemplatePart::Choice(list) => {
                 let draw = u128::from(filling.random.next_u64()) * list.len() as u128;
                 let index = (draw >> 64) as usize;
                 out.extend_from_slice(list[index].as_bytes());
             }
-            Part::InTurn(requests) => {
+            TemplatePart::InTurn(requests) => {
                 let turn = filling.turn % requests.len();
                 filling.turn = turn + 1;
                 render(&requests[turn], out, token, last, filling);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_have_the_length_that_the_head_says() {
+    fn bodies_have_their_content_length() {
         for workload in [Workload::orders_create(), Workload::inventory_reserve()] {
             let request = rendered(&workload, Some("token"), false);
             let (body, length) = body_of(&request);

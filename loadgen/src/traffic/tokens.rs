@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use crate::traffic::schedule::Share;
+use crate::traffic::schedule::WorkerShare;
 
 /// A set of tokens in pool order.
 type Pool = Arc<[Box<str>]>;
@@ -51,8 +51,8 @@ impl Tokens {
     /// Puts new tokens in place of the old ones, for every clone of this handle.
     pub fn replace(&self, tokens: impl IntoIterator<Item = Box<str>>) {
         *self.lock() = tokens.into_iter().collect();
-        // Release pairs with the Acquire in `View::refresh`: who sees the new version, and then
-        // takes the lock, finds the new tokens.
+        // Release pairs with the Acquire in `TokenView::refresh`: who sees the new version, and
+        // then takes the lock, finds the new tokens.
         self.shared.version.fetch_add(1, Ordering::Release);
     }
 
@@ -83,7 +83,7 @@ impl fmt::Debug for Tokens {
 }
 
 /// One worker's view of the tokens: no lock is taken unless they were replaced.
-pub(crate) struct View {
+pub(crate) struct TokenView {
     tokens: Tokens,
     version: u64,
     pool: Pool,
@@ -93,13 +93,13 @@ pub(crate) struct View {
     taken: usize,
 }
 
-impl View {
-    pub(crate) fn new(tokens: &Tokens, share: Share) -> View {
+impl TokenView {
+    pub(crate) fn new(tokens: &Tokens, share: WorkerShare) -> TokenView {
         let version = tokens.shared.version.load(Ordering::Acquire);
         let pool = Arc::clone(&tokens.lock());
         let begun = tokens.shared.come.load(Ordering::Relaxed);
         let next = (pool.len() * share.index / share.count + begun) % pool.len().max(1);
-        View { tokens: tokens.clone(), version, pool, next, begun, taken: 0 }
+        TokenView { tokens: tokens.clone(), version, pool, next, begun, taken: 0 }
     }
 
     /// Takes replaced tokens over; true if there were any.
@@ -130,7 +130,7 @@ impl View {
     }
 }
 
-impl Drop for View {
+impl Drop for TokenView {
     fn drop(&mut self) {
         // Workers take about as many each; the one that came farthest decides for all.
         let come = self.begun.wrapping_add(self.taken);
@@ -142,8 +142,8 @@ impl Drop for View {
 mod tests {
     use super::*;
 
-    fn view(tokens: &Tokens, index: usize, count: usize) -> View {
-        View::new(tokens, Share { index, count })
+    fn view(tokens: &Tokens, index: usize, count: usize) -> TokenView {
+        TokenView::new(tokens, WorkerShare { index, count })
     }
 
     #[test]

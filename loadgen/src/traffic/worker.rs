@@ -10,10 +10,10 @@ use std::{
 use runtime::generator::{DriverChoice, Event, EventLoop, Wait};
 
 use crate::traffic::live::Live;
-use crate::traffic::pool::{Attached, Opening, Owner, Owners, Pool, Stage};
+use crate::traffic::pool::{Attached, Opening, Owners, PlaceRef, PlaceState, Pool};
 use crate::traffic::recorder::Recorder;
-use crate::traffic::schedule::Share;
-use crate::traffic::slice::{GeneratorError, SliceSpec, Stop};
+use crate::traffic::schedule::WorkerShare;
+use crate::traffic::slice::{GeneratorError, SliceSpec, StopFlag};
 
 /// Connections that one worker opens at the same time to get ready: more would overflow the
 /// backlog of a usual server, and each lost SYN costs a second.
@@ -26,10 +26,10 @@ const READY_LOOK: Duration = Duration::from_millis(100);
 const SILENT: &str = "it did not answer in time; check host and port, or raise --timeout";
 
 /// What a worker is started with.
-pub(crate) struct Setup {
-    pub(crate) share: Share,
+pub(crate) struct WorkerSetup {
+    pub(crate) share: WorkerShare,
     pub(crate) driver: DriverChoice,
-    pub(crate) stop: Stop,
+    pub(crate) stop: StopFlag,
     pub(crate) live: Arc<[Live]>,
 }
 
@@ -40,13 +40,13 @@ pub(crate) struct Worker {
     pub(crate) pools: Vec<Option<Pool>>,
     pub(crate) owners: Owners,
     pub(crate) recorder: Recorder,
-    pub(crate) setup: Setup,
+    pub(crate) setup: WorkerSetup,
     /// Connections opened so far: source addresses go round by it.
     pub(crate) opened: u32,
 }
 
 impl Worker {
-    pub(crate) fn new(setup: Setup) -> Result<Worker, GeneratorError> {
+    pub(crate) fn new(setup: WorkerSetup) -> Result<Worker, GeneratorError> {
         let io = EventLoop::new(setup.driver)
             .map_err(|error| GeneratorError::Start(format!("no event loop: {error}")))?;
         let recorder = Recorder::new(io.driver().as_str());
@@ -115,7 +115,7 @@ impl Worker {
         }
         for place in 0..pool.places.len() {
             let slot = &mut pool.places[place];
-            if let (Stage::Opening { .. }, Some(token)) = (slot.stage, slot.token) {
+            if let (PlaceState::Opening { .. }, Some(token)) = (slot.stage, slot.token) {
                 self.io.close(token);
                 slot.vacate();
                 ready.opening -= 1;
@@ -131,9 +131,9 @@ impl Worker {
         };
         while ready.next < ready.wanted {
             match pool.places[ready.next].stage {
-                Stage::Empty => {}
+                PlaceState::Empty => {}
                 stage => {
-                    ready.idle += usize::from(stage == Stage::Idle);
+                    ready.idle += usize::from(stage == PlaceState::Idle);
                     ready.next += 1;
                     continue;
                 }
@@ -195,12 +195,12 @@ impl Worker {
         }
         match event {
             Event::Connected(_) => {
-                place.stage = Stage::Idle;
+                place.stage = PlaceState::Idle;
                 place.fresh = true;
                 ready.opening -= 1;
                 ready.idle += 1;
             }
-            Event::Closed(_, reason) if matches!(place.stage, Stage::Opening { .. }) => {
+            Event::Closed(_, reason) if matches!(place.stage, PlaceState::Opening { .. }) => {
                 place.vacate();
                 ready.opening -= 1;
                 ready.failed(pool, owner.place as usize, reason.to_string());
@@ -216,7 +216,7 @@ impl Worker {
             return Err(GeneratorError::UnknownTarget);
         };
         for place in &mut pool.places {
-            if let (Stage::Opening { .. }, Some(token)) = (place.stage, place.token) {
+            if let (PlaceState::Opening { .. }, Some(token)) = (place.stage, place.token) {
                 self.io.close(token);
                 place.vacate();
                 pool.prepare_failed += 1;
@@ -236,7 +236,7 @@ impl Worker {
 pub(crate) fn idle_event(
     io: &mut EventLoop,
     pools: &mut [Option<Pool>],
-    owner: Owner,
+    owner: PlaceRef,
     event: &Event,
 ) {
     let Some(pool) = pools.get_mut(owner.pool as usize).and_then(Option::as_mut) else {

@@ -88,7 +88,7 @@ impl Observed {
             errors: slice.errors.clone(),
             error_advice: "",
             cores: Some(core_usage(slice, measured_cores)),
-            slices_on_shared_core: u64::from(slice.strayed),
+            slices_on_shared_core: u64::from(slice.ran_on_generator_core),
             cpu_unknown: slice.cpu_unknown.clone(),
         }
     }
@@ -107,7 +107,7 @@ impl Observed {
         for (kind, count) in errors_of.flat_map(|slice| &slice.errors) {
             *errors.entry(kind.clone()).or_default() += count;
         }
-        let shared = counted.iter().filter(|slice| slice.strayed).count() as u64;
+        let shared = counted.iter().filter(|slice| slice.ran_on_generator_core).count() as u64;
         Observed {
             open_loop: Some(all),
             errors,
@@ -174,11 +174,11 @@ impl Observed {
         Observed {
             cores: Some(CoreUsage {
                 steal_ns: usage.steal_ns,
-                background_ns: usage.foreign_ns.filter(|_| background_known),
+                background_ns: usage.background_ns.filter(|_| background_known),
                 throttled: usage.throttled,
                 ..CoreUsage::new(usage.wall_ns, measured)
             }),
-            slices_on_shared_core: u64::from(apart && usage.strayed),
+            slices_on_shared_core: u64::from(apart && usage.ran_on_generator_core),
             ..self
         }
     }
@@ -230,7 +230,7 @@ fn open_loop(slice: &Slice) -> OpenLoop {
 fn core_usage(slice: &Slice, measured_cores: usize) -> CoreUsage {
     CoreUsage {
         steal_ns: slice.steal_ns,
-        background_ns: slice.foreign_ns,
+        background_ns: slice.background_ns,
         throttled: slice.throttled,
         ..CoreUsage::new(slice.duration_ns, measured_cores)
     }

@@ -50,7 +50,7 @@ pub fn judge_run(
 
 fn notes(slices: &[Slice]) -> Vec<String> {
     let mut notes = Vec::new();
-    if slices.iter().any(|slice| slice.foreign_ns.is_none()) {
+    if slices.iter().any(|slice| slice.background_ns.is_none()) {
         notes.push("Too many threads run here to read what other programs used.".into());
     }
     let unknown = || slices.iter().filter_map(|slice| slice.cpu_unknown.as_ref());

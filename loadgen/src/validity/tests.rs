@@ -38,7 +38,7 @@ fn quiet() -> Slice {
         busy_ns: 0,
         softirq_ns: 0,
         steal_ns: 0,
-        foreign_ns: Some(10_000_000),
+        background_ns: Some(10_000_000),
         throttled: 0,
         connect: Percentiles::default(),
         handshake: Percentiles::default(),
@@ -49,7 +49,7 @@ fn quiet() -> Slice {
         retransmits: Some(0),
         generator_share_milli: 1_000,
         server_handshakes: None,
-        strayed: false,
+        ran_on_generator_core: false,
         closed_idle: 0,
         closed_unsolicited: 0,
         cpu_unknown: None,
@@ -61,7 +61,7 @@ type Case = (fn(&mut Slice), BoundId, Cause, &'static str);
 
 const CASES: &[Case] = &[
     (
-        |slice| slice.foreign_ns = Some(50_000_000),
+        |slice| slice.background_ns = Some(50_000_000),
         BoundId::BackgroundShare,
         Cause::Machine,
         "other programs used 2.5% of the measured cores, limit 2.0%",
@@ -79,7 +79,7 @@ const CASES: &[Case] = &[
         "the control group was throttled 2 times, limit 0",
     ),
     (
-        |slice| slice.strayed = true,
+        |slice| slice.ran_on_generator_core = true,
         BoundId::SharedCore,
         Cause::Machine,
         "the server ran on a generator core",
@@ -142,9 +142,9 @@ fn counted(slice: &Slice) -> Observed {
     let usage = Usage {
         wall_ns: slice.duration_ns,
         steal_ns: slice.steal_ns,
-        foreign_ns: slice.foreign_ns,
+        background_ns: slice.background_ns,
         throttled: slice.throttled,
-        strayed: slice.strayed,
+        ran_on_generator_core: slice.ran_on_generator_core,
         ..Usage::default()
     };
     Observed::of_record(&record).with_usage(&usage, 2, true, true)
@@ -277,8 +277,9 @@ fn the_advice_fits_the_status() {
 }
 
 #[test]
-fn background_load_is_not_judged_where_it_cannot_be_told_from_the_server() {
-    let usage = Usage { wall_ns: 1_000_000_000, foreign_ns: Some(500_000_000), ..Usage::default() };
+fn background_load_is_not_judged_where_the_server_may_be_part_of_it() {
+    let usage =
+        Usage { wall_ns: 1_000_000_000, background_ns: Some(500_000_000), ..Usage::default() };
     let observed = Observed::default().with_usage(&usage, 2, false, true);
     assert_eq!(judge(&observed, &Bounds::default(), RUN), []);
     assert_eq!(observed.background_share(), None);
@@ -286,7 +287,7 @@ fn background_load_is_not_judged_where_it_cannot_be_told_from_the_server() {
 
 #[test]
 fn unreadable_background_load_is_noted() {
-    let slice = Slice { foreign_ns: None, ..quiet() };
+    let slice = Slice { background_ns: None, ..quiet() };
     assert_eq!(judged(&[slice], 0).notes.len(), 1);
 }
 

@@ -1,5 +1,5 @@
 //! Two runs beside each other: what each variant and each layer costs now and cost before, and
-//! whether the change can be told from noise.
+//! whether the change is distinguishable from noise.
 //!
 //! A machine drifts between two runs by more than most changes, so that a figure of one run minus
 //! a figure of the other is no verdict. Where both runs have the baseline of the cell, the verdict
@@ -23,7 +23,7 @@ use serde::Serialize;
 use crate::stats::{cpu_change, pairing};
 use crate::verdict::threshold::{self, Judgement};
 
-pub use crate::stats::{Change, ChangeVerdict, Share};
+pub use crate::stats::{Change, ChangeVerdict, RelativeChange};
 pub use markdown::markdown;
 pub use text::text;
 
@@ -214,7 +214,7 @@ fn breaches(run: &Run) -> Vec<String> {
     let bounds = metrics_export::breaches::of_run(run).into_iter();
     let proofs = run.proofs.iter().filter(|proof| !proof.holds).map(|proof| {
         let label = run.label(&proof.variant);
-        format!("not proved: {label}: {} - found {}", proof.claim, proof.found)
+        format!("unverified: {label}: {} - found {}", proof.claim, proof.found)
     });
     bounds.chain(proofs).collect()
 }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use metrics_export::run::{Cost, Counted};
+use metrics_export::run::{Cost, InstructionEvidence};
 use serde::Deserialize;
 
 use crate::plan::{Role, RoleSubject, TokenForm};
@@ -50,7 +50,7 @@ impl Stored {
         }
     }
 
-    fn counted(&self, layer: &Layer) -> Option<Counted> {
+    fn counted(&self, layer: &Layer) -> Option<InstructionEvidence> {
         if layer.per != Per::Request {
             return None;
         }
@@ -58,7 +58,7 @@ impl Stored {
         for term in &layer.terms {
             sum += i64::from(term.sign) * i64::try_from(self.of(&term.variant)?).ok()?;
         }
-        Some(Counted {
+        Some(InstructionEvidence {
             instructions: sum,
             reference_instructions: self.of(&layer.reference)?,
             request: REQUEST.into(),
@@ -92,7 +92,7 @@ pub(crate) mod tests {
     pub(crate) const TEXT: &str = r#"{"release": "0.1.0", "made_with": {"rustc": "any"},
         "instructions": {
         "S1 ping": 9000, "S2 ping": 9300, "S3 ping": 9010, "S4 ping": 9310, "S5 ping": 9443,
-        "S2 ping, first sight": 200000, "http": 1200}}"#;
+        "S2 ping, uncached": 200000, "http": 1200}}"#;
 
     fn counted(id: &str) -> Option<(i64, u64)> {
         let roles =
@@ -111,7 +111,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_was_not_counted_is_not_told() {
+    fn uncounted_layers_have_no_instruction_evidence() {
         for id in ["tls", "jwt-uncached", "certificate-connection", CONTROL] {
             assert_eq!(counted(id), None, "{id}");
         }

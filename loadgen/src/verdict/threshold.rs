@@ -22,7 +22,7 @@ use std::fmt;
 use metrics_export::run::Run;
 use serde::Serialize;
 
-use tree::Node;
+use tree::Expr;
 
 pub use names::Named;
 pub use text::text;
@@ -37,7 +37,7 @@ const EXIT_FAILED: u8 = 99;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Threshold {
     text: String,
-    tree: Node,
+    tree: Expr,
 }
 
 /// What became of a threshold in one cell of a run.

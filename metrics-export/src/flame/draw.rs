@@ -2,7 +2,7 @@
 //! page that shows the file as an image, everything but that is there.
 
 use super::tree::{Placed, place};
-use super::{Flame, Profile};
+use super::{FlameGraph, FlameProfile};
 use crate::markup::{Element, Markup, element};
 
 /// Sizes in CSS pixels.
@@ -38,12 +38,12 @@ const STYLE: &str = "text{font:12px monospace;fill:#111}.title{font:bold 16px sa
 const SCRIPT: &str = concat!("<![CDATA[", include_str!("flame.js"), "]]>");
 
 /// The whole file.
-pub(super) fn svg(flame: &Flame<'_>) -> String {
+pub(super) fn svg(flame: &FlameGraph<'_>) -> String {
     let frames = place(flame, NARROWEST / (WIDTH - 2.0 * PAD));
     let deepest = frames.iter().map(|frame| frame.depth).max().unwrap_or(0);
     let head = TITLE + LINE * (flame.lines.len() + 1 + legend_rows(flame)) as f64 + PAD;
     let height = head + ROW * (deepest + 1) as f64 + LINE + PAD;
-    let scale = Scale::of(&frames);
+    let scale = DifferenceColours::of(&frames);
     let bottom = height - LINE - PAD;
     let picture = element("svg")
         .with("xmlns", "http://www.w3.org/2000/svg")
@@ -61,12 +61,12 @@ pub(super) fn svg(flame: &Flame<'_>) -> String {
     format!("{}\n", Markup::from(picture))
 }
 
-fn legend_rows(flame: &Flame<'_>) -> usize {
+fn legend_rows(flame: &FlameGraph<'_>) -> usize {
     flame.legend.len().div_ceil(LEGEND_COLUMNS)
 }
 
 /// The words above the frames.
-fn heading(flame: &Flame<'_>) -> Markup {
+fn heading(flame: &FlameGraph<'_>) -> Markup {
     let mut head: Markup = text(PAD, TITLE - 8.0, "title", flame.title).into();
     let mut at = TITLE + LINE - 6.0;
     for line in flame.lines {
@@ -96,7 +96,12 @@ fn text(x: f64, y: f64, class: &str, words: &str) -> Element {
     text.holds(words)
 }
 
-fn drawn(frame: &Placed, flame: &Flame<'_>, scale: &Scale, bottom: f64) -> Element {
+fn drawn(
+    frame: &Placed,
+    flame: &FlameGraph<'_>,
+    scale: &DifferenceColours,
+    bottom: f64,
+) -> Element {
     let all = WIDTH - 2.0 * PAD;
     let (x, width) = (PAD + frame.left * all, frame.width * all);
     let y = bottom - ROW * (frame.depth + 1) as f64;
@@ -114,7 +119,7 @@ fn drawn(frame: &Placed, flame: &Flame<'_>, scale: &Scale, bottom: f64) -> Eleme
 }
 
 /// What is said of a frame that is pointed at.
-fn told(frame: &Placed, profile: &Profile<'_>, against: Option<&Profile<'_>>) -> String {
+fn told(frame: &Placed, profile: &FlameProfile<'_>, against: Option<&FlameProfile<'_>>) -> String {
     let share = frame.width * 100.0;
     let Placed { name, us, .. } = frame;
     let own = format!("{name}: {us:.2} us a request, {share:.1}% of {}", profile.name);
@@ -143,15 +148,15 @@ fn colour(layer: usize) -> &'static str {
 
 /// The colours of differences: as strong as the difference is beside the largest one of a frame
 /// that is not everybody's caller, of which all others are parts.
-struct Scale {
+struct DifferenceColours {
     largest_us: f64,
 }
 
-impl Scale {
-    fn of(frames: &[Placed]) -> Scale {
+impl DifferenceColours {
+    fn of(frames: &[Placed]) -> DifferenceColours {
         let inner = frames.iter().filter(|frame| frame.width < 0.9);
         let differences = inner.filter_map(|frame| Some((frame.us - frame.against_us?).abs()));
-        Scale { largest_us: differences.fold(0.0, f64::max) }
+        DifferenceColours { largest_us: differences.fold(0.0, f64::max) }
     }
 
     fn fill(&self, frame: &Placed) -> String {
@@ -184,12 +189,12 @@ mod tests {
         ["kernel", "tls"].iter().position(|layer| name.starts_with(layer))
     }
 
-    fn flame<'a>(own: &'a Stacks, against: Option<&'a Stacks>) -> Flame<'a> {
-        Flame {
+    fn flame<'a>(own: &'a Stacks, against: Option<&'a Stacks>) -> FlameGraph<'a> {
+        FlameGraph {
             title: "S4 <against> S1",
             lines: &[],
-            profile: Profile { name: "S4", stacks: own, request_us: 8.0 },
-            against: against.map(|stacks| Profile { name: "S1", stacks, request_us: 4.0 }),
+            profile: FlameProfile { name: "S4", stacks: own, request_us: 8.0 },
+            against: against.map(|stacks| FlameProfile { name: "S1", stacks, request_us: 4.0 }),
             layer: &layer,
             legend: &[],
         }
@@ -207,7 +212,7 @@ mod tests {
         let own = stacks(&[("serve;tls;aes", 2), ("serve;kernel", 6)]);
         let legend = [(0, "kernel 6.00 us".to_owned()), (1, "TLS 2.00 us".to_owned())];
         let lines = ["CPU per request: 8.00 us".to_owned()];
-        let svg = Flame { legend: &legend, lines: &lines, ..flame(&own, None) }.svg();
+        let svg = FlameGraph { legend: &legend, lines: &lines, ..flame(&own, None) }.svg();
         assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\""));
         for words in ["S4 &lt;against&gt; S1", "CPU per request: 8.00 us", "TLS 2.00 us"] {
             assert!(svg.contains(words), "{words} is not in it");

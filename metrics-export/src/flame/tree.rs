@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use super::{Flame, Stacks};
+use super::{FlameGraph, Stacks};
 
 /// One frame in its place: its samples and those of all that it called, in both profiles.
 #[derive(Debug, Default)]
-struct Node {
+struct FrameNode {
     samples: u64,
     against: u64,
-    called: BTreeMap<String, Node>,
+    called: BTreeMap<String, FrameNode>,
 }
 
-impl Node {
-    fn grow(&mut self, stacks: &Stacks, count: fn(&mut Node) -> &mut u64) {
+impl FrameNode {
+    fn grow(&mut self, stacks: &Stacks, count: fn(&mut FrameNode) -> &mut u64) {
         for (frames, times) in stacks.iter() {
             *count(self) += times;
             let mut node = &mut *self;
@@ -39,8 +39,8 @@ pub(super) struct Placed {
 }
 
 /// Every frame that is at least `narrowest` wide, callers before what they called.
-pub(super) fn place(flame: &Flame<'_>, narrowest: f64) -> Vec<Placed> {
-    let mut root = Node::default();
+pub(super) fn place(flame: &FlameGraph<'_>, narrowest: f64) -> Vec<Placed> {
+    let mut root = FrameNode::default();
     root.grow(flame.profile.stacks, |node| &mut node.samples);
     if let Some(against) = flame.against {
         root.grow(against.stacks, |node| &mut node.against);
@@ -51,14 +51,21 @@ pub(super) fn place(flame: &Flame<'_>, narrowest: f64) -> Vec<Placed> {
 }
 
 struct Placing<'a> {
-    flame: &'a Flame<'a>,
+    flame: &'a FlameGraph<'a>,
     narrowest: f64,
     all: u64,
     placed: Vec<Placed>,
 }
 
 impl Placing<'_> {
-    fn place(&mut self, node: &Node, name: &str, depth: usize, left: f64, within: Option<usize>) {
+    fn place(
+        &mut self,
+        node: &FrameNode,
+        name: &str,
+        depth: usize,
+        left: f64,
+        within: Option<usize>,
+    ) {
         let width = node.samples as f64 / self.all as f64;
         if width < self.narrowest {
             return;
@@ -83,7 +90,7 @@ impl Placing<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Profile;
+    use super::super::FlameProfile;
     use super::super::tests::stacks;
     use super::*;
 
@@ -94,10 +101,10 @@ mod tests {
     #[test]
     fn frames_stand_on_their_callers_and_beside_each_other() {
         let own = stacks(&[("serve;tls;aes", 2), ("serve;read;kernel", 5), ("serve", 1)]);
-        let flame = Flame {
+        let flame = FlameGraph {
             title: "",
             lines: &[],
-            profile: Profile { name: "S1", stacks: &own, request_us: 16.0 },
+            profile: FlameProfile { name: "S1", stacks: &own, request_us: 16.0 },
             against: None,
             layer: &layer,
             legend: &[],
@@ -122,12 +129,12 @@ mod tests {
     fn differences_are_taken_per_request_and_not_by_samples() {
         // Twice the samples at the same cost of a request: no difference.
         let (own, other) = (stacks(&[("a;b", 4), ("a;c", 4)]), stacks(&[("a;b", 2), ("a;d", 2)]));
-        let profile = Profile { name: "S4", stacks: &own, request_us: 8.0 };
-        let flame = Flame {
+        let profile = FlameProfile { name: "S4", stacks: &own, request_us: 8.0 };
+        let flame = FlameGraph {
             title: "",
             lines: &[],
             profile,
-            against: Some(Profile { name: "S1", stacks: &other, request_us: 8.0 }),
+            against: Some(FlameProfile { name: "S1", stacks: &other, request_us: 8.0 }),
             layer: &|_| None,
             legend: &[],
         };

@@ -167,7 +167,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::hlog::{Interval, Log};
+    use crate::hlog::{HistogramLog, Interval};
 
     fn histogram(values: std::ops::Range<u64>) -> Histogram<u64> {
         let mut histogram = Histogram::new_with_bounds(1, 3_600_000_000_000, 3).unwrap();
@@ -176,7 +176,7 @@ mod tests {
     }
 
     fn log() -> String {
-        let mut log = Log::new(Duration::from_secs(1_700_000_000), "S2 repeat");
+        let mut log = HistogramLog::new(Duration::from_secs(1_700_000_000), "S2 repeat");
         for (at, tag) in [(0, "response"), (0, "service"), (250, "response")] {
             let (start, length) = (Duration::from_millis(at), Duration::from_millis(250));
             log.push(&Interval { tag, start, length, histogram: &histogram(at..at + 900) })

@@ -1,7 +1,7 @@
 //! What everything rests on: notes, proofs, plan, environment, and the slices that were taken
 //! once more. Folded, since few readers need it and those who do need all of it.
 
-use super::table::Table;
+use super::table::TextTable;
 use crate::answer;
 use crate::figures::{NOTHING, count, duration, percent, thousands, time};
 use crate::markup::{Markup, element};
@@ -94,7 +94,7 @@ fn plan(run: &Run) -> Markup {
         ("Cores of the generator", cores(&plan.generator_cores)),
     ]);
     let columns = ["variant", "id", "profile", "tokens", "cache", "request", "CPU from"];
-    let mut table = Table::new("Variants", &columns).words(columns.len());
+    let mut table = TextTable::new("Variants", &columns).words(columns.len());
     for variant in &plan.variants {
         table.row([
             variant.label.clone(),
@@ -113,7 +113,7 @@ fn plan(run: &Run) -> Markup {
 
 fn cells(run: &Run) -> Markup {
     let columns = ["setting", "tokens signed with", "new handshakes", "workers", "rate from"];
-    let mut table = Table::new("Settings", &columns).words(4).sentences(4);
+    let mut table = TextTable::new("Settings", &columns).words(4).sentences(4);
     for cell in &run.plan.cells {
         table.row([
             super::name(cell).to_owned(),
@@ -146,7 +146,7 @@ fn bounds(run: &Run) -> Markup {
 
 fn proofs(run: &Run) -> Markup {
     let columns = ["variant", "what was checked", "held", "found", "slices"];
-    let mut table = Table::new("Proofs", &columns).words(4).sentences(3);
+    let mut table = TextTable::new("Proofs", &columns).words(4).sentences(3);
     for proof in &run.proofs {
         table.row([
             run.label(&proof.variant).to_owned(),
@@ -161,7 +161,7 @@ fn proofs(run: &Run) -> Markup {
 
 fn disturbed(run: &Run, slices: &[&Slice]) -> Markup {
     let columns = ["variant", "kind", "round", "attempt", "counts", "what disturbed it"];
-    let mut table = Table::new("Disturbed slices", &columns).words(5).sentences(5);
+    let mut table = TextTable::new("Disturbed slices", &columns).words(5).sentences(5);
     for slice in slices {
         table.row([
             run.label(&slice.variant).to_owned(),

@@ -1,21 +1,21 @@
 //! What a new connection costs, at both ends, and from how many requests on it no longer matters.
 
 use super::figure;
-use super::table::Table;
+use super::table::TextTable;
 use super::times::cells;
-use super::view::View;
+use super::view::PageCell;
 use crate::breakeven::{self, BreakEven, REQUESTS, Terms};
 use crate::figures::{NOTHING, rate, signed_percent, thousands, us, us_or_nothing};
 use crate::markup::{Markup, element};
 use crate::run::{Connecting, ConnectionKind, CpuSourceKind, PlannedVariant};
-use crate::svg::{self, Axis, Bar, Bars, Lines, Mark, Part, Series, Spacing};
+use crate::svg::{self, Axis, Bar, BarPart, Bars, LineChart, Mark, Series, Spacing};
 
 /// The colours of the two parts of a connection.
 const REST: usize = 0;
 const HANDSHAKE: usize = 1;
 
 /// The section; nothing where no connections were measured.
-pub(super) fn section(view: &View<'_>) -> Markup {
+pub(super) fn section(view: &PageCell<'_>) -> Markup {
     let found: Vec<(&PlannedVariant, &Connecting)> = view
         .results()
         .filter_map(|(planned, result)| Some((planned, result.connecting.as_ref()?)))
@@ -69,7 +69,7 @@ fn chart(found: &[(&PlannedVariant, &Connecting)]) -> Bars {
 
 fn bar(planned: &PlannedVariant, side: &str, (all, of_it): (u64, Option<u64>)) -> Bar {
     let handshake = of_it.unwrap_or(0).min(all);
-    let part = |ns: u64, colour, name: &str| Part {
+    let part = |ns: u64, colour, name: &str| BarPart {
         value: ns as f64 / 1e3,
         colour,
         hover: format!("{}, {side}, {name}: {} µs", planned.label, us(ns)),
@@ -98,7 +98,7 @@ fn table(found: &[(&PlannedVariant, &Connecting)]) -> Markup {
         "full",
         "resumed",
     ];
-    let mut table = Table::new("CPU per new connection, µs", &columns).words(2).grouped(&[
+    let mut table = TextTable::new("CPU per new connection, µs", &columns).words(2).grouped(&[
         ("", 2),
         ("server CPU, µs", 2),
         ("client CPU, µs", 2),
@@ -146,7 +146,7 @@ fn limits(found: &[(&PlannedVariant, &Connecting)]) -> Markup {
 fn times_table(found: &[(&PlannedVariant, &Connecting)]) -> Markup {
     let points = ["p50", "p90", "p99", "p99.9", "max"];
     let columns: Vec<&str> = ["variant"].into_iter().chain(points).chain(points).collect();
-    let mut table = Table::new("Times of connecting", &columns).grouped(&[
+    let mut table = TextTable::new("Times of connecting", &columns).grouped(&[
         ("", 1),
         ("TCP connect", 5),
         ("TLS handshake", 5),
@@ -161,7 +161,7 @@ fn times_table(found: &[(&PlannedVariant, &Connecting)]) -> Markup {
     all
 }
 
-fn break_even(view: &View<'_>, found: &BreakEven) -> Markup {
+fn break_even(view: &PageCell<'_>, found: &BreakEven) -> Markup {
     let baseline = view.run.label(&found.baseline);
     let title = format!("More CPU per request than {baseline}, by requests per connection");
     let others = found.rows.iter().filter(|row| row.variant != found.baseline);
@@ -178,9 +178,9 @@ fn break_even(view: &View<'_>, found: &BreakEven) -> Markup {
     all
 }
 
-fn break_even_chart(view: &View<'_>, found: &BreakEven, title: &str) -> Lines {
+fn break_even_chart(view: &PageCell<'_>, found: &BreakEven, title: &str) -> LineChart {
     let Some(baseline) = found.rows.iter().find(|row| row.variant == found.baseline) else {
-        return Lines { title: title.into(), ..empty_chart() };
+        return LineChart { title: title.into(), ..empty_chart() };
     };
     // The baseline is the line at zero.
     let others = || found.rows.iter().filter(|row| row.variant != found.baseline);
@@ -213,7 +213,7 @@ fn break_even_chart(view: &View<'_>, found: &BreakEven, title: &str) -> Lines {
         let (at_one, forever) = (signed_percent(at_one), signed_percent(forever));
         format!("{label}: {at_one} at one request per connection, {forever} on a kept one")
     });
-    Lines {
+    LineChart {
         title: title.to_owned(),
         description: said.collect::<Vec<String>>().join("; "),
         series: series.collect(),
@@ -221,7 +221,7 @@ fn break_even_chart(view: &View<'_>, found: &BreakEven, title: &str) -> Lines {
     }
 }
 
-fn empty_chart() -> Lines {
+fn empty_chart() -> LineChart {
     let axis = |label: &str, spacing, text| Axis {
         label: label.to_owned(),
         spacing,
@@ -229,7 +229,7 @@ fn empty_chart() -> Lines {
         text,
         holds: None,
     };
-    Lines {
+    LineChart {
         title: String::new(),
         description: String::new(),
         x: axis("requests per connection", Spacing::Log10, |n| thousands(n.round() as u64)),
@@ -248,13 +248,13 @@ fn whole_percent(more: f64) -> String {
     }
 }
 
-fn break_even_table(view: &View<'_>, found: &BreakEven, baseline: &str) -> Markup {
+fn break_even_table(view: &PageCell<'_>, found: &BreakEven, baseline: &str) -> Markup {
     let named = REQUESTS.map(|requests| requests.map_or("kept".to_owned(), thousands));
     let mut columns = vec!["variant", "c(request)", "c(connection)"];
     columns.extend(named.iter().map(String::as_str));
     columns.push("even at N =");
     let group = format!("more than {baseline} at N requests per connection");
-    let mut table = Table::new("Break-even", &columns).grouped(&[
+    let mut table = TextTable::new("Break-even", &columns).grouped(&[
         ("", 1),
         ("server CPU, µs", 2),
         (&group, REQUESTS.len()),

@@ -2,16 +2,16 @@
 //! noise floor that it was held against.
 
 use super::figure;
-use super::table::Table;
-use super::view::View;
+use super::table::TextTable;
+use super::view::PageCell;
 use crate::answer;
 use crate::figures::{NOTHING, percent, signed_us, size_us, us};
 use crate::markup::{Markup, element};
 use crate::run::{Cost, Per, Verdict};
-use crate::svg::{Bar, Bars, Part};
+use crate::svg::{Bar, BarPart, Bars};
 
 /// The answer in a line for each layer.
-pub(super) fn answer(view: &View<'_>) -> Markup {
+pub(super) fn answer(view: &PageCell<'_>) -> Markup {
     let mut all = element("section").class("answer").holds(element("h2").holds("The answer"));
     if answer::verdict_word(view.run) != "VALID" {
         let warning = "The run is not valid: these figures say what was seen, not what is so.";
@@ -43,7 +43,7 @@ pub(super) fn answer(view: &View<'_>) -> Markup {
 
 /// A cost's sentence, and what else judges it where it is small.
 fn in_full(cost: &Cost) -> String {
-    let second = answer::second_judge(cost).map_or(String::new(), |judge| {
+    let second = answer::instruction_evidence(cost).map_or(String::new(), |judge| {
         let mut letters = judge.chars();
         letters
             .next()
@@ -53,7 +53,7 @@ fn in_full(cost: &Cost) -> String {
 }
 
 /// What "<" means in the answer.
-fn floor_line(view: &View<'_>) -> String {
+fn floor_line(view: &PageCell<'_>) -> String {
     let floor = view.run.floor(&view.cell.id);
     let floor = floor.map_or("No noise floor is known.".into(), |floor| {
         format!(
@@ -62,15 +62,15 @@ fn floor_line(view: &View<'_>) -> String {
             percent(floor.share)
         )
     });
-    format!("{floor} \"<\" is what a cost that is not told from noise is at most.")
+    format!("{floor} \"<\" is what a cost that is not distinguishable from noise is at most.")
 }
 
-fn of<'a>(view: &View<'a>, per: Per) -> impl Iterator<Item = &'a Cost> {
+fn of<'a>(view: &PageCell<'a>, per: Per) -> impl Iterator<Item = &'a Cost> {
     answer::layers(view.run, &view.cell.id).filter(move |cost| cost.per == per)
 }
 
 /// The costs of a cell as bars with whiskers, and as a table.
-pub(super) fn ladder(view: &View<'_>) -> Markup {
+pub(super) fn ladder(view: &PageCell<'_>) -> Markup {
     let floor = view.run.floor(&view.cell.id).map(|floor| floor.ns);
     let mut charts = Markup::none();
     let charted = [
@@ -111,7 +111,7 @@ pub(super) fn ladder(view: &View<'_>) -> Markup {
 }
 
 /// The chart in words.
-fn described(view: &View<'_>, per: Per) -> String {
+fn described(view: &PageCell<'_>, per: Per) -> String {
     let sentences: Vec<String> = of(view, per).map(answer::sentence).collect();
     sentences.join(" ")
 }
@@ -122,7 +122,7 @@ fn bar(cost: &Cost) -> Bar {
     let whisker = cost.family_low_ns.zip(cost.family_high_ns);
     let range = |(low, high)| format!("{} to {}", signed_us(low), signed_us(high));
     let interval = whisker.map_or("no interval".into(), range);
-    let part = cost.estimate_ns.map(|ns| Part {
+    let part = cost.estimate_ns.map(|ns| BarPart {
         value: us_of(ns),
         colour: 1,
         hover: format!("{}: {estimate} µs, {}", cost.label, cost.words),
@@ -143,10 +143,10 @@ fn minus(formula: &str) -> String {
     formula.replace(" - ", " \u{2212} ")
 }
 
-fn table(view: &View<'_>) -> Markup {
+fn table(view: &PageCell<'_>) -> Markup {
     let columns =
         ["layer", "", "per", "verdict", "µs", "of its base", "simultaneous", "alone", "rounds"];
-    let mut table = Table::new("Costs of layers", &columns).words(4);
+    let mut table = TextTable::new("Costs of layers", &columns).words(4);
     for cost in answer::layers(view.run, &view.cell.id) {
         let range = |low: Option<i64>, high: Option<i64>| match low.zip(high) {
             Some((low, high)) => format!("{} to {}", signed_us(low), signed_us(high)),
@@ -180,7 +180,7 @@ fn in_short(verdict: Verdict) -> &'static str {
 }
 
 /// The A/A control and, where all combinations were run, whether layers add up.
-pub(super) fn noise(view: &View<'_>) -> Markup {
+pub(super) fn noise(view: &PageCell<'_>) -> Markup {
     let sentence = answer::floor_sentence(view.run, &view.cell.id);
     let mut all = element("section")
         .holds(element("h2").holds("Noise floor"))
@@ -189,7 +189,7 @@ pub(super) fn noise(view: &View<'_>) -> Markup {
     for found in sums {
         all = all.holds(element("h3").holds(format!("Do layers add up? ({})", found.form)));
         all = all.holds(element("p").holds(found.words.as_str()));
-        let mut table = Table::new("What is left over", &["combination", "µs", "simultaneous"]);
+        let mut table = TextTable::new("What is left over", &["combination", "µs", "simultaneous"]);
         for cost in &found.interactions {
             let (low, high) = (cost.family_low_ns, cost.family_high_ns);
             let range = low

@@ -2,18 +2,18 @@
 //! bytes, memory and errors beside it.
 
 use super::figure;
-use super::table::Table;
-use super::view::View;
+use super::table::TextTable;
+use super::view::PageCell;
 use crate::figures::{NOTHING, cpu_read, mib, percent, rate, thousands, us, us_or_nothing};
 use crate::markup::{Markup, element};
 use crate::run::{ClientWait, PlannedVariant, VariantResult};
-use crate::svg::{self, Bar, Bars, Part};
+use crate::svg::{self, Bar, BarPart, Bars};
 
 /// The order in which a request meets our services; others come behind, as they were recorded.
 const ORDER: [&str; 5] = ["gateway", "orders", "inventory", "results", "auth"];
 
 /// The section.
-pub(super) fn section(view: &View<'_>) -> Markup {
+pub(super) fn section(view: &PageCell<'_>) -> Markup {
     if view.results().next().is_none() {
         return Markup::none();
     }
@@ -31,7 +31,7 @@ pub(super) fn section(view: &View<'_>) -> Markup {
         .into()
 }
 
-fn services<'a>(view: &View<'a>) -> Vec<&'a str> {
+fn services<'a>(view: &PageCell<'a>) -> Vec<&'a str> {
     let mut services: Vec<&str> = Vec::new();
     for service in view.with_cpu().flat_map(|(_, result)| &result.services) {
         let spends = service.cpu_ns_per_request >= 50;
@@ -48,14 +48,14 @@ fn spent(result: &VariantResult, service: &str) -> Option<u64> {
     found.map(|cost| cost.cpu_ns_per_request)
 }
 
-fn chart(view: &View<'_>, services: &[&str]) -> Bars {
-    let part = |planned: &PlannedVariant, ns: u64, at: usize, name: &str| Part {
+fn chart(view: &PageCell<'_>, services: &[&str]) -> Bars {
+    let part = |planned: &PlannedVariant, ns: u64, at: usize, name: &str| BarPart {
         value: ns as f64 / 1e3,
         colour: at,
         hover: format!("{}, {name}: {} µs", planned.label, us(ns)),
     };
     let bar = |(planned, result): (&PlannedVariant, &VariantResult)| {
-        let mut parts: Vec<Part> = Vec::new();
+        let mut parts: Vec<BarPart> = Vec::new();
         for (at, name) in services.iter().enumerate() {
             let ns = spent(result, name).unwrap_or(0);
             parts.push(part(planned, ns, at + 1, name));
@@ -79,14 +79,14 @@ fn chart(view: &View<'_>, services: &[&str]) -> Bars {
     }
 }
 
-fn cpu_table(view: &View<'_>, services: &[&str]) -> Markup {
+fn cpu_table(view: &PageCell<'_>, services: &[&str]) -> Markup {
     let mut columns = vec!["variant"];
     columns.extend(services);
     columns.extend(["sum", "cores busy", "in kernel"]);
     // A spinning client is busy all the time: its CPU says nothing about a request.
     let client_sleeps = view.run.plan.client_wait == ClientWait::Sleep;
     columns.extend(client_sleeps.then_some("client"));
-    let mut table = Table::new("Server CPU per request, µs", &columns);
+    let mut table = TextTable::new("Server CPU per request, µs", &columns);
     for (planned, result) in view.with_cpu() {
         let mut row = vec![planned.label.clone()];
         row.extend(services.iter().map(|name| us_or_nothing(spent(result, name))));
@@ -100,10 +100,10 @@ fn cpu_table(view: &View<'_>, services: &[&str]) -> Markup {
     table.draw()
 }
 
-fn rest_table(view: &View<'_>) -> Markup {
+fn rest_table(view: &PageCell<'_>) -> Markup {
     let columns =
         ["variant", "requests/s", "CPU µs", "sent", "received", "MiB", "TCP resent", "errors"];
-    let mut table = Table::new("Closed loop, bytes, memory, errors", &columns).grouped(&[
+    let mut table = TextTable::new("Closed loop, bytes, memory, errors", &columns).grouped(&[
         ("", 1),
         ("closed loop", 2),
         ("bytes/request", 2),

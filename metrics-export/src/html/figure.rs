@@ -2,7 +2,7 @@
 //! legend and a line of words below.
 
 use crate::markup::{Element, Markup, element};
-use crate::svg::{Bars, Lines};
+use crate::svg::{Bars, LineChart};
 
 /// The widths that charts are drawn for, in CSS pixels: the page's column, and a phone's screen.
 const WIDE_PX: f64 = 880.0;
@@ -19,7 +19,7 @@ pub(super) fn bars(chart: &Bars, legend: Markup, caption: &str) -> Markup {
 }
 
 /// Lines with words below.
-pub(super) fn lines(chart: &Lines, legend: Markup, caption: &str) -> Markup {
+pub(super) fn lines(chart: &LineChart, legend: Markup, caption: &str) -> Markup {
     let wide = chart.draw(WIDE_PX, WIDE_HEIGHT_PX);
     let narrow = chart.draw(NARROW_PX, NARROW_HEIGHT_PX);
     figure(&chart.title, wide, narrow, legend, caption)

@@ -2,15 +2,15 @@
 //! that keeps a limit, with how sure that is.
 
 use super::figure;
-use super::table::Table;
-use super::view::View;
+use super::table::TextTable;
+use super::view::PageCell;
 use crate::figures::{NOTHING, percent, rate, thousands, time, time_or_nothing};
 use crate::markup::{Markup, element};
 use crate::run::{Capacity, LoadPoint, PlannedVariant, SloResult};
-use crate::svg::{self, Axis, Lines, Mark, Series, Spacing};
+use crate::svg::{self, Axis, LineChart, Mark, Series, Spacing};
 
 /// The section; nothing where no capacity was searched.
-pub(super) fn section(view: &View<'_>) -> Markup {
+pub(super) fn section(view: &PageCell<'_>) -> Markup {
     let found: Vec<(&PlannedVariant, &Capacity)> = view
         .results()
         .filter_map(|(planned, result)| Some((planned, result.capacity.as_ref()?)))
@@ -43,11 +43,11 @@ fn open(capacity: &Capacity) -> impl Iterator<Item = &LoadPoint> {
     points.into_iter()
 }
 
-fn chart(view: &View<'_>, found: &[(&PlannedVariant, &Capacity)]) -> Lines {
+fn chart(view: &PageCell<'_>, found: &[(&PlannedVariant, &Capacity)]) -> LineChart {
     let said = found.iter().map(|(planned, capacity)| {
         format!("{}: at most {}/s", planned.label, rate(capacity.closed_loop_milli_per_s))
     });
-    Lines {
+    LineChart {
         title: "Response time, p99, by load".into(),
         description: said.collect::<Vec<String>>().join("; "),
         x: Axis {
@@ -68,7 +68,7 @@ fn chart(view: &View<'_>, found: &[(&PlannedVariant, &Capacity)]) -> Lines {
     }
 }
 
-fn series(view: &View<'_>, planned: &PlannedVariant, capacity: &Capacity) -> Series {
+fn series(view: &PageCell<'_>, planned: &PlannedVariant, capacity: &Capacity) -> Series {
     let place =
         |point: &LoadPoint| (point.achieved_milli_per_s as f64 / 1e3, point.response.p99_ns as f64);
     let mark = |point: &LoadPoint| Mark {
@@ -119,7 +119,7 @@ fn limit(planned: &PlannedVariant, slo: &SloResult) -> String {
 fn table(found: &[(&PlannedVariant, &Capacity)]) -> Markup {
     let columns =
         ["variant", "asked", "achieved", "p50", "p99", "p99.9", "p99", "errors", "dropped", "kept"];
-    let mut table = Table::new("Latency against load", &columns).grouped(&[
+    let mut table = TextTable::new("Latency against load", &columns).grouped(&[
         ("", 1),
         ("requests/s", 2),
         ("response time", 3),

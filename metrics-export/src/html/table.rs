@@ -5,7 +5,7 @@ use crate::markup::{Element, Markup, element};
 
 /// A table that is being filled.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Table {
+pub(super) struct TextTable {
     caption: String,
     /// Names of groups with how many columns each has; empty: no groups.
     groups: Vec<(String, usize)>,
@@ -17,28 +17,28 @@ pub(super) struct Table {
     sentences: Option<usize>,
 }
 
-impl Table {
+impl TextTable {
     /// An empty table. The caption is for those who hear the page, and for the page's reader when
     /// `visible_caption` shows it.
-    pub(super) fn new(caption: &str, columns: &[&str]) -> Table {
+    pub(super) fn new(caption: &str, columns: &[&str]) -> TextTable {
         let columns = columns.iter().map(|name| (*name).to_owned()).collect();
-        Table { caption: caption.into(), columns, words: 1, ..Table::default() }
+        TextTable { caption: caption.into(), columns, words: 1, ..TextTable::default() }
     }
 
     /// Names for groups of columns; an empty name leaves a gap.
-    pub(super) fn grouped(mut self, groups: &[(&str, usize)]) -> Table {
+    pub(super) fn grouped(mut self, groups: &[(&str, usize)]) -> TextTable {
         self.groups = groups.iter().map(|(name, columns)| ((*name).into(), *columns)).collect();
         self
     }
 
     /// How many columns from the left hold words instead of figures.
-    pub(super) fn words(mut self, columns: usize) -> Table {
+    pub(super) fn words(mut self, columns: usize) -> TextTable {
         self.words = columns;
         self
     }
 
     /// Which column holds sentences.
-    pub(super) fn sentences(mut self, column: usize) -> Table {
+    pub(super) fn sentences(mut self, column: usize) -> TextTable {
         self.sentences = Some(column);
         self
     }
@@ -109,8 +109,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_stand_left_and_words_are_escaped() {
-        let mut table = Table::new("Costs", &["layer", "µs"]).grouped(&[("", 1), ("CPU", 1)]);
+    fn names_are_left_aligned_and_escaped() {
+        let mut table = TextTable::new("Costs", &["layer", "µs"]).grouped(&[("", 1), ("CPU", 1)]);
         table.row(["<b>", "1.0"]);
         let drawn = table.draw();
         let text = drawn.as_str();
@@ -121,6 +121,6 @@ mod tests {
 
     #[test]
     fn a_table_without_rows_is_not_there() {
-        assert!(Table::new("Costs", &["layer"]).draw().is_empty());
+        assert!(TextTable::new("Costs", &["layer"]).draw().is_empty());
     }
 }

@@ -61,7 +61,7 @@ fn a_broken_run_says_so_first_and_at_the_answer() {
     let page = report(&run, &[]);
     assert!(page.contains("<strong>INVALID</strong>"), "{page}");
     assert!(page.contains("measure on a quieter host"));
-    assert!(page.contains("Not proved: S1: token verified"));
+    assert!(page.contains("Unverified: S1: token verified"));
     assert!(page.contains("The run is not valid"));
     assert!(page.contains("There is no curve for S0, S0 control, S1"), "{page}");
     let mut cut = testing::full();
@@ -132,7 +132,7 @@ fn a_page_needs_nothing_beside_itself() {
 }
 
 #[test]
-fn capacity_is_drawn_and_said_where_it_was_searched() {
+fn capacity_is_drawn_where_it_was_searched() {
     let mut run = testing::full();
     let page = report(&run, &[]);
     for words in [

@@ -1,13 +1,13 @@
 //! Response and service time: the percentile spectrum of each, on one scale, and the table.
 
 use super::figure;
-use super::table::Table;
-use super::view::View;
+use super::table::TextTable;
+use super::view::PageCell;
 use crate::figures::{thousands, time};
 use crate::markup::{Markup, element};
 use crate::run::Percentiles;
 use crate::spectrum::Spectrum;
-use crate::svg::{self, Axis, Lines, Mark, Series, Spacing};
+use crate::svg::{self, Axis, LineChart, Mark, Series, Spacing};
 
 /// Quantiles that are named on the axis, by 1/(1-q).
 const NAMED: [(f64, &str); 7] = [
@@ -21,7 +21,7 @@ const NAMED: [(f64, &str); 7] = [
 ];
 
 /// The section.
-pub(super) fn section(view: &View<'_>) -> Markup {
+pub(super) fn section(view: &PageCell<'_>) -> Markup {
     if view.results().next().is_none() {
         return Markup::none();
     }
@@ -29,7 +29,7 @@ pub(super) fn section(view: &View<'_>) -> Markup {
     all.holds(charts(view)).holds(table(view)).holds(lateness(view)).into()
 }
 
-fn charts(view: &View<'_>) -> Markup {
+fn charts(view: &PageCell<'_>) -> Markup {
     let kinds = [
         ("response", "Response time, from the intended send"),
         ("service", "Service time, from the actual send"),
@@ -51,14 +51,14 @@ fn charts(view: &View<'_>) -> Markup {
     charts
 }
 
-fn legend(view: &View<'_>, spectra: &[&Spectrum]) -> Markup {
+fn legend(view: &PageCell<'_>, spectra: &[&Spectrum]) -> Markup {
     figure::legend(spectra.iter().map(|spectrum| {
         let look = view.look(&spectrum.variant);
         (svg::swatch(look.colour, look.dash), view.run.label(&spectrum.variant).to_owned())
     }))
 }
 
-fn chart(view: &View<'_>, title: &str, spectra: &[&Spectrum], extent: (f64, f64)) -> Lines {
+fn chart(view: &PageCell<'_>, title: &str, spectra: &[&Spectrum], extent: (f64, f64)) -> LineChart {
     let said = spectra.iter().filter_map(|spectrum| {
         let label = view.run.label(&spectrum.variant);
         Some(format!(
@@ -67,7 +67,7 @@ fn chart(view: &View<'_>, title: &str, spectra: &[&Spectrum], extent: (f64, f64)
             time(spectrum.at(0.99)?)
         ))
     });
-    Lines {
+    LineChart {
         title: title.to_owned(),
         description: said.collect::<Vec<String>>().join("; "),
         x: Axis {
@@ -99,7 +99,7 @@ fn round_time(ns: f64) -> String {
     format!("{value:.0} {unit}")
 }
 
-fn series(view: &View<'_>, spectrum: &Spectrum) -> Series {
+fn series(view: &PageCell<'_>, spectrum: &Spectrum) -> Series {
     let label = view.run.label(&spectrum.variant);
     let look = view.look(&spectrum.variant);
     let named = NAMED.iter().skip(1).filter(|(place, _)| *place < spectrum.count as f64);
@@ -118,7 +118,7 @@ fn series(view: &View<'_>, spectrum: &Spectrum) -> Series {
 }
 
 /// Names the variants whose histogram log was not there.
-fn missing(view: &View<'_>, found: &[&Spectrum]) -> Markup {
+fn missing(view: &PageCell<'_>, found: &[&Spectrum]) -> Markup {
     let without = view.results().filter(|(planned, result)| {
         result.response.count > 0 && !found.iter().any(|s| s.variant == planned.id)
     });
@@ -134,10 +134,10 @@ fn missing(view: &View<'_>, found: &[&Spectrum]) -> Markup {
     element("p").class("warning").holds(said).into()
 }
 
-fn table(view: &View<'_>) -> Markup {
+fn table(view: &PageCell<'_>) -> Markup {
     let points = ["p50", "p90", "p99", "p99.9", "max"];
     let columns: Vec<&str> = ["variant"].into_iter().chain(points).chain(points).collect();
-    let mut table = Table::new("Response and service time", &columns).grouped(&[
+    let mut table = TextTable::new("Response and service time", &columns).grouped(&[
         ("", 1),
         ("response time", 5),
         ("service time", 5),
@@ -157,7 +157,7 @@ pub(super) fn cells(points: &Percentiles) -> [String; 5] {
 }
 
 /// How late the generator was: its own fault, and the reason to believe the rest.
-fn lateness(view: &View<'_>) -> Markup {
+fn lateness(view: &PageCell<'_>) -> Markup {
     let worst = view.results().map(|(_, result)| result.lateness.p99_ns).max().unwrap_or(0);
     let bound = view.run.validity.bounds.lateness_p99_ns_max;
     element("p")

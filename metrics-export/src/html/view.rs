@@ -6,7 +6,7 @@ use crate::spectrum::Spectrum;
 
 /// What the sections of a cell are made from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct View<'a> {
+pub(super) struct PageCell<'a> {
     pub(super) run: &'a Run,
     pub(super) spectra: &'a [Spectrum],
     pub(super) cell: &'a Cell,
@@ -14,12 +14,12 @@ pub(super) struct View<'a> {
 
 /// A colour and a dash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Look {
+pub(super) struct SeriesStyle {
     pub(super) colour: usize,
     pub(super) dash: usize,
 }
 
-impl<'a> View<'a> {
+impl<'a> PageCell<'a> {
     /// The variants of the cell as planned.
     pub(super) fn planned(&self) -> impl Iterator<Item = &'a PlannedVariant> + Clone + use<'a> {
         let cell = &self.cell.id;
@@ -44,7 +44,7 @@ impl<'a> View<'a> {
     }
 
     /// How a variant is drawn.
-    pub(super) fn look(&self, variant: &str) -> Look {
+    pub(super) fn look(&self, variant: &str) -> SeriesStyle {
         let mut groups: Vec<(&str, usize)> = Vec::new();
         for planned in self.planned() {
             let group = planned.profile.as_deref().unwrap_or(&planned.id);
@@ -56,10 +56,10 @@ impl<'a> View<'a> {
             let dash = groups[colour].1;
             groups[colour].1 += 1;
             if planned.id == variant {
-                return Look { colour, dash };
+                return SeriesStyle { colour, dash };
             }
         }
-        Look { colour: 0, dash: 0 }
+        SeriesStyle { colour: 0, dash: 0 }
     }
 
     /// The distributions of one kind of time, in the order of the plan.
@@ -77,9 +77,9 @@ mod tests {
     #[test]
     fn a_profile_has_one_colour_and_its_forms_have_dashes() {
         let run = testing::full();
-        let view = View { run: &run, spectra: &[], cell: &run.plan.cells[0] };
+        let view = PageCell { run: &run, spectra: &[], cell: &run.plan.cells[0] };
         let look = |variant| {
-            let Look { colour, dash } = view.look(variant);
+            let SeriesStyle { colour, dash } = view.look(variant);
             (colour, dash)
         };
         let looks = ["s0", "s0-control", "s1", "s2-uncached", "s3"].map(look);

@@ -1,7 +1,7 @@
 //! Which format a scraper prefers, by its `Accept` fields (RFC 9110 section 12.5.1). A range that
 //! cannot be read says nothing; a page is never refused for it.
 
-use super::Format;
+use super::ExpositionFormat;
 
 /// How well a format is wanted: by how specific a range, and with what quality, in thousandths.
 type Wanted = (Specificity, u16);
@@ -15,7 +15,7 @@ enum Specificity {
 
 /// The format that is wanted most. OpenMetrics must be wanted as much as text and more
 /// specifically than by a range for everything.
-pub(super) fn negotiate<'a>(accept: impl IntoIterator<Item = &'a [u8]>) -> Format {
+pub(super) fn negotiate<'a>(accept: impl IntoIterator<Item = &'a [u8]>) -> ExpositionFormat {
     let (mut open, mut text) = (None, None);
     for value in accept {
         let Ok(value) = std::str::from_utf8(value) else { continue };
@@ -30,11 +30,15 @@ pub(super) fn negotiate<'a>(accept: impl IntoIterator<Item = &'a [u8]>) -> Forma
         }
     }
     match (open, text) {
-        (Some((_, 0)), _) | (None, _) => Format::Text,
-        (Some(_), None) => Format::OpenMetrics,
+        (Some((_, 0)), _) | (None, _) => ExpositionFormat::Text,
+        (Some(_), None) => ExpositionFormat::OpenMetrics,
         (Some((specificity, open)), Some((_, text))) => {
             let asked = specificity > Specificity::Anything && open == text;
-            if open > text || asked { Format::OpenMetrics } else { Format::Text }
+            if open > text || asked {
+                ExpositionFormat::OpenMetrics
+            } else {
+                ExpositionFormat::Text
+            }
         }
     }
 }
@@ -113,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    fn chosen(fields: &[&str]) -> Format {
+    fn chosen(fields: &[&str]) -> ExpositionFormat {
         negotiate(fields.iter().map(|field| field.as_bytes()))
     }
 
@@ -133,7 +137,7 @@ mod tests {
             &["x/y;a=\"text/plain,;\\\"\", application/openmetrics-text"],
             &[super::super::ACCEPT],
         ] {
-            assert_eq!(chosen(fields), Format::OpenMetrics, "{fields:?}");
+            assert_eq!(chosen(fields), ExpositionFormat::OpenMetrics, "{fields:?}");
         }
     }
 
@@ -158,7 +162,7 @@ mod tests {
             &["application/openmetrics-text;q=x"],
             &["x/y;a=\"application/openmetrics-text\""],
         ] {
-            assert_eq!(chosen(fields), Format::Text, "{fields:?}");
+            assert_eq!(chosen(fields), ExpositionFormat::Text, "{fields:?}");
         }
     }
 

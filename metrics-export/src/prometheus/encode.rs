@@ -2,13 +2,13 @@
 //! described: OpenMetrics names them without the suffix of their kind, knows `info`, tells units
 //! and marks the end, and text format 0.0.4 does none of that.
 
-use super::{Family, Format, Kind, Number, Point};
+use super::{ExpositionFormat, MetricFamily, MetricKind, Number, Point};
 
 /// Labels of a sample.
 type Labels = [(&'static str, String)];
 
 /// The families as text.
-pub(super) fn text(families: &[Family], format: Format) -> String {
+pub(super) fn text(families: &[MetricFamily], format: ExpositionFormat) -> String {
     let mut out = String::with_capacity(16 * 1024);
     for family in families {
         describe(family, format, &mut out);
@@ -21,29 +21,29 @@ pub(super) fn text(families: &[Family], format: Format) -> String {
             }
         }
     }
-    if format == Format::OpenMetrics {
+    if format == ExpositionFormat::OpenMetrics {
         out.push_str("# EOF\n");
     }
     out
 }
 
-fn describe(family: &Family, format: Format, out: &mut String) {
+fn describe(family: &MetricFamily, format: ExpositionFormat, out: &mut String) {
     let (suffix, kind) = match (family.kind, format) {
-        (Kind::Counter, Format::OpenMetrics) => ("_total", "counter"),
-        (Kind::Counter, Format::Text) => ("", "counter"),
-        (Kind::Info, Format::OpenMetrics) => ("_info", "info"),
-        (Kind::Info | Kind::Gauge, _) => ("", "gauge"),
-        (Kind::Histogram, _) => ("", "histogram"),
+        (MetricKind::Counter, ExpositionFormat::OpenMetrics) => ("_total", "counter"),
+        (MetricKind::Counter, ExpositionFormat::Text) => ("", "counter"),
+        (MetricKind::Info, ExpositionFormat::OpenMetrics) => ("_info", "info"),
+        (MetricKind::Info | MetricKind::Gauge, _) => ("", "gauge"),
+        (MetricKind::Histogram, _) => ("", "histogram"),
     };
     let name = family.name.strip_suffix(suffix).unwrap_or(family.name);
     out.extend(["# HELP ", name, " "]);
     // Text format 0.0.4 has no escape for a quote here, and OpenMetrics wants it.
-    escaped(family.help, format == Format::OpenMetrics, out);
+    escaped(family.help, format == ExpositionFormat::OpenMetrics, out);
     out.extend(["\n# TYPE ", name, " ", kind, "\n"]);
     let unit = ["seconds", "bytes"]
         .into_iter()
         .find(|unit| name.strip_suffix(unit).is_some_and(|before| before.ends_with('_')));
-    if let Some(unit) = unit.filter(|_| format == Format::OpenMetrics) {
+    if let Some(unit) = unit.filter(|_| format == ExpositionFormat::OpenMetrics) {
         out.extend(["# UNIT ", name, " ", unit, "\n"]);
     }
 }

@@ -241,7 +241,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::prometheus::{Durations, Format, Page};
+    use crate::prometheus::{Durations, ExpositionFormat, Page};
 
     fn page() -> Page {
         let mut page = Page::new();
@@ -261,8 +261,8 @@ mod tests {
     #[test]
     fn a_page_is_read_back_from_either_format() {
         for (format, expected) in [
-            (Format::OpenMetrics, include_str!("../../tests/data/page.txt")),
-            (Format::Text, include_str!("../../tests/data/page-0.0.4.txt")),
+            (ExpositionFormat::OpenMetrics, include_str!("../../tests/data/page.txt")),
+            (ExpositionFormat::Text, include_str!("../../tests/data/page-0.0.4.txt")),
         ] {
             let text = page().render(format);
             assert_eq!(text, expected);
@@ -366,7 +366,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_label_value_survives(value in "[ -~\n\\\\\"\u{e9}]{0,40}") {
-            for format in [Format::Text, Format::OpenMetrics] {
+            for format in [ExpositionFormat::Text, ExpositionFormat::OpenMetrics] {
                 let mut page = Page::new();
                 page.gauge("x", "y").value(&[("k", &value)], 1u64);
                 let scrape = Scrape::parse(&page.render(format)).unwrap();

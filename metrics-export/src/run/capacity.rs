@@ -57,7 +57,7 @@ pub struct LoadPoint {
     /// The rate that was asked for, in thousandths of a request per second; absent in the closed
     /// loop.
     pub asked_milli_per_s: Option<u64>,
-    /// The rate that came about, in thousandths of a request per second.
+    /// The achieved rate, in thousandths of a request per second.
     pub achieved_milli_per_s: u64,
     /// From the intended send time.
     pub response: Percentiles,

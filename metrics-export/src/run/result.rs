@@ -160,13 +160,13 @@ pub struct Cost {
     /// In one phrase what the interval means.
     pub words: String,
     /// The same layer in instructions, where it is a small one; absent elsewhere.
-    pub counted: Option<Counted>,
+    pub counted: Option<InstructionEvidence>,
 }
 
 /// A layer in instructions, counted in memory when the release was made: the judge of costs that
 /// CPU time hardly resolves. User space alone, without the kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counted {
+pub struct InstructionEvidence {
     /// Instructions that the layer adds.
     pub instructions: i64,
     /// Instructions of the request that it is added to.

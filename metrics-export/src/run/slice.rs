@@ -66,7 +66,8 @@ pub struct Slice {
     /// Time that the hypervisor took from the measured cores.
     pub steal_ns: u64,
     /// CPU that other programs used on the measured cores; absent when they are too many to read.
-    pub foreign_ns: Option<u64>,
+    #[serde(rename = "foreign_ns")]
+    pub background_ns: Option<u64>,
     /// Times that a control group throttled us.
     pub throttled: u64,
     /// TCP connects, where connections are opened in the slice.
@@ -92,7 +93,8 @@ pub struct Slice {
     /// New connections as the server that was addressed counted them; absent where it does not.
     pub server_handshakes: Option<Handshakes>,
     /// Whether the server ran on a core of the generator.
-    pub strayed: bool,
+    #[serde(rename = "strayed")]
+    pub ran_on_generator_core: bool,
     /// Connections that the target closed while they carried no request.
     #[serde(default)]
     pub closed_idle: u64,

@@ -31,7 +31,7 @@ pub struct Bar {
     /// A second, quieter name; may be empty.
     pub note: String,
     /// From left to right; of several parts none is negative.
-    pub parts: Vec<Part>,
+    pub parts: Vec<BarPart>,
     /// The ends of its interval.
     pub whisker: Option<(f64, f64)>,
     /// The figure that stands beside it.
@@ -44,7 +44,7 @@ pub struct Bar {
 
 /// A part of a bar.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub struct BarPart {
     /// How long it is.
     pub value: f64,
     /// Its colour.
@@ -230,7 +230,7 @@ mod tests {
     use super::*;
 
     fn chart() -> Bars {
-        let part = |value, colour| Part { value, colour, hover: format!("{value} us") };
+        let part = |value, colour| BarPart { value, colour, hover: format!("{value} us") };
         Bars {
             title: "What <each> layer costs".into(),
             description: "Bars".into(),
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mark_says_what_it_is() {
+    fn every_mark_has_a_title() {
         for width in [340.0, 800.0] {
             let drawn = chart().draw(width);
             let text = drawn.as_str();

@@ -6,7 +6,7 @@ use crate::markup::{Element, Markup, element, place};
 
 /// A chart of lines.
 #[derive(Clone, Debug)]
-pub struct Lines {
+pub struct LineChart {
     /// What it is called.
     pub title: String,
     /// What it says, for those who do not see it.
@@ -66,7 +66,7 @@ const BELOW_PX: f64 = 44.0;
 const ABOVE_PX: f64 = 24.0;
 const RIGHT_PX: f64 = 14.0;
 
-impl Lines {
+impl LineChart {
     /// The chart in this size.
     #[must_use]
     pub fn draw(&self, width: f64, height: f64) -> Markup {
@@ -168,7 +168,7 @@ mod tests {
             marks: vec![Mark { at: (10.0, 1_000.0), hover: "p90".into(), hollow: false }],
             ..Series::default()
         };
-        let chart = Lines {
+        let chart = LineChart {
             title: "Times".into(),
             description: String::new(),
             x: Axis {
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn no_points_at_all_are_still_a_chart() {
         for spacing in [Spacing::Linear, Spacing::Log10] {
-            let chart = Lines {
+            let chart = LineChart {
                 title: String::new(),
                 description: String::new(),
                 x: axis(spacing),

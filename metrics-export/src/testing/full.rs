@@ -57,7 +57,7 @@ pub fn full() -> Run {
         words: "Layers add up as far as this run can tell.".into(),
     }];
     full.slices[1].attempt = 1;
-    full.slices[0].foreign_ns = Some(5);
+    full.slices[0].background_ns = Some(5);
     full.slices[0].in_flight_first_milli = Some(1_000);
     full.slices[0].sent_in_window = Some(1_600);
     full.slices[0].queue_high_water = Some(0);
@@ -218,7 +218,7 @@ fn costs() -> Vec<Cost> {
     (few.low_ns, few.high_ns, few.family_low_ns, few.family_high_ns) = (None, None, None, None);
     few.words = "no interval: 3 rounds, and 8 are needed".into();
     let mut certificate = cost("certificate", "client certificate", -500, 1_500);
-    certificate.counted = Some(Counted {
+    certificate.counted = Some(InstructionEvidence {
         instructions: -12,
         reference_instructions: 9_800,
         request: "ping".into(),

@@ -38,14 +38,14 @@ fn full_record() -> Value {
 
 /// What was found while a value was held against the schema.
 #[derive(Default)]
-struct Found {
+struct SchemaFaults {
     /// What does not fit, each with its place.
     faults: Vec<String>,
     /// The properties that occurred, as descriptions, which differ enough to name them.
     seen: BTreeSet<String>,
 }
 
-fn check(root: &Value, schema: &Value, value: &Value, place: &str, found: &mut Found) {
+fn check(root: &Value, schema: &Value, value: &Value, place: &str, found: &mut SchemaFaults) {
     let mut fault = |what: String| found.faults.push(format!("{place}: {what}"));
     let rules = schema.as_object().unwrap();
     for (word, rule) in rules {
@@ -82,11 +82,17 @@ fn check(root: &Value, schema: &Value, value: &Value, place: &str, found: &mut F
     }
 }
 
-fn check_any(root: &Value, choices: &[Value], value: &Value, place: &str, found: &mut Found) {
-    let tries: Vec<Found> = choices
+fn check_any(
+    root: &Value,
+    choices: &[Value],
+    value: &Value,
+    place: &str,
+    found: &mut SchemaFaults,
+) {
+    let tries: Vec<SchemaFaults> = choices
         .iter()
         .map(|choice| {
-            let mut one = Found::default();
+            let mut one = SchemaFaults::default();
             check(root, choice, value, place, &mut one);
             one
         })
@@ -102,7 +108,7 @@ fn check_key(
     rules: &serde_json::Map<String, Value>,
     (key, item): (&String, &Value),
     place: &str,
-    found: &mut Found,
+    found: &mut SchemaFaults,
 ) {
     let place = format!("{place}.{key}");
     let other = rules.get("additionalProperties");
@@ -141,9 +147,9 @@ fn type_fits(rule: &Value, value: &Value) -> bool {
     }
 }
 
-fn held_against(value: &Value) -> Found {
+fn held_against(value: &Value) -> SchemaFaults {
     let schema = schema();
-    let mut found = Found::default();
+    let mut found = SchemaFaults::default();
     check(&schema, &schema, value, "run", &mut found);
     found
 }
@@ -176,7 +182,7 @@ fn the_schema_names_no_key_that_a_record_has_not() {
 }
 
 #[test]
-fn every_key_is_required_described_and_says_its_unit() {
+fn every_member_is_required_described_and_has_a_unit() {
     for (name, object) in objects(&schema()) {
         assert_eq!(object["additionalProperties"], json!(false));
         let properties = object["properties"].as_object().unwrap();

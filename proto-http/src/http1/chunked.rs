@@ -20,7 +20,7 @@ use crate::{Body, Error, Limits};
 const SIZE_DIGITS_MAX: u8 = 16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ChunkState {
     Size,
     SizeSpace,
     Extension,
@@ -40,7 +40,7 @@ enum State {
 /// One chunked body being read.
 #[derive(Clone, Debug)]
 pub(crate) struct Chunked {
-    state: State,
+    state: ChunkState,
     lenient: bool,
     /// Digits of the size being read.
     digits: u8,
@@ -55,7 +55,7 @@ pub(crate) struct Chunked {
 impl Chunked {
     pub(crate) fn new(lenient: bool) -> Self {
         Self {
-            state: State::Size,
+            state: ChunkState::Size,
             lenient,
             digits: 0,
             left: 0,
@@ -66,7 +66,7 @@ impl Chunked {
     }
 
     pub(crate) fn is_done(&self) -> bool {
-        self.state == State::Done
+        self.state == ChunkState::Done
     }
 
     /// Reads up to and over one run of data, and then as far as no second run begins, so that a
@@ -76,73 +76,77 @@ impl Chunked {
         let mut data = 0..0;
         while at < input.len() {
             match self.state {
-                State::Data if data.is_empty() => {
+                ChunkState::Data if data.is_empty() => {
                     let length = self.left.min((input.len() - at) as u64);
                     data = at..at + length as usize;
                     at = data.end;
                     self.left -= length;
                     if self.left == 0 {
-                        self.state = State::DataCr;
+                        self.state = ChunkState::DataCr;
                     }
                 }
-                State::Data | State::Done | State::Failed(_) => break,
+                ChunkState::Data | ChunkState::Done | ChunkState::Failed(_) => break,
                 state => match self.step(state, input[at], limits) {
                     Ok(next) => {
                         self.state = next;
                         at += 1;
                     }
-                    Err(error) => self.state = State::Failed(error),
+                    Err(error) => self.state = ChunkState::Failed(error),
                 },
             }
         }
         match self.state {
             // Data before the mistake is handed out first: that is what would have happened had the
             // mistake arrived later.
-            State::Failed(error) if data.is_empty() => Err(error),
+            ChunkState::Failed(error) if data.is_empty() => Err(error),
             _ => Ok(Body { consumed: at, data, done: self.is_done() }),
         }
     }
 
-    fn step(&mut self, state: State, byte: u8, limits: &Limits) -> Result<State, Error> {
+    fn step(&mut self, state: ChunkState, byte: u8, limits: &Limits) -> Result<ChunkState, Error> {
         match state {
-            State::Size => self.size(byte, limits),
-            State::SizeSpace => {
+            ChunkState::Size => self.size(byte, limits),
+            ChunkState::SizeSpace => {
                 self.count_extension(limits)?;
                 match byte {
                     // RFC 9112 section 7.1.1: white space before the semicolon is bad, but parsed.
-                    b' ' | b'\t' => Ok(State::SizeSpace),
-                    b';' => Ok(State::Extension),
-                    b'\r' if self.lenient => Ok(State::SizeLf),
+                    b' ' | b'\t' => Ok(ChunkState::SizeSpace),
+                    b';' => Ok(ChunkState::Extension),
+                    b'\r' if self.lenient => Ok(ChunkState::SizeLf),
                     b'\n' if self.lenient => self.begin_data(limits),
                     _ => Err(Error::ChunkSize),
                 }
             }
-            State::Extension if byte == b'\r' => Ok(State::SizeLf),
-            State::Extension if byte == b'\n' && self.lenient => self.begin_data(limits),
-            State::Extension => {
+            ChunkState::Extension if byte == b'\r' => Ok(ChunkState::SizeLf),
+            ChunkState::Extension if byte == b'\n' && self.lenient => self.begin_data(limits),
+            ChunkState::Extension => {
                 self.count_extension(limits)?;
-                if is_text(byte) { Ok(State::Extension) } else { Err(Error::ChunkSize) }
+                if is_text(byte) { Ok(ChunkState::Extension) } else { Err(Error::ChunkSize) }
             }
-            State::SizeLf if byte == b'\n' => self.begin_data(limits),
-            State::SizeLf => Err(Error::ChunkSize),
-            State::DataCr if byte == b'\r' => Ok(State::DataLf),
-            State::DataLf if byte == b'\n' => Ok(State::Size),
-            State::DataCr if byte == b'\n' && self.lenient => Ok(State::Size),
-            State::DataCr | State::DataLf => Err(Error::ChunkEnd),
+            ChunkState::SizeLf if byte == b'\n' => self.begin_data(limits),
+            ChunkState::SizeLf => Err(Error::ChunkSize),
+            ChunkState::DataCr if byte == b'\r' => Ok(ChunkState::DataLf),
+            ChunkState::DataLf if byte == b'\n' => Ok(ChunkState::Size),
+            ChunkState::DataCr if byte == b'\n' && self.lenient => Ok(ChunkState::Size),
+            ChunkState::DataCr | ChunkState::DataLf => Err(Error::ChunkEnd),
             _ => self.trailer(state, byte, limits),
         }
     }
 
-    fn size(&mut self, byte: u8, limits: &Limits) -> Result<State, Error> {
+    fn size(&mut self, byte: u8, limits: &Limits) -> Result<ChunkState, Error> {
         let digit = match byte {
             b'0'..=b'9' => byte - b'0',
             b'a'..=b'f' => byte - b'a' + 10,
             b'A'..=b'F' => byte - b'A' + 10,
-            b'\r' if self.digits > 0 => return Ok(State::SizeLf),
+            b'\r' if self.digits > 0 => return Ok(ChunkState::SizeLf),
             b'\n' if self.digits > 0 && self.lenient => return self.begin_data(limits),
             b';' | b' ' | b'\t' if self.digits > 0 => {
                 self.count_extension(limits)?;
-                return Ok(if byte == b';' { State::Extension } else { State::SizeSpace });
+                return Ok(if byte == b';' {
+                    ChunkState::Extension
+                } else {
+                    ChunkState::SizeSpace
+                });
             }
             _ => return Err(Error::ChunkSize),
         };
@@ -151,24 +155,29 @@ impl Chunked {
         }
         self.digits += 1;
         self.left = self.left << 4 | u64::from(digit);
-        Ok(State::Size)
+        Ok(ChunkState::Size)
     }
 
-    fn begin_data(&mut self, limits: &Limits) -> Result<State, Error> {
+    fn begin_data(&mut self, limits: &Limits) -> Result<ChunkState, Error> {
         self.digits = 0;
         if self.left == 0 {
-            return Ok(State::TrailerStart);
+            return Ok(ChunkState::TrailerStart);
         }
         self.total = self.total.saturating_add(self.left);
         if self.total > limits.body_bytes_max {
             return Err(Error::BodyTooLarge);
         }
-        Ok(State::Data)
+        Ok(ChunkState::Data)
     }
 
     /// RFC 9112 section 7.1.2: trailers are field lines. Nothing in them may change the framing, so
     /// nothing in them is kept.
-    fn trailer(&mut self, state: State, byte: u8, limits: &Limits) -> Result<State, Error> {
+    fn trailer(
+        &mut self,
+        state: ChunkState,
+        byte: u8,
+        limits: &Limits,
+    ) -> Result<ChunkState, Error> {
         self.trailer_bytes += 1;
         if self.trailer_bytes > limits.trailer_bytes_max {
             return Err(Error::TrailerTooLarge);
@@ -177,15 +186,15 @@ impl Chunked {
             return lenient_trailer(state, byte);
         }
         match (state, byte) {
-            (State::TrailerStart, b'\r') => Ok(State::EndLf),
-            (State::EndLf, b'\n') => Ok(State::Done),
-            (State::TrailerName, b':') => Ok(State::TrailerValue),
-            (State::TrailerStart | State::TrailerName, _) if is_token(byte) => {
-                Ok(State::TrailerName)
+            (ChunkState::TrailerStart, b'\r') => Ok(ChunkState::EndLf),
+            (ChunkState::EndLf, b'\n') => Ok(ChunkState::Done),
+            (ChunkState::TrailerName, b':') => Ok(ChunkState::TrailerValue),
+            (ChunkState::TrailerStart | ChunkState::TrailerName, _) if is_token(byte) => {
+                Ok(ChunkState::TrailerName)
             }
-            (State::TrailerValue, b'\r') => Ok(State::TrailerLf),
-            (State::TrailerValue, _) if is_text(byte) => Ok(State::TrailerValue),
-            (State::TrailerLf, b'\n') => Ok(State::TrailerStart),
+            (ChunkState::TrailerValue, b'\r') => Ok(ChunkState::TrailerLf),
+            (ChunkState::TrailerValue, _) if is_text(byte) => Ok(ChunkState::TrailerValue),
+            (ChunkState::TrailerLf, b'\n') => Ok(ChunkState::TrailerStart),
             _ => Err(Error::Trailer),
         }
     }
@@ -200,13 +209,13 @@ impl Chunked {
 }
 
 /// Trailer lines are dropped, so that only their ends matter.
-fn lenient_trailer(state: State, byte: u8) -> Result<State, Error> {
+fn lenient_trailer(state: ChunkState, byte: u8) -> Result<ChunkState, Error> {
     match (state, byte) {
-        (State::TrailerStart, b'\r') => Ok(State::EndLf),
-        (State::TrailerStart | State::EndLf, b'\n') => Ok(State::Done),
-        (State::EndLf, _) | (_, 0) => Err(Error::Trailer),
-        (_, b'\n') => Ok(State::TrailerStart),
-        _ => Ok(State::TrailerValue),
+        (ChunkState::TrailerStart, b'\r') => Ok(ChunkState::EndLf),
+        (ChunkState::TrailerStart | ChunkState::EndLf, b'\n') => Ok(ChunkState::Done),
+        (ChunkState::EndLf, _) | (_, 0) => Err(Error::Trailer),
+        (_, b'\n') => Ok(ChunkState::TrailerStart),
+        _ => Ok(ChunkState::TrailerValue),
     }
 }
 

@@ -46,7 +46,7 @@ use super::{
     body::Decoder,
     encode::{self, Length},
     lenient, read,
-    search::Progress,
+    search::HeadProgress,
 };
 use crate::{Body, BodyLength, Error, Limits, Method, OutgoingBody, OutgoingRequest, ResponseHead};
 
@@ -65,7 +65,7 @@ enum Sending {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ClientState {
     Ready,
     Waiting,
     Receiving,
@@ -76,14 +76,14 @@ enum State {
 #[derive(Debug)]
 pub struct Client {
     limits: Limits,
-    state: State,
+    state: ClientState,
     sending: Sending,
     method: Method,
-    progress: Progress,
+    progress: HeadProgress,
     /// What the strict reader refuses is read again leniently.
     lenient: bool,
     /// The head that is coming was refused by the strict reader.
-    refused: Option<lenient::Search>,
+    refused: Option<lenient::LenientProgress>,
     /// Bytes of interim responses before the head that is being read.
     skipped_bytes: usize,
     interim_responses: u8,
@@ -102,10 +102,10 @@ impl Client {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            state: State::Ready,
+            state: ClientState::Ready,
             sending: Sending::Done,
             method: Method::Other,
-            progress: Progress::default(),
+            progress: HeadProgress::default(),
             lenient: false,
             refused: None,
             skipped_bytes: 0,
@@ -158,7 +158,7 @@ impl Client {
         debug_assert!(self.reusable(), "the last exchange left the connection {:?}", self.state);
         self.method = method;
         self.sending = Sending::Done;
-        self.state = State::Waiting;
+        self.state = ClientState::Waiting;
         self.skipped_bytes = 0;
         self.interim_responses = 0;
     }
@@ -204,7 +204,7 @@ impl Client {
     /// The head is malformed or over a limit; interim and final ones share `head_bytes_max`.
     #[inline]
     pub fn head(&mut self, input: &[u8]) -> Result<Option<usize>, Error> {
-        if self.state != State::Waiting {
+        if self.state != ClientState::Waiting {
             return Ok(None);
         }
         let found = match self.known_head(input) {
@@ -214,7 +214,7 @@ impl Client {
         .and_then(|taken| self.expect_body(taken));
         match found {
             Ok(None) => {}
-            Ok(Some(_)) => self.advance(State::Receiving),
+            Ok(Some(_)) => self.advance(ClientState::Receiving),
             Err(error) => self.fail(error),
         }
         found
@@ -225,7 +225,7 @@ impl Client {
     /// does not ask holds them until the final head is there.
     pub fn interim(&mut self) -> usize {
         match self.state {
-            State::Waiting => std::mem::take(&mut self.skipped_bytes),
+            ClientState::Waiting => std::mem::take(&mut self.skipped_bytes),
             _ => 0,
         }
     }
@@ -254,7 +254,7 @@ impl Client {
     /// The whole response has been read.
     #[inline]
     pub fn body_done(&self) -> bool {
-        matches!(self.state, State::Ready | State::Spent) && self.body.is_done()
+        matches!(self.state, ClientState::Ready | ClientState::Spent) && self.body.is_done()
     }
 
     /// The peer has ended the connection, and nothing else will come.
@@ -263,20 +263,20 @@ impl Client {
     /// The response is incomplete. That is right only for a body that lasts until now.
     pub fn eof(&mut self) -> Result<(), Error> {
         match self.state {
-            State::Receiving if self.head.length == BodyLength::UntilClose => {
+            ClientState::Receiving if self.head.length == BodyLength::UntilClose => {
                 self.body = Decoder::Done;
-                self.state = State::Spent;
+                self.state = ClientState::Spent;
                 Ok(())
             }
-            State::Waiting | State::Receiving => {
+            ClientState::Waiting | ClientState::Receiving => {
                 self.fail(Error::Truncated);
                 Err(Error::Truncated)
             }
-            State::Ready => {
-                self.state = State::Spent;
+            ClientState::Ready => {
+                self.state = ClientState::Spent;
                 Ok(())
             }
-            State::Spent => Ok(()),
+            ClientState::Spent => Ok(()),
         }
     }
 
@@ -285,7 +285,7 @@ impl Client {
     /// that speaks unasked is not to be listened to.
     #[inline]
     pub fn reusable(&self) -> bool {
-        self.state == State::Ready && self.sending == Sending::Done
+        self.state == ClientState::Ready && self.sending == Sending::Done
     }
 
     /// The length of the head if it is the last one over again.
@@ -342,7 +342,7 @@ impl Client {
             if found.is_ok() || !self.lenient {
                 return found;
             }
-            self.progress = Progress::default();
+            self.progress = HeadProgress::default();
         }
         let search = self.refused.get_or_insert_default();
         let found = lenient::response(search, input, start, method, limits, head)?;
@@ -354,10 +354,12 @@ impl Client {
 
     /// Ends the exchange if its body has ended, else goes to `state`.
     #[inline]
-    fn advance(&mut self, state: State) {
+    fn advance(&mut self, state: ClientState) {
         self.state = match state {
-            State::Receiving if self.body.is_done() && self.head.keep_alive => State::Ready,
-            State::Receiving if self.body.is_done() => State::Spent,
+            ClientState::Receiving if self.body.is_done() && self.head.keep_alive => {
+                ClientState::Ready
+            }
+            ClientState::Receiving if self.body.is_done() => ClientState::Spent,
             state => state,
         };
     }
@@ -365,6 +367,6 @@ impl Client {
     #[cold]
     fn fail(&mut self, error: Error) {
         self.body = Decoder::Failed(error);
-        self.state = State::Spent;
+        self.state = ClientState::Spent;
     }
 }

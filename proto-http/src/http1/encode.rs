@@ -5,7 +5,7 @@
 //! its own (CR, LF and NUL become spaces, RFC 9110 section 5.5), and to take framing from anyone
 //! but the state machine that keeps it.
 
-use crate::Lines;
+use crate::FieldLines;
 
 /// The framing fields of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(crate) fn response_head(
     out: &mut Vec<u8>,
     status: u16,
     date: &[u8; 29],
-    (lines, own_fields): (Lines, &[(&str, &[u8])]),
+    (lines, own_fields): (FieldLines, &[(&str, &[u8])]),
     length: Length,
     connection: ConnectionField,
 ) {

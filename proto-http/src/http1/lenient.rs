@@ -19,14 +19,14 @@ use crate::{BodyLength, Error, Field, Limits, Method, ResponseHead, Span, Versio
 /// How far the search for the blank line of one head has got, so that each byte of a head that
 /// arrives slowly is looked at once.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Search {
+pub(crate) struct LenientProgress {
     scanned: usize,
 }
 
 /// Reads a response head that begins at `start`, over empty lines before it. `None` asks for more
 /// bytes behind the same ones.
 pub(crate) fn response(
-    search: &mut Search,
+    search: &mut LenientProgress,
     input: &[u8],
     start: usize,
     asked: Method,
@@ -39,7 +39,7 @@ pub(crate) fn response(
     check_version(&window[skipped..])?;
     match search.blank_line(window, skipped) {
         Some(end) => {
-            let lines = Lines { window, at: skipped, end };
+            let lines = LenientLines { window, at: skipped, end };
             parse(lines, start as u32, asked, limits, head)?;
             Ok(Some(end))
         }
@@ -70,7 +70,7 @@ fn check_version(line: &[u8]) -> Result<(), Error> {
     version_error(line, Error::StatusLine)
 }
 
-impl Search {
+impl LenientProgress {
     /// Where the head ends: behind the first empty line after `from`.
     fn blank_line(&mut self, window: &[u8], from: usize) -> Option<usize> {
         self.scanned = self.scanned.max(from);
@@ -90,13 +90,13 @@ impl Search {
 }
 
 /// The lines of a head, each without its end. The last one is empty.
-struct Lines<'a> {
+struct LenientLines<'a> {
     window: &'a [u8],
     at: usize,
     end: usize,
 }
 
-impl Iterator for Lines<'_> {
+impl Iterator for LenientLines<'_> {
     /// First byte of a line, and one past its last.
     type Item = (usize, usize);
 
@@ -110,7 +110,7 @@ impl Iterator for Lines<'_> {
 }
 
 fn parse(
-    mut lines: Lines<'_>,
+    mut lines: LenientLines<'_>,
     start: u32,
     asked: Method,
     limits: &Limits,
@@ -121,7 +121,7 @@ fn parse(
     let (first, end) = lines.next().ok_or(Error::StatusLine)?;
     (head.version, head.status) = status_line(&window[first..end])?;
     let mut found: Option<Field> = None;
-    let mut meaning = Meaning::default();
+    let mut meaning = ResponseFields::default();
     for (first, end) in lines {
         let line = &window[first..end];
         if line.iter().any(|byte| matches!(byte, 0 | b'\r')) {
@@ -204,13 +204,13 @@ fn keep(head: &mut ResponseHead, field: Field, start: u32, limits: &Limits) -> R
 
 /// What the fields say together.
 #[derive(Default)]
-struct Meaning {
+struct ResponseFields {
     framing: Framing,
     close: bool,
     stay: bool,
 }
 
-impl Meaning {
+impl ResponseFields {
     fn take(&mut self, window: &[u8], field: Field) -> Result<(), Error> {
         let value = field.value.of(window);
         match Known::of(field.name.of(window)) {
@@ -259,7 +259,7 @@ fn members(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 mod tests {
     use super::*;
     use crate::Client;
-    use crate::http1::{read, search::Progress};
+    use crate::http1::{read, search::HeadProgress};
 
     fn limits() -> Limits {
         Limits { head_bytes_max: 4096, fields_max: 200, ..Limits::default() }
@@ -432,7 +432,8 @@ mod tests {
             for asked in [Method::Get, Method::Head, Method::Connect] {
                 let input = [b"??", bytes.as_bytes(), b"rest"].concat();
                 let (mut strict, mut lenient) = (ResponseHead::default(), ResponseHead::default());
-                let (progress, search) = (&mut Progress::default(), &mut Search::default());
+                let (progress, search) =
+                    (&mut HeadProgress::default(), &mut LenientProgress::default());
                 let limits = limits();
                 let one = read::response(progress, &input, 2, asked, &limits, &mut strict);
                 let other = response(search, &input, 2, asked, &limits, &mut lenient);

@@ -8,7 +8,7 @@ use memchr::memchr;
 
 use super::{
     framing::{Framing, Message},
-    search::Progress,
+    search::HeadProgress,
     target,
     tokens::{Origin, cut_request, cut_response, storage},
 };
@@ -17,7 +17,7 @@ use crate::{BodyLength, Error, Limits, Method, RequestHead, ResponseHead, Span, 
 /// Reads a request head that begins at the start of `input`. An error may leave `head` half filled,
 /// but never with what an earlier head said.
 pub(crate) fn request(
-    progress: &mut Progress,
+    progress: &mut HeadProgress,
     input: &[u8],
     limits: &Limits,
     head: &mut RequestHead,
@@ -45,7 +45,7 @@ pub(crate) fn request(
 
 /// Reads a response head that begins at `start`, the answer to a request of this method.
 pub(crate) fn response(
-    progress: &mut Progress,
+    progress: &mut HeadProgress,
     input: &[u8],
     start: usize,
     asked: Method,
@@ -94,7 +94,7 @@ fn parse_request(
     head.path_start = target::check(head.method, target)? as u32;
     head.version = version(tokens.version);
 
-    let mut meaning = Meaning::default();
+    let mut meaning = HeadFields::default();
     let mut lines_end = window[..taken].ends_with(b"\r\n\r\n");
     head.fields.reserve(tokens.headers.len());
     for token in tokens.headers.iter() {
@@ -126,7 +126,7 @@ fn request_field(
     value: &[u8],
     span: Span,
     head: &mut RequestHead,
-    meaning: &mut Meaning,
+    meaning: &mut HeadFields,
     limits: &Limits,
 ) -> Result<(), Error> {
     match known {
@@ -171,7 +171,7 @@ fn parse_response(
         return Err(Error::StatusLine);
     }
     head.version = version(tokens.version);
-    let mut meaning = Meaning::default();
+    let mut meaning = HeadFields::default();
     let mut lines_end = window[..taken].ends_with(b"\r\n\r\n");
     head.fields.reserve(tokens.headers.len());
     for token in tokens.headers.iter() {
@@ -269,14 +269,14 @@ fn is<const N: usize>(token: &[u8], lower: &[u8; N]) -> bool {
 
 /// What the fields of a head say together.
 #[derive(Default)]
-struct Meaning {
+struct HeadFields {
     framing: Framing,
     close: bool,
     stay: bool,
     options: usize,
 }
 
-impl Meaning {
+impl HeadFields {
     /// RFC 9110 section 7.6.1: a list of options, here and in further fields of the name.
     #[inline]
     fn connection(&mut self, value: &[u8], span: Span, names: &mut Vec<Span>, limits: &Limits) {

@@ -12,7 +12,7 @@ use super::{
 use crate::{Method, OutgoingBody, OutgoingResponse, RequestHead, Version};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum ResponderState {
     Idle,
     Asked,
     /// Streaming an answer of which so many bytes are still owed, never 0.
@@ -29,7 +29,7 @@ pub(crate) enum State {
 /// [`Server::parts`](crate::Server::parts).
 #[derive(Debug)]
 pub struct Responder {
-    pub(crate) state: State,
+    pub(crate) state: ResponderState,
     /// The rest of the request's body; what is unread when the answer is written decides whether
     /// the connection can stay.
     pub(crate) body: Decoder,
@@ -51,7 +51,7 @@ pub struct Responder {
 impl Responder {
     pub(crate) fn new(drain_bytes_max: u64) -> Self {
         Self {
-            state: State::Idle,
+            state: ResponderState::Idle,
             body: Decoder::Done,
             is_head: false,
             version: Version::Http11,
@@ -67,7 +67,7 @@ impl Responder {
     /// Begins the exchange that this head asks for.
     #[inline]
     pub(crate) fn begin(&mut self, head: &RequestHead, body: Decoder) {
-        self.state = State::Asked;
+        self.state = ResponderState::Asked;
         self.body = body;
         self.is_head = head.method == Method::Head;
         self.version = head.version;
@@ -88,8 +88,8 @@ impl Responder {
     #[inline]
     pub fn respond(&mut self, out: &mut Vec<u8>, date: &[u8; 29], answer: &OutgoingResponse<'_>) {
         match self.state {
-            State::Asked => {}
-            State::Idle => {
+            ResponderState::Asked => {}
+            ResponderState::Idle => {
                 self.is_head = false;
                 self.version = Version::Http11;
                 self.last = true;
@@ -117,18 +117,21 @@ impl Responder {
     /// off; where there is no body to be sent, nothing is written.
     pub fn respond_piece(&mut self, out: &mut Vec<u8>, piece: &[u8]) {
         match self.state {
-            State::Exact(left) => {
+            ResponderState::Exact(left) => {
                 debug_assert!(piece.len() as u64 <= left, "an answer is longer than it said");
                 let length = left.min(piece.len() as u64);
                 out.extend_from_slice(&piece[..length as usize]);
                 self.state = match left - length {
-                    0 => State::Answered,
-                    left => State::Exact(left),
+                    0 => ResponderState::Answered,
+                    left => ResponderState::Exact(left),
                 };
             }
-            State::Chunked => encode::chunk(out, piece),
-            State::UntilClose => out.extend_from_slice(piece),
-            State::Idle | State::Asked | State::Answered | State::Closed => {}
+            ResponderState::Chunked => encode::chunk(out, piece),
+            ResponderState::UntilClose => out.extend_from_slice(piece),
+            ResponderState::Idle
+            | ResponderState::Asked
+            | ResponderState::Answered
+            | ResponderState::Closed => {}
         }
     }
 
@@ -136,13 +139,16 @@ impl Responder {
     /// that the client can tell; so does one that is never ended.
     pub fn respond_end(&mut self, out: &mut Vec<u8>) {
         match self.state {
-            State::Chunked => {
+            ResponderState::Chunked => {
                 out.extend_from_slice(encode::LAST_CHUNK);
-                self.state = State::Answered;
+                self.state = ResponderState::Answered;
             }
-            State::UntilClose => self.state = State::Answered,
-            State::Exact(_) => self.state = State::Closed,
-            State::Idle | State::Asked | State::Answered | State::Closed => {}
+            ResponderState::UntilClose => self.state = ResponderState::Answered,
+            ResponderState::Exact(_) => self.state = ResponderState::Closed,
+            ResponderState::Idle
+            | ResponderState::Asked
+            | ResponderState::Answered
+            | ResponderState::Closed => {}
         }
     }
 
@@ -155,40 +161,50 @@ impl Responder {
 
     /// The framing of an answer, the state it leads to, and the bytes that follow its head.
     #[inline]
-    fn plan<'a>(&mut self, status: u16, body: OutgoingBody<'a>) -> (Length, State, &'a [u8]) {
+    fn plan<'a>(
+        &mut self,
+        status: u16,
+        body: OutgoingBody<'a>,
+    ) -> (Length, ResponderState, &'a [u8]) {
         let is_head = self.is_head;
         // RFC 9110 section 6.4.1: these have no content, and sections 8.6 and 15.4.5 say what may
         // be announced. Section 15.3.6: 205 has none either, but needs framing.
         match (status, body) {
-            (204, _) => return (Length::None, State::Answered, &[]),
-            (205, _) => return (Length::Exact(0), State::Answered, &[]),
+            (204, _) => return (Length::None, ResponderState::Answered, &[]),
+            (205, _) => return (Length::Exact(0), ResponderState::Answered, &[]),
             (304, OutgoingBody::Exact(bytes)) => {
-                return (Length::Exact(bytes), State::Answered, &[]);
+                return (Length::Exact(bytes), ResponderState::Answered, &[]);
             }
-            (304, _) => return (Length::None, State::Answered, &[]),
+            (304, _) => return (Length::None, ResponderState::Answered, &[]),
             _ => {}
         }
         match body {
             // For HEAD this says nothing about GET's length, rather than that it is 0.
-            OutgoingBody::None if is_head => (Length::None, State::Answered, &[]),
-            OutgoingBody::None => (Length::Exact(0), State::Answered, &[]),
+            OutgoingBody::None if is_head => (Length::None, ResponderState::Answered, &[]),
+            OutgoingBody::None => (Length::Exact(0), ResponderState::Answered, &[]),
             OutgoingBody::Bytes(bytes) => {
                 let sent = if is_head { &[][..] } else { bytes };
-                (Length::Exact(bytes.len() as u64), State::Answered, sent)
+                (Length::Exact(bytes.len() as u64), ResponderState::Answered, sent)
             }
             OutgoingBody::Exact(bytes) if is_head || bytes == 0 => {
-                (Length::Exact(bytes), State::Answered, &[])
+                (Length::Exact(bytes), ResponderState::Answered, &[])
             }
-            OutgoingBody::Exact(bytes) => (Length::Exact(bytes), State::Exact(bytes), &[]),
+            OutgoingBody::Exact(bytes) => (Length::Exact(bytes), ResponderState::Exact(bytes), &[]),
             // RFC 9112 section 6.1: a client of HTTP/1.0 is sent no transfer coding.
             OutgoingBody::Chunked if self.version == Version::Http10 => {
                 self.last |= !is_head;
                 self.until_close = !is_head;
-                (Length::None, if is_head { State::Answered } else { State::UntilClose }, &[])
+                (
+                    Length::None,
+                    if is_head { ResponderState::Answered } else { ResponderState::UntilClose },
+                    &[],
+                )
             }
-            OutgoingBody::Chunked => {
-                (Length::Chunked, if is_head { State::Answered } else { State::Chunked }, &[])
-            }
+            OutgoingBody::Chunked => (
+                Length::Chunked,
+                if is_head { ResponderState::Answered } else { ResponderState::Chunked },
+                &[],
+            ),
         }
     }
 

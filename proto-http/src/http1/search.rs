@@ -11,7 +11,7 @@ use crate::Error;
 
 /// How far the search for a head's end has got.
 #[derive(Debug, Default)]
-pub(crate) struct Progress {
+pub(crate) struct HeadProgress {
     scanned: usize,
 }
 
@@ -22,7 +22,7 @@ enum Ending {
     BareLineFeed(usize),
 }
 
-impl Progress {
+impl HeadProgress {
     /// Calls `parse` at most twice for one head, however it arrives; `syntax` tells the error
     /// httparse has with a prefix, and is called only when there is some error.
     #[inline]
@@ -73,7 +73,7 @@ impl Progress {
 /// unless httparse stumbles before it; so that it does not matter which of them was found first.
 #[cold]
 fn blame(window: &[u8], error: Error, syntax: impl FnOnce(&[u8]) -> Option<Error>) -> Error {
-    match Progress::default().scan(window) {
+    match HeadProgress::default().scan(window) {
         Ending::BareLineFeed(at) => syntax(&window[..at]).unwrap_or(Error::LineEnding),
         _ => error,
     }

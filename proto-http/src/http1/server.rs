@@ -21,7 +21,7 @@
 //! data that arrives at a closed socket can cost the peer the answer (RFC 9112 section 9.6).
 //!
 //! ```
-//! use proto_http::{BodyLength, Limits, Lines, Method, Next, Server};
+//! use proto_http::{BodyLength, FieldLines, Limits, Method, Next, Server};
 //! use proto_http::{OutgoingBody, OutgoingResponse, imf_fixdate};
 //!
 //! let input = b"POST /orders HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello\
@@ -43,7 +43,7 @@
 //! // Answered: the answer is whole, and the connection stays.
 //! let mut out = Vec::new();
 //! let body = OutgoingBody::Bytes(b"thanks");
-//! let answer = OutgoingResponse { status: 201, lines: Lines::NONE, fields: &[], body };
+//! let answer = OutgoingResponse { status: 201, lines: FieldLines::NONE, fields: &[], body };
 //! server.respond(&mut out, &imf_fixdate(0), &answer);
 //! let expected = "HTTP/1.1 201 Created\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n\
 //!                 Content-Length: 6\r\n\r\nthanks";
@@ -55,7 +55,7 @@
 //! # Ok::<(), proto_http::Error>(())
 //! ```
 
-use super::{body::Decoder, encode, read, responder::State, search::Progress};
+use super::{body::Decoder, encode, read, responder::ResponderState, search::HeadProgress};
 use crate::{Body, Error, Limits, OutgoingResponse, RequestHead, Responder};
 
 /// What the connection does after an answer.
@@ -74,7 +74,7 @@ pub enum Next {
 #[derive(Debug)]
 pub struct Server {
     limits: Limits,
-    progress: Progress,
+    progress: HeadProgress,
     head: RequestHead,
     responder: Responder,
 }
@@ -84,7 +84,7 @@ impl Server {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            progress: Progress::default(),
+            progress: HeadProgress::default(),
             head: RequestHead::default(),
             responder: Responder::new(limits.drain_bytes_max),
         }
@@ -101,7 +101,7 @@ impl Server {
     /// the error is to be answered.
     #[inline]
     pub fn head(&mut self, input: &[u8]) -> Result<Option<usize>, Error> {
-        if self.responder.state != State::Idle {
+        if self.responder.state != ResponderState::Idle {
             return Ok(None);
         }
         let found = read::request(&mut self.progress, input, &self.limits, &mut self.head);
@@ -129,7 +129,7 @@ impl Server {
 
     /// No request is being answered, though part of one may have arrived.
     pub fn is_idle(&self) -> bool {
-        self.responder.state == State::Idle
+        self.responder.state == ResponderState::Idle
     }
 
     /// Reads a piece of the request's body. Call it until `done`; a body that has ended, or never
@@ -144,7 +144,7 @@ impl Server {
         self.responder.continue_owed &= input.is_empty();
         let body = self.responder.body.piece(input, &self.limits);
         match &body {
-            Ok(piece) if self.responder.state == State::Answered => {
+            Ok(piece) if self.responder.state == ResponderState::Answered => {
                 self.responder.drained_bytes =
                     self.responder.drained_bytes.saturating_add(piece.consumed as u64);
             }
@@ -164,7 +164,7 @@ impl Server {
     /// the body is waited for, and not at all if it is not wanted: then the answer closes the
     /// connection, since nobody can tell whether the body follows.
     pub fn continue_100(&mut self, out: &mut Vec<u8>) -> bool {
-        let owed = self.responder.continue_owed && self.responder.state == State::Asked;
+        let owed = self.responder.continue_owed && self.responder.state == ResponderState::Asked;
         if owed {
             out.extend_from_slice(encode::CONTINUE);
             self.responder.continue_owed = false;
@@ -211,18 +211,18 @@ impl Server {
     pub fn next(&mut self) -> Next {
         let responder = &mut self.responder;
         match responder.state {
-            State::Answered if responder.last => {}
-            State::Answered if responder.body.is_done() => {
-                responder.state = State::Idle;
+            ResponderState::Answered if responder.last => {}
+            ResponderState::Answered if responder.body.is_done() => {
+                responder.state = ResponderState::Idle;
                 return Next::Continue;
             }
-            State::Answered if responder.drained_bytes <= responder.drain_bytes_max => {
+            ResponderState::Answered if responder.drained_bytes <= responder.drain_bytes_max => {
                 return Next::Drain;
             }
-            State::Idle if !responder.closing => return Next::Continue,
+            ResponderState::Idle if !responder.closing => return Next::Continue,
             _ => {}
         }
-        responder.state = State::Closed;
+        responder.state = ResponderState::Closed;
         Next::Close
     }
 

@@ -4,8 +4,8 @@
 #![allow(dead_code, clippy::allow_attributes, reason = "each test uses its own part of it")]
 
 use proto_http::{
-    BodyLength, Client, Limits, Lines, Method, Next, OutgoingBody, OutgoingResponse, RequestHead,
-    Server, Version, imf_fixdate,
+    BodyLength, Client, FieldLines, Limits, Method, Next, OutgoingBody, OutgoingResponse,
+    RequestHead, Server, Version, imf_fixdate,
 };
 
 /// One case of a vector file: `=== name`, bytes, and then sections that each begin with `---`.
@@ -152,7 +152,7 @@ impl ServerRun {
     fn answer(&mut self) {
         let answer = OutgoingResponse {
             status: 200,
-            lines: Lines::NONE,
+            lines: FieldLines::NONE,
             fields: &[],
             body: OutgoingBody::None,
         };

@@ -60,13 +60,13 @@ impl Buffers {
 
     /// Leave to keep a buffer for as long as a wait takes; `None` if too many have it.
     #[inline]
-    pub(crate) fn keep(&self) -> Option<Keep<'_>> {
+    pub(crate) fn keep(&self) -> Option<BufferHold<'_>> {
         let kept = self.kept.get();
         if kept == KEPT_MAX {
             return None;
         }
         self.kept.set(kept + 1);
-        Some(Keep(&self.kept))
+        Some(BufferHold(&self.kept))
     }
 
     /// How many spare buffers there are.
@@ -77,9 +77,9 @@ impl Buffers {
 }
 
 /// Leave to keep a buffer while waiting; it ends when this is dropped.
-pub(crate) struct Keep<'a>(&'a Cell<usize>);
+pub(crate) struct BufferHold<'a>(&'a Cell<usize>);
 
-impl Drop for Keep<'_> {
+impl Drop for BufferHold<'_> {
     #[inline]
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn so_many_waits_keep_their_buffers_and_no_more() {
         let pool = pool();
-        let mut kept: Vec<Keep<'_>> = std::iter::from_fn(|| pool.keep()).collect();
+        let mut kept: Vec<BufferHold<'_>> = std::iter::from_fn(|| pool.keep()).collect();
         assert_eq!(kept.len(), KEPT_MAX);
         kept.pop();
         assert!(pool.keep().is_some_and(|_| pool.keep().is_none()));

@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_byte_and_the_end_of_a_plain_connection_are_told_apart() {
+    fn one_byte_and_the_end_of_a_plain_connection_are_distinguished() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         assert_eq!(look(&ours, None), ConnectionHealth::Idle);
         theirs.write_all(b"H").unwrap();

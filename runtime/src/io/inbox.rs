@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_over_its_limit_is_told() {
+    fn a_body_over_its_limit_is_reported() {
         let mut inbox = inbox(b"-ab-cd.", 0);
         let gathered = inbox.gather(&mut Letters::default(), 3).unwrap();
         assert_eq!(gathered, Gathered::TooMuch);

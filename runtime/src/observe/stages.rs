@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_watch_says_nothing() {
+    fn an_empty_stopwatch_records_nothing() {
         let mut lap = Lap::start(None);
         assert_eq!(lap.end(Stage::PARSE), Duration::ZERO);
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use proto_http::{Lines, OutgoingBody, OutgoingResponse, Responder};
+use proto_http::{FieldLines, OutgoingBody, OutgoingResponse, Responder};
 
 use crate::io::local::Local;
 use crate::observe::stages::Stage;
@@ -32,7 +32,7 @@ pub(crate) struct ResponseState {
 /// The way to answer one request: once, whole or in pieces.
 pub struct Reply<'a> {
     pub(crate) responder: &'a mut Responder,
-    pub(crate) lines: Lines,
+    pub(crate) lines: FieldLines,
     pub(crate) out: &'a mut Vec<u8>,
     pub(crate) response: &'a mut ResponseState,
     pub(crate) local: &'a Local,
@@ -47,7 +47,7 @@ impl Reply<'_> {
     /// Adds field lines to the head, before all other fields.
     #[inline]
     #[must_use]
-    pub fn lines(self, lines: Lines) -> Self {
+    pub fn lines(self, lines: FieldLines) -> Self {
         Reply { lines, ..self }
     }
 

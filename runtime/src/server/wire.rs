@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use proto_http::{BodyLength, Error, Lines, Next, Server};
+use proto_http::{BodyLength, Error, FieldLines, Next, Server};
 
 use crate::io::buffer::{BUFFER_BYTES_LARGE, BodyRoom};
 use crate::io::inbox::{Gathered, Inbox};
@@ -281,7 +281,7 @@ impl Wire {
         let request = Request { head, bytes: self.inbox.message() };
         let reply = Reply {
             responder,
-            lines: Lines::NONE,
+            lines: FieldLines::NONE,
             out: &mut self.out,
             response: &mut self.response,
             local: &self.local,

@@ -203,7 +203,7 @@ impl Shutdown {
         Signal::from_number(self.first.load(Ordering::Relaxed))
     }
 
-    /// A handle to ask [`Shutdown::received`] of on other threads, at the price of one load.
+    /// A handle to ask [`Shutdown::received`] of on other threads, at the cost of one load.
     #[must_use]
     pub fn watch(&self) -> ShutdownWatch {
         ShutdownWatch { first: Arc::clone(&self.first) }

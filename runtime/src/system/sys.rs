@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_connection_is_told_from_a_closed_one_and_from_unsolicited_data() {
+    fn idle_closed_and_unsolicited_are_distinguished() {
         let (a, b) = UnixStream::pair().unwrap();
         assert_eq!(connection_health(&a), ConnectionHealth::Idle);
         (&b).write_all(b"x").unwrap();

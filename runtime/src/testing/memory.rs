@@ -49,11 +49,11 @@ pub fn on_core<R>(body: impl FnOnce(&Core) -> R) -> Result<R, StartError> {
 }
 
 /// A server that listens nowhere.
-pub struct Server<S> {
+pub struct MemoryServer<S> {
     endpoint: Rc<EndpointState<S>>,
 }
 
-impl<S: Service> Server<S> {
+impl<S: Service> MemoryServer<S> {
     /// Serves `service` on `core`, under TLS where a configuration is given.
     #[must_use]
     pub fn new(
@@ -61,7 +61,7 @@ impl<S: Service> Server<S> {
         service: S,
         tls: Option<Arc<ServerConfig>>,
         limits: ServerLimits,
-    ) -> Server<S> {
+    ) -> MemoryServer<S> {
         let endpoint = EndpointState {
             service,
             core: core.clone(),
@@ -73,14 +73,14 @@ impl<S: Service> Server<S> {
             open: Cell::new(0),
             closed: Cell::new(0),
         };
-        Server { endpoint: Rc::new(endpoint) }
+        MemoryServer { endpoint: Rc::new(endpoint) }
     }
 
     /// A new connection of `peer`.
     ///
     /// # Errors
     /// When there are too many, or the TLS configuration can serve none.
-    pub fn connect(&self, peer: SocketAddr) -> Result<Connection, StreamError> {
+    pub fn connect(&self, peer: SocketAddr) -> Result<MemoryConnection, StreamError> {
         let guard = ConnectionGuard::enter(&self.endpoint, peer).ok_or(StreamError::Closed)?;
         let endpoint = &self.endpoint;
         let pipe = Rc::new(Pipe::default());
@@ -89,25 +89,25 @@ impl<S: Service> Server<S> {
         let stream = Stream::accepted(local, socket, endpoint.tls.clone(), endpoint.stats.clone())?;
         endpoint.stats.connections_accepted.add(1);
         let served = Box::pin(serve_connection(guard, Idle::new(stream, peer)));
-        let mut connection = Connection { pipe, served: Some(served) };
+        let mut connection = MemoryConnection { pipe, served: Some(served) };
         connection.go_on();
         Ok(connection)
     }
 }
 
-impl<S> fmt::Debug for Server<S> {
+impl<S> fmt::Debug for MemoryServer<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("open", &self.endpoint.open.get()).finish_non_exhaustive()
     }
 }
 
 /// One connection, from the peer's side.
-pub struct Connection {
+pub struct MemoryConnection {
     pipe: Rc<Pipe>,
     served: Option<Pin<Box<dyn Future<Output = ()>>>>,
 }
 
-impl Connection {
+impl MemoryConnection {
     /// Gives the server these bytes, and lets it do with them all that it does before it waits for
     /// more.
     pub fn send(&mut self, bytes: &[u8]) {
@@ -146,7 +146,7 @@ impl Connection {
     }
 }
 
-impl fmt::Debug for Connection {
+impl fmt::Debug for MemoryConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").field("open", &self.is_open()).finish_non_exhaustive()
     }
@@ -202,7 +202,7 @@ mod tests {
         "192.0.2.1:1".parse().unwrap()
     }
 
-    fn said(connection: &Connection) -> String {
+    fn said(connection: &MemoryConnection) -> String {
         let mut out = Vec::new();
         connection.take(&mut out);
         String::from_utf8(out).unwrap()
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn a_connection_is_served_byte_by_byte_and_ends_with_its_peer() {
         on_core(|core| {
-            let server = Server::new(core, Echo, None, ServerLimits::default());
+            let server = MemoryServer::new(core, Echo, None, ServerLimits::default());
             let mut connection = server.connect(peer()).unwrap();
             let request = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
             for byte in request {
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn a_large_body_passes_through_small_buffers() {
         on_core(|core| {
-            let server = Server::new(core, Echo, None, ServerLimits::default());
+            let server = MemoryServer::new(core, Echo, None, ServerLimits::default());
             let mut connection = server.connect(peer()).unwrap();
             let body = "x".repeat(50_000);
             let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n";
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn nonsense_is_refused_and_the_connection_closed() {
         on_core(|core| {
-            let server = Server::new(core, Echo, None, ServerLimits::default());
+            let server = MemoryServer::new(core, Echo, None, ServerLimits::default());
             let mut connection = server.connect(peer()).unwrap();
             connection.send(b"nonsense\r\n\r\n");
             assert!(said(&connection).starts_with("HTTP/1.1 400 "));
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn a_response_is_flushed_at_once_only_after_a_cpu_bound_request() {
         on_core(|core| {
-            let server = Server::new(core, Worker, None, ServerLimits::default());
+            let server = MemoryServer::new(core, Worker, None, ServerLimits::default());
             let mut connection = server.connect(peer()).unwrap();
             connection.send(b"GET /work HTTP/1.1\r\nHost: a\r\n\r\n");
             assert!(core.local.flush_now.get(), "whatever the service asks for");
@@ -278,7 +278,7 @@ mod tests {
     fn one_connection_too_many_is_refused() {
         on_core(|core| {
             let limits = ServerLimits { connections_max: 1, ..ServerLimits::default() };
-            let server = Server::new(core, Echo, None, limits);
+            let server = MemoryServer::new(core, Echo, None, limits);
             let first = server.connect(peer()).unwrap();
             assert!(matches!(server.connect(peer()), Err(StreamError::Closed)));
             drop(first);

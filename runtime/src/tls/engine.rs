@@ -38,7 +38,7 @@ pub(super) enum Say<'a> {
 }
 
 /// How far one step of rustls went.
-enum Step {
+enum TlsProgress {
     /// There may be more to do.
     More,
     /// Nothing can be done without more input; what was to be said is said.
@@ -63,7 +63,7 @@ impl Engine {
             spent += discard;
             // With nothing left on either side rustls need not be asked once more.
             let done = spent == input.len() && !self.wants_write();
-            if done || !matches!(step, Step::More) {
+            if done || !matches!(step, TlsProgress::More) {
                 return Ok(spent);
             }
         }
@@ -80,9 +80,9 @@ impl Engine {
         loop {
             // An unfinished record yields nothing: it was processed as far as it goes.
             match self.step(held, what, &mut Vec::new(), wire)?.1 {
-                Step::More => {}
-                Step::Open => return Ok(()),
-                Step::Mute => return Err(Error::HandshakeNotComplete),
+                TlsProgress::More => {}
+                TlsProgress::Open => return Ok(()),
+                TlsProgress::Mute => return Err(Error::HandshakeNotComplete),
             }
         }
     }
@@ -103,7 +103,7 @@ impl Engine {
         say: Say<'_>,
         plain: &mut Vec<u8>,
         wire: &mut Vec<u8>,
-    ) -> Result<(usize, Step), Error> {
+    ) -> Result<(usize, TlsProgress), Error> {
         match self {
             Engine::Client(client) => {
                 step(&mut client.process_tls_records(input), say, plain, wire)
@@ -134,7 +134,7 @@ fn step<Data>(
     say: Say<'_>,
     plain: &mut Vec<u8>,
     wire: &mut Vec<u8>,
-) -> Result<(usize, Step), Error> {
+) -> Result<(usize, TlsProgress), Error> {
     let mut spent = status.discard;
     let step = match &mut status.state {
         Ok(ConnectionState::ReadTraffic(traffic)) => {
@@ -143,22 +143,22 @@ fn step<Data>(
                 plain.extend_from_slice(record.payload);
                 spent += record.discard;
             }
-            Step::More
+            TlsProgress::More
         }
         Ok(ConnectionState::WriteTraffic(traffic)) => {
             speak(traffic, say, wire)?;
-            Step::Open
+            TlsProgress::Open
         }
         Ok(ConnectionState::EncodeTlsData(data)) => {
             append(wire, 0, |room| data.encode(room).map_err(Short::from))?;
-            Step::More
+            TlsProgress::More
         }
-        Ok(ConnectionState::PeerClosed) => Step::More,
-        Ok(ConnectionState::BlockedHandshake | ConnectionState::Closed) => Step::Mute,
+        Ok(ConnectionState::PeerClosed) => TlsProgress::More,
+        Ok(ConnectionState::BlockedHandshake | ConnectionState::Closed) => TlsProgress::Mute,
         other => match mem::replace(other, Ok(ConnectionState::Closed))? {
             ConnectionState::TransmitTlsData(sent) => {
                 sent.done();
-                Step::More
+                TlsProgress::More
             }
             // Early data, which no configuration here asks for or accepts.
             _ => return Err(Error::General("rustls offers what was not asked for".into())),

@@ -147,7 +147,7 @@ fn without_a_rate_a_body_has_its_time_in_all() {
 }
 
 #[test]
-fn an_idle_connection_is_closed_without_a_word() {
+fn an_idle_connection_is_closed_without_a_response() {
     on_each_driver(
         |endpoint| endpoint.limits.idle_ms = LIMIT_MS,
         |up| {

@@ -14,7 +14,7 @@ use crate::shop::{OWED, on_each_driver};
 use crate::support::Pki;
 
 #[test]
-fn a_request_in_flight_is_answered_and_told_to_close() {
+fn a_request_in_flight_is_answered_with_connection_close() {
     on_each_driver(
         |_| {},
         |up| {
@@ -87,7 +87,7 @@ fn what_hangs_is_cut_at_the_deadline() {
 }
 
 #[test]
-fn idle_connections_are_closed_and_may_say_a_last_word() {
+fn idle_connections_are_closed_after_pending_output() {
     on_each_driver(
         |_| {},
         |up| {

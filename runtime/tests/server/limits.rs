@@ -122,7 +122,7 @@ fn a_taken_port_is_refused_with_a_clear_sentence() {
 }
 
 #[test]
-fn the_driver_in_use_is_told() {
+fn the_driver_in_use_is_reported() {
     with_each_driver(|choice| {
         let endpoint = Endpoint::new("127.0.0.1:0".parse().unwrap(), None);
         let up = Up::start(choice, endpoint, |core| Shop(core.clone())).unwrap();

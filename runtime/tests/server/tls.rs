@@ -44,7 +44,7 @@ fn a_service_learns_what_was_agreed_on() {
 }
 
 #[test]
-fn a_resumed_session_is_told_apart() {
+fn a_resumed_session_is_reported() {
     let pki = Pki::new();
     let config = pki.server(false);
     on_each_driver(

@@ -115,7 +115,7 @@ fn only_what_may_be_repeated_is_repeated() {
 }
 
 #[test]
-fn failures_are_told_apart() {
+fn failures_are_distinguished() {
     let cases: [(&'static [u8], u16, &str); 5] = [
         (b"", 502, "closed the connection"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", 502, "before its response was whole"),
@@ -306,7 +306,7 @@ impl Addresses for Shared {
 }
 
 #[test]
-fn an_upstream_that_moves_is_followed_and_a_failure_is_told() {
+fn an_upstream_that_moves_is_followed_and_a_failure_is_reported() {
     with_each_driver(|choice| {
         let serve = |_, mut stream: TcpStream| {
             while request(&mut stream) {

@@ -1,5 +1,5 @@
 //! All services in one process behind one listener, calling each other in memory: the single
-//! server, and the way to price the edge alone.
+//! server, and the way to measure the edge alone.
 //!
 //! It owns only the joining. Every route is the one of its service with its own permit; there is no
 //! gateway in between, so a route's callers are its service's. Tokens are verified with the keys
@@ -48,7 +48,7 @@ mod tests {
     use crate::route::{RouteMatch, find};
 
     #[test]
-    fn every_route_of_every_service_is_found_where_its_table_says() {
+    fn every_route_is_found_by_its_table() {
         let mut index = 0;
         for table in
             [Ping::ROUTES, OrdersApp::ROUTES, InventoryApp::ROUTES, Auth::ROUTES, Results::ROUTES]

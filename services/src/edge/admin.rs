@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use authn::{TokenCheck, Transport};
-use metrics_export::prometheus::{Format, Page};
+use metrics_export::prometheus::{ExpositionFormat, Page};
 use proto_http::Method;
 use runtime::{Broken, Core, Exchange, Peer, Service};
 use serde_json::json;
@@ -143,7 +143,7 @@ impl Admin {
 pub(crate) fn send_metrics(exchange: &mut Exchange<'_>, page: &Page) {
     let fields = exchange.request().fields();
     let accept = fields.filter(|(name, _)| name.eq_ignore_ascii_case(b"accept"));
-    let format = Format::negotiate(accept.map(|(_, value)| value));
+    let format = ExpositionFormat::negotiate(accept.map(|(_, value)| value));
     let fields = [("content-type", format.content_type().as_bytes()), VARY_ACCEPT, NO_STORE];
     exchange.reply().send(200, &fields, page.render(format).as_bytes());
 }

@@ -2,14 +2,15 @@
 //!
 //! It owns their spelling. Fields of a single response stand where it is given.
 
-use proto_http::Lines;
+use proto_http::FieldLines;
 
 /// JSON that may be kept.
-pub const JSON: Lines = Lines::new("content-type: application/json\r\n");
+pub const JSON: FieldLines = FieldLines::new("content-type: application/json\r\n");
 
 /// JSON that must not be kept, because it changes or depends on who asks.
-pub const JSON_NOW: Lines =
-    Lines::new("content-type: application/json\r\ncache-control: no-store\r\n");
+pub const JSON_NOW: FieldLines =
+    FieldLines::new("content-type: application/json\r\ncache-control: no-store\r\n");
 
 /// Text that must not be kept.
-pub const TEXT_NOW: Lines = Lines::new("content-type: text/plain\r\ncache-control: no-store\r\n");
+pub const TEXT_NOW: FieldLines =
+    FieldLines::new("content-type: text/plain\r\ncache-control: no-store\r\n");

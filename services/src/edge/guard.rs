@@ -101,7 +101,7 @@ impl Guard {
         presented: &'s mut Presented,
         exchange: &Exchange<'_>,
         lap: &mut Lap<'_>,
-    ) -> Result<Permit<'s, R>, RequestRefusal> {
+    ) -> Result<Permit<'s, R>, GuardRefusal> {
         let check = if R::ENTRY.open { TokenCheck::Ignore } else { self.profile.token };
         let access = if check == TokenCheck::Ignore { Ok(None) } else { self.access(exchange) };
         lap.end(TOKEN);
@@ -116,12 +116,12 @@ impl Guard {
                     presented,
                 )
             }
-            Err(RequestRefusal::Denied(denied)) => Err(denied),
+            Err(GuardRefusal::Denied(denied)) => Err(denied),
             Err(refusal) => return Err(refusal),
         };
         lap.end(POLICY);
         self.counters.decided(decided.as_ref().map(Permit::decision).map_err(|denied| *denied));
-        decided.map_err(RequestRefusal::Denied)
+        decided.map_err(GuardRefusal::Denied)
     }
 
     /// Notes whom the peer names as its client, where it is one that may.
@@ -130,7 +130,7 @@ impl Guard {
         credentials: &Credentials,
         presented: &mut Presented,
         exchange: &Exchange<'_>,
-    ) -> Result<(), RequestRefusal> {
+    ) -> Result<(), GuardRefusal> {
         if !is_forwarder::<R>(self.profile.transport, credentials, presented) {
             return Ok(());
         }
@@ -140,12 +140,12 @@ impl Guard {
         let forwarded = presented.forwarded.get_or_insert_default();
         match (forwarded.set(client.map(|(_, value)| value)), second) {
             (Ok(()), None) => Ok(()),
-            _ => Err(RequestRefusal::ClientField),
+            _ => Err(GuardRefusal::ClientField),
         }
     }
 
     /// The facts of the request's token; none where none was sent.
-    fn access(&self, exchange: &Exchange<'_>) -> Result<Option<Arc<Access>>, RequestRefusal> {
+    fn access(&self, exchange: &Exchange<'_>) -> Result<Option<Arc<Access>>, GuardRefusal> {
         let (authorization, now_s) = (exchange.request().authorization(), exchange.unix_s());
         let Some(token) = bearer(authorization).map_err(Denied::from)? else {
             return Ok(None);
@@ -170,7 +170,7 @@ impl Guard {
         let result = verified.as_ref().map(|result| result.as_ref().map(|_| ()).map_err(|e| *e));
         self.counters.token(result, cache_use);
         match verified {
-            None => Err(RequestRefusal::NoKeys),
+            None => Err(GuardRefusal::NoKeys),
             Some(Ok(access)) => {
                 let access = Arc::new(access);
                 if let Some(cache) = &mut cache {
@@ -182,7 +182,7 @@ impl Guard {
                 if error == TokenError::UnknownKey {
                     self.keys.ask_refresh();
                 }
-                Err(RequestRefusal::Denied(error.into()))
+                Err(GuardRefusal::Denied(error.into()))
             }
         }
     }
@@ -208,7 +208,7 @@ fn connection_kind(peer: &Peer<'_>, identity: Option<&Identity>) -> ConnectionKi
 
 /// Why a request goes no further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequestRefusal {
+pub enum GuardRefusal {
     /// The policy, or the token itself.
     Denied(Denied),
     /// Tokens are asked for and no verification keys are there yet: this side's fault, not the
@@ -218,25 +218,25 @@ pub enum RequestRefusal {
     ClientField,
 }
 
-impl From<Denied> for RequestRefusal {
-    fn from(denied: Denied) -> RequestRefusal {
-        RequestRefusal::Denied(denied)
+impl From<Denied> for GuardRefusal {
+    fn from(denied: Denied) -> GuardRefusal {
+        GuardRefusal::Denied(denied)
     }
 }
 
-impl RequestRefusal {
+impl GuardRefusal {
     /// Responds to the request with this refusal.
     pub fn respond(self, exchange: &mut Exchange<'_>) {
         let denied = match self {
-            RequestRefusal::Denied(denied) => denied,
-            RequestRefusal::NoKeys => {
+            GuardRefusal::Denied(denied) => denied,
+            GuardRefusal::NoKeys => {
                 let (kind, title) = (Some("no-keys"), "No Verification Keys");
                 let detail =
                     "this service has no keys to verify tokens with yet; try again shortly";
                 let problem = Problem { status: 503, kind, title, detail };
                 return problem.respond_with(exchange, &[("retry-after", b"1")]);
             }
-            RequestRefusal::ClientField => {
+            GuardRefusal::ClientField => {
                 let (kind, title) = (Some("bad-client-field"), "Bad Client Field");
                 let detail = "X-Tollgate-Client must stand once and name one certificate";
                 return Problem { status: 400, kind, title, detail }.respond(exchange);

@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_goes_on() {
+    fn other_fields_are_forwarded() {
         for name in [
             "Authorization",
             "Content-Type",

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_says_where_its_order_lies_and_whose_it_is() {
+    fn an_id_names_shard_and_owner() {
         for slots in [1, 4, 1 << 21, SLOTS_MAX] {
             let ids = ids(slots);
             let last =

@@ -79,7 +79,7 @@ fn number_after(text: &str, label: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use metrics_export::prometheus::Format;
+    use metrics_export::prometheus::ExpositionFormat;
 
     use super::*;
 
@@ -95,7 +95,7 @@ mod tests {
     fn this_process_has_figures() {
         let mut page = Page::new();
         add(&mut page);
-        let text = page.render(Format::Text);
+        let text = page.render(ExpositionFormat::Text);
         for name in ["cpu_seconds_total", "resident_memory_bytes", "open_fds", "start_time_seconds"]
         {
             assert!(text.contains(&format!("\nprocess_{name} ")), "{name} is not in\n{text}");

@@ -4,17 +4,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use loadgen::command::calibrate::servers::{self, Server};
+use loadgen::command::calibrate::servers::{self, KnownServer};
 use loadgen::command::calibrate::{GROUP, THREADS};
-use loadgen::experiment::stack::{self, Keep, Requests, StackError, Started};
+use loadgen::experiment::stack::{self, Requests, RunningServers, StackError, Started};
 use loadgen::machine::process::{CpuSource, Process};
-use loadgen::plan::{Cell, Variant};
+use loadgen::plan::{PlannedCell, Variant};
 use loadgen::traffic::tokens::Tokens;
 use loadgen::traffic::trust::Trust;
 use runtime::url::Url;
 
 use crate::Failure;
-use crate::process::stack::Stack;
+use crate::process::stack::ProcessStack;
 
 use super::group::Group;
 
@@ -22,7 +22,7 @@ use super::group::Group;
 const DRAIN: Duration = Duration::from_millis(200);
 
 /// Starts reference servers.
-pub(super) struct Launcher {
+pub(super) struct ReferenceLauncher {
     /// Where their logs are.
     logs: PathBuf,
     /// Options of every server.
@@ -31,34 +31,34 @@ pub(super) struct Launcher {
 
 /// A running server. Its group can be taken away only after its last process, and fields are
 /// dropped in their order.
-struct Kept {
-    stack: Stack,
+struct ReferenceServers {
+    stack: ProcessStack,
     _group: Option<Group>,
 }
 
-impl Keep for Kept {
+impl RunningServers for ReferenceServers {
     fn fallen(&self) -> Option<String> {
         self.stack.fallen()
     }
 }
 
-impl Launcher {
-    pub(super) fn new(logs: PathBuf, cores: &[usize], driver: &str) -> Launcher {
+impl ReferenceLauncher {
+    pub(super) fn new(logs: PathBuf, cores: &[usize], driver: &str) -> ReferenceLauncher {
         let cores: Vec<String> = cores.iter().map(usize::to_string).collect();
         let any = "127.0.0.1:0";
         let cores = cores.join(",");
         let options =
             [["--listen", any], ["--admin", any], ["--cores", &cores], ["--driver", driver]];
         let options = options.as_flattened().iter().map(|word| (*word).to_owned()).collect();
-        Launcher { logs, options }
+        ReferenceLauncher { logs, options }
     }
 
-    fn start_server(&self, variant: &Variant, server: &Server) -> Result<Started, Failure> {
+    fn start_server(&self, variant: &Variant, server: &KnownServer) -> Result<Started, Failure> {
         let mut words: Vec<String> = ["reference", "--exit-with-stdin"].map(String::from).into();
         words.extend(self.options.iter().cloned());
         words.extend(server.words());
         let log = self.logs.join(format!("{}.log", variant.id));
-        let stack = Stack::lone("reference", &words, log, DRAIN)?;
+        let stack = ProcessStack::lone("reference", &words, log, DRAIN)?;
         let member = &stack.members()[0];
         let cpu = CpuSource::Pid(member.pid);
         let process = |service: &str, cpu| Process { service: service.into(), cpu, admin: None };
@@ -78,16 +78,16 @@ impl Launcher {
             tokens: Tokens::none(),
             processes,
             requests: Requests::Own(Box::new(servers::workload())),
-            keep: Box::new(Kept { stack, _group: group }),
+            keep: Box::new(ReferenceServers { stack, _group: group }),
         })
     }
 }
 
-impl stack::Stack for Launcher {
+impl stack::Stack for ReferenceLauncher {
     fn start(
         &mut self,
         variant: &Variant,
-        _cell: &Cell,
+        _cell: &PlannedCell,
         _instance: u32,
     ) -> Result<Started, StackError> {
         let server = servers::server(variant)

@@ -4,39 +4,44 @@
 mod group;
 mod launcher;
 
-use loadgen::command::calibrate::{Calibration, Part, Report, markdown, text};
+use loadgen::command::calibrate::{
+    Calibration, CalibrationPart, CalibrationReport, markdown, text,
+};
 
-use crate::io::output::Place;
+use crate::io::output::OutputFile;
 use crate::options::cores;
 use crate::process::held::WorkFolder;
 use crate::process::interrupt;
 use crate::{Failure, cli, values};
 
-use launcher::Launcher;
+use launcher::ReferenceLauncher;
 
 /// How the answer is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
+enum CalibrateFormat {
     Text,
     Json,
     Markdown,
 }
 
-const FORMATS: [(&str, Format); 3] =
-    [("text", Format::Text), ("json", Format::Json), ("markdown", Format::Markdown)];
+const FORMATS: [(&str, CalibrateFormat); 3] = [
+    ("text", CalibrateFormat::Text),
+    ("json", CalibrateFormat::Json),
+    ("markdown", CalibrateFormat::Markdown),
+];
 
 /// The fewest rounds of an experiment that have an interval.
 const ROUNDS_MIN: u32 = loadgen::stats::ROUNDS_MIN as u32;
 
 /// Carries out `tollgate calibrate`.
-pub(crate) fn command(typed: &cli::Calibrate) -> Result<u8, Failure> {
+pub(crate) fn command(typed: &cli::CalibrateArgs) -> Result<u8, Failure> {
     let format = values::choice("--output-format", &typed.output_format, &FORMATS)?;
     let calibration = calibration(typed)?;
-    let place = Place::open(typed.output.as_deref())?;
+    let place = OutputFile::open(typed.output.as_deref())?;
     let shutdown = interrupt::begin()?;
     let folder = WorkFolder::create()?;
     let cores = &calibration.cores.servers;
-    let mut launcher = Launcher::new(folder.path().to_path_buf(), cores, &typed.driver);
+    let mut launcher = ReferenceLauncher::new(folder.path().to_path_buf(), cores, &typed.driver);
     eprintln!("{}", calibration.announcement());
     let (report, failure) = calibration
         .run(&mut launcher, &|| shutdown.received().is_some())
@@ -51,7 +56,7 @@ pub(crate) fn command(typed: &cli::Calibrate) -> Result<u8, Failure> {
     }
 }
 
-fn calibration(typed: &cli::Calibrate) -> Result<Calibration, Failure> {
+fn calibration(typed: &cli::CalibrateArgs) -> Result<Calibration, Failure> {
     let full = if typed.quick { Calibration::EXPERIMENTS / 10 } else { Calibration::EXPERIMENTS };
     let experiments = typed.experiments.unwrap_or(full);
     let rounds = typed.rounds.unwrap_or(Calibration::ROUNDS);
@@ -82,28 +87,29 @@ fn calibration(typed: &cli::Calibrate) -> Result<Calibration, Failure> {
 }
 
 /// The parts that were named, in the order in which they are taken.
-fn parts(typed: Option<&str>) -> Result<Vec<Part>, Failure> {
+fn parts(typed: Option<&str>) -> Result<Vec<CalibrationPart>, Failure> {
     let Some(typed) = typed else {
-        return Ok(Part::ALL.to_vec());
+        return Ok(CalibrationPart::ALL.to_vec());
     };
     let part = |name: &str| {
-        let found = Part::ALL.into_iter().find(|part| part.as_str() == name.trim());
+        let found = CalibrationPart::ALL.into_iter().find(|part| part.as_str() == name.trim());
         found.ok_or_else(|| {
-            let known = Part::ALL.map(Part::as_str).join(", ");
+            let known = CalibrationPart::ALL.map(CalibrationPart::as_str).join(", ");
             Failure::usage(format!("--parts takes {known}, not {name:?}."))
         })
     };
-    let mut parts = typed.split(',').map(part).collect::<Result<Vec<Part>, Failure>>()?;
+    let mut parts =
+        typed.split(',').map(part).collect::<Result<Vec<CalibrationPart>, Failure>>()?;
     parts.sort_unstable();
     parts.dedup();
     Ok(parts)
 }
 
-fn answer(report: &Report, format: Format) -> String {
+fn answer(report: &CalibrationReport, format: CalibrateFormat) -> String {
     match format {
-        Format::Text => text(report),
-        Format::Json => report.to_json(),
-        Format::Markdown => markdown(report, &command_line()),
+        CalibrateFormat::Text => text(report),
+        CalibrateFormat::Json => report.to_json(),
+        CalibrateFormat::Markdown => markdown(report, &command_line()),
     }
 }
 
@@ -119,7 +125,7 @@ mod tests {
     use crate::cli::{Command, Parsed, parse};
     use crate::failure::FailureKind;
 
-    fn typed(words: &[&str]) -> cli::Calibrate {
+    fn typed(words: &[&str]) -> cli::CalibrateArgs {
         let words = ["tollgate", "calibrate"].iter().chain(words).map(|word| (*word).to_owned());
         match parse(words.collect()) {
             Parsed::Command(Command::Calibrate(typed)) => typed,
@@ -130,8 +136,11 @@ mod tests {
     #[test]
     fn parts_are_taken_in_their_own_order_and_once() {
         let found = parts(Some("added, stall,faults,stall")).unwrap();
-        assert_eq!(found, [Part::Faults, Part::Stall, Part::Added]);
-        assert_eq!(parts(None).unwrap(), Part::ALL);
+        assert_eq!(
+            found,
+            [CalibrationPart::Faults, CalibrationPart::Stall, CalibrationPart::Added]
+        );
+        assert_eq!(parts(None).unwrap(), CalibrationPart::ALL);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use loadgen::plan::Cores;
 use runtime::Driver;
-use runtime::probe::{Counters, Rings, Trial};
+use runtime::probe::{CounterAccess, Rings, Trial};
 
 /// Everything that the judgement stands on.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub(crate) struct Facts {
     pub(crate) tried: Tried,
     /// The cores that `matrix` would take, where there are two.
     pub(crate) cores: Option<Cores>,
-    pub(crate) look: Look,
+    pub(crate) look: MachineSample,
     /// This very program was built with optimisation.
     pub(crate) optimised: bool,
 }
@@ -88,20 +88,20 @@ pub(crate) struct Tried {
     pub(crate) rings: Rings,
     /// What servers would run on.
     pub(crate) driver: Option<Driver>,
-    pub(crate) counters: Counters,
+    pub(crate) counters: CounterAccess,
     /// A connection over loopback.
     pub(crate) loopback: Trial,
 }
 
 /// What was seen on the two measured cores within a second, while we used them little.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Look {
+pub(crate) struct MachineSample {
     pub(crate) length: Duration,
     pub(crate) clock_read_ns: f64,
     /// What the hypervisor took, of the two cores.
     pub(crate) steal_share: f64,
     /// What other programs used of them; None where there are too many to read.
-    pub(crate) foreign_share: Option<f64>,
+    pub(crate) background_share: Option<f64>,
     /// Times that our control group was throttled.
     pub(crate) throttled: u64,
     /// How late a sleep of 50 us ended, in ns.

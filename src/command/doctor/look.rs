@@ -1,7 +1,7 @@
 //! The short look at the two cores that would be measured: what the hypervisor takes, what other
 //! programs use, how late a sleeper is woken, how long a loop is kept from running, and what a look
-//! at the clock costs. It measures with the generator's own event loop and books, so that what it
-//! finds is what a measurement would find. It refuses to judge.
+//! at the clock costs. It measures with the generator's own event loop and accounting, so that what
+//! it finds is what a measurement would find. It refuses to judge.
 
 use std::hint::black_box;
 use std::io::ErrorKind;
@@ -16,10 +16,10 @@ use runtime::generator::{EventLoop, Wait};
 use runtime::probe::{self, Trial};
 use runtime::process::pin_to;
 
-use super::facts::{Look, Tried};
+use super::facts::{MachineSample, Tried};
 use crate::Failure;
 
-/// How long the whole look takes: its books are kept in ticks of 10 ms.
+/// How long the whole look takes: its CPU is kept in ticks of 10 ms.
 const LENGTH: Duration = Duration::from_secs(1);
 
 /// Parts of it: a loop that spins on both cores, then a sleeper that is woken again and again.
@@ -53,7 +53,7 @@ fn loopback() -> Trial {
 ///
 /// # Errors
 /// When `/proc` cannot be read or no thread be had.
-pub(crate) fn look(cores: &Cores) -> Result<Look, Failure> {
+pub(crate) fn look(cores: &Cores) -> Result<MachineSample, Failure> {
     let failed = |error: std::io::Error| {
         Failure::failed(format!("The machine could not be looked at: {error}.")).because(error)
     };
@@ -67,11 +67,11 @@ pub(crate) fn look(cores: &Cores) -> Result<Look, Failure> {
     thread::sleep(LENGTH.saturating_sub(began.elapsed()));
     let usage = meter.between(&before, &meter.read().map_err(failed)?);
     let core_ns = usage.wall_ns.max(1) as f64 * cores.measured().max(1) as f64;
-    Ok(Look {
+    Ok(MachineSample {
         length: Duration::from_nanos(usage.wall_ns),
         clock_read_ns,
         steal_share: usage.steal_ns as f64 / core_ns,
-        foreign_share: usage.foreign_ns.map(|ns| ns as f64 / core_ns),
+        background_share: usage.background_ns.map(|ns| ns as f64 / core_ns),
         throttled: usage.throttled,
         wake_p50_ns: at_share(&late, 0.50),
         wake_p99_ns: at_share(&late, 0.99),

@@ -22,7 +22,7 @@ use crate::{Failure, cli, values};
 use facts::Facts;
 
 /// Carries out `tollgate doctor`.
-pub(crate) fn command(typed: &cli::Doctor) -> Result<u8, Failure> {
+pub(crate) fn command(typed: &cli::DoctorArgs) -> Result<u8, Failure> {
     let json = values::choice(
         "--output-format",
         &typed.output_format,

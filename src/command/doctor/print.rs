@@ -64,12 +64,12 @@ pub(crate) fn blocked(findings: &[Finding]) -> bool {
 /// For programs.
 pub(crate) fn json(findings: &[Finding]) -> Result<String, serde_json::Error> {
     #[derive(Serialize)]
-    struct Answer<'a> {
+    struct DoctorReport<'a> {
         version: u32,
         blocked: bool,
         findings: &'a [Finding],
     }
-    let answer = Answer { version: 1, blocked: blocked(findings), findings };
+    let answer = DoctorReport { version: 1, blocked: blocked(findings), findings };
     serde_json::to_string_pretty(&answer).map(|text| text + "\n")
 }
 
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn json_says_the_same() {
+    fn json_has_the_same_figures() {
         let mut facts = sound();
         facts.system.cores_allowed = vec![0];
         let findings = judge(&facts);

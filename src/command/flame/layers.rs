@@ -11,7 +11,7 @@ pub(super) const KERNEL: &str = "_[k]";
 
 /// What a request pays for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Layer {
+pub(super) enum CpuLayer {
     KernelTcp,
     KernelWait,
     KernelOther,
@@ -26,48 +26,48 @@ pub(super) enum Layer {
     Other,
 }
 
-impl Layer {
+impl CpuLayer {
     /// All of them, in the order of tables; the position is the colour.
-    pub(super) const ALL: [Layer; 12] = [
-        Layer::KernelTcp,
-        Layer::KernelWait,
-        Layer::KernelOther,
-        Layer::Handshake,
-        Layer::Records,
-        Layer::Jwt,
-        Layer::Policy,
-        Layer::Http,
-        Layer::Services,
-        Layer::Runtime,
-        Layer::Crypto,
-        Layer::Other,
+    pub(super) const ALL: [CpuLayer; 12] = [
+        CpuLayer::KernelTcp,
+        CpuLayer::KernelWait,
+        CpuLayer::KernelOther,
+        CpuLayer::Handshake,
+        CpuLayer::Records,
+        CpuLayer::Jwt,
+        CpuLayer::Policy,
+        CpuLayer::Http,
+        CpuLayer::Services,
+        CpuLayer::Runtime,
+        CpuLayer::Crypto,
+        CpuLayer::Other,
     ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
-            Layer::KernelTcp => "kernel: TCP and sockets",
-            Layer::KernelWait => "kernel: waiting and waking",
-            Layer::KernelOther => "kernel: other",
-            Layer::Handshake => "TLS handshake",
-            Layer::Records => "TLS records",
-            Layer::Jwt => "JWT",
-            Layer::Policy => "policy",
-            Layer::Http => "HTTP",
-            Layer::Services => "services",
-            Layer::Runtime => "runtime",
-            Layer::Crypto => "crypto, caller unknown",
-            Layer::Other => "other",
+            CpuLayer::KernelTcp => "kernel: TCP and sockets",
+            CpuLayer::KernelWait => "kernel: waiting and waking",
+            CpuLayer::KernelOther => "kernel: other",
+            CpuLayer::Handshake => "TLS handshake",
+            CpuLayer::Records => "TLS records",
+            CpuLayer::Jwt => "JWT",
+            CpuLayer::Policy => "policy",
+            CpuLayer::Http => "HTTP",
+            CpuLayer::Services => "services",
+            CpuLayer::Runtime => "runtime",
+            CpuLayer::Crypto => "crypto, caller unknown",
+            CpuLayer::Other => "other",
         }
     }
 }
 
 /// The beginnings of names that belong to a layer, with spaces between them.
-type Rule = (Layer, &'static str);
+type Rule = (CpuLayer, &'static str);
 
 /// Functions of the kernel.
 const IN_KERNEL: [Rule; 3] = [
     (
-        Layer::KernelTcp,
+        CpuLayer::KernelTcp,
         "tcp_ __tcp_ inet_ inet6_ __inet_ ip_ __ip_ ip6_ ipv4_ ipv6_ sock_ __sock_ sk_ __sk_ skb_ \
          __skb_ alloc_skb __alloc_skb kfree_skb __kfree_skb consume_skb napi_ __napi_ \
          net_rx_action net_tx_action netif_ __netif_ process_backlog enqueue_to_backlog dev_ \
@@ -77,19 +77,19 @@ const IN_KERNEL: [Rule; 3] = [
          simple_copy_to_iter",
     ),
     (
-        Layer::KernelWait,
+        CpuLayer::KernelWait,
         "ep_ epoll_ do_epoll_ __x64_sys_epoll_ __arm64_sys_epoll_ poll_ do_poll do_sys_poll io_ \
          __io_ __do_sys_io_uring __x64_sys_io_uring __arm64_sys_io_uring eventfd_ futex_ do_futex \
          schedule __schedule finish_task_switch try_to_wake_up ttwu_ select_task_rq \
          pick_next_task enqueue_task dequeue_task default_wake_function autoremove_wake_function",
     ),
-    (Layer::KernelOther, "sysvec_ asm_sysvec_ exc_ asm_exc_ irq_exit __irq_exit do_user_addr"),
+    (CpuLayer::KernelOther, "sysvec_ asm_sysvec_ exc_ asm_exc_ irq_exit __irq_exit do_user_addr"),
 ];
 
 /// Functions of programs, without the brackets and signs before their paths.
 const IN_PROGRAM: [Rule; 7] = [
     (
-        Layer::Handshake,
+        CpuLayer::Handshake,
         "rustls::server::hs rustls::server::tls1 rustls::server::handy rustls::client::hs \
          rustls::client::tls1 rustls::client::handy rustls::tls13 rustls::tls12 rustls::webpki \
          rustls::verify rustls::hash_hs rustls::msgs::handshake rustls::ticketer \
@@ -100,25 +100,25 @@ const IN_PROGRAM: [Rule; 7] = [
          runtime::io::stream::Stream::handshake",
     ),
     (
-        Layer::Records,
+        CpuLayer::Records,
         "rustls rustls::server::tls13::ExpectTraffic rustls::server::tls12::ExpectTraffic \
          rustls::client::tls13::ExpectTraffic rustls::client::tls12::ExpectTraffic runtime::tls",
     ),
     (
-        Layer::Jwt,
+        CpuLayer::Jwt,
         "authn::token authn::json services::edge::guard::Guard::access services::refresh::keys \
          services::refresh::watched services::transport::token",
     ),
-    (Layer::Policy, "authn services::edge::guard services::route"),
+    (CpuLayer::Policy, "authn services::edge::guard services::route"),
     (
-        Layer::Http,
+        CpuLayer::Http,
         "proto_http httparse runtime::client runtime::io::inbox runtime::server::exchange \
          runtime::server::request runtime::server::response runtime::server::wire \
          services::gateway::fields",
     ),
-    (Layer::Services, "services"),
+    (CpuLayer::Services, "services"),
     (
-        Layer::Runtime,
+        CpuLayer::Runtime,
         "runtime runtime::client::addresses runtime::client::connect runtime::client::pool monoio \
          io_uring mio",
     ),
@@ -126,29 +126,29 @@ const IN_PROGRAM: [Rule; 7] = [
 
 /// What stays where no caller is known: ciphers are records, all else signs, verifies or agrees.
 const LONELY: [Rule; 2] = [
-    (Layer::Crypto, "ring ecp_nistz256 __ecp_nistz256"),
+    (CpuLayer::Crypto, "ring ecp_nistz256 __ecp_nistz256"),
     (
-        Layer::Records,
+        CpuLayer::Records,
         "ring::aead ring_core::aes ring_core::gcm ring_core::vpaes ring_core::chacha20 \
          ring_core::poly1305",
     ),
 ];
 
 /// The layer of a stack, whose frames go from the outermost caller to what ran.
-pub(super) fn of_stack(frames: &[String]) -> Layer {
+pub(super) fn of_stack(frames: &[String]) -> CpuLayer {
     let from_leaf = || frames.iter().rev().map(String::as_str);
     if from_leaf().next().is_some_and(|leaf| leaf.ends_with(KERNEL)) {
         let kernel = from_leaf().take_while(|frame| frame.ends_with(KERNEL));
-        return kernel.into_iter().find_map(of_frame).unwrap_or(Layer::KernelOther);
+        return kernel.into_iter().find_map(of_frame).unwrap_or(CpuLayer::KernelOther);
     }
     from_leaf()
         .find_map(of_frame)
         .or_else(|| from_leaf().find_map(|frame| longest(&LONELY, bare(frame))))
-        .unwrap_or(Layer::Other)
+        .unwrap_or(CpuLayer::Other)
 }
 
 /// The layer that a frame begins, if the table knows its name.
-pub(super) fn of_frame(frame: &str) -> Option<Layer> {
+pub(super) fn of_frame(frame: &str) -> Option<CpuLayer> {
     match frame.strip_suffix(KERNEL) {
         Some(name) => longest(&IN_KERNEL, name),
         None => longest(&IN_PROGRAM, bare(frame)),
@@ -170,7 +170,7 @@ fn bare(frame: &str) -> &str {
 }
 
 /// The rule with the longest beginning that fits.
-fn longest(rules: &[Rule], name: &str) -> Option<Layer> {
+fn longest(rules: &[Rule], name: &str) -> Option<CpuLayer> {
     let fit = |all: &str| {
         let fitting = all.split_ascii_whitespace().filter(|beginning| name.starts_with(beginning));
         fitting.map(str::len).max()
@@ -183,14 +183,14 @@ fn longest(rules: &[Rule], name: &str) -> Option<Layer> {
 mod tests {
     use super::*;
 
-    fn layer(folded: &str) -> Layer {
+    fn layer(folded: &str) -> CpuLayer {
         let frames: Vec<String> = folded.split(';').map(str::to_owned).collect();
         of_stack(&frames)
     }
 
     #[test]
     fn a_position_is_a_layers_own() {
-        for (index, layer) in Layer::ALL.into_iter().enumerate() {
+        for (index, layer) in CpuLayer::ALL.into_iter().enumerate() {
             assert_eq!(layer as usize, index);
         }
     }
@@ -213,38 +213,47 @@ mod tests {
             (
                 "gateway;runtime::server::connection::serve_requests;__send;tcp_sendmsg_[k];\
                  memcpy_[k]",
-                Layer::KernelTcp,
+                CpuLayer::KernelTcp,
             ),
-            ("gateway;monoio::park;epoll_wait;do_syscall_64_[k];ep_poll_[k]", Layer::KernelWait),
+            ("gateway;monoio::park;epoll_wait;do_syscall_64_[k];ep_poll_[k]", CpuLayer::KernelWait),
             (
                 "gateway;tcp_sendmsg_[k];sock_def_readable_[k];ep_poll_callback_[k]",
-                Layer::KernelWait,
+                CpuLayer::KernelWait,
             ),
             (
                 "gateway;proto_http::http1::read;asm_exc_page_fault_[k];clear_page_[k]",
-                Layer::KernelOther,
+                CpuLayer::KernelOther,
             ),
-            ("gateway;runtime::io::stream;entry_SYSCALL_64_[k]", Layer::KernelOther),
-            ("gateway;authn::token::jwt::verify;ring::ec;ring_core::p256_mul", Layer::Jwt),
-            ("gateway;rustls::server::hs::f;ring::ec;ring_core::p256_mul", Layer::Handshake),
-            ("gateway;rustls::conn::read;ring::aead;ring_core::aes_gcm_dec", Layer::Records),
-            ("gateway;<rustls::server::tls13::ExpectTraffic as rustls::S>::handle", Layer::Records),
+            ("gateway;runtime::io::stream;entry_SYSCALL_64_[k]", CpuLayer::KernelOther),
+            ("gateway;authn::token::jwt::verify;ring::ec;ring_core::p256_mul", CpuLayer::Jwt),
+            ("gateway;rustls::server::hs::f;ring::ec;ring_core::p256_mul", CpuLayer::Handshake),
+            ("gateway;rustls::conn::read;ring::aead;ring_core::aes_gcm_dec", CpuLayer::Records),
+            (
+                "gateway;<rustls::server::tls13::ExpectTraffic as rustls::S>::handle",
+                CpuLayer::Records,
+            ),
             (
                 "gateway;<rustls::server::tls13::ExpectFinished as rustls::S>::handle",
-                Layer::Handshake,
+                CpuLayer::Handshake,
             ),
             (
                 "gateway;services::edge::guard::Guard::permit;authn::policy::authorize",
-                Layer::Policy,
+                CpuLayer::Policy,
             ),
-            ("gateway;services::edge::guard::Guard::access;memcmp", Layer::Jwt),
-            ("gateway;services::gateway::ping;proto_http::http1::encode::f;memmove", Layer::Http),
-            ("orders;<services::orders::store::Store as core::ops::Drop>::drop", Layer::Services),
-            ("orders;<&mut runtime::client::pool::Pool as X>::y", Layer::Runtime),
-            ("orders;ring_core::p256_mul", Layer::Crypto),
-            ("orders;[unknown];ring_core::aes_gcm_enc", Layer::Records),
-            ("orders;[unknown];malloc", Layer::Other),
-            ("", Layer::Other),
+            ("gateway;services::edge::guard::Guard::access;memcmp", CpuLayer::Jwt),
+            (
+                "gateway;services::gateway::ping;proto_http::http1::encode::f;memmove",
+                CpuLayer::Http,
+            ),
+            (
+                "orders;<services::orders::store::Store as core::ops::Drop>::drop",
+                CpuLayer::Services,
+            ),
+            ("orders;<&mut runtime::client::pool::Pool as X>::y", CpuLayer::Runtime),
+            ("orders;ring_core::p256_mul", CpuLayer::Crypto),
+            ("orders;[unknown];ring_core::aes_gcm_enc", CpuLayer::Records),
+            ("orders;[unknown];malloc", CpuLayer::Other),
+            ("", CpuLayer::Other),
         ] {
             assert_eq!(layer(folded), expected, "{folded}");
         }

@@ -3,7 +3,7 @@
 //! a request, and draws a flame graph.
 //!
 //! The flow and the sentences are here. It measures nothing by itself: what a request costs is
-//! what the bench of `matrix` reads in the kernel's books, and `perf` only shares it out.
+//! what the bench of `matrix` reads in the kernel's CPU accounting, and `perf` only shares it out.
 
 mod fold;
 mod layers;
@@ -17,13 +17,13 @@ use loadgen::command::matrix::Matrix;
 use loadgen::report::cores;
 use loadgen::traffic::schedule::Rate;
 use metrics_export::breaches::{self, Among};
-use metrics_export::flame::{Flame, Profile};
+use metrics_export::flame::{FlameGraph, FlameProfile};
 use metrics_export::run::SliceKind;
 
 use crate::cli::{Command, Parsed};
 use crate::command::matrix;
 use crate::failure::FailureKind;
-use crate::io::output::Place;
+use crate::io::output::OutputFile;
 use crate::io::stdout;
 use crate::process::held::WorkFolder;
 use crate::process::interrupt;
@@ -32,7 +32,7 @@ use crate::values::duration;
 use crate::{Failure, cli};
 
 use perf::{CallGraph, Sampling};
-use session::{Session, Taken};
+use session::{FlameSession, VariantRecording};
 
 /// A recorded slice is no shorter: with less there is nothing to see.
 const DURATION_MIN: Duration = Duration::from_millis(100);
@@ -48,17 +48,17 @@ const NAMELESS_MAX: f64 = 0.05;
 
 /// Where the graph and the folded stacks go; the tables are printed.
 struct Places {
-    graph: Place,
-    folded: Place,
+    graph: OutputFile,
+    folded: OutputFile,
 }
 
 /// Carries out `tollgate flame`.
-pub(crate) fn command(typed: &cli::Flame) -> Result<u8, Failure> {
+pub(crate) fn command(typed: &cli::FlameArgs) -> Result<u8, Failure> {
     let (words, matrix) = plan(typed)?;
     let sampling = sampling(typed)?;
     let places = Places {
-        graph: Place::open_there(Some(&typed.output))?,
-        folded: Place::open_there(typed.folded.as_deref())?,
+        graph: OutputFile::open_there(Some(&typed.output))?,
+        folded: OutputFile::open_there(typed.folded.as_deref())?,
     };
     let shutdown = interrupt::begin()?;
     let sampling = Sampling { event: perf::event()?, ..sampling };
@@ -67,7 +67,7 @@ pub(crate) fn command(typed: &cli::Flame) -> Result<u8, Failure> {
     let launcher = matrix::launcher(&words, &matrix, StateDir::create(folder.path())?)?;
     let kind = kind(typed);
     eprintln!("{}", announcement(typed, &matrix, &sampling));
-    let session = Session {
+    let session = FlameSession {
         matrix: &matrix,
         sampling: &sampling,
         kind,
@@ -87,7 +87,7 @@ pub(crate) fn command(typed: &cli::Flame) -> Result<u8, Failure> {
 }
 
 /// The variants as `matrix` would have them, in one cell and without its control.
-fn plan(typed: &cli::Flame) -> Result<(cli::Matrix, Matrix), Failure> {
+fn plan(typed: &cli::FlameArgs) -> Result<(cli::MatrixArgs, Matrix), Failure> {
     if typed.against.as_ref().is_some_and(|against| against == &typed.profile) {
         return Err(Failure::usage("--profile and --against name the same profile."));
     }
@@ -116,7 +116,7 @@ fn plan(typed: &cli::Flame) -> Result<(cli::Matrix, Matrix), Failure> {
     Ok((words, matrix))
 }
 
-fn sampling(typed: &cli::Flame) -> Result<Sampling, Failure> {
+fn sampling(typed: &cli::FlameArgs) -> Result<Sampling, Failure> {
     if !(1..=FREQUENCY_MAX).contains(&typed.frequency) {
         return Err(Failure::usage(format!("--frequency takes 1 to {FREQUENCY_MAX}.")));
     }
@@ -124,7 +124,7 @@ fn sampling(typed: &cli::Flame) -> Result<Sampling, Failure> {
     Ok(Sampling { event: "", frequency: typed.frequency, call_graph })
 }
 
-fn kind(typed: &cli::Flame) -> SliceKind {
+fn kind(typed: &cli::FlameArgs) -> SliceKind {
     match (typed.new_connections, &typed.rate) {
         (true, _) => SliceKind::Connect,
         (false, Some(_)) => SliceKind::Open,
@@ -140,7 +140,7 @@ fn names(matrix: &Matrix) -> String {
 }
 
 /// What the servers are asked, and how.
-fn load(typed: &cli::Flame, matrix: &Matrix) -> String {
+fn load(typed: &cli::FlameArgs, matrix: &Matrix) -> String {
     let cell = &matrix.cells[0];
     match kind(typed) {
         SliceKind::Connect => "a new connection for each request".into(),
@@ -154,7 +154,7 @@ fn load(typed: &cli::Flame, matrix: &Matrix) -> String {
     }
 }
 
-fn announcement(typed: &cli::Flame, matrix: &Matrix, sampling: &Sampling) -> String {
+fn announcement(typed: &cli::FlameArgs, matrix: &Matrix, sampling: &Sampling) -> String {
     let mut out = format!(
         "{}: {}; each recorded for {}, and measured as long without perf; servers on {}, \
          generator on {}.",
@@ -176,10 +176,10 @@ fn announcement(typed: &cli::Flame, matrix: &Matrix, sampling: &Sampling) -> Str
 
 /// Prints the tables and writes the files.
 fn tell(
-    typed: &cli::Flame,
+    typed: &cli::FlameArgs,
     matrix: &Matrix,
     sampling: &Sampling,
-    taken: &[Taken],
+    taken: &[VariantRecording],
     places: Places,
 ) -> Result<(), Failure> {
     let variants = || matrix.variants.iter().zip(taken);
@@ -190,8 +190,8 @@ fn tell(
             variant.label
         )));
     }
-    let profiles: Vec<Profile<'_>> = variants()
-        .map(|(variant, taken)| Profile {
+    let profiles: Vec<FlameProfile<'_>> = variants()
+        .map(|(variant, taken)| FlameProfile {
             name: &variant.label,
             stacks: &taken.folded.stacks,
             request_us: taken.plain.us(),
@@ -212,7 +212,7 @@ fn tell(
             .for_each(|note| text += &format!("{note}\n"));
     }
     let against = against.first();
-    let flame = Flame {
+    let flame = FlameGraph {
         title: &format!("Where the CPU of a request goes: {}", names(matrix)),
         lines: &lines,
         profile: *profile,
@@ -231,10 +231,10 @@ fn tell(
 
 /// What stands above the graph and the tables.
 fn lines(
-    typed: &cli::Flame,
+    typed: &cli::FlameArgs,
     matrix: &Matrix,
     sampling: &Sampling,
-    profiles: &[Profile<'_>],
+    profiles: &[FlameProfile<'_>],
 ) -> Vec<String> {
     let shown = profiles.iter().rev();
     let costs: Vec<String> =
@@ -243,7 +243,10 @@ fn lines(
     let fewest = profiles.iter().map(|profile| profile.stacks.total()).min().unwrap_or(0);
     let mut lines = vec![
         format!("{}, {}.", load(typed, matrix), topology(typed)),
-        format!("CPU per request, by the kernel's books and without perf: {}.", costs.join(", ")),
+        format!(
+            "CPU per request, by the kernel's CPU accounting and without perf: {}.",
+            costs.join(", ")
+        ),
         format!(
             "{} samples by {} at {} Hz; a share of 10% is known to {:.1} points (95%).",
             samples.join(" and "),
@@ -262,7 +265,7 @@ fn lines(
 }
 
 /// Whose CPU it is.
-fn topology(typed: &cli::Flame) -> &'static str {
+fn topology(typed: &cli::FlameArgs) -> &'static str {
     match typed.topology.as_deref() {
         Some("single") => "of the one process that serves all",
         _ => "of all services together",
@@ -270,7 +273,7 @@ fn topology(typed: &cli::Flame) -> &'static str {
 }
 
 /// What must be known about a recording before it is believed.
-fn notes(label: &str, taken: &Taken, frequency: u32) -> Vec<String> {
+fn notes(label: &str, taken: &VariantRecording, frequency: u32) -> Vec<String> {
     let folded = &taken.folded;
     let mut notes = Vec::new();
     if taken.plain.requests > 0 && taken.sampled.requests > 0 {
@@ -329,8 +332,8 @@ mod tests {
     use super::*;
 
     /// A recording of 100 samples in the kernel and 100 in the program.
-    fn taken(change: impl Fn(&mut Taken)) -> Vec<String> {
-        let mut taken = Taken::default();
+    fn taken(change: impl Fn(&mut VariantRecording)) -> Vec<String> {
+        let mut taken = VariantRecording::default();
         (taken.folded.kernel, taken.folded.program) = (100, 100);
         taken.folded.stacks.add(vec!["gateway".into()], 200);
         taken.plain = Sum { cpu_ns: 1_000_000, requests: 100 };
@@ -340,10 +343,10 @@ mod tests {
     }
 
     #[test]
-    fn a_recording_says_what_it_cost_and_what_is_missing() {
+    fn a_recording_reports_its_cost_and_gaps() {
         let sound = taken(|_| {});
         assert_eq!(sound, ["S4: a request cost +10.0% under perf, from where the shares are."]);
-        type Change = fn(&mut Taken);
+        type Change = fn(&mut VariantRecording);
         let changes: [(Change, &str); 5] = [
             (|taken| taken.folded.stacks = Stacks::default(), "kept 0 of some 220 samples"),
             (|taken| taken.folded.kernel = 0, "kernel.perf_event_paranoid is"),

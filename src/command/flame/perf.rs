@@ -255,7 +255,7 @@ mod tests {
     use crate::failure::FailureKind;
 
     #[test]
-    fn what_is_missing_is_said_with_what_to_do() {
+    fn missing_tools_are_named_with_what_to_do() {
         let gone = not_started(&io::ErrorKind::NotFound.into());
         assert!(gone.to_string().contains("linux-perf"), "{gone}");
         let forbidden = "Error:\nAccess to performance monitoring and observability operations is \

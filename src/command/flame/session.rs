@@ -14,13 +14,13 @@ use std::thread;
 use std::time::Duration;
 
 use loadgen::command::matrix::Matrix;
-use loadgen::experiment::bench::{LiveBench, Setup};
+use loadgen::experiment::bench::{BenchSetup, LiveBench};
 use loadgen::experiment::stack::{Stack, StackError, Started};
 use loadgen::experiment::{Bench as _, Measured, SliceLoad, SliceRequest};
 use loadgen::machine::process::CpuSource;
-use loadgen::plan::{Cell, Variant};
+use loadgen::plan::{PlannedCell, Variant};
 use loadgen::traffic::generator::{Generator, GeneratorOptions};
-use loadgen::traffic::slice::Stop;
+use loadgen::traffic::slice::StopFlag;
 use loadgen::validity::{self, Observed};
 use metrics_export::breaches::MATRIX;
 use metrics_export::run::{Breach, SliceKind};
@@ -29,13 +29,13 @@ use runtime::process::ShutdownWatch;
 use super::fold::Folded;
 use super::perf::{self, Recording, Sampling};
 use crate::Failure;
-use crate::command::matrix::Launcher;
+use crate::command::matrix::StackLauncher;
 
 /// How often the watching thread looks whether the end was asked for.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What is to be recorded.
-pub(super) struct Session<'a> {
+pub(super) struct FlameSession<'a> {
     /// Variants, the one that another is compared with first; cores, protocol, cell.
     pub(super) matrix: &'a Matrix,
     pub(super) sampling: &'a Sampling,
@@ -48,7 +48,7 @@ pub(super) struct Session<'a> {
 
 /// What was found of one variant.
 #[derive(Debug, Default)]
-pub(super) struct Taken {
+pub(super) struct VariantRecording {
     pub(super) folded: Folded,
     /// Server CPU and answers of the slices without `perf`, and of those with it.
     pub(super) plain: Sum,
@@ -79,22 +79,22 @@ impl Sum {
 }
 
 /// What was found of every variant, and what ended the recording before its time.
-pub(super) type Recorded = (Vec<Taken>, Option<Failure>);
+pub(super) type Recorded = (Vec<VariantRecording>, Option<Failure>);
 
 /// The processes of each variant, by its id, as they were started.
 type Processes = Rc<RefCell<Vec<(String, u32, String)>>>;
 
 /// A stack that remembers which processes it started.
-struct Noting {
-    launcher: Launcher,
+struct ProcessTracker {
+    launcher: StackLauncher,
     processes: Processes,
 }
 
-impl Stack for Noting {
+impl Stack for ProcessTracker {
     fn start(
         &mut self,
         variant: &Variant,
-        cell: &Cell,
+        cell: &PlannedCell,
         instance: u32,
     ) -> Result<Started, StackError> {
         let started = self.launcher.start(variant, cell, instance)?;
@@ -108,20 +108,20 @@ impl Stack for Noting {
     }
 }
 
-impl Session<'_> {
+impl FlameSession<'_> {
     /// Starts the servers, and records each variant; none when the end was asked for before.
     ///
     /// A failure after every variant was recorded once comes with what was recorded.
-    pub(super) fn run(&self, launcher: Launcher) -> Result<Option<Recorded>, Failure> {
+    pub(super) fn run(&self, launcher: StackLauncher) -> Result<Option<Recorded>, Failure> {
         let processes = Processes::default();
-        let mut stack = Noting { launcher, processes: Rc::clone(&processes) };
+        let mut stack = ProcessTracker { launcher, processes: Rc::clone(&processes) };
         let matrix = self.matrix;
         let on_cores = GeneratorOptions::on_cores(&matrix.cores.generator);
         let options = GeneratorOptions { driver: matrix.driver, ..on_cores };
         let generator = Generator::start(&options).map_err(Failure::sentence)?;
         let _watching = self.watch(generator.stopper());
         let interrupted = || self.interrupted();
-        let mut bench = LiveBench::new(Setup {
+        let mut bench = LiveBench::new(BenchSetup {
             stack: &mut stack,
             generator,
             variants: &matrix.variants,
@@ -131,7 +131,8 @@ impl Session<'_> {
             interrupted: &interrupted,
         });
         bench.restart(0).map_err(Failure::sentence)?;
-        let mut taken: Vec<Taken> = matrix.variants.iter().map(|_| Taken::default()).collect();
+        let mut taken: Vec<VariantRecording> =
+            matrix.variants.iter().map(|_| VariantRecording::default()).collect();
         for variant in 0..taken.len() {
             self.slice(&mut bench, variant, SliceKind::Closed, true)?;
         }
@@ -155,7 +156,7 @@ impl Session<'_> {
         bench: &mut LiveBench<'_>,
         variant: usize,
         processes: &Processes,
-        taken: &mut Taken,
+        taken: &mut VariantRecording,
     ) -> Result<(), Failure> {
         let Matrix { variants, bounds, cores, .. } = self.matrix;
         let plain = self.slice(bench, variant, self.kind, false)?;
@@ -205,8 +206,8 @@ impl Session<'_> {
         if self.interrupted() {
             return Ok(measured);
         }
-        if let Some(check) = measured.checks.iter().find(|check| !check.holds) {
-            let (claim, found) = (check.claim, &check.found);
+        if let Some(proof) = measured.proofs.iter().find(|proof| !proof.holds) {
+            let (claim, found) = (proof.claim, &proof.found);
             return Err(Failure::failed(format!("{label}: {claim} does not hold: {found}.")));
         }
         if measured.slice.requests_answered == 0 {
@@ -221,7 +222,7 @@ impl Session<'_> {
     }
 
     /// Ends a running slice when the end was asked for. The thread ends with what is returned.
-    fn watch(&self, stop: Stop) -> Sender<()> {
+    fn watch(&self, stop: StopFlag) -> Sender<()> {
         let (over, ended) = mpsc::channel();
         let shutdown = self.shutdown.clone();
         thread::spawn(move || {

@@ -8,25 +8,25 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use metrics_export::flame::{Profile, Stacks};
+use metrics_export::flame::{FlameProfile, Stacks};
 
-use super::layers::{self, Layer};
+use super::layers::{self, CpuLayer};
 
 /// How wide the names of layers and of functions are in a terminal.
 const LAYER_CHARS: usize = 27;
 const FUNCTION_CHARS: usize = 48;
 
 /// A function, and the layer for which it ran.
-type Function = (String, Layer);
+type Function = (String, CpuLayer);
 
 /// What each layer costs in every profile, the last of which is asked about; of two also the
 /// difference.
-pub(super) fn by_layers(profiles: &[Profile<'_>]) -> String {
+pub(super) fn by_layers(profiles: &[FlameProfile<'_>]) -> String {
     let layer = |frames: &[String]| Some(layers::of_stack(frames));
     let counts: Vec<_> = profiles.iter().map(|profile| count(profile.stacks, layer)).collect();
     let mut out = head("layer", LAYER_CHARS, profiles);
-    let found = |layer: &Layer| counts.iter().any(|counts| counts.contains_key(layer));
-    for layer in Layer::ALL.into_iter().filter(found) {
+    let found = |layer: &CpuLayer| counts.iter().any(|counts| counts.contains_key(layer));
+    for layer in CpuLayer::ALL.into_iter().filter(found) {
         let figures = figures(profiles, |place| counts[place].get(&layer).copied().unwrap_or(0));
         let _ = writeln!(out, "{:<LAYER_CHARS$}{figures}", layer.name());
     }
@@ -36,7 +36,7 @@ pub(super) fn by_layers(profiles: &[Profile<'_>]) -> String {
 }
 
 /// The functions that run most in the last profile, without what they call.
-pub(super) fn by_functions(profiles: &[Profile<'_>], top: usize) -> String {
+pub(super) fn by_functions(profiles: &[FlameProfile<'_>], top: usize) -> String {
     let leaf = |frames: &[String]| Some((frames.last()?.clone(), layers::of_stack(frames)));
     let counts: Vec<BTreeMap<Function, u64>> =
         profiles.iter().map(|profile| count(profile.stacks, leaf)).collect();
@@ -53,10 +53,13 @@ pub(super) fn by_functions(profiles: &[Profile<'_>], top: usize) -> String {
 }
 
 /// The legend of a graph: every layer that was seen, by its place, with what it costs.
-pub(super) fn legend(profile: &Profile<'_>, against: Option<&Profile<'_>>) -> Vec<(usize, String)> {
-    let counts = |profile: &Profile<'_>| count(profile.stacks, |f| Some(layers::of_stack(f)));
+pub(super) fn legend(
+    profile: &FlameProfile<'_>,
+    against: Option<&FlameProfile<'_>>,
+) -> Vec<(usize, String)> {
+    let counts = |profile: &FlameProfile<'_>| count(profile.stacks, |f| Some(layers::of_stack(f)));
     let (own, other) = (counts(profile), against.map(counts).unwrap_or_default());
-    let words = |layer: Layer| {
+    let words = |layer: CpuLayer| {
         let us = profile.us(own.get(&layer).copied().unwrap_or(0));
         let difference = against.map(|against| {
             let other = other.get(&layer).copied().unwrap_or(0);
@@ -64,8 +67,8 @@ pub(super) fn legend(profile: &Profile<'_>, against: Option<&Profile<'_>>) -> Ve
         });
         format!("{} {us:.2} us{}", layer.name(), difference.unwrap_or_default())
     };
-    let seen = |layer: &Layer| own.contains_key(layer) || other.contains_key(layer);
-    let layers = Layer::ALL.into_iter().filter(seen);
+    let seen = |layer: &CpuLayer| own.contains_key(layer) || other.contains_key(layer);
+    let layers = CpuLayer::ALL.into_iter().filter(seen);
     layers.map(|layer| (layer as usize, words(layer))).collect()
 }
 
@@ -79,7 +82,7 @@ fn count<K: Ord>(stacks: &Stacks, key: impl Fn(&[String]) -> Option<K>) -> BTree
     counts
 }
 
-fn head(what: &str, width: usize, profiles: &[Profile<'_>]) -> String {
+fn head(what: &str, width: usize, profiles: &[FlameProfile<'_>]) -> String {
     let mut out = format!("{what:<width$}");
     for profile in profiles {
         let _ = write!(out, " {:>9} {:>7}", shorter(profile.name, 6) + " us", "share");
@@ -92,7 +95,7 @@ fn head(what: &str, width: usize, profiles: &[Profile<'_>]) -> String {
 }
 
 /// The figures of a row: samples of each profile, by its place.
-fn figures(profiles: &[Profile<'_>], samples: impl Fn(usize) -> u64) -> String {
+fn figures(profiles: &[FlameProfile<'_>], samples: impl Fn(usize) -> u64) -> String {
     let mut out = String::new();
     for (place, profile) in profiles.iter().enumerate() {
         let samples = samples(place);
@@ -115,7 +118,7 @@ fn shortened(name: &str) -> String {
     }
 }
 
-/// The first word of a variant's name: `S4` of `S4 first sight`.
+/// The first word of a variant's name: `S4` of `S4 uncached`.
 fn shorter(name: &str, room: usize) -> String {
     name.split(' ').next().unwrap_or(name).chars().take(room).collect()
 }
@@ -142,8 +145,8 @@ mod tests {
     #[test]
     fn layers_are_shares_of_what_a_request_costs() {
         let [other, own] = &two();
-        let against = Profile { name: "S1", stacks: other, request_us: 8.0 };
-        let profile = Profile { name: "S4 first sight", stacks: own, request_us: 20.0 };
+        let against = FlameProfile { name: "S1", stacks: other, request_us: 8.0 };
+        let profile = FlameProfile { name: "S4 uncached", stacks: own, request_us: 20.0 };
         let expected = "\
 layer                           S1 us   share     S4 us   share  more, us
 kernel: TCP and sockets          6.00   75.0%      6.00   30.0%     +0.00
@@ -161,13 +164,13 @@ all                              8.00  100.0%
         assert_eq!(by_layers(&[against]), alone);
         let legend = legend(&profile, Some(&against));
         assert_eq!(legend.len(), 3);
-        assert_eq!(legend[2], (Layer::Jwt as usize, "JWT 12.00 us (+12.00)".to_owned()));
+        assert_eq!(legend[2], (CpuLayer::Jwt as usize, "JWT 12.00 us (+12.00)".to_owned()));
     }
 
     #[test]
-    fn functions_are_told_apart_by_their_layer_and_the_most_come_first() {
+    fn functions_are_listed_by_layer_and_cost() {
         let [_, own] = &two();
-        let profile = Profile { name: "S4", stacks: own, request_us: 20.0 };
+        let profile = FlameProfile { name: "S4", stacks: own, request_us: 20.0 };
         let lines = by_functions(&[profile], 2);
         let lines: Vec<&str> = lines.lines().skip(1).collect();
         assert_eq!(lines.len(), 2);

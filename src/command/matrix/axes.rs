@@ -13,7 +13,7 @@ use crate::{Failure, cli, values};
 const TOKENS_MAX: u32 = 100_000;
 
 /// The profiles to compare, in the order typed; S0 to S5 by default, all nine for `--factorial`.
-pub(super) fn profiles(typed: &cli::Matrix) -> Result<Vec<Profile>, Failure> {
+pub(super) fn profiles(typed: &cli::MatrixArgs) -> Result<Vec<Profile>, Failure> {
     if typed.factorial {
         return match typed.profiles {
             Some(_) => Err(Failure::usage("--factorial runs all nine: leave --profiles out.")),
@@ -35,7 +35,7 @@ pub(super) fn profiles(typed: &cli::Matrix) -> Result<Vec<Profile>, Failure> {
 }
 
 /// The axes beside the profile.
-pub(super) fn axes(typed: &cli::Matrix) -> Result<Axes, Failure> {
+pub(super) fn axes(typed: &cli::MatrixArgs) -> Result<Axes, Failure> {
     if let Some(odd) = typed.protocols.as_deref().filter(|name| *name != "http/1.1") {
         return Err(Failure::usage(format!(
             "--protocols takes http/1.1, the only protocol so far, not {odd:?}."
@@ -87,7 +87,7 @@ pub(super) fn axes(typed: &cli::Matrix) -> Result<Axes, Failure> {
 
 /// The forms of tokens where they were asked for: every kind of tokens with every state of the
 /// cache.
-fn forms(typed: &cli::Matrix) -> Result<Option<Vec<Form>>, Failure> {
+fn forms(typed: &cli::MatrixArgs) -> Result<Option<Vec<Form>>, Failure> {
     if typed.tokens.is_none() && typed.token_cache.is_none() {
         return Ok(None);
     }
@@ -177,7 +177,7 @@ mod tests {
     use crate::cli::{Command, Parsed, parse};
     use crate::failure::FailureKind;
 
-    fn typed(words: &[&str]) -> cli::Matrix {
+    fn typed(words: &[&str]) -> cli::MatrixArgs {
         let words = ["tollgate", "matrix"].iter().chain(words).map(|word| (*word).to_owned());
         match parse(words.collect()) {
             Parsed::Command(Command::Matrix(typed)) => *typed,

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use authn::jwt::new_token_id;
 use authn::{Algorithm, NewClaims, Profile, ScopeSet, Signer, Transport};
-use loadgen::experiment::stack::{Keep, Requests, StackError, Started};
+use loadgen::experiment::stack::{Requests, RunningServers, StackError, Started};
 use loadgen::machine::process::{CpuSource, Process};
-use loadgen::plan::{self, CallPath, Cell, HandshakeKind, Topology, Variant};
+use loadgen::plan::{self, CallPath, HandshakeKind, PlannedCell, Topology, Variant};
 use loadgen::traffic::tokens::Tokens;
 use loadgen::traffic::trust::Trust;
 use runtime::blocking;
@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 use crate::Failure;
 use crate::command::pki;
-use crate::process::stack::{Launch, MESH, SINGLE, Stack};
+use crate::process::stack::{Launch, MESH, ProcessStack, SINGLE};
 use crate::process::state::StateDir;
 
 /// Who issues the tokens of the experiment. It is a name only: keys come from the variant's own
@@ -47,7 +47,7 @@ const CLIENT: &str = pki::CLIENTS[0];
 const SCOPES: &str = "orders.read orders.write inventory.read inventory.write";
 
 /// Starts stacks for the experiment.
-pub(crate) struct Launcher {
+pub(crate) struct StackLauncher {
     /// The state that all stacks share.
     pub(crate) state: StateDir,
     /// One process a service, or all in one.
@@ -56,34 +56,35 @@ pub(crate) struct Launcher {
     pub(crate) options: Vec<String>,
 }
 
-impl loadgen::experiment::stack::Stack for Launcher {
+impl loadgen::experiment::stack::Stack for StackLauncher {
     fn start(
         &mut self,
         variant: &Variant,
-        cell: &Cell,
+        cell: &PlannedCell,
         instance: u32,
     ) -> Result<Started, StackError> {
         self.start_stack(variant, cell, instance).map_err(|failure| StackError(failure.to_string()))
     }
 }
 
-impl Keep for Stack {
+impl RunningServers for ProcessStack {
     fn fallen(&self) -> Option<String> {
-        Stack::fallen(self)
+        ProcessStack::fallen(self)
     }
 }
 
-impl Launcher {
+impl StackLauncher {
     fn start_stack(
         &self,
         variant: &Variant,
-        cell: &Cell,
+        cell: &PlannedCell,
         instance: u32,
     ) -> Result<Started, Failure> {
         let profile = variant.subject.profile().ok_or_else(|| {
             Failure::failed(format!("{} is no profile of the stack.", variant.label))
         })?;
-        let stack = Stack::start(&self.state, &self.launch(profile, variant, cell, instance))?;
+        let stack =
+            ProcessStack::start(&self.state, &self.launch(profile, variant, cell, instance))?;
         let mut processes = Vec::new();
         for member in stack.members() {
             wait_until_ready(&stack, member.service, &member.admin.to_string())?;
@@ -115,7 +116,7 @@ impl Launcher {
     }
 
     /// The services that a request of the cell's workload passes once, in order.
-    fn path(&self, cell: &Cell) -> Vec<&'static str> {
+    fn path(&self, cell: &PlannedCell) -> Vec<&'static str> {
         if self.topology == Topology::Single {
             return vec!["all"];
         }
@@ -153,7 +154,13 @@ impl Launcher {
         })
     }
 
-    fn launch(&self, profile: Profile, variant: &Variant, cell: &Cell, instance: u32) -> Launch {
+    fn launch(
+        &self,
+        profile: Profile,
+        variant: &Variant,
+        cell: &PlannedCell,
+        instance: u32,
+    ) -> Launch {
         let mut options = self.options.clone();
         let cache = if variant.token_cache { "on" } else { "off" };
         let (workers, drain) = (cell.workers.to_string(), DRAIN.as_millis().to_string());
@@ -224,7 +231,7 @@ fn signer(state: &Path, algorithm: Algorithm) -> Result<Signer, Failure> {
         .ok_or_else(|| Failure::failed("The auth server has no signing key."))
 }
 
-fn wait_until_ready(stack: &Stack, service: &str, admin: &str) -> Result<(), Failure> {
+fn wait_until_ready(stack: &ProcessStack, service: &str, admin: &str) -> Result<(), Failure> {
     let url = Url::parse(&format!("http://{admin}/readyz")).map_err(Failure::of)?;
     let deadline = Instant::now() + READY_WITHIN;
     loop {

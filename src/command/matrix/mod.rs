@@ -8,10 +8,10 @@ mod targets;
 
 use std::io::IsTerminal as _;
 
-use loadgen::command::matrix::{Matrix, Outcome, Subjects};
+use loadgen::command::matrix::{Matrix, MatrixOutcome, Subjects};
 use loadgen::directory;
 use loadgen::experiment::stack::Stack;
-use loadgen::plan::{Cell, Topology, Variant};
+use loadgen::plan::{PlannedCell, Topology, Variant};
 use loadgen::report::{self, Paint};
 use loadgen::verdict::threshold::{self, Judgement, Named};
 use metrics_export::printable::printable;
@@ -26,12 +26,12 @@ use crate::process::state::StateDir;
 use crate::process::{descriptors, interrupt};
 use crate::{Failure, cli, values};
 
-pub(crate) use launcher::Launcher;
+pub(crate) use launcher::StackLauncher;
 use targets::TargetStack;
 
 /// How the answer is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
+enum MatrixFormat {
     Text,
     Json,
     Csv,
@@ -39,16 +39,16 @@ enum Format {
     Quiet,
 }
 
-const FORMATS: [(&str, Format); 5] = [
-    ("text", Format::Text),
-    ("json", Format::Json),
-    ("csv", Format::Csv),
-    ("markdown", Format::Markdown),
-    ("quiet", Format::Quiet),
+const FORMATS: [(&str, MatrixFormat); 5] = [
+    ("text", MatrixFormat::Text),
+    ("json", MatrixFormat::Json),
+    ("csv", MatrixFormat::Csv),
+    ("markdown", MatrixFormat::Markdown),
+    ("quiet", MatrixFormat::Quiet),
 ];
 
 /// Carries out `tollgate matrix`.
-pub(crate) fn command(typed: cli::Matrix) -> Result<u8, Failure> {
+pub(crate) fn command(typed: cli::MatrixArgs) -> Result<u8, Failure> {
     let format = values::choice("--output-format", &typed.output_format, &FORMATS)?;
     let baseline = typed.baseline.as_deref().map(record::load).transpose()?;
     let conditions = Conditions::new(&typed.fail_if, baseline)?;
@@ -72,7 +72,7 @@ pub(crate) fn command(typed: cli::Matrix) -> Result<u8, Failure> {
             Box::new(stack)
         }
     };
-    if format == Format::Text {
+    if format == MatrixFormat::Text {
         eprintln!("{}", matrix.announcement());
     }
     let watch = shutdown.watch();
@@ -92,7 +92,7 @@ pub(crate) fn command(typed: cli::Matrix) -> Result<u8, Failure> {
 /// The most connections that are open at a time: all variants of a cell keep theirs.
 fn connections(matrix: &Matrix) -> usize {
     let cells = matrix.cells.iter().enumerate();
-    let open = |(place, cell): (usize, &Cell)| {
+    let open = |(place, cell): (usize, &PlannedCell)| {
         matrix.variants.iter().filter(|variant| variant.cell == place).count() * cell.connections
     };
     cells.map(open).max().unwrap_or(0)
@@ -111,16 +111,16 @@ fn names(matrix: &Matrix) -> Vec<Named<'_>> {
 }
 
 /// What is to be measured of our own stack.
-pub(crate) fn plan(typed: &cli::Matrix) -> Result<Matrix, Failure> {
+pub(crate) fn plan(typed: &cli::MatrixArgs) -> Result<Matrix, Failure> {
     plan::matrix(typed, None)
 }
 
 /// What starts the servers of such a plan, with keys and certificates in `state`.
 pub(crate) fn launcher(
-    typed: &cli::Matrix,
+    typed: &cli::MatrixArgs,
     matrix: &Matrix,
     state: StateDir,
-) -> Result<Launcher, Failure> {
+) -> Result<StackLauncher, Failure> {
     pki::ensure(&state)?;
     if let Some(key) = &typed.rs256_key {
         let pem = inputs::read_secret(key)?;
@@ -136,17 +136,21 @@ pub(crate) fn launcher(
         Subjects::Stack(topology) => topology,
         Subjects::Targets(_) | Subjects::Reference(_) => Topology::Mesh,
     };
-    Ok(Launcher { state, topology, options })
+    Ok(StackLauncher { state, topology, options })
 }
 
-fn print(outcome: &Outcome, format: Format, judged: &[Judgement]) -> Result<(), Failure> {
+fn print(
+    outcome: &MatrixOutcome,
+    format: MatrixFormat,
+    judged: &[Judgement],
+) -> Result<(), Failure> {
     let stdout = std::io::stdout();
     let paint = Paint::choose(stdout.is_terminal(), std::env::var("NO_COLOR").ok().as_deref());
-    if format != Format::Text && !judged.is_empty() {
+    if format != MatrixFormat::Text && !judged.is_empty() {
         eprintln!("{}", threshold::text(judged, Paint::Plain).trim_end());
     }
     stdout::print(&printable(&match format {
-        Format::Text => {
+        MatrixFormat::Text => {
             let mut text = report::text(&shown(&outcome.run, paint), paint);
             if !judged.is_empty() {
                 text += &format!("\n{}", threshold::text(judged, paint));
@@ -154,9 +158,9 @@ fn print(outcome: &Outcome, format: Format, judged: &[Judgement]) -> Result<(), 
             text += &format!("\nKept in {}\n", outcome.directory.display());
             return stdout::print(&in_colours(&text, paint));
         }
-        Format::Json => format!("{}\n", outcome.run.to_json()),
-        Format::Csv => csv::slices(&outcome.run.slices),
-        Format::Markdown => markdown::report(&outcome.run),
-        Format::Quiet => return Ok(()),
+        MatrixFormat::Json => format!("{}\n", outcome.run.to_json()),
+        MatrixFormat::Csv => csv::slices(&outcome.run.slices),
+        MatrixFormat::Markdown => markdown::report(&outcome.run),
+        MatrixFormat::Quiet => return Ok(()),
     }))
 }

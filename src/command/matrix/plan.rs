@@ -18,7 +18,10 @@ use crate::{Failure, cli, values};
 const CURVE_SHARES: [f64; 6] = [0.2, 0.4, 0.6, 0.8, 0.9, 0.95];
 
 /// What is to be measured; `targets` are the user's own servers instead of the stack.
-pub(super) fn matrix(typed: &cli::Matrix, targets: Option<&Targets>) -> Result<Matrix, Failure> {
+pub(super) fn matrix(
+    typed: &cli::MatrixArgs,
+    targets: Option<&Targets>,
+) -> Result<Matrix, Failure> {
     let name = typed.topology.as_deref().unwrap_or("mesh");
     let topology = Topology::parse(name)
         .ok_or_else(|| Failure::usage(format!("--topology takes mesh or single, not {name:?}.")))?;
@@ -59,7 +62,7 @@ pub(super) fn matrix(typed: &cli::Matrix, targets: Option<&Targets>) -> Result<M
     })
 }
 
-fn protocol(typed: &cli::Matrix) -> Result<Protocol, Failure> {
+fn protocol(typed: &cli::MatrixArgs) -> Result<Protocol, Failure> {
     let seed = values::seed(typed.seed);
     let mut protocol = if typed.quick { Protocol::quick(seed) } else { Protocol::standard(seed) };
     protocol.stop = StopRule {

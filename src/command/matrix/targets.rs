@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use loadgen::command::matrix::Against;
-use loadgen::command::run::{ClientCredentials, Credentials, KeptToken, RunOptions};
+use loadgen::command::run::{AuthorizationSource, ClientCredentials, KeptToken, RunOptions};
 use loadgen::experiment::bench::REMOTE_CONNECTIONS_MAX;
 use loadgen::experiment::stack::{Requests, Stack, StackError, Started};
 use loadgen::machine::cpu::with_descendants;
 use loadgen::machine::process::{CpuSource, Process};
 use loadgen::plan::targets::{Body, Cpu, TargetSpec, Targets, Token};
-use loadgen::plan::{Cell, Foreign, Role, Subject, TokenSupply, Variant};
+use loadgen::plan::{ExternalTarget, PlannedCell, Role, Subject, TokenSupply, Variant};
 use loadgen::traffic::requests;
 use loadgen::traffic::slice::{Arrivals, SliceSpec};
 use loadgen::traffic::trust::Trust;
@@ -29,7 +29,7 @@ use crate::{Failure, cli};
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// Options that say how our own stack is to be, and mean nothing to servers that are not ours.
-fn stack_options(typed: &cli::Matrix) -> [(&'static str, bool); 11] {
+fn stack_options(typed: &cli::MatrixArgs) -> [(&'static str, bool); 11] {
     [
         ("--profiles", typed.profiles.is_some()),
         ("--factorial", typed.factorial),
@@ -46,7 +46,7 @@ fn stack_options(typed: &cli::Matrix) -> [(&'static str, bool); 11] {
 }
 
 /// Reads the list.
-pub(super) fn list(typed: &cli::Matrix, file: &str) -> Result<Targets, Failure> {
+pub(super) fn list(typed: &cli::MatrixArgs, file: &str) -> Result<Targets, Failure> {
     if let Some((option, _)) = stack_options(typed).iter().find(|(_, given)| *given) {
         return Err(Failure::usage(format!(
             "{option} is about tollgate's own stack: leave it out with --targets."
@@ -59,11 +59,11 @@ pub(super) fn list(typed: &cli::Matrix, file: &str) -> Result<Targets, Failure> 
 }
 
 /// Every target in every cell, the baseline first and once more as the A/A control.
-pub(super) fn variants(targets: &Targets, cells: &[Cell]) -> Vec<Variant> {
+pub(super) fn variants(targets: &Targets, cells: &[PlannedCell]) -> Vec<Variant> {
     let mut variants = Vec::new();
     for (place, cell) in cells.iter().enumerate() {
         let variant = |index: usize, spec: &TargetSpec| {
-            let foreign = Foreign {
+            let external = ExternalTarget {
                 index,
                 tls: spec.url.is_tls(),
                 certificate: spec.identity.is_some(),
@@ -71,7 +71,7 @@ pub(super) fn variants(targets: &Targets, cells: &[Cell]) -> Vec<Variant> {
             };
             let tokens =
                 if spec.token == Token::None { TokenSupply::None } else { TokenSupply::One };
-            let variant = Variant::foreign(&spec.name, &spec.id, foreign, tokens);
+            let variant = Variant::external(&spec.name, &spec.id, external, tokens);
             Variant { id: cell.prefixed(&variant.role), cell: place, ..variant }
         };
         let own = targets.targets.iter().enumerate();
@@ -150,13 +150,13 @@ impl Stack for TargetStack {
     fn start(
         &mut self,
         variant: &Variant,
-        _cell: &Cell,
+        _cell: &PlannedCell,
         _instance: u32,
     ) -> Result<Started, StackError> {
-        let Subject::Foreign(foreign) = variant.subject else {
+        let Subject::External(external) = variant.subject else {
             return Err(StackError(format!("{} is no target", variant.label)));
         };
-        let reached = &self.reached[foreign.index];
+        let reached = &self.reached[external.index];
         let options = &reached.options;
         Ok(Started {
             url: options.url.clone(),
@@ -232,13 +232,13 @@ fn trust(spec: &TargetSpec) -> Result<Trust, Failure> {
     })
 }
 
-fn credentials(spec: &TargetSpec) -> Result<Credentials, Failure> {
+fn credentials(spec: &TargetSpec) -> Result<AuthorizationSource, Failure> {
     let secret_of = |file: &Path| secret(&file.to_string_lossy());
     Ok(match &spec.token {
-        Token::None => Credentials::None,
-        Token::File(file) => Credentials::Token(token(&file.to_string_lossy())?),
+        Token::None => AuthorizationSource::None,
+        Token::File(file) => AuthorizationSource::Token(token(&file.to_string_lossy())?),
         Token::Client { token_url, client_id, client_secret_file, scope, params } => {
-            Credentials::Client(Arc::new(ClientCredentials {
+            AuthorizationSource::Client(Arc::new(ClientCredentials {
                 token_url: token_url.clone(),
                 client_id: client_id.clone(),
                 secret: secret_of(client_secret_file)?,
@@ -249,7 +249,7 @@ fn credentials(spec: &TargetSpec) -> Result<Credentials, Failure> {
     })
 }
 
-/// What books the CPU of a target. Workers that a named process started belong to it.
+/// What accounts for the CPU of a target. Workers that a named process started belong to it.
 fn processes(spec: &TargetSpec) -> Result<Vec<Process>, Failure> {
     let sources = match &spec.cpu {
         Cpu::None => Vec::new(),

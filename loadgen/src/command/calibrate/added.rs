@@ -19,13 +19,13 @@ use crate::traffic::schedule;
 use crate::traffic::schedule::Rate;
 use crate::validity::{Judged, judge_run};
 
-use super::coverage::{Finding, least, misses_max};
-use super::probe::Counted;
+use super::coverage::{CostEstimate, least, misses_max};
+use super::probe::ServerCounts;
 use super::progress::{SLICE_EXTRA, START_EXTRA};
-use super::report::{Row, Trial, TrialCost, Verdict};
+use super::report::{CalibrationRow, RowVerdict, Trial, TrialCost};
 use super::servers::{self, BUSY_US};
-use super::session::{Scene, Session, Stop, cell};
-use super::{Calibration, Part};
+use super::session::{BenchPlan, CalibrationSession, EarlyEnd, cell};
+use super::{Calibration, CalibrationPart};
 
 /// Connections of a slice. Each carries a request every few ms, which keeps it busy for the
 /// server with a loop and without.
@@ -60,7 +60,7 @@ pub(super) fn planned(calibration: &Calibration) -> Duration {
     calibration.experiments * calibration.rounds * variants * round
 }
 
-pub(super) fn run(session: &mut Session<'_>) -> Result<(), Stop> {
+pub(super) fn run(session: &mut CalibrationSession<'_>) -> Result<(), EarlyEnd> {
     let (wanted, rounds) = (session.calibration.experiments, session.calibration.rounds);
     let most = wanted + wanted.div_ceil(4);
     let mut ended = Ok(());
@@ -82,7 +82,7 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<(), Stop> {
     ended
 }
 
-fn experiment(session: &mut Session<'_>, number: u32) -> Result<Trial, Stop> {
+fn experiment(session: &mut CalibrationSession<'_>, number: u32) -> Result<Trial, EarlyEnd> {
     let calibration = session.calibration;
     let variants = variants();
     let protocol = protocol(calibration, number);
@@ -98,7 +98,7 @@ fn experiment(session: &mut Session<'_>, number: u32) -> Result<Trial, Stop> {
         bounds: &bounds,
         measured_cores: cores,
     };
-    let scene = Scene { variants: &variants, protocol: &protocol, cells: &cells };
+    let scene = BenchPlan { variants: &variants, protocol: &protocol, cells: &cells };
     let (findings, counted) = session.bench(&scene, |probe, progress| {
         let findings = experiment.run(probe as &mut dyn Bench, progress)?;
         Ok((findings, std::mem::take(&mut probe.counted)))
@@ -107,9 +107,9 @@ fn experiment(session: &mut Session<'_>, number: u32) -> Result<Trial, Stop> {
         return Err(failure.into());
     }
     if !findings.complete {
-        return Err(Stop::Interrupted);
+        return Err(EarlyEnd::Interrupted);
     }
-    let costs = results::prices(&findings, &variants, &cells, &layers, protocol.seed).costs;
+    let costs = results::estimates(&findings, &variants, &cells, &layers, protocol.seed).costs;
     let validity = judge_run(&findings.slices, &judged(&variants, &findings), &bounds, cores);
     let label = |id: &str| {
         let own = variants.iter().find(|variant| variant.id == id);
@@ -163,7 +163,7 @@ fn judged<'a>(variants: &'a [Variant], findings: &'a Findings) -> Vec<Judged<'a>
 fn trial_costs(
     costs: &[Cost],
     variants: &[Variant],
-    counted: &[(usize, Counted)],
+    counted: &[(usize, ServerCounts)],
 ) -> Result<Vec<TrialCost>, Failure> {
     let truth = |id: &str| {
         let own = counted.iter().filter(|(variant, _)| variants[*variant].id == id);
@@ -173,7 +173,7 @@ fn trial_costs(
     };
     let cost = |id: &str| {
         let found = costs.iter().find(|cost| cost.id == id);
-        found.ok_or_else(|| Failure(format!("the experiment has no price of {id}")))
+        found.ok_or_else(|| Failure(format!("the experiment has no estimate of {id}")))
     };
     let of = |busy_us: u32, id: &str, truth: f64| {
         cost(id).map(|cost| TrialCost {
@@ -188,30 +188,34 @@ fn trial_costs(
     std::iter::once(of(0, stats::CONTROL, 0.0)).chain(loops).collect()
 }
 
-fn rows(trials: &[Trial], wanted: u32, rounds: u32) -> Vec<Row> {
+fn rows(trials: &[Trial], wanted: u32, rounds: u32) -> Vec<CalibrationRow> {
     let valid: Vec<&Trial> = trials.iter().filter(|trial| trial.breaches.is_empty()).collect();
     let count = valid.len() as u64;
     // Of fewer than were asked for nothing can be said for certain, whatever they say.
     let enough = count >= u64::from(wanted);
-    let verdict = |within| if enough { Verdict::of(within, false) } else { Verdict::Disturbed };
+    let verdict =
+        |within| if enough { RowVerdict::of(within, false) } else { RowVerdict::Disturbed };
     let mut rows = vec![
-        Row::new(Part::Added, format!("experiments of {rounds} rounds that count"))
-            .found(format!("{count} of {}", trials.len()))
-            .judged(format!("at least {wanted}"), verdict(true))
-            .figure("valid", count)
-            .figure("taken", trials.len() as u64),
+        CalibrationRow::new(
+            CalibrationPart::Added,
+            format!("experiments of {rounds} rounds that count"),
+        )
+        .found(format!("{count} of {}", trials.len()))
+        .judged(format!("at least {wanted}"), verdict(true))
+        .figure("valid", count)
+        .figure("taken", trials.len() as u64),
     ];
     let called = valid.iter().filter(|trial| trial.called).count() as u64;
     let most = misses_max(count, 1.0 - LEVEL);
     rows.push(
-        Row::new(Part::Added, "A/A calls a difference")
+        CalibrationRow::new(CalibrationPart::Added, "A/A calls a difference")
             .found(share(called, count))
             .judged(format!("at most {most}"), verdict(called <= most))
             .figure("called", called)
             .figure("experiments", count),
     );
     for busy_us in std::iter::once(0).chain(BUSY_US) {
-        let findings: Vec<Finding> =
+        let findings: Vec<CostEstimate> =
             valid.iter().filter_map(|trial| finding(trial, busy_us)).collect();
         rows.push(coverage(busy_us, &findings, &verdict));
         if busy_us > 0 {
@@ -222,16 +226,20 @@ fn rows(trials: &[Trial], wanted: u32, rounds: u32) -> Vec<Row> {
     rows
 }
 
-fn finding(trial: &Trial, busy_us: u32) -> Option<Finding> {
+fn finding(trial: &Trial, busy_us: u32) -> Option<CostEstimate> {
     let cost = trial.costs.iter().find(|cost| cost.busy_us == busy_us)?;
-    Some(Finding {
+    Some(CostEstimate {
         truth_ns: cost.truth_ns as f64,
         estimate_ns: cost.estimate_ns? as f64,
         interval_ns: cost.low_ns.zip(cost.high_ns).map(|(low, high)| (low as f64, high as f64)),
     })
 }
 
-fn coverage(busy_us: u32, findings: &[Finding], verdict: &impl Fn(bool) -> Verdict) -> Row {
+fn coverage(
+    busy_us: u32,
+    findings: &[CostEstimate],
+    verdict: &impl Fn(bool) -> RowVerdict,
+) -> CalibrationRow {
     let count = findings.len() as u64;
     let held = findings.iter().filter(|finding| finding.holds()).count() as u64;
     let least = least(count, LEVEL);
@@ -239,7 +247,7 @@ fn coverage(busy_us: u32, findings: &[Finding], verdict: &impl Fn(bool) -> Verdi
         0 => "no loop: intervals that hold zero".into(),
         _ => format!("loop of {busy_us} us: intervals that hold it"),
     };
-    Row::new(Part::Added, what)
+    CalibrationRow::new(CalibrationPart::Added, what)
         .found(share(held, count))
         .judged(format!("at least {least}"), verdict(held >= least))
         .figure("busy_us", busy_us)
@@ -247,9 +255,14 @@ fn coverage(busy_us: u32, findings: &[Finding], verdict: &impl Fn(bool) -> Verdi
         .figure("experiments", count)
 }
 
-fn error(busy_us: u32, findings: &[Finding], verdict: &impl Fn(bool) -> Verdict) -> Row {
-    let errors: Vec<f64> = findings.iter().map(Finding::error_share).collect();
-    let row = Row::new(Part::Added, format!("loop of {busy_us} us: median error"));
+fn error(
+    busy_us: u32,
+    findings: &[CostEstimate],
+    verdict: &impl Fn(bool) -> RowVerdict,
+) -> CalibrationRow {
+    let errors: Vec<f64> = findings.iter().map(CostEstimate::error_share).collect();
+    let row =
+        CalibrationRow::new(CalibrationPart::Added, format!("loop of {busy_us} us: median error"));
     let Some(error) = median(&errors) else {
         return row.found("none that count").judged("", verdict(false));
     };
@@ -264,24 +277,27 @@ fn error(busy_us: u32, findings: &[Finding], verdict: &impl Fn(bool) -> Verdict)
 }
 
 /// What comes with a loop beside its own time: another pattern of sleep, colder caches.
-fn beside(busy_us: u32, findings: &[Finding]) -> Option<Row> {
-    let of = |figure: &dyn Fn(&Finding) -> f64| {
+fn beside(busy_us: u32, findings: &[CostEstimate]) -> Option<CalibrationRow> {
+    let of = |figure: &dyn Fn(&CostEstimate) -> f64| {
         median(&findings.iter().map(figure).collect::<Vec<f64>>())
     };
     let truth = of(&|finding| finding.truth_ns)?;
     let beside = of(&|finding| finding.estimate_ns - finding.truth_ns)?;
     let half = of(&|finding| finding.interval_ns.map_or(0.0, |(low, high)| (high - low) / 2.0))?;
-    let row = Row::new(Part::Added, format!("loop of {busy_us} us: what comes beside it"))
-        .found(format!(
-            "{:+.2} us beside {:.2} us; intervals of ±{:.2} us",
-            beside / 1e3,
-            truth / 1e3,
-            half / 1e3
-        ))
-        .figure("busy_us", busy_us)
-        .figure("truth_ns", truth.round() as i64)
-        .figure("beside_ns", beside.round() as i64)
-        .figure("half_width_ns", half.round() as i64);
+    let row = CalibrationRow::new(
+        CalibrationPart::Added,
+        format!("loop of {busy_us} us: what comes beside it"),
+    )
+    .found(format!(
+        "{:+.2} us beside {:.2} us; intervals of ±{:.2} us",
+        beside / 1e3,
+        truth / 1e3,
+        half / 1e3
+    ))
+    .figure("busy_us", busy_us)
+    .figure("truth_ns", truth.round() as i64)
+    .figure("beside_ns", beside.round() as i64)
+    .figure("half_width_ns", half.round() as i64);
     Some(row)
 }
 
@@ -316,7 +332,7 @@ mod tests {
         }
     }
 
-    fn verdicts(trials: &[Trial], wanted: u32) -> Vec<(String, Verdict)> {
+    fn verdicts(trials: &[Trial], wanted: u32) -> Vec<(String, RowVerdict)> {
         let rows = rows(trials, wanted, 12).into_iter();
         rows.filter(|row| !row.bound.is_empty()).map(|row| (row.what, row.verdict)).collect()
     }
@@ -327,7 +343,9 @@ mod tests {
 
     #[test]
     fn as_many_misses_as_chance_makes_are_forgiven() {
-        for (off, verdict) in [(0, Verdict::Pass), (11, Verdict::Pass), (12, Verdict::Fail)] {
+        for (off, verdict) in
+            [(0, RowVerdict::Pass), (11, RowVerdict::Pass), (12, RowVerdict::Fail)]
+        {
             let verdicts = verdicts(&many(off, 100), 100);
             assert_eq!(verdicts.len(), 8, "{verdicts:?}");
             let counted = verdicts.iter().filter(|(what, _)| what.contains("hold"));
@@ -345,17 +363,17 @@ mod tests {
         };
         let verdicts = verdicts(&vec![wide; 10], 10);
         let of = |what: &str| verdicts.iter().find(|(name, _)| name.contains(what)).unwrap().1;
-        assert_eq!(of("10 us: median error"), Verdict::Fail);
-        assert_eq!(of("50 us: median error"), Verdict::Pass);
-        assert_eq!(of("10 us: intervals"), Verdict::Pass);
+        assert_eq!(of("10 us: median error"), RowVerdict::Fail);
+        assert_eq!(of("50 us: median error"), RowVerdict::Pass);
+        assert_eq!(of("10 us: intervals"), RowVerdict::Pass);
     }
 
     #[test]
-    fn too_few_experiments_that_count_say_nothing() {
+    fn too_few_experiments_give_no_coverage() {
         let mut trials = many(0, 9);
         trials.push(trial(5_000, &["The hypervisor took 3%."]));
-        assert!(verdicts(&trials, 10).iter().all(|(_, verdict)| *verdict == Verdict::Disturbed));
-        assert!(verdicts(&trials, 9).iter().all(|(_, verdict)| *verdict == Verdict::Pass));
+        assert!(verdicts(&trials, 10).iter().all(|(_, verdict)| *verdict == RowVerdict::Disturbed));
+        assert!(verdicts(&trials, 9).iter().all(|(_, verdict)| *verdict == RowVerdict::Pass));
     }
 
     #[test]

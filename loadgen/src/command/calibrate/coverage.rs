@@ -7,7 +7,7 @@ const CHANCE: f64 = 0.005;
 
 /// What one experiment said about one cost whose truth is known; in ns.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Finding {
+pub struct CostEstimate {
     /// What it was.
     pub truth_ns: f64,
     /// The estimate.
@@ -16,7 +16,7 @@ pub struct Finding {
     pub interval_ns: Option<(f64, f64)>,
 }
 
-impl Finding {
+impl CostEstimate {
     /// Whether the interval holds the truth. Its ends are whole ns, so that half of one is lost at
     /// either.
     #[must_use]
@@ -72,7 +72,8 @@ mod tests {
 
     #[test]
     fn an_interval_holds_what_lies_between_its_ends() {
-        let finding = |truth_ns, interval_ns| Finding { truth_ns, estimate_ns: 110.0, interval_ns };
+        let finding =
+            |truth_ns, interval_ns| CostEstimate { truth_ns, estimate_ns: 110.0, interval_ns };
         assert!(finding(100.0, Some((100.0, 120.0))).holds());
         assert!(finding(120.4, Some((100.0, 120.0))).holds());
         assert!(!finding(121.0, Some((100.0, 120.0))).holds());
@@ -116,8 +117,8 @@ mod tests {
             let rounds = Rounds { base: figures(0.0), busy: figures(10_000.0 + bias_ns) };
             let layers = [layer.clone()];
             let Cost { estimate_ns, low_ns, high_ns, .. } =
-                stats::price_family(&layers, "", &rounds, seed).costs.remove(0);
-            Finding {
+                stats::estimate_family(&layers, "", &rounds, seed).costs.remove(0);
+            CostEstimate {
                 truth_ns: 10_000.0,
                 estimate_ns: estimate_ns.unwrap() as f64,
                 interval_ns: Some((low_ns.unwrap() as f64, high_ns.unwrap() as f64)),

@@ -7,9 +7,9 @@ use crate::experiment::Failure;
 use crate::traffic::check::ErrorKind;
 use crate::traffic::schedule::ArrivalPattern;
 
-use super::report::{Row, Verdict};
-use super::session::{Session, SlicePlan, Stop, Taken};
-use super::{Calibration, Part};
+use super::report::{CalibrationRow, RowVerdict};
+use super::session::{CalibrationSession, EarlyEnd, MeasuredSlice, SlicePlan};
+use super::{Calibration, CalibrationPart};
 
 fn plan(calibration: &Calibration) -> SlicePlan {
     SlicePlan {
@@ -24,7 +24,7 @@ pub(super) fn planned(calibration: &Calibration) -> Duration {
     plan(calibration).planned(1)
 }
 
-pub(super) fn run(session: &mut Session<'_>) -> Result<(), Stop> {
+pub(super) fn run(session: &mut CalibrationSession<'_>) -> Result<(), EarlyEnd> {
     let plan = plan(session.calibration);
     let taken = session.slices(&["faulty"], &plan)?;
     let taken = taken.first().ok_or_else(|| Failure("no slice was taken".into()))?;
@@ -32,7 +32,7 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
-fn rows(taken: &Taken) -> Vec<Row> {
+fn rows(taken: &MeasuredSlice) -> Vec<CalibrationRow> {
     let (slice, counted) = (&taken.slice, &taken.counted);
     let of = |kind: ErrorKind| slice.errors.get(kind.as_str()).copied().unwrap_or(0);
     let known = [ErrorKind::Status, ErrorKind::ShortBody, ErrorKind::Reset];
@@ -47,10 +47,10 @@ fn rows(taken: &Taken) -> Vec<Row> {
 }
 
 /// A count is right or wrong, on any machine.
-fn row(what: &str, client: u64, server: u64) -> Row {
-    Row::new(Part::Faults, what)
+fn row(what: &str, client: u64, server: u64) -> CalibrationRow {
+    CalibrationRow::new(CalibrationPart::Faults, what)
         .found(format!("client {client}, server {server}"))
-        .judged("equal", Verdict::of(client == server, false))
+        .judged("equal", RowVerdict::of(client == server, false))
         .figure("client", client)
         .figure("server", server)
 }
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn one_too_few_is_a_miss() {
-        assert_eq!(row("resets", 40, 40).verdict, Verdict::Pass);
-        assert_eq!(row("resets", 39, 40).verdict, Verdict::Fail);
+        assert_eq!(row("resets", 40, 40).verdict, RowVerdict::Pass);
+        assert_eq!(row("resets", 39, 40).verdict, RowVerdict::Fail);
     }
 }

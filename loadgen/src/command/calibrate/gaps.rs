@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::traffic::schedule::{ArrivalPattern, Rate, Schedule, Share};
+use crate::traffic::schedule::{ArrivalPattern, Rate, Schedule, WorkerShare};
 
 /// What the test says.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,7 +19,7 @@ pub struct Fit {
 /// The gaps between the intended times of a slice, in ns.
 #[must_use]
 pub fn intended(pattern: ArrivalPattern, rate: Rate, duration: Duration, seed: u64) -> Vec<f64> {
-    let alone = Share { index: 0, count: 1 };
+    let alone = WorkerShare { index: 0, count: 1 };
     let mut schedule = Schedule::new(pattern, rate, duration, None, seed, alone);
     let mut last_ns = 0;
     let gap = std::iter::from_fn(|| {

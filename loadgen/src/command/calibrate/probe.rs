@@ -15,7 +15,7 @@ use runtime::url::Url;
 use crate::experiment::bench::LiveBench;
 use crate::experiment::stack::{Stack, StackError, Started};
 use crate::experiment::{Bench, Failure, Measured, SliceRequest};
-use crate::plan::{Cell, Variant};
+use crate::plan::{PlannedCell, Variant};
 
 /// The longest wait for a page, which a stalled server answers late.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ const PAGE_BYTES_MAX: usize = 1 << 20;
 
 /// What a reference server says that it did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counted {
+pub struct ServerCounts {
     /// Requests, whatever they were answered.
     pub requests: u64,
     /// Processor time of its loops.
@@ -46,13 +46,13 @@ pub struct Counted {
     pub resets: u64,
 }
 
-impl Counted {
+impl ServerCounts {
     /// Reads a page; None unless it is that of a reference server.
-    fn of(page: &Scrape) -> Option<Counted> {
+    fn of(page: &Scrape) -> Option<ServerCounts> {
         let kind = |kind| page.sum("reference_wrong_total", &[("kind", kind)]);
         let count = |name: &str| page.sum(&format!("reference_{name}_total"), &[]);
         let ns = |name: &str| Some((count(&format!("{name}_seconds"))? * 1e9).round() as u64);
-        Some(Counted {
+        Some(ServerCounts {
             requests: count("requests")? as u64,
             loop_ns: ns("loop")?,
             delays: count("delays")? as u64,
@@ -65,8 +65,8 @@ impl Counted {
         })
     }
 
-    fn since(&self, earlier: &Counted) -> Counted {
-        Counted {
+    fn since(&self, earlier: &ServerCounts) -> ServerCounts {
+        ServerCounts {
             requests: self.requests - earlier.requests,
             loop_ns: self.loop_ns - earlier.loop_ns,
             delays: self.delays - earlier.delays,
@@ -84,14 +84,14 @@ impl Counted {
 type Pages = Rc<RefCell<BTreeMap<String, SocketAddr>>>;
 
 /// A stack that remembers where the pages are.
-pub(super) struct Noting<'a> {
+pub(super) struct PageTracker<'a> {
     inner: &'a mut dyn Stack,
     pages: Pages,
 }
 
-impl<'a> Noting<'a> {
-    pub(super) fn new(inner: &'a mut dyn Stack) -> Noting<'a> {
-        Noting { inner, pages: Pages::default() }
+impl<'a> PageTracker<'a> {
+    pub(super) fn new(inner: &'a mut dyn Stack) -> PageTracker<'a> {
+        PageTracker { inner, pages: Pages::default() }
     }
 
     pub(super) fn pages(&self) -> Pages {
@@ -99,11 +99,11 @@ impl<'a> Noting<'a> {
     }
 }
 
-impl Stack for Noting<'_> {
+impl Stack for PageTracker<'_> {
     fn start(
         &mut self,
         variant: &Variant,
-        cell: &Cell,
+        cell: &PlannedCell,
         instance: u32,
     ) -> Result<Started, StackError> {
         let started = self.inner.start(variant, cell, instance)?;
@@ -119,9 +119,9 @@ pub(super) struct Probe<'a> {
     live: LiveBench<'a>,
     variants: &'a [Variant],
     pages: Pages,
-    read: BTreeMap<usize, Counted>,
+    read: BTreeMap<usize, ServerCounts>,
     /// The place of a variant with what its server counted, slice by slice.
-    pub(super) counted: Vec<(usize, Counted)>,
+    pub(super) counted: Vec<(usize, ServerCounts)>,
 }
 
 impl<'a> Probe<'a> {
@@ -135,7 +135,7 @@ impl<'a> Probe<'a> {
         (servers, self.live.client_driver.clone())
     }
 
-    fn page(&self, variant: usize) -> Result<Counted, Failure> {
+    fn page(&self, variant: usize) -> Result<ServerCounts, Failure> {
         let id = &self.variants[variant].id;
         let failed = |why: String| Failure(format!("the page of {id} cannot be read: {why}"));
         let address = self.pages.borrow().get(id).copied();
@@ -148,7 +148,7 @@ impl<'a> Probe<'a> {
                 .map_err(|error| failed(error.to_string()))?;
         let page = Scrape::parse(&String::from_utf8_lossy(&answer.body))
             .map_err(|error| failed(error.to_string()))?;
-        Counted::of(&page).ok_or_else(|| failed("it is not that of a reference server".into()))
+        ServerCounts::of(&page).ok_or_else(|| failed("it is not that of a reference server".into()))
     }
 }
 

@@ -8,16 +8,17 @@ use metrics_export::run::Slice;
 
 use crate::experiment::Watcher;
 
-use super::Part;
+use super::CalibrationPart;
 
-/// What a slice takes beside its own time: connections, pages, and letting everything fall asleep.
+/// What a slice takes beside its own time: connections, pages, and waiting until everything is
+/// idle.
 pub(super) const SLICE_EXTRA: Duration = Duration::from_millis(40);
 
 /// What starting a server and stopping it again takes.
 pub(super) const START_EXTRA: Duration = Duration::from_millis(80);
 
 /// A bar whose length is the planned time.
-pub(super) struct Progress {
+pub(super) struct CalibrationProgress {
     bar: ProgressBar,
     part: &'static str,
     /// The planned time of the parts before, and of all of this one.
@@ -27,18 +28,18 @@ pub(super) struct Progress {
     turn: (u32, u32),
 }
 
-impl Progress {
-    pub(super) fn new(planned: Duration) -> Progress {
+impl CalibrationProgress {
+    pub(super) fn new(planned: Duration) -> CalibrationProgress {
         let bar = ProgressBar::new(planned.as_millis() as u64);
         if let Ok(style) = ProgressStyle::with_template("{bar:25} {eta} left  {msg}") {
             bar.set_style(style);
         }
         let none = Duration::ZERO;
-        Progress { bar, part: "", before: none, planned: none, turn: (0, 1) }
+        CalibrationProgress { bar, part: "", before: none, planned: none, turn: (0, 1) }
     }
 
     /// A part begins, however much of the one before was taken.
-    pub(super) fn begin(&mut self, part: Part, planned: Duration) {
+    pub(super) fn begin(&mut self, part: CalibrationPart, planned: Duration) {
         self.before += self.planned;
         (self.part, self.planned, self.turn) = (part.as_str(), planned, (0, 1));
         self.bar.set_position(self.before.as_millis() as u64);
@@ -63,7 +64,7 @@ impl Progress {
     }
 }
 
-impl Watcher for Progress {
+impl Watcher for CalibrationProgress {
     fn taken(&mut self, done: u64, planned: u64, _slice: &Slice) {
         let (turn, of) = self.turn;
         let share = (f64::from(turn) + done as f64 / planned.max(1) as f64) / f64::from(of);

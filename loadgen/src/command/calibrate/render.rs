@@ -5,12 +5,12 @@ use std::fmt::Write;
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
 
-use super::report::Report;
+use super::report::CalibrationReport;
 use crate::report::COLUMNS_MAX;
 
 /// For a terminal, at most 100 columns wide.
 #[must_use]
-pub fn text(report: &Report) -> String {
+pub fn text(report: &CalibrationReport) -> String {
     let mut table = Table::new();
     table
         .load_preset(presets::NOTHING)
@@ -35,7 +35,7 @@ pub fn text(report: &Report) -> String {
 
 /// As a section of a page; `command` is what made it.
 #[must_use]
-pub fn markdown(report: &Report, command: &str) -> String {
+pub fn markdown(report: &CalibrationReport, command: &str) -> String {
     let mut out = String::new();
     let environment = &report.environment;
     let build = if environment.optimised { "release" } else { "debug" };
@@ -86,13 +86,13 @@ fn capital(sentence: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verdict;
+    use super::super::RowVerdict;
     use super::super::report::tests::report;
     use super::*;
 
     #[test]
     fn the_table_has_every_row_and_fits_the_page() {
-        let mut report = report(&[Verdict::Pass, Verdict::Disturbed]);
+        let mut report = report(&[RowVerdict::Pass, RowVerdict::Disturbed]);
         report.rows[0].what = "a rather long description of what was looked at in the row".into();
         report.rows[0].found = "quite a long finding with [several, figures] in it".into();
         let text = text(&report);
@@ -102,8 +102,8 @@ mod tests {
     }
 
     #[test]
-    fn markdown_says_where_it_comes_from() {
-        let page = markdown(&report(&[Verdict::Fail]), "tollgate calibrate --seed 7");
+    fn markdown_names_its_source() {
+        let page = markdown(&report(&[RowVerdict::Fail]), "tollgate calibrate --seed 7");
         assert!(page.starts_with("`tollgate calibrate --seed 7`"), "{page}");
         for part in ["2 minutes", "seed 7", "| stall | response p99 | 93.1 ms |", "| FAIL |"] {
             assert!(page.contains(part), "{part} is not in\n{page}");

@@ -6,30 +6,30 @@ use std::collections::BTreeMap;
 use metrics_export::run::Environment;
 use serde::Serialize;
 
-use super::Part;
+use super::CalibrationPart;
 
 /// What came of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum RowVerdict {
     /// Within the bound.
     Pass,
     /// Beyond it.
     Fail,
-    /// Beyond it or not known, because the machine was not left alone.
+    /// Beyond it or not known, because the machine was disturbed.
     Disturbed,
     /// It has no bound.
     Reported,
 }
 
-impl Verdict {
+impl RowVerdict {
     /// What is within its bound passes, whatever happened beside it.
     #[must_use]
-    pub fn of(within: bool, disturbed: bool) -> Verdict {
+    pub fn of(within: bool, disturbed: bool) -> RowVerdict {
         match (within, disturbed) {
-            (true, _) => Verdict::Pass,
-            (false, true) => Verdict::Disturbed,
-            (false, false) => Verdict::Fail,
+            (true, _) => RowVerdict::Pass,
+            (false, true) => RowVerdict::Disturbed,
+            (false, false) => RowVerdict::Fail,
         }
     }
 
@@ -37,17 +37,17 @@ impl Verdict {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Verdict::Pass => "pass",
-            Verdict::Fail => "FAIL",
-            Verdict::Disturbed => "disturbed",
-            Verdict::Reported => "",
+            RowVerdict::Pass => "pass",
+            RowVerdict::Fail => "FAIL",
+            RowVerdict::Disturbed => "disturbed",
+            RowVerdict::Reported => "",
         }
     }
 }
 
 /// One line of the table.
 #[derive(Clone, Debug, Serialize)]
-pub struct Row {
+pub struct CalibrationRow {
     /// The part's name.
     pub part: &'static str,
     /// What was looked at.
@@ -57,36 +57,36 @@ pub struct Row {
     /// Within what it must lie, for people; empty where it has no bound.
     pub bound: String,
     /// What came of it.
-    pub verdict: Verdict,
+    pub verdict: RowVerdict,
     /// The figures behind it.
     pub figures: BTreeMap<&'static str, i64>,
 }
 
-impl Row {
+impl CalibrationRow {
     /// A row without figures.
-    pub(super) fn new(part: Part, what: impl Into<String>) -> Row {
-        Row {
+    pub(super) fn new(part: CalibrationPart, what: impl Into<String>) -> CalibrationRow {
+        CalibrationRow {
             part: part.as_str(),
             what: what.into(),
             found: String::new(),
             bound: String::new(),
-            verdict: Verdict::Reported,
+            verdict: RowVerdict::Reported,
             figures: BTreeMap::new(),
         }
     }
 
     /// What was found.
-    pub(super) fn found(self, found: impl Into<String>) -> Row {
-        Row { found: found.into(), ..self }
+    pub(super) fn found(self, found: impl Into<String>) -> CalibrationRow {
+        CalibrationRow { found: found.into(), ..self }
     }
 
     /// The bound, and what came of it.
-    pub(super) fn judged(self, bound: impl Into<String>, verdict: Verdict) -> Row {
-        Row { bound: bound.into(), verdict, ..self }
+    pub(super) fn judged(self, bound: impl Into<String>, verdict: RowVerdict) -> CalibrationRow {
+        CalibrationRow { bound: bound.into(), verdict, ..self }
     }
 
     /// One of the figures.
-    pub(super) fn figure(mut self, name: &'static str, value: impl Into<i128>) -> Row {
+    pub(super) fn figure(mut self, name: &'static str, value: impl Into<i128>) -> CalibrationRow {
         let value = i64::try_from(value.into()).unwrap_or(i64::MAX);
         self.figures.insert(name, value);
         self
@@ -123,7 +123,7 @@ pub struct TrialCost {
 
 /// The whole answer.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct CalibrationReport {
     /// When it began.
     pub started_at: String,
     /// How long it took.
@@ -139,21 +139,21 @@ pub struct Report {
     /// The machine.
     pub environment: Environment,
     /// The table.
-    pub rows: Vec<Row>,
+    pub rows: Vec<CalibrationRow>,
     /// Every experiment.
     pub trials: Vec<Trial>,
 }
 
-impl Report {
+impl CalibrationReport {
     /// 130 interrupted, 1 the meter is off, 3 the machine disturbed it, else 0.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         let any = |verdict| self.rows.iter().any(|row| row.verdict == verdict);
         if !self.complete {
             130
-        } else if any(Verdict::Fail) {
+        } else if any(RowVerdict::Fail) {
             1
-        } else if any(Verdict::Disturbed) {
+        } else if any(RowVerdict::Disturbed) {
             3
         } else {
             0
@@ -164,14 +164,14 @@ impl Report {
     #[must_use]
     pub fn sentence(&self) -> String {
         let count = |verdict| self.rows.iter().filter(|row| row.verdict == verdict).count();
-        let (passed, failed) = (count(Verdict::Pass), count(Verdict::Fail));
+        let (passed, failed) = (count(RowVerdict::Pass), count(RowVerdict::Fail));
         let end = match self.exit_code() {
             130 => "interrupted; these are the rows that were finished",
             1 => "the meter is not right here, and its figures are not to be trusted",
             3 => "the machine was busy otherwise; stop that, and repeat",
             _ => "the meter is right",
         };
-        let disturbed = count(Verdict::Disturbed);
+        let disturbed = count(RowVerdict::Disturbed);
         format!("{passed} passed, {failed} failed, {disturbed} disturbed: {end}.")
     }
 
@@ -188,14 +188,14 @@ pub(super) mod tests {
     use super::*;
 
     /// A report of one row for each of these verdicts.
-    pub(in super::super) fn report(verdicts: &[Verdict]) -> Report {
-        let row = |verdict: &Verdict| {
-            Row::new(Part::Stall, "response p99")
+    pub(in super::super) fn report(verdicts: &[RowVerdict]) -> CalibrationReport {
+        let row = |verdict: &RowVerdict| {
+            CalibrationRow::new(CalibrationPart::Stall, "response p99")
                 .found("93.1 ms")
                 .judged("91 to 95 ms", *verdict)
                 .figure("p99_ns", 93_100_000_u64)
         };
-        Report {
+        CalibrationReport {
             started_at: "2026-01-02T03:04:05Z".into(),
             elapsed_ns: 61_000_000_000,
             complete: true,
@@ -210,11 +210,11 @@ pub(super) mod tests {
 
     #[test]
     fn a_miss_outweighs_a_disturbance_and_an_interruption_both() {
-        use Verdict::{Disturbed, Fail, Pass, Reported};
+        use RowVerdict::{Disturbed, Fail, Pass, Reported};
         assert_eq!(report(&[Pass, Reported]).exit_code(), 0);
         assert_eq!(report(&[Pass, Disturbed]).exit_code(), 3);
         assert_eq!(report(&[Pass, Disturbed, Fail]).exit_code(), 1);
-        let cut = Report { complete: false, ..report(&[Fail]) };
+        let cut = CalibrationReport { complete: false, ..report(&[Fail]) };
         assert_eq!(cut.exit_code(), 130);
         let sentence = report(&[Pass, Disturbed]).sentence();
         assert!(sentence.starts_with("1 passed, 0 failed, 1 disturbed: "), "{sentence}");
@@ -222,15 +222,15 @@ pub(super) mod tests {
 
     #[test]
     fn only_what_is_beyond_its_bound_asks_for_a_reason() {
-        assert_eq!(Verdict::of(true, true), Verdict::Pass);
-        assert_eq!(Verdict::of(false, true), Verdict::Disturbed);
-        assert_eq!(Verdict::of(false, false), Verdict::Fail);
+        assert_eq!(RowVerdict::of(true, true), RowVerdict::Pass);
+        assert_eq!(RowVerdict::of(false, true), RowVerdict::Disturbed);
+        assert_eq!(RowVerdict::of(false, false), RowVerdict::Fail);
     }
 
     #[test]
     fn json_has_the_figures_with_their_units() {
         let json: serde_json::Value =
-            serde_json::from_str(&report(&[Verdict::Fail]).to_json()).unwrap();
+            serde_json::from_str(&report(&[RowVerdict::Fail]).to_json()).unwrap();
         assert_eq!(json["rows"][0]["verdict"], "fail");
         assert_eq!(json["rows"][0]["figures"]["p99_ns"], 93_100_000);
     }

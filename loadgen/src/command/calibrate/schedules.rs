@@ -1,4 +1,4 @@
-//! Are requests sent when they are meant to be? The rate that came about and how late requests
+//! Are requests sent when they are meant to be? The achieved rate and how late requests
 //! were sent, under both kinds of arrivals, and whether Poisson gaps are exponential.
 //!
 //! The gaps that are tested are the intended ones. Single send times are not kept, for that would
@@ -10,9 +10,9 @@ use crate::experiment::Failure;
 use crate::traffic::schedule::{ArrivalPattern, Rate};
 
 use super::gaps::{self, Fit};
-use super::report::{Row, Verdict};
-use super::session::{Session, SlicePlan, Stop, Taken};
-use super::{Calibration, Part};
+use super::report::{CalibrationRow, RowVerdict};
+use super::session::{CalibrationSession, EarlyEnd, MeasuredSlice, SlicePlan};
+use super::{Calibration, CalibrationPart};
 
 /// Requests per second.
 const RATE_PER_S: f64 = 20_000.0;
@@ -39,7 +39,7 @@ pub(super) fn planned(calibration: &Calibration) -> Duration {
     2 * plan(calibration, ArrivalPattern::Constant).planned(1)
 }
 
-pub(super) fn run(session: &mut Session<'_>) -> Result<(), Stop> {
+pub(super) fn run(session: &mut CalibrationSession<'_>) -> Result<(), EarlyEnd> {
     for pattern in [ArrivalPattern::Constant, ArrivalPattern::Poisson] {
         let plan = plan(session.calibration, pattern);
         let taken = session.slices(&["base"], &plan)?;
@@ -53,31 +53,40 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
-fn rate(taken: &Taken, pattern: ArrivalPattern) -> Row {
+fn rate(taken: &MeasuredSlice, pattern: ArrivalPattern) -> CalibrationRow {
     let slice = &taken.slice;
     let achieved = slice.requests_answered as f64 * 1e9 / slice.duration_ns.max(1) as f64;
     let error = achieved / RATE_PER_S - 1.0;
-    Row::new(Part::Schedules, format!("{} arrivals, achieved rate", pattern.as_str()))
-        .found(format!("{achieved:.1}/s of {RATE_PER_S:.0} ({:+.3}%)", error * 100.0))
-        .judged("within 0.1%", taken.verdict(error.abs() <= RATE_ERROR_MAX))
-        .figure("achieved_milli_per_s", (achieved * 1e3).round() as i64)
+    CalibrationRow::new(
+        CalibrationPart::Schedules,
+        format!("{} arrivals, achieved rate", pattern.as_str()),
+    )
+    .found(format!("{achieved:.1}/s of {RATE_PER_S:.0} ({:+.3}%)", error * 100.0))
+    .judged("within 0.1%", taken.verdict(error.abs() <= RATE_ERROR_MAX))
+    .figure("achieved_milli_per_s", (achieved * 1e3).round() as i64)
 }
 
-fn lateness(taken: &Taken, pattern: ArrivalPattern) -> Row {
+fn lateness(taken: &MeasuredSlice, pattern: ArrivalPattern) -> CalibrationRow {
     let late = &taken.slice.lateness;
     let us = |ns: u64| ns as f64 / 1e3;
-    Row::new(Part::Schedules, format!("{} arrivals, lateness p99", pattern.as_str()))
-        .found(format!("{:.1} us (longest {:.0} us)", us(late.p99_ns), us(late.max_ns)))
-        .judged("under 50 us", taken.verdict(late.p99_ns < LATENESS_P99_NS_MAX))
-        .figure("lateness_p99_ns", late.p99_ns)
-        .figure("lateness_max_ns", late.max_ns)
+    CalibrationRow::new(
+        CalibrationPart::Schedules,
+        format!("{} arrivals, lateness p99", pattern.as_str()),
+    )
+    .found(format!("{:.1} us (longest {:.0} us)", us(late.p99_ns), us(late.max_ns)))
+    .judged("under 50 us", taken.verdict(late.p99_ns < LATENESS_P99_NS_MAX))
+    .figure("lateness_p99_ns", late.p99_ns)
+    .figure("lateness_max_ns", late.max_ns)
 }
 
-fn fit(fit: Fit) -> Row {
+fn fit(fit: Fit) -> CalibrationRow {
     let Fit { gaps, distance, probability } = fit;
-    Row::new(Part::Schedules, "poisson gaps beside the exponential (Kolmogorov-Smirnov)")
-        .found(format!("{gaps} gaps, distance {distance:.4}, p = {probability:.2}"))
-        .judged("p at least 0.001", Verdict::of(probability >= PROBABILITY_MIN, false))
-        .figure("gaps", gaps as u64)
-        .figure("probability_millionths", (probability * 1e6).round() as i64)
+    CalibrationRow::new(
+        CalibrationPart::Schedules,
+        "poisson gaps beside the exponential (Kolmogorov-Smirnov)",
+    )
+    .found(format!("{gaps} gaps, distance {distance:.4}, p = {probability:.2}"))
+    .judged("p at least 0.001", RowVerdict::of(probability >= PROBABILITY_MIN, false))
+    .figure("gaps", gaps as u64)
+    .figure("probability_millionths", (probability * 1e6).round() as i64)
 }

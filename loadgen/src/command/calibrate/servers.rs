@@ -1,15 +1,15 @@
 //! The servers of known cost that a calibration starts, as data, and what they are asked.
 //!
 //! It owns their settings and names. It refuses to know how they are built: whoever starts them
-//! turns [`Server::words`] into a process.
+//! turns [`KnownServer::words`] into a process.
 
-use crate::plan::{Foreign, TokenSupply, Variant};
+use crate::plan::{ExternalTarget, TokenSupply, Variant};
 use crate::traffic::check::Expect;
 use crate::traffic::workload::Workload;
 
 /// One server and what it does beside answering.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Server {
+pub struct KnownServer {
     /// What it is within an experiment.
     pub role: &'static str,
     /// Processor time that each of its requests burns.
@@ -27,7 +27,7 @@ pub struct Server {
 }
 
 /// A server that only answers.
-const BASE: Server = Server {
+const BASE: KnownServer = KnownServer {
     role: "base",
     busy_us: 0,
     delay_ms: 0,
@@ -38,22 +38,22 @@ const BASE: Server = Server {
 };
 
 /// Every server; a variant names one by its place.
-pub const SERVERS: [Server; 9] = [
+pub const SERVERS: [KnownServer; 9] = [
     BASE,
-    Server { role: "busy-2", busy_us: 2, ..BASE },
-    Server { role: "busy-10", busy_us: 10, ..BASE },
-    Server { role: "busy-50", busy_us: 50, ..BASE },
-    Server { role: "delay", delay_ms: 10, ..BASE },
-    Server { role: "stall", stalls: true, ..BASE },
-    Server { role: "faulty", wrong_percent: 3.0, reset_percent: 1.0, ..BASE },
-    Server { role: "group", own_group: true, ..BASE },
-    Server { role: "group-busy", busy_us: 50, own_group: true, ..BASE },
+    KnownServer { role: "busy-2", busy_us: 2, ..BASE },
+    KnownServer { role: "busy-10", busy_us: 10, ..BASE },
+    KnownServer { role: "busy-50", busy_us: 50, ..BASE },
+    KnownServer { role: "delay", delay_ms: 10, ..BASE },
+    KnownServer { role: "stall", stalls: true, ..BASE },
+    KnownServer { role: "faulty", wrong_percent: 3.0, reset_percent: 1.0, ..BASE },
+    KnownServer { role: "group", own_group: true, ..BASE },
+    KnownServer { role: "group-busy", busy_us: 50, own_group: true, ..BASE },
 ];
 
 /// The loops whose cost is looked for, in us.
 pub const BUSY_US: [u32; 3] = [2, 10, 50];
 
-impl Server {
+impl KnownServer {
     /// Its settings as the options of `tollgate reference`.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
@@ -70,9 +70,9 @@ impl Server {
 
 /// The server that a variant is; None for one of another list.
 #[must_use]
-pub fn server(variant: &Variant) -> Option<&'static Server> {
+pub fn server(variant: &Variant) -> Option<&'static KnownServer> {
     match variant.subject {
-        crate::plan::Subject::Foreign(foreign) => SERVERS.get(foreign.index),
+        crate::plan::Subject::External(external) => SERVERS.get(external.index),
         crate::plan::Subject::Profile(_) => None,
     }
 }
@@ -82,8 +82,8 @@ pub(super) fn variants(roles: &[&str]) -> Vec<Variant> {
     let known = |role: &&str| SERVERS.iter().position(|server| server.role == *role);
     let variant = |index: usize| {
         let role = SERVERS[index].role;
-        let foreign = Foreign { index, tls: false, certificate: false, resumption: false };
-        Variant { connects: false, ..Variant::foreign(role, role, foreign, TokenSupply::None) }
+        let external = ExternalTarget { index, tls: false, certificate: false, resumption: false };
+        Variant { connects: false, ..Variant::external(role, role, external, TokenSupply::None) }
     };
     roles.iter().filter_map(known).map(variant).collect()
 }

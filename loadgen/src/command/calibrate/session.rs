@@ -6,18 +6,18 @@ use metrics_export::breaches::MATRIX;
 use metrics_export::date;
 use metrics_export::run::{Bounds, Slice};
 
-use crate::experiment::bench::{LiveBench, Setup};
+use crate::experiment::bench::{BenchSetup, LiveBench};
 use crate::experiment::stack::Stack;
 use crate::experiment::{Bench, Failure, Measured, SliceLoad, SliceRequest, Times};
 use crate::machine::environment;
-use crate::plan::{Axes, Cell, Protocol, Variant};
+use crate::plan::{Axes, PlannedCell, Protocol, Variant};
 use crate::traffic::generator::{Generator, GeneratorOptions};
 use crate::traffic::schedule::{ArrivalPattern, Rate};
 use crate::validity::{self, Observed};
 
-use super::probe::{Counted, Noting, Probe};
-use super::progress::{Progress, SLICE_EXTRA, START_EXTRA};
-use super::report::{Report, Row, Trial, Verdict};
+use super::probe::{PageTracker, Probe, ServerCounts};
+use super::progress::{CalibrationProgress, SLICE_EXTRA, START_EXTRA};
+use super::report::{CalibrationReport, CalibrationRow, RowVerdict, Trial};
 use super::{Calibration, servers};
 
 /// How often a slice is taken in all as long as the machine disturbs it; less often in a hurry.
@@ -26,24 +26,24 @@ const ATTEMPTS_QUICK: u32 = 2;
 
 /// What ends a part before its time.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(super) enum EarlyEnd {
     /// An end was asked for.
     Interrupted,
     /// It cannot go on.
     Failed(Failure),
 }
 
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Stop {
-        Stop::Failed(failure)
+impl From<Failure> for EarlyEnd {
+    fn from(failure: Failure) -> EarlyEnd {
+        EarlyEnd::Failed(failure)
     }
 }
 
 /// A calibration under way.
-pub(super) struct Session<'s> {
+pub(super) struct CalibrationSession<'s> {
     pub(super) calibration: &'s Calibration,
-    pub(super) progress: Progress,
-    pub(super) rows: Vec<Row>,
+    pub(super) progress: CalibrationProgress,
+    pub(super) rows: Vec<CalibrationRow>,
     pub(super) trials: Vec<Trial>,
     stack: &'s mut dyn Stack,
     interrupted: &'s dyn Fn() -> bool,
@@ -53,25 +53,25 @@ pub(super) struct Session<'s> {
 }
 
 /// What a bench is set up with.
-pub(super) struct Scene<'a> {
+pub(super) struct BenchPlan<'a> {
     pub(super) variants: &'a [Variant],
     pub(super) protocol: &'a Protocol,
-    pub(super) cells: &'a [Cell],
+    pub(super) cells: &'a [PlannedCell],
 }
 
 /// A slice, and what the server counted in it.
-pub(super) struct Taken {
+pub(super) struct MeasuredSlice {
     pub(super) slice: Slice,
     pub(super) times: Times,
-    pub(super) counted: Counted,
+    pub(super) counted: ServerCounts,
     /// What the machine did to it, even the last time that it was taken.
     pub(super) disturbed: bool,
 }
 
-impl Taken {
+impl MeasuredSlice {
     /// The verdict on it: a miss is the meter's unless the machine disturbed the slice.
-    pub(super) fn verdict(&self, within: bool) -> Verdict {
-        Verdict::of(within, self.disturbed)
+    pub(super) fn verdict(&self, within: bool) -> RowVerdict {
+        RowVerdict::of(within, self.disturbed)
     }
 
     /// The CPU of everything that was billed under this name.
@@ -81,15 +81,15 @@ impl Taken {
     }
 }
 
-impl<'s> Session<'s> {
+impl<'s> CalibrationSession<'s> {
     pub(super) fn new(
         calibration: &'s Calibration,
         stack: &'s mut dyn Stack,
         interrupted: &'s dyn Fn() -> bool,
-    ) -> Session<'s> {
-        Session {
+    ) -> CalibrationSession<'s> {
+        CalibrationSession {
             calibration,
-            progress: Progress::new(calibration.planned()),
+            progress: CalibrationProgress::new(calibration.planned()),
             rows: Vec::new(),
             trials: Vec::new(),
             stack,
@@ -103,16 +103,16 @@ impl<'s> Session<'s> {
     /// Hands `body` a bench of these variants, none of them started yet, and the progress.
     pub(super) fn bench<T>(
         &mut self,
-        scene: &Scene<'_>,
-        body: impl FnOnce(&mut Probe<'_>, &mut Progress) -> Result<T, Stop>,
-    ) -> Result<T, Stop> {
+        scene: &BenchPlan<'_>,
+        body: impl FnOnce(&mut Probe<'_>, &mut CalibrationProgress) -> Result<T, EarlyEnd>,
+    ) -> Result<T, EarlyEnd> {
         let cores = &self.calibration.cores;
         let on_cores = GeneratorOptions::on_cores(&cores.generator);
         let options = GeneratorOptions { driver: self.calibration.driver, ..on_cores };
         let generator = Generator::start(&options).map_err(|error| Failure(error.to_string()))?;
-        let mut stack = Noting::new(&mut *self.stack);
+        let mut stack = PageTracker::new(&mut *self.stack);
         let pages = stack.pages();
-        let live = LiveBench::new(Setup {
+        let live = LiveBench::new(BenchSetup {
             stack: &mut stack,
             generator,
             variants: scene.variants,
@@ -132,15 +132,19 @@ impl<'s> Session<'s> {
 
     /// Starts the servers of these roles, warms each up, and takes an open-loop slice of each, one
     /// after the other.
-    pub(super) fn slices(&mut self, roles: &[&str], plan: &SlicePlan) -> Result<Vec<Taken>, Stop> {
+    pub(super) fn slices(
+        &mut self,
+        roles: &[&str],
+        plan: &SlicePlan,
+    ) -> Result<Vec<MeasuredSlice>, EarlyEnd> {
         let variants = servers::variants(roles);
         let (protocol, cells) = (plan.protocol(self.calibration), [cell(plan.connections)?]);
-        let scene = Scene { variants: &variants, protocol: &protocol, cells: &cells };
+        let scene = BenchPlan { variants: &variants, protocol: &protocol, cells: &cells };
         let attempts = if self.calibration.quick { ATTEMPTS_QUICK } else { ATTEMPTS };
         let cores = self.calibration.cores.measured();
         self.bench(&scene, |probe, progress| {
             if probe.interrupted() {
-                return Err(Stop::Interrupted);
+                return Err(EarlyEnd::Interrupted);
             }
             probe.restart(0)?;
             let mut slice = |variant| {
@@ -154,11 +158,11 @@ impl<'s> Session<'s> {
     }
 
     /// The report of what was found until now.
-    pub(super) fn report(mut self, complete: bool) -> Report {
+    pub(super) fn report(mut self, complete: bool) -> CalibrationReport {
         self.progress.end();
         let mut environment = environment::read(self.calibration.commit.as_deref());
         (environment.server_drivers, environment.client_driver) = self.drivers;
-        Report {
+        CalibrationReport {
             started_at: date::rfc3339(self.began_at.as_secs()),
             elapsed_ns: self.began.elapsed().as_nanos() as u64,
             complete,
@@ -194,12 +198,12 @@ impl SlicePlan {
 }
 
 /// The one setting of a calibration's variants.
-pub(super) fn cell(connections: usize) -> Result<Cell, Failure> {
+pub(super) fn cell(connections: usize) -> Result<PlannedCell, Failure> {
     let axes = Axes { connections: vec![connections], ..Axes::default() };
     let cell = axes.cells(&[]).map_err(Failure)?.into_iter().next();
     let cell = cell.ok_or_else(|| Failure("there is no setting to measure in".into()))?;
     // Each server has a request of its own.
-    Ok(Cell { workload: "target".into(), ..cell })
+    Ok(PlannedCell { workload: "target".into(), ..cell })
 }
 
 /// What disturbs a slice of a server that errs and stalls on purpose: the machine alone.
@@ -217,9 +221,9 @@ fn request(variant: usize, load: SliceLoad) -> SliceRequest {
     SliceRequest { variant, load, instance: 0, round: 0, position: 0, attempt: 0, warmup: false }
 }
 
-fn warm_up(probe: &mut Probe<'_>, variant: usize) -> Result<(), Stop> {
+fn warm_up(probe: &mut Probe<'_>, variant: usize) -> Result<(), EarlyEnd> {
     if probe.interrupted() {
-        return Err(Stop::Interrupted);
+        return Err(EarlyEnd::Interrupted);
     }
     probe.slice(&request(variant, SliceLoad::Closed))?;
     Ok(())
@@ -232,23 +236,23 @@ fn take(
     rate_per_s: f64,
     attempts: u32,
     cores: usize,
-) -> Result<Taken, Stop> {
+) -> Result<MeasuredSlice, EarlyEnd> {
     let rate = Rate::per_second(rate_per_s)
         .ok_or_else(|| Failure(format!("{rate_per_s} requests per second cannot be sent")))?;
     let mut attempt = 0;
     loop {
         if probe.interrupted() {
-            return Err(Stop::Interrupted);
+            return Err(EarlyEnd::Interrupted);
         }
         let request = SliceRequest { attempt, ..request(variant, SliceLoad::Open(rate)) };
         let measured = probe.slice(&request)?;
-        let counted = probe.counted.last().map_or(Counted::default(), |(_, counted)| *counted);
+        let counted = probe.counted.last().map_or(ServerCounts::default(), |(_, counted)| *counted);
         let observed = Observed::of_slice(&measured.slice, cores).without_errors();
         let disturbed = !validity::judge(&observed, &machine_bounds(), MATRIX).is_empty();
         attempt += 1;
         if !disturbed || attempt >= attempts {
             let Measured { slice, times, .. } = measured;
-            return Ok(Taken { slice, times, counted, disturbed });
+            return Ok(MeasuredSlice { slice, times, counted, disturbed });
         }
     }
 }

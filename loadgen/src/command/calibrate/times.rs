@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::experiment::Failure;
 use crate::traffic::schedule::ArrivalPattern;
 
-use super::probe::Counted;
-use super::report::{Row, Verdict};
-use super::session::{Session, SlicePlan, Stop, Taken};
-use super::{Calibration, Part};
+use super::probe::ServerCounts;
+use super::report::{CalibrationRow, RowVerdict};
+use super::session::{CalibrationSession, EarlyEnd, MeasuredSlice, SlicePlan};
+use super::{Calibration, CalibrationPart};
 
 /// How far the rise of the median may be from the delay that the server kept, in ns: its timer has
 /// a grain of 1 ms, over which the median of the delays need not be their mean.
@@ -33,11 +33,11 @@ const STALL_TOLERANCE_MS: f64 = 2.0;
 const SERVICE_P99_MS_MAX: f64 = 10.0;
 const SERVICE_P999_MS_MIN: f64 = 50.0;
 
-fn plan(calibration: &Calibration, part: Part) -> SlicePlan {
+fn plan(calibration: &Calibration, part: CalibrationPart) -> SlicePlan {
     let quick = calibration.quick;
     match part {
         // Arrivals that know nothing of the timer's ticks find it at any point of one.
-        Part::Delay => SlicePlan {
+        CalibrationPart::Delay => SlicePlan {
             rate_per_s: 2_000.0,
             connections: 64,
             pattern: ArrivalPattern::Poisson,
@@ -52,14 +52,14 @@ fn plan(calibration: &Calibration, part: Part) -> SlicePlan {
     }
 }
 
-pub(super) fn planned(calibration: &Calibration, part: Part) -> Duration {
+pub(super) fn planned(calibration: &Calibration, part: CalibrationPart) -> Duration {
     plan(calibration, part).planned(2)
 }
 
-pub(super) fn delay(session: &mut Session<'_>) -> Result<(), Stop> {
-    let (base, delayed) = pair(session, Part::Delay, "delay")?;
-    let verdict = |within| Verdict::of(within, base.disturbed || delayed.disturbed);
-    let Counted { delays, delayed_ns, .. } = delayed.counted;
+pub(super) fn delay(session: &mut CalibrationSession<'_>) -> Result<(), EarlyEnd> {
+    let (base, delayed) = pair(session, CalibrationPart::Delay, "delay")?;
+    let verdict = |within| RowVerdict::of(within, base.disturbed || delayed.disturbed);
+    let ServerCounts { delays, delayed_ns, .. } = delayed.counted;
     let truth = delayed_ns as f64 / delays.max(1) as f64;
     let ms = |ns: f64| format!("{:.3} ms", ns / 1e6);
     let found = |rise: f64| format!("{}; the server waited {}", ms(rise), ms(truth));
@@ -67,7 +67,7 @@ pub(super) fn delay(session: &mut Session<'_>) -> Result<(), Stop> {
     let rise = delayed.slice.response.p50_ns as f64 - base.slice.response.p50_ns as f64;
     let within = (rise - truth).abs() <= DELAY_P50_TOLERANCE_NS;
     session.rows.push(
-        Row::new(Part::Delay, "response p50 rises by")
+        CalibrationRow::new(CalibrationPart::Delay, "response p50 rises by")
             .found(found(rise))
             .judged("within 0.2 ms", verdict(within))
             .figure("rise_ns", rise.round() as i64)
@@ -76,7 +76,7 @@ pub(super) fn delay(session: &mut Session<'_>) -> Result<(), Stop> {
     let rise = delayed.times.response.mean() - base.times.response.mean();
     let within = (rise / truth - 1.0).abs() <= DELAY_MEAN_TOLERANCE;
     session.rows.push(
-        Row::new(Part::Delay, "mean response rises by")
+        CalibrationRow::new(CalibrationPart::Delay, "mean response rises by")
             .found(found(rise))
             .judged("within 1%", verdict(within))
             .figure("rise_ns", rise.round() as i64)
@@ -85,33 +85,36 @@ pub(super) fn delay(session: &mut Session<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
-pub(super) fn stall(session: &mut Session<'_>) -> Result<(), Stop> {
-    let (base, stalled) = pair(session, Part::Stall, "stall")?;
+pub(super) fn stall(session: &mut CalibrationSession<'_>) -> Result<(), EarlyEnd> {
+    let (base, stalled) = pair(session, CalibrationPart::Stall, "stall")?;
     let verdict = |within| stalled.verdict(within);
     let share = base.cpu_ns("reference").unwrap_or(0) as f64 / base.slice.duration_ns.max(1) as f64;
     session.rows.push(
-        Row::new(Part::Stall, "use of the server's core without stalls")
+        CalibrationRow::new(CalibrationPart::Stall, "use of the server's core without stalls")
             .found(format!("{:.0}%", share * 100.0))
             .judged("under 30%", base.verdict(share < USE_MAX))
             .figure("use_milli", (share * 1e3).round() as i64),
     );
-    let Counted { stalls, stalled_ns, .. } = stalled.counted;
+    let ServerCounts { stalls, stalled_ns, .. } = stalled.counted;
     let (low, high) = stalled_p99_ms(share);
     let ms = |ns: u64| ns as f64 / 1e6;
     let (response, service) = (&stalled.slice.response, &stalled.slice.service);
     let p99 = ms(response.p99_ns);
     session.rows.push(
-        Row::new(Part::Stall, format!("response p99 over {stalls} stalls of 100 ms"))
-            .found(format!("{p99:.1} ms"))
-            .judged(format!("{low:.1} to {high:.1} ms"), verdict((low..=high).contains(&p99)))
-            .figure("p50_ns", response.p50_ns)
-            .figure("p99_ns", response.p99_ns)
-            .figure("stalls", stalls)
-            .figure("stalled_ns", stalled_ns),
+        CalibrationRow::new(
+            CalibrationPart::Stall,
+            format!("response p99 over {stalls} stalls of 100 ms"),
+        )
+        .found(format!("{p99:.1} ms"))
+        .judged(format!("{low:.1} to {high:.1} ms"), verdict((low..=high).contains(&p99)))
+        .figure("p50_ns", response.p50_ns)
+        .figure("p99_ns", response.p99_ns)
+        .figure("stalls", stalls)
+        .figure("stalled_ns", stalled_ns),
     );
     let within = ms(service.p99_ns) < SERVICE_P99_MS_MAX;
     session.rows.push(
-        Row::new(Part::Stall, "service p99, which does not show it")
+        CalibrationRow::new(CalibrationPart::Stall, "service p99, which does not show it")
             .found(format!("{:.2} ms", ms(service.p99_ns)))
             .judged("under 10 ms", verdict(within))
             .figure("p50_ns", service.p50_ns)
@@ -119,7 +122,7 @@ pub(super) fn stall(session: &mut Session<'_>) -> Result<(), Stop> {
     );
     let within = ms(service.p999_ns) > SERVICE_P999_MS_MIN;
     session.rows.push(
-        Row::new(Part::Stall, "service p99.9, which does")
+        CalibrationRow::new(CalibrationPart::Stall, "service p99.9, which does")
             .found(format!("{:.1} ms", ms(service.p999_ns)))
             .judged("over 50 ms", verdict(within))
             .figure("p999_ns", service.p999_ns),
@@ -137,7 +140,11 @@ fn stalled_p99_ms(share: f64) -> (f64, f64) {
 }
 
 /// A slice of the server that only answers, and one of another.
-fn pair(session: &mut Session<'_>, part: Part, role: &str) -> Result<(Taken, Taken), Stop> {
+fn pair(
+    session: &mut CalibrationSession<'_>,
+    part: CalibrationPart,
+    role: &str,
+) -> Result<(MeasuredSlice, MeasuredSlice), EarlyEnd> {
     let plan = plan(session.calibration, part);
     let mut taken = session.slices(&["base", role], &plan)?.into_iter();
     match (taken.next(), taken.next()) {

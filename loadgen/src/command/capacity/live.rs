@@ -1,5 +1,5 @@
 //! The search over a real target: each step of it is a slice between two readings of the machine's
-//! books, judged like a run. It refuses to take a slice that was cut short for a result.
+//! CPU, judged like a run. It refuses to take a slice that was cut short for a result.
 
 use std::{
     fmt::Write as _,
@@ -12,12 +12,12 @@ use metrics_export::breaches::RUN;
 use metrics_export::run::{Bounds, LoadPoint};
 
 use super::{
-    CapacityOutcome, Load, Purpose, Step,
+    CapacityOutcome, Load, Purpose, SearchStep,
     outcome::{CapacityOptions, Tally},
     search,
 };
 use crate::command::run::rig::{Drawer, Rig, with_rig};
-use crate::command::run::{Books, RunError};
+use crate::command::run::{CpuAccounting, RunError};
 use crate::experiment::results::percentiles;
 use crate::panics::caught;
 use crate::traffic::random::Random;
@@ -35,7 +35,7 @@ pub fn capacity(
     options: &CapacityOptions,
     interrupted: &(dyn Fn() -> bool + Sync),
 ) -> Result<CapacityOutcome, RunError> {
-    let stage = Stage::default();
+    let stage = SearchStatus::default();
     let shown = stage.clone();
     let drawer = |_| options.run.progress.then(|| shown.drawer());
     let began = SystemTime::now();
@@ -48,7 +48,7 @@ pub fn capacity(
         }
         let settings = options.settings.clone();
         let mut measure =
-            |step: &Step| caught(|| slices.measure(step)).map_err(RunError::Fault).flatten();
+            |step: &SearchStep| caught(|| slices.measure(step)).map_err(RunError::Fault).flatten();
         let (found, ended) = search(settings, &mut measure, interrupted);
         match ended {
             Some(error) if found.closed_loop_milli_per_s == 0 => return Err(error),
@@ -72,13 +72,13 @@ pub fn capacity(
 struct Slices<'a, 'r> {
     options: &'a CapacityOptions,
     rig: &'a mut Rig<'r>,
-    stage: Stage,
+    stage: SearchStatus,
     seeds: Random,
     tally: Tally,
 }
 
 impl<'a, 'r> Slices<'a, 'r> {
-    fn new(options: &'a CapacityOptions, rig: &'a mut Rig<'r>, stage: Stage) -> Self {
+    fn new(options: &'a CapacityOptions, rig: &'a mut Rig<'r>, stage: SearchStatus) -> Self {
         let seeds = Random::new(options.run.slice.seed);
         Slices { options, rig, stage, seeds, tally: Tally::default() }
     }
@@ -98,20 +98,20 @@ impl<'a, 'r> Slices<'a, 'r> {
         Ok(Some(record))
     }
 
-    fn measure(&mut self, step: &Step) -> Result<LoadPoint, RunError> {
+    fn measure(&mut self, step: &SearchStep) -> Result<LoadPoint, RunError> {
         self.stage.is(describe(step));
         let spec = self.spec(step.load)?;
-        let (record, books) = self.rig.measure(&spec)?;
+        let (record, accounting) = self.rig.measure(&spec)?;
         self.tally.slices += 1;
         self.tally.driver = record.driver;
         self.tally.workers = record.workers;
         self.tally.connections.merge(&record.connections);
-        self.tally.retransmits += books.usage.retransmits.unwrap_or(0);
+        self.tally.retransmits += accounting.usage.retransmits.unwrap_or(0);
         if self.tally.unread.is_none() {
-            let why = books.failed.as_ref().or(books.usage.cpu_unknown.as_ref());
+            let why = accounting.failed.as_ref().or(accounting.usage.cpu_unknown.as_ref());
             self.tally.unread = why.cloned();
         }
-        Ok(point(step.load, &record, &books, &self.options.run.bounds))
+        Ok(point(step.load, &record, &accounting, &self.options.run.bounds))
     }
 
     fn spec(&mut self, load: Load) -> Result<SliceSpec, RunError> {
@@ -136,8 +136,13 @@ impl<'a, 'r> Slices<'a, 'r> {
 
 /// What a slice at this load says: its figures, and how it is judged. For whoever takes the slices
 /// of a search in a way of their own.
-pub fn point(load: Load, record: &SliceRecord, books: &Books, bounds: &Bounds) -> LoadPoint {
-    let found = validity::judge(&books.observed(record), bounds, RUN);
+pub fn point(
+    load: Load,
+    record: &SliceRecord,
+    accounting: &CpuAccounting,
+    bounds: &Bounds,
+) -> LoadPoint {
+    let found = validity::judge(&accounting.observed(record), bounds, RUN);
     let (breaches, disturbances) = validity::by_cause(found);
     let milli = |rate: f64| (rate * 1e3).round() as u64;
     LoadPoint {
@@ -148,7 +153,7 @@ pub fn point(load: Load, record: &SliceRecord, books: &Books, bounds: &Bounds) -
         achieved_milli_per_s: milli(record.achieved_per_second()),
         response: percentiles(&record.response),
         service: percentiles(&record.service),
-        server_cpu_ns_per_request: books
+        server_cpu_ns_per_request: accounting
             .server_cpu_ns_per_request(record.sent)
             .map(|ns| ns.round() as u64),
         generator_share_milli: (record.generator_share() * 1e3).round() as u32,
@@ -160,7 +165,7 @@ pub fn point(load: Load, record: &SliceRecord, books: &Books, bounds: &Bounds) -
     }
 }
 
-fn describe(step: &Step) -> String {
+fn describe(step: &SearchStep) -> String {
     let mut text = match step.purpose {
         Purpose::Maximum => return "closed loop, for the maximum".into(),
         Purpose::Curve => "curve".to_owned(),
@@ -175,9 +180,9 @@ fn describe(step: &Step) -> String {
 
 /// What the search is doing, for the thread that draws it.
 #[derive(Clone, Default)]
-struct Stage(Arc<Mutex<String>>);
+struct SearchStatus(Arc<Mutex<String>>);
 
-impl Stage {
+impl SearchStatus {
     fn is(&self, text: String) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = text;
     }

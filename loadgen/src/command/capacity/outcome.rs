@@ -7,7 +7,7 @@ use metrics_export::breaches::{self, Among, RUN};
 use metrics_export::run::{Breach, Capacity, LoadPoint};
 
 use super::Settings;
-use crate::command::run::{Asks, CpuKind, RunOptions};
+use crate::command::run::{CpuKind, RequestSummary, RunOptions};
 use crate::machine::process::{CpuSource, Process};
 use crate::traffic::record::{Connections, SliceRecord};
 use crate::traffic::schedule::ArrivalPattern;
@@ -47,7 +47,7 @@ pub struct CapacityOutcome {
     /// What was asked, without a query: it may hold secrets.
     pub url: String,
     /// The method, and how many requests take turns.
-    pub asks: Asks,
+    pub summary: RequestSummary,
     /// How slices were run; their arrivals and durations are their own.
     pub spec: SliceSpec,
     /// How open-loop arrivals were spread.
@@ -101,7 +101,7 @@ impl CapacityOutcome {
         CapacityOutcome {
             label: options.run.label.clone(),
             url: options.run.shown_url(),
-            asks: options.run.asks(),
+            summary: options.run.summary(),
             spec: options.run.slice.clone(),
             pattern: options.pattern,
             settings: options.settings.clone(),

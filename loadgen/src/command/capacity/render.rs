@@ -9,7 +9,7 @@ use metrics_export::run::{LoadPoint, Percentiles, SloResult};
 use serde_json::json;
 
 use super::{CapacityOutcome, Quantile};
-use crate::command::run::Format;
+use crate::command::run::OutputFormat;
 use crate::command::run::render::{quoted, us};
 
 /// The widest bar of the drawn curve.
@@ -17,13 +17,13 @@ const BAR_CHARS: usize = 10;
 
 impl CapacityOutcome {
     /// The result in that format, ending in a line feed unless it is empty.
-    pub fn render(&self, format: Format) -> String {
+    pub fn render(&self, format: OutputFormat) -> String {
         match format {
-            Format::Text => text(self),
-            Format::Json => json(self),
-            Format::Csv => csv(self),
-            Format::Markdown => markdown(self),
-            Format::Quiet => verdict(self),
+            OutputFormat::Text => text(self),
+            OutputFormat::Json => json(self),
+            OutputFormat::Csv => csv(self),
+            OutputFormat::Markdown => markdown(self),
+            OutputFormat::Quiet => verdict(self),
         }
     }
 
@@ -80,7 +80,7 @@ fn heading(outcome: &CapacityOutcome) -> String {
     };
     format!(
         "{label}{} {}\n{} connections{kept}, {} slices of {:?}, {} arrivals, seed {}",
-        outcome.asks,
+        outcome.summary,
         outcome.url,
         spec.connections,
         outcome.slices,
@@ -312,8 +312,8 @@ fn json(outcome: &CapacityOutcome) -> String {
         "began_unix_ms": began.as_millis() as u64,
         "plan": {
             "url": outcome.url,
-            "method": outcome.asks.method,
-            "requests_in_turn": outcome.asks.in_turn,
+            "method": outcome.summary.method,
+            "requests_in_turn": outcome.summary.in_turn,
             "arrivals": outcome.pattern.as_str(),
             "connections": spec.connections,
             "requests_per_connection": spec.requests_per_connection,

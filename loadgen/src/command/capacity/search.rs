@@ -61,7 +61,7 @@ pub enum Purpose {
 
 /// The next slice.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Step {
+pub struct SearchStep {
     /// How it is loaded.
     pub load: Load,
     /// Why it is taken.
@@ -72,7 +72,7 @@ pub struct Step {
 #[derive(Clone, Debug)]
 pub struct Search {
     settings: Settings,
-    phase: Phase,
+    phase: SearchPhase,
     maximum: f64,
     closed: Vec<LoadPoint>,
     curve: Vec<LoadPoint>,
@@ -89,7 +89,7 @@ pub struct Search {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Phase {
+enum SearchPhase {
     Maximum,
     /// At this place of the shares.
     Curve(usize),
@@ -103,7 +103,7 @@ impl Search {
     /// A search that has not begun.
     pub fn new(settings: Settings) -> Search {
         let mut search = Search {
-            phase: Phase::Maximum,
+            phase: SearchPhase::Maximum,
             maximum: 0.0,
             closed: Vec::new(),
             curve: Vec::new(),
@@ -124,41 +124,41 @@ impl Search {
     }
 
     /// The slice to be taken now; None when the answer is known.
-    pub fn next_step(&self) -> Option<Step> {
+    pub fn next_step(&self) -> Option<SearchStep> {
         let confirm =
             || Purpose::Confirm(self.confirmations.len() as u64 + 1, self.settings.confirm.max(1));
         let (load, purpose) = match self.phase {
-            Phase::Maximum => (Load::Closed, Purpose::Maximum),
-            Phase::Curve(at) => (Load::Open(self.share(at)), Purpose::Curve),
-            Phase::Bracket(rate) => (Load::Open(rate), Purpose::Bracket),
-            Phase::Confirm(rate) => (Load::Open(rate), confirm()),
-            Phase::Over => return None,
+            SearchPhase::Maximum => (Load::Closed, Purpose::Maximum),
+            SearchPhase::Curve(at) => (Load::Open(self.share(at)), Purpose::Curve),
+            SearchPhase::Bracket(rate) => (Load::Open(rate), Purpose::Bracket),
+            SearchPhase::Confirm(rate) => (Load::Open(rate), confirm()),
+            SearchPhase::Over => return None,
         };
-        Some(Step { load, purpose })
+        Some(SearchStep { load, purpose })
     }
 
     /// Takes in what came of the slice that [`Search::next_step`] asked for.
     pub fn take(&mut self, mut point: LoadPoint) {
-        if let (Some(slo), false) = (self.settings.slo, self.phase == Phase::Maximum) {
+        if let (Some(slo), false) = (self.settings.slo, self.phase == SearchPhase::Maximum) {
             let time_ns = u128::from(slo.quantile.of(&point.response));
             let within = point.response.count > 0 && time_ns <= slo.limit.as_nanos();
             point.kept = Some(within && point.breaches.is_empty());
         }
-        if let Phase::Confirm(rate) = self.phase {
+        if let SearchPhase::Confirm(rate) = self.phase {
             return self.confirmed(rate, point);
         }
         let Some(point) = self.settled(point) else { return };
         match self.phase {
-            Phase::Maximum => self.maximum_taken(point),
-            Phase::Curve(at) => self.curve_taken(at, point),
-            Phase::Bracket(rate) => self.bracket_taken(rate, point),
-            Phase::Confirm(_) | Phase::Over => {}
+            SearchPhase::Maximum => self.maximum_taken(point),
+            SearchPhase::Curve(at) => self.curve_taken(at, point),
+            SearchPhase::Bracket(rate) => self.bracket_taken(rate, point),
+            SearchPhase::Confirm(_) | SearchPhase::Over => {}
         }
     }
 
     /// What there is. It is complete when no step was left.
     pub fn finish(mut self) -> Capacity {
-        let complete = self.phase == Phase::Over;
+        let complete = self.phase == SearchPhase::Over;
         self.curve.sort_by_key(|point| point.asked_milli_per_s);
         let slo = self.slo_result(complete);
         self.closed.append(&mut self.curve);
@@ -195,9 +195,9 @@ impl Search {
     fn begin_curve(&mut self) {
         let nothing = self.maximum <= 0.0;
         self.phase = match self.settings.shares.is_empty() {
-            _ if nothing => Phase::Over,
+            _ if nothing => SearchPhase::Over,
             true => self.bracket(),
-            false => Phase::Curve(0),
+            false => SearchPhase::Curve(0),
         };
     }
 
@@ -207,7 +207,7 @@ impl Search {
         self.curve.push(point);
         // Beyond a rate that the target cannot keep up with there is nothing to be seen.
         let more = keeps_up && at + 1 < self.settings.shares.len();
-        self.phase = if more { Phase::Curve(at + 1) } else { self.bracket() };
+        self.phase = if more { SearchPhase::Curve(at + 1) } else { self.bracket() };
     }
 
     fn bracket_taken(&mut self, rate: f64, point: LoadPoint) {
@@ -240,14 +240,14 @@ impl Search {
     }
 
     /// The next rate of the search, or what follows it.
-    fn bracket(&self) -> Phase {
+    fn bracket(&self) -> SearchPhase {
         if self.settings.slo.is_none() {
-            return Phase::Over;
+            return SearchPhase::Over;
         }
         let Some(failed) = self.failed else {
             let beyond = BEYOND.into_iter().map(|share| rounded(share * self.maximum));
             return match beyond.into_iter().find(|rate| *rate > self.kept) {
-                Some(rate) => Phase::Bracket(rate),
+                Some(rate) => SearchPhase::Bracket(rate),
                 None => self.confirm(),
             };
         };
@@ -257,14 +257,14 @@ impl Search {
         }
         let middle = rounded((failed + self.kept) / 2.0);
         match middle {
-            _ if self.kept == 0.0 && middle < SHARE_MIN * self.maximum => Phase::Over,
+            _ if self.kept == 0.0 && middle < SHARE_MIN * self.maximum => SearchPhase::Over,
             _ if middle <= self.kept || middle >= failed => self.confirm(),
-            _ => Phase::Bracket(middle),
+            _ => SearchPhase::Bracket(middle),
         }
     }
 
-    fn confirm(&self) -> Phase {
-        if self.kept > 0.0 { Phase::Confirm(self.kept) } else { Phase::Over }
+    fn confirm(&self) -> SearchPhase {
+        if self.kept > 0.0 { SearchPhase::Confirm(self.kept) } else { SearchPhase::Over }
     }
 
     fn confirmed(&mut self, rate: f64, point: LoadPoint) {
@@ -281,22 +281,22 @@ impl Search {
         self.confirmations.push(point);
         if kept {
             if self.confirmations.len() as u64 >= self.settings.confirm.max(1) {
-                self.phase = Phase::Over;
+                self.phase = SearchPhase::Over;
             }
             return;
         }
         self.failed = Some(self.failed.map_or(rate, |failed| failed.min(rate)));
         self.kept = 0.0;
         if self.attempts >= ATTEMPTS_MAX {
-            self.phase = Phase::Over;
+            self.phase = SearchPhase::Over;
             return;
         }
         // Each failure takes twice the step of the one before.
         let step = self.settings.resolution * f64::from(1 << (self.attempts - 1));
         let lower = rounded(rate * (1.0 - step.min(0.5)));
         self.kept = lower;
-        self.phase = if lower > 0.0 { Phase::Confirm(lower) } else { Phase::Over };
-        if self.phase != Phase::Over {
+        self.phase = if lower > 0.0 { SearchPhase::Confirm(lower) } else { SearchPhase::Over };
+        if self.phase != SearchPhase::Over {
             self.confirmations.clear();
         }
     }

@@ -5,17 +5,17 @@ use indicatif::{ProgressBar, ProgressStyle};
 use metrics_export::run::Slice;
 
 use crate::experiment::Watcher;
-use crate::plan::{Cell, Variant};
+use crate::plan::{PlannedCell, Variant};
 
 /// The bar.
-pub(super) struct Bar {
+pub(super) struct SliceBar {
     bar: ProgressBar,
     /// Ids of variants, with their names for people.
     names: Vec<(String, String)>,
 }
 
-impl Bar {
-    pub(super) fn new(variants: &[Variant], cells: &[Cell]) -> Bar {
+impl SliceBar {
+    pub(super) fn new(variants: &[Variant], cells: &[PlannedCell]) -> SliceBar {
         let bar = ProgressBar::new(0);
         let style = ProgressStyle::with_template("{bar:25} {pos}/{len}  {eta} left  {msg}");
         if let Ok(style) = style {
@@ -26,11 +26,11 @@ impl Bar {
             cell => format!("{} ({cell})", variant.label),
         };
         let names = variants.iter().map(|variant| (variant.id.clone(), name(variant)));
-        Bar { bar, names: names.collect() }
+        SliceBar { bar, names: names.collect() }
     }
 }
 
-impl Watcher for Bar {
+impl Watcher for SliceBar {
     fn taken(&mut self, done: u64, planned: u64, slice: &Slice) {
         let found = self.names.iter().find(|(id, _)| *id == slice.variant);
         let name = found.map_or(slice.variant.as_str(), |(_, name)| name);
@@ -43,7 +43,7 @@ impl Watcher for Bar {
     }
 }
 
-impl Drop for Bar {
+impl Drop for SliceBar {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }

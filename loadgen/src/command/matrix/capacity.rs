@@ -5,7 +5,7 @@
 use metrics_export::breaches::MATRIX;
 use metrics_export::run::{LoadPoint, Slice, SliceKind};
 
-use crate::command::capacity::{Load, Settings, Step, search};
+use crate::command::capacity::{Load, SearchStep, Settings, search};
 use crate::experiment::{Bench, Experiment, Failure, Findings, SliceLoad, SliceRequest, Watcher};
 use crate::traffic::schedule::Rate;
 use crate::validity::{self, Observed};
@@ -31,7 +31,7 @@ pub(super) fn search_all(
             Settings { maximum_per_s: maximum(findings, &variant.id), ..settings.clone() };
         // The search is told of an end through the slice that it came in.
         let ended = std::cell::Cell::new(false);
-        let mut measure = |step: &Step| {
+        let mut measure = |step: &SearchStep| {
             let measured = bench.slice(&request(place, instance, step)?)?;
             ended.set(bench.interrupted());
             watcher.taken(1, 1, &measured.slice);
@@ -56,7 +56,7 @@ fn rate_per_s(slice: &Slice) -> f64 {
     slice.requests_answered as f64 * 1e9 / slice.duration_ns.max(1) as f64
 }
 
-fn request(variant: usize, instance: u32, step: &Step) -> Result<SliceRequest, Failure> {
+fn request(variant: usize, instance: u32, step: &SearchStep) -> Result<SliceRequest, Failure> {
     let unsendable = |rate| Failure(format!("{rate} requests per second cannot be sent"));
     let load = match step.load {
         Load::Closed => SliceLoad::Closed,
@@ -68,7 +68,7 @@ fn request(variant: usize, instance: u32, step: &Step) -> Result<SliceRequest, F
     Ok(SliceRequest { variant, load, instance, round, position, attempt, warmup })
 }
 
-fn point(step: &Step, slice: &Slice, experiment: &Experiment<'_>) -> LoadPoint {
+fn point(step: &SearchStep, slice: &Slice, experiment: &Experiment<'_>) -> LoadPoint {
     let milli = |rate: f64| (rate * 1e3).round() as u64;
     let (bounds, cores) = (experiment.bounds, experiment.measured_cores);
     let observed = Observed::of_slice(slice, cores);

@@ -95,7 +95,7 @@ fn the_matrix_is_the_baseline_twice_and_tokens_in_two_forms() {
 
 /// Two settings have a section each, under their own names and within the page.
 #[test]
-fn settings_are_told_apart() {
+fn settings_of_variants_differ() {
     let axes = Axes { workloads: vec!["ping".into(), "orders-create".into()], ..Axes::default() };
     let run = simulated(&with_axes(&axes, Protocol::standard(42)), |_| ());
     assert_eq!(run.floors.len(), 2);
@@ -138,8 +138,8 @@ fn a_disturbed_run_says_so_first_and_exits_3() {
     assert_eq!(outcome.exit_code(), 3);
 }
 
-fn outcome(run: Run) -> Outcome {
-    Outcome { run, directory: PathBuf::new(), failure: None, misplaced: None }
+fn outcome(run: Run) -> MatrixOutcome {
+    MatrixOutcome { run, directory: PathBuf::new(), failure: None, misplaced: None }
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn a_run_that_failed_is_recorded_with_its_reason() {
     });
     assert!(!run.complete && run.slices.len() == 70 && !run.results.is_empty());
     assert!(run.validity.notes.iter().any(|note| note.contains("process 7")), "{run:?}");
-    let failed = Outcome { failure: Some("it failed".into()), ..outcome(run) };
+    let failed = MatrixOutcome { failure: Some("it failed".into()), ..outcome(run) };
     assert_eq!(failed.exit_code(), 1);
 }
 

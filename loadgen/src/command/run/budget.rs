@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sentence_tells_when_it_ends() {
+    fn the_sentence_has_its_end() {
         assert!(sentence(6_000, 1, Some(100.0)).contains("opens 100 a second."));
         assert!(sentence(6_000, 2, Some(400.0)).contains("runs out after 30 s"));
         assert!(sentence(6_000, 10, None).contains("at most 1000 requests/s"));

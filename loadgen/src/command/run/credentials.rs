@@ -29,7 +29,7 @@ const RENEW_MIN: Duration = Duration::from_secs(1);
 
 /// What goes into Authorization.
 #[derive(Clone, Default)]
-pub enum Credentials {
+pub enum AuthorizationSource {
     /// Nothing.
     #[default]
     None,
@@ -54,10 +54,10 @@ pub struct ClientCredentials {
     pub params: Vec<(String, String)>,
 }
 
-impl Credentials {
+impl AuthorizationSource {
     /// A warning where the client's secret goes over a network that anybody may listen on.
     pub fn clear_text_warning(&self) -> Option<String> {
-        let Credentials::Client(client) = self else { return None };
+        let AuthorizationSource::Client(client) = self else { return None };
         let url = &client.token_url;
         let host = url.host.as_str();
         let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
@@ -75,12 +75,12 @@ impl Credentials {
     }
 }
 
-impl fmt::Debug for Credentials {
+impl fmt::Debug for AuthorizationSource {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Credentials::None => out.write_str("None"),
-            Credentials::Token(_) => out.write_str("Token(..)"),
-            Credentials::Client(client) => {
+            AuthorizationSource::None => out.write_str("None"),
+            AuthorizationSource::Token(_) => out.write_str("Token(..)"),
+            AuthorizationSource::Client(client) => {
                 write!(out, "Client({} at {})", client.client_id, client.token_url.host)
             }
         }
@@ -104,20 +104,20 @@ impl KeptToken {
     /// # Errors
     /// What was wrong with the credentials, or why none was given for them.
     pub fn open(
-        credentials: &Credentials,
+        credentials: &AuthorizationSource,
         trust: &Trust,
         within: Duration,
     ) -> Result<KeptToken, RunError> {
         let warnings = Warnings::default();
         let client = match credentials {
-            Credentials::None => {
+            AuthorizationSource::None => {
                 return Ok(KeptToken { tokens: Tokens::none(), warnings, _over: None });
             }
-            Credentials::Token(token) => {
+            AuthorizationSource::Token(token) => {
                 let tokens = Tokens::one(checked(token)?);
                 return Ok(KeptToken { tokens, warnings, _over: None });
             }
-            Credentials::Client(client) => Arc::clone(client),
+            AuthorizationSource::Client(client) => Arc::clone(client),
         };
         let tls = client.token_url.is_tls().then(|| trust.config()).transpose()?;
         let renewal = Renewal { client, tls, within, warnings: Arc::clone(&warnings) };
@@ -305,7 +305,7 @@ mod tests {
             ("http://[::1]:1/t", false),
             ("http://localhost:1/t", false),
         ] {
-            let credentials = Credentials::Client(Arc::new(ClientCredentials {
+            let credentials = AuthorizationSource::Client(Arc::new(ClientCredentials {
                 token_url: Url::parse(url).unwrap(),
                 client_id: "bench".into(),
                 secret: Zeroizing::new("sesame".into()),
@@ -316,7 +316,7 @@ mod tests {
             assert_eq!(said.is_some(), warned, "{url}");
             assert!(!said.unwrap_or_default().contains("sesame"));
         }
-        assert_eq!(Credentials::None.clear_text_warning(), None);
+        assert_eq!(AuthorizationSource::None.clear_text_warning(), None);
     }
 
     #[test]

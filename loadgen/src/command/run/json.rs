@@ -8,12 +8,12 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use crate::command::run::outcome::PERCENTILES;
-use crate::command::run::{Books, Outcome};
+use crate::command::run::{CpuAccounting, RunOutcome};
 use crate::traffic::record::SliceRecord;
 use crate::traffic::slice::{Arrivals, ClientWait};
 
 /// The result as one object.
-pub(super) fn to_json(outcome: &Outcome) -> Value {
+pub(super) fn to_json(outcome: &RunOutcome) -> Value {
     let record = &outcome.record;
     let spec = &outcome.spec;
     let began = outcome.began.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -63,14 +63,14 @@ pub(super) fn to_json(outcome: &Outcome) -> Value {
             "driver": record.driver,
             "busy": spec.wait == ClientWait::Spin,
         },
-        "server": outcome.books.as_ref().and_then(|books| server_json(books, record.sent)),
-        "machine": outcome.books.as_ref().map(|books| machine_json(books, &outcome.record)),
+        "server": outcome.accounting.as_ref().and_then(|cpu| server_json(cpu, record.sent)),
+        "machine": outcome.accounting.as_ref().map(|cpu| machine_json(cpu, &outcome.record)),
     })
 }
 
 /// The server's CPU; absent where it was not read.
-pub(crate) fn server_json(books: &Books, requests: u64) -> Option<Value> {
-    let services: Vec<Value> = books
+pub(crate) fn server_json(accounting: &CpuAccounting, requests: u64) -> Option<Value> {
+    let services: Vec<Value> = accounting
         .services()
         .iter()
         .map(|service| {
@@ -83,25 +83,27 @@ pub(crate) fn server_json(books: &Books, requests: u64) -> Option<Value> {
         })
         .collect();
     Some(json!({
-        "cpu_ns": books.server_cpu_ns()?,
-        "cpu_ns_per_request": books.server_cpu_ns_per_request(requests).map(|ns| ns.round() as u64),
-        "cpu_source": books.source.map(|source| source.as_str()),
+        "cpu_ns": accounting.server_cpu_ns()?,
+        "cpu_ns_per_request": accounting
+            .server_cpu_ns_per_request(requests)
+            .map(|ns| ns.round() as u64),
+        "cpu_source": accounting.source.map(|source| source.as_str()),
         "processes": services,
     }))
 }
 
-fn machine_json(books: &Books, record: &SliceRecord) -> Value {
+fn machine_json(accounting: &CpuAccounting, record: &SliceRecord) -> Value {
     json!({
-        "measured_cores": books.cores.measured,
-        "wall_ns": books.usage.wall_ns,
-        "steal_ns": books.usage.steal_ns,
-        "foreign_share": books.observed(record).background_share(),
-        "throttled": books.usage.throttled,
-        "retransmits": books.usage.retransmits,
+        "measured_cores": accounting.cores.measured,
+        "wall_ns": accounting.usage.wall_ns,
+        "steal_ns": accounting.usage.steal_ns,
+        "foreign_share": accounting.observed(record).background_share(),
+        "throttled": accounting.usage.throttled,
+        "retransmits": accounting.usage.retransmits,
     })
 }
 
-fn plan_json(outcome: &Outcome) -> Value {
+fn plan_json(outcome: &RunOutcome) -> Value {
     let spec = &outcome.spec;
     let (open, pattern) = match spec.arrivals {
         Arrivals::Open { pattern, .. } => (true, Some(pattern.as_str())),
@@ -109,8 +111,8 @@ fn plan_json(outcome: &Outcome) -> Value {
     };
     json!({
         "url": outcome.url,
-        "method": outcome.asks.method,
-        "requests_in_turn": outcome.asks.in_turn,
+        "method": outcome.summary.method,
+        "requests_in_turn": outcome.summary.in_turn,
         "loop": if open { "open" } else { "closed" },
         "arrivals": pattern,
         "asked_per_s": outcome.asked_per_second(),
@@ -136,7 +138,7 @@ fn times_json(times: &Histogram<u64>) -> Value {
     Value::Object(object)
 }
 
-fn connections_json(outcome: &Outcome) -> Value {
+fn connections_json(outcome: &RunOutcome) -> Value {
     let connections = &outcome.record.connections;
     let tls: Vec<Value> = outcome
         .record

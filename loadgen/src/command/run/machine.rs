@@ -14,24 +14,24 @@ use crate::machine::process::{CpuSource, Process};
 use crate::traffic::record::SliceRecord;
 use crate::validity::Observed;
 
-/// How long everything is left alone before the books are read: the figure of a thread that still
+/// How long everything is idle before the CPU is read: the figure of a thread that still
 /// runs is behind by up to a tick, which is 10 ms where the kernel ticks slowest.
 const SETTLE: Duration = Duration::from_millis(10);
 
-/// What is known of the cores, and the meter that reads their books.
+/// What is known of the cores, and the meter that reads their CPU.
 pub(crate) struct Machine {
     meter: Meter,
-    cores: Cores,
+    cores: MeasuredCores,
     source: Option<CpuKind>,
 }
 
 /// Which cores matter, and how much is known of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cores {
+pub struct MeasuredCores {
     /// Cores of the generator and, where its processes were named, of the server.
     pub measured: usize,
     /// Whether other programs can be told from the server on these cores.
-    pub foreign_known: bool,
+    pub background_known: bool,
     /// The generator has cores of its own, and there are others.
     pub apart: bool,
 }
@@ -39,19 +39,19 @@ pub struct Cores {
 /// Where the server's CPU was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CpuKind {
-    /// The kernel's books of its processes: exact.
+    /// The kernel's CPU accounting of its processes: exact.
     Processes,
     /// A counter that it publishes: as coarse as it keeps it.
     Metrics,
 }
 
-/// What a slice left in the machine's books.
+/// What a slice left in the machine's accounting.
 #[derive(Clone, Debug, Default)]
-pub struct Books {
+pub struct CpuAccounting {
     /// The difference of two readings.
     pub usage: Usage,
     /// Which cores it is about.
-    pub cores: Cores,
+    pub cores: MeasuredCores,
     /// Where the server's CPU was read; None where it was not asked for.
     pub source: Option<CpuKind>,
     /// Why the second reading failed, where it did; then the usage is empty.
@@ -68,7 +68,7 @@ impl CpuKind {
     }
 }
 
-impl Books {
+impl CpuAccounting {
     /// CPU of all of the server's processes, where it was read.
     pub fn server_cpu_ns(&self) -> Option<u64> {
         let services = || self.usage.services.iter().map(|service| service.cpu_ns).sum();
@@ -87,14 +87,14 @@ impl Books {
     }
 }
 
-impl Books {
+impl CpuAccounting {
     /// What they say beside what the generator counted.
     pub(crate) fn observed(&self, record: &SliceRecord) -> Observed {
         let observed = Observed::of_record(record);
-        let Cores { measured, foreign_known, apart } = self.cores;
+        let MeasuredCores { measured, background_known, apart } = self.cores;
         match self.failed {
             Some(_) => observed,
-            None => observed.with_usage(&self.usage, measured, foreign_known, apart),
+            None => observed.with_usage(&self.usage, measured, background_known, apart),
         }
     }
 }
@@ -112,9 +112,9 @@ impl Machine {
         let mut measured = [servers.as_slice(), &generator].concat();
         measured.sort_unstable();
         measured.dedup();
-        let cores = Cores {
+        let cores = MeasuredCores {
             measured: measured.len(),
-            foreign_known: is_pinned || pids().next().is_some(),
+            background_known: is_pinned || pids().next().is_some(),
             apart: is_pinned && allowed.iter().any(|core| !generator.contains(core)),
         };
         let published = options.servers.iter().any(|server| pid(server).is_none());
@@ -126,7 +126,7 @@ impl Machine {
         Machine { meter: Meter::new(&options.servers, &servers, &generator), cores, source }
     }
 
-    /// Reads the books once everything sleeps.
+    /// Reads the accounting once everything sleeps.
     pub(super) fn read(&self) -> Result<Reading, RunError> {
         thread::sleep(SETTLE);
         self.meter.read().map_err(|error| {
@@ -138,20 +138,23 @@ impl Machine {
     }
 
     /// What lies between a reading and now.
-    pub(super) fn since(&self, before: &Reading) -> Books {
+    pub(super) fn since(&self, before: &Reading) -> CpuAccounting {
         let (cores, source) = (self.cores.clone(), self.source);
         match self.read() {
-            Ok(after) => {
-                Books { usage: self.meter.between(before, &after), cores, source, failed: None }
-            }
+            Ok(after) => CpuAccounting {
+                usage: self.meter.between(before, &after),
+                cores,
+                source,
+                failed: None,
+            },
             Err(error) => self.unread(error.to_string()),
         }
     }
 
     /// What is known where the second reading failed.
-    pub(super) fn unread(&self, why: String) -> Books {
+    pub(super) fn unread(&self, why: String) -> CpuAccounting {
         let (cores, source) = (self.cores.clone(), self.source);
-        Books { usage: Usage::default(), cores, source, failed: Some(why) }
+        CpuAccounting { usage: Usage::default(), cores, source, failed: Some(why) }
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
 use metrics_export::breaches::RUN;
-use metrics_export::hlog::{Interval, Log};
+use metrics_export::hlog::{HistogramLog, Interval};
 
-use crate::command::run::{Asks, Books, CpuKind, RunOptions};
+use crate::command::run::{CpuAccounting, CpuKind, RequestSummary, RunOptions};
 use crate::panics::caught;
 use crate::traffic::record::SliceRecord;
 use crate::traffic::slice::{Arrivals, ClientWait, SliceSpec};
@@ -29,21 +29,21 @@ pub(super) const PERCENTILES: [(f64, &str, &str); 4] = [
 
 /// The result of one run.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct RunOutcome {
     /// The name of the run.
     pub label: Option<String>,
     /// What was asked, without a query: it may hold secrets.
     pub url: String,
     /// The method, and how many requests take turns.
-    pub asks: Asks,
+    pub summary: RequestSummary,
     /// What was to be done.
     pub spec: SliceSpec,
     /// Unmeasured time before.
     pub warmup: Duration,
     /// What happened.
     pub record: SliceRecord,
-    /// What the machine's books say; None where only the warm-up was run.
-    pub books: Option<Books>,
+    /// What the machine's accounting say; None where only the warm-up was run.
+    pub accounting: Option<CpuAccounting>,
     /// When the measured part began.
     pub began: SystemTime,
     /// Why the figures cannot be believed, each with what to do; empty when they can.
@@ -52,18 +52,18 @@ pub struct Outcome {
     pub notes: Vec<String>,
 }
 
-impl Outcome {
+impl RunOutcome {
     pub(super) fn new(
         options: &RunOptions,
         spec: &SliceSpec,
         record: SliceRecord,
-        books: Option<Books>,
+        accounting: Option<CpuAccounting>,
         began: SystemTime,
         mut notes: Vec<String>,
-    ) -> Outcome {
+    ) -> RunOutcome {
         let breaches = caught(|| {
-            let observed = match &books {
-                Some(books) => books.observed(&record),
+            let observed = match &accounting {
+                Some(accounting) => accounting.observed(&record),
                 None => Observed::of_record(&record),
             };
             let found = validity::judge(&observed, &options.bounds, RUN);
@@ -71,8 +71,10 @@ impl Outcome {
         });
         let breaches = breaches.unwrap_or_else(|why| vec![format!("it was not judged: {why}")]);
         notes.splice(0..0, options.announcement());
-        let remarked = caught(|| match &books {
-            Some(books) => [remarks(spec, &record), book_remarks(books, &record)].concat(),
+        let remarked = caught(|| match &accounting {
+            Some(accounting) => {
+                [remarks(spec, &record), accounting_remarks(accounting, &record)].concat()
+            }
             None => {
                 let only = "the warm-up had no good reply: it is what is shown, and nothing was \
                             measured";
@@ -80,14 +82,14 @@ impl Outcome {
             }
         });
         notes.extend(remarked.unwrap_or_else(|why| vec![why]));
-        Outcome {
+        RunOutcome {
             label: options.label.clone(),
             url: options.shown_url(),
-            asks: options.asks(),
+            summary: options.summary(),
             spec: spec.clone(),
             warmup: options.warmup,
             record,
-            books,
+            accounting,
             began,
             breaches,
             notes,
@@ -117,7 +119,7 @@ impl Outcome {
     pub fn hlog(&self) -> Result<Vec<u8>, String> {
         let began = self.began.duration_since(UNIX_EPOCH).unwrap_or_default();
         let comment = format!("tollgate run {}, values in ns", self.url);
-        let mut log = Log::new(began, &comment);
+        let mut log = HistogramLog::new(began, &comment);
         let length = Duration::from_nanos(self.record.window_ns);
         let histograms: [(&str, &Histogram<u64>); 3] = [
             ("response", &self.record.response),
@@ -158,29 +160,32 @@ fn remarks(spec: &SliceSpec, record: &SliceRecord) -> Vec<String> {
     notes
 }
 
-/// What the machine's books say beside the server's CPU.
-fn book_remarks(books: &Books, record: &SliceRecord) -> Vec<String> {
+/// What the machine's accounting say beside the server's CPU.
+fn accounting_remarks(accounting: &CpuAccounting, record: &SliceRecord) -> Vec<String> {
     let mut notes = Vec::new();
-    if let Some(why) = &books.failed {
+    if let Some(why) = &accounting.failed {
         notes.push(format!("{why}. Without it nothing is known of other programs either"));
         return notes;
     }
-    notes.extend(books.usage.cpu_unknown.clone());
-    if books.source == Some(CpuKind::Metrics) && books.server_cpu_ns().is_some() {
+    notes.extend(accounting.usage.cpu_unknown.clone());
+    if accounting.source == Some(CpuKind::Metrics) && accounting.server_cpu_ns().is_some() {
         notes.push(format!(
             "the server's CPU is a counter that it publishes itself, usually in steps of 10 ms: \
              one step is {:.2} us a request here. Serving that page is in it",
             METRICS_STEP_NS / 1e3 / record.sent.max(1) as f64,
         ));
     }
-    if books.source == Some(CpuKind::Processes) && !books.cores.apart && books.usage.strayed {
+    if accounting.source == Some(CpuKind::Processes)
+        && !accounting.cores.apart
+        && accounting.usage.ran_on_generator_core
+    {
         notes.push(
             "generator and server may run on the same cores, where each takes time from the \
              other: pin the generator with --cores and the server with taskset -acp CORES PID"
                 .into(),
         );
     }
-    if let Some(count) = books.usage.retransmits.filter(|count| *count > 0) {
+    if let Some(count) = accounting.usage.retransmits.filter(|count| *count > 0) {
         notes.push(format!(
             "this machine sent {count} TCP segments again meanwhile (all programs together): \
              packets were lost, and the longest times may be the network's"

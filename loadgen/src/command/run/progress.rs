@@ -10,22 +10,22 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::command::run::RunOptions;
 use crate::command::run::rig::Drawer;
-use crate::traffic::live::{Live, Seen};
+use crate::traffic::live::{Live, LiveCounts};
 
 /// Figures are those of a second: p99 of a tenth of one would jump.
 const SPAN: Duration = Duration::from_secs(1);
 
 /// A bar that fills with time.
-pub(super) struct Progress {
+pub(super) struct RunProgress {
     bar: ProgressBar,
     live: Arc<[Live]>,
     begun: Instant,
     warmup: Duration,
-    pace: Pace,
+    pace: LiveRate,
 }
 
-impl Progress {
-    pub(super) fn new(options: &RunOptions, live: Arc<[Live]>) -> Progress {
+impl RunProgress {
+    pub(super) fn new(options: &RunOptions, live: Arc<[Live]>) -> RunProgress {
         let whole = options.warmup + options.slice.duration;
         let bar = ProgressBar::new(whole.as_millis() as u64);
         let template = "{msg:52} [{bar:25}] {eta} left";
@@ -33,8 +33,8 @@ impl Progress {
             bar.set_style(style.progress_chars("=> "));
         }
         let begun = Instant::now();
-        let pace = Pace::new(Seen::read(&live), begun);
-        Progress { bar, live, begun, warmup: options.warmup, pace }
+        let pace = LiveRate::new(LiveCounts::read(&live), begun);
+        RunProgress { bar, live, begun, warmup: options.warmup, pace }
     }
 
     /// The bar as the rig takes it.
@@ -44,32 +44,32 @@ impl Progress {
 
     fn draw(&mut self) {
         let doing = if self.begun.elapsed() < self.warmup { "warming up" } else { "measuring" };
-        let figures = self.pace.figures(Seen::read(&self.live), Instant::now());
+        let figures = self.pace.figures(LiveCounts::read(&self.live), Instant::now());
         self.bar.set_message(format!("{doing}, {figures}"));
         self.bar.set_position(self.begun.elapsed().as_millis() as u64);
     }
 }
 
-impl Drop for Progress {
+impl Drop for RunProgress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
 }
 
 /// Rate and p99 of the last whole second, or of what there is of the first; errors so far.
-struct Pace {
+struct LiveRate {
     /// When the second began that is under way, and what had come until then.
-    since: (Instant, Seen),
+    since: (Instant, LiveCounts),
     /// Figures of the second before it.
     last: Option<String>,
 }
 
-impl Pace {
-    fn new(seen: Seen, now: Instant) -> Pace {
-        Pace { since: (now, seen), last: None }
+impl LiveRate {
+    fn new(seen: LiveCounts, now: Instant) -> LiveRate {
+        LiveRate { since: (now, seen), last: None }
     }
 
-    fn figures(&mut self, seen: Seen, now: Instant) -> String {
+    fn figures(&mut self, seen: LiveCounts, now: Instant) -> String {
         let (began, before) = &self.since;
         let errors = seen.errors;
         let mut shown = self.last.clone();
@@ -108,10 +108,10 @@ mod tests {
     fn figures_are_those_of_the_last_whole_second() {
         let live = [Live::default()];
         let begin = Instant::now();
-        let mut pace = Pace::new(Seen::read(&live), begin);
+        let mut pace = LiveRate::new(LiveCounts::read(&live), begin);
         let mut at = |ms: u64, replies: u64, ns: u64| {
             (0..replies).for_each(|_| live[0].replied(ns));
-            pace.figures(Seen::read(&live), begin + Duration::from_millis(ms))
+            pace.figures(LiveCounts::read(&live), begin + Duration::from_millis(ms))
         };
         assert_eq!(at(100, 0, 0), "0 requests/s");
         assert_eq!(at(500, 50, 100_000), "100 requests/s, p99 100 us");
@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(at(2000, 0, 0), "1000 requests/s, p99 9.2 ms");
         live[0].errors.fetch_add(3, Ordering::Relaxed);
         assert_eq!(
-            pace.figures(Seen::read(&live), begin + Duration::from_millis(2100)),
+            pace.figures(LiveCounts::read(&live), begin + Duration::from_millis(2100)),
             "1000 requests/s, p99 9.2 ms, 3 errors"
         );
     }

@@ -8,12 +8,12 @@ use hdrhistogram::Histogram;
 
 use crate::command::run::json::to_json;
 use crate::command::run::outcome::PERCENTILES;
-use crate::command::run::{Books, Outcome};
+use crate::command::run::{CpuAccounting, RunOutcome};
 use crate::traffic::slice::Arrivals;
 
 /// An output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum OutputFormat {
     /// For a terminal.
     Text,
     /// One object.
@@ -26,29 +26,29 @@ pub enum Format {
     Quiet,
 }
 
-impl Format {
+impl OutputFormat {
     /// The format of that name.
-    pub fn parse(name: &str) -> Option<Format> {
+    pub fn parse(name: &str) -> Option<OutputFormat> {
         match name {
-            "text" => Some(Format::Text),
-            "json" => Some(Format::Json),
-            "csv" => Some(Format::Csv),
-            "markdown" => Some(Format::Markdown),
-            "quiet" => Some(Format::Quiet),
+            "text" => Some(OutputFormat::Text),
+            "json" => Some(OutputFormat::Json),
+            "csv" => Some(OutputFormat::Csv),
+            "markdown" => Some(OutputFormat::Markdown),
+            "quiet" => Some(OutputFormat::Quiet),
             _ => None,
         }
     }
 }
 
-impl Outcome {
+impl RunOutcome {
     /// The result in that format, ending in a line feed unless it is empty.
-    pub fn render(&self, format: Format) -> String {
+    pub fn render(&self, format: OutputFormat) -> String {
         match format {
-            Format::Text => text(self),
-            Format::Json => format!("{:#}\n", to_json(self)),
-            Format::Csv => csv(self),
-            Format::Markdown => markdown(self),
-            Format::Quiet => verdict(self),
+            OutputFormat::Text => text(self),
+            OutputFormat::Json => format!("{:#}\n", to_json(self)),
+            OutputFormat::Csv => csv(self),
+            OutputFormat::Markdown => markdown(self),
+            OutputFormat::Quiet => verdict(self),
         }
     }
 
@@ -83,7 +83,7 @@ impl Outcome {
 }
 
 /// What must be read before any figure.
-fn verdict(outcome: &Outcome) -> String {
+fn verdict(outcome: &RunOutcome) -> String {
     let mut out = String::new();
     let interrupted =
         if outcome.record.interrupted { "Interrupted: a part of the run.\n" } else { "" };
@@ -94,7 +94,7 @@ fn verdict(outcome: &Outcome) -> String {
     out
 }
 
-fn text(outcome: &Outcome) -> String {
+fn text(outcome: &RunOutcome) -> String {
     let record = &outcome.record;
     let mut lines = vec![verdict(outcome).trim_end().to_owned()];
     lines.retain(|line| !line.is_empty());
@@ -147,10 +147,10 @@ fn text(outcome: &Outcome) -> String {
 }
 
 /// What a request cost the server, where its CPU was read.
-fn server_line(outcome: &Outcome) -> Option<String> {
-    let books = outcome.books.as_ref()?;
-    let each_ns = books.server_cpu_ns_per_request(outcome.record.sent)?;
-    let parts: Vec<String> = match books.services() {
+fn server_line(outcome: &RunOutcome) -> Option<String> {
+    let accounting = outcome.accounting.as_ref()?;
+    let each_ns = accounting.server_cpu_ns_per_request(outcome.record.sent)?;
+    let parts: Vec<String> = match accounting.services() {
         [] | [_] => Vec::new(),
         several => several
             .iter()
@@ -164,7 +164,7 @@ fn server_line(outcome: &Outcome) -> Option<String> {
     Some(format!("server CPU  {:.2} us a request{parts}", each_ns / 1e3))
 }
 
-fn heading(outcome: &Outcome) -> String {
+fn heading(outcome: &RunOutcome) -> String {
     let label = outcome.label.as_ref().map_or(String::new(), |label| format!("{label}: "));
     let spec = &outcome.spec;
     let kept = match spec.requests_per_connection {
@@ -173,7 +173,7 @@ fn heading(outcome: &Outcome) -> String {
     };
     format!(
         "{label}{} {}\n{}, {} connections{kept}, {:.2} s after {:.2} s warm-up, seed {}",
-        outcome.asks,
+        outcome.summary,
         outcome.url,
         outcome.load(),
         spec.connections,
@@ -183,7 +183,7 @@ fn heading(outcome: &Outcome) -> String {
     )
 }
 
-fn connection_lines(outcome: &Outcome) -> Vec<String> {
+fn connection_lines(outcome: &RunOutcome) -> Vec<String> {
     let record = &outcome.record;
     let connections = &record.connections;
     let mut lines = vec![format!(
@@ -209,7 +209,7 @@ fn connection_lines(outcome: &Outcome) -> Vec<String> {
     lines
 }
 
-fn markdown(outcome: &Outcome) -> String {
+fn markdown(outcome: &RunOutcome) -> String {
     let mut out = String::new();
     for breach in &outcome.breaches {
         writeln!(out, "**INVALID:** {breach}\n").expect("writing to a String does not fail");
@@ -240,7 +240,7 @@ fn markdown(outcome: &Outcome) -> String {
     out
 }
 
-fn csv(outcome: &Outcome) -> String {
+fn csv(outcome: &RunOutcome) -> String {
     let record = &outcome.record;
     let mut columns: Vec<(String, String)> = vec![
         ("label".into(), quoted(outcome.label.as_deref().unwrap_or_default())),
@@ -268,7 +268,7 @@ fn csv(outcome: &Outcome) -> String {
         columns.push((format!("{name}_max_ns"), known(times, times.max())));
     }
     columns.push(("generator_cpu_ns".into(), record.generator_cpu_ns.to_string()));
-    let server = outcome.books.as_ref().and_then(Books::server_cpu_ns);
+    let server = outcome.accounting.as_ref().and_then(CpuAccounting::server_cpu_ns);
     columns.push(("server_cpu_ns".into(), server.map_or("".into(), |ns| ns.to_string())));
     let each = |ns: u64| (ns as f64 / record.sent.max(1) as f64).round().to_string();
     columns.push(("server_cpu_ns_per_request".into(), server.map_or("".into(), each)));
@@ -291,7 +291,7 @@ pub(crate) fn quoted(text: &str) -> String {
     }
 }
 
-fn per_request(total: u64, outcome: &Outcome) -> f64 {
+fn per_request(total: u64, outcome: &RunOutcome) -> f64 {
     total as f64 / outcome.record.sent.max(1) as f64
 }
 

@@ -1,6 +1,6 @@
 //! One target with everything that is needed to measure it: the generator, the tokens that are
-//! kept fresh, the machine's books, and a thread that watches for the wish to end. `run` takes one
-//! slice from it, `capacity` many. It refuses to decide which.
+//! kept fresh, the machine's accounting, and a thread that watches for the wish to end. `run` takes
+//! one slice from it, `capacity` many. It refuses to decide which.
 
 use std::{
     sync::{
@@ -12,16 +12,16 @@ use std::{
 };
 
 use crate::command::run::machine::Machine;
-use crate::command::run::{Books, KeptToken, RunError, RunOptions};
+use crate::command::run::{CpuAccounting, KeptToken, RunError, RunOptions};
 use crate::panics::{self, caught};
 use crate::traffic::generator::{Generator, TargetId};
 use crate::traffic::live::Live;
 use crate::traffic::record::SliceRecord;
-use crate::traffic::slice::{SliceSpec, Stop};
+use crate::traffic::slice::{SliceSpec, StopFlag};
 use crate::traffic::tokens::Tokens;
 
 /// How often the watching thread looks whether the run was interrupted, and draws.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What a reader must know of a target that none of our servers would talk to.
 const WEAK_SESSIONS: &str = "\
@@ -52,8 +52,11 @@ impl Rig<'_> {
         Ok(record)
     }
 
-    /// Runs a slice between two readings of the machine's books.
-    pub(crate) fn measure(&mut self, spec: &SliceSpec) -> Result<(SliceRecord, Books), RunError> {
+    /// Runs a slice between two readings of the machine's accounting.
+    pub(crate) fn measure(
+        &mut self,
+        spec: &SliceSpec,
+    ) -> Result<(SliceRecord, CpuAccounting), RunError> {
         let spec = SliceSpec { tokens: self.tokens.clone(), ..spec.clone() };
         let prepared = self.generator.prepare(self.target, &spec);
         prepared.map_err(|error| self.failed(error.into()))?;
@@ -61,8 +64,8 @@ impl Rig<'_> {
         let record = self.generator.run_slice(self.target, &spec);
         let record = record.map_err(|error| self.failed(error.into()))?;
         self.note_sessions(&record);
-        let books = caught(|| self.machine.since(&before));
-        Ok((record, books.unwrap_or_else(|why| self.machine.unread(why))))
+        let accounting = caught(|| self.machine.since(&before));
+        Ok((record, accounting.unwrap_or_else(|why| self.machine.unread(why))))
     }
 
     fn note_sessions(&mut self, record: &SliceRecord) {
@@ -110,7 +113,7 @@ pub(crate) fn with_rig<T>(
 
 /// Does work of which slices end once somebody asks for the end.
 pub(crate) fn watched<T>(
-    stop: &Stop,
+    stop: &StopFlag,
     interrupted: &(dyn Fn() -> bool + Sync),
     work: impl FnOnce() -> T,
 ) -> T {
@@ -136,12 +139,12 @@ fn beside<T>(
 }
 
 fn watch(
-    stop: &Stop,
+    stop: &StopFlag,
     interrupted: &(dyn Fn() -> bool + Sync),
     mut draw: Option<Drawer>,
     ended: &Receiver<()>,
 ) {
-    while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+    while ended.recv_timeout(POLL_INTERVAL) == Err(RecvTimeoutError::Timeout) {
         if interrupted() {
             stop.stop();
         }

@@ -49,8 +49,8 @@ fn failures(variant: &Variant, case: &Case) -> Vec<&'static str> {
     let cell = Axes::default().cells(&[]).unwrap().remove(0);
     let path = &["gateway"];
     let sent = Sent { variant, cell: &cell, kind: SliceKind::Open, record: &record, path };
-    let checks = checks(&sent, &pages).into_iter();
-    checks.filter(|check| !check.holds).map(|check| check.claim).collect()
+    let proofs = proofs(&sent, &pages).into_iter();
+    proofs.filter(|check| !check.holds).map(|check| check.claim).collect()
 }
 
 fn variant(profile: &str, place: usize) -> Variant {
@@ -68,7 +68,7 @@ const GOOD: Case = Case {
 };
 
 #[test]
-fn slices_that_are_what_they_say_are_proved() {
+fn slices_that_match_their_label_pass_every_proof() {
     let none = failures(&variant("S5", 1), &GOOD);
     assert_eq!(none, [""; 0]);
     assert_eq!(failures(&variant("S5", 0), &Case { cache: "off", ..GOOD }), [""; 0]);
@@ -111,7 +111,7 @@ fn every_kind_of_impostor_is_found() {
 }
 
 #[test]
-fn a_page_without_counters_proves_nothing() {
+fn a_page_without_counters_fails_every_proof() {
     let record = SliceRecord::empty();
     let variant = variant("S0", 0);
     let empty =
@@ -119,6 +119,6 @@ fn a_page_without_counters_proves_nothing() {
     let cell = Axes::default().cells(&[]).unwrap().remove(0);
     let (kind, path) = (SliceKind::Open, &["gateway"]);
     let sent = Sent { variant: &variant, cell: &cell, kind, record: &record, path };
-    let failed = checks(&sent, &[empty]).iter().filter(|check| !check.holds).count();
+    let failed = proofs(&sent, &[empty]).iter().filter(|check| !check.holds).count();
     assert_eq!(failed, 4);
 }

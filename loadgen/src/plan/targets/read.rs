@@ -18,12 +18,12 @@ pub(super) struct Document<'a> {
     pub(super) label: Option<Entry<'a>>,
     pub(super) baseline: Option<Entry<'a>>,
     /// Each target with its own keys and those of the defaults that it takes.
-    pub(super) targets: Vec<Table<'a>>,
+    pub(super) targets: Vec<TargetTable<'a>>,
 }
 
 /// The keys of one target.
 #[derive(Clone, Debug)]
-pub(super) struct Table<'a> {
+pub(super) struct TargetTable<'a> {
     /// Where it begins.
     pub(super) line: usize,
     entries: Vec<Entry<'a>>,
@@ -43,12 +43,12 @@ type Taken<T> = Result<T, TargetsError>;
 
 impl<'a> Document<'a> {
     pub(super) fn parse(text: &'a str) -> Taken<Document<'a>> {
-        let lines = Lines(text);
+        let lines = TextPositions(text);
         let root = DeTable::parse(text).map_err(|error| malformed(&lines, &error))?;
-        let top = Table::of(&root, &lines, 1, false)?;
+        let top = TargetTable::of(&root, &lines, 1, false)?;
         top.refuse_unknown(&keys::TOP, "at the top of the file")?;
         let defaults = match top.entry("defaults") {
-            None => Table { line: 1, entries: Vec::new() },
+            None => TargetTable { line: 1, entries: Vec::new() },
             Some(entry) => entry.table(&lines, true)?,
         };
         defaults.refuse_unknown(&keys::SHARED, "in [defaults]")?;
@@ -77,20 +77,20 @@ impl<'a> Document<'a> {
     }
 }
 
-impl<'a> Table<'a> {
+impl<'a> TargetTable<'a> {
     fn of(
         table: &Spanned<DeTable<'a>>,
-        lines: &Lines<'_>,
+        lines: &TextPositions<'_>,
         line: usize,
         is_default: bool,
-    ) -> Taken<Table<'a>> {
+    ) -> Taken<TargetTable<'a>> {
         let entries = table.get_ref().iter().map(|(key, value)| Entry {
             key: key.get_ref().to_string(),
             line: lines.line(key.span()),
             is_default,
             value: value.get_ref().clone(),
         });
-        Ok(Table { line, entries: entries.collect() })
+        Ok(TargetTable { line, entries: entries.collect() })
     }
 
     /// The value of a key, if it stands there.
@@ -125,7 +125,7 @@ impl<'a> Table<'a> {
     }
 
     /// The same with those of the defaults that this one neither has nor excludes.
-    fn with(mut self, defaults: &Table<'a>) -> Table<'a> {
+    fn with(mut self, defaults: &TargetTable<'a>) -> TargetTable<'a> {
         let excluded = |key: &str| {
             keys::alternative(key).is_some_and(|(group, way)| {
                 self.entries.iter().any(|own| {
@@ -237,23 +237,23 @@ impl<'a> Entry<'a> {
         }
     }
 
-    fn table(&self, lines: &Lines<'_>, is_default: bool) -> Taken<Table<'a>> {
+    fn table(&self, lines: &TextPositions<'_>, is_default: bool) -> Taken<TargetTable<'a>> {
         match &self.value {
             DeValue::Table(table) => {
-                Table::of(&Spanned::new(0..0, table.clone()), lines, self.line, is_default)
+                TargetTable::of(&Spanned::new(0..0, table.clone()), lines, self.line, is_default)
             }
             _ => self.wrong("a table"),
         }
     }
 
-    fn tables(&self, lines: &Lines<'_>) -> Taken<Vec<Table<'a>>> {
+    fn tables(&self, lines: &TextPositions<'_>) -> Taken<Vec<TargetTable<'a>>> {
         let DeValue::Array(array) = &self.value else {
             return self.wrong("tables: write [[target]] with two brackets");
         };
         let table = |value: &Spanned<DeValue<'a>>| match value.get_ref() {
             DeValue::Table(table) => {
                 let line = lines.line(value.span());
-                Table::of(&Spanned::new(value.span(), table.clone()), lines, line, false)
+                TargetTable::of(&Spanned::new(value.span(), table.clone()), lines, line, false)
             }
             _ => self.wrong("tables: write [[target]]"),
         };
@@ -262,9 +262,9 @@ impl<'a> Entry<'a> {
 }
 
 /// Places in the text.
-struct Lines<'a>(&'a str);
+struct TextPositions<'a>(&'a str);
 
-impl Lines<'_> {
+impl TextPositions<'_> {
     fn line(&self, span: Range<usize>) -> usize {
         self.before(span.start).matches('\n').count() + 1
     }
@@ -279,7 +279,7 @@ impl Lines<'_> {
     }
 }
 
-fn malformed(lines: &Lines<'_>, error: &toml::de::Error) -> TargetsError {
+fn malformed(lines: &TextPositions<'_>, error: &toml::de::Error) -> TargetsError {
     let span = error.span().unwrap_or(0..0);
     let said: Vec<&str> = error.message().split_whitespace().collect();
     let sentence =

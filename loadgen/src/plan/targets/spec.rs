@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use runtime::url::Url;
 use rustls::pki_types::ServerName;
 
-use super::read::{Entry, Table};
+use super::read::{Entry, TargetTable};
 use super::{Body, Cpu, TargetSpec, TargetsError, Token, check_token_params, keys};
 use crate::traffic::check::Expect;
 use crate::traffic::workload::{self, Workload};
@@ -22,7 +22,7 @@ const PID_END: u64 = 4_194_305;
 type Built<T> = Result<T, TargetsError>;
 
 /// Everything but names of other targets, which are not known yet.
-pub(super) fn build(table: &Table<'_>, folder: &Path) -> Built<TargetSpec> {
+pub(super) fn build(table: &TargetTable<'_>, folder: &Path) -> Built<TargetSpec> {
     let reader = Reader { table, folder };
     let url = table.required("url")?.url()?;
     reader.refuse_excluded()?;
@@ -54,7 +54,7 @@ pub(super) fn build(table: &Table<'_>, folder: &Path) -> Built<TargetSpec> {
 }
 
 struct Reader<'a> {
-    table: &'a Table<'a>,
+    table: &'a TargetTable<'a>,
     folder: &'a Path,
 }
 

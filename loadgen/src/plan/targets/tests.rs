@@ -110,7 +110,7 @@ fn little_is_enough_and_pids_count_once() {
 }
 
 #[test]
-fn the_examples_are_what_they_say() {
+fn examples_match_their_description() {
     for (text, names) in [
         (include_str!("../../../../docs/examples/nginx.toml"), &["plain", "TLS", "mutual TLS"][..]),
         (
@@ -138,7 +138,7 @@ fn the_documentation_has_every_key() {
 }
 
 #[test]
-fn what_is_wrong_is_said_with_line_and_key() {
+fn errors_name_line_and_key() {
     let target = "[[target]]\nname = \"a\"\nurl = \"https://h/\"\n";
     let second = format!("{target}[[target]]\nname = \"b\"\nurl = \"http://h/\"\n");
     for (head, tail, line, word) in [

@@ -6,8 +6,8 @@ use runtime::generator::{CloseReason, Event, Token};
 
 use super::{Drive, Flow};
 use crate::traffic::check::ErrorKind;
-use crate::traffic::pool::{NO_REST, Opening, Stage, lost_error, open_error};
-use crate::traffic::session::Progress;
+use crate::traffic::pool::{NO_REST, Opening, PlaceState, lost_error, open_error};
+use crate::traffic::session::ReceivedResponse;
 use crate::traffic::worker::{Worker, idle_event};
 
 impl Drive<'_> {
@@ -128,7 +128,7 @@ impl Drive<'_> {
                     self.replied(place, progress, now_ns);
                 }
             }
-            Err(fault) if slot.stage == Stage::Busy => {
+            Err(fault) if slot.stage == PlaceState::Busy => {
                 self.fail(place, fault.kind(), || fault.sentence().to_owned(), now_ns);
             }
             Err(_) => self.idle_lost(place, true),
@@ -136,7 +136,7 @@ impl Drive<'_> {
     }
 
     #[inline]
-    fn replied(&mut self, place: u32, progress: Progress, now_ns: u64) {
+    fn replied(&mut self, place: u32, progress: ReceivedResponse, now_ns: u64) {
         let slot = &mut self.pool.places[place as usize];
         let times = slot.session.times(now_ns);
         let in_window = now_ns <= self.window_ns;
@@ -147,7 +147,7 @@ impl Drive<'_> {
         self.outstanding -= 1;
         let used_up = self.per_connection.is_some_and(|most| slot.used >= most.get());
         if progress.reusable && !used_up {
-            slot.stage = Stage::Idle;
+            slot.stage = PlaceState::Idle;
         } else {
             slot.losses = u8::from(progress.unsolicited);
             self.worker.recorder.slice.connections.unsolicited += u64::from(progress.unsolicited);
@@ -158,10 +158,10 @@ impl Drive<'_> {
 
     fn connected(&mut self, place: u32, token: Token, now_ns: u64) {
         let slot = &mut self.pool.places[place as usize];
-        let Stage::Opening { waiting, .. } = slot.stage else {
+        let PlaceState::Opening { waiting, .. } = slot.stage else {
             return;
         };
-        slot.stage = Stage::Idle;
+        slot.stage = PlaceState::Idle;
         let counters = self.worker.io.counters(token);
         let facts = self.worker.io.facts(token);
         let recorder = &mut self.worker.recorder;
@@ -177,12 +177,12 @@ impl Drive<'_> {
     fn closed(&mut self, place: u32, reason: &CloseReason, now_ns: u64) {
         let slot = &mut self.pool.places[place as usize];
         match slot.stage {
-            Stage::Empty => {}
-            Stage::Opening { waiting, .. } => {
+            PlaceState::Empty => {}
+            PlaceState::Opening { waiting, .. } => {
                 self.not_opened(place, waiting, open_error(reason), || reason.to_string());
             }
-            Stage::Idle => self.idle_lost(place, false),
-            Stage::Busy => {
+            PlaceState::Idle => self.idle_lost(place, false),
+            PlaceState::Busy => {
                 self.worker.recorder.slice.connections.closed_by_target += 1;
                 let ended = match reason {
                     CloseReason::Eof => slot.session.ended(&self.attached.template.expect),

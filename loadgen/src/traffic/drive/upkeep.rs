@@ -1,5 +1,5 @@
 //! What is done around a slice's traffic and now and then within it: getting ready, looking at
-//! deadlines, stopping, and the books at the end. None of it is on the path of a request.
+//! deadlines, stopping, and the counts at the end. None of it is on the path of a request.
 
 use std::{
     fs, io,
@@ -12,7 +12,7 @@ use runtime::generator;
 
 use super::{Drive, Flow, nanoseconds};
 use crate::traffic::check::ErrorKind;
-use crate::traffic::pool::{NO_REST, REST_NS_MIN, Stage};
+use crate::traffic::pool::{NO_REST, PlaceState, REST_NS_MIN};
 
 /// How many requests of a closed loop are begun between two looks at the connections.
 const BEGUN_AT_ONCE: u32 = 64;
@@ -27,15 +27,17 @@ impl Drive<'_> {
         for place in 0..self.pool.places.len() as u32 {
             let slot = &self.pool.places[place as usize];
             match slot.stage {
-                Stage::Busy if now_ns >= slot.session.sent_ns().saturating_add(self.timeout_ns) => {
+                PlaceState::Busy
+                    if now_ns >= slot.session.sent_ns().saturating_add(self.timeout_ns) =>
+                {
                     let sentence = || format!("no reply within {:?}", self.spec.timeout);
                     self.fail(place, ErrorKind::Timeout, sentence, now_ns);
                 }
-                Stage::Opening { deadline_ns, waiting } if now_ns >= deadline_ns => {
+                PlaceState::Opening { deadline_ns, waiting } if now_ns >= deadline_ns => {
                     let sentence = || format!("not open within {:?}", self.spec.timeout);
                     self.not_opened(place, waiting, ErrorKind::ConnectTimeout, sentence);
                 }
-                Stage::Empty if now_ns >= slot.rest_until_ns => self.rested(place, now_ns),
+                PlaceState::Empty if now_ns >= slot.rest_until_ns => self.rested(place, now_ns),
                 _ => {}
             }
         }
@@ -88,7 +90,7 @@ impl Drive<'_> {
         recorder.slice.open_loop = matches!(self.flow, Flow::Open(_));
         recorder.slice.connections.failed += std::mem::take(&mut self.pool.prepare_failed);
         for place in &self.pool.places {
-            let Some(token) = place.token.filter(|_| place.stage == Stage::Idle) else {
+            let Some(token) = place.token.filter(|_| place.stage == PlaceState::Idle) else {
                 continue;
             };
             let facts = self.worker.io.facts(token);
@@ -154,10 +156,10 @@ impl Drive<'_> {
         for place in 0..self.pool.places.len() {
             let stage = self.pool.places[place].stage;
             unfinished += match stage {
-                Stage::Busy | Stage::Opening { waiting: Some(_), .. } => 1,
+                PlaceState::Busy | PlaceState::Opening { waiting: Some(_), .. } => 1,
                 _ => 0,
             };
-            if stage == Stage::Idle && self.per_connection.is_none() {
+            if stage == PlaceState::Idle && self.per_connection.is_none() {
                 self.count_bytes(place);
             } else {
                 self.drop_connection(place as u32);

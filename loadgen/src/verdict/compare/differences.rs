@@ -11,7 +11,7 @@ const RATE_TOLERANCE: f64 = 0.1;
 
 /// Every difference; what is missing on one side last.
 pub(super) fn sentences(a: &Run, b: &Run) -> Vec<String> {
-    let mut found = Found(Vec::new());
+    let mut found = Differences(Vec::new());
     found.plans(a, b);
     found.environments(a, b);
     for cell in &b.plan.cells {
@@ -27,9 +27,9 @@ pub(super) fn sentences(a: &Run, b: &Run) -> Vec<String> {
     found.0
 }
 
-struct Found(Vec<String>);
+struct Differences(Vec<String>);
 
-impl Found {
+impl Differences {
     fn said<T: PartialEq + ToString>(&mut self, what: &str, a: T, b: T) {
         if a != b {
             let shown = |value: T| match value.to_string() {

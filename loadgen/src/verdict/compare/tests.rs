@@ -68,7 +68,7 @@ fn a_change_is_found_and_its_interval_holds_it() {
 
 #[test]
 fn verdicts_are_words_for_the_interval() {
-    let share = |low: f64, estimate: f64, high: f64| Share {
+    let share = |low: f64, estimate: f64, high: f64| RelativeChange {
         estimate: estimate / 100.0,
         low: Some(low / 100.0),
         high: Some(high / 100.0),
@@ -78,7 +78,7 @@ fn verdicts_are_words_for_the_interval() {
         (share(-5.2, -3.0, -1.0), "faster by 3.0% [1.0, 5.2]"),
         (share(-1.2, 0.1, 0.9), "no change that can be told: within [-1.2%, +0.9%]"),
         (
-            Share { estimate: 0.041, low: None, high: None },
+            RelativeChange { estimate: 0.041, low: None, high: None },
             "+4.1%, without interval: fewer than 8 rounds",
         ),
     ] {
@@ -87,7 +87,7 @@ fn verdicts_are_words_for_the_interval() {
 }
 
 #[test]
-fn what_was_not_alike_is_said() {
+fn differences_of_conditions_are_listed() {
     let a = sample::run(&VARIANTS, 1.0, 1);
     let mut b = sample::run(&VARIANTS[..3], 1.0, 2);
     assert_eq!(differences::sentences(&a, &a), Vec::<String>::new());

@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use metrics_export::run::Per;
 
-use super::{Change, Comparison, CostChange, CostFigure, Ratio, Share, Side, VariantChange};
+use super::{
+    Change, Comparison, CostChange, CostFigure, Ratio, RelativeChange, Side, VariantChange,
+};
 use crate::report::{COLUMNS_MAX, Paint, wrapped};
 use crate::verdict::threshold;
 
@@ -98,7 +100,8 @@ fn cpu(comparison: &Comparison, of: fn(&VariantChange) -> Option<&Change>) -> Ta
 fn rest(comparison: &Comparison) -> Table {
     let mut table =
         table(&["variant", "CPU/request", "CPU/connection", "p50", "p99", "closed loop"]);
-    let share = |share: Option<Share>| right(&share.map_or("-".into(), Share::figures));
+    let share =
+        |share: Option<RelativeChange>| right(&share.map_or("-".into(), RelativeChange::figures));
     for variant in &comparison.variants {
         let connection = variant.cpu_per_connection.as_ref().and_then(|change| change.absolute);
         table.add_row([

@@ -2,7 +2,7 @@
 
 use metrics_export::run::Run;
 
-use super::{Change, ChangeVerdict, Comparison, Share};
+use super::{Change, ChangeVerdict, Comparison, RelativeChange};
 
 /// What a reader should know, as sentences.
 pub(super) fn notes(a: &Run, b: &Run, comparison: &Comparison) -> Vec<String> {
@@ -28,7 +28,7 @@ pub(super) fn notes(a: &Run, b: &Run, comparison: &Comparison) -> Vec<String> {
                 .into(),
         );
     }
-    let moved = |share: Option<Share>| {
+    let moved = |share: Option<RelativeChange>| {
         share.is_some_and(|share| {
             matches!(share.verdict(), ChangeVerdict::Slower | ChangeVerdict::Faster)
         })

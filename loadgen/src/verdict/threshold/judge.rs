@@ -5,8 +5,8 @@ use metrics_export::run::Run;
 use super::metric::{Dimension, Of};
 use super::names;
 use super::noise;
-use super::scene::{Found, Scene};
-use super::tree::{Figure, Kind, Node, Relation};
+use super::scene::{CellScope, Referent};
+use super::tree::{Expr, ExprKind, Figure, Relation};
 use super::{Judgement, Named, Threshold, ThresholdError};
 
 /// Judges a threshold in each cell that has all of its names.
@@ -20,7 +20,7 @@ pub(super) fn judge(
     let mut judgements = Vec::new();
     let mut refused = None;
     for cell in &run.plan.cells {
-        let scene = Scene { run, baseline, cell: &cell.id };
+        let scene = CellScope { run, baseline, cell: &cell.id };
         let known = |figure: &Figure| names::variant(&names, &cell.id, &figure.name).is_some();
         let of_layer = |figure: &Figure| matches!(figure.metric.of, Of::Layer(_));
         if !figures.iter().all(|(_, figure)| of_layer(figure) || known(figure)) {
@@ -44,15 +44,15 @@ pub(super) fn judge(
     }
 }
 
-impl Scene<'_> {
+impl CellScope<'_> {
     fn judgement(&self, threshold: &Threshold, label: &str) -> Judgement {
         let mut sentences = Vec::new();
         let holds = self.truth(&threshold.tree, &mut sentences);
         let mut notes: Vec<String> = Vec::new();
         for (_, figure) in threshold.tree.figures() {
             let meant = self.find(figure).ok().map(|found| match found {
-                Found::Variant(_, planned) => planned.label.clone(),
-                Found::Layer(cost) => cost.id.clone(),
+                Referent::Variant(_, planned) => planned.label.clone(),
+                Referent::Layer(cost) => cost.id.clone(),
             });
             let note = meant.and_then(|meant| names::note(&figure.name, &meant));
             notes.extend(note.filter(|note| !notes.contains(note)));
@@ -69,19 +69,19 @@ impl Scene<'_> {
     }
 
     /// Every comparison is said, also those that no longer decide.
-    fn truth(&self, node: &Node, sentences: &mut Vec<String>) -> bool {
+    fn truth(&self, node: &Expr, sentences: &mut Vec<String>) -> bool {
         match &node.kind {
-            Kind::Both(parts) => {
+            ExprKind::Both(parts) => {
                 let (left, right) =
                     (self.truth(&parts[0], sentences), self.truth(&parts[1], sentences));
                 left && right
             }
-            Kind::Either(parts) => {
+            ExprKind::Either(parts) => {
                 let (left, right) =
                     (self.truth(&parts[0], sentences), self.truth(&parts[1], sentences));
                 left || right
             }
-            Kind::Compare(order, parts) => {
+            ExprKind::Compare(order, parts) => {
                 let (holds, sentence) = self.comparison(*order, parts);
                 sentences.push(sentence);
                 holds
@@ -90,8 +90,8 @@ impl Scene<'_> {
         }
     }
 
-    fn comparison(&self, order: Relation, parts: &[Node; 2]) -> (bool, String) {
-        let value = |part: &Node| part.value(&|figure| self.figure(figure).ok());
+    fn comparison(&self, order: Relation, parts: &[Expr; 2]) -> (bool, String) {
+        let value = |part: &Expr| part.value(&|figure| self.figure(figure).ok());
         let (Some(left), Some(right)) = (value(&parts[0]), value(&parts[1])) else {
             return (false, "A figure is missing.".into());
         };
@@ -117,9 +117,9 @@ impl Scene<'_> {
     }
 
     /// The figures that a side was computed from, where it is more than one figure.
-    fn operands(&self, parts: &[Node; 2]) -> String {
+    fn operands(&self, parts: &[Expr; 2]) -> String {
         let mut shown: Vec<String> = Vec::new();
-        for part in parts.iter().filter(|part| !matches!(part.kind, Kind::Figure(_))) {
+        for part in parts.iter().filter(|part| !matches!(part.kind, ExprKind::Figure(_))) {
             for (_, figure) in part.figures() {
                 let Ok(value) = self.figure(figure) else { continue };
                 let whose = if figure.of_baseline { "baseline run: " } else { "" };

@@ -8,11 +8,11 @@ use super::metric::Dimension;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Word {
     pub(super) column: usize,
-    pub(super) token: Token,
+    pub(super) token: Lexeme,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Token {
+pub(super) enum Lexeme {
     /// A number, times in microseconds.
     Number(f64, Dimension),
     /// Letters, digits, `_`, and `-` between them.
@@ -37,7 +37,7 @@ const UNITS: [(&str, f64, Dimension); 5] = [
     ("%", 0.01, Dimension::Share),
 ];
 
-/// Takes the whole text apart; the last word is [`Token::End`].
+/// Takes the whole text apart; the last word is [`Lexeme::End`].
 pub(super) fn words(text: &str) -> Result<Vec<Word>, ThresholdError> {
     let mut lexer = Lexer { text, at: 0, words: Vec::new() };
     while let Some(next) = lexer.rest().chars().next() {
@@ -47,7 +47,7 @@ pub(super) fn words(text: &str) -> Result<Vec<Word>, ThresholdError> {
             lexer.word(next)?;
         }
     }
-    lexer.push(lexer.at, Token::End);
+    lexer.push(lexer.at, Lexeme::End);
     Ok(lexer.words)
 }
 
@@ -66,7 +66,7 @@ impl<'a> Lexer<'a> {
         self.text[..at].chars().count() + 1
     }
 
-    fn push(&mut self, from: usize, token: Token) {
+    fn push(&mut self, from: usize, token: Lexeme) {
         self.words.push(Word { column: self.column(from), token });
     }
 
@@ -82,7 +82,7 @@ impl<'a> Lexer<'a> {
                     return ThresholdError::at(self.column(from), unknown(first));
                 };
                 self.at += sign.len();
-                Token::Sign(sign)
+                Lexeme::Sign(sign)
             }
         };
         self.push(from, token);
@@ -97,7 +97,7 @@ impl<'a> Lexer<'a> {
         &rest[..end]
     }
 
-    fn number(&mut self) -> Result<Token, ThresholdError> {
+    fn number(&mut self) -> Result<Lexeme, ThresholdError> {
         let from = self.at;
         let digits = self.take(|c| c.is_ascii_digit() || c == '.');
         let value: Option<f64> = digits.parse().ok();
@@ -114,7 +114,7 @@ impl<'a> Lexer<'a> {
             self.take(|c| c.is_alphanumeric() || c == '_')
         };
         if let Some((_, factor, dimension)) = UNITS.iter().find(|(name, ..)| *name == unit) {
-            return Ok(Token::Number(value * factor, *dimension));
+            return Ok(Lexeme::Number(value * factor, *dimension));
         }
         if unit_at == after && !unit.is_empty() {
             let known: Vec<&str> = UNITS.iter().map(|(name, ..)| *name).collect();
@@ -129,10 +129,10 @@ impl<'a> Lexer<'a> {
         }
         // What follows after a blank and is no unit is the next word.
         self.at = after;
-        Ok(Token::Number(value, Dimension::Number))
+        Ok(Lexeme::Number(value, Dimension::Number))
     }
 
-    fn quoted(&mut self, quote: char) -> Result<Token, ThresholdError> {
+    fn quoted(&mut self, quote: char) -> Result<Lexeme, ThresholdError> {
         let from = self.at;
         self.at += quote.len_utf8();
         let name = self.take(|c| c != quote);
@@ -140,21 +140,21 @@ impl<'a> Lexer<'a> {
             return ThresholdError::at(self.column(from), "this quote is never closed");
         }
         self.at += quote.len_utf8();
-        Ok(Token::Quoted(name.to_owned()))
+        Ok(Lexeme::Quoted(name.to_owned()))
     }
 
     /// A name. `-` is part of it between two letters or digits, as in `s4-repeat`; but not behind
     /// a dot, for no metric has one and `S1.x-S0.x` is a difference.
-    fn name(&mut self) -> Token {
+    fn name(&mut self) -> Lexeme {
         let from = self.at;
-        let is_metric = matches!(self.words.last(), Some(Word { token: Token::Sign("."), .. }));
+        let is_metric = matches!(self.words.last(), Some(Word { token: Lexeme::Sign("."), .. }));
         let letter = |c: char| c.is_alphanumeric() || c == '_';
         loop {
             self.take(letter);
             let mut next = self.rest().chars();
             let joined = next.next() == Some('-') && next.next().is_some_and(letter);
             if is_metric || !joined {
-                return Token::Name(self.text[from..self.at].to_owned());
+                return Lexeme::Name(self.text[from..self.at].to_owned());
             }
             self.at += 1;
         }

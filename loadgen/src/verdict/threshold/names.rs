@@ -6,7 +6,7 @@ use metrics_export::run::{Cost, Plan, PlannedVariant, Run};
 
 use super::ThresholdError;
 use super::metric::Of;
-use super::tree::Node;
+use super::tree::Expr;
 use crate::plan::{Role, TokenForm};
 use crate::stats::{current_key, pairing};
 
@@ -40,7 +40,7 @@ impl<'a> Named<'a> {
 
 /// Checks that every name of a variant is known in one cell, the same one for all.
 pub(super) fn check(
-    tree: &Node,
+    tree: &Expr,
     known: &[Named<'_>],
     has_baseline: bool,
 ) -> Result<(), ThresholdError> {

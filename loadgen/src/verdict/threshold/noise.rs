@@ -10,19 +10,19 @@ use std::collections::BTreeMap;
 use metrics_export::run::SliceKind;
 
 use super::metric::{Dimension, Of, find};
-use super::scene::{Found, Scene};
-use super::tree::{Figure, Node, Relation};
+use super::scene::{CellScope, Referent};
+use super::tree::{Expr, Figure, Relation};
 use crate::stats::{Interval, Observation, change, cpu_change, estimate, observe};
 
 /// What is known of the noise of a comparison, in words; None where nothing is.
 pub(super) fn words(
-    scene: &Scene<'_>,
+    scene: &CellScope<'_>,
     order: Relation,
-    parts: &[Node; 2],
+    parts: &[Expr; 2],
     dimension: Dimension,
 ) -> Option<String> {
     let figures: Vec<&Figure> =
-        parts.iter().flat_map(Node::figures).map(|(_, figure)| figure).collect();
+        parts.iter().flat_map(Expr::figures).map(|(_, figure)| figure).collect();
     match figures.as_slice() {
         [] => None,
         [only] if matches!(only.metric.of, Of::Layer(_)) => of_layer(scene, only, parts),
@@ -34,11 +34,11 @@ pub(super) fn words(
     }
 }
 
-fn of_layer(scene: &Scene<'_>, figure: &Figure, parts: &[Node; 2]) -> Option<String> {
+fn of_layer(scene: &CellScope<'_>, figure: &Figure, parts: &[Expr; 2]) -> Option<String> {
     if figure.of_baseline || figure.metric != find("cost_us")? {
         return None;
     }
-    let Found::Layer(cost) = scene.find(figure).ok()? else { return None };
+    let Referent::Layer(cost) = scene.find(figure).ok()? else { return None };
     let (Some(low), Some(high)) = (cost.low_ns, cost.high_ns) else {
         return Some("too few rounds to tell it from noise".into());
     };
@@ -54,7 +54,7 @@ fn of_layer(scene: &Scene<'_>, figure: &Figure, parts: &[Node; 2]) -> Option<Str
 }
 
 /// Both sides in each round of one run.
-fn within_run(scene: &Scene<'_>, parts: &[Node; 2], dimension: Dimension) -> Option<String> {
+fn within_run(scene: &CellScope<'_>, parts: &[Expr; 2], dimension: Dimension) -> Option<String> {
     let left = in_rounds(scene, &parts[0])?;
     let right = in_rounds(scene, &parts[1])?;
     let gap = |left: &Side, right: &Side| match (left, right) {
@@ -84,7 +84,7 @@ fn range(dimension: Dimension, low: f64, high: f64) -> String {
 }
 
 /// One side in this run's rounds, the other in the baseline run's.
-fn between_runs(scene: &Scene<'_>, order: Relation, parts: &[Node; 2]) -> Option<String> {
+fn between_runs(scene: &CellScope<'_>, order: Relation, parts: &[Expr; 2]) -> Option<String> {
     let sides = parts.each_ref().map(|part| in_rounds(scene, part));
     let [Some(Side::Rounds(left)), Some(Side::Rounds(right))] = sides else { return None };
     let logarithms = |rounds: &Rounds| mapped(rounds, f64::ln);
@@ -109,13 +109,13 @@ fn between_runs(scene: &Scene<'_>, order: Relation, parts: &[Node; 2]) -> Option
 }
 
 /// What is known of drift between the runs, which a comparison with another run has in it.
-fn drift(scene: &Scene<'_>, figures: &[&Figure]) -> String {
+fn drift(scene: &CellScope<'_>, figures: &[&Figure]) -> String {
     let none = "; drift of the machine between the runs is in these figures".to_owned();
     let Some(figure) = figures.iter().find(|figure| figure.of_baseline) else { return none };
     let Of::Slices(kind, ..) = figure.metric.of else { return none };
-    let Ok(Found::Variant(before, planned)) = scene.find(figure) else { return none };
+    let Ok(Referent::Variant(before, planned)) = scene.find(figure) else { return none };
     let own = Figure { of_baseline: false, ..(*figure).clone() };
-    let Ok(Found::Variant(after, now)) = scene.find(&own) else { return none };
+    let Ok(Referent::Variant(after, now)) = scene.find(&own) else { return none };
     let change = cpu_change(before, &planned.id, after, &now.id, kind);
     match (&change.relative, &change.reference) {
         (Some(_), Some(reference)) => format!(
@@ -136,7 +136,7 @@ enum Side {
 
 /// A side in each round that has all of its figures; None where a figure has none in a round, or
 /// where figures of both runs are mixed, whose rounds are not the same.
-fn in_rounds(scene: &Scene<'_>, side: &Node) -> Option<Side> {
+fn in_rounds(scene: &CellScope<'_>, side: &Expr) -> Option<Side> {
     let figures = side.figures();
     let Some((_, first)) = figures.first() else {
         return side.value(&|_| None).map(Side::Constant);
@@ -147,7 +147,7 @@ fn in_rounds(scene: &Scene<'_>, side: &Node) -> Option<Side> {
     let mut known: Vec<(&Figure, Rounds)> = Vec::new();
     for (_, figure) in &figures {
         let Of::Slices(kind, ..) = figure.metric.of else { return None };
-        let Found::Variant(run, planned) = scene.find(figure).ok()? else { return None };
+        let Referent::Variant(run, planned) = scene.find(figure).ok()? else { return None };
         known.push((figure, per_round(run, &planned.id, kind)));
     }
     let rounds = &known.first()?.1;

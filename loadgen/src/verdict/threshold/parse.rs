@@ -11,21 +11,21 @@
 //! Depth is limited; whether a bracket holds a condition or a figure is checked on the tree.
 
 use super::ThresholdError;
-use super::lex::{Token, Word, words};
+use super::lex::{Lexeme, Word, words};
 use super::metric::{self, Metric};
-use super::tree::{Arithmetic, Figure, Kind, Node, Relation};
+use super::tree::{Arithmetic, Expr, ExprKind, Figure, Relation};
 
 /// The deepest nesting of brackets and signs: no one reads more, and each level costs stack.
 const DEPTH_MAX: usize = 32;
 
 /// Reads a whole expression.
-pub(super) fn parse(text: &str) -> Result<Node, ThresholdError> {
+pub(super) fn parse(text: &str) -> Result<Expr, ThresholdError> {
     let words = words(text)?;
     let mut parser = Parser { words: &words, at: 0, depth: 0 };
     let tree = parser.either()?;
     match parser.peek() {
-        Token::End => tree.checked(),
-        Token::Sign(">" | ">=" | "<" | "<=") => {
+        Lexeme::End => tree.checked(),
+        Lexeme::Sign(">" | ">=" | "<" | "<=") => {
             parser.refuse("a condition has one comparison: join two with `and`")
         }
         _ => parser.refuse("an operator was expected here: + - * / > >= < <= `and` `or`"),
@@ -38,10 +38,10 @@ struct Parser<'a> {
     depth: usize,
 }
 
-type Parsed = Result<Node, ThresholdError>;
+type Parsed = Result<Expr, ThresholdError>;
 
 impl Parser<'_> {
-    fn peek(&self) -> &Token {
+    fn peek(&self) -> &Lexeme {
         &self.words[self.at].token
     }
 
@@ -59,11 +59,11 @@ impl Parser<'_> {
     }
 
     fn is_keyword(&self, word: &str) -> bool {
-        matches!(self.peek(), Token::Name(name) if name.eq_ignore_ascii_case(word))
+        matches!(self.peek(), Lexeme::Name(name) if name.eq_ignore_ascii_case(word))
     }
 
     fn is_sign(&self, sign: &str) -> bool {
-        matches!(self.peek(), Token::Sign(found) if *found == sign)
+        matches!(self.peek(), Lexeme::Sign(found) if *found == sign)
     }
 
     fn either(&mut self) -> Parsed {
@@ -71,7 +71,7 @@ impl Parser<'_> {
         while self.is_keyword("or") {
             let column = self.column();
             self.advance();
-            left = Node { column, kind: Kind::Either(Box::new([left, self.both()?])) };
+            left = Expr { column, kind: ExprKind::Either(Box::new([left, self.both()?])) };
         }
         Ok(left)
     }
@@ -81,7 +81,7 @@ impl Parser<'_> {
         while self.is_keyword("and") {
             let column = self.column();
             self.advance();
-            left = Node { column, kind: Kind::Both(Box::new([left, self.compare()?])) };
+            left = Expr { column, kind: ExprKind::Both(Box::new([left, self.compare()?])) };
         }
         Ok(left)
     }
@@ -89,23 +89,23 @@ impl Parser<'_> {
     fn compare(&mut self) -> Parsed {
         let left = self.sum()?;
         let order = match self.peek() {
-            Token::Sign(">") => Relation::More,
-            Token::Sign(">=") => Relation::MoreOrEqual,
-            Token::Sign("<") => Relation::Less,
-            Token::Sign("<=") => Relation::LessOrEqual,
+            Lexeme::Sign(">") => Relation::More,
+            Lexeme::Sign(">=") => Relation::MoreOrEqual,
+            Lexeme::Sign("<") => Relation::Less,
+            Lexeme::Sign("<=") => Relation::LessOrEqual,
             _ => return Ok(left),
         };
         let column = self.column();
         self.advance();
-        Ok(Node { column, kind: Kind::Compare(order, Box::new([left, self.sum()?])) })
+        Ok(Expr { column, kind: ExprKind::Compare(order, Box::new([left, self.sum()?])) })
     }
 
     fn sum(&mut self) -> Parsed {
         let mut left = self.product()?;
         loop {
             let sign = match self.peek() {
-                Token::Sign("+") => Arithmetic::Plus,
-                Token::Sign("-") => Arithmetic::Minus,
+                Lexeme::Sign("+") => Arithmetic::Plus,
+                Lexeme::Sign("-") => Arithmetic::Minus,
                 _ => return Ok(left),
             };
             left = self.arithmetic(sign, left, Parser::product)?;
@@ -116,8 +116,8 @@ impl Parser<'_> {
         let mut left = self.part()?;
         loop {
             let sign = match self.peek() {
-                Token::Sign("*") => Arithmetic::Times,
-                Token::Sign("/") => Arithmetic::Over,
+                Lexeme::Sign("*") => Arithmetic::Times,
+                Lexeme::Sign("/") => Arithmetic::Over,
                 _ => return Ok(left),
             };
             left = self.arithmetic(sign, left, Parser::part)?;
@@ -127,12 +127,12 @@ impl Parser<'_> {
     fn arithmetic(
         &mut self,
         sign: Arithmetic,
-        left: Node,
+        left: Expr,
         right: fn(&mut Self) -> Parsed,
     ) -> Parsed {
         let column = self.column();
         self.advance();
-        Ok(Node { column, kind: Kind::Arithmetic(sign, Box::new([left, right(self)?])) })
+        Ok(Expr { column, kind: ExprKind::Arithmetic(sign, Box::new([left, right(self)?])) })
     }
 
     fn part(&mut self) -> Parsed {
@@ -148,15 +148,15 @@ impl Parser<'_> {
     fn shallow_part(&mut self) -> Parsed {
         let column = self.column();
         let kind = match self.peek().clone() {
-            Token::Number(value, dimension) => {
+            Lexeme::Number(value, dimension) => {
                 self.advance();
-                Kind::Number(value, dimension)
+                ExprKind::Number(value, dimension)
             }
-            Token::Sign("-") => {
+            Lexeme::Sign("-") => {
                 self.advance();
-                Kind::Negative(Box::new(self.part()?))
+                ExprKind::Negative(Box::new(self.part()?))
             }
-            Token::Sign("(") => {
+            Lexeme::Sign("(") => {
                 self.advance();
                 let inner = self.either()?;
                 if !self.is_sign(")") {
@@ -167,29 +167,29 @@ impl Parser<'_> {
                 self.advance();
                 return Ok(inner);
             }
-            Token::Name(name) => self.figure_or_baseline(name)?,
-            Token::Quoted(name) => {
+            Lexeme::Name(name) => self.figure_or_baseline(name)?,
+            Lexeme::Quoted(name) => {
                 self.advance();
                 self.metric_of(name)?
             }
-            Token::Sign(_) | Token::End => {
+            Lexeme::Sign(_) | Lexeme::End => {
                 return self.refuse(
                     "a figure was expected here: VARIANT.METRIC, LAYER.METRIC, a number, or \
                      `baseline`",
                 );
             }
         };
-        Ok(Node { column, kind })
+        Ok(Expr { column, kind })
     }
 
     /// A name is one word or several with blanks, such as `S4 repeat`, up to the dot.
-    fn figure_or_baseline(&mut self, first: String) -> Result<Kind, ThresholdError> {
+    fn figure_or_baseline(&mut self, first: String) -> Result<ExprKind, ThresholdError> {
         self.advance();
         if first.eq_ignore_ascii_case("baseline") && !self.is_sign(".") {
-            return Ok(Kind::Baseline);
+            return Ok(ExprKind::Baseline);
         }
         let mut name = first;
-        while let Token::Name(word) = self.peek() {
+        while let Lexeme::Name(word) = self.peek() {
             if self.is_keyword("and") || self.is_keyword("or") {
                 break;
             }
@@ -199,7 +199,7 @@ impl Parser<'_> {
         self.metric_of(name)
     }
 
-    fn metric_of(&mut self, name: String) -> Result<Kind, ThresholdError> {
+    fn metric_of(&mut self, name: String) -> Result<ExprKind, ThresholdError> {
         if !self.is_sign(".") {
             return self.refuse(&format!(
                 "a dot and a metric were expected behind {name:?}, as in \
@@ -209,7 +209,7 @@ impl Parser<'_> {
         }
         self.advance();
         let known = || metric::ALL.iter().map(|metric| metric.name).collect::<Vec<_>>().join(", ");
-        let Token::Name(word) = self.peek() else {
+        let Lexeme::Name(word) = self.peek() else {
             return self.refuse(&format!("a metric was expected here, one of {}", known()));
         };
         let found: Option<&'static Metric> = metric::find(word);
@@ -217,6 +217,6 @@ impl Parser<'_> {
             return self.refuse(&format!("{word:?} is no metric; there are {}", known()));
         };
         self.advance();
-        Ok(Kind::Figure(Figure { name, metric, of_baseline: false }))
+        Ok(ExprKind::Figure(Figure { name, metric, of_baseline: false }))
     }
 }

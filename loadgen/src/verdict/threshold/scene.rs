@@ -13,14 +13,14 @@ use crate::stats::pairing;
 
 /// One cell of a run, and the run that `baseline` means.
 #[derive(Clone, Copy)]
-pub(super) struct Scene<'a> {
+pub(super) struct CellScope<'a> {
     pub(super) run: &'a Run,
     pub(super) baseline: Option<&'a Run>,
     pub(super) cell: &'a str,
 }
 
 /// What a name led to.
-pub(super) enum Found<'a> {
+pub(super) enum Referent<'a> {
     Variant(&'a Run, &'a PlannedVariant),
     Layer(&'a metrics_export::run::Cost),
 }
@@ -41,9 +41,9 @@ fn missing(sentence: impl Into<String>) -> MissingFigure {
     MissingFigure(sentence.into())
 }
 
-impl<'a> Scene<'a> {
+impl<'a> CellScope<'a> {
     /// The variant or layer that a figure is of.
-    pub(super) fn find(&self, figure: &Figure) -> Result<Found<'a>, MissingFigure> {
+    pub(super) fn find(&self, figure: &Figure) -> Result<Referent<'a>, MissingFigure> {
         let whose = if figure.of_baseline { "the baseline run" } else { "this run" };
         let mut run = self.run;
         let mut cell = self.cell;
@@ -55,7 +55,7 @@ impl<'a> Scene<'a> {
             run = baseline;
         }
         if matches!(figure.metric.of, Of::Layer(_)) {
-            return names::layer(run, cell, &figure.name).map(Found::Layer).ok_or_else(|| {
+            return names::layer(run, cell, &figure.name).map(Referent::Layer).ok_or_else(|| {
                 let known = names::layers(run);
                 missing(format!("{whose} has no layer {:?}; it has {known}", figure.name))
             });
@@ -65,7 +65,7 @@ impl<'a> Scene<'a> {
             .and_then(|place| {
                 pairing::role(run, cell, &pairing::role_of(&self.run.plan.variants[place]))
             })
-            .map(|planned| Found::Variant(run, planned))
+            .map(|planned| Referent::Variant(run, planned))
             .ok_or_else(|| missing(format!("{whose} has no variant {:?}", figure.name)))
     }
 
@@ -74,8 +74,8 @@ impl<'a> Scene<'a> {
         let whose = if figure.of_baseline { "the baseline run's " } else { "" };
         let metric = figure.metric;
         let (value, label) = match (self.find(figure)?, metric.of) {
-            (Found::Layer(cost), Of::Layer(of)) => (of(cost), cost.id.as_str()),
-            (Found::Variant(run, planned), Of::Variant(of) | Of::Slices(_, of)) => {
+            (Referent::Layer(cost), Of::Layer(of)) => (of(cost), cost.id.as_str()),
+            (Referent::Variant(run, planned), Of::Variant(of) | Of::Slices(_, of)) => {
                 (run.result(&planned.id).and_then(of), planned.label.as_str())
             }
             _ => (None, figure.name.as_str()),

@@ -22,7 +22,7 @@ fn run() -> Run {
 }
 
 #[test]
-fn what_can_be_said_is_answered() {
+fn valid_thresholds_are_evaluated() {
     let run = run();
     for (text, holds) in [
         ("S4.cpu_us_per_request > 39", true),
@@ -86,7 +86,7 @@ fn the_documentation_has_every_metric() {
 }
 
 #[test]
-fn what_is_wrong_is_said_with_its_column() {
+fn syntax_errors_name_their_column() {
     for (text, column, word) in [
         ("", 1, "a figure was expected"),
         ("S4.cpu_us_per_request >", 24, "a figure was expected"),
@@ -124,7 +124,7 @@ fn what_is_wrong_is_said_with_its_column() {
 }
 
 #[test]
-fn names_that_a_run_does_not_have_are_said_before_it_begins() {
+fn unknown_names_are_refused_before_the_run() {
     let mut run = run();
     for (text, has_baseline, word) in [
         ("S9.errors > 0", false, "no variant \"S9\" here; there are S0, S1, S4 uncached"),
@@ -162,7 +162,7 @@ fn a_sentence_has_both_sides_and_what_a_short_name_means() {
 }
 
 #[test]
-fn a_regression_within_noise_says_so() {
+fn a_regression_within_noise_is_noted() {
     let now = run();
     let before = |us: f64| sample::run(&[("S0", 10.0), ("S4 cached", us)], 1.0, 3);
     for (us, holds, noise) in [

@@ -6,27 +6,27 @@ use super::metric::{Dimension, Metric};
 
 /// A part of an expression and where it stands.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Node {
+pub(super) struct Expr {
     /// In characters from 1; of an operation, where its sign stands.
     pub(super) column: usize,
-    pub(super) kind: Kind,
+    pub(super) kind: ExprKind,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Kind {
+pub(super) enum ExprKind {
     /// A number, times in microseconds.
     Number(f64, Dimension),
     /// A figure of a variant or of a layer.
     Figure(Figure),
     /// The word `baseline`; none is left once the tree was checked.
     Baseline,
-    Negative(Box<Node>),
-    Arithmetic(Arithmetic, Box<[Node; 2]>),
-    Compare(Relation, Box<[Node; 2]>),
+    Negative(Box<Expr>),
+    Arithmetic(Arithmetic, Box<[Expr; 2]>),
+    Compare(Relation, Box<[Expr; 2]>),
     /// `and`.
-    Both(Box<[Node; 2]>),
+    Both(Box<[Expr; 2]>),
     /// `or`.
-    Either(Box<[Node; 2]>),
+    Either(Box<[Expr; 2]>),
 }
 
 /// What is looked up in a run.
@@ -75,45 +75,45 @@ impl Relation {
     }
 }
 
-impl Node {
+impl Expr {
     /// The parts of this one.
-    pub(super) fn parts(&self) -> &[Node] {
+    pub(super) fn parts(&self) -> &[Expr] {
         match &self.kind {
-            Kind::Number(..) | Kind::Figure(_) | Kind::Baseline => &[],
-            Kind::Negative(part) => std::slice::from_ref(part),
-            Kind::Arithmetic(_, parts)
-            | Kind::Compare(_, parts)
-            | Kind::Both(parts)
-            | Kind::Either(parts) => &parts[..],
+            ExprKind::Number(..) | ExprKind::Figure(_) | ExprKind::Baseline => &[],
+            ExprKind::Negative(part) => std::slice::from_ref(part),
+            ExprKind::Arithmetic(_, parts)
+            | ExprKind::Compare(_, parts)
+            | ExprKind::Both(parts)
+            | ExprKind::Either(parts) => &parts[..],
         }
     }
 
-    fn parts_mut(&mut self) -> &mut [Node] {
+    fn parts_mut(&mut self) -> &mut [Expr] {
         match &mut self.kind {
-            Kind::Number(..) | Kind::Figure(_) | Kind::Baseline => &mut [],
-            Kind::Negative(part) => std::slice::from_mut(part),
-            Kind::Arithmetic(_, parts)
-            | Kind::Compare(_, parts)
-            | Kind::Both(parts)
-            | Kind::Either(parts) => &mut parts[..],
+            ExprKind::Number(..) | ExprKind::Figure(_) | ExprKind::Baseline => &mut [],
+            ExprKind::Negative(part) => std::slice::from_mut(part),
+            ExprKind::Arithmetic(_, parts)
+            | ExprKind::Compare(_, parts)
+            | ExprKind::Both(parts)
+            | ExprKind::Either(parts) => &mut parts[..],
         }
     }
 
     /// Every figure below, with its column, in the order of the text.
     pub(super) fn figures(&self) -> Vec<(usize, &Figure)> {
         match &self.kind {
-            Kind::Figure(figure) => vec![(self.column, figure)],
-            _ => self.parts().iter().flat_map(Node::figures).collect(),
+            ExprKind::Figure(figure) => vec![(self.column, figure)],
+            _ => self.parts().iter().flat_map(Expr::figures).collect(),
         }
     }
 
     /// The value of a sum whose figures `of` knows; None when one is not known.
     pub(super) fn value(&self, of: &dyn Fn(&Figure) -> Option<f64>) -> Option<f64> {
         match &self.kind {
-            Kind::Number(value, _) => Some(*value),
-            Kind::Figure(figure) => of(figure),
-            Kind::Negative(part) => Some(-part.value(of)?),
-            Kind::Arithmetic(sign, parts) => {
+            ExprKind::Number(value, _) => Some(*value),
+            ExprKind::Figure(figure) => of(figure),
+            ExprKind::Negative(part) => Some(-part.value(of)?),
+            ExprKind::Arithmetic(sign, parts) => {
                 let (left, right) = (parts[0].value(of)?, parts[1].value(of)?);
                 Some(match sign {
                     Arithmetic::Plus => left + right,
@@ -122,7 +122,10 @@ impl Node {
                     Arithmetic::Over => left / right,
                 })
             }
-            Kind::Baseline | Kind::Compare(..) | Kind::Both(_) | Kind::Either(_) => None,
+            ExprKind::Baseline
+            | ExprKind::Compare(..)
+            | ExprKind::Both(_)
+            | ExprKind::Either(_) => None,
         }
     }
 
@@ -132,7 +135,7 @@ impl Node {
     }
 
     /// Puts the figure that is meant in the place of each `baseline`, then checks the units.
-    pub(super) fn checked(mut self) -> Result<Node, ThresholdError> {
+    pub(super) fn checked(mut self) -> Result<Expr, ThresholdError> {
         self.name_baselines()?;
         match self.measure()? {
             Dimension::Truth => Ok(self),
@@ -145,8 +148,8 @@ impl Node {
     }
 
     fn name_baselines(&mut self) -> Result<(), ThresholdError> {
-        if !matches!(self.kind, Kind::Compare(..)) {
-            return self.parts_mut().iter_mut().try_for_each(Node::name_baselines);
+        if !matches!(self.kind, ExprKind::Compare(..)) {
+            return self.parts_mut().iter_mut().try_for_each(Expr::name_baselines);
         }
         let mut meant: Vec<Figure> = Vec::new();
         for (_, figure) in self.figures() {
@@ -158,12 +161,12 @@ impl Node {
     }
 
     fn replace_baseline(&mut self, meant: &[Figure]) -> Result<(), ThresholdError> {
-        if self.kind != Kind::Baseline {
+        if self.kind != ExprKind::Baseline {
             return self.parts_mut().iter_mut().try_for_each(|part| part.replace_baseline(meant));
         }
         match meant {
             [only] => {
-                self.kind = Kind::Figure(Figure { of_baseline: true, ..only.clone() });
+                self.kind = ExprKind::Figure(Figure { of_baseline: true, ..only.clone() });
                 Ok(())
             }
             [] => ThresholdError::at(
@@ -182,16 +185,16 @@ impl Node {
     /// The unit of this part, where its parts go together.
     fn measure(&self) -> Result<Dimension, ThresholdError> {
         match &self.kind {
-            Kind::Number(_, dimension) => Ok(*dimension),
-            Kind::Figure(figure) => Ok(figure.metric.dimension),
-            Kind::Baseline => Ok(Dimension::Number),
-            Kind::Negative(part) => part.figure_dimension(),
-            Kind::Arithmetic(sign, parts) => self.combine(*sign, parts),
-            Kind::Compare(_, parts) => {
+            ExprKind::Number(_, dimension) => Ok(*dimension),
+            ExprKind::Figure(figure) => Ok(figure.metric.dimension),
+            ExprKind::Baseline => Ok(Dimension::Number),
+            ExprKind::Negative(part) => part.figure_dimension(),
+            ExprKind::Arithmetic(sign, parts) => self.combine(*sign, parts),
+            ExprKind::Compare(_, parts) => {
                 self.alike(&parts[..], "compared")?;
                 Ok(Dimension::Truth)
             }
-            Kind::Both(parts) | Kind::Either(parts) => {
+            ExprKind::Both(parts) | ExprKind::Either(parts) => {
                 for part in parts.iter() {
                     if part.measure()? != Dimension::Truth {
                         return ThresholdError::at(
@@ -215,7 +218,7 @@ impl Node {
         }
     }
 
-    fn combine(&self, sign: Arithmetic, parts: &[Node; 2]) -> Result<Dimension, ThresholdError> {
+    fn combine(&self, sign: Arithmetic, parts: &[Expr; 2]) -> Result<Dimension, ThresholdError> {
         if matches!(sign, Arithmetic::Plus | Arithmetic::Minus) {
             return self.alike(&parts[..], "added or subtracted");
         }
@@ -236,7 +239,7 @@ impl Node {
     }
 
     /// What two parts that must be counted in the same unit are counted in.
-    fn alike(&self, parts: &[Node], done: &str) -> Result<Dimension, ThresholdError> {
+    fn alike(&self, parts: &[Expr], done: &str) -> Result<Dimension, ThresholdError> {
         let (left, right) = (parts[0].figure_dimension()?, parts[1].figure_dimension()?);
         match (left, right) {
             (left, right) if left == right => Ok(left),

@@ -4,7 +4,7 @@
 use loadgen::plan::Cores;
 use metrics_export::run::Bounds;
 
-use super::{Check, Facts, Verdict, blocks, costs, good};
+use super::{Check, CheckResult, Facts, blocks, costs, good};
 
 /// See the module.
 pub(super) const CHECKS: &[Check] = &[
@@ -18,13 +18,13 @@ pub(super) const CHECKS: &[Check] = &[
     Check { item: "governor", why: "CPU time is as long as the clock is slow", judge: governor },
     Check { item: "turbo", why: "speed then depends on heat and neighbours", judge: turbo },
     Check { item: "steal", why: "what the host takes is in every time", judge: steal },
-    Check { item: "other load", why: "it evicts caches and delays requests", judge: foreign },
+    Check { item: "other load", why: "it evicts caches and delays requests", judge: background },
     Check { item: "autogroup", why: "it decides whether nice has any force", judge: autogroup },
     Check { item: "wake-ups", why: "a late sleeper sends late", judge: wakeups },
     Check { item: "interruptions", why: "each one is in somebody's p99.9", judge: gaps },
 ];
 
-fn count(facts: &Facts) -> Option<Verdict> {
+fn count(facts: &Facts) -> Option<CheckResult> {
     let system = &facts.system;
     let (allowed, online) = (system.cores_allowed.len(), system.cores_online.len());
     let isolated = match system.cores_isolated.as_slice() {
@@ -38,7 +38,7 @@ fn count(facts: &Facts) -> Option<Verdict> {
     blocks(says, "taskset -c 0-1 tollgate .., docker run --cpuset-cpus 0-1, or a larger machine")
 }
 
-fn pair(facts: &Facts) -> Option<Verdict> {
+fn pair(facts: &Facts) -> Option<CheckResult> {
     let Cores { servers, generator } = facts.cores.as_ref()?;
     let (server, generator) = (*servers.first()?, *generator.first()?);
     let both = format!("servers on {server}, generator on {generator}");
@@ -66,7 +66,7 @@ fn pair(facts: &Facts) -> Option<Verdict> {
     costs(format!("{both}: they {shared}"), fix)
 }
 
-fn quota(facts: &Facts) -> Option<Verdict> {
+fn quota(facts: &Facts) -> Option<CheckResult> {
     let throttled = match facts.look.throttled {
         0 => String::new(),
         times => format!(", throttled {times} times in the last second"),
@@ -84,7 +84,7 @@ fn quota(facts: &Facts) -> Option<Verdict> {
     }
 }
 
-fn governor(facts: &Facts) -> Option<Verdict> {
+fn governor(facts: &Facts) -> Option<CheckResult> {
     match facts.system.governor.as_deref() {
         Some("performance") => good("performance"),
         Some(name) => costs(
@@ -98,12 +98,12 @@ fn governor(facts: &Facts) -> Option<Verdict> {
     }
 }
 
-fn turbo(facts: &Facts) -> Option<Verdict> {
+fn turbo(facts: &Facts) -> Option<CheckResult> {
     let turbo = facts.system.turbo.as_ref()?;
     if turbo.on { costs("on", facts.write(turbo.off, turbo.file)) } else { good("off") }
 }
 
-fn steal(facts: &Facts) -> Option<Verdict> {
+fn steal(facts: &Facts) -> Option<CheckResult> {
     let look = &facts.look;
     let says = format!(
         "{} of the two cores in the last {:.1} s",
@@ -120,8 +120,8 @@ fn steal(facts: &Facts) -> Option<Verdict> {
     )
 }
 
-fn foreign(facts: &Facts) -> Option<Verdict> {
-    let Some(share) = facts.look.foreign_share else {
+fn background(facts: &Facts) -> Option<CheckResult> {
+    let Some(share) = facts.look.background_share else {
         return costs("too many threads run here to read what they use", "end what is not needed");
     };
     let says = format!(
@@ -139,8 +139,8 @@ fn foreign(facts: &Facts) -> Option<Verdict> {
     )
 }
 
-fn autogroup(facts: &Facts) -> Option<Verdict> {
-    let busy = facts.look.foreign_share.is_some_and(|share| share > 0.02);
+fn autogroup(facts: &Facts) -> Option<CheckResult> {
+    let busy = facts.look.background_share.is_some_and(|share| share > 0.02);
     match facts.system.autogroup {
         Some(1..) if busy => costs(
             "on, and others are busy: each session gets an equal share whatever its nice",
@@ -151,7 +151,7 @@ fn autogroup(facts: &Facts) -> Option<Verdict> {
     }
 }
 
-fn wakeups(facts: &Facts) -> Option<Verdict> {
+fn wakeups(facts: &Facts) -> Option<CheckResult> {
     let look = &facts.look;
     let says = format!(
         "sleeping 50 us ended {} late at p50, {} at p99",
@@ -168,7 +168,7 @@ fn wakeups(facts: &Facts) -> Option<Verdict> {
     )
 }
 
-fn gaps(facts: &Facts) -> Option<Verdict> {
+fn gaps(facts: &Facts) -> Option<CheckResult> {
     /// About a slice of the scheduler: somebody else ran.
     const LONG_NS: u64 = 1_000_000;
     let look = &facts.look;

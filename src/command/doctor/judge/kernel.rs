@@ -1,16 +1,20 @@
 //! Checks of the kernel and of what it allows: io_uring and what works of it, filters of system
-//! calls, limits, and the books that CPU figures come from.
+//! calls, limits, and the accounting that CPU figures come from.
 
 use runtime::Driver;
 use runtime::probe::Refusal;
 
-use super::{Check, Facts, Verdict, blocks, costs, good};
+use super::{Check, CheckResult, Facts, blocks, costs, good};
 
 /// See the module.
 pub(super) const CHECKS: &[Check] = &[
     Check { item: "build", why: "an unoptimised server costs many times more", judge: build },
     Check { item: "kernel", why: "driver and timers are what it offers", judge: kernel },
-    Check { item: "CPU books", why: "CPU per request is read from them", judge: books },
+    Check {
+        item: "CPU accounting",
+        why: "CPU per request is read from them",
+        judge: cpu_accounting,
+    },
     Check {
         item: "io_uring",
         why: "a run holds for the driver that its servers had",
@@ -22,7 +26,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check { item: "open files", why: "each connection is one in each process", judge: files },
 ];
 
-fn build(facts: &Facts) -> Option<Verdict> {
+fn build(facts: &Facts) -> Option<CheckResult> {
     if facts.optimised {
         return None;
     }
@@ -32,7 +36,7 @@ fn build(facts: &Facts) -> Option<Verdict> {
     )
 }
 
-fn kernel(facts: &Facts) -> Option<Verdict> {
+fn kernel(facts: &Facts) -> Option<CheckResult> {
     let release = &facts.system.kernel;
     match facts.kernel() {
         (0, 0) => costs("the kernel's release cannot be read", "mount /proc"),
@@ -48,7 +52,7 @@ fn kernel(facts: &Facts) -> Option<Verdict> {
 
 const NEWER: &str = "boot Linux 6.1 or newer";
 
-fn books(facts: &Facts) -> Option<Verdict> {
+fn cpu_accounting(facts: &Facts) -> Option<CheckResult> {
     if facts.system.run_time_kept {
         return good("the kernel keeps every thread's run time in ns");
     }
@@ -58,7 +62,7 @@ fn books(facts: &Facts) -> Option<Verdict> {
     )
 }
 
-fn io_uring(facts: &Facts) -> Option<Verdict> {
+fn io_uring(facts: &Facts) -> Option<CheckResult> {
     let driver = facts.tried.driver;
     let on = format!("servers run on {}", driver.map_or("no driver at all", Driver::as_str));
     let Err(refusal) = facts.tried.rings.plain else {
@@ -113,7 +117,7 @@ fn refused(facts: &Facts, refusal: Refusal) -> (String, String) {
     }
 }
 
-fn features(facts: &Facts) -> Option<Verdict> {
+fn features(facts: &Facts) -> Option<CheckResult> {
     let rings = &facts.tried.rings;
     rings.plain.ok()?;
     let tried = [
@@ -130,7 +134,7 @@ fn features(facts: &Facts) -> Option<Verdict> {
     }
 }
 
-fn seccomp(facts: &Facts) -> Option<Verdict> {
+fn seccomp(facts: &Facts) -> Option<CheckResult> {
     match facts.system.seccomp {
         Some(0) => good("no filter of system calls"),
         Some(_) => costs(
@@ -141,7 +145,7 @@ fn seccomp(facts: &Facts) -> Option<Verdict> {
     }
 }
 
-fn memlock(facts: &Facts) -> Option<Verdict> {
+fn memlock(facts: &Facts) -> Option<CheckResult> {
     /// A ring of 16,384 completions, its entries and its buffers.
     const CORE_BYTES: u64 = 8 << 20;
     let limit = facts.system.memlock_bytes.soft;
@@ -162,7 +166,7 @@ fn memlock(facts: &Facts) -> Option<Verdict> {
     )
 }
 
-fn files(facts: &Facts) -> Option<Verdict> {
+fn files(facts: &Facts) -> Option<CheckResult> {
     /// What a process has open beside connections: rings, logs, pipes, its own listeners.
     const OTHERS: u64 = 64;
     /// What the usual 64 connections take of a gateway, which holds as many to its upstreams.

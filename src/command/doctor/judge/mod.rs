@@ -52,7 +52,7 @@ pub(crate) struct Finding {
 pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
     let tables: [&[Check]; 3] = [kernel::CHECKS, cores::CHECKS, system::CHECKS];
     let finding = |check: &Check| {
-        let Verdict { status, says, fix } = (check.judge)(facts)?;
+        let CheckResult { status, says, fix } = (check.judge)(facts)?;
         Some(Finding { item: check.item, status, says, why: check.why, fix })
     };
     tables.into_iter().flatten().filter_map(finding).collect()
@@ -62,26 +62,26 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
 struct Check {
     item: &'static str,
     why: &'static str,
-    judge: fn(&Facts) -> Option<Verdict>,
+    judge: fn(&Facts) -> Option<CheckResult>,
 }
 
 /// What a check comes to.
-struct Verdict {
+struct CheckResult {
     status: Status,
     says: String,
     fix: Option<String>,
 }
 
-fn good(says: impl Into<String>) -> Option<Verdict> {
-    Some(Verdict { status: Status::Good, says: says.into(), fix: None })
+fn good(says: impl Into<String>) -> Option<CheckResult> {
+    Some(CheckResult { status: Status::Good, says: says.into(), fix: None })
 }
 
-fn costs(says: impl Into<String>, fix: impl Into<String>) -> Option<Verdict> {
-    Some(Verdict { status: Status::Costs, says: says.into(), fix: Some(fix.into()) })
+fn costs(says: impl Into<String>, fix: impl Into<String>) -> Option<CheckResult> {
+    Some(CheckResult { status: Status::Costs, says: says.into(), fix: Some(fix.into()) })
 }
 
-fn blocks(says: impl Into<String>, fix: impl Into<String>) -> Option<Verdict> {
-    Some(Verdict { status: Status::Blocks, says: says.into(), fix: Some(fix.into()) })
+fn blocks(says: impl Into<String>, fix: impl Into<String>) -> Option<CheckResult> {
+    Some(CheckResult { status: Status::Blocks, says: says.into(), fix: Some(fix.into()) })
 }
 
 impl Facts {

@@ -3,7 +3,7 @@
 
 use runtime::probe::Refusal;
 
-use super::{Check, Facts, Verdict, blocks, costs, good};
+use super::{Check, CheckResult, Facts, blocks, costs, good};
 
 /// See the module.
 pub(super) const CHECKS: &[Check] = &[
@@ -18,7 +18,7 @@ pub(super) const CHECKS: &[Check] = &[
     Check { item: "counters", why: "cycles tell more than time does", judge: counters },
 ];
 
-fn clock(facts: &Facts) -> Option<Verdict> {
+fn clock(facts: &Facts) -> Option<CheckResult> {
     /// A read that enters the kernel takes longer, one that does not is far below.
     const SLOW_NS: f64 = 150.0;
     let name = facts.system.clock.as_deref().unwrap_or("unknown");
@@ -35,7 +35,7 @@ fn clock(facts: &Facts) -> Option<Verdict> {
     costs(format!("{says}: each enters the kernel"), fix)
 }
 
-fn loopback(facts: &Facts) -> Option<Verdict> {
+fn loopback(facts: &Facts) -> Option<CheckResult> {
     match facts.tried.loopback {
         Ok(()) => good("a connection to 127.0.0.1 was made"),
         Err(refusal) => blocks(
@@ -45,7 +45,7 @@ fn loopback(facts: &Facts) -> Option<Verdict> {
     }
 }
 
-fn congestion(facts: &Facts) -> Option<Verdict> {
+fn congestion(facts: &Facts) -> Option<CheckResult> {
     match facts.system.congestion.as_deref()? {
         "bbr" => costs(
             "bbr, which paces what is sent by timers, on loopback too",
@@ -55,7 +55,7 @@ fn congestion(facts: &Facts) -> Option<Verdict> {
     }
 }
 
-fn backlog(facts: &Facts) -> Option<Verdict> {
+fn backlog(facts: &Facts) -> Option<CheckResult> {
     let most = facts.system.somaxconn?;
     let says = format!("net.core.somaxconn = {most}");
     if most >= 1024 {
@@ -67,7 +67,7 @@ fn backlog(facts: &Facts) -> Option<Verdict> {
     )
 }
 
-fn ports(facts: &Facts) -> Option<Verdict> {
+fn ports(facts: &Facts) -> Option<CheckResult> {
     let (first, last) = facts.system.ports?;
     let count = last - first + 1;
     let says = format!("{count} for each source address");
@@ -83,14 +83,14 @@ fn ports(facts: &Facts) -> Option<Verdict> {
     good(says)
 }
 
-fn tls(facts: &Facts) -> Option<Verdict> {
+fn tls(facts: &Facts) -> Option<CheckResult> {
     if !facts.system.kernel_tls {
         return good("not offered, and tollgate does not use it");
     }
     good("offered; tollgate does not use it, a target such as nginx may")
 }
 
-fn huge_pages(facts: &Facts) -> Option<Verdict> {
+fn huge_pages(facts: &Facts) -> Option<CheckResult> {
     match facts.system.huge_pages.as_deref() {
         Some("always") => costs(
             "always: pages of 2 MiB wherever they fit",
@@ -100,7 +100,7 @@ fn huge_pages(facts: &Facts) -> Option<Verdict> {
     }
 }
 
-fn perf(facts: &Facts) -> Option<Verdict> {
+fn perf(facts: &Facts) -> Option<CheckResult> {
     let (system, counters) = (&facts.system, &facts.tried.counters);
     let level = system.perf_event_paranoid.map_or("?".to_owned(), |level| level.to_string());
     // Beyond 2 the setting itself refuses everything; up to there it allows one's own code.
@@ -133,7 +133,7 @@ fn perf(facts: &Facts) -> Option<Verdict> {
     }
 }
 
-fn counters(facts: &Facts) -> Option<Verdict> {
+fn counters(facts: &Facts) -> Option<CheckResult> {
     match facts.tried.counters.cycles {
         Ok(()) => good("the processor's own can be read"),
         Err(Refusal::Missing) if facts.system.virtual_machine => costs(

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use loadgen::plan::Cores;
 use runtime::Driver;
-use runtime::probe::{Counters, Refusal, Rings};
+use runtime::probe::{CounterAccess, Refusal, Rings};
 
-use super::super::facts::{Facts, Limit, Look, System, Tried, Turbo};
+use super::super::facts::{Facts, Limit, MachineSample, System, Tried, Turbo};
 use super::{Finding, Status, judge};
 
 const TURBO: Turbo = Turbo { on: true, file: "sys/boost", off: "0" };
@@ -47,11 +47,11 @@ pub(in super::super) fn sound() -> Facts {
         multishot_receive: Ok(()),
         multishot_accept: Ok(()),
     };
-    let look = Look {
+    let look = MachineSample {
         length: Duration::from_secs(1),
         clock_read_ns: 22.0,
         steal_share: 0.0,
-        foreign_share: Some(0.001),
+        background_share: Some(0.001),
         throttled: 0,
         wake_p50_ns: 3_000,
         wake_p99_ns: 9_000,
@@ -63,7 +63,7 @@ pub(in super::super) fn sound() -> Facts {
         tried: Tried {
             rings,
             driver: Some(Driver::IoUring),
-            counters: Counters { clock: Ok(()), kernel_clock: Ok(()), cycles: Ok(()) },
+            counters: CounterAccess { clock: Ok(()), kernel_clock: Ok(()), cycles: Ok(()) },
             loopback: Ok(()),
         },
         cores: Some(Cores { servers: vec![0], generator: vec![1] }),
@@ -100,7 +100,13 @@ const TROUBLES: &[Trouble] = &[
     ("build", |f| f.optimised = false, Status::Costs, "optimisation", "cargo build --release"),
     ("kernel", |f| f.system.kernel = "5.15.0-1".into(), Status::Costs, "5.15", "6.1"),
     ("kernel", |f| f.system.kernel = "4.18.0".into(), Status::Costs, "millisecond", "6.1"),
-    ("CPU books", |f| f.system.run_time_kept = false, Status::Blocks, "schedstat", "SCHED_INFO"),
+    (
+        "CPU accounting",
+        |f| f.system.run_time_kept = false,
+        Status::Blocks,
+        "schedstat",
+        "SCHED_INFO",
+    ),
     (
         "open files",
         |f| f.system.files = Limit { soft: 128, hard: 128 },
@@ -143,9 +149,9 @@ const TROUBLES: &[Trouble] = &[
         "echo 0 | sudo tee /sys/boost",
     ),
     ("steal", |f| f.look.steal_share = 0.023, Status::Costs, "2.3%", "dedicated"),
-    ("other load", |f| f.look.foreign_share = Some(0.4), Status::Costs, "40.0%", "ps -eo"),
-    ("other load", |f| f.look.foreign_share = None, Status::Costs, "too many", "end what"),
-    ("autogroup", |f| f.look.foreign_share = Some(0.4), Status::Costs, "nice", "autogroup"),
+    ("other load", |f| f.look.background_share = Some(0.4), Status::Costs, "40.0%", "ps -eo"),
+    ("other load", |f| f.look.background_share = None, Status::Costs, "too many", "end what"),
+    ("autogroup", |f| f.look.background_share = Some(0.4), Status::Costs, "nice", "autogroup"),
     ("wake-ups", |f| f.look.wake_p99_ns = 350_000, Status::Costs, "350 us", "--wait spin"),
     ("interruptions", |f| f.look.gap_max_ns = 4_000_000, Status::Costs, "4.0 ms", "isolcpus"),
     ("seccomp", |f| f.system.seccomp = Some(2), Status::Costs, "every system call", "unconfined"),
@@ -293,7 +299,7 @@ fn a_refused_ring_is_traced_to_whoever_refused_it() {
 }
 
 #[test]
-fn a_pair_on_one_physical_core_is_told_which_core_to_take() {
+fn hyperthreads_of_one_core_get_the_core_to_use() {
     let pair = |generator: usize| {
         of("core pair", |facts| {
             facts.cores = Some(Cores { servers: vec![0], generator: vec![generator] });

@@ -190,10 +190,10 @@ fn one_handshake(config: &Arc<rustls::ServerConfig>, mut client: ClientConnectio
     spent + began.elapsed()
 }
 
-/// Run time of this process so far, which has one thread, from the kernel's books.
+/// Run time of this process so far, which has one thread, from the kernel's CPU accounting.
 fn cpu() -> Duration {
-    let books = fs::read_to_string("/proc/self/schedstat").expect("the kernel keeps books");
-    let ns = books.split(' ').next().and_then(|text| text.parse().ok());
+    let schedstat = fs::read_to_string("/proc/self/schedstat").expect("the kernel keeps account");
+    let ns = schedstat.split(' ').next().and_then(|text| text.parse().ok());
     Duration::from_nanos(ns.expect("the first figure is the run time in ns"))
 }
 

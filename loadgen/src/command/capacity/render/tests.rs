@@ -6,7 +6,7 @@ use metrics_export::run::{Breach, Capacity, LoadPoint, Percentiles, SloResult};
 
 use super::*;
 use crate::command::capacity::{Settings, Slo};
-use crate::command::run::Asks;
+use crate::command::run::RequestSummary;
 use crate::traffic::schedule::ArrivalPattern;
 use crate::traffic::slice::{Arrivals, SliceSpec};
 
@@ -37,7 +37,7 @@ fn outcome() -> CapacityOutcome {
     CapacityOutcome {
         label: Some("nightly".into()),
         url: "http://127.0.0.1:8080/ping".into(),
-        asks: Asks { method: "GET".into(), in_turn: 1 },
+        summary: RequestSummary { method: "GET".into(), in_turn: 1 },
         spec: SliceSpec::new(Arrivals::Closed, 64, Duration::from_secs(1)),
         pattern: ArrivalPattern::Constant,
         settings: Settings::new(Some(slo)),
@@ -75,10 +75,10 @@ fn outcome() -> CapacityOutcome {
 }
 
 #[test]
-fn text_fits_a_terminal_and_says_how_sure_it_is() {
+fn text_fits_a_terminal_and_has_the_interval() {
     let mut outcome = outcome();
     outcome.capacity.curve[2].breaches.push(Breach::of_sentence("it fell behind"));
-    let text = outcome.render(Format::Text);
+    let text = outcome.render(OutputFormat::Text);
     for part in [
         "closed-loop maximum  1500000/s (1 slices: 1500000 to 1500000), generator 41%",
         "p99 within 2ms       1200000/s",
@@ -95,18 +95,20 @@ fn text_fits_a_terminal_and_says_how_sure_it_is() {
 }
 
 #[test]
-fn what_makes_it_doubtful_comes_first() {
+fn doubts_come_first() {
     let mut outcome = outcome();
     outcome.breaches.push("the generator was the limit".into());
     assert_eq!(outcome.exit_code(), 3);
-    assert!(outcome.render(Format::Text).starts_with("INVALID: the generator was the limit\n"));
-    assert!(outcome.render(Format::Markdown).starts_with("**INVALID:** the generator"));
-    assert_eq!(outcome.render(Format::Quiet), "INVALID: the generator was the limit\n");
+    assert!(
+        outcome.render(OutputFormat::Text).starts_with("INVALID: the generator was the limit\n")
+    );
+    assert!(outcome.render(OutputFormat::Markdown).starts_with("**INVALID:** the generator"));
+    assert_eq!(outcome.render(OutputFormat::Quiet), "INVALID: the generator was the limit\n");
     outcome.breaches.clear();
-    assert_eq!((outcome.exit_code(), outcome.render(Format::Quiet).as_str()), (0, ""));
+    assert_eq!((outcome.exit_code(), outcome.render(OutputFormat::Quiet).as_str()), (0, ""));
     outcome.capacity.complete = false;
     assert_eq!(outcome.exit_code(), 130);
-    assert!(outcome.render(Format::Text).starts_with("Interrupted"));
+    assert!(outcome.render(OutputFormat::Text).starts_with("Interrupted"));
 }
 
 #[test]
@@ -114,7 +116,7 @@ fn a_limit_without_an_answer_has_an_exit_code_of_its_own() {
     let mut outcome = outcome();
     let slo = outcome.capacity.slo.as_mut().unwrap();
     slo.rate_milli_per_s = None;
-    assert!(outcome.render(Format::Text).contains("no rate was confirmed"));
+    assert!(outcome.render(OutputFormat::Text).contains("no rate was confirmed"));
     assert_eq!(outcome.exit_code(), 99);
     outcome.capacity.closed_loop_milli_per_s = 0;
     assert_eq!(outcome.exit_code(), 1);
@@ -123,18 +125,19 @@ fn a_limit_without_an_answer_has_an_exit_code_of_its_own() {
 #[test]
 fn programs_read_ns_and_thousandths() {
     let outcome = outcome();
-    let json: serde_json::Value = serde_json::from_str(&outcome.render(Format::Json)).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_str(&outcome.render(OutputFormat::Json)).unwrap();
     assert_eq!(json["valid"], true);
     assert_eq!(json["capacity"]["closed_loop_milli_per_s"], 1_500_000_000_u64);
     assert_eq!(json["capacity"]["slo"]["kept_share_min_milli"], 158);
     assert_eq!(json["capacity"]["curve"][1]["response"]["p99_ns"], 80_000);
-    let csv = outcome.render(Format::Csv);
+    let csv = outcome.render(OutputFormat::Csv);
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!(lines.len(), 1 + 3 + 2);
     let columns = lines[0].split(',').count();
     assert!(lines.iter().all(|line| line.split(',').count() == columns), "{csv}");
     assert!(lines[1].starts_with("nightly,http://127.0.0.1:8080/ping,true,closed,maximum,,"));
-    assert!(outcome.render(Format::Markdown).contains("| 1224000 |"));
+    assert!(outcome.render(OutputFormat::Markdown).contains("| 1224000 |"));
 }
 
 #[test]
@@ -143,10 +146,11 @@ fn a_percentile_of_nothing_is_no_number() {
     let none = Percentiles::default();
     let empty = LoadPoint { response: none, service: none, ..point(Some(10), 10, 1, None) };
     outcome.capacity.curve = vec![empty];
-    assert!(outcome.render(Format::Csv).contains(",10.000,10.000,,,,,,,12345,"));
-    assert!(outcome.render(Format::Markdown).contains("| 10.0 | 10.0 | - | - | - | - |"));
-    assert!(!outcome.render(Format::Text).contains("0.00"));
-    let json: serde_json::Value = serde_json::from_str(&outcome.render(Format::Json)).unwrap();
+    assert!(outcome.render(OutputFormat::Csv).contains(",10.000,10.000,,,,,,,12345,"));
+    assert!(outcome.render(OutputFormat::Markdown).contains("| 10.0 | 10.0 | - | - | - | - |"));
+    assert!(!outcome.render(OutputFormat::Text).contains("0.00"));
+    let json: serde_json::Value =
+        serde_json::from_str(&outcome.render(OutputFormat::Json)).unwrap();
     let response = &json["capacity"]["curve"][0]["response"];
     assert_eq!((&response["count"], &response["p99_ns"]), (&0.into(), &serde_json::Value::Null));
 }

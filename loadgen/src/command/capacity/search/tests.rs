@@ -28,16 +28,19 @@ fn point(load: Load, p99_ns: u64) -> LoadPoint {
 }
 
 /// A target whose p99 leaves the limit at `knee` requests per second.
-fn knee_at(knee: f64) -> impl FnMut(&Step) -> LoadPoint {
+fn knee_at(knee: f64) -> impl FnMut(&SearchStep) -> LoadPoint {
     move |step| {
         let slow = matches!(step.load, Load::Open(rate) if rate > knee);
         point(step.load, if slow { 5_000_000 } else { 1_000_000 })
     }
 }
 
-fn run(settings: Settings, mut target: impl FnMut(&Step) -> LoadPoint) -> (Capacity, Vec<Step>) {
+fn run(
+    settings: Settings,
+    mut target: impl FnMut(&SearchStep) -> LoadPoint,
+) -> (Capacity, Vec<SearchStep>) {
     let mut steps = Vec::new();
-    let mut measure = |step: &Step| {
+    let mut measure = |step: &SearchStep| {
         steps.push(*step);
         assert!(steps.len() < 500, "the search does not end");
         Ok::<LoadPoint, ()>(target(step))
@@ -86,7 +89,7 @@ fn a_known_maximum_is_not_searched_for() {
 
 #[test]
 fn the_curve_ends_where_the_target_falls_behind() {
-    let target = |step: &Step| {
+    let target = |step: &SearchStep| {
         let mut point = point(step.load, 1_000_000);
         if matches!(step.load, Load::Open(rate) if rate > 11_000.0) {
             point.breaches.push(Breach::of_sentence("it fell behind"));
@@ -121,7 +124,7 @@ fn a_limit_that_every_rate_keeps_is_confirmed_beyond_the_maximum() {
 #[test]
 fn one_unlucky_slice_is_measured_again() {
     let mut calls = 0;
-    let target = |step: &Step| {
+    let target = |step: &SearchStep| {
         calls += 1;
         // The first slice of the curve's third rate.
         point(step.load, if calls == 6 { 9_000_000 } else { 1_000_000 })
@@ -134,7 +137,7 @@ fn one_unlucky_slice_is_measured_again() {
 /// More load may look better by chance; what is promised must hold at lower rates too.
 #[test]
 fn a_rate_above_one_that_failed_is_not_the_answer() {
-    let target = |step: &Step| {
+    let target = |step: &SearchStep| {
         let slow = match step.load {
             Load::Open(rate) => (7_500.0..8_500.0).contains(&rate) || rate > 15_000.0,
             Load::Closed => false,
@@ -152,7 +155,7 @@ fn a_rate_above_one_that_failed_is_not_the_answer() {
 fn a_rate_that_is_not_confirmed_is_lowered() {
     // Above 10,000/s every seventh slice is slow: the bracket does not see it, confirmation does.
     let mut calls = 0;
-    let target = |step: &Step| {
+    let target = |step: &SearchStep| {
         let Load::Open(rate) = step.load else { return point(step.load, 1_000_000) };
         calls += u32::from(matches!(step.purpose, Purpose::Confirm(..)));
         let slow = rate > 13_000.0 || rate > 12_600.0 && calls % 7 == 6;
@@ -170,7 +173,7 @@ fn a_rate_that_is_not_confirmed_is_lowered() {
 #[test]
 fn a_disturbed_slice_is_no_failure_of_the_target() {
     let mut confirmations = 0;
-    let target = |step: &Step| {
+    let target = |step: &SearchStep| {
         let mut point = point(step.load, 1_000_000);
         if matches!(step.purpose, Purpose::Confirm(..)) {
             confirmations += 1;
@@ -188,7 +191,7 @@ fn a_disturbed_slice_is_no_failure_of_the_target() {
 
 #[test]
 fn a_target_that_answers_nothing_ends_the_search() {
-    let nothing = |_: &Step| LoadPoint::default();
+    let nothing = |_: &SearchStep| LoadPoint::default();
     let (found, steps) = run(Settings::new(slo()), nothing);
     assert_eq!((found.closed_loop_milli_per_s, steps.len()), (0, 3));
     assert_eq!(found.slo.unwrap().rate_milli_per_s, None);
@@ -197,7 +200,7 @@ fn a_target_that_answers_nothing_ends_the_search() {
 #[test]
 fn an_interrupted_search_keeps_what_it_has() {
     let taken = std::cell::Cell::new(0);
-    let mut measure = |step: &Step| {
+    let mut measure = |step: &SearchStep| {
         taken.set(taken.get() + 1);
         Ok::<_, ()>(point(step.load, 1_000_000))
     };
@@ -211,7 +214,7 @@ fn an_interrupted_search_keeps_what_it_has() {
 #[test]
 fn a_search_that_fails_keeps_what_it_has() {
     let mut taken = 0;
-    let mut measure = |step: &Step| {
+    let mut measure = |step: &SearchStep| {
         taken += 1;
         if taken == 6 { Err("broken") } else { Ok(point(step.load, 1_000_000)) }
     };
@@ -226,7 +229,7 @@ proptest! {
         seed in any::<u64>(), share in 0.0..1.0_f64, disturbed in 0.0..0.5_f64,
     ) {
         let mut random = crate::traffic::random::Random::new(seed);
-        let target = |step: &Step| {
+        let target = |step: &SearchStep| {
             let slow = random.next_open_unit() > share;
             let mut point = point(step.load, if slow { 9_000_000 } else { 1_000_000 });
             if random.next_open_unit() < disturbed {

@@ -1,15 +1,15 @@
-//! Do the kernel's books agree? The run time of threads, which all CPU figures rest on, is held
-//! against what a control group and the core itself are billed over the same slice.
+//! Do the kernel's accounts of CPU agree? The run time of threads, which all CPU figures rest on,
+//! is held against what a control group and the core itself are billed over the same slice.
 
 use std::time::Duration;
 
 use crate::traffic::schedule::ArrivalPattern;
 
-use super::report::{Row, Verdict};
-use super::session::{Session, SlicePlan, Stop, Taken};
-use super::{Calibration, Part};
+use super::report::{CalibrationRow, RowVerdict};
+use super::session::{CalibrationSession, EarlyEnd, MeasuredSlice, SlicePlan};
+use super::{Calibration, CalibrationPart};
 
-/// How far two books may be apart.
+/// How far two readings may be apart.
 const ERROR_MAX: f64 = 0.05;
 
 /// The names under which a reference server's CPU is billed: by its threads, and by its group.
@@ -31,7 +31,7 @@ pub(super) fn planned(calibration: &Calibration) -> Duration {
     plan(calibration).planned(2)
 }
 
-pub(super) fn run(session: &mut Session<'_>) -> Result<(), Stop> {
+pub(super) fn run(session: &mut CalibrationSession<'_>) -> Result<(), EarlyEnd> {
     let plan = plan(session.calibration);
     let taken = session.slices(&["group", "group-busy"], &plan)?;
     for (taken, what) in taken.iter().zip(["no loop", "a loop of 50 us"]) {
@@ -41,8 +41,11 @@ pub(super) fn run(session: &mut Session<'_>) -> Result<(), Stop> {
     Ok(())
 }
 
-fn group(taken: &Taken, what: &str) -> Row {
-    let row = Row::new(Part::Books, format!("control group beside threads, {what}"));
+fn group(taken: &MeasuredSlice, what: &str) -> CalibrationRow {
+    let row = CalibrationRow::new(
+        CalibrationPart::Accounting,
+        format!("control group beside threads, {what}"),
+    );
     match taken.cpu_ns(GROUP) {
         Some(group_ns) => {
             let (row, error) = compared(row, taken, group_ns);
@@ -57,17 +60,20 @@ fn group(taken: &Taken, what: &str) -> Row {
 
 /// A core that the server uses little is billed in ticks that are too coarse to judge by, and what
 /// else runs there weighs too much.
-fn core(taken: &Taken, what: &str) -> Row {
-    let row = Row::new(Part::Books, format!("busy time of the core beside threads, {what}"));
+fn core(taken: &MeasuredSlice, what: &str) -> CalibrationRow {
+    let row = CalibrationRow::new(
+        CalibrationPart::Accounting,
+        format!("busy time of the core beside threads, {what}"),
+    );
     let (row, error) = compared(row, taken, taken.slice.busy_ns);
     let threads_ns = taken.cpu_ns(THREADS).unwrap_or(0);
     if threads_ns < taken.slice.duration_ns / 4 {
         return row;
     }
-    row.judged("within 5%", Verdict::of(error.abs() <= ERROR_MAX, taken.disturbed))
+    row.judged("within 5%", RowVerdict::of(error.abs() <= ERROR_MAX, taken.disturbed))
 }
 
-fn compared(row: Row, taken: &Taken, other_ns: u64) -> (Row, f64) {
+fn compared(row: CalibrationRow, taken: &MeasuredSlice, other_ns: u64) -> (CalibrationRow, f64) {
     let threads_ns = taken.cpu_ns(THREADS).unwrap_or(0);
     let error = other_ns as f64 / threads_ns.max(1) as f64 - 1.0;
     let ms = |ns: u64| ns as f64 / 1e6;

@@ -1,4 +1,4 @@
-//! The CPU of one service, from whatever keeps books of it: the threads of a process, a control
+//! The CPU of one service, from whatever accounts for it: the threads of a process, a control
 //! group, or a counter that the server itself publishes.
 //!
 //! A process is the most exact and tells the split of user and kernel by clock ticks; a control
@@ -32,7 +32,7 @@ const PAGE_BYTES_MAX: usize = 4 << 20;
 
 /// One reading of one service.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Books {
+pub(super) struct CpuReading {
     pub(super) run_ns: u64,
     pub(super) user_ns: u64,
     pub(super) system_ns: u64,
@@ -57,9 +57,9 @@ struct Thread {
     last_core: Option<usize>,
 }
 
-impl Books {
+impl CpuReading {
     /// What was spent since an earlier reading; an error tells why that cannot be known.
-    pub(super) fn since(&self, before: &Books) -> Result<Spent, String> {
+    pub(super) fn since(&self, before: &CpuReading) -> Result<Spent, String> {
         if let Some(why) = before.unusable.as_ref().or(self.unusable.as_ref()) {
             return Err(why.clone());
         }
@@ -77,7 +77,7 @@ impl Books {
 
     /// Whether a thread that did a twentieth of the work since `before` or more was last seen on
     /// one of these cores.
-    pub(super) fn strayed(&self, before: &Books, cores: &[usize]) -> bool {
+    pub(super) fn ran_on_generator_core(&self, before: &CpuReading, cores: &[usize]) -> bool {
         let work_ns = self.run_ns.saturating_sub(before.run_ns);
         self.threads.iter().any(|thread| {
             let known = before.threads.iter().find(|known| known.id == thread.id);
@@ -99,8 +99,8 @@ fn rise(before_ns: u64, now_ns: u64) -> Result<u64, String> {
     })
 }
 
-/// Reads the books of a service now.
-pub(super) fn read(service: &str, source: &CpuSource) -> io::Result<Books> {
+/// Reads the CPU of a service now.
+pub(super) fn read(service: &str, source: &CpuSource) -> io::Result<CpuReading> {
     match source {
         CpuSource::Pid(pid) => process(service, *pid),
         CpuSource::ControlGroup(folder) => control_group(folder),
@@ -108,7 +108,7 @@ pub(super) fn read(service: &str, source: &CpuSource) -> io::Result<Books> {
     }
 }
 
-fn process(service: &str, pid: u32) -> io::Result<Books> {
+fn process(service: &str, pid: u32) -> io::Result<CpuReading> {
     let gone = |error: io::Error| {
         let sentence = format!(
             "the {service} process {pid} cannot be read ({error}): it has ended, or the kernel \
@@ -116,36 +116,36 @@ fn process(service: &str, pid: u32) -> io::Result<Books> {
         );
         io::Error::new(error.kind(), sentence)
     };
-    let mut books = Books::default();
+    let mut reading = CpuReading::default();
     for task in fs::read_dir(format!("/proc/{pid}/task")).map_err(gone)? {
         let task = task?;
         // A thread that ends while we read takes its figure along; services keep their threads.
         let Ok(text) = fs::read_to_string(task.path().join("schedstat")) else { continue };
         let run_ns = parse::run_ns(&text).unwrap_or(0);
-        books.run_ns += run_ns;
+        reading.run_ns += run_ns;
         let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
         if let Some(id) = task.file_name().to_str().and_then(|name| name.parse().ok()) {
-            books.threads.push(Thread { id, run_ns, last_core: parse::last_core(&stat) });
+            reading.threads.push(Thread { id, run_ns, last_core: parse::last_core(&stat) });
         }
     }
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).map_err(gone)?;
     let (user, system) = parse::process_ticks(&stat).unwrap_or((0, 0));
     let (user_ns, system_ns) = (user.saturating_mul(TICK_NS), system.saturating_mul(TICK_NS));
-    if books.threads.is_empty() {
+    if reading.threads.is_empty() {
         // A kernel without schedstat keeps ticks alone.
-        books.run_ns = user_ns.saturating_add(system_ns);
+        reading.run_ns = user_ns.saturating_add(system_ns);
     }
-    Ok(Books { user_ns, system_ns, ..books })
+    Ok(CpuReading { user_ns, system_ns, ..reading })
 }
 
-fn control_group(folder: &Path) -> io::Result<Books> {
+fn control_group(folder: &Path) -> io::Result<CpuReading> {
     let read = |name: &str| fs::read_to_string(folder.join(name));
     // Version 1 keeps it in ns, in a hierarchy of its own.
     if let Some(run_ns) = read("cpuacct.usage").ok().and_then(|text| text.trim().parse().ok()) {
         let stat = read("cpuacct.stat").unwrap_or_default();
         let [user_ns, system_ns] = ["user", "system"]
             .map(|name| parse::keyed(&stat, name).unwrap_or(0).saturating_mul(TICK_NS));
-        return Ok(Books { run_ns, user_ns, system_ns, ..Books::default() });
+        return Ok(CpuReading { run_ns, user_ns, system_ns, ..CpuReading::default() });
     }
     let text = read("cpu.stat").map_err(|error| {
         let sentence = format!(
@@ -164,10 +164,15 @@ fn control_group(folder: &Path) -> io::Result<Books> {
     })?;
     let ns = |name: &str| parse::keyed(&text, name).unwrap_or(0).saturating_mul(1_000);
     let (user_ns, system_ns) = (ns("user_usec"), ns("system_usec"));
-    Ok(Books { run_ns: usage.saturating_mul(1_000), user_ns, system_ns, ..Books::default() })
+    Ok(CpuReading {
+        run_ns: usage.saturating_mul(1_000),
+        user_ns,
+        system_ns,
+        ..CpuReading::default()
+    })
 }
 
-fn page(url: &Url) -> io::Result<Books> {
+fn page(url: &Url) -> io::Result<CpuReading> {
     let failed = |why: String| {
         io::Error::other(format!("the metrics of {} cannot be read: {why}", url.host_field()))
     };
@@ -187,13 +192,13 @@ fn page(url: &Url) -> io::Result<Books> {
     Ok(published(seconds))
 }
 
-/// A published counter as books; one that is no time is kept as such.
-fn published(seconds: f64) -> Books {
+/// A published counter as a reading; one that is no time is kept as such.
+fn published(seconds: f64) -> CpuReading {
     if (0.0..SECONDS_END).contains(&seconds) {
-        return Books { run_ns: (seconds * 1e9) as u64, ..Books::default() };
+        return CpuReading { run_ns: (seconds * 1e9) as u64, ..CpuReading::default() };
     }
     let unusable = Some(format!("{PROCESS_CPU} is {seconds}, which is no time"));
-    Books { unusable, ..Books::default() }
+    CpuReading { unusable, ..CpuReading::default() }
 }
 
 /// The most memory that a process ever had resident, in bytes; None when the kernel does not say.
@@ -216,18 +221,18 @@ mod tests {
     #[test]
     fn only_a_thread_that_works_can_stray() {
         let thread = |id, run_ns, core| Thread { id, run_ns, last_core: Some(core) };
-        let before = Books {
+        let before = CpuReading {
             run_ns: 1_000,
             threads: vec![thread(1, 500, 0), thread(2, 500, 1)],
-            ..Books::default()
+            ..CpuReading::default()
         };
-        let idle = Books {
+        let idle = CpuReading {
             run_ns: 2_000,
             threads: vec![thread(1, 1_490, 0), thread(2, 510, 1)],
-            ..Books::default()
+            ..CpuReading::default()
         };
-        assert!(!idle.strayed(&before, &[1]));
-        assert!(idle.strayed(&before, &[0]));
+        assert!(!idle.ran_on_generator_core(&before, &[1]));
+        assert!(idle.ran_on_generator_core(&before, &[0]));
     }
 
     #[test]
@@ -238,27 +243,27 @@ mod tests {
         assert!(why.contains("fell from 20 s to 19.9 s"), "{why}");
         for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, 1e300] {
             let wrong = published(wrong);
-            for books in [wrong.since(&one), two.since(&wrong), wrong.since(&wrong)] {
-                assert!(books.unwrap_err().contains("which is no time"));
+            for reading in [wrong.since(&one), two.since(&wrong), wrong.since(&wrong)] {
+                assert!(reading.unwrap_err().contains("which is no time"));
             }
         }
-        let group = |user_ns| Books { run_ns: 9, user_ns, ..Books::default() };
+        let group = |user_ns| CpuReading { run_ns: 9, user_ns, ..CpuReading::default() };
         assert!(group(1).since(&group(2)).is_err(), "every part of it is looked at");
     }
 
     #[test]
     fn threads_that_ended_are_known_by_the_ticks_of_their_process() {
         let thread = |id, run_ns| Thread { id, run_ns, last_core: None };
-        let books = |threads: Vec<Thread>, user_ns| Books {
+        let reading = |threads: Vec<Thread>, user_ns| CpuReading {
             run_ns: threads.iter().map(|thread| thread.run_ns).sum(),
             user_ns,
             threads,
-            ..Books::default()
+            ..CpuReading::default()
         };
-        let before = books(vec![thread(1, 100), thread(2, 5_000)], 10);
-        let whole = books(vec![thread(1, 300), thread(2, 5_100), thread(3, 50)], 20);
+        let before = reading(vec![thread(1, 100), thread(2, 5_000)], 10);
+        let whole = reading(vec![thread(1, 300), thread(2, 5_100), thread(3, 50)], 20);
         assert_eq!(whole.since(&before).unwrap().run_ns, 350);
-        let ended = books(vec![thread(1, 9_000)], 4_010);
+        let ended = reading(vec![thread(1, 9_000)], 4_010);
         assert_eq!(ended.since(&before).unwrap().run_ns, 4_000, "and not the difference of sums");
     }
 
@@ -269,14 +274,14 @@ mod tests {
         let write = |text: &str| fs::write(folder.join("cpu.stat"), text).unwrap();
         write("usage_usec 5\nuser_usec 3\nsystem_usec 2\nnr_periods 0\n");
         let source = CpuSource::ControlGroup(folder.clone());
-        let books = read("server", &source).unwrap();
-        assert_eq!((books.run_ns, books.user_ns, books.system_ns), (5_000, 3_000, 2_000));
+        let reading = read("server", &source).unwrap();
+        assert_eq!((reading.run_ns, reading.user_ns, reading.system_ns), (5_000, 3_000, 2_000));
         write("nr_periods 0\n");
         assert!(read("server", &source).unwrap_err().to_string().contains("version 2"));
         fs::write(folder.join("cpuacct.usage"), "7123456\n").unwrap();
         fs::write(folder.join("cpuacct.stat"), "user 2\nsystem 3\n").unwrap();
-        let books = read("server", &source).unwrap();
-        assert_eq!((books.run_ns, books.system_ns), (7_123_456, 3 * TICK_NS));
+        let reading = read("server", &source).unwrap();
+        assert_eq!((reading.run_ns, reading.system_ns), (7_123_456, 3 * TICK_NS));
         fs::remove_dir_all(&folder).unwrap();
         assert!(read("server", &source).unwrap_err().to_string().contains("cpu.stat"));
     }
