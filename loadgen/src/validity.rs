@@ -132,14 +132,17 @@ fn lateness(observed: &Observed, bounds: &Bounds) -> Option<BrokenBound> {
 }
 
 /// Less was sent within the time of the slice than was intended. Where no request ever waited for a
-/// connection the target was not what held them up.
+/// connection the target was not what held them up. The last request of a slice may become due just
+/// before its end and be sent just after it, which is no shortfall at a low rate.
 fn achieved(observed: &Observed, bounds: &Bounds) -> Option<BrokenBound> {
-    let OpenLoop { intended, sent_in_window, waited, interrupted, .. } =
+    let OpenLoop { intended, sent_in_window, waited, in_flight, interrupted, .. } =
         observed.open_loop.as_ref()?;
+    let slices = in_flight.len().max(1) as u64;
+    let short = intended.saturating_sub(*sent_in_window) > slices;
     // A whole slice holds a whole number of requests, so that a low rate is not met exactly.
     let share = *sent_in_window as f64 / (*intended).max(1) as f64;
     let limit = bounds.achieved_share_min;
-    let broken = share < limit && *intended > 0 && !interrupted;
+    let broken = share < limit && short && !interrupted;
     let cause = if *waited { Cause::Target } else { Cause::Generator };
     broken.then(|| BrokenBound::new(cause, share, limit)).flatten()
 }

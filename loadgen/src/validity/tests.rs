@@ -231,6 +231,15 @@ fn growth_needs_a_doubling_and_more_than_half_of_the_slices() {
 }
 
 #[test]
+fn one_request_that_is_due_at_the_end_of_a_slice_may_be_sent_after_it() {
+    let slow = |sent| Slice { requests_asked: 44, sent_in_window: Some(sent), ..quiet() };
+    assert_eq!(of_slice(&slow(43)), []);
+    assert_eq!(of_slice(&slow(42))[0].id(), Some(BoundId::AchievedShare));
+    assert!(judged(&[slow(43), slow(43)], 0).valid);
+    assert!(!judged(&[slow(42), slow(42)], 0).valid);
+}
+
+#[test]
 fn an_interrupted_slice_is_not_short_of_its_rate() {
     let mut observed = counted(&Slice { sent_in_window: Some(10), ..quiet() });
     observed.open_loop.as_mut().unwrap().interrupted = true;
