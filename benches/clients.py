@@ -45,7 +45,8 @@ http {{
 """
 # Filled in: {url}, {port}, {tls} ("--tls" or nothing), {c} connections, {s} seconds.
 CLIENTS = {
-    "tollgate": "{tollgate} run {url} -k -c {c} -d {s}s --warmup 0s --output-format quiet",
+    "tollgate": "{tollgate} run {url} -k -c {c} -d {s}s --warmup 0s --output-format quiet "
+                "--runs none",
     "wrk": "wrk -t1 -c{c} -d{s}s {url}",
     "h2load": "h2load --h1 -c{c} -t1 -D {s} {url}",
     "oha": "oha --no-tui --insecure -c {c} -z {s}s {url}",

@@ -247,7 +247,7 @@ fn a_result_that_cannot_be_written_is_printed_and_kept() {
     let url = play(|s| s.write_all(OK).is_ok());
     let folder = tempfile::tempdir().unwrap();
     for (flag, printed) in [("-o", true), ("--hlog", false)] {
-        let output = Command::new(common::TOLLGATE)
+        let output = common::command(&[])
             .args(["run", &url, "-d", "100ms", "-c", "1", "--warmup", "0"])
             .args(["--output-format", "json", flag, "/dev/full"])
             .env("TMPDIR", folder.path())

@@ -19,6 +19,9 @@ use common::play::{OK, play};
 use common::{DRIVERS, TOLLGATE, Up, send_signal, tollgate};
 use serde_json::Value;
 
+/// Where commands may leave their runs.
+const FOLDER: &str = env!("CARGO_TARGET_TMPDIR");
+
 /// What ends by itself in a moment is waited for this long on a busy machine.
 const SOON: Duration = Duration::from_secs(30);
 
@@ -64,7 +67,7 @@ fn mistakes_are_usage_errors_that_name_the_word() {
 
 #[test]
 fn an_argument_that_is_no_text_is_a_usage_error() {
-    let mut command = Command::new(TOLLGATE);
+    let mut command = common::command(&[]);
     let output = command.arg(OsStr::from_bytes(b"r\xffn")).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{said}");
@@ -73,7 +76,7 @@ fn an_argument_that_is_no_text_is_a_usage_error() {
 
 #[test]
 fn an_unknown_profile_in_the_environment_is_refused_too() {
-    let mut command = Command::new(TOLLGATE);
+    let mut command = common::command(&[]);
     let output = command.args(["up"]).env("SEC_PROFILE", "S7").output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("S7"));
@@ -102,7 +105,7 @@ fn every_command_has_help() {
 #[test]
 fn a_result_that_nobody_gets_is_a_failure_with_a_sentence() {
     let server = play(|s| s.write_all(OK).is_ok());
-    let run = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/run");
+    let run = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/run-v3");
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state").to_str().unwrap().to_owned();
     for words in [
@@ -118,9 +121,10 @@ fn a_result_that_nobody_gets_is_a_failure_with_a_sentence() {
         // Its reader is gone before anything is printed.
         let left = || Stdio::from(std::io::pipe().unwrap().1);
         let mut closed = Command::new("sh");
+        closed.current_dir(FOLDER);
         closed.args(["-c", "exec \"$@\" >&-", "sh", TOLLGATE]).args(words);
         let with = |stdout| {
-            let mut command = Command::new(TOLLGATE);
+            let mut command = common::command(&[]);
             command.args(words).stdout(stdout);
             command
         };
@@ -139,12 +143,12 @@ fn a_result_that_nobody_gets_is_a_failure_with_a_sentence() {
 #[test]
 fn standard_error_that_nobody_reads_ends_no_command() {
     let server = play(|s| s.write_all(OK).is_ok());
-    let mut command = Command::new(TOLLGATE);
+    let mut command = common::command(&[]);
     command.args(["run", &server, "-n", "1", "-c", "1", "--warmup", "0", "--token-file", "-"]);
     let full = || Stdio::from(fs::File::create("/dev/full").unwrap());
     let output = command.stdin(Stdio::null()).stderr(full()).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "an empty token is an error, and no panic");
-    let mistake = Command::new(TOLLGATE).arg("dance").stderr(full()).output().unwrap();
+    let mistake = common::command(&[]).arg("dance").stderr(full()).output().unwrap();
     assert_eq!(mistake.status.code(), Some(2));
 }
 
@@ -152,6 +156,7 @@ fn standard_error_that_nobody_reads_ends_no_command() {
 fn more_connections_than_open_files_are_refused_with_limit_and_flag() {
     let words = ["run", "http://127.0.0.1:1/", "-c", "64"];
     let mut limited = Command::new("sh");
+    limited.current_dir(FOLDER);
     limited.args(["-c", "ulimit -n 40; exec \"$@\"", "sh", TOLLGATE]).args(words);
     let output = limited.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -189,7 +194,7 @@ fn the_printed_curl_line_creates_an_order() {
         let up = Up::start(profile, &[]);
         let line = up.printed.lines().find(|l| l.trim_start().starts_with("curl ")).unwrap();
         assert!(!line.contains("Bearer"), "a secret stands in the command line: {line}");
-        let output = Command::new("sh").args(["-c", line]).output().unwrap();
+        let output = Command::new("sh").args(["-c", line]).current_dir(FOLDER).output().unwrap();
         let body = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(body.contains("\"accepted\":true"), "{line}\n{output:?}");
     }
@@ -343,7 +348,8 @@ fn a_killed_service_is_started_again_where_it_was() {
         let line = up.printed.lines().find(|l| l.trim_start().starts_with("curl ")).unwrap();
         let line = line.replacen("curl -sS", "curl -sS --max-time 5", 1);
         let accepts = || {
-            let output = Command::new("sh").args(["-c", &line]).output().unwrap();
+            let output =
+                Command::new("sh").args(["-c", &line]).current_dir(FOLDER).output().unwrap();
             String::from_utf8_lossy(&output.stdout).contains("\"accepted\":true")
         };
         assert!(accepts());
@@ -417,7 +423,7 @@ fn a_second_ctrl_c_leaves_no_service_and_no_port() {
 
 /// A matrix that works in a folder of its own, where its keys are seen.
 fn matrix(folder: &Path) -> std::process::Child {
-    let mut command = Command::new(TOLLGATE);
+    let mut command = common::command(&[]);
     command.args(["matrix", "--quick", "--profiles=S0", "--topology=single", "--slice=60ms"]);
     command.args(["--rounds=60", "--instances=60", "-R", "200", "-o"]).arg(folder.join("runs"));
     command.env("XDG_RUNTIME_DIR", folder).env("TMPDIR", folder);

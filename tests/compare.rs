@@ -52,7 +52,7 @@ fn record(id: &str, variants: &[(&str, f64)]) -> Value {
         "validity": {"valid": true, "breaches": [], "slices_repeated": 0, "notes": [],
             "bounds": serde_json::to_value(metrics_export::run::Bounds::default()).unwrap()},
         "plan": {"label": null, "subject": "stack", "topology": "mesh", "arrivals": "constant",
-            "client_wait": "spin", "rounds": ROUNDS, "instances": ROUNDS, "stop_rule": "rounds",
+            "generator_wait": "spin", "rounds": ROUNDS, "instances": ROUNDS, "stop_rule": "rounds",
             "slice_ns": 1, "warmup_ns": 1, "closed_slice_ns": 1, "handshake_slice_ns": 1,
             "operating_share_milli": 400, "seed": 1, "quick": false, "server_cores": [0],
             "generator_cores": [1],
@@ -63,7 +63,7 @@ fn record(id: &str, variants: &[(&str, f64)]) -> Value {
             "variants": planned.collect::<Vec<_>>()},
         "environment": {"cpu_model": "a CPU", "cpus": 2, "virtual_machine": false,
             "kernel": "6.1", "governor": null, "irq_time_accounting": null,
-            "client_driver": "epoll", "server_drivers": [], "version": "0.1.0", "commit": null,
+            "generator_driver": "epoll", "server_drivers": [], "version": "0.1.0", "commit": null,
             "optimised": true},
         "proofs": [], "costs": [], "floors": [], "additivity": [],
         "results": variants.iter().map(|(id, us)| result(id, *us)).collect::<Vec<_>>(),
@@ -80,7 +80,7 @@ fn result(id: &str, us: f64) -> Value {
     json!({"variant": id, "slices": ROUNDS, "requests_asked": 1, "requests_answered": 1,
         "dropped": 0, "errors": {}, "cpu_ns_per_request": (us * 1000.0) as u64, "services": [],
         "system_share_milli": null, "busy_ns_per_request": null,
-        "client_cpu_ns_per_request": null, "response": points(900), "service": points(800),
+        "generator_cpu_ns_per_request": null, "response": points(900), "service": points(800),
         "lateness": points(1), "bytes_sent_per_request": 1, "bytes_received_per_request": 1,
         "closed_loop": null, "connecting": null, "memory_peak_bytes": null, "retransmits": null})
 }
@@ -96,10 +96,10 @@ fn slice(id: &str, round: u32, us: f64) -> Value {
         "service": points(1), "lateness": points(1),
         "services": [{"service": "gateway", "cpu_ns": (us * noise * 1e6) as u64, "user_ns": 0,
             "system_ns": 0}],
-        "client_cpu_ns": 0, "busy_ns": 0, "softirq_ns": 0, "steal_ns": 0, "foreign_ns": null,
+        "generator_cpu_ns": 0, "busy_ns": 0, "softirq_ns": 0, "steal_ns": 0, "background_ns": null,
         "throttled": 0, "connect": points(1), "handshake": points(1),
         "in_flight_growth_milli": 0, "retransmits": null, "generator_share_milli": 0,
-        "server_handshakes": null, "strayed": false})
+        "server_handshakes": null, "ran_on_generator_core": false})
 }
 
 fn compare(before: &Path, after: &Path, options: &[&str]) -> (i32, String, String) {
@@ -175,7 +175,7 @@ fn differences_come_before_any_figure() {
     let runs = Runs::new();
     let before = runs.write("before", 10.0, 30.0, |_| {});
     let after = runs.write("after", 10.0, 30.0, |record| {
-        record["plan"]["client_wait"] = json!("sleep");
+        record["plan"]["generator_wait"] = json!("sleep");
         record["plan"]["cells"][0]["connections"] = json!(8);
     });
     let (code, text, _) = compare(&before, &after, &[]);
@@ -202,7 +202,7 @@ fn mistakes_are_named() {
     assert!(code == 1 && said.contains("nowhere") && said.contains("run.json"), "{said}");
     let damaged = runs.folder.path().join("damaged.json");
     for (text, word) in [
-        ("{\"schema\": \"tollgate.run\"", "no record of a run"),
+        ("{\"schema\": \"tollgate.run\"", "truncated"),
         ("{\"schema\": \"tollgate.run\", \"schema_version\": 1}", "version 1"),
         ("{\"schema\": \"tollgate.run\", \"schema_version\": 2}", "damaged"),
     ] {

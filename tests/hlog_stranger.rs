@@ -69,7 +69,7 @@ fn the_public_package_finds_what_was_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let fresh = folder.path().join("fresh.hlog");
     fs::write(&fresh, written()).unwrap();
-    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/run");
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/run-v3");
     let mut logs: Vec<PathBuf> =
         fs::read_dir(kept).unwrap().map(|entry| entry.unwrap().path()).collect();
     logs.retain(|path| path.extension().is_some_and(|end| end == "hlog"));

@@ -89,7 +89,7 @@ fn handshakes_are_full_or_resumed_as_asked() {
             let found = &result(&record, variant)["connecting"];
             assert_eq!(found["handshake"], kind, "{variant}");
             assert_eq!(found["client_certificate"], certificate, "{variant}");
-            assert!(found["client_cpu_ns_per_connection"].as_u64().unwrap() > 0, "{variant}");
+            assert!(found["generator_cpu_ns_per_connection"].as_u64().unwrap() > 0, "{variant}");
             if kind != "tcp" {
                 let (full, resumed) = ("server_handshakes_full", "server_handshakes_resumed");
                 assert_eq!(found[full], found["handshakes_full"], "{variant}: {found}");

@@ -41,7 +41,7 @@ impl Report {
     /// The page of the run that is kept beside the tests, changed by `change`.
     fn of(change: impl Fn(&mut Value)) -> Report {
         let folder = tempfile::tempdir().unwrap();
-        let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/run");
+        let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/run-v3");
         for entry in fs::read_dir(kept).unwrap() {
             let path = entry.unwrap().path();
             fs::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();

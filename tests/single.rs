@@ -9,14 +9,14 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::play::{OK, play};
-use common::{TOLLGATE, json, send_signal, tollgate, wait};
+use common::{json, send_signal, tollgate, wait};
 
 /// Generous: a machine may be busy. A command that did not end would go on for minutes.
 const WITHIN: Duration = Duration::from_secs(30);
@@ -73,7 +73,7 @@ fn ctrl_c_ends_both_commands_with_what_there_is() {
     let capacity = ["capacity", "--slo=max=10s", "--slice=200ms", "--confirm=9999"];
     for words in [&["run", "-d", "60s"][..], &capacity] {
         let result = folder.path().join(words[0]);
-        let mut command = Command::new(TOLLGATE);
+        let mut command = common::command(&[]);
         command.args(words).args([&url, "-c", "2", "--warmup", "100ms"]);
         command.args(["--output-format", "json", "-o"]).arg(&result);
         ANSWERED.store(0, Ordering::Relaxed);
@@ -146,7 +146,7 @@ fn ctrl_c_ends_every_wait_before_the_measurement_at_once() {
             "reply" => vec![&plain[..], "--warmup", "60s"],
             _ => vec![&url[..], "--warmup", "0", "--metrics-url", &plain],
         };
-        let mut started = Command::new(TOLLGATE);
+        let mut started = common::command(&[]);
         started.arg(command).args(words).args(["-c", "1", "--timeout", "60s"]);
         let child = started.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         taken.recv_timeout(WITHIN).expect("nobody was asked");
@@ -168,7 +168,7 @@ fn ctrl_c_ends_a_matrix_of_silent_targets() {
         }
         let list = folder.path().join(what);
         fs::write(&list, text).unwrap();
-        let mut command = Command::new(TOLLGATE);
+        let mut command = common::command(&[]);
         command.args(["matrix", "-c", "1", "--output-format", "json", "--targets"]).arg(list);
         command.arg("--output").arg(folder.path().join("runs"));
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -180,7 +180,7 @@ fn ctrl_c_ends_a_matrix_of_silent_targets() {
 #[test]
 fn ctrl_c_ends_a_wait_for_standard_input() {
     let words = ["run", "http://127.0.0.1:1/", "--token-file", "-"];
-    let mut command = Command::new(TOLLGATE);
+    let mut command = common::command(&[]);
     command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let input = child.stdin.take();
@@ -211,7 +211,7 @@ fn ctrl_c_while_the_last_page_is_awaited_keeps_the_result() {
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", page.len());
         s.write_all(format!("{head}{page}").as_bytes()).is_ok()
     });
-    let mut command = Command::new(TOLLGATE);
+    let mut command = common::command(&[]);
     command.args(["run", &url, "-c", "1", "-n", "5", "--warmup", "0", "--metrics-url", &page]);
     command.args(["--output-format", "json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();

@@ -43,7 +43,8 @@ def words_of(tollgate, keys, server, seconds, path, mutual=False, method="GET", 
              f"{round(seconds * 1000)}ms", "--warmup", warmup,
              "-c", str(many), "--wait", "spin", "-t", str(threads),
              "--cores", cores or str(servers.CLIENT_CORE),
-             "--server-pid", ",".join(map(str, server.pids)), "--output-format", "json"]
+             "--server-pid", ",".join(map(str, server.pids)), "--output-format", "json",
+             "--runs", "none"]
     if server.tls:
         words += ["--cacert", keys.path("ca.crt")]
     if mutual:

@@ -5,3 +5,4 @@ pub mod calibrate;
 pub mod capacity;
 pub mod matrix;
 pub mod run;
+pub mod single;

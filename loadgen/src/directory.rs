@@ -3,43 +3,82 @@
 //! It appears whole or not at all: files are written into a hidden neighbour, and one rename makes
 //! them visible. An existing run is never overwritten.
 
+use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use metrics_export::csv;
 use metrics_export::run::Run;
+use metrics_export::{csv, date};
 use runtime::files::{private_folder, random_name};
+
+/// Why a run cannot be written.
+#[derive(Debug)]
+pub struct DirectoryError {
+    place: PathBuf,
+    cause: io::Error,
+}
+
+impl DirectoryError {
+    fn at(place: &Path) -> impl FnOnce(io::Error) -> DirectoryError {
+        let place = place.to_path_buf();
+        move |cause| DirectoryError { place, cause }
+    }
+}
+
+impl fmt::Display for DirectoryError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "the run cannot be written to {}: {}; choose another directory",
+            self.place.display(),
+            self.cause
+        )
+    }
+}
+
+impl std::error::Error for DirectoryError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.cause)
+    }
+}
 
 /// Finds out whether a run can be written below `runs`, before it is made. Nothing is left there;
 /// where the directory is missing, the nearest one above it tells.
 ///
 /// # Errors
-/// Why not, as a sentence.
-pub fn check(runs: &Path) -> Result<(), String> {
+/// Why not.
+pub fn check(runs: &Path) -> Result<(), DirectoryError> {
     let there = runs.ancestors().find(|folder| fs::symlink_metadata(folder).is_ok());
     private_folder(there.unwrap_or(Path::new(".")), ".tollgate-")
         .and_then(fs::remove_dir)
-        .map_err(|error| refusal(runs, &error))
+        .map_err(DirectoryError::at(runs))
+}
+
+/// The id of a run that began so long after 1970: the second, which sorts, and 64 random bits.
+#[must_use]
+pub fn new_id(began: Duration) -> String {
+    format!("{}-{}", date::compact(began.as_secs()), random_name())
 }
 
 /// Writes a run below `runs` and returns its directory. `logs` are variant ids with the bytes of
 /// their histogram logs.
 ///
 /// # Errors
-/// What could not be written, as a sentence; then nothing is left behind.
-pub fn write(runs: &Path, run: &Run, logs: &[(&str, &[u8])]) -> Result<PathBuf, String> {
+/// What could not be written; then nothing is left behind.
+pub fn write(runs: &Path, run: &Run, logs: &[(&str, &[u8])]) -> Result<PathBuf, DirectoryError> {
     let place = runs.join(&run.id);
     let draft = runs.join(format!(".tollgate-{}.partial", random_name()));
     if place.exists() {
-        return Err(refusal(&place, &io::ErrorKind::AlreadyExists.into()));
+        return Err(DirectoryError::at(&place)(io::ErrorKind::AlreadyExists.into()));
     }
-    fs::create_dir_all(runs).map_err(|error| refusal(&place, &error))?;
+    fs::create_dir_all(runs).map_err(DirectoryError::at(&place))?;
     let written = fill(&draft, run, logs).and_then(|()| fs::rename(&draft, &place));
     written.map_err(|error| {
         // Best effort: the error that is reported is the first one.
         let _ = fs::remove_dir_all(&draft);
-        refusal(&place, &error)
+        DirectoryError::at(&place)(error)
     })?;
     Ok(place)
 }
@@ -56,7 +95,7 @@ pub fn write_somewhere(
         Err(why) => why,
     };
     let aside = private_folder(&std::env::temp_dir(), "tollgate-run-")
-        .map_err(|error| error.to_string())
+        .map_err(DirectoryError::at(&std::env::temp_dir()))
         .and_then(|folder| write(&folder, run, logs));
     match aside {
         Ok(place) => {
@@ -65,13 +104,6 @@ pub fn write_somewhere(
         }
         Err(error) => (PathBuf::new(), Some(format!("{why}. Nor could it be elsewhere: {error}"))),
     }
-}
-
-fn refusal(place: &Path, error: &io::Error) -> String {
-    format!(
-        "the run cannot be written to {}: {error}; choose another directory with --output",
-        place.display()
-    )
 }
 
 fn fill(draft: &Path, run: &Run, logs: &[(&str, &[u8])]) -> io::Result<()> {

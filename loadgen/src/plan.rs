@@ -8,6 +8,7 @@ mod role;
 pub mod targets;
 mod variant;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::traffic::schedule::ArrivalPattern;
@@ -16,6 +17,9 @@ pub use axes::{AXES, Axes, Form, PlannedCell, WORKLOADS};
 pub use metrics_export::run::{CallPath, HandshakeKind, TokenSupply, Topology};
 pub use role::{Role, RoleOption, RoleSubject, TokenForm};
 pub use variant::{ExternalTarget, Subject, Variant};
+
+/// The protocol that requests are sent over, as records name it.
+pub const PROTOCOL: &str = "HTTP/1.1";
 
 /// The shortest slice: five clock ticks of the kernel's coarsest accounting.
 const SLICE_MIN: Duration = Duration::from_millis(50);
@@ -27,6 +31,19 @@ const INSTANCES: u32 = 12;
 
 /// The most rounds of an experiment that runs until its intervals are narrow.
 pub const UNTIL_CI_ROUNDS_MAX: u32 = 180;
+
+/// What the user and the build say about a measurement, for its record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Annotations {
+    /// The name in all outputs.
+    pub label: Option<String>,
+    /// Where it is run, such as a stage or a rack, as the user calls it.
+    pub environment: Option<String>,
+    /// Keys with values, to find it by.
+    pub tags: BTreeMap<String, String>,
+    /// The commit that this program was built from, where known.
+    pub commit: Option<String>,
+}
 
 /// What ends the rounds of an experiment beside their number.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

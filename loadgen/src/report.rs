@@ -11,7 +11,8 @@ use std::fmt::Write;
 
 use comfy_table::Table;
 use metrics_export::run::{
-    CallPath, Cell, Cost, HandshakeKind, Run, SubjectKind, VariantResult, Verdict,
+    CallPath, Cell, Cost, CpuSourceKind, HandshakeKind, Plan, Run, RunCommand, SubjectKind,
+    VariantResult, Verdict,
 };
 use metrics_export::{answer, breaches, breakeven};
 
@@ -76,16 +77,16 @@ pub fn text(run: &Run, paint: Paint) -> String {
 
 /// What was found under one setting.
 fn cell_sections(out: &mut String, run: &Run, cell: &Cell, paint: Paint) {
-    out.push_str(&cell_heading(cell, paint));
+    out.push_str(&cell_heading(run, cell, paint));
     let view = CellSummary { run, cell };
-    section(out, paint, "Server CPU in us per request", &cpu_table(&view));
-    section(
-        out,
-        paint,
-        "Response time (from the intended send) and service time, us",
-        &times_table(&view),
-    );
-    section(out, paint, "Closed loop, bytes, memory, errors", &rest_table(&view));
+    if view.results().any(|result| result.slices > 0) {
+        if view.has_cpu() {
+            section(out, paint, "Server CPU in us per request", &cpu_table(&view));
+        }
+        let title = "Response time (from the intended send) and service time, us";
+        section(out, paint, title, &times_table(&view));
+        section(out, paint, "Closed loop, bytes, memory, errors", &rest_table(&view));
+    }
     if view.results().any(|result| result.connecting.is_some()) {
         section(out, paint, "New connections, one request each, CPU in us", &connect_table(&view));
     }
@@ -138,6 +139,13 @@ impl<'a> CellSummary<'a> {
         })
     }
 
+    /// Whether there can be a figure of CPU: always but for a URL whose server was not named.
+    fn has_cpu(&self) -> bool {
+        let run = self.run;
+        run.command == RunCommand::Matrix
+            || run.plan.variants.iter().any(|planned| planned.cpu_source != CpuSourceKind::None)
+    }
+
     /// The costs of layers, without the control.
     fn costs(&self) -> impl Iterator<Item = &'a Cost> + use<'a> {
         answer::layers(self.run, &self.cell.id)
@@ -161,10 +169,53 @@ fn heading(run: &Run, paint: Paint) -> String {
     let plan = &run.plan;
     let environment = &run.environment;
     let label = plan.label.as_ref().map_or(String::new(), |label| format!("{label}: "));
-    let title = match plan.subject {
-        SubjectKind::Targets => format!("{label}tollgate {} of your servers", run.command),
+    let title = match (run.command, plan.subject) {
+        (RunCommand::Matrix, SubjectKind::Targets) => {
+            format!("{label}tollgate {} of your servers", run.command)
+        }
         _ => format!("{label}tollgate {}", run.command),
     };
+    format!(
+        "{}\n{}{}\n\
+         servers on {}, generator on {}, which {}s; seed {}\n\
+         {}, Linux {}, {}\n",
+        paint.wrap("1", &title),
+        annotations(plan),
+        slices(run),
+        cores(&plan.server_cores),
+        cores(&plan.generator_cores),
+        plan.generator_wait,
+        plan.seed,
+        environment.cpu_model,
+        environment.kernel,
+        drivers(run),
+    )
+}
+
+/// Where it was run and its tags, as a line of their own; nothing without any.
+fn annotations(plan: &Plan) -> String {
+    let environment = plan.environment.iter().map(|name| format!("environment {name}"));
+    let tags = plan.tags.iter().map(|(key, value)| format!("{key}={value}"));
+    let all: Vec<String> = environment.chain(tags).collect();
+    if all.is_empty() { String::new() } else { wrapped(&all.join(", "), "") }
+}
+
+/// Which slices were taken.
+fn slices(run: &Run) -> String {
+    let plan = &run.plan;
+    match run.command {
+        RunCommand::Matrix => rounds(plan),
+        RunCommand::Run => {
+            let length = duration(plan.slice_ns.max(plan.closed_slice_ns));
+            format!("one slice of {length} after {} of warm-up", duration(plan.warmup_ns))
+        }
+        RunCommand::Capacity => {
+            format!("slices of {}, {}", duration(plan.slice_ns), plan.stop_rule)
+        }
+    }
+}
+
+fn rounds(plan: &Plan) -> String {
     let topology =
         plan.topology.as_ref().map_or(String::new(), |name| format!("{name} topology, "));
     let instances = match plan.instances {
@@ -175,27 +226,18 @@ fn heading(run: &Run, paint: Paint) -> String {
         "rounds" => format!("{} rounds", plan.rounds),
         rule => format!("at most {} rounds ({rule})", plan.rounds),
     };
-    format!(
-        "{}\n{topology}{rounds} of {} slices {instances}{}\n\
-         servers on {}, generator on {}, which {}s; seed {}\n\
-         {}, Linux {}, {}\n",
-        paint.wrap("1", &title),
-        duration(plan.slice_ns),
-        if plan.quick { " (quick)" } else { "" },
-        cores(&plan.server_cores),
-        cores(&plan.generator_cores),
-        plan.client_wait,
-        plan.seed,
-        environment.cpu_model,
-        environment.kernel,
-        drivers(run),
-    )
+    let quick = if plan.quick { " (quick)" } else { "" };
+    format!("{topology}{rounds} of {} slices {instances}{quick}", duration(plan.slice_ns))
 }
 
-fn cell_heading(cell: &Cell, paint: Paint) -> String {
-    let requests = match cell.workload.as_str() {
-        "target" => format!("each target's own request, {}", cell.protocol),
-        name => {
+fn cell_heading(run: &Run, cell: &Cell, paint: Paint) -> String {
+    let own = run.plan.variants.iter().find_map(|planned| planned.request.as_deref());
+    let requests = match (cell.workload.as_str(), own) {
+        ("target", Some(request)) if run.command != RunCommand::Matrix => {
+            format!("{request}, {}", cell.protocol)
+        }
+        ("target", _) => format!("each target's own request, {}", cell.protocol),
+        (name, _) => {
             let through =
                 if cell.call_path == CallPath::Direct { "direct" } else { "through the gateway" };
             format!("{name}, {} {through}", cell.protocol)
@@ -209,18 +251,17 @@ fn cell_heading(cell: &Cell, paint: Paint) -> String {
         "" => String::new(),
         label => format!("\n{}\n", paint.wrap("1;4", label)),
     };
-    format!(
-        "{label}{requests}\nopen loop at {}/s ({}), {} connections{each}{resumed}\n",
-        thousands(cell.rate_milli_per_s / 1000),
-        cell.rate_source,
-        cell.connections,
-    )
+    let load = match cell.rate_milli_per_s {
+        0 if run.command != RunCommand::Matrix => cell.rate_source.clone(),
+        rate => format!("open loop at {}/s ({})", thousands(rate / 1000), cell.rate_source),
+    };
+    format!("{label}{requests}\n{load}, {} connections{each}{resumed}\n", cell.connections)
 }
 
 fn drivers(run: &Run) -> String {
     let servers = run.environment.server_drivers.join(" and ");
     let servers = if servers.is_empty() { "unknown driver".to_owned() } else { servers };
-    format!("{servers} (client {})", run.environment.client_driver)
+    format!("{servers} (client {})", run.environment.generator_driver)
 }
 
 fn floor(view: &CellSummary<'_>) -> String {
@@ -235,6 +276,7 @@ fn floor(view: &CellSummary<'_>) -> String {
         (Some(control), None) => {
             format!("A/A control, the baseline against itself: {}; no noise floor\n", control.words)
         }
+        (None, _) if view.run.plan.variants.len() < 2 => String::new(),
         (None, _) => "No A/A control was run: there is no noise floor.\n".into(),
     }
 }
@@ -250,12 +292,14 @@ fn verdict(run: &Run, paint: Paint) -> String {
     let mut out = String::new();
     if run.validity.valid {
         let head = paint.wrap("1;32", "VALID");
-        writeln!(out, "{head}: every bound held; {}", proofs(run))
+        writeln!(out, "{head}: every bound held{}", proofs(run))
     } else {
         let head = paint.wrap("1;31", "INVALID");
         let lines = breaches::of_run(run);
         let sentences: String = lines.iter().map(|line| wrapped(line, "  - ")).collect();
-        write!(out, "{head}: do not use these figures.\n{sentences}{}\n", proofs(run))
+        let held = proofs(run).trim_start_matches([';', '.']).trim_start().to_owned();
+        let held = if held.is_empty() { held } else { held + "\n" };
+        write!(out, "{head}: do not use these figures.\n{sentences}{held}")
     }
     .expect("writing to a String does not fail");
     let failed = run.proofs.iter().filter(|proof| !proof.holds);
@@ -270,10 +314,13 @@ fn verdict(run: &Run, paint: Paint) -> String {
 }
 
 fn proofs(run: &Run) -> String {
+    if run.proofs.is_empty() {
+        return ".".into();
+    }
     let slices: u64 = run.proofs.iter().map(|proof| proof.slices).max().unwrap_or(0);
     let held = run.proofs.iter().filter(|proof| proof.holds).count();
     let all = run.proofs.len();
-    format!("{held} of {all} proofs held, each over up to {slices} slices.")
+    format!("; {held} of {all} proofs held, each over up to {slices} slices.")
 }
 
 fn notes(run: &Run) -> String {

@@ -96,7 +96,7 @@ pub fn by_cause(breaches: Vec<Breach>) -> (Vec<Breach>, Vec<Breach>) {
 /// Other programs used more of the measured cores.
 fn background(observed: &Observed, bounds: &Bounds) -> Option<BrokenBound> {
     let share = observed.cores.as_ref()?.background_share()?;
-    let limit = bounds.foreign_share_max;
+    let limit = bounds.background_share_max;
     (share > limit).then(|| BrokenBound::new(Cause::Machine, share, limit)).flatten()
 }
 

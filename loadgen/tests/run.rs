@@ -47,7 +47,7 @@ fn done(options: &RunOptions) -> RunOutcome {
 fn a_valid_run_is_printed_in_every_format() {
     let server = Server::start();
     let mut options = options(&server, "/ok?secret=1", Some(1000.0));
-    options.label = Some("a, \"b\"".into());
+    options.annotations.label = Some("a, \"b\"".into());
     let outcome = done(&options);
     assert_eq!(outcome.exit_code(), 0, "{:?}", outcome.breaches);
     assert_eq!(outcome.record.ok, 300);
@@ -103,7 +103,7 @@ fn errors_and_overload_come_first() {
     let outcome = done(&slow);
     assert_eq!(outcome.exit_code(), 3);
     assert_eq!(outcome.breaches.len(), 2, "{:?}", outcome.breaches);
-    assert!(outcome.breaches[1].contains("found the queue full"));
+    assert!(outcome.breaches[1].sentence.contains("found the queue full"));
 
     let outcome = done(&options(&server, "/garbage", Some(100.0)));
     assert_eq!(outcome.exit_code(), 1, "no good reply at all");

@@ -38,6 +38,8 @@ pub fn verdict_sentence(run: &Run) -> String {
     let held = run.proofs.iter().filter(|proof| proof.holds).count();
     let proofs = format!("{held} of {} held", count(run.proofs.len() as u64, "proof"));
     match verdict_word(run) {
+        "INVALID" if run.proofs.is_empty() => "Do not use these figures.".into(),
+        "VALID" if run.proofs.is_empty() => "Every bound held.".into(),
         "INVALID" => format!("Do not use these figures. {proofs}."),
         "UNVERIFIED" => format!("A slice was not what its label says. {proofs}."),
         _ => format!("Every bound held; {proofs}."),

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::figures::{percent, thousands, time};
-use crate::run::{BoundId, Breach, BreachScope, Cause, Run};
+use crate::run::{BoundId, Breach, BreachScope, Cause, Run, RunCommand};
 
 /// The most labels that a line of several variants names.
 const LABELS_MAX: usize = 4;
@@ -56,12 +56,11 @@ pub struct Among<'a> {
     pub flags: Flags,
 }
 
-/// The flags of a command by its name.
-#[must_use]
-pub fn flags(command: &str) -> Flags {
+/// The flags of a command.
+fn flags(command: RunCommand) -> Flags {
     match command {
-        "run" | "capacity" => RUN,
-        _ => MATRIX,
+        RunCommand::Run | RunCommand::Capacity => RUN,
+        RunCommand::Matrix => MATRIX,
     }
 }
 
@@ -72,7 +71,7 @@ pub fn of_run(run: &Run) -> Vec<String> {
         total: run.plan.variants.len(),
         noun: "variants",
         label: &|id| run.label(id).to_owned(),
-        flags: flags(&run.command),
+        flags: flags(run.command),
     };
     lines(&run.validity.breaches, &among)
 }

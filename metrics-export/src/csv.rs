@@ -31,7 +31,7 @@ pub fn slices(slices: &[Slice]) -> String {
 const LEADING: &str = "variant,kind,instance,round,position,attempt,counts,start_unix_ns,\
     duration_ns,requests_asked,requests_sent,requests_answered,dropped,errors,bytes_sent,\
     bytes_received,connections_opened,handshakes_full,handshakes_resumed";
-const TRAILING: &str = "client_cpu_ns,generator_share_milli,busy_ns,softirq_ns,steal_ns,\
+const TRAILING: &str = "generator_cpu_ns,generator_share_milli,busy_ns,softirq_ns,steal_ns,\
     background_ns,throttled,retransmits,in_flight_growth_milli,disturbances";
 
 const TIMES: [&str; 5] = ["response", "service", "lateness", "connect", "handshake"];
@@ -94,7 +94,7 @@ fn percentile_cells(points: &Percentiles) -> [String; 5] {
 fn trailing_cells(slice: &Slice) -> [String; 10] {
     let known = |count: Option<u64>| count.map_or_else(String::new, |count| count.to_string());
     [
-        slice.client_cpu_ns.to_string(),
+        slice.generator_cpu_ns.to_string(),
         slice.generator_share_milli.to_string(),
         slice.busy_ns.to_string(),
         slice.softirq_ns.to_string(),

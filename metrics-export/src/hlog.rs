@@ -5,6 +5,8 @@
 //! tells what was recorded (`response`, `service`, `lateness`). Values are nanoseconds; the
 //! maximum that stands readable in each line is in milliseconds, as those tools write it.
 
+mod error;
+mod limits;
 mod read;
 
 use std::fmt;
@@ -16,7 +18,9 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 
-pub use read::{LOG_BYTES_MAX, ReadInterval, merge, merged, read};
+pub use error::{HistogramError, LogReadError, LogWriteError};
+pub use limits::LOG_BYTES_MAX;
+pub use read::{ReadInterval, merge, merged, read};
 
 /// Nanoseconds in the millisecond that the log's maximum column counts in.
 const NS_PER_MS: f64 = 1_000_000.0;
@@ -67,16 +71,16 @@ impl HistogramLog {
     /// Adds an interval.
     ///
     /// # Errors
-    /// A sentence when the tag cannot stand in a log or the histogram cannot be packed.
-    pub fn push(&mut self, interval: &Interval<'_>) -> Result<(), String> {
+    /// The tag cannot stand in a log, or the histogram cannot be packed.
+    pub fn push(&mut self, interval: &Interval<'_>) -> Result<(), LogWriteError> {
         let tag = interval.tag;
         if tag.is_empty() || tag.contains([',', ' ', '\n', '\r']) {
-            return Err(format!("{tag:?} cannot be a tag of a histogram log"));
+            return Err(LogWriteError::Tag(tag.to_owned()));
         }
         self.packed.clear();
         self.serializer
             .serialize(interval.histogram, &mut self.packed)
-            .map_err(|error| format!("a histogram could not be packed: {error}"))?;
+            .map_err(LogWriteError::Packing)?;
         writeln!(
             self.text,
             "Tag={tag},{:.3},{:.3},{:.3},{}",
@@ -85,7 +89,7 @@ impl HistogramLog {
             interval.histogram.max() as f64 / NS_PER_MS,
             STANDARD.encode(&self.packed),
         )
-        .map_err(|error| format!("the histogram log could not be written: {error}"))
+        .map_err(LogWriteError::Writing)
     }
 
     /// The log so far.

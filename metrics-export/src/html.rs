@@ -21,7 +21,7 @@ use crate::answer;
 use crate::breaches;
 use crate::figures::{duration, thousands};
 use crate::markup::{Markup, element};
-use crate::run::{CallPath, Cell, Run, SubjectKind};
+use crate::run::{CallPath, Cell, Run, RunCommand, SubjectKind};
 use crate::spectrum::Spectrum;
 
 use view::PageCell;
@@ -66,19 +66,25 @@ pub fn report(run: &Run, spectra: &[Spectrum]) -> String {
 fn title(run: &Run) -> String {
     run.plan.label.clone().unwrap_or_else(|| match run.plan.subject {
         SubjectKind::Stack => "What each layer of security costs".into(),
-        _ => "What each variant costs".into(),
+        _ => match run.command {
+            RunCommand::Matrix => "What each variant costs".into(),
+            RunCommand::Run => "What one URL does under load".into(),
+            RunCommand::Capacity => "What one URL can do".into(),
+        },
     })
 }
 
 fn header(run: &Run) -> Markup {
     let environment = &run.environment;
     let when = run.started_at.replace('T', " ").replace('Z', " UTC");
-    let facts = [
+    let mut facts = vec![
         format!("tollgate {}", run.command),
         when,
         duration(run.elapsed_ns),
         environment.cpu_model.clone(),
     ];
+    facts.extend(run.plan.environment.clone());
+    facts.extend(run.plan.tags.iter().map(|(key, value)| format!("{key}={value}")));
     element("header")
         .holds(element("h1").holds(title(run)))
         .holds(element("p").class("facts").holds(facts_of(&facts)))
@@ -182,6 +188,7 @@ fn setting(view: &PageCell<'_>) -> Markup {
         _ => String::new(),
     };
     let rate = match cell.rate_milli_per_s {
+        0 if view.run.command != RunCommand::Matrix => cell.rate_source.clone(),
         0 => "no open loop".into(),
         rate => format!("{} requests/s ({})", crate::figures::rate(rate), cell.rate_source),
     };

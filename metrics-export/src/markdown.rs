@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 use crate::answer;
 use crate::breaches;
-use crate::figures::{NOTHING, rate, signed_us, thousands, time_or_nothing, us};
+use crate::figures::{NOTHING, rate, signed_us, thousands, time, time_or_nothing, us};
 use crate::run::{Cell, CpuSourceKind, Run, Verdict};
 
 /// Breaches that are shown; a comment is no log.
@@ -26,6 +26,7 @@ pub fn report(run: &Run) -> String {
         }
         costs(&mut out, run, cell);
         variants(&mut out, run, cell);
+        capacities(&mut out, run, cell);
     }
     let label = run.plan.label.as_ref().map_or(String::new(), |label| format!("{label}, "));
     let environment = &run.environment;
@@ -108,7 +109,10 @@ fn costs(out: &mut String, run: &Run, cell: &Cell) {
 
 fn variants(out: &mut String, run: &Run, cell: &Cell) {
     let planned = run.plan.variants.iter().filter(|variant| variant.cell == cell.id);
-    let mut found = planned.filter_map(|p| Some((p, run.result(&p.id)?))).peekable();
+    let mut found = planned
+        .filter_map(|p| Some((p, run.result(&p.id)?)))
+        .filter(|(_, result)| result.slices > 0)
+        .peekable();
     if found.peek().is_none() {
         return;
     }
@@ -137,6 +141,23 @@ fn variants(out: &mut String, run: &Run, cell: &Cell) {
                 &thousands(errors),
             ],
         );
+    }
+}
+
+fn capacities(out: &mut String, run: &Run, cell: &Cell) {
+    let planned = run.plan.variants.iter().filter(|variant| variant.cell == cell.id);
+    let found = planned.filter_map(|p| Some((p, run.result(&p.id)?.capacity.as_ref()?)));
+    for (at, (planned, capacity)) in found.enumerate() {
+        if at == 0 {
+            push(out, "\n| variant | maximum, requests/s | limit | highest rate that keeps it |\n");
+            push(out, "|---|---:|---|---:|\n");
+        }
+        let slo = capacity.slo.as_ref();
+        let limit = slo.map_or(NOTHING.into(), |slo| {
+            format!("{} at most {}", slo.quantile, time(slo.limit_ns))
+        });
+        let kept = slo.and_then(|slo| slo.rate_milli_per_s).map_or(NOTHING.into(), rate);
+        row(out, &[&planned.label, &rate(capacity.closed_loop_milli_per_s), &limit, &kept]);
     }
 }
 
@@ -209,7 +230,7 @@ mod tests {
         for line in text.lines().filter(|line| line.starts_with('|')) {
             let escaped = line.replace("\\\\", "").replace("\\|", "");
             let bars = escaped.matches('|').count();
-            assert!(bars == 7 || bars == 8, "{bars} bars in {line}");
+            assert!([5, 7, 8].contains(&bars), "{bars} bars in {line}");
         }
     }
 }

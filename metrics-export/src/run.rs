@@ -7,10 +7,13 @@
 
 mod breach;
 mod capacity;
+mod error;
 mod percentiles;
 mod result;
 mod slice;
 mod terms;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -19,6 +22,7 @@ use crate::printable::printable;
 
 pub use breach::{Breach, BreachScope};
 pub use capacity::{Capacity, LoadPoint, SloResult};
+pub use error::RecordError;
 pub use percentiles::Percentiles;
 pub use result::{
     Additivity, ClosedLoop, Connecting, Cost, Floor, InstructionEvidence, ServiceCost,
@@ -26,8 +30,8 @@ pub use result::{
 };
 pub use slice::{Handshakes, ServiceCpu, Slice, SliceKind};
 pub use terms::{
-    ArrivalPattern, BoundId, CallPath, Cause, ClientWait, ConnectionKind, CpuSourceKind,
-    HandshakeKind, IntervalMethod, Per, Quantile, SubjectKind, TokenSupply, Topology,
+    ArrivalPattern, BoundId, CallPath, Cause, ConnectionKind, CpuSourceKind, GeneratorWait,
+    HandshakeKind, IntervalMethod, Per, Quantile, RunCommand, SubjectKind, TokenSupply, Topology,
 };
 
 /// The name that every record carries.
@@ -48,8 +52,8 @@ pub struct Run {
     pub schema_version: u32,
     /// The name of its directory.
     pub id: String,
-    /// What was asked: `matrix`.
-    pub command: String,
+    /// What was asked: `matrix`, `run` or `capacity`.
+    pub command: RunCommand,
     /// When it began, RFC 3339, UTC.
     pub started_at: String,
     /// How long it took.
@@ -74,6 +78,12 @@ pub struct Run {
     pub additivity: Vec<Additivity>,
     /// Every slice that was taken, in order, those that were repeated included.
     pub slices: Vec<Slice>,
+    /// The machines that made the load; absent where one machine did it all.
+    #[serde(default)]
+    pub fleet: Option<Value>,
+    /// The network between generator and servers; absent where it was not looked at.
+    #[serde(default)]
+    pub network: Option<Value>,
 }
 
 /// What was run.
@@ -81,14 +91,24 @@ pub struct Run {
 pub struct Plan {
     /// The name that the user gave it.
     pub label: Option<String>,
+    /// Where it was run, such as a stage or a rack, as the user calls it.
+    #[serde(default)]
+    pub environment: Option<String>,
+    /// Keys with values that the user gave it, to find it by.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+    /// The protocols that requests were sent over, such as `HTTP/1.1`.
+    #[serde(default)]
+    pub protocols: Vec<String>,
     /// `stack`: our own servers; `targets`: the user's; `reference`: the server of known cost.
     pub subject: SubjectKind,
     /// `mesh` or `single`; absent for servers that are not ours.
     pub topology: Option<Topology>,
-    /// `constant` or `poisson`.
-    pub arrivals: ArrivalPattern,
+    /// `constant` or `poisson`; absent where there was no open loop.
+    pub arrivals: Option<ArrivalPattern>,
     /// `spin` or `sleep`: how the generator waits in an open loop.
-    pub client_wait: ClientWait,
+    #[serde(alias = "client_wait")]
+    pub generator_wait: GeneratorWait,
     /// Planned rounds.
     pub rounds: u32,
     /// How many times each variant's processes were started; 0 where they are not ours to start.
@@ -189,7 +209,8 @@ pub struct Environment {
     /// Whether interrupts are billed apart from tasks; absent when the kernel does not say.
     pub irq_time_accounting: Option<bool>,
     /// The I/O driver of the generator.
-    pub client_driver: String,
+    #[serde(alias = "client_driver")]
+    pub generator_driver: String,
     /// The I/O drivers that the servers named on their metrics pages.
     pub server_drivers: Vec<String>,
     /// The version of tollgate.
@@ -242,7 +263,8 @@ pub struct Bounds {
     /// The share of time that the hypervisor took away.
     pub steal_share_max: f64,
     /// The share of the measured cores that other programs used.
-    pub foreign_share_max: f64,
+    #[serde(alias = "foreign_share_max")]
+    pub background_share_max: f64,
     /// How often a control group throttled us.
     pub throttled_max: u64,
     /// Requests that failed.
@@ -259,7 +281,7 @@ impl Default for Bounds {
             achieved_share_min: 0.99,
             dropped_max: 0,
             steal_share_max: 0.01,
-            foreign_share_max: 0.02,
+            background_share_max: 0.02,
             throttled_max: 0,
             errors_max: 0,
             in_flight_growth_max: 10,
@@ -285,28 +307,13 @@ impl Run {
         text.expect("escaped texts are texts where texts were")
     }
 
-    /// Reads a record.
+    /// Reads a record of this version or an older one. Members that it does not know are ignored.
     ///
     /// # Errors
-    /// A sentence when the text is no record, or one of another version.
-    pub fn from_json(text: &str) -> Result<Run, String> {
-        #[derive(Deserialize)]
-        struct Head {
-            schema: String,
-            schema_version: u32,
-        }
-        let head: Head = serde_json::from_str(text)
-            .map_err(|error| format!("this is no record of a run: {error}"))?;
-        if head.schema != SCHEMA
-            || !(SCHEMA_VERSION_MIN..=SCHEMA_VERSION).contains(&head.schema_version)
-        {
-            return Err(format!(
-                "this record is {} version {}, and this build reads {SCHEMA} versions \
-                 {SCHEMA_VERSION_MIN} to {SCHEMA_VERSION}; use the build that wrote it",
-                head.schema, head.schema_version
-            ));
-        }
-        serde_json::from_str(text).map_err(|error| format!("the record is damaged: {error}"))
+    /// What is wrong with the text.
+    pub fn from_json(text: &str) -> Result<Run, RecordError> {
+        RecordError::check_head(text)?;
+        serde_json::from_str(text).map_err(RecordError::Damaged)
     }
 
     /// The figures of a variant.

@@ -3,11 +3,9 @@
 mod full;
 mod schema;
 
+use std::collections::BTreeMap;
+
 use crate::run::*;
-use crate::run::{
-    ArrivalPattern, CallPath, ClientWait, CpuSourceKind, HandshakeKind, SubjectKind, TokenSupply,
-    Topology,
-};
 
 pub use full::{broken, full};
 
@@ -17,7 +15,7 @@ pub fn run() -> Run {
         schema: SCHEMA.into(),
         schema_version: SCHEMA_VERSION,
         id: "20231114-221320".into(),
-        command: "matrix".into(),
+        command: RunCommand::Matrix,
         started_at: "2023-11-14T22:13:20Z".into(),
         elapsed_ns: 2_000_000_000,
         complete: true,
@@ -33,6 +31,8 @@ pub fn run() -> Run {
             slice("s0", 30_000_000, vec![]),
             slice("s1", 40_000_000, vec!["steal was 3%, \"much\"".into(), "late".into()]),
         ],
+        fleet: None,
+        network: None,
     }
 }
 
@@ -67,7 +67,7 @@ fn slice(variant: &str, cpu_ns: u64, disturbances: Vec<String>) -> Slice {
             user_ns: 10_000_000,
             system_ns: 20_000_000,
         }],
-        client_cpu_ns: 1,
+        generator_cpu_ns: 1,
         busy_ns: 2,
         softirq_ns: 3,
         steal_ns: 4,
@@ -92,10 +92,13 @@ fn slice(variant: &str, cpu_ns: u64, disturbances: Vec<String>) -> Slice {
 fn plan() -> Plan {
     Plan {
         label: None,
+        environment: None,
+        tags: BTreeMap::new(),
+        protocols: vec!["HTTP/1.1".into()],
         subject: SubjectKind::Stack,
         topology: Some(Topology::Mesh),
-        arrivals: ArrivalPattern::Constant,
-        client_wait: ClientWait::Spin,
+        arrivals: Some(ArrivalPattern::Constant),
+        generator_wait: GeneratorWait::Spin,
         rounds: 1,
         instances: 1,
         stop_rule: "rounds".into(),
@@ -144,7 +147,7 @@ fn planned(role: &str) -> PlannedVariant {
 fn a_record_is_read_back_and_another_version_refused() {
     let run = run();
     let text = run.to_json();
-    assert_eq!(Run::from_json(&text), Ok(run.clone()));
+    assert_eq!(Run::from_json(&text).unwrap(), run);
     // The version before had zeros where nothing was recorded, and fewer keys of a slice.
     let older = text.replace("\"schema_version\": 3", "\"schema_version\": 2");
     let points = ["p50_ns", "p90_ns", "p99_ns", "p999_ns", "max_ns"];
@@ -154,6 +157,15 @@ fn a_record_is_read_back_and_another_version_refused() {
     let older = older.replace("\"closed_idle\": 0,", "");
     assert_eq!(Run::from_json(&older).unwrap().slices, run.slices);
     let newer = text.replace("\"schema_version\": 3", "\"schema_version\": 99");
-    assert!(Run::from_json(&newer).unwrap_err().contains("version 99"));
-    assert!(Run::from_json("{}").is_err());
+    assert!(matches!(Run::from_json(&newer), Err(RecordError::Newer(99))));
+    let ancient = text.replace("\"schema_version\": 3", "\"schema_version\": 1");
+    assert!(matches!(Run::from_json(&ancient), Err(RecordError::Older(1))));
+    let other = text.replace("tollgate.run", "tollgate.single");
+    assert!(matches!(Run::from_json(&other), Err(RecordError::OtherSchema(_))));
+    assert!(matches!(Run::from_json(&text[..text.len() / 2]), Err(RecordError::Truncated(_))));
+    let damaged = text.replace("\"elapsed_ns\": 2000000000", "\"elapsed_ns\": \"long\"");
+    assert!(matches!(Run::from_json(&damaged), Err(RecordError::Damaged(_))));
+    for no_record in ["", "{}", "[]", "#!/bin/sh"] {
+        assert!(matches!(Run::from_json(no_record), Err(RecordError::NotARecord(_))));
+    }
 }

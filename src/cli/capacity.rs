@@ -1,11 +1,12 @@
 //! What can be typed after `tollgate capacity`, beside what it shares with `tollgate run`.
 
+use super::annotations::annotation_flags;
 use super::bounds::bound_flags;
 use super::flags::flattened;
 use super::request::request_flags;
 
 request_flags! {
-    bound_flags flattened
+    annotation_flags bound_flags flattened
     /// Find what one URL can do: its closed-loop maximum, its times at shares of that, and the
     /// highest rate that keeps --slo.
     #[argh(subcommand, name = "capacity")]

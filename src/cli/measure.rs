@@ -1,10 +1,11 @@
 //! What can be typed after `tollgate matrix`. Names follow wrk, oha and curl where those agree.
 
+use super::annotations::annotation_flags;
 use super::bounds::bound_flags;
 use super::flags::flattened;
 
-bound_flags! {
-    flattened
+annotation_flags! {
+    bound_flags flattened
     /// Measure the whole matrix: what each layer of S0 to S5 costs on this machine. Any axis may
     /// take a list, and all combinations are run.
     #[argh(subcommand, name = "matrix")]
@@ -115,9 +116,6 @@ bound_flags! {
         /// where runs are kept (default: ./runs)
         #[argh(option, short = 'o', default = "String::from(\"runs\")")]
         output: String,
-        /// name of this run in its outputs
-        #[argh(option)]
-        label: Option<String>,
         /// seed of every random choice
         #[argh(option)]
         seed: Option<u64>,

@@ -2,6 +2,7 @@
 //! they mean in a file of its own. argh does the parsing; `--key=value` and exit code 2 are added
 //! here because it knows neither.
 
+mod annotations;
 mod bounds;
 mod calibrate;
 mod capacity;
@@ -21,6 +22,7 @@ use std::ffi::OsString;
 
 use argh::FromArgs;
 
+pub(crate) use annotations::AnnotationArgs;
 pub(crate) use bounds::BoundArgs;
 pub(crate) use calibrate::CalibrateArgs;
 pub(crate) use capacity::CapacityArgs;

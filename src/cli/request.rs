@@ -109,9 +109,9 @@ macro_rules! request_flags {
                 /// write the result here instead of standard output
                 #[argh(option, short = 'o')]
                 output: Option<String>,
-                /// name of this run in its outputs
+                /// where the record is kept, or none (default: ./runs)
                 #[argh(option)]
-                label: Option<String>,
+                runs: Option<String>,
                 /// seed of every random choice
                 #[argh(option)]
                 seed: Option<u64>,

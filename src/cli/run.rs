@@ -1,11 +1,12 @@
 //! What can be typed after `tollgate run`, beside what it shares with `tollgate capacity`.
 
+use super::annotations::annotation_flags;
 use super::bounds::bound_flags;
 use super::flags::flattened;
 use super::request::request_flags;
 
 request_flags! {
-    bound_flags flattened
+    annotation_flags bound_flags flattened
     /// Measure one URL: open loop at --rate, closed loop without.
     #[argh(subcommand, name = "run")]
     struct RunArgs {

@@ -2,10 +2,12 @@
 
 use loadgen::command::capacity::{CapacityOptions, Settings, capacity as search};
 use loadgen::command::run::OutputFormat;
+use loadgen::command::single;
 use loadgen::traffic::slice::{Arrivals, SliceSpec};
 
 use crate::failure::FailureKind;
 use crate::io::output::{OutputFile, rendered};
+use crate::io::runs::Runs;
 use crate::options::request;
 use crate::process::interrupt;
 use crate::values::{duration, pattern, percent, slo};
@@ -22,16 +24,20 @@ pub(crate) fn command(typed: cli::CapacityArgs) -> Result<u8, Failure> {
     let generator_share_max = percent("--max-generator", &typed.max_generator)?;
     let slice = SliceSpec::new(Arrivals::Closed, typed.request.connections, settings.slice);
     let place = OutputFile::open(typed.request.output.as_deref())?;
+    let quiet = format == OutputFormat::Quiet;
+    let runs = Runs::open(typed.request.runs.as_deref(), quiet)?;
     let shutdown = interrupt::begin()?;
-    let run = request::prepare(typed.request, typed.bounds, slice, &shutdown)?;
+    let cli::CapacityArgs { request, annotations, bounds, .. } = typed;
+    let run = request::prepare(request, annotations, bounds, slice, &shutdown)?;
     let options = CapacityOptions { run, pattern, settings, generator_share_max };
     let shutdown = shutdown.watch();
-    if let Some(sentence) = options.run.announcement().filter(|_| format != OutputFormat::Quiet) {
+    if let Some(sentence) = options.run.announcement().filter(|_| !quiet) {
         eprintln!("{sentence}");
     }
     let interrupted = || shutdown.received().is_some();
     let outcome = search(&options, &interrupted).map_err(Failure::from)?;
     place.deliver(rendered(format, |format| outcome.render(format)).as_bytes())?;
+    runs.keep(&single::of_capacity(&options, &outcome), None)?;
     Ok(match interrupted() {
         true => FailureKind::Interrupted.exit_code(),
         false => outcome.exit_code(),

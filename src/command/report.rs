@@ -90,7 +90,8 @@ fn open(typed: &cli::ReportArgs, format: ReportFormat) -> Result<bool, Failure> 
 /// The curves of every variant whose histogram log is there; of the others it is said why not.
 fn spectra(run: &Run, directory: &Path) -> Vec<Spectrum> {
     let mut spectra = Vec::new();
-    for planned in &run.plan.variants {
+    let timed = |id: &str| run.result(id).is_none_or(|result| result.response.count > 0);
+    for planned in run.plan.variants.iter().filter(|planned| timed(&planned.id)) {
         match curves(&planned.id, directory) {
             Ok(found) => spectra.extend(found),
             Err(why) => eprintln!("tollgate: the page has no curve of {:?}: {why}.", planned.id),

@@ -1,10 +1,12 @@
 //! `tollgate run URL`: turns what was typed into a run, and prints what came of it.
 
 use loadgen::command::run::{OutputFormat, run as run_url};
+use loadgen::command::single;
 use loadgen::traffic::slice::{Arrivals, SliceSpec};
 
 use crate::failure::FailureKind;
 use crate::io::output::{OutputFile, rendered};
+use crate::io::runs::Runs;
 use crate::options::request;
 use crate::process::interrupt;
 use crate::values::{self, duration, pattern};
@@ -19,18 +21,23 @@ pub(crate) fn command(typed: cli::RunArgs) -> Result<u8, Failure> {
     }
     let place = OutputFile::open(typed.request.output.as_deref())?;
     let log = OutputFile::open(typed.hlog.as_deref())?;
+    let quiet = format == OutputFormat::Quiet;
+    let runs = Runs::open(typed.request.runs.as_deref(), quiet)?;
     let shutdown = interrupt::begin()?;
-    let options = request::prepare(typed.request, typed.bounds, slice, &shutdown)?;
-    if let Some(sentence) = options.announcement().filter(|_| format != OutputFormat::Quiet) {
+    let cli::RunArgs { request, annotations, bounds, .. } = typed;
+    let options = request::prepare(request, annotations, bounds, slice, &shutdown)?;
+    if let Some(sentence) = options.announcement().filter(|_| !quiet) {
         eprintln!("{sentence}");
     }
     let shutdown = shutdown.watch();
     let interrupted = || shutdown.received().is_some();
     let outcome = run_url(&options, &interrupted).map_err(Failure::from)?;
     place.deliver(rendered(format, |format| outcome.render(format)).as_bytes())?;
-    if typed.hlog.is_some() {
-        log.deliver_beside(&outcome.hlog().map_err(Failure::of)?)?;
+    if log.is_named() {
+        log.deliver_beside(&outcome.hlog().map_err(Failure::sentence)?)?;
     }
+    let (record, log) = single::of_run(&options, &outcome).map_err(Failure::sentence)?;
+    runs.keep(&record, log.as_deref())?;
     Ok(match interrupted() {
         true => FailureKind::Interrupted.exit_code(),
         false => outcome.exit_code(),

@@ -8,4 +8,5 @@ pub(crate) mod terminal;
 pub(crate) mod inputs;
 pub(crate) mod output;
 pub(crate) mod record;
+pub(crate) mod runs;
 pub(crate) mod stdout;

@@ -41,6 +41,11 @@ impl OutputFile {
         .map(OutputFile)
     }
 
+    /// Whether a file was named.
+    pub(crate) fn is_named(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Writes what can be made again, so that nothing is lost if it fails.
     pub(crate) fn write(self, bytes: &[u8]) -> Result<(), Failure> {
         let Some(output) = self.0 else {

@@ -19,8 +19,8 @@ pub(crate) fn parse(typed: BoundArgs) -> Result<Bounds, Failure> {
         dropped_max: given("--max-dropped", typed.max_dropped, whole)?.unwrap_or(usual.dropped_max),
         steal_share_max: given("--max-steal", typed.max_steal, percent)?
             .unwrap_or(usual.steal_share_max),
-        foreign_share_max: given("--max-foreign", typed.max_foreign, percent)?
-            .unwrap_or(usual.foreign_share_max),
+        background_share_max: given("--max-foreign", typed.max_foreign, percent)?
+            .unwrap_or(usual.background_share_max),
         throttled_max: given("--max-throttled", typed.max_throttled, whole)?
             .unwrap_or(usual.throttled_max),
         errors_max: given("--max-errors", typed.max_errors, whole)?.unwrap_or(usual.errors_max),
@@ -55,7 +55,7 @@ mod tests {
         let meant = parse(typed).unwrap();
         assert_eq!((meant.lateness_p99_ns_max, meant.errors_max), (2_000_000, 7));
         assert_eq!((meant.achieved_share_min, meant.steal_share_max), (0.95, 0.005));
-        assert_eq!(meant.foreign_share_max, Bounds::default().foreign_share_max);
+        assert_eq!(meant.background_share_max, Bounds::default().background_share_max);
     }
 
     #[test]

@@ -13,17 +13,16 @@ use loadgen::machine::process::{CpuSource, Process};
 use loadgen::plan::targets::check_token_params;
 use loadgen::traffic::generator::GeneratorOptions;
 use loadgen::traffic::requests;
-use loadgen::traffic::slice::{ClientWait, SliceSpec};
+use loadgen::traffic::slice::{GeneratorWait, SliceSpec};
 use loadgen::traffic::trust::Trust;
-use metrics_export::run::Bounds;
 use runtime::blocking;
 use runtime::process::Shutdown;
 use runtime::url::Url;
 use zeroize::Zeroizing;
 
-use crate::cli::{BoundArgs, RequestArgs};
+use crate::cli::{AnnotationArgs, BoundArgs, RequestArgs};
 use crate::io::inputs::{fields, read, read_secret, secret, text, token};
-use crate::options::{bounds, cores};
+use crate::options::{annotations, bounds, cores};
 use crate::process::descriptors;
 use crate::process::interrupt::unless_interrupted;
 use crate::{Failure, values};
@@ -32,22 +31,23 @@ use crate::{Failure, values};
 /// user should know, and makes sure that the connections can be opened.
 pub(crate) fn prepare(
     typed: RequestArgs,
+    annotations: AnnotationArgs,
     bounds: BoundArgs,
     slice: SliceSpec,
     shutdown: &Shutdown,
 ) -> Result<RunOptions, Failure> {
-    let bounds = bounds::parse(bounds)?;
-    let options = unless_interrupted(shutdown, move || options(typed, bounds, slice))?;
+    let (annotations, bounds) = (annotations::parse(annotations)?, bounds::parse(bounds)?);
+    let options = unless_interrupted(shutdown, move || options(typed, slice))?;
+    let options = RunOptions { annotations, bounds, ..options };
     options.clear_text_warnings().iter().for_each(|warning| eprintln!("{warning}"));
     descriptors::ensure(options.slice.connections, options.generator.workers.len(), "-c")?;
     Ok(options)
 }
 
 /// The options of a target. The arrivals and the duration of its slice are the command's own.
-fn options(typed: RequestArgs, bounds: Bounds, slice: SliceSpec) -> Result<RunOptions, Failure> {
+fn options(typed: RequestArgs, slice: SliceSpec) -> Result<RunOptions, Failure> {
     let url = Url::parse(&typed.url).map_err(Failure::unusable)?;
     let mut options = RunOptions::new(url, spec(&typed, slice)?);
-    options.bounds = bounds;
     options.fields = fields(&typed.header)?;
     options.body = match (&typed.body, &typed.body_file) {
         (Some(_), Some(_)) => {
@@ -70,7 +70,7 @@ fn options(typed: RequestArgs, bounds: Bounds, slice: SliceSpec) -> Result<RunOp
         typed.connect_to.as_deref().map(|text| connect_to(text, within)).transpose()?;
     options.credentials = credentials(&typed)?;
     options.progress = std::io::stderr().is_terminal();
-    (options.label, options.method) = (typed.label, typed.method);
+    options.method = typed.method;
     if let Some(file) = &typed.requests_file {
         options.requests = requests::parse(&text(file)?, &options.workload())
             .map_err(|error| Failure::failed(format!("{file}, {error}.")).because(error))?;
@@ -96,7 +96,7 @@ fn spec(typed: &RequestArgs, slice: SliceSpec) -> Result<SliceSpec, Failure> {
                 .ok_or_else(|| Failure::usage("--requests-per-connection takes 1 or more."))?,
         ),
     };
-    let waits = [("spin", ClientWait::Spin), ("sleep", ClientWait::Sleep)];
+    let waits = [("spin", GeneratorWait::Spin), ("sleep", GeneratorWait::Sleep)];
     let wait = values::choice("--wait", &typed.wait, &waits)?;
     let timeout = values::duration("--timeout", &typed.timeout)?;
     let seed = values::seed(typed.seed);

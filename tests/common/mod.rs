@@ -186,9 +186,16 @@ pub fn wait(child: &mut Child, within: Duration) -> Option<std::process::ExitSta
     None
 }
 
+/// The built command, in a folder of the build where it may leave its runs.
+pub fn command(words: &[&str]) -> Command {
+    let mut command = Command::new(TOLLGATE);
+    command.args(words).current_dir(env!("CARGO_TARGET_TMPDIR"));
+    command
+}
+
 /// Runs the built command to its end.
 pub fn tollgate(words: &[&str]) -> Output {
-    Command::new(TOLLGATE).args(words).stdin(Stdio::null()).output().unwrap()
+    command(words).stdin(Stdio::null()).output().unwrap()
 }
 
 /// What a command printed, as JSON.
@@ -303,10 +310,17 @@ pub struct Served {
 impl Served {
     /// Starts a service under S0 and waits until it serves.
     pub fn start(service: &str, options: &[&str]) -> Served {
-        let mut child = Command::new(TOLLGATE)
-            .args(["serve", service, "--profile", "S0", "--listen", "127.0.0.1:0"])
-            .args(["--admin", "127.0.0.1:0"])
-            .args(options)
+        Served::spawn(&[&["serve", service, "--profile", "S0"], options].concat())
+    }
+
+    /// Starts the server of known cost, which answers `/api/ping`.
+    pub fn reference() -> Served {
+        Served::spawn(&["reference"])
+    }
+
+    fn spawn(words: &[&str]) -> Served {
+        let mut child = command(words)
+            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -14,7 +14,7 @@ const FIGURES_MAX: &[(&str, usize)] = &[
     ("file lines, 90th percentile", 350),
     ("types that share a name", 0),
     ("errors without a source", 4),
-    ("public functions with a text as error", 16),
+    ("public functions with a text as error", 8),
 ];
 
 /// Types that may share a name, and why. Private to a file is no reason by itself.

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use authn::Profile;
 use metrics_export::date;
 use metrics_export::run::{
-    self, Bounds, ClientWait, CpuSourceKind, Plan, PlannedVariant, Run, SubjectKind, Validity,
+    self, Bounds, CpuSourceKind, GeneratorWait, Plan, PlannedVariant, Run, RunCommand, SubjectKind,
+    Validity,
 };
 use runtime::generator::DriverChoice;
 
@@ -27,7 +28,9 @@ use crate::experiment::stack::Stack;
 use crate::experiment::{Experiment, Failure, Findings};
 use crate::machine::environment;
 use crate::panics::caught;
-use crate::plan::{Cores, PlannedCell, Protocol, Role, StopRule, Topology, Variant};
+use crate::plan::{
+    Annotations, Cores, PROTOCOL, PlannedCell, Protocol, Role, StopRule, Topology, Variant,
+};
 use crate::report::cores;
 use crate::stats::{Layer, Per};
 use crate::traffic::generator::{Generator, GeneratorOptions};
@@ -75,10 +78,8 @@ pub struct Matrix {
     pub cores: Cores,
     /// The directory below which the run gets its own.
     pub runs: PathBuf,
-    /// The commit that this program was built from, where known.
-    pub commit: Option<String>,
-    /// The name of the run in its outputs.
-    pub label: Option<String>,
+    /// What the user and the build say about it.
+    pub annotations: Annotations,
     /// What the generator's event loop stands on.
     pub driver: DriverChoice,
     /// A search for the capacity of every variant after the rounds, where it is asked for.
@@ -213,7 +214,7 @@ impl Matrix {
         self.protocol.check().map_err(Failure)?;
         let began = Instant::now();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut environment = environment::read(self.commit.as_deref());
+        let mut environment = environment::read(self.annotations.commit.as_deref());
         let on_cores = GeneratorOptions::on_cores(&self.cores.generator);
         let options = GeneratorOptions { driver: self.driver, ..on_cores };
         let generator = Generator::start(&options).map_err(|error| Failure(error.to_string()))?;
@@ -254,7 +255,7 @@ impl Matrix {
         })?;
         drop(bar);
         environment.server_drivers = bench.server_drivers.iter().cloned().collect();
-        environment.client_driver = bench.client_driver.clone();
+        environment.generator_driver = bench.generator_driver.clone();
         // The servers stop before the record is written: nothing of it depends on them any more.
         drop(bench);
         let mut run = self.record(&findings, environment, now, began.elapsed());
@@ -293,12 +294,11 @@ impl Matrix {
         validity.notes.extend(faults.iter().map(|why| format!("Figures are missing: {why}.")));
         let ended = findings.failure.iter().map(|why| format!("It ended before its time: {why}."));
         validity.notes.extend(ended);
-        let id = format!("{}-{:04x}", date::compact(now.as_secs()), seed & 0xffff);
         Run {
             schema: run::SCHEMA.into(),
             schema_version: run::SCHEMA_VERSION,
-            id,
-            command: "matrix".into(),
+            id: directory::new_id(now),
+            command: RunCommand::Matrix,
             started_at: date::rfc3339(now.as_secs()),
             elapsed_ns: elapsed.as_nanos() as u64,
             complete: findings.complete,
@@ -311,6 +311,8 @@ impl Matrix {
             floors,
             additivity,
             slices: findings.slices.clone(),
+            fleet: None,
+            network: None,
         }
     }
 
@@ -352,7 +354,7 @@ impl Matrix {
     }
 
     fn plan(&self, findings: &Findings) -> Plan {
-        let protocol = &self.protocol;
+        let Matrix { protocol, annotations, .. } = self;
         let (subject, topology) = match &self.subjects {
             Subjects::Stack(topology) => (SubjectKind::Stack, Some(*topology)),
             Subjects::Targets(_) => (SubjectKind::Targets, None),
@@ -360,11 +362,14 @@ impl Matrix {
         };
         let ours = subject != SubjectKind::Targets;
         Plan {
-            label: self.label.clone(),
+            label: annotations.label.clone(),
+            environment: annotations.environment.clone(),
+            tags: annotations.tags.clone(),
+            protocols: vec![PROTOCOL.into()],
             subject,
             topology,
-            arrivals: protocol.pattern,
-            client_wait: ClientWait::Spin,
+            arrivals: Some(protocol.pattern),
+            generator_wait: GeneratorWait::Spin,
             rounds: protocol.rounds,
             instances: if ours { protocol.instances } else { 0 },
             stop_rule: protocol.stop.name(),
@@ -395,7 +400,7 @@ impl Matrix {
             label: cell.label.clone(),
             workload: cell.workload.clone(),
             call_path: cell.call_path,
-            protocol: "HTTP/1.1".into(),
+            protocol: PROTOCOL.into(),
             rate_milli_per_s: rate.map_or(0, Rate::as_milli),
             rate_source: match cell.rate {
                 Some(_) => "as asked".into(),

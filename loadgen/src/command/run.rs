@@ -31,6 +31,7 @@ pub use self::{
 use crate::command::run::progress::RunProgress;
 use crate::command::run::rig::with_rig;
 use crate::machine::process::Process;
+use crate::plan::Annotations;
 use crate::traffic::check::Expect;
 use crate::traffic::generator::GeneratorOptions;
 use crate::traffic::slice::{GeneratorError, SliceSpec};
@@ -46,8 +47,8 @@ const CHECK_HOST: &str = "check the name, or say where to go with --connect-to H
 pub struct RunOptions {
     /// Where, and what is asked for.
     pub url: Url,
-    /// The name of the run in its outputs.
-    pub label: Option<String>,
+    /// What the user and the build say about it.
+    pub annotations: Annotations,
     /// The method; none for GET, or POST with a body.
     pub method: Option<String>,
     /// Fields in the order they were given.
@@ -87,7 +88,7 @@ impl RunOptions {
     pub fn new(url: Url, slice: SliceSpec) -> RunOptions {
         RunOptions {
             url,
-            label: None,
+            annotations: Annotations::default(),
             method: None,
             fields: Vec::new(),
             body: Vec::new(),

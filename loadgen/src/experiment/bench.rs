@@ -22,7 +22,7 @@ use crate::plan::{Cores, PlannedCell, Protocol, Variant};
 use crate::traffic::generator::{Generator, TargetId};
 use crate::traffic::random::Random;
 use crate::traffic::record::SliceRecord;
-use crate::traffic::slice::{Arrivals, ClientWait, SliceSpec};
+use crate::traffic::slice::{Arrivals, GeneratorWait, SliceSpec};
 use crate::traffic::workload::Workload;
 
 use site::Site;
@@ -68,7 +68,7 @@ pub struct LiveBench<'a> {
     /// The drivers that the servers named.
     pub server_drivers: BTreeSet<String>,
     /// The driver of the generator.
-    pub client_driver: String,
+    pub generator_driver: String,
 }
 
 /// One variant's servers, attached to the generator.
@@ -93,7 +93,7 @@ impl<'a> LiveBench<'a> {
             running: Vec::new(),
             began: Instant::now(),
             server_drivers: BTreeSet::new(),
-            client_driver: String::new(),
+            generator_driver: String::new(),
         }
     }
 
@@ -143,7 +143,7 @@ impl<'a> LiveBench<'a> {
             },
             requests_max: (connecting && !site.is_loopback()).then_some(REMOTE_CONNECTIONS_MAX),
             // In a slice of connections the generator's own CPU is a result too: it must not spin.
-            wait: if connecting { ClientWait::Sleep } else { ClientWait::Spin },
+            wait: if connecting { GeneratorWait::Sleep } else { GeneratorWait::Spin },
             seed: self.seeds.next_u64(),
             tokens: site.tokens(),
             ..SliceSpec::new(arrivals, connections, duration)
@@ -253,7 +253,7 @@ impl LiveBench<'_> {
         let cell = &self.setup.cells[variant.cell];
         let sent = Sent { variant, cell, kind: request.kind(), record: &record, path };
         let proofs: Vec<SliceProof> = proof::proofs(&sent, &pages);
-        self.client_driver = record.driver.into();
+        self.generator_driver = record.driver.into();
         let memory_peak_bytes = usage.memory_peak_bytes;
         let errors = record.errors.to_string();
         let mut slice = row(variant, request, start, &record, usage);
@@ -275,7 +275,8 @@ impl LiveBench<'_> {
     }
 }
 
-fn row(
+/// A slice as the record has it.
+pub(crate) fn row(
     variant: &Variant,
     request: &SliceRequest,
     start: Duration,
@@ -312,7 +313,7 @@ fn row(
         service: percentiles(&record.service),
         lateness: percentiles(&record.lateness),
         services: usage.services,
-        client_cpu_ns: record.generator_cpu_ns,
+        generator_cpu_ns: record.generator_cpu_ns,
         busy_ns: usage.busy_ns,
         softirq_ns: usage.softirq_ns,
         steal_ns: usage.steal_ns,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use metrics_export::hlog::{HistogramLog, Interval};
+use metrics_export::hlog::{HistogramLog, Interval, LogWriteError};
 use metrics_export::run::{Capacity, CpuSourceKind, Proof, Slice, SliceKind};
 
 use super::{Failure, Measured, Times};
@@ -26,12 +26,15 @@ pub struct Findings {
     pub variants: Vec<VariantSamples>,
     /// What was checked, per variant and claim.
     pub proofs: Vec<Proof>,
+    /// The kind of the slices whose times are kept.
+    pub headline: SliceKind,
 }
 
 /// What is kept of a variant's times: a slice's own histograms would fill the memory.
 #[derive(Clone, Debug)]
 pub struct VariantSamples {
-    /// All open-loop slices that count, as one; connects and handshakes of slices of connections.
+    /// All slices of the headline that count, as one; connects and handshakes of slices of
+    /// connections.
     pub times: Times,
     /// The most memory that any service process ever had resident.
     pub memory_peak_bytes: Option<u64>,
@@ -49,7 +52,7 @@ pub struct VariantSamples {
 
 impl Findings {
     /// Room for these variants.
-    pub(super) fn of(variants: &[Variant], cells: usize) -> Findings {
+    pub(crate) fn of(variants: &[Variant], cells: usize) -> Findings {
         let kept = |variant: &Variant| VariantSamples {
             times: Times::empty(),
             memory_peak_bytes: None,
@@ -73,7 +76,7 @@ impl Findings {
     }
 
     /// Keeps a slice and adds what was verified to the proofs.
-    pub(super) fn keep(&mut self, variant: usize, measured: Measured) -> Result<(), Failure> {
+    pub(crate) fn keep(&mut self, variant: usize, measured: Measured) -> Result<(), Failure> {
         let Measured { slice, times, memory_peak_bytes, asked, proofs, .. } = measured;
         for verified in proofs {
             let proofs = &mut self.proofs;
@@ -103,9 +106,11 @@ impl Findings {
         kept.memory_peak_bytes = kept.memory_peak_bytes.max(memory_peak_bytes);
         match slice.kind {
             _ if !slice.counts => {}
-            SliceKind::Open => kept.add(&slice, &times).map_err(Failure)?,
+            kind if kind == self.headline => {
+                kept.add(&slice, &times).map_err(|error| Failure(error.to_string()))?;
+            }
             SliceKind::Connect => kept.add_connections(&times),
-            SliceKind::Closed => {}
+            SliceKind::Open | SliceKind::Closed => {}
         }
         self.slices.push(slice);
         Ok(())
@@ -128,7 +133,7 @@ impl VariantSamples {
         add(&mut self.times.handshake, &times.handshake);
     }
 
-    fn add(&mut self, slice: &Slice, times: &Times) -> Result<(), String> {
+    fn add(&mut self, slice: &Slice, times: &Times) -> Result<(), LogWriteError> {
         add(&mut self.times.response, &times.response);
         add(&mut self.times.service, &times.service);
         add(&mut self.times.lateness, &times.lateness);

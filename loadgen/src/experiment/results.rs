@@ -33,7 +33,7 @@ pub fn percentiles(histogram: &Histogram<u64>) -> Percentiles {
     }
 }
 
-/// The figures of every variant that has an open-loop slice that counts.
+/// The figures of every variant that has a slice of the headline that counts, or a capacity.
 #[must_use]
 pub fn variants(findings: &Findings, variants: &[Variant]) -> Vec<VariantResult> {
     let kept = variants.iter().zip(&findings.variants);
@@ -95,10 +95,10 @@ pub fn control_failed(costs: &[Cost]) -> bool {
 
 fn result(view: CellView<'_>, variant: &Variant, kept: &VariantSamples) -> Option<VariantResult> {
     let findings = view.findings;
-    let open: Vec<&Slice> = findings.counted(&variant.id, SliceKind::Open).collect();
+    let open: Vec<&Slice> = findings.counted(&variant.id, findings.headline).collect();
     let sum = |of: fn(&Slice) -> u64| open.iter().map(|slice| of(slice)).sum::<u64>();
     let answered = sum(|slice| slice.requests_answered);
-    let cpu = cpu_of(&open)?;
+    let cpu = cpu_of(&open).or(kept.capacity.is_some().then_some(0))?;
     let per_request = |total: u64| (answered > 0).then(|| rounded(total as f64, answered));
     Some(VariantResult {
         variant: variant.id.clone(),
@@ -111,7 +111,7 @@ fn result(view: CellView<'_>, variant: &Variant, kept: &VariantSamples) -> Optio
         services: services(&open),
         system_share_milli: system_share(&open),
         busy_ns_per_request: per_request(sum(|slice| slice.busy_ns)),
-        client_cpu_ns_per_request: per_request(sum(|slice| slice.client_cpu_ns)),
+        generator_cpu_ns_per_request: per_request(sum(|slice| slice.generator_cpu_ns)),
         response: percentiles(&kept.times.response),
         service: percentiles(&kept.times.service),
         lateness: percentiles(&kept.times.lateness),
@@ -210,16 +210,16 @@ fn connecting(view: CellView<'_>, variant: &Variant, kept: &VariantSamples) -> O
         generator_limited: share >= u64::from(GENERATOR_LIMIT_MILLI),
         cpu_ns_per_connection: cpu_of(&slices)?,
         cpu_ns_per_handshake: beyond(Slice::cpu_ns_per_request),
-        client_cpu_ns_per_connection: median_of(&slices, client_cpu_ns_per_request),
-        client_cpu_ns_per_handshake: beyond(client_cpu_ns_per_request),
+        generator_cpu_ns_per_connection: median_of(&slices, generator_cpu_ns_per_request),
+        generator_cpu_ns_per_handshake: beyond(generator_cpu_ns_per_request),
         connect: percentiles(&kept.times.connect),
         tls: percentiles(&kept.times.handshake),
     })
 }
 
-fn client_cpu_ns_per_request(slice: &Slice) -> Option<f64> {
+fn generator_cpu_ns_per_request(slice: &Slice) -> Option<f64> {
     (slice.requests_answered > 0)
-        .then(|| slice.client_cpu_ns as f64 / slice.requests_answered as f64)
+        .then(|| slice.generator_cpu_ns as f64 / slice.requests_answered as f64)
 }
 
 /// CPU per request; 0, which is no figure, where it is known of none.

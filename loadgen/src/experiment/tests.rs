@@ -168,7 +168,7 @@ fn blank_slice(variant: &str, request: &SliceRequest, answered: u64) -> Slice {
         service: Percentiles::default(),
         lateness: Percentiles::default(),
         services: Vec::new(),
-        client_cpu_ns: answered * 9_000,
+        generator_cpu_ns: answered * 9_000,
         busy_ns: answered * 40_000,
         softirq_ns: 0,
         steal_ns: 0,

@@ -26,7 +26,7 @@ pub fn read(commit: Option<&str>) -> Environment {
         irq_time_accounting: kernel_config(&kernel)
             .map(|config| has_option(&config, "CONFIG_IRQ_TIME_ACCOUNTING")),
         kernel,
-        client_driver: String::new(),
+        generator_driver: String::new(),
         server_drivers: Vec::new(),
         version: env!("CARGO_PKG_VERSION").into(),
         commit: commit.map(str::to_owned),

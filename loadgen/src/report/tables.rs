@@ -5,7 +5,9 @@ use comfy_table::{
 };
 use metrics_export::breakeven::{self, BreakEven};
 use metrics_export::figures::cpu_read;
-use metrics_export::run::{ClientWait, Connecting, Per, Run, SubjectKind, VariantResult, Verdict};
+use metrics_export::run::{
+    Connecting, GeneratorWait, Per, Run, SubjectKind, VariantResult, Verdict,
+};
 
 use super::figures::{signed, thousands, us, us_or_dash, whole_us, whole_us_or_dash};
 use super::{COLUMNS_MAX, CellSummary, interval};
@@ -14,7 +16,7 @@ pub(super) fn cpu_table(view: &CellSummary<'_>) -> Table {
     let run = view.run;
     let services = services(run);
     // A spinning client is busy all the time: its CPU says nothing about a request.
-    let client_sleeps = run.plan.client_wait == ClientWait::Sleep;
+    let client_sleeps = run.plan.generator_wait == GeneratorWait::Sleep;
     let mut head = vec!["variant"];
     head.extend(&services);
     head.extend(["sum", "cores busy", "in kernel"]);
@@ -30,7 +32,7 @@ pub(super) fn cpu_table(view: &CellSummary<'_>) -> Table {
         row.push(us_or_dash(result.busy_ns_per_request.and_then(cpu_read)));
         let in_kernel = result.system_share_milli;
         row.push(in_kernel.map_or("-".into(), |milli| format!("{}%", (milli + 5) / 10)));
-        row.extend(client_sleeps.then(|| us_or_dash(result.client_cpu_ns_per_request)));
+        row.extend(client_sleeps.then(|| us_or_dash(result.generator_cpu_ns_per_request)));
         table.add_row(cells(row));
     }
     table
@@ -119,8 +121,8 @@ pub(super) fn connect_table(view: &CellSummary<'_>) -> Table {
             handshake(found),
             us_or_dash(cpu_read(found.cpu_ns_per_connection)),
             us_or_dash(found.cpu_ns_per_handshake),
-            us_or_dash(found.client_cpu_ns_per_connection),
-            us_or_dash(found.client_cpu_ns_per_handshake),
+            us_or_dash(found.generator_cpu_ns_per_connection),
+            us_or_dash(found.generator_cpu_ns_per_handshake),
             format!("{}{limited}", thousands(found.connections_milli_per_s / 1000)),
             whole_us_or_dash(found.connect.known(found.connect.p50_ns)),
             match found.tls.count {

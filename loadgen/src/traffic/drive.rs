@@ -29,7 +29,7 @@ use runtime::generator::{self, Token};
 
 use crate::traffic::pool::{Attached, PlaceState, Pool};
 use crate::traffic::schedule::Schedule;
-use crate::traffic::slice::{Arrivals, ClientWait, SliceSpec};
+use crate::traffic::slice::{Arrivals, GeneratorWait, SliceSpec};
 use crate::traffic::template::Filling;
 use crate::traffic::tokens::TokenView;
 use crate::traffic::worker::Worker;
@@ -336,9 +336,9 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn loop_wait(wait: ClientWait) -> generator::Wait {
+fn loop_wait(wait: GeneratorWait) -> generator::Wait {
     match wait {
-        ClientWait::Spin => generator::Wait::Spin,
-        ClientWait::Sleep => generator::Wait::Sleep,
+        GeneratorWait::Spin => generator::Wait::Spin,
+        GeneratorWait::Sleep => generator::Wait::Sleep,
     }
 }

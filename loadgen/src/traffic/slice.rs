@@ -15,7 +15,7 @@ use crate::traffic::schedule::{ArrivalPattern, Rate};
 use crate::traffic::tokens::Tokens;
 use crate::traffic::workload::WorkloadError;
 
-pub use metrics_export::run::ClientWait;
+pub use metrics_export::run::GeneratorWait;
 
 /// The fewest and the most requests that an open loop's queue holds per worker: a second's worth
 /// of arrivals between these. A stall of a tenth of a second must fit; memory must stay bounded.
@@ -63,7 +63,7 @@ pub struct SliceSpec {
     /// The longest wait for a connection, and for a reply.
     pub timeout: Duration,
     /// What to do while there is nothing to do.
-    pub wait: ClientWait,
+    pub wait: GeneratorWait,
     /// Makes Poisson arrivals, choices and unique ids. Ids repeat if it does.
     pub seed: u64,
     /// What requests carry in Authorization, unless the workload has such a field of its own.
@@ -83,7 +83,7 @@ impl SliceSpec {
             requests_max: None,
             requests_per_connection: None,
             timeout: Duration::from_secs(10),
-            wait: ClientWait::Sleep,
+            wait: GeneratorWait::Sleep,
             seed: 1,
             tokens: Tokens::none(),
             queue_max: None,

@@ -34,7 +34,7 @@ fn quiet() -> Slice {
         service: Percentiles::default(),
         lateness: Percentiles { count: 1, p99_ns: 20_000, ..Percentiles::default() },
         services: Vec::new(),
-        client_cpu_ns: 0,
+        generator_cpu_ns: 0,
         busy_ns: 0,
         softirq_ns: 0,
         steal_ns: 0,

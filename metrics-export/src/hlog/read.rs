@@ -17,20 +17,11 @@ use hdrhistogram::serialization::interval_log::{
     IntervalLogHistogram, IntervalLogIterator, LogEntry,
 };
 
-/// The largest log that is read, in bytes: hours of slices.
-pub const LOG_BYTES_MAX: usize = 256 << 20;
-
-/// The most intervals that [`read`] keeps at once; each takes up to half a megabyte.
-const INTERVALS_MAX: usize = 4_096;
-
-/// The most different tags of a log.
-const TAGS_MAX: usize = 16;
+use super::error::{HistogramError, LogReadError};
+use super::limits::{DIGITS_MAX, INTERVALS_MAX, LOG_BYTES_MAX, TAGS_MAX};
 
 /// The largest histogram once unpacked, in bytes: each of its cells takes 9 at most.
 const UNPACKED_BYTES_MAX: u64 = 1 << 20;
-
-/// Significant digits: a fourth would make a histogram ten times as large.
-const DIGITS_MAX: u32 = 3;
 
 /// The head of an unpacked histogram: cookie, length, offset, digits, lowest, highest, ratio.
 const HEAD_BYTES: usize = 40;
@@ -51,16 +42,13 @@ pub struct ReadInterval {
 /// All intervals of a log, in its order.
 ///
 /// # Errors
-/// A sentence when the text is no log, or one that is too large to be kept.
-pub fn read(text: &str) -> Result<Vec<ReadInterval>, String> {
+/// The text is no log, or one that is too large to be kept.
+pub fn read(text: &str) -> Result<Vec<ReadInterval>, LogReadError> {
     let mut found = Vec::new();
     for interval in intervals(text)? {
         found.push(interval?);
         if found.len() > INTERVALS_MAX {
-            return Err(format!(
-                "the log has more than {INTERVALS_MAX} intervals: merge them instead of keeping \
-                 each"
-            ));
+            return Err(LogReadError::TooManyIntervals);
         }
     }
     Ok(found)
@@ -70,27 +58,25 @@ pub fn read(text: &str) -> Result<Vec<ReadInterval>, String> {
 /// a time, so that a long log takes no more memory than a short one.
 ///
 /// # Errors
-/// A sentence when the text is no log, or its histograms cannot be added.
-pub fn merged(text: &str) -> Result<BTreeMap<String, Histogram<u64>>, String> {
+/// The text is no log, or its histograms cannot be added.
+pub fn merged(text: &str) -> Result<BTreeMap<String, Histogram<u64>>, LogReadError> {
     merge(intervals(text)?)
 }
 
 /// The same for intervals that were read already.
 ///
 /// # Errors
-/// A sentence when there are too many tags, or the histograms of one cannot be added.
+/// There are too many tags, or the histograms of one cannot be added.
 pub fn merge(
-    intervals: impl IntoIterator<Item = Result<ReadInterval, String>>,
-) -> Result<BTreeMap<String, Histogram<u64>>, String> {
+    intervals: impl IntoIterator<Item = Result<ReadInterval, LogReadError>>,
+) -> Result<BTreeMap<String, Histogram<u64>>, LogReadError> {
     let mut sums: BTreeMap<String, Histogram<u64>> = BTreeMap::new();
     for interval in intervals {
         let ReadInterval { tag, histogram, .. } = interval?;
         if let Some(sum) = sums.get_mut(&tag) {
-            sum.add(&histogram).map_err(|error| {
-                format!("the histograms of {tag:?} have different bounds: {error}")
-            })?;
+            sum.add(&histogram).map_err(|error| LogReadError::Bounds(tag, error))?;
         } else if sums.len() == TAGS_MAX {
-            return Err(format!("the log has more than {TAGS_MAX} tags"));
+            return Err(LogReadError::TooManyTags);
         } else {
             sums.insert(tag, histogram);
         }
@@ -99,31 +85,33 @@ pub fn merge(
 }
 
 /// The intervals of a log, one after the other.
-fn intervals(text: &str) -> Result<impl Iterator<Item = Result<ReadInterval, String>>, String> {
+fn intervals(
+    text: &str,
+) -> Result<impl Iterator<Item = Result<ReadInterval, LogReadError>>, LogReadError> {
     if text.len() > LOG_BYTES_MAX {
-        return Err(format!("the log is larger than {} MiB", LOG_BYTES_MAX >> 20));
+        return Err(LogReadError::TooLarge);
     }
     if !text.starts_with("#[Histogram log format version 1.") {
-        return Err("this is no histogram log: its first line names no format version".into());
+        return Err(LogReadError::NotALog);
     }
-    let mut line = 0;
+    let mut number = 0;
     Ok(IntervalLogIterator::new(text.as_bytes()).filter_map(move |entry| {
-        line += 1;
+        number += 1;
         match entry {
             Ok(LogEntry::Interval(interval)) => {
-                Some(taken(&interval).map_err(|why| format!("entry {line} of the log: {why}")))
+                Some(taken(&interval).map_err(|why| LogReadError::Histogram(number, why)))
             }
             Ok(_) => None,
-            Err(_) => Some(Err(format!("entry {line} of the log cannot be read"))),
+            Err(_) => Some(Err(LogReadError::Entry(number))),
         }
     }))
 }
 
-fn taken(interval: &IntervalLogHistogram<'_>) -> Result<ReadInterval, String> {
+fn taken(interval: &IntervalLogHistogram<'_>) -> Result<ReadInterval, HistogramError> {
     let unpacked = unpacked(interval.encoded_histogram())?;
     let histogram = Deserializer::new()
         .deserialize(&mut unpacked.as_slice())
-        .map_err(|error| format!("its histogram is damaged: {error}"))?;
+        .map_err(HistogramError::Damaged)?;
     Ok(ReadInterval {
         tag: interval.tag().map_or_else(String::new, |tag| tag.as_str().to_owned()),
         start: interval.start_timestamp(),
@@ -133,27 +121,27 @@ fn taken(interval: &IntervalLogHistogram<'_>) -> Result<ReadInterval, String> {
 }
 
 /// The histogram in its plain form, with a header that asks for no more than is there.
-fn unpacked(encoded: &str) -> Result<Vec<u8>, String> {
-    let packed = STANDARD.decode(encoded).map_err(|_| "its histogram is not base64".to_owned())?;
+fn unpacked(encoded: &str) -> Result<Vec<u8>, HistogramError> {
+    let packed = STANDARD.decode(encoded).map_err(HistogramError::Base64)?;
     // The cookie and the length of what is packed come before it.
-    let packed = packed.get(8..).ok_or("its histogram is cut off")?;
+    let packed = packed.get(8..).ok_or(HistogramError::CutOff)?;
     let mut plain = Vec::new();
     ZlibDecoder::new(packed)
         .take(UNPACKED_BYTES_MAX)
         .read_to_end(&mut plain)
-        .map_err(|_| "its histogram cannot be unpacked".to_owned())?;
+        .map_err(HistogramError::Unpacking)?;
     let word = |at: usize| {
         let bytes = plain.get(at..at + 4)?;
         Some(u32::from_be_bytes(bytes.try_into().ok()?))
     };
     let (Some(length), Some(digits)) = (word(4), word(12)) else {
-        return Err("its histogram is cut off".into());
+        return Err(HistogramError::CutOff);
     };
     if plain.len() < HEAD_BYTES || length as usize != plain.len() - HEAD_BYTES {
-        return Err("its histogram has not the length that it says".into());
+        return Err(HistogramError::Length);
     }
     if digits > DIGITS_MAX {
-        return Err(format!("its histogram has more than {DIGITS_MAX} significant digits"));
+        return Err(HistogramError::Digits);
     }
     Ok(plain)
 }
@@ -204,10 +192,10 @@ mod tests {
     #[test]
     fn what_is_no_log_is_refused_with_its_entry() {
         for text in ["", "{}", "#[Histogram log format version 2.0]\n"] {
-            assert!(read(text).unwrap_err().contains("no histogram log"), "{text}");
+            assert!(matches!(read(text), Err(LogReadError::NotALog)), "{text}");
         }
         let broken = log().replacen("HISTFAAA", "HISTF===", 2);
-        assert!(read(&broken).unwrap_err().starts_with("entry "), "{broken}");
+        assert!(read(&broken).unwrap_err().to_string().starts_with("entry "), "{broken}");
         let cut = &log()[..log().len() - 40];
         assert!(read(cut).is_err());
     }
@@ -240,7 +228,7 @@ mod tests {
             (10, 5, 10, "digits"),
             (100 << 20, 3, 100 << 20, "length"),
         ] {
-            let said = read(&forged(length, digits, u64::MAX, cells)).unwrap_err();
+            let said = read(&forged(length, digits, u64::MAX, cells)).unwrap_err().to_string();
             assert!(said.contains(why), "{said}");
         }
     }

@@ -58,7 +58,7 @@ fn environment(run: &Run) -> Markup {
         ("Kernel", format!("Linux {}", environment.kernel)),
         ("Frequency governor", or_unknown(environment.governor.clone())),
         ("IRQ_TIME_ACCOUNTING", or_unknown(environment.irq_time_accounting.map(yes))),
-        ("Driver of the generator", environment.client_driver.clone()),
+        ("Driver of the generator", environment.generator_driver.clone()),
         ("Drivers of the servers", environment.server_drivers.join(", ")),
         ("tollgate", environment.version.clone()),
         ("Commit", or_unknown(environment.commit.clone())),
@@ -71,15 +71,27 @@ fn cores(cores: &[usize]) -> String {
     if list.is_empty() { "not known".into() } else { list.join(", ") }
 }
 
+fn tags(run: &Run) -> String {
+    let tags = run.plan.tags.iter().map(|(key, value)| format!("{key}={value}"));
+    tags.collect::<Vec<_>>().join(", ")
+}
+
 fn plan(run: &Run) -> Markup {
     let plan = &run.plan;
     let share = f64::from(plan.operating_share_milli) / 1e3;
+    let operating = match plan.operating_share_milli {
+        0 => String::new(),
+        _ => format!("{} of the slowest variant's capacity", percent(share)),
+    };
     let length = |ns| if ns == 0 { NOTHING.into() } else { duration(ns) };
     let mut all = pairs(vec![
+        ("Environment", plan.environment.clone().unwrap_or_default()),
+        ("Tags", tags(run)),
+        ("Protocols", plan.protocols.join(", ")),
         ("Subject", plan.subject.to_string()),
         ("Topology", plan.topology.map(|topology| topology.to_string()).unwrap_or_default()),
-        ("Arrivals", plan.arrivals.to_string()),
-        ("The generator waits by", plan.client_wait.to_string()),
+        ("Arrivals", plan.arrivals.map_or(NOTHING.into(), |pattern| pattern.to_string())),
+        ("The generator waits by", plan.generator_wait.to_string()),
         ("Rounds", plan.rounds.to_string()),
         ("Instances of every process", plan.instances.to_string()),
         ("Stop rule", plan.stop_rule.clone()),
@@ -87,7 +99,7 @@ fn plan(run: &Run) -> Markup {
         ("Warm-up", length(plan.warmup_ns)),
         ("Closed-loop slice", length(plan.closed_slice_ns)),
         ("Slice of new connections", length(plan.handshake_slice_ns)),
-        ("Operating point", format!("{} of the slowest variant's capacity", percent(share))),
+        ("Operating point", operating),
         ("Seed", plan.seed.to_string()),
         ("Short form", yes(plan.quick)),
         ("Cores of the servers", cores(&plan.server_cores)),
@@ -137,7 +149,7 @@ fn bounds(run: &Run) -> Markup {
         ),
         ("Dropped requests", most(thousands(bounds.dropped_max))),
         ("Time taken by the hypervisor", most(percent(bounds.steal_share_max))),
-        ("Cores used by other programs", most(percent(bounds.foreign_share_max))),
+        ("Cores used by other programs", most(percent(bounds.background_share_max))),
         ("Times throttled", most(thousands(bounds.throttled_max))),
         ("Failed requests", most(thousands(bounds.errors_max))),
         ("Growth of unanswered requests", most(thousands(bounds.in_flight_growth_max))),

@@ -52,8 +52,8 @@ fn chart(found: &[(&PlannedVariant, &Connecting)]) -> Bars {
     for (planned, found) in found {
         let server = (found.cpu_ns_per_connection, found.cpu_ns_per_handshake);
         rows.push(bar(planned, "server", server));
-        if let Some(all) = found.client_cpu_ns_per_connection {
-            rows.push(bar(planned, "client", (all, found.client_cpu_ns_per_handshake)));
+        if let Some(all) = found.generator_cpu_ns_per_connection {
+            rows.push(bar(planned, "client", (all, found.generator_cpu_ns_per_handshake)));
         }
     }
     let said: Vec<String> =
@@ -113,8 +113,8 @@ fn table(found: &[(&PlannedVariant, &Connecting)]) -> Markup {
             handshake(found),
             us_or_nothing(Some(found.cpu_ns_per_connection).filter(|_| known)),
             us_or_nothing(found.cpu_ns_per_handshake),
-            us_or_nothing(found.client_cpu_ns_per_connection),
-            us_or_nothing(found.client_cpu_ns_per_handshake),
+            us_or_nothing(found.generator_cpu_ns_per_connection),
+            us_or_nothing(found.generator_cpu_ns_per_handshake),
             format!("{}{limited}", rate(found.connections_milli_per_s)),
             thousands(found.connections),
             both_ends(found.handshakes_full, found.server_handshakes_full),

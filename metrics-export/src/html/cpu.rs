@@ -6,7 +6,7 @@ use super::table::TextTable;
 use super::view::PageCell;
 use crate::figures::{NOTHING, cpu_read, mib, percent, rate, thousands, us, us_or_nothing};
 use crate::markup::{Markup, element};
-use crate::run::{ClientWait, PlannedVariant, VariantResult};
+use crate::run::{GeneratorWait, PlannedVariant, VariantResult};
 use crate::svg::{self, Bar, BarPart, Bars};
 
 /// The order in which a request meets our services; others come behind, as they were recorded.
@@ -84,7 +84,7 @@ fn cpu_table(view: &PageCell<'_>, services: &[&str]) -> Markup {
     columns.extend(services);
     columns.extend(["sum", "cores busy", "in kernel"]);
     // A spinning client is busy all the time: its CPU says nothing about a request.
-    let client_sleeps = view.run.plan.client_wait == ClientWait::Sleep;
+    let client_sleeps = view.run.plan.generator_wait == GeneratorWait::Sleep;
     columns.extend(client_sleeps.then_some("client"));
     let mut table = TextTable::new("Server CPU per request, µs", &columns);
     for (planned, result) in view.with_cpu() {
@@ -94,7 +94,7 @@ fn cpu_table(view: &PageCell<'_>, services: &[&str]) -> Markup {
         row.push(us_or_nothing(result.busy_ns_per_request.and_then(cpu_read)));
         let in_kernel = result.system_share_milli;
         row.push(in_kernel.map_or(NOTHING.into(), |milli| percent(f64::from(milli) / 1e3)));
-        row.extend(client_sleeps.then(|| us_or_nothing(result.client_cpu_ns_per_request)));
+        row.extend(client_sleeps.then(|| us_or_nothing(result.generator_cpu_ns_per_request)));
         table.row(row);
     }
     table.draw()

@@ -83,9 +83,10 @@ fn poisoned(value: &mut serde_json::Value, key: &str) {
     use serde_json::Value;
     // These name things elsewhere in the record, or are of a closed list: another text is refused.
     #[rustfmt::skip]
-    const KEPT: [&str; 20] = [
-        "schema", "variant", "cell", "verdict", "kind", "id", "role", "per", "cpu_source",
-        "subject", "topology", "arrivals", "client_wait", "call_path", "handshake", "tokens",
+    const KEPT: [&str; 21] = [
+        "schema", "command", "variant", "cell", "verdict", "kind", "id", "role", "per",
+        "cpu_source",
+        "subject", "topology", "arrivals", "generator_wait", "call_path", "handshake", "tokens",
         "method", "quantile", "cause", "scope",
     ];
     match value {

@@ -72,10 +72,20 @@ impl Breach {
         Breach { sentence: sentence.to_owned(), scope: BreachScope::Slice, ..Breach::default() }
     }
 
-    /// The bound; None for one that this build does not know.
+    /// A breach of a whole run of which nothing but its sentence is known.
+    #[must_use]
+    pub fn of_run(sentence: &str) -> Breach {
+        Breach { scope: BreachScope::Run, ..Breach::of_sentence(sentence) }
+    }
+
+    /// The bound, by its name now or in an earlier build; None for one that this build does not
+    /// know.
     #[must_use]
     pub fn id(&self) -> Option<BoundId> {
-        BoundId::parse(&self.bound)
+        match self.bound.as_str() {
+            "foreign_share_max" => Some(BoundId::BackgroundShare),
+            name => BoundId::parse(name),
+        }
     }
 
     /// The id of the variant that it is about.

@@ -34,7 +34,8 @@ pub struct VariantResult {
     /// the sum over the services.
     pub busy_ns_per_request: Option<u64>,
     /// CPU of the generator per request.
-    pub client_cpu_ns_per_request: Option<u64>,
+    #[serde(alias = "client_cpu_ns_per_request")]
+    pub generator_cpu_ns_per_request: Option<u64>,
     /// From the intended send time.
     pub response: Percentiles,
     /// From the actual send time.
@@ -103,9 +104,11 @@ pub struct Connecting {
     /// off. Absent without TLS, and where nothing without TLS was run.
     pub cpu_ns_per_handshake: Option<u64>,
     /// CPU of the generator per new connection.
-    pub client_cpu_ns_per_connection: Option<u64>,
+    #[serde(alias = "client_cpu_ns_per_connection")]
+    pub generator_cpu_ns_per_connection: Option<u64>,
     /// Of which the handshake, as on the server's side.
-    pub client_cpu_ns_per_handshake: Option<u64>,
+    #[serde(alias = "client_cpu_ns_per_handshake")]
+    pub generator_cpu_ns_per_handshake: Option<u64>,
     /// Time of the TCP connect.
     pub connect: Percentiles,
     /// Time of the TLS handshake after it.

@@ -58,7 +58,8 @@ pub struct Slice {
     /// CPU of each service process.
     pub services: Vec<ServiceCpu>,
     /// CPU of the generator's process.
-    pub client_cpu_ns: u64,
+    #[serde(alias = "client_cpu_ns")]
+    pub generator_cpu_ns: u64,
     /// Busy time of the server cores, everything included.
     pub busy_ns: u64,
     /// Of which softirq, from clock ticks.
@@ -66,7 +67,7 @@ pub struct Slice {
     /// Time that the hypervisor took from the measured cores.
     pub steal_ns: u64,
     /// CPU that other programs used on the measured cores; absent when they are too many to read.
-    #[serde(rename = "foreign_ns")]
+    #[serde(alias = "foreign_ns")]
     pub background_ns: Option<u64>,
     /// Times that a control group throttled us.
     pub throttled: u64,
@@ -93,7 +94,7 @@ pub struct Slice {
     /// New connections as the server that was addressed counted them; absent where it does not.
     pub server_handshakes: Option<Handshakes>,
     /// Whether the server ran on a core of the generator.
-    #[serde(rename = "strayed")]
+    #[serde(alias = "strayed")]
     pub ran_on_generator_core: bool,
     /// Connections that the target closed while they carried no request.
     #[serde(default)]
@@ -119,10 +120,11 @@ pub struct Handshakes {
 }
 
 /// What a slice did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SliceKind {
     /// Requests at their intended times over kept connections: the headline.
+    #[default]
     Open,
     /// Each connection sends again as soon as it is answered.
     Closed,

@@ -45,6 +45,18 @@ macro_rules! terms {
 }
 
 terms! {
+    /// Which command made a record.
+    RunCommand {
+        /// `tollgate matrix`: many variants, compared.
+        Matrix = "matrix",
+        /// `tollgate run`: one URL, one slice.
+        Run = "run",
+        /// `tollgate capacity`: one URL at many loads.
+        Capacity = "capacity",
+    }
+}
+
+terms! {
     /// What a cost is counted by.
     Per {
         /// A request over a kept connection.
@@ -59,7 +71,7 @@ terms! {
     /// what it leads to.
     BoundId {
         /// The share of the measured cores that other programs used.
-        BackgroundShare = "foreign_share_max",
+        BackgroundShare = "background_share_max",
         /// The share of the measured cores that the hypervisor took.
         StealShare = "steal_share_max",
         /// How often a control group throttled the measurement.
@@ -159,7 +171,7 @@ terms! {
 
 terms! {
     /// What the generator does while there is nothing to do.
-    ClientWait {
+    GeneratorWait {
         /// Look again, at all times: its core is busy, and nobody pays for waking it.
         Spin = "spin",
         /// Sleep in the kernel until the next event or send time.

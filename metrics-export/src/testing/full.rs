@@ -98,7 +98,7 @@ fn environment() -> Environment {
         kernel: "6.18.0".into(),
         governor: Some("performance".into()),
         irq_time_accounting: Some(false),
-        client_driver: "epoll".into(),
+        generator_driver: "epoll".into(),
         server_drivers: vec!["io_uring".into()],
         version: "0.1.0".into(),
         commit: Some("0123456".into()),
@@ -139,7 +139,7 @@ fn result(variant: &str, cpu_ns: u64, connecting: Option<(ConnectionKind, u64)>)
         services: vec![cost("orders", 4), cost("gateway", 6)],
         system_share_milli: Some(600),
         busy_ns_per_request: Some(cpu_ns + 3_000),
-        client_cpu_ns_per_request: Some(400_000),
+        generator_cpu_ns_per_request: Some(400_000),
         response: times(370_000),
         service: times(228_000),
         lateness: times(1_000),
@@ -161,8 +161,8 @@ fn result(variant: &str, cpu_ns: u64, connecting: Option<(ConnectionKind, u64)>)
             generator_limited: variant == "s3",
             cpu_ns_per_connection: cpu_ns,
             cpu_ns_per_handshake: (handshake != ConnectionKind::Tcp).then(|| cpu_ns - 30_000),
-            client_cpu_ns_per_connection: Some(cpu_ns * 2),
-            client_cpu_ns_per_handshake: (handshake != ConnectionKind::Tcp)
+            generator_cpu_ns_per_connection: Some(cpu_ns * 2),
+            generator_cpu_ns_per_handshake: (handshake != ConnectionKind::Tcp)
                 .then(|| cpu_ns * 2 - 60_000),
             connect: times(60_000),
             tls: if handshake == ConnectionKind::Tcp {

@@ -10,7 +10,7 @@ use loadgen::plan::{CallPath, Protocol, StopRule, Topology, UNTIL_CI_ROUNDS_MAX}
 
 use super::axes::{axes, profiles};
 use super::targets;
-use crate::options::{bounds, cores};
+use crate::options::{annotations, bounds, cores};
 use crate::values::{duration, percent};
 use crate::{Failure, cli, values};
 
@@ -47,6 +47,8 @@ pub(super) fn matrix(
         }
         None => (Subjects::Stack(topology), Matrix::variants_of(&profiles(typed)?, &cells)),
     };
+    let mut annotations = annotations::parse(typed.annotations.clone())?;
+    annotations.label = annotations.label.or_else(|| targets?.label.clone());
     Ok(Matrix {
         subjects,
         variants,
@@ -55,8 +57,7 @@ pub(super) fn matrix(
         bounds: bounds::parse(typed.bounds.clone())?,
         cores: cores::split(typed.server_cores.as_deref(), typed.generator_cores.as_deref())?,
         runs: PathBuf::from(&typed.output),
-        commit: option_env!("TOLLGATE_COMMIT").map(String::from),
-        label: typed.label.clone().or_else(|| targets?.label.clone()),
+        annotations,
         driver: values::driver(&typed.driver, typed.require_io_uring)?,
         capacity,
     })

@@ -132,7 +132,7 @@ impl<'a> Probe<'a> {
     /// The drivers of the servers and of the generator.
     pub(super) fn drivers(&self) -> (Vec<String>, String) {
         let servers = self.live.server_drivers.iter().cloned().collect();
-        (servers, self.live.client_driver.clone())
+        (servers, self.live.generator_driver.clone())
     }
 
     fn page(&self, variant: usize) -> Result<ServerCounts, Failure> {

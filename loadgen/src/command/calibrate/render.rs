@@ -59,7 +59,7 @@ pub fn markdown(report: &CalibrationReport, command: &str) -> String {
         cores(&report.server_cores),
         environment.server_drivers.join(", "),
         cores(&report.generator_cores),
-        environment.client_driver,
+        environment.generator_driver,
         report.seed,
         environment.version,
     );

@@ -161,7 +161,7 @@ impl<'s> CalibrationSession<'s> {
     pub(super) fn report(mut self, complete: bool) -> CalibrationReport {
         self.progress.end();
         let mut environment = environment::read(self.calibration.commit.as_deref());
-        (environment.server_drivers, environment.client_driver) = self.drivers;
+        (environment.server_drivers, environment.generator_driver) = self.drivers;
         CalibrationReport {
             started_at: date::rfc3339(self.began_at.as_secs()),
             elapsed_ns: self.began.elapsed().as_nanos() as u64,

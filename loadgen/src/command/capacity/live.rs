@@ -23,7 +23,7 @@ use crate::panics::caught;
 use crate::traffic::random::Random;
 use crate::traffic::record::SliceRecord;
 use crate::traffic::schedule::Rate;
-use crate::traffic::slice::{Arrivals, ClientWait, SliceSpec};
+use crate::traffic::slice::{Arrivals, GeneratorWait, SliceSpec};
 use crate::validity;
 
 /// Searches. `interrupted` is asked several times a second, on another thread than the measuring
@@ -118,7 +118,7 @@ impl<'a, 'r> Slices<'a, 'r> {
         let run = &self.options.run.slice;
         let (arrivals, wait) = match load {
             // A spinning generator could not say whether it was the limit.
-            Load::Closed => (Arrivals::Closed, ClientWait::Sleep),
+            Load::Closed => (Arrivals::Closed, GeneratorWait::Sleep),
             Load::Open(rate) => {
                 let rate = Rate::per_second(rate).ok_or_else(|| {
                     RunError::Server(format!(

@@ -11,7 +11,7 @@ use crate::command::run::{CpuKind, RequestSummary, RunOptions};
 use crate::machine::process::{CpuSource, Process};
 use crate::traffic::record::{Connections, SliceRecord};
 use crate::traffic::schedule::ArrivalPattern;
-use crate::traffic::slice::{ClientWait, SliceSpec};
+use crate::traffic::slice::{GeneratorWait, SliceSpec};
 
 /// What `tollgate capacity` is to do.
 #[derive(Debug)]
@@ -99,7 +99,7 @@ impl CapacityOutcome {
         let source =
             if servers.iter().any(published) { CpuKind::Metrics } else { CpuKind::Processes };
         CapacityOutcome {
-            label: options.run.label.clone(),
+            label: options.run.annotations.label.clone(),
             url: options.run.shown_url(),
             summary: options.run.summary(),
             spec: options.run.slice.clone(),
@@ -202,7 +202,8 @@ fn remarks(options: &CapacityOptions, found: Option<&Capacity>, tally: &Tally) -
     if let Some(why) = &tally.unread {
         notes.push(why.clone());
     }
-    if options.run.slice.wait == ClientWait::Sleep && options.run.generator.workers.contains(&None)
+    if options.run.slice.wait == GeneratorWait::Sleep
+        && options.run.generator.workers.contains(&None)
     {
         notes.push(
             "the generator has no core of its own: with --cores and --wait spin its own delays \

@@ -325,7 +325,7 @@ fn json(outcome: &CapacityOutcome) -> String {
             "seed": spec.seed,
         },
         "slices": outcome.slices,
-        "client_driver": outcome.driver,
+        "generator_driver": outcome.driver,
         "cpu_source": outcome.cpu_source.map(|source| source.as_str()),
         "capacity": outcome.capacity,
     });

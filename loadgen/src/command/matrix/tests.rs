@@ -25,8 +25,7 @@ fn with_axes(axes: &Axes, protocol: Protocol) -> Matrix {
         bounds: Bounds::default(),
         cores: Cores { servers: vec![0], generator: vec![1] },
         runs: PathBuf::new(),
-        commit: None,
-        label: None,
+        annotations: Annotations::default(),
         driver: DriverChoice::Auto,
         capacity: None,
     }
@@ -38,7 +37,7 @@ fn environment() -> Environment {
         cpus: 2,
         kernel: "6.18.0".into(),
         irq_time_accounting: Some(false),
-        client_driver: "io_uring".into(),
+        generator_driver: "io_uring".into(),
         server_drivers: vec!["io_uring".into()],
         version: "0.1.0".into(),
         optimised: true,
@@ -99,7 +98,7 @@ fn settings_of_variants_differ() {
     let axes = Axes { workloads: vec!["ping".into(), "orders-create".into()], ..Axes::default() };
     let run = simulated(&with_axes(&axes, Protocol::standard(42)), |_| ());
     assert_eq!(run.floors.len(), 2);
-    assert_eq!(Run::from_json(&run.to_json()), Ok(run.clone()));
+    assert_eq!(Run::from_json(&run.to_json()).unwrap(), run);
     let costs = run.costs.iter().filter(|cost| cost.id == "tls");
     assert_eq!(costs.map(|cost| cost.cell.as_str()).collect::<Vec<_>>(), ["ping", "orders-create"]);
     let text = report::text(&run, Paint::Plain);
@@ -113,7 +112,7 @@ fn a_valid_run_reads_as_expected() {
     let mut run = simulated(&matrix, |_| ());
     matrix.judge_by_counts(&mut run, &Stored::read(instructions::tests::TEXT));
     assert!(run.validity.valid && run.complete);
-    assert_eq!(Run::from_json(&run.to_json()), Ok(run.clone()));
+    assert_eq!(Run::from_json(&run.to_json()).unwrap(), run);
     let text = report::text(&run, Paint::Plain);
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     golden("valid.txt", &text);
@@ -173,10 +172,10 @@ fn a_run_that_has_no_place_is_kept_elsewhere() {
     let file = std::env::temp_dir().join(format!("tollgate-no-place-{}", std::process::id()));
     fs::write(&file, "").unwrap();
     let run = simulated(&matrix(Protocol::quick(42)), |_| ());
-    assert!(directory::check(&file).unwrap_err().contains("--output"));
+    assert!(directory::check(&file).unwrap_err().to_string().contains("another directory"));
     let (place, why) = directory::write_somewhere(&file, &run, &[]);
     let why = why.unwrap();
-    assert!(why.contains("--output") && why.contains(place.to_str().unwrap()), "{why}");
+    assert!(why.contains("another directory") && why.contains(place.to_str().unwrap()), "{why}");
     let text = fs::read_to_string(place.join("run.json")).unwrap();
     assert_eq!(Run::from_json(&text).unwrap(), run);
     fs::remove_dir_all(place.parent().unwrap()).unwrap();
@@ -195,7 +194,7 @@ fn a_directory_appears_whole_and_is_never_overwritten() {
     assert_eq!(rows.lines().count(), run.slices.len() + 1);
     assert_eq!(fs::read(place.join("s0.hlog")).unwrap(), b"log");
     let again = directory::write(&runs, &run, &logs).unwrap_err();
-    assert!(again.contains("--output"), "{again}");
+    assert!(again.to_string().contains("another directory"), "{again}");
     assert_eq!(fs::read_dir(&runs).unwrap().count(), 1, "no draft is left behind");
     fs::remove_dir_all(&runs).unwrap();
 }

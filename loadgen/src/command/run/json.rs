@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::command::run::outcome::PERCENTILES;
 use crate::command::run::{CpuAccounting, RunOutcome};
 use crate::traffic::record::SliceRecord;
-use crate::traffic::slice::{Arrivals, ClientWait};
+use crate::traffic::slice::{Arrivals, GeneratorWait};
 
 /// The result as one object.
 pub(super) fn to_json(outcome: &RunOutcome) -> Value {
@@ -34,7 +34,7 @@ pub(super) fn to_json(outcome: &RunOutcome) -> Value {
         "schema": "tollgate.single",
         "schema_version": 1,
         "valid": outcome.valid(),
-        "breaches": outcome.breaches,
+        "breaches": outcome.sentences(),
         "notes": outcome.notes,
         "interrupted": record.interrupted,
         "label": outcome.label,
@@ -61,7 +61,7 @@ pub(super) fn to_json(outcome: &RunOutcome) -> Value {
             "cpu_ns": record.generator_cpu_ns,
             "workers": record.workers,
             "driver": record.driver,
-            "busy": spec.wait == ClientWait::Spin,
+            "busy": spec.wait == GeneratorWait::Spin,
         },
         "server": outcome.accounting.as_ref().and_then(|cpu| server_json(cpu, record.sent)),
         "machine": outcome.accounting.as_ref().map(|cpu| machine_json(cpu, &outcome.record)),

@@ -5,12 +5,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
 use metrics_export::breaches::RUN;
-use metrics_export::hlog::{HistogramLog, Interval};
+use metrics_export::hlog::{HistogramLog, Interval, LogWriteError};
+use metrics_export::run::Breach;
 
 use crate::command::run::{CpuAccounting, CpuKind, RequestSummary, RunOptions};
 use crate::panics::caught;
 use crate::traffic::record::SliceRecord;
-use crate::traffic::slice::{Arrivals, ClientWait, SliceSpec};
+use crate::traffic::slice::{Arrivals, GeneratorWait, SliceSpec};
 use crate::validity::{self, Observed};
 
 /// The share of its core from which on a sleeping generator is taken for the limit.
@@ -47,7 +48,7 @@ pub struct RunOutcome {
     /// When the measured part began.
     pub began: SystemTime,
     /// Why the figures cannot be believed, each with what to do; empty when they can.
-    pub breaches: Vec<String>,
+    pub breaches: Vec<Breach>,
     /// What a reader should know about valid figures.
     pub notes: Vec<String>,
 }
@@ -66,10 +67,10 @@ impl RunOutcome {
                 Some(accounting) => accounting.observed(&record),
                 None => Observed::of_record(&record),
             };
-            let found = validity::judge(&observed, &options.bounds, RUN);
-            found.into_iter().map(|breach| breach.sentence).collect()
+            validity::judge(&observed, &options.bounds, RUN)
         });
-        let breaches = breaches.unwrap_or_else(|why| vec![format!("it was not judged: {why}")]);
+        let unjudged = |why| vec![Breach::of_run(&format!("it was not judged: {why}"))];
+        let breaches = breaches.unwrap_or_else(unjudged);
         notes.splice(0..0, options.announcement());
         let remarked = caught(|| match &accounting {
             Some(accounting) => {
@@ -83,7 +84,7 @@ impl RunOutcome {
         });
         notes.extend(remarked.unwrap_or_else(|why| vec![why]));
         RunOutcome {
-            label: options.label.clone(),
+            label: options.annotations.label.clone(),
             url: options.shown_url(),
             summary: options.summary(),
             spec: spec.clone(),
@@ -94,6 +95,11 @@ impl RunOutcome {
             breaches,
             notes,
         }
+    }
+
+    /// Why the figures cannot be believed, as sentences.
+    pub fn sentences(&self) -> Vec<&str> {
+        self.breaches.iter().map(|breach| breach.sentence.as_str()).collect()
     }
 
     /// Whether the figures can be believed.
@@ -115,8 +121,8 @@ impl RunOutcome {
     /// The interval log that the public HdrHistogram tools read, in one interval.
     ///
     /// # Errors
-    /// A sentence, when a histogram cannot be packed.
-    pub fn hlog(&self) -> Result<Vec<u8>, String> {
+    /// Why a histogram cannot be packed.
+    pub fn hlog(&self) -> Result<Vec<u8>, LogWriteError> {
         let began = self.began.duration_since(UNIX_EPOCH).unwrap_or_default();
         let comment = format!("tollgate run {}, values in ns", self.url);
         let mut log = HistogramLog::new(began, &comment);
@@ -136,7 +142,7 @@ impl RunOutcome {
 fn remarks(spec: &SliceSpec, record: &SliceRecord) -> Vec<String> {
     let mut notes = Vec::new();
     let share = record.generator_share();
-    if spec.wait == ClientWait::Sleep && share > BUSY_SHARE_MAX {
+    if spec.wait == GeneratorWait::Sleep && share > BUSY_SHARE_MAX {
         notes.push(format!(
             "the generator used {:.0}% of its core: it was the limit, and not the target. Use \
              more threads (-t).",

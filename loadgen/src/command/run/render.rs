@@ -88,7 +88,7 @@ fn verdict(outcome: &RunOutcome) -> String {
     let interrupted =
         if outcome.record.interrupted { "Interrupted: a part of the run.\n" } else { "" };
     out.push_str(interrupted);
-    for breach in &outcome.breaches {
+    for breach in outcome.sentences() {
         writeln!(out, "INVALID: {breach}").expect("writing to a String does not fail");
     }
     out
@@ -211,7 +211,7 @@ fn connection_lines(outcome: &RunOutcome) -> Vec<String> {
 
 fn markdown(outcome: &RunOutcome) -> String {
     let mut out = String::new();
-    for breach in &outcome.breaches {
+    for breach in outcome.sentences() {
         writeln!(out, "**INVALID:** {breach}\n").expect("writing to a String does not fail");
     }
     let record = &outcome.record;

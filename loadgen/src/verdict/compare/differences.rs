@@ -1,7 +1,7 @@
 //! What two runs did not do alike, as sentences. Each of these can move a figure by more than the
 //! change that is looked for, so that they are said before it.
 
-use metrics_export::run::{Cell, Run, Topology};
+use metrics_export::run::{ArrivalPattern, Cell, Plan, Run, Topology};
 
 use crate::stats::pairing;
 
@@ -43,10 +43,13 @@ impl Differences {
     fn plans(&mut self, a: &Run, b: &Run) {
         let (before, now) = (&a.plan, &b.plan);
         self.said("what was measured", before.subject, now.subject);
+        let place = |plan: &Plan| plan.environment.clone().unwrap_or_default();
+        self.said("environment", place(before), place(now));
         let topology = |plan: Option<Topology>| plan.map_or("", Topology::as_str);
         self.said("topology", topology(before.topology), topology(now.topology));
-        self.said("arrivals", before.arrivals, now.arrivals);
-        self.said("client mode", before.client_wait, now.client_wait);
+        let pattern = |plan: Option<ArrivalPattern>| plan.map_or("none", ArrivalPattern::as_str);
+        self.said("arrivals", pattern(before.arrivals), pattern(now.arrivals));
+        self.said("client mode", before.generator_wait, now.generator_wait);
         let ms = |ns: u64| format!("{} ms", ns / 1_000_000);
         self.said("length of a slice", ms(before.slice_ns), ms(now.slice_ns));
         self.said("server cores", list(&before.server_cores), list(&now.server_cores));
@@ -76,7 +79,7 @@ impl Differences {
             accounting(before.irq_time_accounting),
             accounting(now.irq_time_accounting),
         );
-        self.said("generator's driver", before.client_driver.as_str(), &now.client_driver);
+        self.said("generator's driver", before.generator_driver.as_str(), &now.generator_driver);
         let drivers = |names: &[String]| names.join(" and ");
         self.said("servers' driver", drivers(&before.server_drivers), drivers(&now.server_drivers));
         let build = |optimised: bool| if optimised { "optimised" } else { "not optimised" };

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use metrics_export::run::{
-    ArrivalPattern, CallPath, Cell, ClientWait, ClosedLoop, Connecting, ConnectionKind, Cost,
-    CpuSourceKind, Environment, HandshakeKind, IntervalMethod, Per, Percentiles, Plan,
-    PlannedVariant, Run, SCHEMA, SCHEMA_VERSION, ServiceCpu, Slice, SliceKind, SubjectKind,
-    TokenSupply, Topology, Validity, VariantResult, Verdict,
+    ArrivalPattern, CallPath, Cell, ClosedLoop, Connecting, ConnectionKind, Cost, CpuSourceKind,
+    Environment, GeneratorWait, HandshakeKind, IntervalMethod, Per, Percentiles, Plan,
+    PlannedVariant, Run, RunCommand, SCHEMA, SCHEMA_VERSION, ServiceCpu, Slice, SliceKind,
+    SubjectKind, TokenSupply, Topology, Validity, VariantResult, Verdict,
 };
 
 use crate::traffic::random::Random;
@@ -36,7 +36,7 @@ pub(crate) fn run(variants: &[(&str, f64)], drift: f64, seed: u64) -> Run {
         schema: SCHEMA.into(),
         schema_version: SCHEMA_VERSION,
         id: format!("run-{seed}"),
-        command: "matrix".into(),
+        command: RunCommand::Matrix,
         started_at: "2026-07-01T12:00:00Z".into(),
         elapsed_ns: 1,
         complete: true,
@@ -46,7 +46,7 @@ pub(crate) fn run(variants: &[(&str, f64)], drift: f64, seed: u64) -> Run {
             cpu_model: "a CPU".into(),
             cpus: 2,
             kernel: "6.1".into(),
-            client_driver: "epoll".into(),
+            generator_driver: "epoll".into(),
             version: "0.1.0".into(),
             optimised: true,
             ..Environment::default()
@@ -57,6 +57,8 @@ pub(crate) fn run(variants: &[(&str, f64)], drift: f64, seed: u64) -> Run {
         floors: Vec::new(),
         additivity: Vec::new(),
         slices: Vec::new(),
+        fleet: None,
+        network: None,
     };
     let mut random = Random::new(seed);
     for (label, us) in variants {
@@ -115,10 +117,13 @@ pub(crate) fn two_cells(run: &Run) -> Run {
 fn plan(cell: Cell, seed: u64) -> Plan {
     Plan {
         label: None,
+        environment: None,
+        tags: BTreeMap::new(),
+        protocols: vec!["HTTP/1.1".into()],
         subject: SubjectKind::Stack,
         topology: Some(Topology::Mesh),
-        arrivals: ArrivalPattern::Constant,
-        client_wait: ClientWait::Spin,
+        arrivals: Some(ArrivalPattern::Constant),
+        generator_wait: GeneratorWait::Spin,
         rounds: 12,
         instances: 12,
         stop_rule: "rounds".into(),
@@ -187,8 +192,8 @@ fn connecting(ns: f64) -> Connecting {
         generator_limited: false,
         cpu_ns_per_connection: ns as u64,
         cpu_ns_per_handshake: None,
-        client_cpu_ns_per_connection: None,
-        client_cpu_ns_per_handshake: None,
+        generator_cpu_ns_per_connection: None,
+        generator_cpu_ns_per_handshake: None,
         connect: Percentiles::default(),
         tls: Percentiles::default(),
     }
@@ -225,7 +230,7 @@ fn slice(variant: &str, round: u32, kind: SliceKind, ns: f64) -> Slice {
             user_ns: 0,
             system_ns: 0,
         }],
-        client_cpu_ns: 0,
+        generator_cpu_ns: 0,
         busy_ns: 0,
         softirq_ns: 0,
         steal_ns: 0,

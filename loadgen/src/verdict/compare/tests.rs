@@ -3,7 +3,7 @@
 use super::*;
 use crate::report::Paint;
 
-use metrics_export::run::{ClientWait, CpuSourceKind};
+use metrics_export::run::{CpuSourceKind, GeneratorWait};
 
 const VARIANTS: [(&str, f64); 4] =
     [("S0", 10.0), ("S0 control", 10.0), ("S1", 30.0), ("S4 cached", 40.0)];
@@ -91,13 +91,13 @@ fn differences_of_conditions_are_listed() {
     let a = sample::run(&VARIANTS, 1.0, 1);
     let mut b = sample::run(&VARIANTS[..3], 1.0, 2);
     assert_eq!(differences::sentences(&a, &a), Vec::<String>::new());
-    b.plan.client_wait = ClientWait::Sleep;
+    b.plan.generator_wait = GeneratorWait::Sleep;
     b.plan.cells[0].rate_milli_per_s = 9_000_000;
     b.plan.cells[0].connections = 8;
     b.plan.cells[0].workload = "orders-create".into();
     b.environment.cpu_model = "another CPU".into();
     b.environment.kernel = String::new();
-    b.environment.client_driver = "io_uring".into();
+    b.environment.generator_driver = "io_uring".into();
     b.environment.version = "0.2.0".into();
     b.plan.variants[2].cpu_source = CpuSourceKind::None;
     let said = compare(&a, &b).differences.join("\n");

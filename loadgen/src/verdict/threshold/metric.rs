@@ -147,7 +147,7 @@ pub(super) static ALL: [Metric; 28] = [
     },
     connecting("cpu_us_per_handshake", |r| connection(r, |found| found.cpu_ns_per_handshake)),
     time("busy_us_per_request", |r| r.busy_ns_per_request.and_then(us)),
-    time("client_cpu_us_per_request", |r| r.client_cpu_ns_per_request.and_then(us)),
+    time("client_cpu_us_per_request", |r| r.generator_cpu_ns_per_request.and_then(us)),
     time("response_p50_us", |r| response(r, |p| p.p50_ns)),
     time("response_p90_us", |r| response(r, |p| p.p90_ns)),
     time("response_p99_us", |r| response(r, |p| p.p99_ns)),

@@ -129,7 +129,7 @@ fn background(facts: &Facts) -> Option<CheckResult> {
         percent(share),
         seconds(facts)
     );
-    let bound = Bounds::default().foreign_share_max;
+    let bound = Bounds::default().background_share_max;
     if share <= bound {
         return good(says);
     }
