@@ -20,7 +20,6 @@ pub mod stack;
 pub(crate) mod tests;
 
 use std::collections::HashSet;
-use std::fmt;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -30,6 +29,7 @@ use metrics_export::run::{Bounds, CpuSourceKind, Slice, SliceKind};
 use crate::panics::caught;
 use crate::plan::{PlannedCell, Protocol, Variant};
 use crate::stats::Layer;
+use crate::traffic::error::ContextError;
 use crate::traffic::record;
 use crate::traffic::schedule::Rate;
 use crate::validity::{self, Observed};
@@ -170,17 +170,8 @@ pub struct SliceProof {
     pub found: String,
 }
 
-/// What ended an experiment before its time, as a sentence that says what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure(pub String);
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Failure {}
+/// What ended an experiment before its time: what happened and what to do.
+pub type Failure = ContextError;
 
 /// Learns of progress between slices.
 pub trait Watcher {
@@ -225,7 +216,7 @@ impl Experiment<'_> {
             done: 0,
             repeats: 0,
         };
-        let ended = caught(|| course.instances()).map_err(Failure).flatten();
+        let ended = caught(|| course.instances()).map_err(Failure::from).flatten();
         let interrupted = course.bench.interrupted();
         let mut findings = course.findings;
         match ended {
@@ -342,7 +333,7 @@ impl Course<'_, '_> {
     fn unanswered(&self, variant: usize, errors: &str) -> Failure {
         let label = &self.experiment.variants[variant].label;
         let why = if errors.is_empty() { "nothing came back" } else { errors };
-        Failure(format!(
+        Failure::new(format!(
             "{label}: no request was answered as it should be in the warm-up: {why}; see what the \
              same request gets from curl, and the server's log"
         ))
@@ -376,10 +367,9 @@ impl Course<'_, '_> {
         let share = (slowest * protocol.operating_share).floor().max(1.0);
         let rate = if slowest > 0.0 { Rate::per_second(share) } else { None };
         rate.ok_or_else(|| {
-            Failure(
+            Failure::new(
                 "no request was answered in the warm-up, so there is no operating point; see the \
-                 servers' logs"
-                    .into(),
+                 servers' logs",
             )
         })
     }

@@ -11,6 +11,7 @@ mod variant;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::traffic::error::ContextError;
 use crate::traffic::schedule::ArrivalPattern;
 
 pub use axes::{AXES, Axes, Form, PlannedCell, WORKLOADS};
@@ -140,8 +141,8 @@ impl Protocol {
     /// Checks that it can be carried out.
     ///
     /// # Errors
-    /// A sentence that names the first flag that cannot be.
-    pub fn check(&self) -> Result<(), String> {
+    /// The first flag that cannot be.
+    pub fn check(&self) -> Result<(), ContextError> {
         let sentence = if self.rounds == 0 {
             "--rounds must be at least 1"
         } else if self.instances == 0 || self.instances > self.rounds {
@@ -173,17 +174,17 @@ impl Cores {
     /// CPU per request, which does not want more, and other cores may be others' business.
     ///
     /// # Errors
-    /// A sentence when fewer than two cores are allowed.
-    pub fn split(allowed: &[usize]) -> Result<Cores, String> {
+    /// Fewer than two cores are allowed.
+    pub fn split(allowed: &[usize]) -> Result<Cores, ContextError> {
         match allowed {
             [servers, .., generator] => {
                 Ok(Cores { servers: vec![*servers], generator: vec![*generator] })
             }
-            _ => Err(format!(
+            _ => Err(ContextError::new(format!(
                 "this process may use {} core(s), and servers and generator need one each: allow \
                  it two (taskset, the container's CPU set)",
                 allowed.len()
-            )),
+            ))),
         }
     }
 
@@ -218,7 +219,7 @@ mod tests {
                 "--until-ci",
             ),
         ] {
-            assert!(protocol.check().unwrap_err().contains(flag), "{flag}");
+            assert!(protocol.check().unwrap_err().to_string().contains(flag), "{flag}");
         }
     }
 
@@ -233,6 +234,6 @@ mod tests {
         let cores = Cores::split(&[2, 5, 7]).unwrap();
         assert_eq!((cores.servers.as_slice(), cores.generator.as_slice()), (&[2][..], &[7][..]));
         assert_eq!(cores.measured(), 2);
-        assert!(Cores::split(&[0]).unwrap_err().contains("1 core(s)"));
+        assert!(Cores::split(&[0]).unwrap_err().to_string().contains("1 core(s)"));
     }
 }

@@ -2,13 +2,13 @@
 //! threads with an event loop each; whatever decides is pure. It uses nothing else of this crate,
 //! so that it can become one of its own, and refuses to know why a slice is run.
 
-mod commands;
 mod drive;
 mod pool;
 mod template;
 mod worker;
 
 pub mod check;
+pub mod error;
 pub mod generator;
 pub mod live;
 pub mod random;

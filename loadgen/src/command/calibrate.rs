@@ -164,7 +164,7 @@ impl Calibration {
                 CalibrationPart::Accounting => accounting::run(&mut session),
                 CalibrationPart::Added => added::run(&mut session),
             };
-            match caught(&mut take).map_err(|why| Failure(why).into()).flatten() {
+            match caught(&mut take).map_err(|why| Failure::new(why).into()).flatten() {
                 Ok(()) => {}
                 Err(EarlyEnd::Interrupted) => return Ok((session.report(false), None)),
                 Err(EarlyEnd::Failed(failure))

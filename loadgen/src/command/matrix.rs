@@ -211,13 +211,13 @@ impl Matrix {
         stack: &mut dyn Stack,
         interrupted: &(dyn Fn() -> bool + Sync),
     ) -> Result<MatrixOutcome, Failure> {
-        self.protocol.check().map_err(Failure)?;
+        self.protocol.check()?;
         let began = Instant::now();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut environment = environment::read(self.annotations.commit.as_deref());
         let on_cores = GeneratorOptions::on_cores(&self.cores.generator);
         let options = GeneratorOptions { driver: self.driver, ..on_cores };
-        let generator = Generator::start(&options).map_err(|error| Failure(error.to_string()))?;
+        let generator = Generator::start(&options).map_err(Failure::of)?;
         let stop = generator.stopper();
         let mut bench = LiveBench::new(BenchSetup {
             stack,
@@ -244,7 +244,7 @@ impl Matrix {
                 let search = || {
                     capacity::search_all(&experiment, settings, &mut bench, &mut bar, &mut findings)
                 };
-                match caught(search).map_err(Failure).flatten() {
+                match caught(search).map_err(Failure::from).flatten() {
                     Ok(()) => {}
                     // What fails once the end was asked for is no failure.
                     Err(_) if interrupted() => findings.complete = false,
@@ -268,7 +268,7 @@ impl Matrix {
             })
             .collect();
         let (directory, misplaced) = directory::write_somewhere(&self.runs, &run, &logs);
-        let failure = findings.failure.map(|failure| failure.0);
+        let failure = findings.failure.map(|failure| failure.to_string());
         Ok(MatrixOutcome { run, directory, failure, misplaced })
     }
 

@@ -33,6 +33,7 @@ use crate::command::run::rig::with_rig;
 use crate::machine::process::Process;
 use crate::plan::Annotations;
 use crate::traffic::check::Expect;
+use crate::traffic::error::ContextError;
 use crate::traffic::generator::GeneratorOptions;
 use crate::traffic::slice::{GeneratorError, SliceSpec};
 use crate::traffic::target::{Source, Target, TlsTarget};
@@ -135,12 +136,14 @@ impl RunOptions {
     fn target(&self) -> Result<Target, RunError> {
         let addresses = match &self.connect_to {
             Some(addresses) => addresses.clone(),
-            None => blocking::resolve(&self.url, self.slice.timeout)
-                .map_err(|error| RunError::Url(format!("{error}; {CHECK_HOST}")))?,
+            None => blocking::resolve(&self.url, self.slice.timeout).map_err(|error| {
+                let message = format!("{error}; {CHECK_HOST}");
+                RunError::Url(ContextError::new(message).because(error))
+            })?,
         };
         let name = || match &self.server_name {
             Some(name) => Ok(name.clone()),
-            None => self.url.server_name().map_err(|error| RunError::Url(error.to_string())),
+            None => self.url.server_name().map_err(|error| RunError::Url(ContextError::of(error))),
         };
         let tls = match self.url.is_tls() {
             false => None,
@@ -184,18 +187,18 @@ impl fmt::Display for RequestSummary {
 /// Why there is no result.
 #[derive(Debug)]
 pub enum RunError {
-    /// The URL leads nowhere; the sentence tells why.
-    Url(String),
+    /// The URL leads nowhere.
+    Url(ContextError),
     /// Trust or client certificate cannot be used.
     Trust(TrustError),
-    /// No token could be had; the sentence tells why.
-    Token(String),
-    /// The server's CPU cannot be read; the sentence tells why.
-    Server(String),
+    /// No token could be had.
+    Token(ContextError),
+    /// The server's CPU cannot be read.
+    Server(ContextError),
     /// The generator could not do it.
     Generator(GeneratorError),
-    /// A fault of this program; the sentence tells which.
-    Fault(String),
+    /// A fault of this program.
+    Fault(ContextError),
     /// It was interrupted before anything was measured.
     Interrupted,
 }
@@ -217,7 +220,7 @@ impl fmt::Display for RunError {
             RunError::Url(sentence)
             | RunError::Token(sentence)
             | RunError::Server(sentence)
-            | RunError::Fault(sentence) => out.write_str(sentence),
+            | RunError::Fault(sentence) => sentence.fmt(out),
             RunError::Trust(error) => error.fmt(out),
             RunError::Generator(error) => error.fmt(out),
             RunError::Interrupted => out.write_str("interrupted before anything was measured"),
@@ -230,11 +233,11 @@ impl std::error::Error for RunError {
         match self {
             RunError::Trust(error) => Some(error),
             RunError::Generator(error) => Some(error),
-            RunError::Url(_)
-            | RunError::Token(_)
-            | RunError::Server(_)
-            | RunError::Fault(_)
-            | RunError::Interrupted => None,
+            RunError::Url(error)
+            | RunError::Token(error)
+            | RunError::Server(error)
+            | RunError::Fault(error) => error.source(),
+            RunError::Interrupted => None,
         }
     }
 }

@@ -101,7 +101,7 @@ impl<'a> LiveBench<'a> {
         let setup = &mut self.setup;
         let cell = &setup.cells[variant.cell];
         let started = setup.stack.start(variant, cell, instance).map_err(|error| {
-            Failure(format!("the servers of {} could not be started: {error}", variant.label))
+            Failure::new(format!("the servers of {} could not be started: {error}", variant.label))
         })?;
         let site = Site::open(&variant.label, started)?;
         let asked = site.drivers().and_then(|drivers| Ok((drivers, workload(&site, cell)?)));
@@ -111,7 +111,7 @@ impl<'a> LiveBench<'a> {
         // A ping is the smallest request over a new connection; only the gateway answers it.
         let pings = matches!(site.path().first(), Some(&("gateway" | "all")));
         let connecting = if pings { Workload::ping() } else { workload.clone() };
-        let refused = |error| Failure(format!("{}: {error}", variant.label));
+        let refused = |error| Failure::new(format!("{}: {error}", variant.label));
         let mut attach =
             |workload: &Workload| setup.generator.attach(site.target(), workload).map_err(refused);
         let (requests, connects) = (attach(&workload)?, attach(&connecting)?);
@@ -161,7 +161,7 @@ fn workload(site: &Site, cell: &PlannedCell) -> Result<Workload, Failure> {
         "inventory-reserve" => Ok(Workload::inventory_reserve()),
         "ping" => Ok(Workload::ping()),
         "orders-read" => Ok(Workload::orders_read(site.make_orders()?.into())),
-        other => Err(Failure(format!("there is no workload {other:?}"))),
+        other => Err(Failure::new(format!("there is no workload {other:?}"))),
     }
 }
 
@@ -203,7 +203,7 @@ fn unless_fallen<T>(
     let deadline = Instant::now() + if failed { FALLEN_WITHIN } else { Duration::ZERO };
     loop {
         if let Some(sentence) = fallen() {
-            return Err(Failure(sentence));
+            return Err(Failure::new(sentence));
         }
         if Instant::now() >= deadline {
             return result;
@@ -229,19 +229,19 @@ impl LiveBench<'_> {
         };
         running.site.refill(&workload.stock)?;
         let generator = &mut self.setup.generator;
-        let failed = |error| Failure(format!("{}: {error}", variant.label));
+        let failed = |error| Failure::new(format!("{}: {error}", variant.label));
         // Connections that are the slice's own subject must not be opened ahead of it.
         if !connecting {
             generator.prepare(target, &spec).map_err(failed)?;
         }
         let pages_before = running.site.scrape()?;
         thread::sleep(SETTLE);
-        let unread = |error| Failure(format!("{}: {error}", variant.label));
+        let unread = |error| Failure::new(format!("{}: {error}", variant.label));
         let before = running.meter.read().map_err(unread)?;
         let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let record = generator.run_slice(target, &spec).map_err(failed)?;
         if record.interrupted {
-            return Err(Failure(format!("{}: the slice was interrupted", variant.label)));
+            return Err(Failure::new(format!("{}: the slice was interrupted", variant.label)));
         }
         thread::sleep(SETTLE);
         let after = running.meter.read().map_err(unread)?;

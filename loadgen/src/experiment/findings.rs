@@ -107,7 +107,7 @@ impl Findings {
         match slice.kind {
             _ if !slice.counts => {}
             kind if kind == self.headline => {
-                kept.add(&slice, &times).map_err(|error| Failure(error.to_string()))?;
+                kept.add(&slice, &times).map_err(Failure::of)?;
             }
             SliceKind::Connect => kept.add_connections(&times),
             SliceKind::Open | SliceKind::Closed => {}

@@ -11,6 +11,7 @@ use rustls::pki_types::ServerName;
 
 use crate::machine::process::Process;
 use crate::plan::{PlannedCell, Variant};
+use crate::traffic::error::ContextError;
 use crate::traffic::tokens::Tokens;
 use crate::traffic::trust::Trust;
 use crate::traffic::workload::Workload;
@@ -29,7 +30,7 @@ pub trait Stack {
         variant: &Variant,
         cell: &PlannedCell,
         instance: u32,
-    ) -> Result<Started, StackError>;
+    ) -> Result<Started, ContextError>;
 }
 
 /// The running servers of one variant. Dropping it stops them.
@@ -79,18 +80,6 @@ pub enum Requests {
     /// A request of its own.
     Own(Box<Workload>),
 }
-
-/// Why a stack could not be started: a sentence.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StackError(pub String);
-
-impl fmt::Display for StackError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for StackError {}
 
 impl fmt::Debug for Started {
     /// Leaves the tokens out: they are secrets.

@@ -85,7 +85,7 @@ impl Bench for Simulation {
         match self.fails {
             Some((at, true)) if at == self.orders.len() => panic!("a server of straw"),
             Some((at, false)) if at == self.orders.len() => {
-                return Err(Failure("orders (process 7) ended".into()));
+                return Err(Failure::new("orders (process 7) ended"));
             }
             _ => self.orders.push(*request),
         }
@@ -246,12 +246,12 @@ fn a_failure_keeps_the_slices_that_were_finished() {
         simulation.fails = Some((20, panics));
         let findings = experiment.run(&mut simulation, &mut Silent).unwrap();
         assert_eq!((findings.complete, findings.slices.len()), (false, 20));
-        assert!(findings.failure.unwrap().0.contains(word), "{word}");
+        assert!(findings.failure.unwrap().to_string().contains(word), "{word}");
         // Before anything counts there is nothing to keep.
         let mut simulation = Simulation::new(&variants);
         simulation.fails = Some((1, panics));
         let failure = experiment.run(&mut simulation, &mut Silent).unwrap_err();
-        assert!(failure.0.contains(word), "{failure}");
+        assert!(failure.to_string().contains(word), "{failure}");
     }
 }
 

@@ -11,6 +11,7 @@ use authn::Algorithm;
 use metrics_export::run::{CallPath, HandshakeKind, TokenSupply};
 
 use super::Role;
+use crate::traffic::error::ContextError;
 use crate::traffic::schedule::Rate;
 
 /// Different tokens of an uncached variant. The cache is off there, so that the number only has
@@ -132,9 +133,9 @@ impl Axes {
     /// list and then each further value of those axes, one at a time.
     ///
     /// # Errors
-    /// A sentence when a value makes no sense, an axis has a list and is not named, or there would
+    /// A value makes no sense, an axis has a list and is not named, or there would
     /// be too many cells.
-    pub fn cells(&self, vary: &[String]) -> Result<Vec<PlannedCell>, String> {
+    pub fn cells(&self, vary: &[String]) -> Result<Vec<PlannedCell>, ContextError> {
         self.check(vary)?;
         let sizes = self.sizes();
         let places = if vary.is_empty() { product(&sizes) } else { one_at_a_time(&sizes, vary) };
@@ -143,7 +144,8 @@ impl Axes {
                 "these lists make {} settings, and at most {CELLS_MAX} are run at once: shorten \
                  them, or use --vary",
                 places.len()
-            ));
+            )
+            .into());
         }
         places.iter().map(|place| self.cell(place, &sizes)).collect()
     }
@@ -163,23 +165,24 @@ impl Axes {
         ]
     }
 
-    fn check(&self, vary: &[String]) -> Result<(), String> {
+    fn check(&self, vary: &[String]) -> Result<(), ContextError> {
         if let Some(odd) = vary.iter().find(|name| !AXES.contains(&name.as_str())) {
-            return Err(format!("--vary takes one of {}, not {odd:?}", AXES.join(", ")));
+            return Err(format!("--vary takes one of {}, not {odd:?}", AXES.join(", ")).into());
         }
         for (name, size) in AXES.iter().zip(self.sizes()) {
             if size == 0 {
-                return Err(format!("--{name} needs a value"));
+                return Err(format!("--{name} needs a value").into());
             }
             if !vary.is_empty() && size > 1 && !vary.iter().any(|varied| varied == name) {
                 return Err(format!(
                     "--{name} has a list: name it with --vary too, or give it one value"
-                ));
+                )
+                .into());
             }
         }
         if let Some(odd) = self.workloads.iter().find(|name| !WORKLOADS.contains(&name.as_str())) {
             let known = WORKLOADS.join(", ");
-            return Err(format!("--workloads takes {known}, not {odd:?}"));
+            return Err(format!("--workloads takes {known}, not {odd:?}").into());
         }
         if self.connections.contains(&0) || self.workers.contains(&0) {
             return Err("--connections and --workers take 1 or more".into());
@@ -187,7 +190,7 @@ impl Axes {
         Ok(())
     }
 
-    fn cell(&self, place: &[usize], sizes: &[usize]) -> Result<PlannedCell, String> {
+    fn cell(&self, place: &[usize], sizes: &[usize]) -> Result<PlannedCell, ContextError> {
         let mut cell = PlannedCell {
             id: String::new(),
             label: String::new(),
@@ -310,7 +313,7 @@ mod tests {
         let pairs: Vec<(&str, usize)> =
             cells.iter().map(|cell| (cell.workload.as_str(), cell.connections)).collect();
         assert_eq!(pairs, [("ping", 1), ("orders-create", 1), ("ping", 64)]);
-        let sentence = two_by_two().cells(&vary[..1]).unwrap_err();
+        let sentence = two_by_two().cells(&vary[..1]).unwrap_err().to_string();
         assert!(sentence.contains("--connections"), "{sentence}");
     }
 
@@ -331,9 +334,11 @@ mod tests {
             (many, "99 settings"),
         ];
         for (axes, word) in cases {
-            let sentence = axes.cells(&[]).unwrap_err();
+            let sentence = axes.cells(&[]).unwrap_err().to_string();
             assert!(sentence.contains(word), "{sentence}");
         }
-        assert!(Axes::default().cells(&["dance".into()]).unwrap_err().contains("dance"));
+        assert!(
+            Axes::default().cells(&["dance".into()]).unwrap_err().to_string().contains("dance")
+        );
     }
 }

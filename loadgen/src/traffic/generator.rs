@@ -2,6 +2,8 @@
 //! connections that stay open between slices, and one call that runs a slice and hands its record
 //! back. It refuses to compare slices, and to know why they are run.
 
+mod commands;
+
 use std::{
     sync::{
         Arc,
@@ -13,7 +15,8 @@ use std::{
 
 use runtime::{generator::DriverChoice, process::pin_to};
 
-use crate::traffic::commands::{WorkerCommand, WorkerReply, follow};
+use self::commands::{WorkerCommand, WorkerReply, follow};
+use crate::traffic::error::ContextError;
 use crate::traffic::live::Live;
 use crate::traffic::pool::Attached;
 use crate::traffic::random::Random;
@@ -102,7 +105,7 @@ impl Generator {
     ) -> Result<TargetId, GeneratorError> {
         if target.addresses.is_empty() {
             let sentence = format!("{} has no address to connect to", target.name);
-            return Err(GeneratorError::Spec(sentence));
+            return Err(GeneratorError::Spec(sentence.into()));
         }
         let attached = Arc::new(Attached::new(target, workload)?);
         let index = self.targets.len();
@@ -223,7 +226,7 @@ impl Link {
         let thread = thread::Builder::new()
             .name(name)
             .spawn(body)
-            .map_err(|error| GeneratorError::Start(format!("no thread: {error}")))?;
+            .map_err(|error| GeneratorError::Start(ContextError::at("no thread", error)))?;
         let link = Link { commands, answers, thread: Some(thread) };
         match link.answer()? {
             WorkerReply::Failed(error) => Err(error),
@@ -256,7 +259,8 @@ fn gone() -> GeneratorError {
 
 fn pin(cpu: usize) -> Result<(), GeneratorError> {
     pin_to(cpu).map_err(|error| {
-        GeneratorError::Start(format!("it cannot run on processor {cpu}: {error}"))
+        let step = format!("it cannot run on processor {cpu}");
+        GeneratorError::Start(ContextError::at(step, error))
     })
 }
 

@@ -15,6 +15,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::traffic::error::ContextError;
 use crate::traffic::workload::{Piece, Workload, check};
 
 /// More lines than this are refused: each is laid out in memory before the first is sent.
@@ -24,19 +25,19 @@ const REQUESTS_MAX: usize = 100_000;
 /// header field that the line does not give a value of its own. Empty lines are skipped.
 ///
 /// # Errors
-/// A sentence that names the line.
-pub fn parse(text: &str, base: &Workload) -> Result<Vec<Workload>, String> {
+/// The line, and what is wrong with it.
+pub fn parse(text: &str, base: &Workload) -> Result<Vec<Workload>, ContextError> {
     let mut requests: Vec<Workload> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         if line.trim().is_empty() {
             continue;
         }
-        let wrong = |why: String| format!("line {number}: {why}");
+        let wrong = |why: ContextError| why.about(format_args!("line {number}"));
         if requests.len() == REQUESTS_MAX {
-            return Err(wrong(format!("more than {REQUESTS_MAX} requests cannot be used")));
+            return Err(wrong(format!("more than {REQUESTS_MAX} requests cannot be used").into()));
         }
         let request = request(line, base).map_err(wrong)?;
-        check(&request).map_err(|error| wrong(error.to_string()))?;
+        check(&request).map_err(|error| wrong(ContextError::of(error)))?;
         if requests.first().is_some_and(|first| is_head(first) != is_head(&request)) {
             let why = "HEAD cannot stand beside other methods, because its replies have no body";
             return Err(wrong(why.into()));
@@ -53,12 +54,13 @@ fn is_head(request: &Workload) -> bool {
     request.method == "HEAD"
 }
 
-fn request(line: &str, base: &Workload) -> Result<Workload, String> {
+fn request(line: &str, base: &Workload) -> Result<Workload, ContextError> {
     let no_json = |error: serde_json::Error| {
         let (column, why) = (error.column(), error.to_string());
         // Each line is a text of its own to the parser, which calls it line 1.
         let why = why.split(" at line ").next().unwrap_or_default();
-        format!("it is no JSON from column {column} on: {why}")
+        let message = format!("it is no JSON from column {column} on: {why}");
+        ContextError::new(message).because(error)
     };
     let value = serde_json::from_str(line).map_err(no_json)?;
     let Value::Object(said) = value else {
@@ -66,7 +68,7 @@ fn request(line: &str, base: &Workload) -> Result<Workload, String> {
     };
     let known = ["method", "path", "headers", "body"];
     if let Some(other) = said.keys().find(|key| !known.contains(&key.as_str())) {
-        return Err(format!("{other:?} is none of method, path, headers and body"));
+        return Err(format!("{other:?} is none of method, path, headers and body").into());
     }
     let body = match said.get("body") {
         None | Some(Value::Null) => Vec::new(),
@@ -156,10 +158,12 @@ mod tests {
             ("{\"headers\": {\"X\": \"a\\nb\"}}", "line 1: the header \"X\" cannot be sent"),
             ("{}\n{\"method\": \"HEAD\"}", "line 2: HEAD cannot stand"),
         ] {
-            let error = parse(text, &base()).unwrap_err();
+            let error = parse(text, &base()).unwrap_err().to_string();
             assert!(error.contains(needle), "{text}: {error}");
         }
         let many = "{}\n".repeat(REQUESTS_MAX + 1);
-        assert!(parse(&many, &base()).unwrap_err().starts_with("line 100001: more than"));
+        assert!(
+            parse(&many, &base()).unwrap_err().to_string().starts_with("line 100001: more than")
+        );
     }
 }

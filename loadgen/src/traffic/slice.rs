@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use crate::traffic::error::ContextError;
 use crate::traffic::schedule::{ArrivalPattern, Rate};
 use crate::traffic::tokens::Tokens;
 use crate::traffic::workload::WorkloadError;
@@ -91,16 +92,17 @@ impl SliceSpec {
     }
 
     /// Tells what makes no sense in it, as a sentence.
-    pub(crate) fn check(&self, workers: usize) -> Result<(), String> {
+    pub(crate) fn check(&self, workers: usize) -> Result<(), ContextError> {
         if self.connections < workers {
             return Err(format!(
                 "{} connections cannot be spread over {workers} workers: give at least {workers}, \
                  or use fewer workers",
                 self.connections
-            ));
+            )
+            .into());
         }
         if self.connections > CONNECTIONS_MAX {
-            return Err(format!("at most {CONNECTIONS_MAX} connections can be used"));
+            return Err(format!("at most {CONNECTIONS_MAX} connections can be used").into());
         }
         if self.duration.is_zero() || self.duration > DURATION_MAX {
             return Err("a slice lasts longer than nothing and at most 30 days".into());
@@ -142,13 +144,13 @@ impl StopFlag {
 #[derive(Debug)]
 pub enum GeneratorError {
     /// A worker could not be started or set up.
-    Start(String),
+    Start(ContextError),
     /// The workload cannot be sent.
     Workload(WorkloadError),
     /// There is no such target.
     UnknownTarget,
-    /// The slice makes no sense; the sentence tells why.
-    Spec(String),
+    /// The slice makes no sense.
+    Spec(ContextError),
     /// No connection to the target could be made.
     Connect {
         /// The target's name.
@@ -157,7 +159,7 @@ pub enum GeneratorError {
         reason: String,
     },
     /// A worker ended unexpectedly.
-    Worker(String),
+    Worker(ContextError),
 }
 
 impl fmt::Display for GeneratorError {
@@ -170,7 +172,7 @@ impl fmt::Display for GeneratorError {
             GeneratorError::UnknownTarget => {
                 out.write_str("a slice was asked for a target that is not attached")
             }
-            GeneratorError::Spec(reason) => out.write_str(reason),
+            GeneratorError::Spec(reason) => reason.fmt(out),
             GeneratorError::Connect { target, reason } => {
                 write!(out, "no connection to {target} could be made: {reason}")
             }
@@ -181,7 +183,18 @@ impl fmt::Display for GeneratorError {
     }
 }
 
-impl std::error::Error for GeneratorError {}
+impl std::error::Error for GeneratorError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            GeneratorError::Workload(error) => Some(error),
+            // What they add stands in the message; what they hold is the cause.
+            GeneratorError::Start(error)
+            | GeneratorError::Spec(error)
+            | GeneratorError::Worker(error) => error.source(),
+            GeneratorError::UnknownTarget | GeneratorError::Connect { .. } => None,
+        }
+    }
+}
 
 impl From<WorkloadError> for GeneratorError {
     fn from(error: WorkloadError) -> GeneratorError {

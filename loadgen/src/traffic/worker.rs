@@ -1,7 +1,8 @@
 //! One worker: a thread with an event loop of its own, and the connections it holds to every
 //! attached target. It refuses to decide anything about a slice's traffic: that is
-//! [`crate::traffic::drive`]'s. What it is told to do comes through [`crate::traffic::commands`].
+//! [`crate::traffic::drive`]'s. What it is told to do comes through [`crate::traffic::generator`].
 
+use std::io;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -9,6 +10,7 @@ use std::{
 
 use runtime::generator::{DriverChoice, Event, EventLoop, Wait};
 
+use crate::traffic::error::ContextError;
 use crate::traffic::live::Live;
 use crate::traffic::pool::{Attached, Opening, Owners, PlaceRef, PlaceState, Pool};
 use crate::traffic::recorder::Recorder;
@@ -48,7 +50,7 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(setup: WorkerSetup) -> Result<Worker, GeneratorError> {
         let io = EventLoop::new(setup.driver)
-            .map_err(|error| GeneratorError::Start(format!("no event loop: {error}")))?;
+            .map_err(|error| GeneratorError::Start(ContextError::at("no event loop", error)))?;
         let recorder = Recorder::new(io.driver().as_str());
         Ok(Worker {
             io,
@@ -172,9 +174,7 @@ impl Worker {
             self.settle(event, ready);
         }
         self.events = events;
-        polled.map_err(|error| {
-            GeneratorError::Worker(format!("the kernel refused to wait for events: {error}"))
-        })
+        polled.map_err(wait_refused)
     }
 
     fn settle(&mut self, event: Event, ready: &mut Readiness) {
@@ -230,6 +230,12 @@ impl Worker {
         pool.prepare_failed = 0;
         Err(GeneratorError::Connect { target: pool.attached.target.name.clone(), reason })
     }
+}
+
+/// The kernel does not wait for events.
+pub(crate) fn wait_refused(error: io::Error) -> GeneratorError {
+    let step = "the kernel refused to wait for events";
+    GeneratorError::Worker(ContextError::at(step, error))
 }
 
 /// Takes in what happened to a connection that nobody uses: if it is not sound it is closed.

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use loadgen::command::calibrate::servers::{self, KnownServer};
 use loadgen::command::calibrate::{GROUP, THREADS};
-use loadgen::experiment::stack::{self, Requests, RunningServers, StackError, Started};
+use loadgen::experiment::stack::{self, Requests, RunningServers, Started};
 use loadgen::machine::process::{CpuSource, Process};
 use loadgen::plan::{PlannedCell, Variant};
+use loadgen::traffic::error::ContextError;
 use loadgen::traffic::tokens::Tokens;
 use loadgen::traffic::trust::Trust;
 use runtime::url::Url;
@@ -89,9 +90,9 @@ impl stack::Stack for ReferenceLauncher {
         variant: &Variant,
         _cell: &PlannedCell,
         _instance: u32,
-    ) -> Result<Started, StackError> {
+    ) -> Result<Started, ContextError> {
         let server = servers::server(variant)
-            .ok_or_else(|| StackError(format!("{} is no reference server", variant.id)))?;
-        self.start_server(variant, server).map_err(|failure| StackError(failure.to_string()))
+            .ok_or_else(|| ContextError::new(format!("{} is no reference server", variant.id)))?;
+        self.start_server(variant, server).map_err(ContextError::of)
     }
 }

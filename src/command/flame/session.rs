@@ -15,10 +15,11 @@ use std::time::Duration;
 
 use loadgen::command::matrix::Matrix;
 use loadgen::experiment::bench::{BenchSetup, LiveBench};
-use loadgen::experiment::stack::{Stack, StackError, Started};
+use loadgen::experiment::stack::{Stack, Started};
 use loadgen::experiment::{Bench as _, Measured, SliceLoad, SliceRequest};
 use loadgen::machine::process::CpuSource;
 use loadgen::plan::{PlannedCell, Variant};
+use loadgen::traffic::error::ContextError;
 use loadgen::traffic::generator::{Generator, GeneratorOptions};
 use loadgen::traffic::slice::StopFlag;
 use loadgen::validity::{self, Observed};
@@ -96,7 +97,7 @@ impl Stack for ProcessTracker {
         variant: &Variant,
         cell: &PlannedCell,
         instance: u32,
-    ) -> Result<Started, StackError> {
+    ) -> Result<Started, ContextError> {
         let started = self.launcher.start(variant, cell, instance)?;
         for process in &started.processes {
             if let CpuSource::Pid(pid) = process.cpu {

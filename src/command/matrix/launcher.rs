@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use authn::jwt::new_token_id;
 use authn::{Algorithm, NewClaims, Profile, ScopeSet, Signer, Transport};
-use loadgen::experiment::stack::{Requests, RunningServers, StackError, Started};
+use loadgen::experiment::stack::{Requests, RunningServers, Started};
 use loadgen::machine::process::{CpuSource, Process};
 use loadgen::plan::{self, CallPath, HandshakeKind, PlannedCell, Topology, Variant};
+use loadgen::traffic::error::ContextError;
 use loadgen::traffic::tokens::Tokens;
 use loadgen::traffic::trust::Trust;
 use runtime::blocking;
@@ -62,8 +63,8 @@ impl loadgen::experiment::stack::Stack for StackLauncher {
         variant: &Variant,
         cell: &PlannedCell,
         instance: u32,
-    ) -> Result<Started, StackError> {
-        self.start_stack(variant, cell, instance).map_err(|failure| StackError(failure.to_string()))
+    ) -> Result<Started, ContextError> {
+        self.start_stack(variant, cell, instance).map_err(ContextError::of)
     }
 }
 

@@ -9,11 +9,12 @@ use std::time::Duration;
 use loadgen::command::matrix::Against;
 use loadgen::command::run::{AuthorizationSource, ClientCredentials, KeptToken, RunOptions};
 use loadgen::experiment::bench::REMOTE_CONNECTIONS_MAX;
-use loadgen::experiment::stack::{Requests, Stack, StackError, Started};
+use loadgen::experiment::stack::{Requests, Stack, Started};
 use loadgen::machine::cpu::with_descendants;
 use loadgen::machine::process::{CpuSource, Process};
 use loadgen::plan::targets::{Body, Cpu, TargetSpec, Targets, Token};
 use loadgen::plan::{ExternalTarget, PlannedCell, Role, Subject, TokenSupply, Variant};
+use loadgen::traffic::error::ContextError;
 use loadgen::traffic::requests;
 use loadgen::traffic::slice::{Arrivals, SliceSpec};
 use loadgen::traffic::trust::Trust;
@@ -152,9 +153,9 @@ impl Stack for TargetStack {
         variant: &Variant,
         _cell: &PlannedCell,
         _instance: u32,
-    ) -> Result<Started, StackError> {
+    ) -> Result<Started, ContextError> {
         let Subject::External(external) = variant.subject else {
-            return Err(StackError(format!("{} is no target", variant.label)));
+            return Err(ContextError::new(format!("{} is no target", variant.label)));
         };
         let reached = &self.reached[external.index];
         let options = &reached.options;

@@ -173,7 +173,7 @@ fn trial_costs(
     };
     let cost = |id: &str| {
         let found = costs.iter().find(|cost| cost.id == id);
-        found.ok_or_else(|| Failure(format!("the experiment has no estimate of {id}")))
+        found.ok_or_else(|| Failure::new(format!("the experiment has no estimate of {id}")))
     };
     let of = |busy_us: u32, id: &str, truth: f64| {
         cost(id).map(|cost| TrialCost {

@@ -27,7 +27,7 @@ pub(super) fn planned(calibration: &Calibration) -> Duration {
 pub(super) fn run(session: &mut CalibrationSession<'_>) -> Result<(), EarlyEnd> {
     let plan = plan(session.calibration);
     let taken = session.slices(&["faulty"], &plan)?;
-    let taken = taken.first().ok_or_else(|| Failure("no slice was taken".into()))?;
+    let taken = taken.first().ok_or_else(|| Failure::new("no slice was taken"))?;
     session.rows.extend(rows(taken));
     Ok(())
 }

@@ -13,9 +13,10 @@ use runtime::blocking;
 use runtime::url::Url;
 
 use crate::experiment::bench::LiveBench;
-use crate::experiment::stack::{Stack, StackError, Started};
+use crate::experiment::stack::{Stack, Started};
 use crate::experiment::{Bench, Failure, Measured, SliceRequest};
 use crate::plan::{PlannedCell, Variant};
+use crate::traffic::error::ContextError;
 
 /// The longest wait for a page, which a stalled server answers late.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -105,10 +106,10 @@ impl Stack for PageTracker<'_> {
         variant: &Variant,
         cell: &PlannedCell,
         instance: u32,
-    ) -> Result<Started, StackError> {
+    ) -> Result<Started, ContextError> {
         let started = self.inner.start(variant, cell, instance)?;
         let page = started.processes.iter().find_map(|process| process.admin);
-        let page = page.ok_or_else(|| StackError("a reference server has a page".into()))?;
+        let page = page.ok_or_else(|| ContextError::new("a reference server has a page"))?;
         self.pages.borrow_mut().insert(variant.id.clone(), page);
         Ok(started)
     }
@@ -137,7 +138,7 @@ impl<'a> Probe<'a> {
 
     fn page(&self, variant: usize) -> Result<ServerCounts, Failure> {
         let id = &self.variants[variant].id;
-        let failed = |why: String| Failure(format!("the page of {id} cannot be read: {why}"));
+        let failed = |why: String| Failure::new(format!("the page of {id} cannot be read: {why}"));
         let address = self.pages.borrow().get(id).copied();
         let address = address.ok_or_else(|| failed("it was not started".into()))?;
         let url = Url::parse(&format!("http://{address}/metrics"));

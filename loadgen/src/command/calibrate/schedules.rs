@@ -43,11 +43,11 @@ pub(super) fn run(session: &mut CalibrationSession<'_>) -> Result<(), EarlyEnd> 
     for pattern in [ArrivalPattern::Constant, ArrivalPattern::Poisson] {
         let plan = plan(session.calibration, pattern);
         let taken = session.slices(&["base"], &plan)?;
-        let taken = taken.first().ok_or_else(|| Failure("no slice was taken".into()))?;
+        let taken = taken.first().ok_or_else(|| Failure::new("no slice was taken"))?;
         session.rows.extend([rate(taken, pattern), lateness(taken, pattern)]);
     }
     let plan = plan(session.calibration, ArrivalPattern::Poisson);
-    let rate = Rate::per_second(RATE_PER_S).ok_or_else(|| Failure("no such rate".into()))?;
+    let rate = Rate::per_second(RATE_PER_S).ok_or_else(|| Failure::new("no such rate"))?;
     let intended = gaps::intended(plan.pattern, rate, plan.slice, session.calibration.seed);
     session.rows.push(fit(gaps::exponential(intended, 1e9 / RATE_PER_S)));
     Ok(())

@@ -109,7 +109,7 @@ impl<'s> CalibrationSession<'s> {
         let cores = &self.calibration.cores;
         let on_cores = GeneratorOptions::on_cores(&cores.generator);
         let options = GeneratorOptions { driver: self.calibration.driver, ..on_cores };
-        let generator = Generator::start(&options).map_err(|error| Failure(error.to_string()))?;
+        let generator = Generator::start(&options).map_err(Failure::of)?;
         let mut stack = PageTracker::new(&mut *self.stack);
         let pages = stack.pages();
         let live = LiveBench::new(BenchSetup {
@@ -200,8 +200,8 @@ impl SlicePlan {
 /// The one setting of a calibration's variants.
 pub(super) fn cell(connections: usize) -> Result<PlannedCell, Failure> {
     let axes = Axes { connections: vec![connections], ..Axes::default() };
-    let cell = axes.cells(&[]).map_err(Failure)?.into_iter().next();
-    let cell = cell.ok_or_else(|| Failure("there is no setting to measure in".into()))?;
+    let cell = axes.cells(&[])?.into_iter().next();
+    let cell = cell.ok_or_else(|| Failure::new("there is no setting to measure in"))?;
     // Each server has a request of its own.
     Ok(PlannedCell { workload: "target".into(), ..cell })
 }
@@ -238,7 +238,7 @@ fn take(
     cores: usize,
 ) -> Result<MeasuredSlice, EarlyEnd> {
     let rate = Rate::per_second(rate_per_s)
-        .ok_or_else(|| Failure(format!("{rate_per_s} requests per second cannot be sent")))?;
+        .ok_or_else(|| Failure::new(format!("{rate_per_s} requests per second cannot be sent")))?;
     let mut attempt = 0;
     loop {
         if probe.interrupted() {

@@ -149,7 +149,7 @@ fn pair(
     let mut taken = session.slices(&["base", role], &plan)?.into_iter();
     match (taken.next(), taken.next()) {
         (Some(base), Some(other)) => Ok((base, other)),
-        _ => Err(Failure("a slice is missing".into()).into()),
+        _ => Err(Failure::new("a slice is missing").into()),
     }
 }
 

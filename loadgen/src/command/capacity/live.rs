@@ -20,6 +20,7 @@ use crate::command::run::rig::{Drawer, Rig, with_rig};
 use crate::command::run::{CpuAccounting, RunError};
 use crate::experiment::results::percentiles;
 use crate::panics::caught;
+use crate::traffic::error::ContextError;
 use crate::traffic::random::Random;
 use crate::traffic::record::SliceRecord;
 use crate::traffic::schedule::Rate;
@@ -47,8 +48,9 @@ pub fn capacity(
             return Ok((None, slices.tally, first));
         }
         let settings = options.settings.clone();
-        let mut measure =
-            |step: &SearchStep| caught(|| slices.measure(step)).map_err(RunError::Fault).flatten();
+        let mut measure = |step: &SearchStep| {
+            caught(|| slices.measure(step)).map_err(|why| RunError::Fault(why.into())).flatten()
+        };
         let (found, ended) = search(settings, &mut measure, interrupted);
         match ended {
             Some(error) if found.closed_loop_milli_per_s == 0 => return Err(error),
@@ -121,10 +123,10 @@ impl<'a, 'r> Slices<'a, 'r> {
             Load::Closed => (Arrivals::Closed, GeneratorWait::Sleep),
             Load::Open(rate) => {
                 let rate = Rate::per_second(rate).ok_or_else(|| {
-                    RunError::Server(format!(
+                    RunError::Server(ContextError::new(format!(
                         "{rate} requests a second cannot be asked for: the target is too slow or \
                          too fast for a search"
-                    ))
+                    )))
                 })?;
                 (Arrivals::Open { rate, pattern: self.options.pattern }, run.wait)
             }

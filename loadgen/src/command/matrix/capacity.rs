@@ -35,7 +35,7 @@ pub(super) fn search_all(
             let measured = bench.slice(&request(place, instance, step)?)?;
             ended.set(bench.interrupted());
             watcher.taken(1, 1, &measured.slice);
-            Ok(point(step, &measured.slice, experiment))
+            Ok::<_, Failure>(point(step, &measured.slice, experiment))
         };
         let (found, failure) = search(settings, &mut measure, &|| ended.get());
         findings.complete &= found.complete;
@@ -57,7 +57,7 @@ fn rate_per_s(slice: &Slice) -> f64 {
 }
 
 fn request(variant: usize, instance: u32, step: &SearchStep) -> Result<SliceRequest, Failure> {
-    let unsendable = |rate| Failure(format!("{rate} requests per second cannot be sent"));
+    let unsendable = |rate| Failure::new(format!("{rate} requests per second cannot be sent"));
     let load = match step.load {
         Load::Closed => SliceLoad::Closed,
         Load::Open(rate) => {

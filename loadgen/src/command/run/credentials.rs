@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 
 use super::token_response::{Granted, TOKEN_RESPONSE_BYTES_MAX, granted, refusal};
 use crate::command::run::RunError;
+use crate::traffic::error::ContextError;
 use crate::traffic::tokens::Tokens;
 use crate::traffic::trust::Trust;
 
@@ -128,7 +129,7 @@ impl KeptToken {
         thread::Builder::new()
             .name("token".into())
             .spawn(move || renewal.keep_fresh(&kept, life, &ended))
-            .map_err(|error| RunError::Token(format!("no thread for the token: {error}")))?;
+            .map_err(|error| RunError::Token(ContextError::at("no thread for the token", error)))?;
         Ok(KeptToken { tokens, warnings, _over: Some(over) })
     }
 
@@ -177,7 +178,7 @@ impl Renewal {
         }
     }
 
-    fn fetch(&self) -> Result<(Zeroizing<String>, Duration), String> {
+    fn fetch(&self) -> Result<(Zeroizing<String>, Duration), ContextError> {
         let Granted { token, life, doubt } = fetch(&self.client, self.tls.clone(), self.within)?;
         doubt.into_iter().for_each(|doubt| self.warn(doubt));
         Ok((token, life))
@@ -216,18 +217,18 @@ fn checked(text: &str) -> Result<&str, RunError> {
         _ if token.contains([' ', '\t']) => "it holds blanks: leave out `Bearer` and the like",
         _ => "it holds another character",
     };
-    Err(RunError::Token(format!(
+    Err(RunError::Token(ContextError::new(format!(
         "the file of the token must hold one bearer token and nothing else, and {found}. A token \
          has letters, digits and -._~+/ with = at its end (RFC 6750 section 2.1); credentials of \
          another kind go into a file for -H @FILE"
-    )))
+    ))))
 }
 
 fn fetch(
     client: &ClientCredentials,
     tls: Option<Arc<ClientConfig>>,
     within: Duration,
-) -> Result<Granted, String> {
+) -> Result<Granted, ContextError> {
     let url = &client.token_url;
     let from = format!("no token from {}://{}", url.scheme.as_str(), url.host_field());
     let basic = basic_authorization(&client.client_id, &client.secret);
@@ -241,15 +242,17 @@ fn fetch(
     let answer =
         blocking::request_leniently(url, tls, "POST", &fields, form.as_bytes(), within, body_max)
             .map_err(|error| match error {
-            blocking::Error::TooLarge => {
-                format!("{from}: the token response is larger than {} KiB", body_max / 1024)
-            }
-            error => format!("{from}: {error}"),
+            blocking::Error::TooLarge => ContextError::new(format!(
+                "{from}: the token response is larger than {} KiB",
+                body_max / 1024
+            ))
+            .because(error),
+            error => ContextError::at(&from, error),
         })?;
     let body = Zeroizing::new(answer.body);
     match answer.status {
-        200..=299 => granted(&body).map_err(|error| format!("{from}: {error}")),
-        status => Err(format!("{from}: status {status}{}", refusal(&body))),
+        200..=299 => granted(&body).map_err(|error| error.about(&from)),
+        status => Err(format!("{from}: status {status}{}", refusal(&body)).into()),
     }
 }
 

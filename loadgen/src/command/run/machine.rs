@@ -11,6 +11,7 @@ use runtime::process::allowed_cpus;
 use crate::command::run::{RunError, RunOptions};
 use crate::machine::cpu::{Meter, Reading, Usage};
 use crate::machine::process::{CpuSource, Process};
+use crate::traffic::error::ContextError;
 use crate::traffic::record::SliceRecord;
 use crate::validity::Observed;
 
@@ -130,10 +131,13 @@ impl Machine {
     pub(super) fn read(&self) -> Result<Reading, RunError> {
         thread::sleep(SETTLE);
         self.meter.read().map_err(|error| {
-            RunError::Server(format!(
-                "the CPU of the server cannot be read: {error}. Check --server-pid or \
+            RunError::Server(
+                ContextError::new(format!(
+                    "the CPU of the server cannot be read: {error}. Check --server-pid or \
                  --metrics-url, or leave it out"
-            ))
+                ))
+                .because(error),
+            )
         })
     }
 

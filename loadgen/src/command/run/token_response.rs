@@ -2,6 +2,7 @@
 //! anybody's, so it is read as leniently as its meaning is clear: of a grant only the token itself
 //! must be there. It refuses tokens of a type that we cannot send, and to show any of them.
 
+use crate::traffic::error::ContextError;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ pub(super) struct Granted {
 }
 
 /// Reads the body of a good response.
-pub(super) fn granted(body: &[u8]) -> Result<Granted, String> {
+pub(super) fn granted(body: &[u8]) -> Result<Granted, ContextError> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     let members: Members = serde_json::from_slice(body)
         .map_err(|_| "the token response is no JSON object".to_owned())?;
@@ -45,7 +46,7 @@ pub(super) fn granted(body: &[u8]) -> Result<Granted, String> {
         Some(Value::String(token)) => Zeroizing::new(token),
         _ => {
             let reason = reason(&members);
-            return Err(format!("the token response holds no `access_token` text{reason}"));
+            return Err(format!("the token response holds no `access_token` text{reason}").into());
         }
     };
     // RFC 6749 section 7.1: a client must not use a token whose type it does not know.
@@ -54,7 +55,7 @@ pub(super) fn granted(body: &[u8]) -> Result<Granted, String> {
         Some(Value::String(name)) if name.trim().eq_ignore_ascii_case("Bearer") => {}
         Some(other) => {
             let other = printable(&other.to_string());
-            return Err(format!("the token is of type {other}, and only Bearer can be sent"));
+            return Err(format!("the token is of type {other}, and only Bearer can be sent").into());
         }
     }
     // It goes into a field line as it is.
@@ -182,7 +183,7 @@ mod tests {
             (r#"{"access_token":"sesame open"}"#, "blanks"),
             (r#"{"access_token":"sesame\r\nX: y"}"#, "control characters"),
         ] {
-            let said = granted(json.as_bytes()).err().unwrap();
+            let said = granted(json.as_bytes()).err().unwrap().to_string();
             assert!(said.contains(part) && !said.contains("sesame"), "{json}: {said}");
         }
     }

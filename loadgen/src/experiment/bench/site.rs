@@ -45,7 +45,7 @@ impl Site {
     /// Reads the key material and resolves the address of started servers.
     pub(super) fn open(label: &str, started: Started) -> Result<Site, Failure> {
         let failed = |what: &str, error: &dyn std::fmt::Display| {
-            Failure(format!("{label}: {what}: {error}"))
+            Failure::new(format!("{label}: {what}: {error}"))
         };
         let url = &started.url;
         let tls = url.is_tls().then(|| started.trust.config()).transpose();
@@ -189,7 +189,7 @@ impl Site {
     }
 
     fn failed(&self, what: &str, why: &str) -> Failure {
-        Failure(format!("{}: {what}: {why}; see the logs", self.label))
+        Failure::new(format!("{}: {what}: {why}; see the logs", self.label))
     }
 
     /// Reads every process's metrics page.
@@ -223,7 +223,7 @@ impl Site {
 
     fn page(&self, process: &Process) -> Result<Scrape, Failure> {
         let failed = |why: &dyn std::fmt::Display| {
-            Failure(format!(
+            Failure::new(format!(
                 "{}: the metrics of {} could not be read: {why}; see its log",
                 self.label, process.service
             ))

@@ -16,6 +16,7 @@ use runtime::url::Url;
 
 use super::{TICK_NS, parse};
 use crate::machine::process::CpuSource;
+use crate::traffic::error::ContextError;
 
 /// The counter that Prometheus client libraries publish of their process.
 const PROCESS_CPU: &str = "process_cpu_seconds_total";
@@ -59,9 +60,9 @@ struct Thread {
 
 impl CpuReading {
     /// What was spent since an earlier reading; an error tells why that cannot be known.
-    pub(super) fn since(&self, before: &CpuReading) -> Result<Spent, String> {
+    pub(super) fn since(&self, before: &CpuReading) -> Result<Spent, ContextError> {
         if let Some(why) = before.unusable.as_ref().or(self.unusable.as_ref()) {
-            return Err(why.clone());
+            return Err(why.as_str().into());
         }
         let user_ns = rise(before.user_ns, self.user_ns)?;
         let system_ns = rise(before.system_ns, self.system_ns)?;
@@ -88,14 +89,14 @@ impl CpuReading {
     }
 }
 
-fn rise(before_ns: u64, now_ns: u64) -> Result<u64, String> {
+fn rise(before_ns: u64, now_ns: u64) -> Result<u64, ContextError> {
     now_ns.checked_sub(before_ns).ok_or_else(|| {
-        format!(
+        ContextError::new(format!(
             "its counter fell from {} s to {} s, as it does when a server is started again or \
              several take turns behind one address",
             before_ns as f64 / 1e9,
             now_ns as f64 / 1e9,
-        )
+        ))
     })
 }
 
@@ -240,11 +241,11 @@ mod tests {
         let (one, two) = (published(19.9), published(20.0));
         assert_eq!(two.since(&one).unwrap().run_ns, 100_000_000);
         let why = one.since(&two).unwrap_err();
-        assert!(why.contains("fell from 20 s to 19.9 s"), "{why}");
+        assert!(why.to_string().contains("fell from 20 s to 19.9 s"), "{why}");
         for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, 1e300] {
             let wrong = published(wrong);
             for reading in [wrong.since(&one), two.since(&wrong), wrong.since(&wrong)] {
-                assert!(reading.unwrap_err().contains("which is no time"));
+                assert!(reading.unwrap_err().to_string().contains("which is no time"));
             }
         }
         let group = |user_ns| CpuReading { run_ns: 9, user_ns, ..CpuReading::default() };

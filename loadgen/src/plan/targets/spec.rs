@@ -215,7 +215,7 @@ impl Reader<'_> {
         let params = entry.lists()?;
         match check_token_params(&params) {
             Ok(()) => Ok(params),
-            Err(sentence) => entry.refuse(sentence),
+            Err(error) => entry.refuse(error.to_string()),
         }
     }
 

@@ -3,6 +3,7 @@
 //! those that would be secrets in a list of processes.
 
 use super::in_place_of_secret;
+use crate::traffic::error::ContextError;
 
 /// The most parameters of a request: a form of more is a mistake.
 const PARAMS_MAX: usize = 32;
@@ -29,10 +30,10 @@ const RESERVED: [(&str, &str); 8] = [
 /// Checks parameters before anything is sent.
 ///
 /// # Errors
-/// A sentence that names the parameter and says what is wrong with it.
-pub fn check_token_params(params: &[(String, String)]) -> Result<(), String> {
+/// The parameter, and what is wrong with it.
+pub fn check_token_params(params: &[(String, String)]) -> Result<(), ContextError> {
     if params.len() > PARAMS_MAX {
-        return Err(format!("a token request takes at most {PARAMS_MAX} parameters"));
+        return Err(format!("a token request takes at most {PARAMS_MAX} parameters").into());
     }
     for (place, (name, value)) in params.iter().enumerate() {
         // RFC 6749 appendix A.1: the letters of a parameter's name.
@@ -40,21 +41,23 @@ pub fn check_token_params(params: &[(String, String)]) -> Result<(), String> {
         if name.is_empty() || !name.bytes().all(known) {
             return Err(format!(
                 "the name of a token parameter has letters, digits, -, . and _, not {name:?}"
-            ));
+            )
+            .into());
         }
         let reserved = RESERVED.iter().find(|(taken, _)| name.eq_ignore_ascii_case(taken));
         let secret = || in_place_of_secret(name).map(|_| "secrets are read from files");
         if let Some(reason) = reserved.map(|(_, reason)| *reason).or_else(secret) {
-            return Err(format!("the token parameter {name} cannot be given: {reason}"));
+            return Err(format!("the token parameter {name} cannot be given: {reason}").into());
         }
         if value.is_empty() || value.len() > VALUE_BYTES_MAX {
             return Err(format!(
                 "the token parameter {name} takes a value of 1 to {VALUE_BYTES_MAX} bytes"
-            ));
+            )
+            .into());
         }
         let twice = params[..place].iter().any(|(before, _)| before == name);
         if twice && !REPEATED.contains(&name.as_str()) {
-            return Err(format!("the token parameter {name} is given twice"));
+            return Err(format!("the token parameter {name} is given twice").into());
         }
     }
     Ok(())
@@ -64,7 +67,7 @@ pub fn check_token_params(params: &[(String, String)]) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    fn checked(params: &[(&str, &str)]) -> Result<(), String> {
+    fn checked(params: &[(&str, &str)]) -> Result<(), ContextError> {
         let own = |(name, value): &(&str, &str)| (name.to_string(), value.to_string());
         check_token_params(&params.iter().map(own).collect::<Vec<_>>())
     }
@@ -82,7 +85,7 @@ mod tests {
         let secrets = ["client_secret", "password"];
         for name in RESERVED.map(|(name, _)| name).into_iter().chain(secrets) {
             for name in [name.to_owned(), name.to_ascii_uppercase()] {
-                let said = checked(&[(&name, "sesame")]).unwrap_err();
+                let said = checked(&[(&name, "sesame")]).unwrap_err().to_string();
                 assert!(said.contains(&name) && !said.contains("sesame"), "{said}");
             }
         }

@@ -14,7 +14,7 @@ use crate::traffic::drive::Drive;
 use crate::traffic::pool::Attached;
 use crate::traffic::record::SliceRecord;
 use crate::traffic::slice::{GeneratorError, SliceSpec};
-use crate::traffic::worker::Worker;
+use crate::traffic::worker::{Worker, wait_refused};
 
 /// What a worker is told.
 pub(crate) enum WorkerCommand {
@@ -61,9 +61,7 @@ pub(crate) fn follow(
             WorkerCommand::Run(index, spec, epoch, unique) => {
                 match Drive::new(&mut worker, index, &spec, epoch, unique).map(Drive::run) {
                     Some(Ok(())) => WorkerReply::Ran(Box::new(worker.recorder.take())),
-                    Some(Err(error)) => WorkerReply::Failed(GeneratorError::Worker(format!(
-                        "the kernel refused to wait for events: {error}"
-                    ))),
+                    Some(Err(error)) => WorkerReply::Failed(wait_refused(error)),
                     None => WorkerReply::Failed(GeneratorError::UnknownTarget),
                 }
             }
