@@ -23,6 +23,7 @@ use command::{
 };
 use failure::{Failure, FailureKind};
 use io::{stdout, terminal};
+use process::held;
 
 fn main() -> ExitCode {
     let command = match cli::parse_raw(std::env::args_os()) {
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Command::Doctor(typed) => doctor::command(&typed),
         Command::Reference(typed) => reference::command(&typed),
     };
+    held::wait_for_cleaning();
     ended(outcome)
 }
 

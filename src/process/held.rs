@@ -53,6 +53,12 @@ fn clean() {
     std::mem::forget(held);
 }
 
+/// Waits for the end of the process where a second signal has begun to end it: a command that sees
+/// its children killed has not failed.
+pub(crate) fn wait_for_cleaning() {
+    drop(lock(&HELD));
+}
+
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
