@@ -176,7 +176,7 @@ fn is_permitted(
 
 fn decisions(count: u64) {
     let lab = Lab::new(Algorithm::Es256);
-    let access = lab.verifier().verify(lab.token(0).as_bytes(), lab.now_s()).expect("good");
+    let access = lab.verifier().verify(lab.token(0).as_bytes(), lab.now()).expect("good");
     let identity = Some(authn::Identity { name: Some("bench-runner".into()) });
     let credentials = Credentials { identity, ..Credentials::default() };
     let presented = Presented { access: Some(access.into()), ..Presented::default() };

@@ -34,8 +34,8 @@ fn tokens(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("jwt");
     for algorithm in Algorithm::ALL {
         let lab = Lab::new(algorithm);
-        let (token, verifier, now_s) = (lab.token(0), lab.verifier(), lab.now_s());
-        let access = verifier.verify(token.as_bytes(), now_s).expect("a good token");
+        let (token, verifier, now) = (lab.token(0), lab.verifier(), lab.now());
+        let access = verifier.verify(token.as_bytes(), now).expect("a good token");
         let (message, signature) = token.rsplit_once('.').expect("three segments");
         let signature = URL_SAFE_NO_PAD.decode(signature).expect("base64url");
         let key = verifier.keys().iter().next().expect("a key");
@@ -43,12 +43,12 @@ fn tokens(criterion: &mut Criterion) {
             bencher.iter(|| key.verify(black_box(message.as_bytes()), black_box(&signature)));
         });
         group.bench_function(format!("{algorithm}, uncached"), |bencher| {
-            bencher.iter(|| verifier.verify(black_box(token.as_bytes()), now_s));
+            bencher.iter(|| verifier.verify(black_box(token.as_bytes()), now));
         });
         let mut cache = TokenCache::new(4_096, [1, 2]);
         cache.insert(token.as_bytes(), Arc::new(access));
         group.bench_function(format!("{algorithm}, repeated"), |bencher| {
-            bencher.iter(|| cache.get(black_box(token.as_bytes()), now_s).expect("a hit"));
+            bencher.iter(|| cache.get(black_box(token.as_bytes()), now).expect("a hit"));
         });
     }
     group.finish();
@@ -56,7 +56,7 @@ fn tokens(criterion: &mut Criterion) {
 
 fn policy(criterion: &mut Criterion) {
     let lab = Lab::new(Algorithm::Es256);
-    let access = lab.verifier().verify(lab.token(0).as_bytes(), lab.now_s()).expect("good");
+    let access = lab.verifier().verify(lab.token(0).as_bytes(), lab.now()).expect("good");
     let identity = Some(Identity { name: Some("bench-runner".into()) });
     let credentials = Credentials { identity, ..Credentials::default() };
     let presented = Presented { access: Some(Arc::new(access)), ..Presented::default() };

@@ -13,12 +13,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use authn::Transport;
 use authn::material::{CertifiedKey, ServerMaterial, certificates};
 use authn::pki::{Authority, CertificateRequest, Issued};
 use authn::tls::{TlsOptions, server_config};
+use rustls::pki_types::UnixTime;
 use rustls::{ServerConnection, StreamOwned};
 
 use common::play::{OK, Play, play};
@@ -442,9 +443,15 @@ struct Pki {
 }
 
 impl Pki {
+    /// When a certificate of a day begins, which has ended by now or not.
+    fn from(&self, expired: bool) -> UnixTime {
+        let from_s = if expired { self.now_s - 86_400 * 10 } else { self.now_s };
+        UnixTime::since_unix_epoch(Duration::from_secs(from_s))
+    }
+
     fn new() -> Pki {
-        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let long_ago = now_s - 86_400 * 30;
+        let now_s = UnixTime::now().as_secs();
+        let long_ago = UnixTime::since_unix_epoch(Duration::from_secs(now_s - 86_400 * 30));
         Pki { authority: Authority::create("test CA", long_ago).unwrap(), now_s }
     }
 
@@ -458,8 +465,8 @@ impl Pki {
             client: true,
             days,
         };
-        let from_s = if expired { self.now_s - 86_400 * 10 } else { self.now_s };
-        self.authority.issue(&request, from_s).unwrap()
+        let from = self.from(expired);
+        self.authority.issue(&request, from).unwrap()
     }
 
     /// Starts a TLS server for `localhost` and returns its port.
@@ -473,8 +480,8 @@ impl Pki {
             client: false,
             days: 1,
         };
-        let from_s = if expired { self.now_s - 86_400 * 10 } else { self.now_s };
-        let issued = self.authority.issue(&request, from_s).unwrap();
+        let from = self.from(expired);
+        let issued = self.authority.issue(&request, from).unwrap();
         let (cert, key) = (issued.cert_pem.as_bytes(), issued.key_pem.as_bytes());
         let material = ServerMaterial {
             identity: CertifiedKey::from_pem(cert, key).unwrap(),

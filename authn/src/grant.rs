@@ -9,6 +9,7 @@ mod clients;
 mod form;
 
 use std::fmt;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -23,7 +24,7 @@ use form::TokenRequestForm;
 
 pub use clients::{
     ClientRegistry, NewSecret, NewSecrets, RegisteredClient, SHOP_CLIENTS, SecretHash,
-    TOKEN_TTL_S_DEFAULT, generate_secret,
+    TOKEN_TTL_DEFAULT, generate_secret,
 };
 pub use form::{AUTHORIZATION_BYTES_MAX, FORM_BYTES_MAX, FORM_PARAMETERS_MAX};
 
@@ -37,8 +38,8 @@ pub struct Grant {
     pub client_id: Box<str>,
     /// The scopes of the token.
     pub scopes: ScopeSet,
-    /// Lifetime of the token in seconds.
-    pub ttl_s: u64,
+    /// Lifetime of the token, in whole seconds.
+    pub ttl: Duration,
 }
 
 impl Grant {
@@ -48,7 +49,7 @@ impl Grant {
         let response = TokenResponseJson {
             access_token: token.into(),
             token_type: "Bearer".into(),
-            expires_in: self.ttl_s,
+            expires_in: self.ttl.as_secs(),
             scope: Some(self.scopes.to_string()),
         };
         serde_json::to_string(&response).expect("a response is strings and a number")
@@ -59,8 +60,8 @@ impl Grant {
 pub struct TokenResponse {
     /// The access token.
     pub token: Zeroizing<String>,
-    /// Its remaining lifetime in seconds.
-    pub ttl_s: u64,
+    /// Its remaining lifetime.
+    pub ttl: Duration,
 }
 
 impl TokenResponse {
@@ -80,7 +81,7 @@ impl TokenResponse {
             && response.access_token.bytes().all(|byte| byte.is_ascii_graphic());
         let token = Zeroizing::new(response.access_token);
         if usable {
-            Ok(TokenResponse { token, ttl_s: response.expires_in })
+            Ok(TokenResponse { token, ttl: Duration::from_secs(response.expires_in) })
         } else {
             Err(Error::TokenResponse)
         }
@@ -89,7 +90,7 @@ impl TokenResponse {
 
 impl fmt::Debug for TokenResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TokenResponse(.., ttl_s: {})", self.ttl_s)
+        write!(f, "TokenResponse(.., ttl: {:?})", self.ttl)
     }
 }
 
@@ -199,7 +200,7 @@ impl ClientRegistry {
         if !client.scopes.contains_all(scopes) {
             return Err(OAuthError::INVALID_SCOPE);
         }
-        Ok(Grant { client_id: client.id.clone(), scopes, ttl_s: self.token_ttl_s() })
+        Ok(Grant { client_id: client.id.clone(), scopes, ttl: self.token_ttl() })
     }
 
     /// Finds the client behind an `Authorization` field. What an unknown client costs is what a

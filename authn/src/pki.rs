@@ -16,6 +16,7 @@ use rcgen::{
     PublicKeyData as _, RevokedCertParams, SerialNumber,
 };
 use ring::rand::{SecureRandom as _, SystemRandom};
+use rustls::pki_types::UnixTime;
 use rustls_pki_types::CertificateDer;
 use webpki::EndEntityCert;
 use zeroize::Zeroizing;
@@ -37,7 +38,7 @@ pub const DAYS_MAX: u32 = 36_500;
 
 const DAY_S: u64 = 86_400;
 
-/// Latest `now_s` that is believed: 2200-01-01. Dates beyond the year 9999 cannot be written.
+/// Latest second that is believed: 2200-01-01. Dates beyond the year 9999 cannot be written.
 const NOW_S_MAX: u64 = 7_258_118_400;
 
 /// An authority that issues certificates and revocation lists.
@@ -82,19 +83,19 @@ pub struct Issued {
 pub struct Revoked {
     /// Its serial number, big-endian; see [`serial_of`].
     pub serial: Vec<u8>,
-    /// When, in unix seconds.
-    pub at_s: u64,
+    /// When.
+    pub at: UnixTime,
 }
 
 impl Authority {
-    /// Makes an authority with a new key, valid for [`AUTHORITY_DAYS`] from `now_s` (unix seconds).
+    /// Makes an authority with a new key, valid for [`AUTHORITY_DAYS`] from `now` on.
     ///
     /// # Errors
     /// [`Error::Name`], [`Error::Days`] for a clock that is out of range, [`Error::Issue`].
-    pub fn create(name: &str, now_s: u64) -> Result<Authority, Error> {
+    pub fn create(name: &str, now: UnixTime) -> Result<Authority, Error> {
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(failed)?;
         let mut params = named(name)?;
-        let not_after_s = validity(&mut params, now_s, AUTHORITY_DAYS)?;
+        let not_after_s = validity(&mut params, now.as_secs(), AUTHORITY_DAYS)?;
         // Nothing below an authority of ours is an authority.
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -170,7 +171,8 @@ impl Authority {
     /// # Errors
     /// [`Error::Name`] for a name that cannot stand in it, [`Error::Days`], [`Error::Expired`] when
     /// the authority itself has ended, [`Error::Issue`].
-    pub fn issue(&self, request: &CertificateRequest<'_>, now_s: u64) -> Result<Issued, Error> {
+    pub fn issue(&self, request: &CertificateRequest<'_>, now: UnixTime) -> Result<Issued, Error> {
+        let now_s = now.as_secs();
         if now_s > self.not_after_s {
             return Err(Error::Expired(self.not_after_s));
         }
@@ -211,10 +213,10 @@ impl Authority {
         &self,
         revoked: &[Revoked],
         number: u64,
-        now_s: u64,
+        now: UnixTime,
         days: u32,
     ) -> Result<String, Error> {
-        self.sign_list(revoked, number, now_s, days)?.pem().map_err(failed)
+        self.sign_list(revoked, number, now.as_secs(), days)?.pem().map_err(failed)
     }
 
     fn sign_list(
@@ -230,7 +232,7 @@ impl Authority {
             .iter()
             .map(|certificate| RevokedCertParams {
                 serial_number: SerialNumber::from_slice(&certificate.serial),
-                revocation_time: time(certificate.at_s.min(NOW_S_MAX)),
+                revocation_time: time(certificate.at.as_secs().min(NOW_S_MAX)),
                 reason_code: None,
                 invalidity_date: None,
             })

@@ -7,12 +7,14 @@ mod common;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use authn::error::Error;
 use authn::identity;
 use authn::material::{self, CertifiedKey};
 use authn::pki::{Authority, CertificateRequest, Revoked, serial_of};
 use common::*;
+use rustls::pki_types::UnixTime;
 
 const RSA_KEY: &[u8] = include_bytes!("data/test_rsa.key");
 
@@ -22,7 +24,7 @@ fn certificates_name_their_bearer() {
     let request = client_request("bench-runner");
     let unnamed = CertificateRequest { spiffe: false, ..request.clone() };
     for (request, name) in [(request, Some("bench-runner")), (unnamed, None)] {
-        let issued = authority.issue(&request, now_s()).unwrap();
+        let issued = authority.issue(&request, now()).unwrap();
         let chain = material::certificates(issued.cert_pem.as_bytes()).unwrap();
         assert_eq!(chain.len(), 1);
         let identity = identity::from_certificate(&chain[0]).unwrap();
@@ -34,19 +36,20 @@ fn certificates_name_their_bearer() {
 fn validity_is_back_dated_and_ends_with_the_authority() {
     let now = 1_700_000_000;
     let day = 86_400;
-    let authority = Authority::create("test", now).unwrap();
-    let certificate = |days, at| {
-        let issued = authority.issue(&CertificateRequest { days, ..server_request() }, at).unwrap();
-        certified(&issued)
+    let at = |second| UnixTime::since_unix_epoch(Duration::from_secs(second));
+    let authority = Authority::create("test", at(now)).unwrap();
+    let certificate = |days, from| {
+        let request = CertificateRequest { days, ..server_request() };
+        certified(&authority.issue(&request, at(from)).unwrap())
     };
     let one_day = certificate(1, now);
-    assert_eq!(one_day.check_validity(now - 3601), Err(Error::NotYetValid(now - 3600)));
-    assert_eq!(one_day.check_validity(now - 3600), Ok(()));
-    assert_eq!(one_day.check_validity(now + day), Ok(()));
-    assert_eq!(one_day.check_validity(now + day + 1), Err(Error::Expired(now + day)));
+    assert_eq!(one_day.check_validity(at(now - 3601)), Err(Error::NotYetValid(now - 3600)));
+    assert_eq!(one_day.check_validity(at(now - 3600)), Ok(()));
+    assert_eq!(one_day.check_validity(at(now + day)), Ok(()));
+    assert_eq!(one_day.check_validity(at(now + day + 1)), Err(Error::Expired(now + day)));
     let end = now + 3650 * day;
-    assert_eq!(certificate(36_500, now).check_validity(end + 1), Err(Error::Expired(end)));
-    let late = authority.issue(&server_request(), end + 1).err();
+    assert_eq!(certificate(36_500, now).check_validity(at(end + 1)), Err(Error::Expired(end)));
+    let late = authority.issue(&server_request(), at(end + 1)).err();
     assert_eq!(late, Some(Error::Expired(end)));
     assert!(Error::Expired(end).to_string().contains("2033-11-11T22:13:20Z"));
 }
@@ -72,12 +75,15 @@ fn unusable_certificates_are_not_issued() {
     for (change, sentence) in CHANGES {
         let mut request = server_request();
         change(&mut request);
-        let error = authority.issue(&request, now_s()).err().unwrap().to_string();
+        let error = authority.issue(&request, now()).err().unwrap().to_string();
         assert!(error.contains(sentence), "{request:?}: {error}");
     }
     let wild = CertificateRequest { dns: &["*.example.com"], ..server_request() };
-    assert!(authority.issue(&wild, now_s()).is_ok());
-    assert_eq!(Authority::create("test", u64::MAX).err(), Some(Error::Days));
+    assert!(authority.issue(&wild, now()).is_ok());
+    assert_eq!(
+        Authority::create("test", UnixTime::since_unix_epoch(Duration::MAX)).err(),
+        Some(Error::Days)
+    );
 }
 
 #[test]
@@ -85,7 +91,7 @@ fn an_authority_survives_its_files() {
     let made = authority();
     let loaded = Authority::load(made.cert_pem().as_bytes(), made.key_pem().as_bytes()).unwrap();
     assert_eq!(loaded.certificate(), made.certificate());
-    let issued = loaded.issue(&client_request("gateway"), now_s()).unwrap();
+    let issued = loaded.issue(&client_request("gateway"), now()).unwrap();
     // What the loaded one issues, a server that trusts the one that was made accepts.
     let options = Default::default();
     let server = server_material(&made, None);
@@ -111,8 +117,8 @@ fn an_authority_survives_its_files() {
 fn mistakes_in_files_have_distinct_errors() {
     let authority = authority();
     let (one, two) = (
-        authority.issue(&server_request(), now_s()).unwrap(),
-        authority.issue(&server_request(), now_s()).unwrap(),
+        authority.issue(&server_request(), now()).unwrap(),
+        authority.issue(&server_request(), now()).unwrap(),
     );
     let (cert, key) = (one.cert_pem.as_bytes(), one.key_pem.as_bytes());
     let both = [cert, key].concat();
@@ -146,8 +152,8 @@ fn mistakes_in_files_have_distinct_errors() {
 fn serial_numbers_are_read_as_they_are_written() {
     let authority = authority();
     let serial = |issued: &authn::pki::Issued| serial_of(issued.cert_pem.as_bytes()).unwrap();
-    let one = serial(&authority.issue(&server_request(), now_s()).unwrap());
-    let two = serial(&authority.issue(&server_request(), now_s()).unwrap());
+    let one = serial(&authority.issue(&server_request(), now()).unwrap());
+    let two = serial(&authority.issue(&server_request(), now()).unwrap());
     assert!(one.len() == 16 && two.len() == 16 && one != two);
 }
 
@@ -183,8 +189,8 @@ fn openssl_agrees() {
 
 fn check_with_openssl(authority: &Authority, folder: &Path, run: &dyn Fn(&str) -> (bool, String)) {
     let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
-    let server = authority.issue(&server_request(), now_s()).unwrap();
-    let client = authority.issue(&client_request("gateway"), now_s()).unwrap();
+    let server = authority.issue(&server_request(), now()).unwrap();
+    let client = authority.issue(&client_request("gateway"), now()).unwrap();
     write("root.crt", authority.cert_pem());
     write("server.crt", &server.cert_pem);
     write("client.crt", &client.cert_pem);
@@ -200,8 +206,8 @@ fn check_with_openssl(authority: &Authority, folder: &Path, run: &dyn Fn(&str) -
     assert!(text.contains("CA:FALSE") && text.contains("Digital Signature"), "{text}");
 
     let serial = serial_of(client.cert_pem.as_bytes()).unwrap();
-    let revoked = [Revoked { serial, at_s: now_s() }];
-    write("root.crl", &authority.revocation_list(&revoked, 7, now_s(), 30).unwrap());
+    let revoked = [Revoked { serial, at: now() }];
+    write("root.crl", &authority.revocation_list(&revoked, 7, now(), 30).unwrap());
     assert!(run("crl -in root.crl -CAfile root.crt -noout -verify").0);
     let verify = "verify -CAfile root.crt -CRLfile root.crl -crl_check";
     assert!(run(&format!("{verify} server.crt")).0);

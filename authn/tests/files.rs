@@ -28,8 +28,8 @@ impl Lab {
         let folder = std::env::temp_dir().join(format!("authn-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let authority = authority();
-        let issued = authority.issue(&server_request(), now_s()).unwrap();
-        let list = authority.revocation_list(&[], 1, now_s(), 30).unwrap();
+        let issued = authority.issue(&server_request(), now()).unwrap();
+        let list = authority.revocation_list(&[], 1, now(), 30).unwrap();
         let lab = Lab { folder, server: certified(&issued) };
         lab.write("crt", issued.cert_pem.as_bytes());
         lab.write("key", issued.key_pem.as_bytes());
@@ -264,7 +264,7 @@ fn only_what_a_path_needs_must_be_valid() {
         lab.read("renewed")
     };
     let key = lab.read("leaf.key");
-    let (now, later) = (now_s(), now_s() + 10 * 86_400);
+    let (now, later) = (now(), in_s(10 * 86_400));
     let pair = |chain: &[&[u8]]| CertifiedKey::from_pem(&chain.concat(), &key).unwrap();
 
     let whole = pair(&[&leaf, &middle, &root]);
@@ -281,7 +281,7 @@ fn only_what_a_path_needs_must_be_valid() {
     let sentences = beside.unneeded(later);
     assert_eq!(sentences.len(), 1);
     assert!(sentences[0].contains("\"CN=old\"") && sentences[0].contains("nothing needs it"));
-    let end = now_s() + 4000 * 86_400;
+    let end = in_s(4000 * 86_400);
     assert!(matches!(beside.check_validity(end), Err(Error::Expired(_))));
 
     // An authority that has ended is trusted for nothing; the others are.
@@ -313,7 +313,7 @@ fn trust_settings_limit_an_authority() {
     for (settings, servers, both) in table {
         let file = lab.openssl(&format!("x509 -in ca {settings} -trustout"));
         assert!(file.starts_with(b"-----BEGIN TRUSTED CERTIFICATE-----"), "{settings}");
-        let read = |peers| material::authorities(&file, peers, now_s()).is_ok();
+        let read = |peers| material::authorities(&file, peers, now()).is_ok();
         assert_eq!((read(Peers::Servers), read(Peers::Both)), (servers, both), "{settings}");
     }
 }

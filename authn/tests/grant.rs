@@ -1,6 +1,8 @@
 //! Token requests as a table: what is granted, and each way to be refused.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::time::Duration;
+
 use authn::ScopeSet;
 use authn::error::Error;
 use authn::grant::{
@@ -29,7 +31,7 @@ fn ask(shop: &Shop, id: &str, secret: &str, body: &str) -> Result<String, OAuthE
     let authorization = basic_authorization(id, secret);
     shop.registry
         .token_request(Some(authorization.as_bytes()), body.as_bytes())
-        .map(|grant| format!("{} {} {}", grant.client_id, grant.ttl_s, grant.scopes))
+        .map(|grant| format!("{} {} {}", grant.client_id, grant.ttl.as_secs(), grant.scopes))
 }
 
 #[test]
@@ -150,7 +152,10 @@ fn a_registry_survives_its_file_and_keeps_no_secret() {
 fn registries_that_are_wrong_are_errors() {
     let client =
         |id: &str| RegisteredClient { id: id.into(), secret: None, scopes: ScopeSet::EMPTY };
-    let new = |clients, ttl| ClientRegistry::new(clients, ttl).err().map(|e| e.to_string());
+    let new = |clients, ttl_s| {
+        let registry = ClientRegistry::new(clients, Duration::from_secs(ttl_s));
+        registry.err().map(|e| e.to_string())
+    };
     assert_eq!(new(vec![], 600), None);
     assert!(new(vec![client("a"), client("a")], 600).unwrap().contains("twice"));
     assert!(new(vec![client("A b")], 600).unwrap().contains("cannot be a name"));
@@ -202,7 +207,7 @@ fn answers_are_read_as_they_are_written() {
          \"scope\":\"inventory.write\"}"
     );
     let read = TokenResponse::parse(json.as_bytes()).unwrap();
-    assert_eq!((read.token.as_str(), read.ttl_s), ("a.b.c", 600));
+    assert_eq!((read.token.as_str(), read.ttl), ("a.b.c", Duration::from_secs(600)));
     assert!(!format!("{read:?}").contains("a.b.c"));
     let lower = r#"{"access_token":"a","token_type":"bearer","expires_in":1,"x":[]}"#;
     assert!(TokenResponse::parse(lower.as_bytes()).is_ok());
@@ -223,7 +228,7 @@ fn answers_are_read_as_they_are_written() {
 proptest! {
     #[test]
     fn arbitrary_requests_never_panic_and_never_pass(field: Vec<u8>, body: Vec<u8>) {
-        let registry = ClientRegistry::new(Vec::new(), 600).unwrap();
+        let registry = ClientRegistry::new(Vec::new(), Duration::from_secs(600)).unwrap();
         prop_assert!(registry.token_request(Some(&field), &body).is_err());
         prop_assert!(registry.token_request(None, &body).is_err());
         let _ = ClientRegistry::parse(&body);

@@ -30,7 +30,7 @@ fn server(
 fn every_profile_gets_its_transport() {
     let authority = authority();
     let material = server_material(&authority, None);
-    let issued = authority.issue(&client_request("gateway"), now_s()).unwrap();
+    let issued = authority.issue(&client_request("gateway"), now()).unwrap();
     let client = client_material(&authority, Some(&issued));
     for profile in Profile::ALL {
         let server = server_config(Some(&material), profile.transport, &ONCE).unwrap();
@@ -67,14 +67,14 @@ fn without_a_certificate_there_is_no_mutual_connection() {
 #[test]
 fn certificates_of_the_wrong_kind_are_refused() {
     let authority = authority();
-    let stranger = Authority::create("test authority", now_s()).unwrap();
+    let stranger = Authority::create("test authority", now()).unwrap();
     let server = server(&server_material(&authority, None), Transport::Mutual, &ONCE);
-    let past = now_s() - 40 * 86_400;
+    let past = in_s(-40 * 86_400);
     let table = [
-        ("a server's", authority.issue(&server_request(), now_s()).unwrap()),
-        ("a stranger's", stranger.issue(&client_request("gateway"), now_s()).unwrap()),
+        ("a server's", authority.issue(&server_request(), now()).unwrap()),
+        ("a stranger's", stranger.issue(&client_request("gateway"), now()).unwrap()),
         ("an ended one", authority.issue(&client_request("gateway"), past).unwrap()),
-        ("one to come", authority.issue(&client_request("gateway"), now_s() + 86_400).unwrap()),
+        ("one to come", authority.issue(&client_request("gateway"), in_s(86_400)).unwrap()),
     ];
     for (what, issued) in table {
         let client = client_material(&authority, Some(&issued));
@@ -88,14 +88,14 @@ fn certificates_of_the_wrong_kind_are_refused() {
 #[test]
 fn revoked_certificates_are_refused_and_an_expired_list_refuses_all() {
     let authority = authority();
-    let good = authority.issue(&client_request("gateway"), now_s()).unwrap();
-    let bad = authority.issue(&client_request("gateway"), now_s()).unwrap();
+    let good = authority.issue(&client_request("gateway"), now()).unwrap();
+    let bad = authority.issue(&client_request("gateway"), now()).unwrap();
     let serial = serial_of(bad.cert_pem.as_bytes()).unwrap();
-    let revoked = [Revoked { serial, at_s: now_s() }];
-    let fresh = authority.revocation_list(&revoked, 1, now_s(), 30).unwrap();
-    let stale = authority.revocation_list(&[], 1, now_s() - 40 * 86_400, 30).unwrap();
-    let stranger = Authority::create("another", now_s()).unwrap();
-    let foreign = stranger.revocation_list(&[], 1, now_s(), 30).unwrap();
+    let revoked = [Revoked { serial, at: now() }];
+    let fresh = authority.revocation_list(&revoked, 1, now(), 30).unwrap();
+    let stale = authority.revocation_list(&[], 1, in_s(-40 * 86_400), 30).unwrap();
+    let stranger = Authority::create("another", now()).unwrap();
+    let foreign = stranger.revocation_list(&[], 1, now(), 30).unwrap();
     let table = [
         (&good, None, None),
         (&good, Some(&fresh), None),
@@ -122,7 +122,7 @@ fn revoked_certificates_are_refused_and_an_expired_list_refuses_all() {
 fn a_client_rejects_unverifiable_servers_unless_configured_otherwise() {
     let authority = authority();
     let server = server(&server_material(&authority, None), Transport::Tls, &ONCE);
-    let stranger = client_material(&Authority::create("another", now_s()).unwrap(), None);
+    let stranger = client_material(&Authority::create("another", now()).unwrap(), None);
     let client =
         client_config(&stranger, Transport::Tls, &ONCE, &ServerTrust::Path).unwrap().unwrap();
     let error = handshake(&server, &client).err().unwrap();
@@ -133,7 +133,7 @@ fn a_client_rejects_unverifiable_servers_unless_configured_otherwise() {
         CertificateRequest { dns: &["orders.example"], ..server_request() },
     ] {
         let mut material = server_material(&authority, None);
-        material.identity = certified(&authority.issue(&request, now_s()).unwrap());
+        material.identity = certified(&authority.issue(&request, now()).unwrap());
         let server = server_config(Some(&material), Transport::Tls, &ONCE).unwrap().unwrap();
         let trusting = client_material(&authority, None);
         let client =
@@ -152,7 +152,7 @@ fn a_client_rejects_unverifiable_servers_unless_configured_otherwise() {
 fn sessions_are_resumed_only_when_both_sides_enable_it() {
     let authority = authority();
     let material = server_material(&authority, None);
-    let issued = authority.issue(&client_request("gateway"), now_s()).unwrap();
+    let issued = authority.issue(&client_request("gateway"), now()).unwrap();
     let identity = client_material(&authority, Some(&issued));
     for transport in [Transport::Tls, Transport::Mutual] {
         for (ours, theirs) in [(ONCE, ONCE), (ONCE, RESUMED), (RESUMED, ONCE), (RESUMED, RESUMED)] {
@@ -194,7 +194,7 @@ fn one_profile_never_resumes_the_session_of_another() {
 #[test]
 fn tls_1_2_is_spoken_and_not_resumed() {
     let authority = authority();
-    let issued = authority.issue(&client_request("gateway"), now_s()).unwrap();
+    let issued = authority.issue(&client_request("gateway"), now()).unwrap();
     let server = server(&server_material(&authority, None), Transport::Mutual, &ONCE);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = rustls::RootCertStore::empty();

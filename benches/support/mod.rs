@@ -14,7 +14,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use authn::material::{CertifiedKey, ClientMaterial, ServerMaterial};
 use authn::pki::{Authority, CertificateRequest};
@@ -26,7 +25,7 @@ use authn::{
 use runtime::memory::{MemoryConnection, MemoryServer};
 use runtime::tls::Pump;
 use runtime::{Core, ServerLimits};
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{ClientConfig, ServerConfig};
 use services::edge::dispatch::App;
 use services::edge::guard::Guard;
@@ -94,17 +93,17 @@ pub struct Lab {
     server: ServerMaterial,
     client: ClientMaterial,
     signer: Signer,
-    now_s: u64,
+    now: UnixTime,
 }
 
 impl Lab {
     pub fn new(algorithm: Algorithm) -> Lab {
-        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
-        let authority = Authority::create("bench authority", now_s).expect("an authority");
+        let now = UnixTime::now();
+        let authority = Authority::create("bench authority", now).expect("an authority");
         let issue = |name, dns: &[&str], server| {
             let (ips, spiffe, client, days) = (&[][..], true, true, 1);
             let request = CertificateRequest { name, dns, ips, spiffe, server, client, days };
-            let issued = authority.issue(&request, now_s).expect("a certificate");
+            let issued = authority.issue(&request, now).expect("a certificate");
             CertifiedKey::from_pem(issued.cert_pem.as_bytes(), issued.key_pem.as_bytes())
                 .expect("a pair")
         };
@@ -117,13 +116,13 @@ impl Lab {
             },
             client: ClientMaterial { roots, identity: Some(issue(CLIENT, &[], false)) },
             signer: signer(algorithm),
-            now_s,
+            now,
         }
     }
 
-    /// The clock when this was made, in unix seconds.
-    pub fn now_s(&self) -> u64 {
-        self.now_s
+    /// The clock when this was made.
+    pub fn now(&self) -> UnixTime {
+        self.now
     }
 
     /// A token for everything, valid for a day; another for each number.
@@ -136,8 +135,8 @@ impl Lab {
             subject: CLIENT,
             client_id: CLIENT,
             scopes: scopes.into_iter().fold(ScopeSet::EMPTY, ScopeSet::with),
-            issued_at: self.now_s - 10,
-            expires_at: self.now_s + 86_400,
+            issued_at: self.now.as_secs() - 10,
+            expires_at: self.now.as_secs() + 86_400,
             token_id: &format!("token-{number:016}"),
         };
         self.signer.sign(&claims).expect("a token")
@@ -145,7 +144,7 @@ impl Lab {
 
     pub fn verifier(&self) -> Verifier {
         let keys = KeySet::of([&self.signer]).expect("a key set");
-        Verifier::new(keys, ISSUER, ServiceConfig::AUDIENCE, 5)
+        Verifier::new(keys, ISSUER, ServiceConfig::AUDIENCE, authn::jwt::LEEWAY_DEFAULT)
     }
 
     pub fn server_tls(&self, transport: Transport) -> Option<Arc<ServerConfig>> {

@@ -9,7 +9,7 @@ use std::{
     num::NonZeroU32,
     sync::Arc,
     thread,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use authn::{
@@ -25,17 +25,18 @@ use loadgen::traffic::schedule::{ArrivalPattern, Rate};
 use loadgen::traffic::slice::{Arrivals, SliceSpec};
 use loadgen::traffic::target::{Source, Target, TlsTarget};
 use loadgen::traffic::workload::Workload;
+use rustls::pki_types::UnixTime;
 use rustls::{ServerConnection, StreamOwned, pki_types::ServerName};
 
 struct Shop {
     authority: Authority,
-    now_s: u64,
+    now: UnixTime,
 }
 
 impl Shop {
     fn new() -> Shop {
-        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        Shop { authority: Authority::create("test CA", now_s).unwrap(), now_s }
+        let now = UnixTime::now();
+        Shop { authority: Authority::create("test CA", now).unwrap(), now }
     }
 
     fn key(&self, name: &str, server: bool) -> CertifiedKey {
@@ -48,7 +49,7 @@ impl Shop {
             client: !server,
             days: 1,
         };
-        let issued = self.authority.issue(&request, self.now_s).unwrap();
+        let issued = self.authority.issue(&request, self.now).unwrap();
         CertifiedKey::from_pem(issued.cert_pem.as_bytes(), issued.key_pem.as_bytes()).unwrap()
     }
 

@@ -17,7 +17,7 @@
 //! one, but only where that cannot do harm (RFC 9110 section 9.2.2): nothing of a response has
 //! arrived, and either the method is idempotent or not one byte could be written.
 //!
-//! A call waits at most `response_ms` for the head and for each further piece of the response.
+//! A call waits at most `response_timeout` for the head and for each further piece of the response.
 
 pub(crate) mod addresses;
 mod config;
@@ -83,7 +83,7 @@ impl Upstream {
         let upload = self.pool.begin_upload().map_err(|error| self.failed(error))?;
         let mut call = self.checkout(false).await?;
         call.upload = Some(upload);
-        call.link.seen().stream.watch().demand(Demand::progress(self.pool.config.response_ms));
+        call.link.seen().stream.watch().demand(Demand::progress(self.pool.waits.response_ms));
         call.encode(&self.named(ask));
         Ok(call)
     }
@@ -306,7 +306,7 @@ impl Call {
             }
         }
         let link = self.link.get()?;
-        let limit_ms = self.pool.config.write_ms;
+        let limit_ms = self.pool.waits.write_ms;
         Ok(link.stream.write(&mut self.out, limit_ms).await?)
     }
 
@@ -330,7 +330,7 @@ impl Call {
 
     async fn read(&mut self) -> Result<(), ClientError> {
         let link = self.link.get()?;
-        let limit_ms = self.pool.config.response_ms;
+        let limit_ms = self.pool.waits.response_ms;
         match link.stream.read(&mut self.inbox.bytes, limit_ms).await? {
             0 => self.end(),
             _ => Ok(()),

@@ -28,7 +28,7 @@ pub use crate::executor::core::Core;
 pub use crate::executor::driver::{Driver, DriverChoice};
 pub use crate::executor::error::StartError;
 pub use crate::executor::plan::CorePlan;
-pub use crate::io::stream::{Stream, StreamError};
+pub use crate::io::stream::StreamError;
 pub use crate::limits::ServerLimits;
 pub use crate::limits::wait_kind::WaitKind;
 pub use crate::observe::stats::CoreStats;

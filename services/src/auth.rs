@@ -8,7 +8,7 @@
 mod state;
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use authn::grant::{ClientRegistry, FORM_BYTES_MAX, OAuthError};
 use authn::{KeySet, NewClaims, Permit, Signer, Verifier};
@@ -51,7 +51,7 @@ pub struct Issuer {
     signer: Signer,
     clients: ClientRegistry,
     expected: Expected,
-    token_ttl_s: u64,
+    token_ttl: Duration,
     keys: KeySet,
     jwks: String,
     metadata: String,
@@ -78,15 +78,11 @@ impl Issuer {
         Ok(Issuer {
             signer: signers.swap_remove(0),
             clients,
-            token_ttl_s: auth.token_ttl.as_secs(),
+            token_ttl: auth.token_ttl,
             jwks: keys.to_json(),
             keys,
             metadata: metadata_json(&issuer, auth.token_alg.as_str()),
-            expected: Expected {
-                issuer,
-                audience: config.audience.clone(),
-                leeway_s: config.leeway_s,
-            },
+            expected: Expected { issuer, audience: config.audience.clone(), leeway: config.leeway },
         })
     }
 
@@ -99,7 +95,7 @@ impl Issuer {
     /// Responds to a token request with the body of RFC 6749 section 5.1.
     fn issue(&self, authorization: Option<&[u8]>, form: &[u8]) -> Result<String, OAuthError> {
         let mut grant = self.clients.token_request(authorization, form)?;
-        grant.ttl_s = self.token_ttl_s;
+        grant.ttl = self.token_ttl;
         let issued_at =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let token_id = authn::jwt::new_token_id().map_err(|_| FAILED)?;
@@ -110,7 +106,7 @@ impl Issuer {
             client_id: &grant.client_id,
             scopes: grant.scopes,
             issued_at,
-            expires_at: issued_at + grant.ttl_s,
+            expires_at: issued_at + grant.ttl.as_secs(),
             token_id: &token_id,
         });
         Ok(grant.response_json(&token.map_err(|_| FAILED)?))

@@ -64,7 +64,7 @@ pub struct LimitOverrides {
     /// Bytes per second that a peer must move while it is waited for; 0 asks for none.
     pub bytes_per_s_min: Option<u32>,
     /// How much of such time they are counted over.
-    pub rate_window_ms: Option<u32>,
+    pub rate_window: Option<Duration>,
     /// Connections of the admin listener open at a time.
     pub admin_connections_max: Option<usize>,
 }
@@ -107,7 +107,7 @@ pub struct ServiceConfig {
     /// Verified tokens remembered on each core.
     pub token_cache_entries: usize,
     /// Seconds that clocks may differ when a token's times are compared.
-    pub leeway_s: u64,
+    pub leeway: Duration,
     /// Whether TLS sessions may be resumed. A resumed session skips the certificate checks.
     pub resumption: bool,
     /// How long a drain may take before connections are cut.
@@ -153,7 +153,7 @@ impl ServiceConfig {
             audience: ServiceConfig::AUDIENCE.to_string(),
             token_cache: true,
             token_cache_entries: ServiceConfig::TOKEN_CACHE_ENTRIES,
-            leeway_s: 5,
+            leeway: Duration::from_secs(5),
             resumption: false,
             drain: ServiceConfig::DRAIN,
             allow_insecure: false,

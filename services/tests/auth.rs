@@ -14,7 +14,7 @@ use runtime::blocking::Response;
 use services::{AuthConfig, KeySource, ServiceConfig};
 
 use support::{
-    Client, ISSUER, Lab, NOWHERE, SOON, Server, bearer, before_orders, claims, now_s, start,
+    Client, ISSUER, Lab, NOWHERE, SOON, Server, bearer, before_orders, claims, now, start,
 };
 
 const FORM: (&str, &[u8]) = ("content-type", b"application/x-www-form-urlencoded");
@@ -46,13 +46,13 @@ fn tokens_are_issued_to_those_who_know_the_secret() {
     assert_eq!(answer.status, 200);
     assert_eq!(answer.field("cache-control"), Some(b"no-store".as_slice()));
     let token = TokenResponse::parse(&answer.body).unwrap();
-    assert_eq!(token.ttl_s, AuthConfig::TOKEN_TTL.as_secs());
+    assert_eq!(token.ttl, AuthConfig::TOKEN_TTL);
 
     let jwks = client.get(&format!("{}/.well-known/jwks.json", server.url()), &[]).unwrap();
     let keys = KeySet::parse(&jwks.body).unwrap();
     assert_eq!(keys.len(), 2, "both kinds of key are published");
-    let verifier = Verifier::new(keys, ISSUER, ServiceConfig::AUDIENCE, 0);
-    let access = verifier.verify(token.token.as_bytes(), now_s()).unwrap();
+    let verifier = Verifier::new(keys, ISSUER, ServiceConfig::AUDIENCE, Duration::ZERO);
+    let access = verifier.verify(token.token.as_bytes(), now()).unwrap();
     assert_eq!(&*access.client_id, "bench-runner");
     assert_eq!(access.scopes.to_string(), "orders.read orders.write");
 

@@ -228,7 +228,7 @@ fn a_response_that_was_cut_off_ends_with_a_reset_where_its_end_is_the_framing() 
             let profile = Profile::parse(label).unwrap();
             let outbound = OutboundConfig {
                 profile: Some(Profile::parse("S0").unwrap()),
-                response_ms: Some(50),
+                response_timeout: Some(Duration::from_millis(50)),
                 ..OutboundConfig::default()
             };
             let settings = GatewayConfig { outbound, ..before_orders(format!("http://{addr}")) };
@@ -402,7 +402,7 @@ fn upstream_failures_have_distinct_statuses() {
 
         let silent = upstream(|mut stream| while read_head(&mut stream).is_some() {});
         let mut settings = before_orders(silent);
-        settings.outbound.response_ms = Some(100);
+        settings.outbound.response_timeout = Some(Duration::from_millis(100));
         let mut config = lab.config(settings, Profile::parse("S0").unwrap());
         config.driver = driver;
         let late = start(config);

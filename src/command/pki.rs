@@ -6,13 +6,13 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use authn::chain::check_authority;
 use authn::material::{CertifiedKey, certificates};
 use authn::pki::{Authority, CertificateRequest, Issued};
 use runtime::files::{PRIVATE, PUBLIC};
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use services::ServiceKind;
 use zeroize::Zeroizing;
 
@@ -28,7 +28,7 @@ pub(crate) const CLIENTS: [&str; 3] = ["bench-runner", "service-order", "bench-u
 const STACK_CERTIFICATE_DAYS: u32 = 90;
 
 /// Certificates that end within this time are replaced, in seconds: none shall end during a run.
-const RENEW_BEFORE_S: u64 = 24 * 60 * 60;
+const RENEW_BEFORE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Longest name of a certificate: the limit of a common name (RFC 5280, appendix A.1).
 const NAME_BYTES_MAX: usize = 64;
@@ -94,7 +94,7 @@ pub(crate) fn ensure(state: &StateDir) -> Result<(), Failure> {
         if fs::symlink_metadata(&path).is_ok() {
             eprintln!("{} is issued anew: {fault}.", path.display());
         }
-        let issued = authority.issue(&request, now_s()).map_err(Failure::of)?;
+        let issued = authority.issue(&request, UnixTime::now()).map_err(Failure::of)?;
         write_issued(&folder, request.name, &issued)?;
     }
     Ok(())
@@ -145,7 +145,7 @@ fn ensure_authority(state: &StateDir) -> Result<Option<Authority>, Failure> {
             certificate.display()
         )));
     }
-    let authority = Authority::create("tollgate CA", now_s()).map_err(Failure::of)?;
+    let authority = Authority::create("tollgate CA", UnixTime::now()).map_err(Failure::of)?;
     state::write(&key, authority.key_pem().as_bytes(), PRIVATE)?;
     state::write(&cert, authority.cert_pem().as_bytes(), PUBLIC)?;
     Ok(Some(authority))
@@ -177,9 +177,10 @@ fn check(folder: &Path, name: &str, ca: &[CertificateDer<'static>]) -> Result<()
     };
     let (cert, key) = (file("crt")?, Zeroizing::new(file("key")?));
     let pair = CertifiedKey::from_pem(&cert, &key).map_err(|error| error.to_string())?;
-    let until_s = now_s() + RENEW_BEFORE_S;
-    pair.check_validity(until_s)
-        .and_then(|()| check_authority(pair.chain(), ca, now_s()))
+    let now = UnixTime::now();
+    let until = UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs()) + RENEW_BEFORE);
+    pair.check_validity(until)
+        .and_then(|()| check_authority(pair.chain(), ca, now))
         .map_err(|error| error.to_string())
 }
 
@@ -213,7 +214,7 @@ fn issue_one(state: &StateDir, typed: &PkiIssue) -> Result<[PathBuf; 2], Failure
         client: !typed.server,
         days: typed.days,
     };
-    let issued = load_authority(state)?.issue(&request, now_s()).map_err(Failure::of)?;
+    let issued = load_authority(state)?.issue(&request, UnixTime::now()).map_err(Failure::of)?;
     let folder = match &typed.out {
         Some(out) => PathBuf::from(out),
         None => state.path(if typed.server { "certs" } else { "clients" }),
@@ -233,11 +234,6 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     fs::read(path).map_err(|error| {
         Failure::failed(format!("Could not read {}: {error}.", path.display())).because(error)
     })
-}
-
-/// Seconds since 1970, as certificates and tokens count.
-pub(crate) fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use authn::grant::{RESPONSE_BYTES_MAX, TokenResponse, basic_authorization, request_form};
 use authn::material::{CertifiedKey, ClientMaterial, Peers, authorities};
@@ -12,6 +12,7 @@ use authn::tls::{ServerTrust, TlsOptions, client_config};
 use authn::{Profile, ScopeSet};
 use runtime::blocking;
 use runtime::url::Url;
+use rustls::pki_types::UnixTime;
 use zeroize::Zeroizing;
 
 use crate::Failure;
@@ -89,7 +90,7 @@ pub(crate) fn fetch(stack: &StackFile, client: &str, scopes: ScopeSet) -> Result
         )));
     }
     let token = TokenResponse::parse(&answer.body).map_err(Failure::of)?;
-    Ok(Fetched { value: token.token, life: Duration::from_secs(token.ttl_s).min(LIFE_MAX) })
+    Ok(Fetched { value: token.token, life: token.ttl.min(LIFE_MAX) })
 }
 
 fn tls(
@@ -97,9 +98,9 @@ fn tls(
     client: &StackClient,
 ) -> Result<Option<Arc<rustls::ClientConfig>>, Failure> {
     let profile = Profile::parse(&stack.profile).map_err(Failure::of)?;
-    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = UnixTime::now();
     let material = ClientMaterial {
-        roots: authorities(&read(&stack.ca)?, Peers::Servers, now_s)
+        roots: authorities(&read(&stack.ca)?, Peers::Servers, now)
             .map_err(|error| {
                 Failure::failed(format!("{}: {error}.", stack.ca.display())).because(error)
             })?

@@ -3,15 +3,13 @@
 //! Owns the question alone: whom to trust in a handshake is decided by rustls. It names what is
 //! wrong and never why a peer would be right to accept it all the same.
 
-use std::time::Duration;
-
 use rustls_pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 use crate::error::Error;
 
-/// Checks that the first certificate of `chain` leads to one of `authorities` at `now_s` (unix
-/// seconds), for a server or for a client. An authority's own certificate is its own.
+/// Checks that the first certificate of `chain` leads to one of `authorities` at `now`, for a
+/// server or for a client. An authority's own certificate is its own.
 ///
 /// # Errors
 /// [`Error::Certificate`] for one that cannot be read, [`Error::OtherAuthority`] for one that no
@@ -19,7 +17,7 @@ use crate::error::Error;
 pub fn check_authority(
     chain: &[CertificateDer<'_>],
     authorities: &[CertificateDer<'_>],
-    now_s: u64,
+    now: UnixTime,
 ) -> Result<(), Error> {
     let (first, between) = chain.split_first().ok_or(Error::NoCertificate)?;
     if authorities.contains(first) {
@@ -28,7 +26,6 @@ pub fn check_authority(
     let certificate = EndEntityCert::try_from(first).map_err(|_| Error::Certificate)?;
     let anchors: Vec<_> =
         authorities.iter().filter_map(|ca| anchor_from_trusted_cert(ca).ok()).collect();
-    let now = UnixTime::since_unix_epoch(Duration::from_secs(now_s));
     let leads = |usage: KeyUsage| {
         let algorithms = webpki::ALL_VERIFICATION_ALGS;
         let path =
@@ -49,6 +46,10 @@ mod tests {
 
     const NOW_S: u64 = 1_900_000_000;
 
+    fn now() -> UnixTime {
+        UnixTime::since_unix_epoch(std::time::Duration::from_secs(NOW_S))
+    }
+
     fn issued(authority: &Authority, server: bool) -> Vec<CertificateDer<'static>> {
         let request = CertificateRequest {
             name: "a",
@@ -59,25 +60,25 @@ mod tests {
             client: !server,
             days: 2,
         };
-        certificates(authority.issue(&request, NOW_S).unwrap().cert_pem.as_bytes()).unwrap()
+        certificates(authority.issue(&request, now()).unwrap().cert_pem.as_bytes()).unwrap()
     }
 
     #[test]
     fn a_certificate_is_of_the_authority_that_issued_it_and_of_no_other() {
         // Both have the same name, so that only the signature distinguishes them.
-        let [own, other] = [(); 2].map(|()| Authority::create("CA", NOW_S).unwrap());
+        let [own, other] = [(); 2].map(|()| Authority::create("CA", now()).unwrap());
         let (ours, others) = ([own.certificate().clone()], [other.certificate().clone()]);
         let both = [others[0].clone(), ours[0].clone()];
         for server in [true, false] {
             let chain = issued(&own, server);
-            assert_eq!(check_authority(&chain, &ours, NOW_S), Ok(()));
-            assert_eq!(check_authority(&chain, &both, NOW_S), Ok(()));
+            assert_eq!(check_authority(&chain, &ours, now()), Ok(()));
+            assert_eq!(check_authority(&chain, &both, now()), Ok(()));
             for wrong in [&others[..], &[]] {
-                let refused = check_authority(&chain, wrong, NOW_S);
+                let refused = check_authority(&chain, wrong, now());
                 assert_eq!(refused, Err(Error::OtherAuthority));
             }
         }
-        assert_eq!(check_authority(&ours, &ours, NOW_S), Ok(()));
-        assert_eq!(check_authority(&[], &ours, NOW_S), Err(Error::NoCertificate));
+        assert_eq!(check_authority(&ours, &ours, now()), Ok(()));
+        assert_eq!(check_authority(&[], &ours, now()), Err(Error::NoCertificate));
     }
 }

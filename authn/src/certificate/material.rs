@@ -10,6 +10,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls::InconsistentKeys;
+use rustls::pki_types::UnixTime;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
@@ -76,14 +77,15 @@ impl CertifiedKey {
         &self.key
     }
 
-    /// Checks that what a path to an authority needs of the chain is valid at `now_s` (unix
+    /// Checks that what a path to an authority needs of the chain is valid at `now` (unix
     /// seconds): its own certificate and those of its issuers. An authority that issued itself is
     /// no part of it (RFC 8446 section 4.4.2), and neither is what stands beside the path.
     ///
     /// # Errors
     /// [`Error::Expired`] or [`Error::NotYetValid`] for its own, [`Error::Chain`] for an issuer's,
     /// [`Error::Certificate`].
-    pub fn check_validity(&self, now_s: u64) -> Result<(), Error> {
+    pub fn check_validity(&self, now: UnixTime) -> Result<(), Error> {
+        let now_s = now.as_secs();
         let chain = read_all(&self.chain)?;
         for &at in &path(&chain, now_s) {
             match (ValidAt::of(&chain[at], now_s), at) {
@@ -98,9 +100,10 @@ impl CertifiedKey {
         Ok(())
     }
 
-    /// The certificates of the chain that no path needs and that are not valid at `now_s`, a
+    /// The certificates of the chain that no path needs and that are not valid at `now`, a
     /// sentence each.
-    pub fn unneeded(&self, now_s: u64) -> Vec<String> {
+    pub fn unneeded(&self, now: UnixTime) -> Vec<String> {
+        let now_s = now.as_secs();
         let Ok(chain) = read_all(&self.chain) else { return Vec::new() };
         let needed = path(&chain, now_s);
         let others = (0..chain.len()).filter(|at| !needed.contains(at)).map(|at| &chain[at]);
@@ -163,13 +166,14 @@ pub fn certificates(file: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> 
     Ok(all)
 }
 
-/// Reads the authorities of a file at `now_s` (unix seconds): those that have expired, that cannot
+/// Reads the authorities of a file at `now`: those that have expired, that cannot
 /// be read, or that OpenSSL's trust settings (`TRUSTED CERTIFICATE`) do not allow for these peers
 /// are left out.
 ///
 /// # Errors
 /// As [`certificates`]; [`Error::Chain`] when none is valid, which names the first.
-pub fn authorities(file: &[u8], peers: Peers, now_s: u64) -> Result<Authorities, Error> {
+pub fn authorities(file: &[u8], peers: Peers, now: UnixTime) -> Result<Authorities, Error> {
+    let now_s = now.as_secs();
     let mut all = trusted_certificates(file)?;
     all.retain(|(_, settings)| allowed(settings, peers));
     let all: Vec<CertificateDer<'static>> = all.into_iter().map(|(one, _)| one).collect();

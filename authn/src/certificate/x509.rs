@@ -232,6 +232,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use rustls::pki_types::UnixTime;
+    use std::time::Duration;
 
     #[test]
     fn times_are_unix_seconds() {
@@ -267,7 +269,8 @@ mod tests {
     /// Whatever is wrong with a certificate, reading it ends with `None` or with what it says.
     #[test]
     fn damaged_certificates_never_panic() {
-        let authority = crate::pki::Authority::create("some authority", 1_900_000_000).unwrap();
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(1_900_000_000));
+        let authority = crate::pki::Authority::create("some authority", now).unwrap();
         let whole = authority.certificate().to_vec();
         assert!(Certificate::read(&whole).is_some());
         for end in 0..whole.len() {

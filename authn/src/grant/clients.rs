@@ -6,6 +6,7 @@
 //! could not stand in a certificate.
 
 use std::fmt;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,7 +23,7 @@ use crate::scope::ScopeSet;
 
 /// Lifetime of a token in seconds, unless chosen otherwise: short, because a stolen token works
 /// until it ends.
-pub const TOKEN_TTL_S_DEFAULT: u64 = 600;
+pub const TOKEN_TTL_DEFAULT: Duration = Duration::from_secs(600);
 
 /// Longest lifetime of a token, in seconds: a day.
 const TOKEN_TTL_S_MAX: u64 = 86_400;
@@ -116,12 +117,16 @@ pub struct ClientRegistry {
 }
 
 impl ClientRegistry {
-    /// A registry of these clients, whose tokens live `token_ttl_s` seconds: 1 to a day.
+    /// A registry of these clients, whose tokens live so long, in whole seconds: 1 to a day.
     ///
     /// # Errors
     /// [`Error::Clients`] for a repeated id or a lifetime out of range, [`Error::Name`] for an id
     /// that is no name, [`Error::Random`].
-    pub fn new(clients: Vec<RegisteredClient>, token_ttl_s: u64) -> Result<ClientRegistry, Error> {
+    pub fn new(
+        clients: Vec<RegisteredClient>,
+        token_ttl: Duration,
+    ) -> Result<ClientRegistry, Error> {
+        let token_ttl_s = token_ttl.as_secs();
         if !(1..=TOKEN_TTL_S_MAX).contains(&token_ttl_s) {
             return Err(Error::Clients("token_ttl_s must be from 1 to 86400".into()));
         }
@@ -155,7 +160,7 @@ impl ClientRegistry {
             }
             clients.push(client);
         }
-        Ok((ClientRegistry::new(clients, TOKEN_TTL_S_DEFAULT)?, secrets))
+        Ok((ClientRegistry::new(clients, TOKEN_TTL_DEFAULT)?, secrets))
     }
 
     /// Reads the JSON form that [`ClientRegistry::to_json`] writes.
@@ -172,7 +177,10 @@ impl ClientRegistry {
             Error::Clients(format!("a member at line {line}, column {column} is wrong"))
         })?;
         let clients = file.clients.into_iter().map(|Object(client)| client.into_client());
-        ClientRegistry::new(clients.collect::<Result<_, Error>>()?, file.token_ttl_s)
+        ClientRegistry::new(
+            clients.collect::<Result<_, Error>>()?,
+            Duration::from_secs(file.token_ttl_s),
+        )
     }
 
     /// The JSON form; it holds hashes, never secrets.
@@ -187,9 +195,9 @@ impl ClientRegistry {
         &self.clients
     }
 
-    /// Lifetime of tokens, in seconds.
-    pub fn token_ttl_s(&self) -> u64 {
-        self.token_ttl_s
+    /// Lifetime of tokens.
+    pub fn token_ttl(&self) -> Duration {
+        Duration::from_secs(self.token_ttl_s)
     }
 
     /// The client of this id, if there is one, and whether the secret is its own. The comparison is

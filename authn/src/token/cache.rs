@@ -14,6 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use ring::rand::{SecureRandom as _, SystemRandom};
+use rustls::pki_types::UnixTime;
 
 use crate::error::Error;
 use crate::token::jwt::{Access, TOKEN_BYTES_MAX};
@@ -54,14 +55,13 @@ impl TokenCache {
         TokenCache { key, ways, sets: (0..sets).map(|_| Set::default()).collect(), clock: 0 }
     }
 
-    /// What the token says, if it was verified before and has not reached its `exp` at `now_s`
-    /// (unix seconds).
-    pub fn get(&mut self, token: &[u8], now_s: u64) -> Option<Arc<Access>> {
+    /// What the token says, if it was verified before and has not reached its `exp` at `now`.
+    pub fn get(&mut self, token: &[u8], now: UnixTime) -> Option<Arc<Access>> {
         let tag = hash(self.key, token);
         let (set, clock) = self.set_of(tag)?;
         let way = set.find(tag, token)?;
         let entry = set.entries[way].as_ref()?;
-        if now_s >= entry.access.expires_at {
+        if now.as_secs() >= entry.access.expires_at {
             set.entries[way] = None;
             return None;
         }

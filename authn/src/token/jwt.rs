@@ -12,6 +12,7 @@ mod verify;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::scope::ScopeSet;
 use crate::token::algorithm::Algorithm;
@@ -23,8 +24,8 @@ pub use verify::Verifier;
 /// KiB in; a request head has room for little more than this.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
-/// Leeway in seconds that covers the skew of well-kept clocks, for [`Verifier::new`].
-pub const LEEWAY_S_DEFAULT: u64 = 5;
+/// Leeway that covers the skew of well-kept clocks, for [`Verifier::new`].
+pub const LEEWAY_DEFAULT: Duration = Duration::from_secs(5);
 
 /// What a verified token says, and how it was proved.
 #[derive(Clone, Debug, PartialEq, Eq)]

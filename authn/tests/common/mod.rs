@@ -1,20 +1,26 @@
 //! Shared by the tests that need certificates: an authority, and both ends of TLS in memory.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use authn::material::{self, CertifiedKey, ClientMaterial, ServerMaterial};
 use authn::pki::{Authority, CertificateRequest, Issued};
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
 
 /// The clock, because rustls reads it too.
-pub fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+pub fn now() -> UnixTime {
+    in_s(0)
+}
+
+/// So many seconds from now.
+pub fn in_s(seconds: i64) -> UnixTime {
+    let now_s = UnixTime::now().as_secs().checked_add_signed(seconds).unwrap();
+    UnixTime::since_unix_epoch(Duration::from_secs(now_s))
 }
 
 pub fn authority() -> Authority {
-    Authority::create("test authority", now_s()).unwrap()
+    Authority::create("test authority", now()).unwrap()
 }
 
 pub fn server_request() -> CertificateRequest<'static> {
@@ -47,7 +53,7 @@ pub fn certified(issued: &Issued) -> CertifiedKey {
 
 pub fn server_material(authority: &Authority, crl_pem: Option<&str>) -> ServerMaterial {
     ServerMaterial {
-        identity: certified(&authority.issue(&server_request(), now_s()).unwrap()),
+        identity: certified(&authority.issue(&server_request(), now()).unwrap()),
         client_ca: vec![authority.certificate().clone()],
         crls: crl_pem.map_or(Vec::new(), |pem| material::revocation_lists(pem.as_bytes()).unwrap()),
     }

@@ -2,11 +2,7 @@
 //! authority can be found, unless it was told to trust everybody. It is lenient where the servers
 //! of this project are strict, because a server that is measured need not be one of ours.
 
-use std::{
-    env, fmt, fs,
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{env, fmt, fs, sync::Arc};
 
 use authn::{
     Transport,
@@ -14,6 +10,7 @@ use authn::{
     tls::{ServerTrust, TlsOptions, client_config},
 };
 use rustls::ClientConfig;
+use rustls::pki_types::UnixTime;
 use zeroize::Zeroizing;
 
 /// Where systems keep the authorities that they trust, in PEM.
@@ -67,7 +64,7 @@ impl Trust {
             all.extend(found.warnings.into_iter().map(unused));
         }
         if let Ok(Some(identity)) = self.identity() {
-            let unneeded = identity.unneeded(now_s());
+            let unneeded = identity.unneeded(UnixTime::now());
             all.extend(unneeded.into_iter().map(|why| format!("of --cert: {why}")));
         }
         all
@@ -80,7 +77,7 @@ impl Trust {
             (None, true) => return Ok(None),
             (None, false) => system_bundle().ok_or(TrustError::NoAuthorities)?,
         };
-        let found = authorities(&pem, Peers::Servers, now_s());
+        let found = authorities(&pem, Peers::Servers, UnixTime::now());
         found.map(Some).map_err(TrustError::Authorities)
     }
 
@@ -89,7 +86,7 @@ impl Trust {
             return Ok(None);
         };
         let identity = CertifiedKey::from_pem(chain, key).map_err(TrustError::Identity)?;
-        identity.check_validity(now_s()).map_err(TrustError::Identity)?;
+        identity.check_validity(UnixTime::now()).map_err(TrustError::Identity)?;
         Ok(Some(identity))
     }
 }
@@ -149,10 +146,6 @@ impl fmt::Debug for Trust {
             .field("resumption", &self.resumption)
             .finish()
     }
-}
-
-fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// What the system trusts, if it says so anywhere.

@@ -8,7 +8,6 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use authn::{
@@ -18,13 +17,14 @@ use authn::{
     tls::{ServerTrust, TlsOptions, client_config, server_config},
 };
 use loadgen::traffic::target::{Source, Target, TlsTarget};
-use rustls::{ServerConnection, StreamOwned, pki_types::ServerName};
+use rustls::pki_types::{ServerName, UnixTime};
+use rustls::{ServerConnection, StreamOwned};
 
 /// Starts a server that lasts as long as the test program; tells how to reach it, and counts what
 /// it answers.
 pub fn serve() -> (Target, Arc<AtomicU64>) {
-    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let authority = Authority::create("test CA", now_s).unwrap();
+    let now = UnixTime::now();
+    let authority = Authority::create("test CA", now).unwrap();
     let request = CertificateRequest {
         name: "server",
         dns: &["localhost"],
@@ -34,7 +34,7 @@ pub fn serve() -> (Target, Arc<AtomicU64>) {
         client: false,
         days: 1,
     };
-    let issued = authority.issue(&request, now_s).unwrap();
+    let issued = authority.issue(&request, now).unwrap();
     let identity =
         CertifiedKey::from_pem(issued.cert_pem.as_bytes(), issued.key_pem.as_bytes()).unwrap();
     let roots = certificates(authority.cert_pem().as_bytes()).unwrap();

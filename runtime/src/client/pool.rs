@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use proto_http::Client;
 
-use super::config::UpstreamConfig;
+use super::config::{UpstreamConfig, UpstreamWaits};
 use super::error::ClientError;
 use crate::executor::core::Core;
 use crate::io::deadline::{Housekeeping, WaitKind};
@@ -26,6 +26,7 @@ use crate::system::sys::{self, ConnectionHealth};
 pub(crate) struct ConnectionPool {
     pub(crate) core: Core,
     pub(crate) config: UpstreamConfig,
+    pub(crate) waits: UpstreamWaits,
     idle: RefCell<Vec<PooledConnection>>,
     /// The addresses, and which version of them.
     addrs: RefCell<Arc<Vec<SocketAddr>>>,
@@ -89,11 +90,13 @@ impl Drop for Upload {
 impl ConnectionPool {
     pub(crate) fn new(core: &Core, config: UpstreamConfig) -> Rc<ConnectionPool> {
         let deadlines = &core.local.deadlines;
-        deadlines.expect(config.response_ms.min(config.idle_ms).min(config.connect_ms));
+        let waits = UpstreamWaits::from(&config);
+        deadlines.expect(waits.response_ms.min(waits.idle_ms).min(waits.connect_ms));
         let (version, addrs) = (config.addrs.version(), config.addrs.list());
         let pool = Rc::new(ConnectionPool {
             core: core.clone(),
             config,
+            waits,
             idle: RefCell::default(),
             addrs: RefCell::new(addrs),
             version: Cell::new(version),
@@ -169,7 +172,7 @@ impl ConnectionPool {
     pub(crate) fn note_unsolicited(&self) {
         self.core.stats().upstream_unsolicited.add(1);
         let now_ms = self.core.local.deadlines.now_ms();
-        self.reuse_paused_until_ms.set(now_ms + self.config.reuse_pause_ms);
+        self.reuse_paused_until_ms.set(now_ms + self.waits.reuse_pause_ms);
         let idle = self.idle.take();
         drop(idle);
     }
@@ -181,7 +184,7 @@ impl ConnectionPool {
             // Old ones are dropped one by one: there may be a usable one below.
             let mut link = self.idle.borrow_mut().pop()?;
             let idle_ms = now_ms.saturating_sub(link.idle_since_ms);
-            if idle_ms < self.config.idle_ms && self.is_current(&mut link) {
+            if idle_ms < self.waits.idle_ms && self.is_current(&mut link) {
                 return Some(link);
             }
         }
@@ -222,7 +225,7 @@ impl ConnectionPool {
         })
     }
 
-    /// Tries the addresses in turn, each at most `connect_ms`.
+    /// Tries the addresses in turn, each at most `connect_timeout`.
     async fn connect(&self) -> Result<(Stream, SocketAddr), ClientError> {
         self.refresh();
         let addrs = self.addrs.borrow().clone();
@@ -248,7 +251,7 @@ impl ConnectionPool {
 
     async fn connect_to(&self, addr: SocketAddr) -> Result<Stream, ClientError> {
         let tls = self.config.tls.clone();
-        let connected = Stream::connect(&self.core, addr, tls, self.config.connect_ms).await;
+        let connected = Stream::connect(&self.core, addr, tls, self.waits.connect_ms).await;
         connected.map_err(|error| match error {
             StreamError::Deadline(WaitKind::Handshake) => ClientError::ConnectTimeout,
             StreamError::Tls(error) => ClientError::Tls(error),
@@ -265,7 +268,7 @@ impl ConnectionPool {
 
 impl Housekeeping for ConnectionPool {
     fn sweep(&self, now_ms: u64) {
-        let limit_ms = self.config.idle_ms;
+        let limit_ms = self.waits.idle_ms;
         // The oldest come first, because the newest are taken first.
         let mut idle = self.idle.borrow_mut();
         let old = idle.partition_point(|link| now_ms - link.idle_since_ms.min(now_ms) >= limit_ms);

@@ -27,8 +27,8 @@ use crate::executor::core::Core;
 use crate::executor::driver::Driver;
 use crate::io::rate::Demand;
 use crate::io::stream::Stream;
-use crate::limits::ServerLimits;
 use crate::limits::wait_kind::WaitKind;
+use crate::limits::{CoreLimits, ServerLimits};
 use crate::observe::stats::StatsRef;
 use crate::server::address_counts::{AddressCounts, AddressShare, InFlight};
 use crate::server::error::{BodyError, Broken};
@@ -62,7 +62,7 @@ pub(crate) struct EndpointState<S> {
     pub(crate) service: S,
     pub(crate) core: Core,
     pub(crate) tls: Option<Arc<ServerConfig>>,
-    pub(crate) limits: Rc<ServerLimits>,
+    pub(crate) limits: Rc<CoreLimits>,
     pub(crate) stats: StatsRef,
     /// Open connections of this endpoint on all cores; touched once per connection.
     pub(crate) open_everywhere: Arc<AtomicUsize>,
@@ -106,7 +106,7 @@ impl<S: Service> EndpointState<S> {
 }
 
 /// What is demanded of a peer that is waited for.
-fn demand(limits: &ServerLimits) -> Demand {
+fn demand(limits: &CoreLimits) -> Demand {
     Demand {
         bytes_per_s: limits.bytes_per_s_min,
         window_ms: limits.rate_window_ms,

@@ -8,6 +8,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use rustls::pki_types::UnixTime;
+
 use crate::executor::core::Core;
 use crate::io::inbox::Gathered;
 use crate::observe::stages::Lap;
@@ -142,8 +144,9 @@ impl<'a> Exchange<'a> {
     /// When they arrived, in seconds since 1970.
     #[inline]
     #[must_use]
-    pub fn unix_s(&self) -> u64 {
-        self.wire.local.date(self.wire.arrived).unix_s
+    pub fn unix_time(&self) -> UnixTime {
+        let unix_s = self.wire.local.date(self.wire.arrived).unix_s;
+        UnixTime::since_unix_epoch(Duration::from_secs(unix_s))
     }
 
     /// The core this runs on.

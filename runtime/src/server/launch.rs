@@ -18,6 +18,7 @@ use crate::executor::core::Core;
 use crate::executor::driver::{Driver, DriverChoice, Executor};
 use crate::executor::error::StartError;
 use crate::executor::plan::CorePlan;
+use crate::limits::CoreLimits;
 use crate::observe::stats::{CoreStats, StatsRef};
 use crate::server::address_counts::AddressCounts;
 use crate::server::connection::{Endpoint, EndpointState};
@@ -113,7 +114,7 @@ impl EndpointShare {
     }
 
     fn open<S: Service>(self, service: S, core: &Core, stats: StatsRef) -> Opened<S> {
-        let limits = self.endpoint.limits;
+        let limits = CoreLimits::from(&self.endpoint.limits);
         core.local.deadlines.expect(limits.shortest_ms());
         let endpoint = Rc::new(EndpointState {
             service,

@@ -14,7 +14,7 @@ use crate::io::buffer::{BUFFER_BYTES_LARGE, BodyRoom};
 use crate::io::inbox::{Gathered, Inbox};
 use crate::io::local::Local;
 use crate::io::stream::{Hold, Stream, StreamError};
-use crate::limits::ServerLimits;
+use crate::limits::CoreLimits;
 use crate::limits::wait_kind::WaitKind;
 use crate::observe::stages::Stage;
 use crate::observe::stats::StatsRef;
@@ -82,7 +82,7 @@ pub(crate) struct Wire {
     /// Which read of this core brought it.
     pub(crate) read_number: u64,
     pub(crate) body_error: Option<BodyError>,
-    pub(crate) limits: Rc<ServerLimits>,
+    pub(crate) limits: Rc<CoreLimits>,
     /// An end of the connection is a reset for now.
     abortive: bool,
     head_begun: bool,
@@ -99,7 +99,7 @@ impl Wire {
         idle: Idle,
         local: Rc<Local>,
         stats: StatsRef,
-        limits: Rc<ServerLimits>,
+        limits: Rc<CoreLimits>,
         bytes: Vec<u8>,
     ) -> Wire {
         let bytes = if bytes.capacity() == 0 { local.buffers.take() } else { bytes };

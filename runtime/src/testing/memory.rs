@@ -27,7 +27,7 @@ use crate::executor::error::StartError;
 use crate::io::pipe::Pipe;
 use crate::io::socket::Socket;
 use crate::io::stream::{Stream, StreamError};
-use crate::limits::ServerLimits;
+use crate::limits::{CoreLimits, ServerLimits};
 use crate::observe::stats::CoreStats;
 use crate::server::connection::{ConnectionGuard, EndpointState, serve_connection};
 use crate::server::service::Service;
@@ -66,7 +66,7 @@ impl<S: Service> MemoryServer<S> {
             service,
             core: core.clone(),
             tls,
-            limits: Rc::new(limits),
+            limits: Rc::new(CoreLimits::from(&limits)),
             stats: core.local.stats.clone(),
             open_everywhere: Arc::new(AtomicUsize::new(0)),
             addresses: None,

@@ -94,7 +94,7 @@ fn a_response_that_is_cut_by_a_shutdown_ends_with_a_reset() {
 #[test]
 fn a_response_that_is_not_read_in_time_ends_with_a_reset() {
     on_each_driver(
-        |endpoint| endpoint.limits.write_ms = 50,
+        |endpoint| endpoint.limits.write_timeout = Duration::from_millis(50),
         |up| {
             let mut stream = ask(up.addr, "/unread");
             up.eventually("deadlines", 1, |stats| stats.deadlines[WaitKind::Write.index()].value());

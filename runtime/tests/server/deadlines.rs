@@ -11,14 +11,14 @@ use crate::shop::{Up, on_each_driver};
 use crate::support::Pki;
 
 /// The limit under test; the others stay far away.
-const LIMIT_MS: u64 = 100;
+const LIMIT: Duration = Duration::from_millis(100);
 
 /// How long the limit may take to expire on a busy machine.
 const LATE: Duration = Duration::from_secs(10);
 
 fn expires(up: &Up, kind: WaitKind, start: Instant) {
     let elapsed = start.elapsed();
-    assert!(elapsed >= Duration::from_millis(LIMIT_MS), "{elapsed:?} is too early");
+    assert!(elapsed >= LIMIT, "{elapsed:?} is too early");
     assert!(elapsed < LATE, "{elapsed:?} is too late");
     assert_eq!(up.expired(kind), 1, "{kind:?}");
 }
@@ -26,7 +26,7 @@ fn expires(up: &Up, kind: WaitKind, start: Instant) {
 #[test]
 fn a_head_that_does_not_end_is_answered_with_408() {
     on_each_driver(
-        |endpoint| endpoint.limits.head_ms = LIMIT_MS,
+        |endpoint| endpoint.limits.head_timeout = LIMIT,
         |up| {
             let mut peer = Peer::connect(up.addr);
             let start = Instant::now();
@@ -43,7 +43,7 @@ fn a_head_that_does_not_end_is_answered_with_408() {
 #[test]
 fn dripping_a_head_does_not_extend_its_time() {
     on_each_driver(
-        |endpoint| endpoint.limits.head_ms = LIMIT_MS,
+        |endpoint| endpoint.limits.head_timeout = LIMIT,
         |up| {
             let mut peer = Peer::connect(up.addr);
             assert_eq!(peer.get("/ping").text(), "pong");
@@ -65,7 +65,7 @@ fn dripping_a_head_does_not_extend_its_time() {
 #[test]
 fn a_body_that_does_not_come_is_answered_with_408() {
     on_each_driver(
-        |endpoint| endpoint.limits.body_ms = LIMIT_MS,
+        |endpoint| endpoint.limits.body_timeout = LIMIT,
         |up| {
             for head in ["Content-Length: 10", "Transfer-Encoding: chunked"] {
                 let mut peer = Peer::connect(up.addr);
@@ -82,7 +82,7 @@ fn a_body_that_does_not_come_is_answered_with_408() {
 /// A rate that nobody keeps who drips, over a window that a test has time for.
 fn demand_rate(endpoint: &mut Endpoint) {
     endpoint.limits.bytes_per_s_min = 100_000;
-    endpoint.limits.rate_window_ms = 300;
+    endpoint.limits.rate_window = Duration::from_millis(300);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn without_a_rate_a_body_has_its_time_in_all() {
     on_each_driver(
         |endpoint| {
             endpoint.limits.bytes_per_s_min = 0;
-            endpoint.limits.body_ms = LIMIT_MS;
+            endpoint.limits.body_timeout = LIMIT;
         },
         |up| {
             let mut peer = Peer::connect(up.addr);
@@ -149,7 +149,7 @@ fn without_a_rate_a_body_has_its_time_in_all() {
 #[test]
 fn an_idle_connection_is_closed_without_a_response() {
     on_each_driver(
-        |endpoint| endpoint.limits.idle_ms = LIMIT_MS,
+        |endpoint| endpoint.limits.idle_timeout = LIMIT,
         |up| {
             // Idle, and busy a moment ago: both ways of waiting for a request.
             for requests in [0, 1, 20] {
@@ -171,7 +171,7 @@ fn an_idle_connection_is_closed_without_a_response() {
 #[test]
 fn a_peer_that_does_not_read_is_cut() {
     on_each_driver(
-        |endpoint| endpoint.limits.write_ms = LIMIT_MS,
+        |endpoint| endpoint.limits.write_timeout = LIMIT,
         |up| {
             let mut peer = Peer::connect(up.addr);
             peer.send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -188,7 +188,7 @@ fn a_handshake_that_does_not_come_is_cut() {
     on_each_driver(
         |endpoint| {
             endpoint.tls = Some(config.clone());
-            endpoint.limits.handshake_ms = LIMIT_MS;
+            endpoint.limits.handshake_timeout = LIMIT;
         },
         |up| {
             let peer = Peer::connect(up.addr);

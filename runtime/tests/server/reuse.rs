@@ -7,7 +7,7 @@ use std::net::{SocketAddr, SocketAddrV4, TcpStream};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -218,7 +218,9 @@ fn no_client_is_given_a_response_that_is_not_its_own() {
     with_each_driver(|choice| {
         let upstream = Confused::start();
         // What is seen on one connection must not save the others from being looked at.
-        let proxy = Proxy::start(choice, upstream.backend.addr, |config| config.reuse_pause_ms = 0);
+        let proxy = Proxy::start(choice, upstream.backend.addr, |config| {
+            config.reuse_pause = Duration::ZERO
+        });
         let config = Config { cases: 24, failure_persistence: None, ..Config::default() };
         let script = prop::collection::vec(turn(), 2..8);
         let played = TestRunner::new(config).run(&script, |turns| {

@@ -157,7 +157,9 @@ fn a_silent_upstream_is_504() {
             // Until the client gives up.
             let _ = stream.read(&mut [0]);
         });
-        let proxy = Proxy::start(choice, backend.addr, |config| config.response_ms = 100);
+        let proxy = Proxy::start(choice, backend.addr, |config| {
+            config.response_timeout = Duration::from_millis(100)
+        });
         let mut peer = Peer::connect(proxy.addr);
         for _ in 0..2 {
             assert_eq!(peer.get("/").status, 504);
@@ -178,7 +180,9 @@ fn an_upstream_that_takes_no_connection_is_504() {
     let _full: Vec<_> =
         (0..2).map(|_| TcpStream::connect_timeout(&addr, Duration::from_millis(200))).collect();
     with_each_driver(|choice| {
-        let proxy = Proxy::start(choice, addr, |config| config.connect_ms = 100);
+        let proxy = Proxy::start(choice, addr, |config| {
+            config.connect_timeout = Duration::from_millis(100)
+        });
         assert_eq!(Peer::connect(proxy.addr).get("/").status, 504);
     });
 }

@@ -147,7 +147,7 @@ fn keys(config: &ServiceConfig, outbound: &Outbound) -> Result<Arc<KeyRing>, Ser
             let expected = Expected {
                 issuer: config.issuer(),
                 audience: config.audience.clone(),
-                leeway_s: config.leeway_s,
+                leeway: config.leeway,
             };
             KeyRing::keep(expected, key_fetcher(config.key_source(), outbound)?)?
         }

@@ -108,7 +108,7 @@ fn limits(config: &ServiceConfig) -> ServerLimits {
     }
     limits.connections_max = given.connections_max.unwrap_or(limits.connections_max);
     limits.bytes_per_s_min = given.bytes_per_s_min.unwrap_or(limits.bytes_per_s_min);
-    limits.rate_window_ms = given.rate_window_ms.unwrap_or(limits.rate_window_ms);
+    limits.rate_window = given.rate_window.unwrap_or(limits.rate_window);
     limits.body_memory_bytes_max =
         given.body_memory_bytes_max.unwrap_or(limits.body_memory_bytes_max);
     limits

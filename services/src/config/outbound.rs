@@ -21,7 +21,7 @@ pub struct OutboundConfig {
     pub connections_max: Option<usize>,
     /// For an upstream's response to begin, and for each further piece of it; the runtime's default
     /// if `None`.
-    pub response_ms: Option<u64>,
+    pub response_timeout: Option<Duration>,
 }
 
 impl OutboundConfig {
@@ -48,7 +48,7 @@ impl Default for OutboundConfig {
             profile: None,
             resolve_interval: OutboundConfig::RESOLVE_INTERVAL,
             connections_max: None,
-            response_ms: None,
+            response_timeout: None,
         }
     }
 }

@@ -146,7 +146,7 @@ impl Guard {
 
     /// The facts of the request's token; none where none was sent.
     fn access(&self, exchange: &Exchange<'_>) -> Result<Option<Arc<Access>>, GuardRefusal> {
-        let (authorization, now_s) = (exchange.request().authorization(), exchange.unix_s());
+        let (authorization, now) = (exchange.request().authorization(), exchange.unix_time());
         let Some(token) = bearer(authorization).map_err(Denied::from)? else {
             return Ok(None);
         };
@@ -159,14 +159,14 @@ impl Guard {
                 if renewed {
                     cache.clear();
                 }
-                if let Some(access) = cache.get(token, now_s) {
+                if let Some(access) = cache.get(token, now) {
                     self.counters.token(Some(Ok(())), CacheUse::Hit);
                     return Ok(Some(access));
                 }
                 CacheUse::Miss
             }
         };
-        let verified = self.verifier.with(|verifier| verifier.map(|v| v.verify(token, now_s)));
+        let verified = self.verifier.with(|verifier| verifier.map(|v| v.verify(token, now)));
         let result = verified.as_ref().map(|result| result.as_ref().map(|_| ()).map_err(|e| *e));
         self.counters.token(result, cache_use);
         match verified {

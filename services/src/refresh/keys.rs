@@ -25,14 +25,14 @@ pub struct Expected {
     /// Its `aud`, or one of them.
     pub audience: String,
     /// Seconds that clocks may differ.
-    pub leeway_s: u64,
+    pub leeway: Duration,
 }
 
 impl Expected {
     /// A verifier with these keys.
     #[must_use]
     pub fn verifier(&self, keys: KeySet) -> Verifier {
-        Verifier::new(keys, &self.issuer, &self.audience, self.leeway_s)
+        Verifier::new(keys, &self.issuer, &self.audience, self.leeway)
     }
 }
 
@@ -132,7 +132,7 @@ mod tests {
         let good = KeySet::of([&signer]).expect("a key").to_json();
         let odd = good.replacen('[', r#"[{"kty":"RSA","kid":"r","n":"AQAB","e":"AQAB"},{},"#, 1);
         let issuer = "https://issuer.example".to_string();
-        let expected = Expected { issuer, audience: "shop".into(), leeway_s: 5 };
+        let expected = Expected { issuer, audience: "shop".into(), leeway: Duration::from_secs(5) };
         let keys = KeyRing::keep(expected, move || Ok(odd.clone().into_bytes())).expect("a thread");
         let deadline = Instant::now() + Duration::from_secs(10);
         while let Some(why) = keys.missing() {

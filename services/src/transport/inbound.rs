@@ -6,13 +6,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use authn::Transport;
 use authn::chain::check_authority;
 use authn::material::{self, CertifiedKey, Peers, ServerMaterial};
 use authn::tls::{TlsOptions, server_config};
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 
 use crate::config::ServiceConfig;
 use crate::config::error::ServeError;
@@ -56,9 +55,9 @@ pub fn own_certificate(config: &ServiceConfig) -> Result<CertifiedKey, ServeErro
     let (chain, key) = (files::read(&chain_path)?, files::read_private(&key_path)?);
     let identity = CertifiedKey::from_pem(&chain, &key)
         .map_err(|error| at_fault(error, &chain_path, &key_path))?;
-    let now_s = now_s();
-    identity.check_validity(now_s).map_err(|error| ServeError::content(&chain_path, error))?;
-    for sentence in identity.unneeded(now_s) {
+    let now = UnixTime::now();
+    identity.check_validity(now).map_err(|error| ServeError::content(&chain_path, error))?;
+    for sentence in identity.unneeded(now) {
         tracing::warn!("{}: {sentence}", chain_path.display());
     }
     Ok(identity)
@@ -73,8 +72,7 @@ fn warn_of_other_authority(config: &ServiceConfig, identity: &CertifiedKey) {
     else {
         return;
     };
-    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    if let Err(error) = check_authority(identity.chain(), &authorities, now_s) {
+    if let Err(error) = check_authority(identity.chain(), &authorities, UnixTime::now()) {
         eprintln!(
             "WARNING: the certificate of {} is not of --client-ca {}: {error}. Whoever trusts that \
              one alone refuses this service",
@@ -90,16 +88,12 @@ fn warn_of_other_authority(config: &ServiceConfig, identity: &CertifiedKey) {
 /// A file that cannot be read or holds no certificate.
 pub fn authorities(config: &ServiceConfig) -> Result<Vec<CertificateDer<'static>>, ServeError> {
     let path = config.file(config.client_ca.as_deref(), "--client-ca", "ca/ca.crt")?;
-    let found = material::authorities(&files::read(&path)?, Peers::Both, now_s())
+    let found = material::authorities(&files::read(&path)?, Peers::Both, UnixTime::now())
         .map_err(|error| ServeError::content(&path, error))?;
     for sentence in &found.warnings {
         tracing::warn!("{}: {sentence}; it is trusted for nothing", path.display());
     }
     Ok(found.valid)
-}
-
-fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// The revocation lists: as given, else the state directory's where it has one.

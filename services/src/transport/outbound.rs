@@ -100,7 +100,7 @@ impl Outbound {
         }
         let settings = &self.settings;
         upstream.connections_max = settings.connections_max.unwrap_or(upstream.connections_max);
-        upstream.response_ms = settings.response_ms.unwrap_or(upstream.response_ms);
+        upstream.response_timeout = settings.response_timeout.unwrap_or(upstream.response_timeout);
         if tls && let Some(config) = &self.tls {
             let name = url.server_name().map_err(fault)?;
             upstream.tls = Some((Arc::clone(config), name));

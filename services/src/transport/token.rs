@@ -125,7 +125,7 @@ fn fetch(
         RefreshError::of(&format!("no token for {client}: {}: ", caller.address()), error)
     })?;
     let authorization = format!("Bearer {}", *token.token).into_boxed_str();
-    Ok((OwnToken { authorization }, Duration::from_secs(token.ttl_s)))
+    Ok((OwnToken { authorization }, token.ttl))
 }
 
 #[cfg(test)]

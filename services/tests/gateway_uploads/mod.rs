@@ -184,7 +184,7 @@ fn uploads_that_are_streamed_leave_half_of_the_connections_to_others() {
 /// A smallest rate that whoever stops for a moment is below.
 fn strict(mut config: ServiceConfig) -> ServiceConfig {
     config.limits.bytes_per_s_min = Some(200_000);
-    config.limits.rate_window_ms = Some(300);
+    config.limits.rate_window = Some(Duration::from_millis(300));
     config
 }
 

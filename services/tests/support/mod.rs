@@ -16,7 +16,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use authn::material::{CertifiedKey, ClientMaterial, certificates};
 use authn::pki::{Authority, CertificateRequest, Revoked, serial_of};
@@ -26,6 +26,7 @@ use metrics_export::prometheus::Scrape;
 use runtime::DriverChoice;
 use runtime::blocking::{self, Response};
 use runtime::url::Url;
+use rustls::pki_types::UnixTime;
 use services::{GatewayConfig, RunningService, ServiceConfig, ServiceKind, ServiceRole};
 use tempfile::TempDir;
 
@@ -48,7 +49,7 @@ impl Lab {
     /// With an authority and certificates for every service and client.
     pub fn new() -> Lab {
         let dir = tempfile::tempdir().unwrap();
-        let authority = Authority::create("test authority", now_s()).unwrap();
+        let authority = Authority::create("test authority", now()).unwrap();
         let lab = Lab { dir, authority };
         lab.write("ca/ca.crt", lab.authority.cert_pem().as_bytes());
         for (_, name, _) in ServiceKind::TABLE {
@@ -71,7 +72,7 @@ impl Lab {
             client: true,
             days: 1,
         };
-        let issued = self.authority.issue(&request, now_s()).unwrap();
+        let issued = self.authority.issue(&request, now()).unwrap();
         self.write(&format!("{path}.crt"), issued.cert_pem.as_bytes());
         self.write(&format!("{path}.key"), issued.key_pem.as_bytes());
     }
@@ -82,10 +83,10 @@ impl Lab {
             .iter()
             .map(|name| Revoked {
                 serial: serial_of(&self.read(&format!("clients/{name}.crt"))).unwrap(),
-                at_s: now_s(),
+                at: now(),
             })
             .collect();
-        let list = self.authority.revocation_list(&revoked, 1, now_s(), 1).unwrap();
+        let list = self.authority.revocation_list(&revoked, 1, now(), 1).unwrap();
         self.write("ca/ca.crl", list.as_bytes());
     }
 
@@ -157,14 +158,14 @@ pub fn claims<'a>(client: &'a str, scopes: &str) -> NewClaims<'a> {
         subject: client,
         client_id: client,
         scopes: ScopeSet::parse(scopes).unwrap(),
-        issued_at: now_s(),
-        expires_at: now_s() + 300,
+        issued_at: now().as_secs(),
+        expires_at: now().as_secs() + 300,
         token_id: "test",
     }
 }
 
-pub fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+pub fn now() -> UnixTime {
+    UnixTime::now()
 }
 
 /// Starts a service on the driver the machine has, and waits until it is ready.

@@ -16,6 +16,7 @@ use loadgen::traffic::tokens::Tokens;
 use loadgen::traffic::trust::Trust;
 use runtime::blocking;
 use runtime::url::Url;
+use rustls::pki_types::UnixTime;
 use services::ServiceConfig;
 use zeroize::Zeroizing;
 
@@ -204,7 +205,7 @@ impl StackLauncher {
             plan::TokenSupply::Unique(count) => count,
         };
         let signer = signer(self.state.root(), algorithm)?;
-        let now = pki::now_s();
+        let now = UnixTime::now().as_secs();
         (0..count)
             .map(|_| {
                 let claims = NewClaims {

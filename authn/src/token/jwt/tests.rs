@@ -1,10 +1,13 @@
 //! Tokens that are as they should be, and tokens that are not, as tables. Deviant tokens are signed
 //! with a key that the verifier trusts, so that each is refused for the reason under test alone.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use proptest::prelude::*;
 use ring::hmac;
+use rustls::pki_types::UnixTime;
 
 use super::*;
 use crate::error::TokenError;
@@ -12,6 +15,10 @@ use crate::scope::Scope;
 use crate::token::jwks::KeySet;
 
 const NOW: u64 = 1_700_000_000;
+
+fn at(second: u64) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(second))
+}
 const ISSUER: &str = "https://issuer.example";
 const AUDIENCE: &str = "orders-api";
 const GOOD: &str = r#"{"iss":"https://issuer.example","aud":"orders-api","sub":"client-1",
@@ -29,7 +36,7 @@ fn signer(algorithm: Algorithm) -> Signer {
 }
 
 fn verifier(signer: &Signer) -> Verifier {
-    Verifier::new(KeySet::of([signer]).unwrap(), ISSUER, AUDIENCE, 5)
+    Verifier::new(KeySet::of([signer]).unwrap(), ISSUER, AUDIENCE, Duration::from_secs(5))
 }
 
 fn good_claims() -> NewClaims<'static> {
@@ -61,7 +68,7 @@ fn each_algorithm_verifies_what_it_signed() {
     for algorithm in Algorithm::ALL {
         let signer = signer(algorithm);
         let token = signer.sign(&good_claims()).unwrap();
-        let access = verifier(&signer).verify(token.as_bytes(), NOW).unwrap();
+        let access = verifier(&signer).verify(token.as_bytes(), at(NOW)).unwrap();
         let expected = Access {
             client_id: "client-1".into(),
             subject: "subject-1".into(),
@@ -82,7 +89,7 @@ fn another_key_under_the_same_kid_is_refused() {
         let (theirs, _) = Signer::generate(algorithm).unwrap();
         let theirs = Signer::from_pkcs8(algorithm, &theirs, Some("k")).unwrap();
         let token = theirs.sign(&good_claims()).unwrap();
-        assert_eq!(verifier(&ours).verify(token.as_bytes(), NOW), Err(TokenError::Signature));
+        assert_eq!(verifier(&ours).verify(token.as_bytes(), at(NOW)), Err(TokenError::Signature));
     }
 }
 
@@ -124,11 +131,11 @@ fn headers_that_deviate_are_refused() {
     let verifier = verifier(&signer);
     for &(header, refused) in HEADERS {
         let token = token(&signer, &header.replace("KID", signer.key_id()), GOOD);
-        assert_eq!(verifier.verify(token.as_bytes(), NOW).err(), refused, "{header}");
+        assert_eq!(verifier.verify(token.as_bytes(), at(NOW)).err(), refused, "{header}");
     }
     let long = format!(r#"{{"alg":"ES256","typ":"at+jwt","kid":"{}"}}"#, "k".repeat(800));
     let token = token(&signer, &long, GOOD);
-    assert_eq!(verifier.verify(token.as_bytes(), NOW), Err(T::Header));
+    assert_eq!(verifier.verify(token.as_bytes(), at(NOW)), Err(T::Header));
 }
 
 /// Changes of [`GOOD`], and why each is refused.
@@ -180,17 +187,17 @@ fn claims_that_deviate_are_refused() {
     for &(from, to, refused) in CLAIMS {
         assert!(GOOD.contains(from), "{from}");
         let token = token(&signer, &header(&signer), GOOD.replace(from, to));
-        assert_eq!(verifier.verify(token.as_bytes(), NOW).err(), refused, "{to}");
+        assert_eq!(verifier.verify(token.as_bytes(), at(NOW)).err(), refused, "{to}");
     }
     let long = GOOD.replace("client-1", &"c".repeat(257));
     let long = token(&signer, &header(&signer), &long);
-    assert_eq!(verifier.verify(long.as_bytes(), NOW), Err(T::Claims));
+    assert_eq!(verifier.verify(long.as_bytes(), at(NOW)), Err(T::Claims));
     // A claim that nobody reads is UTF-8 all the same.
     for (note, refused) in [(&b"\xc3\xa4"[..], None), (b"\xe4", Some(T::Claims))] {
         let start = [&br#"{"note":""#[..], note, br#"","#].concat();
         let noted = [&start, &GOOD.as_bytes()[1..]].concat();
         let noted = token(&signer, &header(&signer), noted);
-        assert_eq!(verifier.verify(noted.as_bytes(), NOW).err(), refused, "{note:?}");
+        assert_eq!(verifier.verify(noted.as_bytes(), at(NOW)).err(), refused, "{note:?}");
     }
 }
 
@@ -202,7 +209,7 @@ fn the_client_is_client_id_then_azp_then_sub() {
     for (members, client_id) in table {
         let payload = GOOD.replace(r#""client_id":"client-1""#, members);
         let token = token(&signer, &header(&signer), &payload);
-        let access = verifier(&signer).verify(token.as_bytes(), NOW).unwrap();
+        let access = verifier(&signer).verify(token.as_bytes(), at(NOW)).unwrap();
         assert_eq!((&*access.client_id, &*access.subject), (client_id, "client-1"));
     }
 }
@@ -212,8 +219,9 @@ fn time_is_judged_with_the_leeway_at_both_ends() {
     let signer = signer(Algorithm::EdDsa);
     let token = signer.sign(&good_claims()).unwrap();
     let judge = |leeway_s, now_s| {
-        Verifier::new(KeySet::of([&signer]).unwrap(), ISSUER, AUDIENCE, leeway_s)
-            .verify(token.as_bytes(), now_s)
+        let leeway = Duration::from_secs(leeway_s);
+        Verifier::new(KeySet::of([&signer]).unwrap(), ISSUER, AUDIENCE, leeway)
+            .verify(token.as_bytes(), at(now_s))
             .err()
     };
     assert_eq!(judge(0, NOW - 1), Some(TokenError::NotYetValid));
@@ -239,7 +247,7 @@ fn a_public_key_is_no_secret() {
         let tag = hmac::sign(&key, signed.as_bytes());
         let token = format!("{signed}.{}", BASE64.encode(tag));
         let refused = if alg == "RS256" { TokenError::Signature } else { TokenError::Algorithm };
-        assert_eq!(verifier(&signer).verify(token.as_bytes(), NOW), Err(refused));
+        assert_eq!(verifier(&signer).verify(token.as_bytes(), at(NOW)), Err(refused));
     }
 }
 
@@ -258,7 +266,7 @@ fn ecdsa_signatures_have_a_fixed_width() {
         [[&[0x30, 70][..], &body].concat(), raw[..63].to_vec(), [&raw[..], &[0]].concat(), zeros]
     {
         let token = format!("{signed}.{}", BASE64.encode(wrong));
-        assert_eq!(verifier(&signer).verify(token.as_bytes(), NOW), Err(TokenError::Signature));
+        assert_eq!(verifier(&signer).verify(token.as_bytes(), at(NOW)), Err(TokenError::Signature));
     }
 }
 
@@ -286,10 +294,14 @@ fn tokens_that_are_not_three_segments_are_refused() {
         good.replace('.', ","),
     ];
     for token in table {
-        assert_eq!(verifier.verify(token.as_bytes(), NOW), Err(TokenError::Malformed), "{token:?}");
+        assert_eq!(
+            verifier.verify(token.as_bytes(), at(NOW)),
+            Err(TokenError::Malformed),
+            "{token:?}"
+        );
     }
     let long = format!("{head}.{}.{signature}", "A".repeat(TOKEN_BYTES_MAX));
-    assert_eq!(verifier.verify(long.as_bytes(), NOW), Err(TokenError::TooLong));
+    assert_eq!(verifier.verify(long.as_bytes(), at(NOW)), Err(TokenError::TooLong));
 }
 
 /// A payload that needs the larger buffer is judged like a small one, up to the limit of a token.
@@ -302,7 +314,7 @@ fn large_payloads_are_read_too() {
     {
         let payload = GOOD.replace(r#""jti":"1""#, &format!(r#""jti":"{}""#, "x".repeat(pad)));
         let token = token(&signer, &header(&signer), &payload);
-        assert_eq!(verifier.verify(token.as_bytes(), NOW).err(), refused, "{pad}");
+        assert_eq!(verifier.verify(token.as_bytes(), at(NOW)).err(), refused, "{pad}");
     }
 }
 
@@ -316,10 +328,10 @@ fn any_changed_bit_is_refused() {
         for bit in 0..good.len() * 8 {
             let mut changed = good.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            assert!(verifier.verify(&changed, NOW).is_err(), "{algorithm}: bit {bit}");
+            assert!(verifier.verify(&changed, at(NOW)).is_err(), "{algorithm}: bit {bit}");
         }
         for cut in 0..good.len() {
-            assert!(verifier.verify(&good[..cut], NOW).is_err(), "{algorithm}: cut at {cut}");
+            assert!(verifier.verify(&good[..cut], at(NOW)).is_err(), "{algorithm}: cut at {cut}");
         }
     }
 }
@@ -354,7 +366,7 @@ fn keys_survive_pem_and_ids_are_escaped() {
     assert_eq!(loaded.key_id(), made.key_id());
     let odd = Signer::from_pem(Algorithm::EdDsa, pem.as_bytes(), Some("a\"b\\é")).unwrap();
     let token = odd.sign(&good_claims()).unwrap();
-    let access = verifier(&odd).verify(token.as_bytes(), NOW).unwrap();
+    let access = verifier(&odd).verify(token.as_bytes(), at(NOW)).unwrap();
     assert_eq!(&*access.key_id, "a\"b\\é");
     assert!(!format!("{odd:?}").contains("PRIVATE"));
     assert_ne!(new_token_id().unwrap(), new_token_id().unwrap());
@@ -365,10 +377,10 @@ proptest! {
     fn arbitrary_bytes_never_panic(bytes: Vec<u8>, text in "[A-Za-z0-9_.-]{0,200}") {
         let signer = signer(Algorithm::EdDsa);
         let verifier = verifier(&signer);
-        prop_assert!(verifier.verify(&bytes, NOW).is_err());
-        prop_assert!(verifier.verify(text.as_bytes(), NOW).is_err());
+        prop_assert!(verifier.verify(&bytes, at(NOW)).is_err());
+        prop_assert!(verifier.verify(text.as_bytes(), at(NOW)).is_err());
         // The same behind a good header and a good signature, so that it reaches the claims.
         let token = signer.sign_payload(&bytes).unwrap();
-        prop_assert!(verifier.verify(token.as_bytes(), NOW).is_err());
+        prop_assert!(verifier.verify(token.as_bytes(), at(NOW)).is_err());
     }
 }

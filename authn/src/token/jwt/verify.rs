@@ -13,10 +13,12 @@
 //! ```
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use memchr::memchr;
+use rustls::pki_types::UnixTime;
 
 use super::claims::{Claims, Header};
 use super::{Access, TOKEN_BYTES_MAX};
@@ -48,9 +50,10 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier. `leeway_s` is the skew of clocks, in seconds, that is forgiven at both ends of
-    /// the validity; [`super::LEEWAY_S_DEFAULT`] is a sensible one.
-    pub fn new(keys: KeySet, issuer: &str, audience: &str, leeway_s: u64) -> Verifier {
+    /// A verifier. `leeway` is the skew of clocks that is forgiven at both ends of
+    /// the validity; [`super::LEEWAY_DEFAULT`] is a sensible one.
+    pub fn new(keys: KeySet, issuer: &str, audience: &str, leeway: Duration) -> Verifier {
+        let leeway_s = leeway.as_secs();
         Verifier { keys, issuer: issuer.into(), audience: audience.into(), leeway_s }
     }
 
@@ -64,11 +67,12 @@ impl Verifier {
         &self.keys
     }
 
-    /// Judges a token at `now_s` (unix seconds).
+    /// Judges a token at `now`.
     ///
     /// # Errors
     /// [`TokenError`]; [`TokenError::UnknownKey`] may mean that the issuer has a new key.
-    pub fn verify(&self, token: &[u8], now_s: u64) -> Result<Access, TokenError> {
+    pub fn verify(&self, token: &[u8], now: UnixTime) -> Result<Access, TokenError> {
+        let now_s = now.as_secs();
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenError::TooLong);
         }
