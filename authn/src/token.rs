@@ -2,7 +2,7 @@
 //!
 //! It owns everything about a token's text. What its bearer may do is the policy's to decide.
 
-pub mod algorithm;
+pub(crate) mod algorithm;
 pub mod cache;
 pub mod jwks;
 pub mod jwt;

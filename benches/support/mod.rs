@@ -59,7 +59,7 @@ const CACHED: usize = ServiceConfig::TOKEN_CACHE_ENTRIES;
 
 /// One kind of request and the service that answers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BenchRequest {
+pub(crate) enum BenchRequest {
     /// `GET /api/ping` of the gateway.
     PingGet,
     /// `POST /api/ping` of the gateway with a body of 1 KB.
@@ -71,7 +71,7 @@ pub enum BenchRequest {
 }
 
 impl BenchRequest {
-    pub const ALL: [(&str, BenchRequest); 4] = [
+    pub(crate) const ALL: [(&str, BenchRequest); 4] = [
         ("ping", BenchRequest::PingGet),
         ("ping-post", BenchRequest::PingPost),
         ("orders-read", BenchRequest::OrdersRead),
@@ -81,7 +81,7 @@ impl BenchRequest {
 
 /// Which tokens are sent where the profile looks at them; the forms of `tollgate matrix`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tokens {
+pub(crate) enum Tokens {
     /// One, which the server knows after the first request.
     Cached,
     /// Several in turn to a server that keeps none.
@@ -89,7 +89,7 @@ pub enum Tokens {
 }
 
 /// Keys and certificates of everybody.
-pub struct Lab {
+pub(crate) struct Lab {
     server: ServerMaterial,
     client: ClientMaterial,
     signer: Signer,
@@ -97,7 +97,7 @@ pub struct Lab {
 }
 
 impl Lab {
-    pub fn new(algorithm: Algorithm) -> Lab {
+    pub(crate) fn new(algorithm: Algorithm) -> Lab {
         let now = UnixTime::now();
         let authority = Authority::create("bench authority", now).expect("an authority");
         let issue = |name, dns: &[&str], server| {
@@ -121,12 +121,12 @@ impl Lab {
     }
 
     /// The clock when this was made.
-    pub fn now(&self) -> UnixTime {
+    pub(crate) fn now(&self) -> UnixTime {
         self.now
     }
 
     /// A token for everything, valid for a day; another for each number.
-    pub fn token(&self, number: u64) -> String {
+    pub(crate) fn token(&self, number: u64) -> String {
         let scopes =
             [Scope::OrdersRead, Scope::OrdersWrite, Scope::InventoryRead, Scope::InventoryWrite];
         let claims = NewClaims {
@@ -142,22 +142,22 @@ impl Lab {
         self.signer.sign(&claims).expect("a token")
     }
 
-    pub fn verifier(&self) -> Verifier {
+    pub(crate) fn verifier(&self) -> Verifier {
         let keys = KeySet::of([&self.signer]).expect("a key set");
         Verifier::new(keys, ISSUER, ServiceConfig::AUDIENCE, authn::jwt::LEEWAY_DEFAULT)
     }
 
-    pub fn server_tls(&self, transport: Transport) -> Option<Arc<ServerConfig>> {
+    pub(crate) fn server_tls(&self, transport: Transport) -> Option<Arc<ServerConfig>> {
         server_config(Some(&self.server), transport, &TlsOptions::default()).expect("good material")
     }
 
-    pub fn client_tls(&self, transport: Transport) -> Option<Arc<ClientConfig>> {
+    pub(crate) fn client_tls(&self, transport: Transport) -> Option<Arc<ClientConfig>> {
         client_config(&self.client, transport, &TlsOptions::default(), &ServerTrust::Path)
             .expect("good material")
     }
 
     /// Both ends of a TLS connection whose handshake is done.
-    pub fn pumps(&self, transport: Transport) -> (Pump, Pump) {
+    pub(crate) fn pumps(&self, transport: Transport) -> (Pump, Pump) {
         let config = self.server_tls(transport).expect("a transport with TLS");
         let mut server = Pump::server(config).expect("a configuration");
         let mut client = self.client_pump(transport).expect("a transport with TLS");
@@ -174,7 +174,7 @@ impl Lab {
     }
 
     /// The client's end of a new TLS connection; none on a plain one.
-    pub fn client_pump(&self, transport: Transport) -> Option<Pump> {
+    pub(crate) fn client_pump(&self, transport: Transport) -> Option<Pump> {
         let name = ServerName::try_from("localhost").expect("a name");
         self.client_tls(transport).map(|config| Pump::client(config, name).expect("good"))
     }
@@ -291,7 +291,7 @@ impl Caller {
 }
 
 /// One service, one connection, and one kind of request again and again.
-pub struct Rig {
+pub(crate) struct Rig {
     caller: Caller,
     requests: Vec<Vec<u8>>,
     /// Where each request's own number begins, counted from its end.
@@ -306,7 +306,13 @@ const NUMBER: &str = "000000000000";
 
 impl Rig {
     /// Starts the service that answers `ask` under this profile, and connects.
-    pub fn new(core: &Core, lab: &Lab, profile: Profile, tokens: Tokens, ask: BenchRequest) -> Rig {
+    pub(crate) fn new(
+        core: &Core,
+        lab: &Lab,
+        profile: Profile,
+        tokens: Tokens,
+        ask: BenchRequest,
+    ) -> Rig {
         let cached = if tokens == Tokens::Cached { CACHED } else { 0 };
         let mut caller = match ask {
             BenchRequest::PingGet | BenchRequest::PingPost => {
@@ -340,7 +346,7 @@ impl Rig {
     }
 
     /// The next request as it goes over the wire: the client's work.
-    pub fn request(&mut self) -> Vec<u8> {
+    pub(crate) fn request(&mut self) -> Vec<u8> {
         let turn = (self.asked % self.requests.len() as u64) as usize;
         let request = &mut self.requests[turn];
         self.asked += 1;
@@ -353,19 +359,19 @@ impl Rig {
     }
 
     /// What the server does with it.
-    pub fn serve(&mut self, wire: &[u8]) {
+    pub(crate) fn serve(&mut self, wire: &[u8]) {
         self.caller.connection.send(wire);
     }
 
     /// Takes what was answered and sees to it that it is `count` good answers: the client's work.
-    pub fn judge(&mut self, count: usize) {
+    pub(crate) fn judge(&mut self, count: usize) {
         let heard = self.caller.heard();
         let good = heard.windows(GOOD.len()).filter(|window| *window == GOOD).count();
         assert_eq!(good, count, "{}", String::from_utf8_lossy(&heard));
     }
 
     /// The lengths of one request and of its answer, in plain text.
-    pub fn lengths(&mut self) -> (usize, usize) {
+    pub(crate) fn lengths(&mut self) -> (usize, usize) {
         let wire = self.request();
         self.serve(&wire);
         (self.requests[0].len(), self.caller.heard().len())
@@ -373,7 +379,7 @@ impl Rig {
 }
 
 /// A request as the load generator lays it out.
-pub fn request(method: &str, path: &str, token: Option<&str>, body: &str) -> Vec<u8> {
+pub(crate) fn request(method: &str, path: &str, token: Option<&str>, body: &str) -> Vec<u8> {
     let mut text = format!("{method} {path} HTTP/1.1\r\nHost: localhost:8443\r\n");
     if !body.is_empty() {
         text += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());

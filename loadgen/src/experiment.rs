@@ -13,8 +13,8 @@
 pub mod bench;
 mod findings;
 mod order;
-pub mod proof;
-pub mod results;
+pub(crate) mod proof;
+pub(crate) mod results;
 pub mod stack;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -2,5 +2,5 @@
 //! environment that a result was made in. It refuses to judge.
 
 pub mod cpu;
-pub mod environment;
+pub(crate) mod environment;
 pub mod process;

@@ -4,19 +4,19 @@
 //! variant; then the answer, what each layer costs; then in one line whether to believe it. Pure:
 //! a record in, text out.
 
-mod figures;
 mod tables;
 
 use std::fmt::Write;
 
 use comfy_table::Table;
+use metrics_export::figures::plain::{duration, signed_us, signed_us_or_nothing, us};
+use metrics_export::figures::thousands;
 use metrics_export::run::{
     CallPath, Cell, Cost, CpuSourceKind, HandshakeKind, Plan, Run, RunCommand, SubjectKind,
     VariantResult, Verdict,
 };
 use metrics_export::{answer, breaches, breakeven};
 
-use figures::{signed, thousands, us};
 use tables::{
     break_even_table, capacity_table, connect_table, cost_table, cpu_table, rest_table, times_table,
 };
@@ -268,7 +268,7 @@ fn floor(view: &CellSummary<'_>) -> String {
     match (view.control(), view.run.floor(&view.cell.id)) {
         (Some(control), Some(floor)) => format!(
             "A/A control, the baseline against itself: {} {}; noise floor {:.1}% ({} us)\n",
-            signed(control.estimate_ns),
+            signed_us_or_nothing(control.estimate_ns),
             interval(control.low_ns, control.high_ns),
             floor.share * 100.0,
             us(floor.ns),
@@ -283,7 +283,7 @@ fn floor(view: &CellSummary<'_>) -> String {
 
 fn interval(low_ns: Option<i64>, high_ns: Option<i64>) -> String {
     match (low_ns, high_ns) {
-        (Some(low), Some(high)) => format!("[{}, {}]", signed(Some(low)), signed(Some(high))),
+        (Some(low), Some(high)) => format!("[{}, {}]", signed_us(low), signed_us(high)),
         _ => "no interval".into(),
     }
 }
@@ -357,13 +357,6 @@ pub fn wrapped(sentence: &str, head: &str) -> String {
         column += length;
     }
     out + "\n"
-}
-
-fn duration(ns: u64) -> String {
-    match ns {
-        ns if ns % 1_000_000_000 == 0 => format!("{} s", ns / 1_000_000_000),
-        ns => format!("{} ms", ns / 1_000_000),
-    }
 }
 
 /// Cores for people to read: `core 0`, `cores 0,1`, or `any core` where none is named.

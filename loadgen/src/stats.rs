@@ -88,12 +88,12 @@ pub struct Estimate {
     /// The Hodges-Lehmann estimate, the median of all averages of two; the mean of few instances.
     pub centre: f64,
     /// The interval; None when there were too few rounds.
-    pub interval: Option<Interval>,
+    pub interval: Option<ConfidenceInterval>,
 }
 
 /// An interval of [`LEVEL`] confidence.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Interval {
+pub struct ConfidenceInterval {
     /// The lower end.
     pub low: f64,
     /// The upper end.
@@ -129,7 +129,7 @@ fn estimate_units(values: &[f64], enough: bool, seed: u64) -> Option<Estimate> {
         2..EXACT_MIN => {
             let half = beta::student(LEVEL, count as f64 - 1.0) * deviation(values, centre)
                 / (count as f64).sqrt();
-            Some(Interval {
+            Some(ConfidenceInterval {
                 low: centre - half,
                 high: centre + half,
                 method: IntervalMethod::Student,

@@ -11,7 +11,7 @@ pub mod check;
 pub mod error;
 pub mod generator;
 pub mod live;
-pub mod random;
+pub(crate) mod random;
 pub mod record;
 pub(crate) mod recorder;
 pub mod rehearsal;

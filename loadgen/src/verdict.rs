@@ -2,5 +2,5 @@
 //! instruction counts say beside them. Pure: it refuses to measure.
 
 pub mod compare;
-pub mod instructions;
+pub(crate) mod instructions;
 pub mod threshold;

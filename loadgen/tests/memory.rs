@@ -53,7 +53,12 @@ fn twenty_times_the_requests_need_no_more_memory() {
         let (many, (samples, record)) =
             peak(|| watched(count, || slice(&mut generator, target, arrivals, MANY)));
         assert!(many <= few + SLACK_KIB, "{name}: from {few} KiB to {many} KiB");
-        assert!(record.ok > FEW, "{name}: {} good replies, {}", record.ok, record.errors);
+        assert!(
+            record.requests_answered > FEW,
+            "{name}: {} good replies, {}",
+            record.requests_answered,
+            record.errors
+        );
         let (early, late) = (samples[0], samples[samples.len() - 1]);
         assert!(late <= early + SLACK_KIB, "{name}: {early} KiB, and {late} KiB in the end");
     }
@@ -100,7 +105,7 @@ fn slice(
     spec.tokens = Tokens::pool((0..50).map(|n| format!("token-{n}").into_boxed_str()));
     let record = generator.run_slice(target, &spec).unwrap();
     assert!(record.accounted());
-    assert_eq!((record.intended, record.errors.total()), (requests, 0), "{}", record.errors);
+    assert_eq!((record.requests_asked, record.errors.total()), (requests, 0), "{}", record.errors);
     record
 }
 

@@ -105,7 +105,7 @@ fn run(
     let workload = Workload::custom("test", method, "/", Vec::new(), Vec::new());
     let target = generator.attach(target(addresses), &workload).unwrap();
     let record = generator.run_slice(target, spec)?;
-    assert!(record.accounted(), "{:?} of {}", record.errors, record.intended);
+    assert!(record.accounted(), "{:?} of {}", record.errors, record.requests_asked);
     Ok(record)
 }
 
@@ -171,7 +171,7 @@ fn what_is_allowed_is_understood() {
         for (name, does, connections) in ALLOWED {
             let server = play(does);
             let record = run(driver, vec![server.addr], "GET", &spec(10_000)).unwrap();
-            assert_eq!(record.ok, REQUESTS, "{driver:?}, {name}: {}", record.errors);
+            assert_eq!(record.requests_answered, REQUESTS, "{driver:?}, {name}: {}", record.errors);
             assert_eq!(record.errors.total(), 0, "{driver:?}, {name}: {}", record.errors);
             let opened = server.connections.load(Ordering::Relaxed);
             assert!(opened >= connections, "{driver:?}, {name}: {opened} connections");
@@ -218,7 +218,7 @@ fn what_browsers_forgive_is_forgiven() {
         for (name, does) in FORGIVEN {
             let server = play(does);
             let record = run(driver, vec![server.addr], "GET", &spec(10_000)).unwrap();
-            assert_eq!(record.ok, REQUESTS, "{driver:?}, {name}: {}", record.errors);
+            assert_eq!(record.requests_answered, REQUESTS, "{driver:?}, {name}: {}", record.errors);
             assert_eq!(record.errors.total(), 0, "{driver:?}, {name}: {}", record.errors);
             assert_eq!(server.connections.load(Ordering::Relaxed), 2, "{driver:?}, {name}");
         }
@@ -281,7 +281,11 @@ fn a_target_that_closes_every_connection_is_not_hammered() {
             let record = run(driver, vec![server.addr], "GET", &spec).unwrap();
             let tried = server.connections.load(Ordering::Relaxed);
             assert!((2..=20).contains(&tried), "{driver:?}: {tried} connections for {spec:?}");
-            assert!(record.ok == 0 && record.errors.total() > 0, "{}", record.errors);
+            assert!(
+                record.requests_answered == 0 && record.errors.total() > 0,
+                "{}",
+                record.errors
+            );
             let open_loop = matches!(spec.arrivals, Arrivals::Open { .. });
             assert!(record.connections.closed_idle > 0 || !open_loop, "{:?}", record.connections);
         }
@@ -330,7 +334,9 @@ fn no_request_is_sent_on_a_connection_whose_end_has_come() {
             let shown = (0..50).any(|_| {
                 let server = listening(server);
                 let record = run(driver, vec![server.addr], "GET", &spec).unwrap();
-                record.errors.total() == 0 && record.ok > 10 && record.connections.closed_idle > 0
+                record.errors.total() == 0
+                    && record.requests_answered > 10
+                    && record.connections.closed_idle > 0
             });
             assert!(shown, "{driver:?}, {arrivals:?}");
         }
@@ -351,7 +357,12 @@ fn bytes_after_a_whole_reply_cost_the_connection_alone_however_they_come() {
         for does in plays {
             let server = play(does);
             let record = run(driver, vec![server.addr], "GET", &open(20.0, 300)).unwrap();
-            assert_eq!((record.ok, record.errors.total()), (6, 0), "{}", record.errors);
+            assert_eq!(
+                (record.requests_answered, record.errors.total()),
+                (6, 0),
+                "{}",
+                record.errors
+            );
             assert!(record.connections.unsolicited >= 5, "{:?}", record.connections);
             assert_eq!(record.connections.closed_by_target, 0, "{:?}", record.connections);
         }
@@ -373,8 +384,8 @@ fn a_half_that_is_closed_unannounced_costs_at_most_the_request_under_way() {
         let begun = Instant::now();
         let record = run(driver, vec![server.addr], "GET", &spec(10_000)).unwrap();
         let lost = record.errors.of(ErrorKind::Closed);
-        assert_eq!(record.ok + lost, REQUESTS, "{driver:?}: {}", record.errors);
-        assert!(record.ok >= REQUESTS / 2, "{driver:?}: {}", record.errors);
+        assert_eq!(record.requests_answered + lost, REQUESTS, "{driver:?}: {}", record.errors);
+        assert!(record.requests_answered >= REQUESTS / 2, "{driver:?}: {}", record.errors);
         assert!(begun.elapsed() < Duration::from_secs(9), "{driver:?}: {:?}", begun.elapsed());
     }
 }
@@ -384,7 +395,12 @@ fn a_reply_to_head_has_no_body() {
     for driver in drivers() {
         let server = play(|s, _| send(s, b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n"));
         let record = run(driver, vec![server.addr], "HEAD", &spec(10_000)).unwrap();
-        assert_eq!((record.ok, record.errors.total()), (REQUESTS, 0), "{}", record.errors);
+        assert_eq!(
+            (record.requests_answered, record.errors.total()),
+            (REQUESTS, 0),
+            "{}",
+            record.errors
+        );
     }
 }
 
@@ -462,7 +478,7 @@ fn what_is_wrong_is_an_error_with_its_kind() {
             // What ends by itself has all the time that a busy machine takes.
             let timeout_ms = if kind == ErrorKind::Timeout { 200 } else { 10_000 };
             let record = run(driver, vec![server.addr], "GET", &spec(timeout_ms)).unwrap();
-            assert_eq!(record.ok, 0, "{driver:?}, {name}");
+            assert_eq!(record.requests_answered, 0, "{driver:?}, {name}");
             assert_eq!(record.errors.of(kind), REQUESTS, "{driver:?}, {name}: {}", record.errors);
             let said = record.errors.example(kind).unwrap_or_default();
             assert!(!said.is_empty() && said.contains(part), "{driver:?}, {name}: {said}");
@@ -498,7 +514,11 @@ fn every_address_is_tried_until_one_accepts() {
         for before in [vec![refusing()], vec![silent], vec![refusing(), silent, refusing()]] {
             let addresses = [before.as_slice(), &[server.addr]].concat();
             let record = run(driver, addresses, "GET", &spec(3_000)).unwrap();
-            assert_eq!((record.ok, record.errors.total()), (REQUESTS, 0), "{before:?}");
+            assert_eq!(
+                (record.requests_answered, record.errors.total()),
+                (REQUESTS, 0),
+                "{before:?}"
+            );
         }
         // Where none answers the time-out holds for all of them together.
         let begun = Instant::now();
@@ -521,6 +541,11 @@ fn ipv6_is_spoken_where_there_is_any() {
     for driver in drivers() {
         let dead = format!("[::1]:{}", refusing().port()).parse().unwrap();
         let record = run(driver, vec![dead, addr], "GET", &spec(10_000)).unwrap();
-        assert_eq!((record.ok, record.errors.total()), (REQUESTS, 0), "{}", record.errors);
+        assert_eq!(
+            (record.requests_answered, record.errors.total()),
+            (REQUESTS, 0),
+            "{}",
+            record.errors
+        );
     }
 }

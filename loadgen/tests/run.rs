@@ -50,7 +50,7 @@ fn a_valid_run_is_printed_in_every_format() {
     options.annotations.label = Some("a, \"b\"".into());
     let outcome = done(&options);
     assert_eq!(outcome.exit_code(), 0, "{:?}", outcome.breaches);
-    assert_eq!(outcome.record.ok, 300);
+    assert_eq!(outcome.record.requests_answered, 300);
     assert_eq!(outcome.record.connections.kept, 4, "those of the warm-up");
 
     let text = outcome.render(OutputFormat::Text);
@@ -175,7 +175,7 @@ fn an_interrupted_run_reports_what_it_has() {
     });
     let outcome = run(&options, &|| stop.load(Ordering::Relaxed)).unwrap();
     assert_eq!(outcome.exit_code(), 130);
-    assert!(outcome.record.ok > 100);
+    assert!(outcome.record.requests_answered > 100);
     assert!(outcome.render(OutputFormat::Text).starts_with("Interrupted"));
     let error = run(&options, &|| true).unwrap_err();
     assert_eq!(error.exit_code(), 130);

@@ -34,9 +34,13 @@ fn closed(connections: usize, ms: u64) -> SliceSpec {
 fn run(server: &Server, path: &str, spec: &SliceSpec) -> SliceRecord {
     let (mut generator, target) = attached(server, path);
     let record = generator.run_slice(target, spec).unwrap();
-    assert!(record.accounted(), "{path}: {:?} of {}", record.errors, record.intended);
-    assert_eq!(record.response.len(), record.ok, "{path}: only good replies are samples");
-    assert_eq!(record.service.len(), record.ok, "{path}");
+    assert!(record.accounted(), "{path}: {:?} of {}", record.errors, record.requests_asked);
+    assert_eq!(
+        record.response.len(),
+        record.requests_answered,
+        "{path}: only good replies are samples"
+    );
+    assert_eq!(record.service.len(), record.requests_answered, "{path}");
     record
 }
 
@@ -48,7 +52,10 @@ fn an_open_loop_sends_what_was_asked() {
         let arrivals = Arrivals::Open { rate, pattern };
         let spec = SliceSpec::new(arrivals, 8, Duration::from_secs(1));
         let record = run(&server, "/ok", &spec);
-        assert_eq!((record.intended, record.ok, record.dropped), (2000, 2000, 0));
+        assert_eq!(
+            (record.requests_asked, record.requests_answered, record.dropped),
+            (2000, 2000, 0)
+        );
         assert_eq!(record.errors.total(), 0, "{}", record.errors);
         assert_eq!(record.lateness.len(), 2000);
         assert_eq!(record.window_ns, 1_000_000_000);
@@ -68,7 +75,7 @@ fn a_progress_bar_sees_what_is_recorded() {
     assert!(before.p99_ns().is_none());
     let record = generator.run_slice(target, &open(1000.0, 4, 500)).unwrap();
     let came = &LiveCounts::read(&live) - &before;
-    assert_eq!((came.ok(), came.errors), (record.ok, record.errors.total()));
+    assert_eq!((came.ok(), came.errors), (record.requests_answered, record.errors.total()));
     assert!(came.ok() > 0 && came.errors > 0, "{came:?}");
     let (seen, exact) = (came.p99_ns().unwrap(), record.response.value_at_quantile(0.99));
     assert!(seen.abs_diff(exact) * 10 < exact, "{seen} ns was shown for {exact}");
@@ -93,14 +100,14 @@ fn a_closed_loop_keeps_every_connection_busy() {
     let server = Server::start();
     let record = run(&server, "/delay", &closed(10, 400));
     // Each of ten connections gets a reply in 20 ms and some: twenty times at most.
-    assert!((100..=200).contains(&record.ok), "{}", record.ok);
+    assert!((100..=200).contains(&record.requests_answered), "{}", record.requests_answered);
     assert_eq!(record.connections.opened, 10);
     assert_eq!(server.seen.connections.load(Ordering::Relaxed), 10);
     assert!(record.service.value_at_quantile(0.5) >= 20_000_000);
     assert!(record.lateness.is_empty(), "a closed loop is never late");
     let bytes = server.seen.heads.lock().unwrap()[0].len() as u64;
-    assert_eq!(record.wire.sent, bytes * record.sent);
-    assert_eq!(record.wire.received, 40 * record.ok);
+    assert_eq!(record.wire.sent, bytes * record.requests_sent);
+    assert_eq!(record.wire.received, 40 * record.requests_answered);
 }
 
 #[test]
@@ -112,7 +119,7 @@ fn connections_are_kept_between_slices() {
     for round in 0..3 {
         for id in [target, other] {
             let record = generator.run_slice(id, &open(500.0, 4, 100)).unwrap();
-            assert_eq!(record.ok, 50);
+            assert_eq!(record.requests_answered, 50);
             let expected = if round == 0 { (0, 4) } else { (4, 0) };
             assert_eq!((record.connections.kept, record.connections.opened), expected);
             assert_eq!(record.connections.opened_in_slice, 0);
@@ -142,7 +149,7 @@ fn stall(server: &Server) -> Result<(), String> {
     let mut spec = open(2000.0, 4, 2000);
     spec.timeout = Duration::from_secs(2);
     let record = run(server, "/stall", &spec);
-    assert_eq!((record.ok, record.dropped), (4000, 0));
+    assert_eq!((record.requests_answered, record.dropped), (4000, 0));
     // A tenth of the requests fall into a stall and wait 50 ms on average; four of them are on a
     // connection meanwhile, the others wait in the queue.
     let ms = |ns: u64| ns as f64 / 1e6;
@@ -170,9 +177,9 @@ fn an_overflowing_queue_drops_and_counts() {
     let mut spec = open(1000.0, 1, 300);
     spec.queue_max = Some(5);
     let record = run(&server, "/delay", &spec);
-    assert_eq!((record.intended, record.queue_high_water), (300, 5));
+    assert_eq!((record.requests_asked, record.queue_high_water), (300, 5));
     assert!(record.dropped > 200, "{} dropped", record.dropped);
-    assert_eq!(record.ok + record.dropped, 300);
+    assert_eq!(record.requests_answered + record.dropped, 300);
     assert!(record.achieved_per_second() < 100.0);
 }
 
@@ -180,9 +187,9 @@ fn an_overflowing_queue_drops_and_counts() {
 fn wrong_replies_are_counted_exactly_and_never_timed() {
     let server = Server::start();
     let record = run(&server, "/third-503", &open(3000.0, 6, 300));
-    assert_eq!(record.intended, 900);
+    assert_eq!(record.requests_asked, 900);
     assert_eq!(record.errors.of(ErrorKind::Status), 300);
-    assert_eq!((record.ok, record.statuses[&503]), (600, 300));
+    assert_eq!((record.requests_answered, record.statuses[&503]), (600, 300));
     assert_eq!(record.errors.example(ErrorKind::Status), Some("status 503"));
 }
 
@@ -193,7 +200,12 @@ fn cut_replies_and_resets_are_errors_and_connections_are_made_again() {
         let mut spec = closed(1, 2000);
         spec.requests_max = Some(300);
         let record = run(&server, path, &spec);
-        assert_eq!((record.intended, record.ok), (300, 200), "{path}: {}", record.errors);
+        assert_eq!(
+            (record.requests_asked, record.requests_answered),
+            (300, 200),
+            "{path}: {}",
+            record.errors
+        );
         assert_eq!(record.errors.of(kind), 100, "{path}: {}", record.errors);
         assert_eq!(record.connections.closed_by_target, 100);
         assert!(record.wall_ns < 1_900_000_000, "it ends with its last request");
@@ -217,7 +229,7 @@ fn a_target_that_never_answers_costs_no_more_than_the_time_out() {
     let begun = Instant::now();
     let record = run(&server, "/hang", &spec);
     assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
-    assert_eq!((record.intended, record.ok), (20, 0));
+    assert_eq!((record.requests_asked, record.requests_answered), (20, 0));
     assert!(record.errors.of(ErrorKind::Timeout) >= 4, "{}", record.errors);
 }
 
@@ -228,7 +240,12 @@ fn every_kind_of_body_is_read_to_its_end() {
         let mut spec = closed(3, 5000);
         spec.requests_max = Some(24);
         let record = run(&server, path, &spec);
-        assert_eq!((record.ok, record.errors.total()), (24, 0), "{path}: {}", record.errors);
+        assert_eq!(
+            (record.requests_answered, record.errors.total()),
+            (24, 0),
+            "{path}: {}",
+            record.errors
+        );
         if path == "/until-close" {
             assert_eq!(record.connections.opened, 24);
         }
@@ -239,7 +256,7 @@ fn every_kind_of_body_is_read_to_its_end() {
 fn a_server_that_closes_in_an_open_loop_gets_new_connections() {
     let server = Server::start();
     let record = run(&server, "/last-of-four", &open(1000.0, 3, 400));
-    assert_eq!((record.ok, record.errors.total()), (400, 0), "{}", record.errors);
+    assert_eq!((record.requests_answered, record.errors.total()), (400, 0), "{}", record.errors);
     assert!(record.connections.opened >= 100, "{}", record.connections.opened);
 }
 
@@ -252,7 +269,12 @@ fn connections_are_used_up_and_come_from_many_addresses() {
         spec.requests_max = Some(120);
         spec.requests_per_connection = NonZeroU32::new(per_connection);
         let record = run(&server, "/ok", &spec);
-        assert_eq!((record.ok, record.errors.total()), (120, 0), "{}", record.errors);
+        assert_eq!(
+            (record.requests_answered, record.errors.total()),
+            (120, 0),
+            "{}",
+            record.errors
+        );
         let opened = server.seen.connections.load(Ordering::Relaxed) - before;
         assert_eq!(opened, record.connections.opened);
         let least = 120 / u64::from(per_connection);
@@ -279,7 +301,12 @@ fn workers_share_one_schedule() {
     let mut spec = open(1001.0, 5, 500);
     spec.tokens = Tokens::pool((0..600).map(|n| format!("token-{n}").into_boxed_str()));
     let record = generator.run_slice(target, &spec).unwrap();
-    assert_eq!((record.intended, record.ok, record.workers), (501, 501, 2), "{}", record.errors);
+    assert_eq!(
+        (record.requests_asked, record.requests_answered, record.workers),
+        (501, 501, 2),
+        "{}",
+        record.errors
+    );
     assert_eq!(record.connections.opened, 5);
     let heads = server.seen.heads.lock().unwrap();
     let mut tokens: Vec<_> =
@@ -305,7 +332,7 @@ fn a_slice_can_be_stopped() {
         let record = generator.run_slice(target, &spec).unwrap();
         assert!(begun.elapsed() < Duration::from_secs(3));
         assert!(record.interrupted && record.accounted());
-        assert!(record.ok > 100, "{}", record.ok);
+        assert!(record.requests_answered > 100, "{}", record.requests_answered);
         assert_eq!(record.errors.total(), 0, "{}", record.errors);
         assert!(record.window_ns < 1_000_000_000);
     }
@@ -333,7 +360,7 @@ fn the_first_address_that_answers_is_used() {
     let workload = Workload::custom("test", "GET", "/ok", Vec::new(), Vec::new());
     let target = generator.attach(target, &workload).unwrap();
     let record = generator.run_slice(target, &open(500.0, 4, 100)).unwrap();
-    assert_eq!((record.ok, record.connections.opened), (50, 4));
+    assert_eq!((record.requests_answered, record.connections.opened), (50, 4));
     assert_eq!(record.errors.total(), 0);
 }
 

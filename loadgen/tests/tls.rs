@@ -135,7 +135,12 @@ fn spec(requests: u64, per_connection: Option<u32>) -> SliceSpec {
 }
 
 fn sound(record: &SliceRecord, requests: u64) {
-    assert_eq!((record.ok, record.errors.total()), (requests, 0), "{}", record.errors);
+    assert_eq!(
+        (record.requests_answered, record.errors.total()),
+        (requests, 0),
+        "{}",
+        record.errors
+    );
     assert!(record.accounted());
     assert!(record.tls.iter().all(|proof| proof.version == "TLSv1.3"), "{:?}", record.tls);
 }
@@ -215,7 +220,12 @@ fn a_server_that_wants_a_certificate_names_its_alert() {
     // Under TLS 1.3 the client believes in its connection until it hears the alert.
     match generator.run_slice(target, &spec(20, None)) {
         Ok(record) => {
-            assert_eq!((record.ok, record.errors.requests()), (0, 20), "{}", record.errors);
+            assert_eq!(
+                (record.requests_answered, record.errors.requests()),
+                (0, 20),
+                "{}",
+                record.errors
+            );
             let example = record.errors.example(ErrorKind::Tls).unwrap_or_default();
             assert!(example.contains("certificate"), "{}", record.errors);
         }
@@ -235,7 +245,7 @@ fn a_server_that_wants_a_certificate_is_not_hammered() {
         let (mut generator, target) = shop.generator(addr, None, false);
         let record = generator.run_slice(target, &spec).unwrap();
         assert!((2..=30).contains(&record.connections.opened), "{:?}", record.connections);
-        assert!(record.ok == 0 && record.errors.total() > 0, "{}", record.errors);
+        assert!(record.requests_answered == 0 && record.errors.total() > 0, "{}", record.errors);
         let told = record.errors.example(ErrorKind::Tls).unwrap_or_default();
         assert!(told.contains("certificate"), "{}", record.errors);
     }

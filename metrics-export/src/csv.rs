@@ -107,8 +107,18 @@ fn trailing_cells(slice: &Slice) -> [String; 10] {
     ]
 }
 
+/// A cell that a user named, with a leading sign of a formula defused for spreadsheets.
+#[must_use]
+pub fn named(text: &str) -> String {
+    match text.starts_with(['=', '+', '-', '@']) {
+        true => quote(&format!("'{text}")),
+        false => quote(text),
+    }
+}
+
 /// Quotes a cell where RFC 4180 section 2.6 asks for it.
-fn quote(cell: &str) -> String {
+#[must_use]
+pub fn quote(cell: &str) -> String {
     if cell.contains(['"', ',', '\r', '\n']) {
         format!("\"{}\"", cell.replace('"', "\"\""))
     } else {

@@ -1,6 +1,8 @@
 //! Numbers as people read them: few digits, a comma at each thousand, a real minus sign, the unit
 //! beside the figure. It refuses to hide what it rounds: nothing that is not zero becomes "0".
 
+pub mod plain;
+
 use crate::run::Percentiles;
 
 /// The minus sign, as wide as a plus.

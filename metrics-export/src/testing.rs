@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use crate::run::*;
 
-pub use full::{broken, full};
+pub(crate) use full::{broken, full};
 
 /// A run of two variants with one slice each, one of them disturbed.
-pub fn run() -> Run {
+pub(crate) fn run() -> Run {
     Run {
         schema: SCHEMA.into(),
         schema_version: SCHEMA_VERSION,

@@ -8,5 +8,5 @@ mod all;
 mod assemble;
 mod launch;
 mod open_files;
-pub mod serve;
-pub mod started;
+pub(crate) mod serve;
+pub(crate) mod started;

@@ -3,7 +3,7 @@
 
 #![expect(dead_code, reason = "each test file uses its own part of this module")]
 
-pub mod play;
+pub(crate) mod play;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -15,19 +15,19 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// The built command.
-pub const TOLLGATE: &str = env!("CARGO_BIN_EXE_tollgate");
+pub(crate) const TOLLGATE: &str = env!("CARGO_BIN_EXE_tollgate");
 
 /// The I/O drivers that every end-to-end test runs on.
-pub const DRIVERS: [&str; 2] = ["auto", "epoll"];
+pub(crate) const DRIVERS: [&str; 2] = ["auto", "epoll"];
 
 /// The named profiles.
-pub const PROFILES: [&str; 6] = ["S0", "S1", "S2", "S3", "S4", "S5"];
+pub(crate) const PROFILES: [&str; 6] = ["S0", "S1", "S2", "S3", "S4", "S5"];
 
 /// A stack may take this long to be ready on a busy machine.
 const UP_WITHIN: Duration = Duration::from_secs(40);
 
 /// A running `tollgate up` on free ports with a state directory of its own.
-pub struct Up {
+pub(crate) struct Up {
     pub child: Child,
     pub folder: TempDir,
     pub stack: Value,
@@ -37,7 +37,7 @@ pub struct Up {
 
 impl Up {
     /// Starts a stack and waits until it serves.
-    pub fn start(profile: &str, options: &[&str]) -> Up {
+    pub(crate) fn start(profile: &str, options: &[&str]) -> Up {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().join("state");
         Up::start_in(folder, &state, profile, options)
@@ -82,7 +82,7 @@ impl Up {
     }
 
     /// The state directory.
-    pub fn state(&self) -> PathBuf {
+    pub(crate) fn state(&self) -> PathBuf {
         self.folder.path().join("state")
     }
 
@@ -92,22 +92,22 @@ impl Up {
     }
 
     /// Where a service serves.
-    pub fn url(&self, service: &str) -> String {
+    pub(crate) fn url(&self, service: &str) -> String {
         self.service(service)["url"].as_str().unwrap().to_owned()
     }
 
     /// Where a service's metrics are.
-    pub fn admin_url(&self, service: &str) -> String {
+    pub(crate) fn admin_url(&self, service: &str) -> String {
         self.service(service)["admin_url"].as_str().unwrap().to_owned()
     }
 
     /// A service's process.
-    pub fn pid(&self, service: &str) -> u32 {
+    pub(crate) fn pid(&self, service: &str) -> u32 {
         u32::try_from(self.service(service)["pid"].as_u64().unwrap()).unwrap()
     }
 
     /// The value of a counter or gauge: the sum over all series whose line holds every word.
-    pub fn metric(&self, service: &str, name: &str, words: &[&str]) -> f64 {
+    pub(crate) fn metric(&self, service: &str, name: &str, words: &[&str]) -> f64 {
         let page = Curl::new(&format!("{}/metrics", self.admin_url(service))).run();
         assert_eq!(page.status, 200, "{page:?}");
         page.body
@@ -119,7 +119,7 @@ impl Up {
     }
 
     /// An access token for bench-runner, as `tollgate token` prints it.
-    pub fn token(&self, scope: Option<&str>) -> String {
+    pub(crate) fn token(&self, scope: Option<&str>) -> String {
         let mut command = Command::new(TOLLGATE);
         command.args(["token", "--state"]).arg(self.state());
         if let Some(scope) = scope {
@@ -131,21 +131,21 @@ impl Up {
     }
 
     /// curl towards a path of a service, trusting the stack's CA, with no credentials yet.
-    pub fn curl(&self, service: &str, path: &str) -> Curl {
+    pub(crate) fn curl(&self, service: &str, path: &str) -> Curl {
         let mut curl = Curl::new(&format!("{}{path}", self.url(service)));
         curl.arg("--cacert").arg(self.state().join("ca/ca.crt"));
         curl
     }
 
     /// Adds the certificate of a client to a curl call.
-    pub fn with_certificate(&self, mut curl: Curl, client: &str) -> Curl {
+    pub(crate) fn with_certificate(&self, mut curl: Curl, client: &str) -> Curl {
         curl.arg("--cert").arg(self.state().join(format!("clients/{client}.crt")));
         curl.arg("--key").arg(self.state().join(format!("clients/{client}.key")));
         curl
     }
 
     /// Sends a signal and waits for the end.
-    pub fn stop(&mut self, signal: &str, within: Duration) -> std::process::ExitStatus {
+    pub(crate) fn stop(&mut self, signal: &str, within: Duration) -> std::process::ExitStatus {
         send_signal(self.child.id(), signal);
         wait(&mut self.child, within).expect("the stack did not stop in time")
     }
@@ -169,13 +169,13 @@ fn end(child: &mut Child) {
 }
 
 /// Sends a signal to a process that this test started.
-pub fn send_signal(pid: u32, signal: &str) {
+pub(crate) fn send_signal(pid: u32, signal: &str) {
     let status = Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status();
     assert!(status.unwrap().success(), "process {pid} was not there for SIG{signal}");
 }
 
 /// Waits for a process's end.
-pub fn wait(child: &mut Child, within: Duration) -> Option<std::process::ExitStatus> {
+pub(crate) fn wait(child: &mut Child, within: Duration) -> Option<std::process::ExitStatus> {
     let deadline = Instant::now() + within;
     while Instant::now() < deadline {
         if let Some(status) = child.try_wait().unwrap() {
@@ -187,31 +187,31 @@ pub fn wait(child: &mut Child, within: Duration) -> Option<std::process::ExitSta
 }
 
 /// The built command, in a folder of the build where it may leave its runs.
-pub fn command(words: &[&str]) -> Command {
+pub(crate) fn command(words: &[&str]) -> Command {
     let mut command = Command::new(TOLLGATE);
     command.args(words).current_dir(env!("CARGO_TARGET_TMPDIR"));
     command
 }
 
 /// Runs the built command to its end.
-pub fn tollgate(words: &[&str]) -> Output {
+pub(crate) fn tollgate(words: &[&str]) -> Output {
     command(words).stdin(Stdio::null()).output().unwrap()
 }
 
 /// What a command printed, as JSON.
-pub fn json(output: &Output) -> Value {
+pub(crate) fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
 /// One call of curl.
-pub struct Curl {
+pub(crate) struct Curl {
     command: Command,
 }
 
 /// What came of a call of curl.
 #[derive(Debug)]
-pub struct Fetched {
+pub(crate) struct Fetched {
     /// curl's own exit code; 0 when an answer came.
     pub exit: i32,
     /// The answer's status, 0 without one.
@@ -226,43 +226,43 @@ pub struct Fetched {
 
 impl Curl {
     /// A call of this URL with a deadline.
-    pub fn new(url: &str) -> Curl {
+    pub(crate) fn new(url: &str) -> Curl {
         let mut command = Command::new("curl");
         command.args(["--silent", "--show-error", "--include", "--max-time", "20", url]);
         Curl { command }
     }
 
     /// Adds a word to curl's command line.
-    pub fn arg(&mut self, word: impl AsRef<std::ffi::OsStr>) -> &mut Curl {
+    pub(crate) fn arg(&mut self, word: impl AsRef<std::ffi::OsStr>) -> &mut Curl {
         self.command.arg(word);
         self
     }
 
     /// Adds a header.
-    pub fn header(mut self, header: &str) -> Curl {
+    pub(crate) fn header(mut self, header: &str) -> Curl {
         self.command.args(["-H", header]);
         self
     }
 
     /// Adds a bearer token.
-    pub fn bearer(self, token: &str) -> Curl {
+    pub(crate) fn bearer(self, token: &str) -> Curl {
         self.header(&format!("Authorization: Bearer {token}"))
     }
 
     /// Sends a JSON body with POST.
-    pub fn json(mut self, body: &str) -> Curl {
+    pub(crate) fn json(mut self, body: &str) -> Curl {
         self.command.args(["--data-binary", body]);
         self.header("Content-Type: application/json")
     }
 
     /// Uses another method.
-    pub fn method(mut self, method: &str) -> Curl {
+    pub(crate) fn method(mut self, method: &str) -> Curl {
         self.command.args(["-X", method]);
         self
     }
 
     /// Runs curl and takes its output apart.
-    pub fn run(mut self) -> Fetched {
+    pub(crate) fn run(mut self) -> Fetched {
         let output = self.command.output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         // `100 Continue` and the like come before the answer; the last head is the answer's.
@@ -287,12 +287,12 @@ impl Curl {
 
 impl Fetched {
     /// The body as JSON.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// The value of a header field.
-    pub fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (field, value) = line.split_once(':')?;
             field.eq_ignore_ascii_case(name).then(|| value.trim())
@@ -301,7 +301,7 @@ impl Fetched {
 }
 
 /// One service of the built command on free ports, started without `up`.
-pub struct Served {
+pub(crate) struct Served {
     pub child: Child,
     pub listen: String,
     pub admin: String,
@@ -309,12 +309,12 @@ pub struct Served {
 
 impl Served {
     /// Starts a service under S0 and waits until it serves.
-    pub fn start(service: &str, options: &[&str]) -> Served {
+    pub(crate) fn start(service: &str, options: &[&str]) -> Served {
         Served::spawn(&[&["serve", service, "--profile", "S0"], options].concat())
     }
 
     /// Starts the server of known cost, which answers `/api/ping`.
-    pub fn reference() -> Served {
+    pub(crate) fn reference() -> Served {
         Served::spawn(&["reference"])
     }
 

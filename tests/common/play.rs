@@ -6,13 +6,13 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 
 /// A good reply.
-pub const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+pub(crate) const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// What a server does with each request; false ends the connection.
-pub type Play = fn(&mut TcpStream) -> bool;
+pub(crate) type Play = fn(&mut TcpStream) -> bool;
 
 /// Starts a server that lasts as long as the test program, and returns its URL.
-pub fn play(play: Play) -> String {
+pub(crate) fn play(play: Play) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     thread::spawn(move || {

@@ -37,7 +37,14 @@ impl Source {
 
     /// The lines before the unit tests.
     fn code(&self) -> impl Iterator<Item = &str> {
-        self.text.lines().take_while(|line| !line.starts_with("#[cfg(test)]"))
+        // What stands for tests alone: a use, or a module in a file of its own, at the top.
+        let end = self.text.find("\n#[cfg(test)]\nmod tests {").unwrap_or(self.text.len());
+        let mut for_tests = false;
+        self.text[..end].lines().filter(move |line| {
+            let kept = !for_tests && !line.starts_with("#[cfg(test)]");
+            for_tests = line.starts_with("#[cfg(test)]");
+            kept
+        })
     }
 }
 

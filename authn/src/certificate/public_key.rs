@@ -50,12 +50,12 @@ const ED25519: &str = "Ed25519";
 
 impl KeyKind {
     /// The kind of a certificate's key; `None` for what cannot be read.
-    pub fn of_certificate(der: &[u8]) -> Option<KeyKind> {
+    pub(crate) fn of_certificate(der: &[u8]) -> Option<KeyKind> {
         KeyKind::of(Certificate::read(der)?.public_key)
     }
 
     /// The kind of a key from the contents of its `SubjectPublicKeyInfo`.
-    pub fn of(public_key: &[u8]) -> Option<KeyKind> {
+    pub(crate) fn of(public_key: &[u8]) -> Option<KeyKind> {
         let mut fields = DerReader::new(public_key);
         let mut algorithm = DerReader::new(fields.expect(Tag::Sequence)?);
         let id = algorithm.expect(Tag::ObjectIdentifier)?;
@@ -74,7 +74,7 @@ impl KeyKind {
     }
 
     /// Whether a signature of such a key can be verified here.
-    pub fn is_supported(self) -> bool {
+    pub(crate) fn is_supported(self) -> bool {
         match self {
             KeyKind::Rsa(bits) => (RSA_BITS_MIN..=RSA_BITS_MAX).contains(&bits),
             KeyKind::Named(name) => [P256, P384, ED25519].contains(&name),

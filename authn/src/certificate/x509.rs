@@ -43,7 +43,7 @@ const fn context(number: u32) -> Tag {
 
 impl<'a> Certificate<'a> {
     /// Reads a certificate; the signature is not looked at.
-    pub fn read(der: &'a [u8]) -> Option<Certificate<'a>> {
+    pub(crate) fn read(der: &'a [u8]) -> Option<Certificate<'a>> {
         let mut outer = DerReader::new(der);
         let mut certificate = DerReader::new(outer.expect(Tag::Sequence)?);
         outer.is_done().then_some(())?;
@@ -134,14 +134,14 @@ pub(crate) struct TrustSettings<'a> {
 const REJECTED: Tag = context(0);
 
 impl<'a> TrustSettings<'a> {
-    pub fn read(der: &'a [u8]) -> Option<TrustSettings<'a>> {
+    pub(crate) fn read(der: &'a [u8]) -> Option<TrustSettings<'a>> {
         let mut settings = DerReader::new(DerReader::new(der).expect(Tag::Sequence)?);
         let trusted = settings.accept(Tag::Sequence);
         Some(TrustSettings { trusted, rejected: settings.accept(REJECTED) })
     }
 
     /// Whether the certificate is trusted for this. A list that cannot be read allows nothing.
-    pub fn allow(&self, purpose: Purpose) -> bool {
+    pub(crate) fn allow(&self, purpose: Purpose) -> bool {
         let trusted = self.trusted.is_none_or(|list| lists(list, purpose) == Some(true));
         trusted && self.rejected.is_none_or(|list| lists(list, purpose) == Some(false))
     }
@@ -170,17 +170,17 @@ pub(crate) fn first_element(der: &[u8]) -> Option<(&[u8], &[u8])> {
 pub(crate) struct DerReader<'a>(&'a [u8]);
 
 impl<'a> DerReader<'a> {
-    pub fn new(der: &'a [u8]) -> DerReader<'a> {
+    pub(crate) fn new(der: &'a [u8]) -> DerReader<'a> {
         DerReader(der)
     }
 
     /// Whether nothing is left. What is left after `next` gave `None` is not DER.
-    pub fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.0.is_empty()
     }
 
     /// The next element: its tag and its contents.
-    pub fn next(&mut self) -> Option<(Tag, &'a [u8])> {
+    pub(crate) fn next(&mut self) -> Option<(Tag, &'a [u8])> {
         let mut reader = SliceReader::new(self.0).ok()?;
         let header = Header::decode(&mut reader).ok()?;
         let contents = reader.read_slice(header.length()).ok()?;
@@ -190,12 +190,12 @@ impl<'a> DerReader<'a> {
     }
 
     /// The next element, which must have this tag.
-    pub fn expect(&mut self, tag: Tag) -> Option<&'a [u8]> {
+    pub(crate) fn expect(&mut self, tag: Tag) -> Option<&'a [u8]> {
         self.next().filter(|(found, _)| *found == tag).map(|(_, contents)| contents)
     }
 
     /// The next element if it has this tag; otherwise it stays.
-    pub fn accept(&mut self, tag: Tag) -> Option<&'a [u8]> {
+    pub(crate) fn accept(&mut self, tag: Tag) -> Option<&'a [u8]> {
         let mut ahead = DerReader(self.0);
         let contents = ahead.expect(tag)?;
         *self = ahead;

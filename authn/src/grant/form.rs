@@ -22,7 +22,7 @@ pub const AUTHORIZATION_BYTES_MAX: usize = 1536;
 pub(super) struct TokenRequestForm(Vec<(Zeroizing<String>, Zeroizing<String>)>);
 
 impl TokenRequestForm {
-    pub fn parse(body: &[u8]) -> Result<TokenRequestForm, OAuthError> {
+    pub(super) fn parse(body: &[u8]) -> Result<TokenRequestForm, OAuthError> {
         if body.len() > FORM_BYTES_MAX {
             return Err(OAuthError::invalid_request("the body is longer than 4096 bytes"));
         }
@@ -46,7 +46,7 @@ impl TokenRequestForm {
     }
 
     /// A parameter; one without a value counts as omitted (RFC 6749 section 3.2).
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(other, _)| other.as_str() == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }

@@ -9,21 +9,21 @@ use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
 
 /// The clock, because rustls reads it too.
-pub fn now() -> UnixTime {
+pub(crate) fn now() -> UnixTime {
     in_s(0)
 }
 
 /// So many seconds from now.
-pub fn in_s(seconds: i64) -> UnixTime {
+pub(crate) fn in_s(seconds: i64) -> UnixTime {
     let now_s = UnixTime::now().as_secs().checked_add_signed(seconds).unwrap();
     UnixTime::since_unix_epoch(Duration::from_secs(now_s))
 }
 
-pub fn authority() -> Authority {
+pub(crate) fn authority() -> Authority {
     Authority::create("test authority", now()).unwrap()
 }
 
-pub fn server_request() -> CertificateRequest<'static> {
+pub(crate) fn server_request() -> CertificateRequest<'static> {
     CertificateRequest {
         name: "orders",
         dns: &["localhost"],
@@ -35,7 +35,7 @@ pub fn server_request() -> CertificateRequest<'static> {
     }
 }
 
-pub fn client_request(name: &str) -> CertificateRequest<'_> {
+pub(crate) fn client_request(name: &str) -> CertificateRequest<'_> {
     CertificateRequest {
         name,
         dns: &[],
@@ -47,11 +47,11 @@ pub fn client_request(name: &str) -> CertificateRequest<'_> {
     }
 }
 
-pub fn certified(issued: &Issued) -> CertifiedKey {
+pub(crate) fn certified(issued: &Issued) -> CertifiedKey {
     CertifiedKey::from_pem(issued.cert_pem.as_bytes(), issued.key_pem.as_bytes()).unwrap()
 }
 
-pub fn server_material(authority: &Authority, crl_pem: Option<&str>) -> ServerMaterial {
+pub(crate) fn server_material(authority: &Authority, crl_pem: Option<&str>) -> ServerMaterial {
     ServerMaterial {
         identity: certified(&authority.issue(&server_request(), now()).unwrap()),
         client_ca: vec![authority.certificate().clone()],
@@ -59,7 +59,7 @@ pub fn server_material(authority: &Authority, crl_pem: Option<&str>) -> ServerMa
     }
 }
 
-pub fn client_material(authority: &Authority, identity: Option<&Issued>) -> ClientMaterial {
+pub(crate) fn client_material(authority: &Authority, identity: Option<&Issued>) -> ClientMaterial {
     ClientMaterial {
         roots: vec![authority.certificate().clone()],
         identity: identity.map(certified),
@@ -68,7 +68,7 @@ pub fn client_material(authority: &Authority, identity: Option<&Issued>) -> Clie
 
 /// Shakes hands in memory and passes one byte each way, which also delivers tickets and the late
 /// alerts of TLS 1.3.
-pub fn handshake(
+pub(crate) fn handshake(
     server: &Arc<ServerConfig>,
     client: &Arc<ClientConfig>,
 ) -> Result<(ServerConnection, ClientConnection), rustls::Error> {

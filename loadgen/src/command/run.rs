@@ -277,7 +277,8 @@ pub fn run(
             if !options.warmup.is_zero() {
                 let record = rig.warm(&warm)?;
                 // A target that gives no good reply is not asked for more of the same.
-                if record.ok == 0 && record.intended > 0 && !rig.interrupted() {
+                if record.requests_answered == 0 && record.requests_asked > 0 && !rig.interrupted()
+                {
                     return Ok((warm, record, None, began));
                 }
                 began = SystemTime::now();

@@ -33,7 +33,7 @@ const FULL_BEFORE_RESUMED_MAX: u64 = 16;
 
 /// The pages of one process around a slice.
 #[derive(Clone, Debug)]
-pub struct Pages {
+pub(crate) struct Pages {
     /// The service's name.
     pub service: String,
     /// Read before the slice.
@@ -44,7 +44,7 @@ pub struct Pages {
 
 /// What the slice sent where.
 #[derive(Clone, Copy, Debug)]
-pub struct Sent<'a> {
+pub(crate) struct Sent<'a> {
     /// The variant.
     pub variant: &'a Variant,
     /// Its cell.
@@ -60,7 +60,7 @@ pub struct Sent<'a> {
 
 /// Checks all claims about a slice.
 #[must_use]
-pub fn proofs(sent: &Sent<'_>, pages: &[Pages]) -> Vec<SliceProof> {
+pub(crate) fn proofs(sent: &Sent<'_>, pages: &[Pages]) -> Vec<SliceProof> {
     let mut proofs = vec![client_transport(sent), client_certificate(sent)];
     if let Subject::Profile(profile) = sent.variant.subject {
         proofs.push(server_transport(sent, profile, pages));
@@ -77,7 +77,7 @@ pub fn proofs(sent: &Sent<'_>, pages: &[Pages]) -> Vec<SliceProof> {
 
 /// New connections in the slice by their handshake, as the server that was addressed counted them.
 #[must_use]
-pub fn server_handshakes(sent: &Sent<'_>, pages: &[Pages]) -> Option<Handshakes> {
+pub(crate) fn server_handshakes(sent: &Sent<'_>, pages: &[Pages]) -> Option<Handshakes> {
     let first = sent.path.first()?;
     let of = |kind: &str| {
         // A kind that never happened has no series.
@@ -120,24 +120,25 @@ fn new_connections(sent: &Sent<'_>, pages: &[Pages]) -> SliceProof {
     let (full, resumed) = (connections.handshakes_full, connections.handshakes_resumed);
     let all_arrived = arrived.is_none_or(|seen| {
         let count = seen.none + seen.full + seen.resumed;
-        count >= record.ok && count <= opened && seen.resumed <= resumed
+        count >= record.requests_answered && count <= opened && seen.resumed <= resumed
     });
     let as_asked = match (sent.variant.subject.is_plain(), sent.cell.handshake) {
         (true, _) => full + resumed == 0,
         (false, HandshakeKind::Full) if sent.variant.subject.resumes() => {
-            full + resumed >= record.ok
+            full + resumed >= record.requests_answered
         }
-        (false, HandshakeKind::Full) => full >= record.ok && resumed == 0,
+        (false, HandshakeKind::Full) => full >= record.requests_answered && resumed == 0,
         (false, HandshakeKind::Resumed) => {
-            resumed + FULL_BEFORE_RESUMED_MAX >= record.ok && full <= FULL_BEFORE_RESUMED_MAX
+            resumed + FULL_BEFORE_RESUMED_MAX >= record.requests_answered
+                && full <= FULL_BEFORE_RESUMED_MAX
         }
     };
     let claim = match sent.cell.handshake {
         HandshakeKind::Full => "every request had a new connection",
         HandshakeKind::Resumed => "every request had a new connection, resumed where it could be",
     };
-    let holds = opened >= record.ok && all_arrived && as_asked;
-    let ok = record.ok;
+    let holds = opened >= record.requests_answered && all_arrived && as_asked;
+    let ok = record.requests_answered;
     let found = format!(
         "{ok} requests, {opened} connections opened, {full} full and {resumed} resumed handshakes; \
          {seen}"
@@ -155,8 +156,8 @@ fn client_certificate(sent: &Sent<'_>) -> SliceProof {
     } else {
         ("no client certificate was presented", presented == 0)
     };
-    let holds = holds && (sent.record.ok > 0 || sent.record.sent == 0);
-    let ok = sent.record.ok;
+    let holds = holds && (sent.record.requests_answered > 0 || sent.record.requests_sent == 0);
+    let ok = sent.record.requests_answered;
     let found = format!("presented at {presented} of {full} full handshakes, {ok} good replies");
     SliceProof { claim, holds, found }
 }
@@ -259,7 +260,11 @@ fn requests(sent: &Sent<'_>, pages: &[Pages]) -> SliceProof {
         holds &= arrived.is_some_and(|arrived| enough(sent, arrived));
     }
     let claim = "as many requests arrived as were sent";
-    SliceProof { claim, holds, found: format!("sent {}, {}", sent.record.sent, found.join(", ")) }
+    SliceProof {
+        claim,
+        holds,
+        found: format!("sent {}, {}", sent.record.requests_sent, found.join(", ")),
+    }
 }
 
 /// How each token was looked at.
@@ -328,9 +333,9 @@ fn policy(sent: &Sent<'_>, profile: Profile, pages: &[Pages]) -> SliceProof {
 /// Whether a count at a service matches what was sent. A single server that serves all routes
 /// counts its calls to itself as well. Requests that failed may have been counted or not.
 fn enough(sent: &Sent<'_>, count: f64) -> bool {
-    let at_least = sent.record.ok as f64;
+    let at_least = sent.record.requests_answered as f64;
     let failed = sent.record.errors.total() as f64;
-    let at_most = sent.record.sent as f64 + failed;
+    let at_most = sent.record.requests_sent as f64 + failed;
     count >= at_least && (count <= at_most || sent.path == ["all"])
 }
 

@@ -19,7 +19,7 @@ const GENERATOR_LIMIT_MILLI: u32 = 950;
 
 /// The points of a distribution that results show.
 #[must_use]
-pub fn percentiles(histogram: &Histogram<u64>) -> Percentiles {
+pub(crate) fn percentiles(histogram: &Histogram<u64>) -> Percentiles {
     if histogram.is_empty() {
         return Percentiles::default();
     }
@@ -35,7 +35,7 @@ pub fn percentiles(histogram: &Histogram<u64>) -> Percentiles {
 
 /// The figures of every variant that has a slice of the headline that counts, or a capacity.
 #[must_use]
-pub fn variants(findings: &Findings, variants: &[Variant]) -> Vec<VariantResult> {
+pub(crate) fn variants(findings: &Findings, variants: &[Variant]) -> Vec<VariantResult> {
     let kept = variants.iter().zip(&findings.variants);
     let view = |variant: &Variant| CellView { findings, variants, cell: variant.cell };
     kept.filter_map(|(variant, kept)| result(view(variant), variant, kept)).collect()
@@ -43,7 +43,7 @@ pub fn variants(findings: &Findings, variants: &[Variant]) -> Vec<VariantResult>
 
 /// What an experiment says about its cells together.
 #[derive(Clone, Debug, Default)]
-pub struct Estimates {
+pub(crate) struct Estimates {
     /// What each layer costs in each cell.
     pub costs: Vec<Cost>,
     /// What the A/A control of each cell says.
@@ -54,7 +54,7 @@ pub struct Estimates {
 
 /// Estimates the layers of every cell; `layers` has a list for each.
 #[must_use]
-pub fn estimates(
+pub(crate) fn estimates(
     findings: &Findings,
     variants: &[Variant],
     cells: &[PlannedCell],
@@ -74,7 +74,7 @@ pub fn estimates(
 
 /// Whether every interval of every cell is within this share of its baseline.
 #[must_use]
-pub fn settled(
+pub(crate) fn settled(
     findings: &Findings,
     variants: &[Variant],
     layers: &[Vec<Layer>],
@@ -89,7 +89,7 @@ pub fn settled(
 
 /// Whether the A/A control called a difference.
 #[must_use]
-pub fn control_failed(costs: &[Cost]) -> bool {
+pub(crate) fn control_failed(costs: &[Cost]) -> bool {
     costs.iter().any(|cost| cost.id == stats::CONTROL && cost.verdict == Verdict::Resolved)
 }
 

@@ -14,7 +14,7 @@ const KERNEL_CONFIG_BYTES_MAX: u64 = 4 << 20;
 
 /// What can be known of the machine and this build. The drivers are filled in by whoever runs.
 #[must_use]
-pub fn read(commit: Option<&str>) -> Environment {
+pub(crate) fn read(commit: Option<&str>) -> Environment {
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let kernel = line_of("/proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".into());
     Environment {

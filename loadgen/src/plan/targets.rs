@@ -59,7 +59,7 @@ pub struct TargetSpec {
     /// A file of further fields, one `Name: value` a line.
     pub header_file: Option<PathBuf>,
     /// What is sent.
-    pub body: Body,
+    pub body: TargetBody,
     /// What a good reply is.
     pub expect: Expect,
     /// Where to connect instead of the URL's own addresses: only host and port are looked at.
@@ -75,7 +75,7 @@ pub struct TargetSpec {
     /// TLS sessions may be resumed.
     pub resumption: bool,
     /// What goes into Authorization.
-    pub token: Token,
+    pub token: TargetToken,
     /// Where its CPU is read.
     pub cpu: Cpu,
     /// The place of the target that its cost is taken to; None for the baseline.
@@ -84,7 +84,7 @@ pub struct TargetSpec {
 
 /// What a target is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Body {
+pub enum TargetBody {
     /// A head alone.
     None,
     /// This text.
@@ -97,7 +97,7 @@ pub enum Body {
 
 /// What goes into Authorization.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Token {
+pub enum TargetToken {
     /// Nothing.
     None,
     /// The token in this file.

@@ -5,11 +5,14 @@ use comfy_table::{
 };
 use metrics_export::breakeven::{self, BreakEven};
 use metrics_export::figures::cpu_read;
+use metrics_export::figures::plain::{
+    signed_us_or_nothing, us, us_or_nothing, whole_us, whole_us_or_nothing,
+};
+use metrics_export::figures::thousands;
 use metrics_export::run::{
     Connecting, GeneratorWait, Per, Run, SubjectKind, VariantResult, Verdict,
 };
 
-use super::figures::{signed, thousands, us, us_or_dash, whole_us, whole_us_or_dash};
 use super::{COLUMNS_MAX, CellSummary, interval};
 
 pub(super) fn cpu_table(view: &CellSummary<'_>) -> Table {
@@ -26,13 +29,13 @@ pub(super) fn cpu_table(view: &CellSummary<'_>) -> Table {
         let mut row = vec![run.label(&result.variant).to_owned()];
         row.extend(services.iter().map(|name| {
             let found = result.services.iter().find(|cost| cost.service == *name);
-            us_or_dash(found.map(|cost| cost.cpu_ns_per_request))
+            us_or_nothing(found.map(|cost| cost.cpu_ns_per_request))
         }));
-        row.push(us_or_dash(cpu_read(result.cpu_ns_per_request)));
-        row.push(us_or_dash(result.busy_ns_per_request.and_then(cpu_read)));
+        row.push(us_or_nothing(cpu_read(result.cpu_ns_per_request)));
+        row.push(us_or_nothing(result.busy_ns_per_request.and_then(cpu_read)));
         let in_kernel = result.system_share_milli;
         row.push(in_kernel.map_or("-".into(), |milli| format!("{}%", (milli + 5) / 10)));
-        row.extend(client_sleeps.then(|| us_or_dash(result.generator_cpu_ns_per_request)));
+        row.extend(client_sleeps.then(|| us_or_nothing(result.generator_cpu_ns_per_request)));
         table.add_row(cells(row));
     }
     table
@@ -63,7 +66,7 @@ pub(super) fn times_table(view: &CellSummary<'_>) -> Table {
         let mut row = vec![run.label(&result.variant).to_owned()];
         for points in [&result.response, &result.service] {
             let shown = [points.p50_ns, points.p99_ns, points.p999_ns, points.max_ns];
-            row.extend(shown.map(|ns| whole_us_or_dash(points.known(ns))));
+            row.extend(shown.map(|ns| whole_us_or_nothing(points.known(ns))));
         }
         table.add_row(cells(row));
     }
@@ -89,7 +92,7 @@ pub(super) fn rest_table(view: &CellSummary<'_>) -> Table {
         table.add_row(cells(vec![
             view.run.label(&result.variant).to_owned(),
             closed.map_or("-".into(), |closed| thousands(closed.requests_milli_per_s / 1000)),
-            us_or_dash(closed.and_then(|closed| cpu_read(closed.cpu_ns_per_request))),
+            us_or_nothing(closed.and_then(|closed| cpu_read(closed.cpu_ns_per_request))),
             format!("{}, {}", result.bytes_sent_per_request, result.bytes_received_per_request),
             memory.map_or("-".into(), |mib| format!("{mib:.1}")),
             errors(result),
@@ -119,12 +122,12 @@ pub(super) fn connect_table(view: &CellSummary<'_>) -> Table {
         table.add_row(cells(vec![
             view.run.label(&result.variant).to_owned(),
             handshake(found),
-            us_or_dash(cpu_read(found.cpu_ns_per_connection)),
-            us_or_dash(found.cpu_ns_per_handshake),
-            us_or_dash(found.generator_cpu_ns_per_connection),
-            us_or_dash(found.generator_cpu_ns_per_handshake),
+            us_or_nothing(cpu_read(found.cpu_ns_per_connection)),
+            us_or_nothing(found.cpu_ns_per_handshake),
+            us_or_nothing(found.generator_cpu_ns_per_connection),
+            us_or_nothing(found.generator_cpu_ns_per_handshake),
             format!("{}{limited}", thousands(found.connections_milli_per_s / 1000)),
-            whole_us_or_dash(found.connect.known(found.connect.p50_ns)),
+            whole_us_or_nothing(found.connect.known(found.connect.p50_ns)),
             match found.tls.count {
                 0 => "-".into(),
                 _ => format!("{}, {}", whole_us(found.tls.p50_ns), whole_us(found.tls.p99_ns)),
@@ -181,7 +184,7 @@ pub(super) fn capacity_table(view: &CellSummary<'_>) -> Table {
             // Rates are rounded when they are asked for.
             let near = |milli: u64| (milli as f64 - asked).abs() < 0.02 * asked;
             let point = found.curve.iter().find(|point| point.asked_milli_per_s.is_some_and(near));
-            whole_us_or_dash(point.and_then(|point| point.response.known(point.response.p99_ns)))
+            whole_us_or_nothing(point.and_then(|point| point.response.known(point.response.p99_ns)))
         }));
         table.add_row(cells(row));
     }
@@ -209,7 +212,7 @@ pub(super) fn cost_table(view: &CellSummary<'_>) -> Table {
                 SubjectKind::Stack => cost.formula.replace(' ', ""),
                 _ => cost.formula.clone(),
             }),
-            Cell::new(signed(cost.estimate_ns)).set_alignment(CellAlignment::Right),
+            Cell::new(signed_us_or_nothing(cost.estimate_ns)).set_alignment(CellAlignment::Right),
             Cell::new(interval(cost.family_low_ns, cost.family_high_ns)),
             Cell::new(in_short(cost.verdict)),
         ]);

@@ -2,7 +2,7 @@
 
 use crate::traffic::random::Random;
 
-use super::{Interval, IntervalMethod, LEVEL, beta, rank};
+use super::{ConfidenceInterval, IntervalMethod, LEVEL, beta, rank};
 
 /// Resamples: the ends of a 95% interval then lie on the 50th of 2,000 from either side.
 pub(super) const RESAMPLES: usize = 2_000;
@@ -13,7 +13,7 @@ const NORMAL: f64 = 1.959_963_984_540_054;
 /// The percentile interval of the Hodges-Lehmann estimate, widened as a sample of this size
 /// needs: percentiles of resamples leave out that the spread itself is an estimate (Hesterberg,
 /// What Teachers Should Know About the Bootstrap, 2015, section 4.3).
-pub(super) fn interval(values: &[f64], centre: f64, seed: u64) -> Interval {
+pub(super) fn interval(values: &[f64], centre: f64, seed: u64) -> ConfidenceInterval {
     let mut random = Random::new(seed);
     let count = values.len();
     let mut centres: Vec<f64> = (0..RESAMPLES)
@@ -28,14 +28,14 @@ pub(super) fn interval(values: &[f64], centre: f64, seed: u64) -> Interval {
     let degrees = count as f64 - 1.0;
     let factor = beta::student(LEVEL, degrees) / NORMAL * (count as f64 / degrees).sqrt();
     let (low, high) = (centres[outside], centres[RESAMPLES - 1 - outside]);
-    Interval { low, high, method: IntervalMethod::Bootstrap }.stretched(centre, factor)
+    ConfidenceInterval { low, high, method: IntervalMethod::Bootstrap }.stretched(centre, factor)
 }
 
-impl Interval {
+impl ConfidenceInterval {
     /// The same with each end farther from a point by a factor.
-    pub(super) fn stretched(self, point: f64, factor: f64) -> Interval {
+    pub(super) fn stretched(self, point: f64, factor: f64) -> ConfidenceInterval {
         let end = |end: f64| point + factor * (end - point);
-        Interval { low: end(self.low), high: end(self.high), ..self }
+        ConfidenceInterval { low: end(self.low), high: end(self.high), ..self }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What changed between two independent experiments.
 
-use super::{Estimate, Interval, IntervalMethod, LEVEL, Observation, ROUNDS_MIN};
+use super::{ConfidenceInterval, Estimate, IntervalMethod, LEVEL, Observation, ROUNDS_MIN};
 use super::{beta, deviation, mean, rank, units, values};
 
 /// The change of a figure from experiment `a` to experiment `b`. None when one of them is empty.
@@ -29,7 +29,7 @@ pub fn change(a: &[Observation], b: &[Observation]) -> Option<Estimate> {
 }
 
 /// Two samples of at least two each, with the spread of both together.
-fn student(a: &[f64], b: &[f64], centre: f64) -> Option<Interval> {
+fn student(a: &[f64], b: &[f64], centre: f64) -> Option<ConfidenceInterval> {
     let squares = |values: &[f64]| {
         let degrees = values.len() as f64 - 1.0;
         Some(deviation(values, mean(values)?).powi(2) * degrees)
@@ -38,5 +38,9 @@ fn student(a: &[f64], b: &[f64], centre: f64) -> Option<Interval> {
     let degrees = m + n - 2.0;
     let variance = (squares(a)? + squares(b)?) / degrees;
     let half = beta::student(LEVEL, degrees) * (variance * (1.0 / m + 1.0 / n)).sqrt();
-    Some(Interval { low: centre - half, high: centre + half, method: IntervalMethod::Student })
+    Some(ConfidenceInterval {
+        low: centre - half,
+        high: centre + half,
+        method: IntervalMethod::Student,
+    })
 }

@@ -32,8 +32,8 @@ use crate::traffic::random::Random;
 
 use super::layers::{Layer, LayerInput, observations};
 use super::{
-    CONTROL, EXACT_MIN, Estimate, Interval, Key, LEVEL, ROUNDS_MIN, Unit, beta, bootstrap,
-    estimate_units, median, rank, units, values,
+    CONTROL, ConfidenceInterval, EXACT_MIN, Estimate, Key, LEVEL, ROUNDS_MIN, Unit, beta,
+    bootstrap, estimate_units, median, rank, units, values,
 };
 
 /// Before this many rounds no interval may end an experiment: to end when it happens to look
@@ -57,7 +57,7 @@ pub(super) struct Estimated<'a> {
     reference_ns: f64,
     pub(super) found: Option<Estimate>,
     /// The simultaneous interval, on the scale of the observations.
-    pub(super) family: Option<Interval>,
+    pub(super) family: Option<ConfidenceInterval>,
     /// What its studentised statistic must stay within.
     pub(super) critical: f64,
 }
@@ -141,7 +141,7 @@ impl<'a> Estimated<'a> {
         self.layer.id == CONTROL
     }
 
-    fn interval(&self) -> Option<Interval> {
+    fn interval(&self) -> Option<ConfidenceInterval> {
         self.found.and_then(|found| found.interval)
     }
 

@@ -3,7 +3,7 @@
 //! independent and symmetric about their centre, the second two samples of one shape; neither
 //! assumes which.
 
-use super::{Interval, IntervalMethod, median};
+use super::{ConfidenceInterval, IntervalMethod, median};
 
 /// The median of the averages of all pairs, each value paired with itself as well.
 pub(super) fn hodges_lehmann(values: &[f64]) -> Option<f64> {
@@ -12,7 +12,7 @@ pub(super) fn hodges_lehmann(values: &[f64]) -> Option<f64> {
 
 /// The narrowest interval between two Walsh averages whose confidence is at least `level`; None
 /// when even the widest one falls short.
-pub(super) fn interval(values: &[f64], level: f64) -> Option<Interval> {
+pub(super) fn interval(values: &[f64], level: f64) -> Option<ConfidenceInterval> {
     let ways = signed_rank_ways(values.len());
     let tail = tail_count(&ways, (1.0 - level) / 2.0)?;
     Some(inner(walsh_averages(values), tail, IntervalMethod::SignedRank))
@@ -24,7 +24,7 @@ pub(super) fn two_samples(
     first: &[f64],
     second: &[f64],
     level: f64,
-) -> (Option<f64>, Option<Interval>) {
+) -> (Option<f64>, Option<ConfidenceInterval>) {
     let differences = second.iter().flat_map(|b| first.iter().map(move |a| b - a));
     let differences: Vec<f64> = differences.collect();
     let centre = median(&differences);
@@ -38,9 +38,9 @@ fn walsh_averages(values: &[f64]) -> Vec<f64> {
     pairs.flat_map(|(at, a)| values[at..].iter().map(move |b| f64::midpoint(*a, *b))).collect()
 }
 
-fn inner(mut values: Vec<f64>, outside: usize, method: IntervalMethod) -> Interval {
+fn inner(mut values: Vec<f64>, outside: usize, method: IntervalMethod) -> ConfidenceInterval {
     values.sort_by(f64::total_cmp);
-    Interval { low: values[outside], high: values[values.len() - 1 - outside], method }
+    ConfidenceInterval { low: values[outside], high: values[values.len() - 1 - outside], method }
 }
 
 /// ways[w]: subsets of the ranks 1..=count that add up to w.

@@ -216,7 +216,7 @@ impl<'w> Drive<'w> {
     fn due(&mut self, intended_ns: u64, now_ns: u64) {
         let unanswered = self.outstanding + self.queue.len() as u64;
         let slice = &mut self.worker.recorder.slice;
-        slice.intended += 1;
+        slice.requests_asked += 1;
         let quarter = (intended_ns * 4 / self.window_ns.max(1)).min(3) as usize;
         slice.in_flight[quarter].add(unanswered);
         self.worker.recorder.late(now_ns - intended_ns);
@@ -243,7 +243,7 @@ impl<'w> Drive<'w> {
             Flow::Closed(left) => {
                 if *left > 0 && now_ns < self.window_ns {
                     *left -= 1;
-                    self.worker.recorder.slice.intended += 1;
+                    self.worker.recorder.slice.requests_asked += 1;
                     self.start(place, None);
                 }
             }
@@ -308,7 +308,7 @@ impl<'w> Drive<'w> {
         slot.stage = PlaceState::Busy;
         slot.session.sent(self.attached.template.method, intended_ns, sent_ns);
         let slice = &mut self.worker.recorder.slice;
-        slice.sent += 1;
+        slice.requests_sent += 1;
         slice.sent_in_window += u64::from(sent_ns <= self.window_ns);
     }
 }

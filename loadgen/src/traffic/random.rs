@@ -3,24 +3,24 @@
 
 /// A small generator with one word of state. Two different seeds give unrelated sequences.
 #[derive(Clone, Debug)]
-pub struct Random {
+pub(crate) struct Random {
     state: u64,
 }
 
 impl Random {
     /// Starts the sequence that belongs to `seed`.
-    pub fn new(seed: u64) -> Random {
+    pub(crate) fn new(seed: u64) -> Random {
         Random { state: seed }
     }
 
     /// The sequence of a part (a worker, a round) of something that has a seed of its own.
-    pub fn stream(seed: u64, part: u64) -> Random {
+    pub(crate) fn stream(seed: u64, part: u64) -> Random {
         let mut mixed = Random::new(seed ^ part.wrapping_mul(0xd1b5_4a32_d192_ed03));
         Random::new(mixed.next_u64())
     }
 
     /// 64 evenly spread bits.
-    pub fn next_u64(&mut self) -> u64 {
+    pub(crate) fn next_u64(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -29,7 +29,7 @@ impl Random {
     }
 
     /// A number strictly between 0 and 1, so that its logarithm is always finite.
-    pub fn next_open_unit(&mut self) -> f64 {
+    pub(crate) fn next_open_unit(&mut self) -> f64 {
         let top = self.next_u64() >> 11;
         (top as f64 + 0.5) / (1_u64 << 53) as f64
     }

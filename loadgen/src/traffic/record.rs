@@ -41,17 +41,17 @@ pub struct SliceRecord {
     /// Values beyond [`LATENCY_NS_MAX`], recorded there.
     pub saturated: u64,
     /// Requests that the slice meant to send: each is one of `ok`, `errors` or `dropped`.
-    pub intended: u64,
+    pub requests_asked: u64,
     /// Requests whose bytes were handed to the kernel.
-    pub sent: u64,
+    pub requests_sent: u64,
     /// Those of `sent` that were sent before the slice's time was over.
     pub sent_in_window: u64,
     /// Requests had send times of their own; otherwise each waited for the reply before.
     pub open_loop: bool,
     /// Good replies: the number of samples.
-    pub ok: u64,
+    pub requests_answered: u64,
     /// Good replies that arrived before the slice's time was over; `window_ns` is its length.
-    pub ok_in_window: u64,
+    pub answered_in_window: u64,
     /// Requests without a good reply, by kind.
     pub errors: Errors,
     /// Open loop: requests that found the queue full and were never sent.
@@ -124,12 +124,12 @@ impl SliceRecord {
             connect,
             handshake,
             saturated: 0,
-            intended: 0,
-            sent: 0,
+            requests_asked: 0,
+            requests_sent: 0,
             sent_in_window: 0,
             open_loop: false,
-            ok: 0,
-            ok_in_window: 0,
+            requests_answered: 0,
+            answered_in_window: 0,
             errors: Errors::default(),
             dropped: 0,
             queue_high_water: 0,
@@ -174,12 +174,12 @@ impl SliceRecord {
             mine.add(theirs).expect("all histograms have the same bounds");
         }
         self.saturated += other.saturated;
-        self.intended += other.intended;
-        self.sent += other.sent;
+        self.requests_asked += other.requests_asked;
+        self.requests_sent += other.requests_sent;
         self.sent_in_window += other.sent_in_window;
         self.open_loop |= other.open_loop;
-        self.ok += other.ok;
-        self.ok_in_window += other.ok_in_window;
+        self.requests_answered += other.requests_answered;
+        self.answered_in_window += other.answered_in_window;
         self.errors.merge(&other.errors);
         self.dropped += other.dropped;
         self.queue_high_water = self.queue_high_water.max(other.queue_high_water);
@@ -205,19 +205,19 @@ impl SliceRecord {
     /// against the rate that was asked for (the last replies are due after that time, and a short
     /// slice must not be blamed for them). Closed loop: good replies within the slice's time.
     pub fn achieved_per_second(&self) -> f64 {
-        let count = if self.open_loop { self.sent_in_window } else { self.ok_in_window };
+        let count = if self.open_loop { self.sent_in_window } else { self.answered_in_window };
         per_second(count, self.window_ns)
     }
 
     /// Requests that became due per second of the slice's time: in an open loop what was asked
     /// for, unless the slice was interrupted.
     pub fn intended_per_second(&self) -> f64 {
-        per_second(self.intended, self.window_ns)
+        per_second(self.requests_asked, self.window_ns)
     }
 
     /// Whether every intended request is accounted for; it is a defect of the generator if not.
     pub fn accounted(&self) -> bool {
-        self.intended == self.ok + self.errors.requests() + self.dropped
+        self.requests_asked == self.requests_answered + self.errors.requests() + self.dropped
     }
 
     /// How many more requests were unanswered in the last quarter of the slice than in the first,
@@ -367,9 +367,9 @@ mod tests {
     #[test]
     fn workers_add_up_and_keep_the_length() {
         let mut worker = SliceRecord::empty();
-        worker.intended = 10;
-        worker.ok = 10;
-        worker.ok_in_window = 9;
+        worker.requests_asked = 10;
+        worker.requests_answered = 10;
+        worker.answered_in_window = 9;
         worker.window_ns = 1_000_000_000;
         worker.workers = 1;
         worker.response.record(50_000).unwrap();
@@ -377,7 +377,7 @@ mod tests {
         let mut all = SliceRecord::empty();
         all.merge_worker(&worker);
         all.merge_worker(&worker);
-        assert_eq!((all.intended, all.workers, all.window_ns), (20, 2, 1_000_000_000));
+        assert_eq!((all.requests_asked, all.workers, all.window_ns), (20, 2, 1_000_000_000));
         assert_eq!(all.achieved_per_second(), 18.0);
         assert_eq!(all.statuses[&200], 20);
         assert_eq!(all.response.len(), 2);

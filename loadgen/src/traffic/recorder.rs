@@ -45,8 +45,8 @@ impl Recorder {
         match verdict {
             Ok(()) => {
                 let slice = &mut self.slice;
-                slice.ok += 1;
-                slice.ok_in_window += u64::from(in_window);
+                slice.requests_answered += 1;
+                slice.answered_in_window += u64::from(in_window);
                 note(&mut slice.response, response_ns, &mut slice.saturated);
                 note(&mut slice.service, service_ns, &mut slice.saturated);
             }
@@ -146,7 +146,7 @@ mod tests {
         recorder.reply(302, Err(ErrorKind::Status), (20, 10), true);
         recorder.reply(200, Ok(()), (LATENCY_NS_MAX * 4, 30), false);
         let slice = recorder.take();
-        assert_eq!((slice.ok, slice.ok_in_window, slice.saturated), (2, 1, 1));
+        assert_eq!((slice.requests_answered, slice.answered_in_window, slice.saturated), (2, 1, 1));
         assert_eq!((slice.response.len(), slice.service.max()), (2, 30));
         assert_eq!(slice.statuses.into_iter().collect::<Vec<_>>(), [(200, 2), (302, 1)]);
         let example = slice.errors.example(ErrorKind::Status);
@@ -161,7 +161,10 @@ mod tests {
         recorder.late(5);
         recorder.take();
         let slice = recorder.take();
-        assert_eq!((slice.ok, slice.response.len(), slice.lateness.len()), (0, 0, 0));
+        assert_eq!(
+            (slice.requests_answered, slice.response.len(), slice.lateness.len()),
+            (0, 0, 0)
+        );
         assert!(slice.statuses.is_empty());
         assert_eq!((slice.driver, slice.workers), ("epoll", 1));
     }

@@ -9,7 +9,7 @@
 //! let reply = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{\"pong\":true}";
 //! assert!(rehearsal.reply(reply, 6_000));
 //! let record = rehearsal.record();
-//! assert_eq!((record.ok, record.service.max()), (1, 5_003)); // to three digits
+//! assert_eq!((record.requests_answered, record.service.max()), (1, 5_003)); // to three digits
 //! # Ok::<(), loadgen::traffic::workload::WorkloadError>(())
 //! ```
 

@@ -146,7 +146,7 @@ impl Observed {
         let errors = record.errors.iter();
         Observed {
             open_loop: record.open_loop.then(|| OpenLoop {
-                intended: record.intended,
+                intended: record.requests_asked,
                 sent_in_window: record.sent_in_window,
                 dropped: record.dropped,
                 waited: record.queue_high_water > 0,

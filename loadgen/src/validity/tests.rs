@@ -131,7 +131,7 @@ fn of_slice(slice: &Slice) -> Vec<Breach> {
 fn counted(slice: &Slice) -> Observed {
     let mut record = SliceRecord::empty();
     record.open_loop = true;
-    record.intended = slice.requests_asked;
+    record.requests_asked = slice.requests_asked;
     record.sent_in_window = slice.sent_in_window.unwrap();
     record.queue_high_water = slice.queue_high_water.unwrap();
     record.dropped = slice.dropped;

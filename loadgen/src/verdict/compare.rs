@@ -31,9 +31,9 @@ pub use text::text;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
     /// The run before.
-    pub a: Side,
+    pub a: ComparedRun,
     /// The run after.
-    pub b: Side,
+    pub b: ComparedRun,
     /// What the two runs did not do alike, as sentences: it goes before every figure.
     pub differences: Vec<String>,
     /// Variants that both have.
@@ -48,7 +48,7 @@ pub struct Comparison {
 
 /// One of the two runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Side {
+pub struct ComparedRun {
     /// The name of its directory.
     pub id: String,
     /// The name that the user gave it.
@@ -195,10 +195,10 @@ impl Ratio {
     }
 }
 
-fn side(run: &Run) -> Side {
+fn side(run: &Run) -> ComparedRun {
     let environment = &run.environment;
     let commit = environment.commit.as_ref().map_or(String::new(), |id| format!(" ({id})"));
-    Side {
+    ComparedRun {
         id: run.id.clone(),
         label: run.plan.label.clone(),
         started_at: run.started_at.clone(),

@@ -14,14 +14,14 @@ use crate::plan::{Role, RoleSubject, TokenForm};
 use crate::stats::{CONTROL, Layer, Per};
 
 /// Below this share of what it is added to a cost is small: CPU time hardly resolves it.
-pub const SMALL: f64 = 0.05;
+pub(crate) const SMALL: f64 = 0.05;
 
 /// The request whose way was counted.
 const REQUEST: &str = "ping";
 
 /// What was stored.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Stored {
+pub(crate) struct Stored {
     release: String,
     /// By profile and request, such as `S4 ping`.
     instructions: BTreeMap<String, u64>,
@@ -33,7 +33,7 @@ impl Stored {
     /// # Panics
     /// Never in a program that passed its tests: the text is part of it.
     #[must_use]
-    pub fn built_in() -> Stored {
+    pub(crate) fn built_in() -> Stored {
         Stored::read(include_str!("../../../benches/instructions.json"))
     }
 
@@ -42,7 +42,7 @@ impl Stored {
     }
 
     /// Puts beside each small cost per request what its layer is in instructions.
-    pub fn judge(&self, costs: &mut [Cost], layers: &[Layer]) {
+    pub(crate) fn judge(&self, costs: &mut [Cost], layers: &[Layer]) {
         let small = costs.iter_mut().filter(|cost| is_small(cost));
         for cost in small {
             let layer = layers.iter().find(|layer| layer.id == cost.id);

@@ -19,7 +19,7 @@ use loadgen::traffic::workload::Workload;
 
 /// What the server has seen.
 #[derive(Default)]
-pub struct Seen {
+pub(crate) struct Seen {
     pub connections: AtomicU64,
     pub requests: AtomicU64,
     pub peers: Mutex<Vec<SocketAddr>>,
@@ -27,13 +27,13 @@ pub struct Seen {
 }
 
 /// A server that lasts as long as the test program.
-pub struct Server {
+pub(crate) struct Server {
     pub addr: SocketAddr,
     pub seen: Arc<Seen>,
 }
 
 impl Server {
-    pub fn start() -> Server {
+    pub(crate) fn start() -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
@@ -50,7 +50,7 @@ impl Server {
         Server { addr, seen }
     }
 
-    pub fn target(&self) -> Target {
+    pub(crate) fn target(&self) -> Target {
         Target {
             name: format!("http://{}", self.addr),
             addresses: vec![self.addr],
@@ -62,11 +62,15 @@ impl Server {
 }
 
 /// One worker with one target: this server under `path`.
-pub fn attached(server: &Server, path: &str) -> (Generator, TargetId) {
+pub(crate) fn attached(server: &Server, path: &str) -> (Generator, TargetId) {
     attach_with(server, &Workload::custom("test", "GET", path, Vec::new(), Vec::new()), 1)
 }
 
-pub fn attach_with(server: &Server, workload: &Workload, workers: usize) -> (Generator, TargetId) {
+pub(crate) fn attach_with(
+    server: &Server,
+    workload: &Workload,
+    workers: usize,
+) -> (Generator, TargetId) {
     let mut generator = Generator::start(&GeneratorOptions::unpinned(workers)).unwrap();
     let target = generator.attach(server.target(), workload).unwrap();
     (generator, target)

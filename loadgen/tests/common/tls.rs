@@ -22,7 +22,7 @@ use rustls::{ServerConnection, StreamOwned};
 
 /// Starts a server that lasts as long as the test program; tells how to reach it, and counts what
 /// it answers.
-pub fn serve() -> (Target, Arc<AtomicU64>) {
+pub(crate) fn serve() -> (Target, Arc<AtomicU64>) {
     let now = UnixTime::now();
     let authority = Authority::create("test CA", now).unwrap();
     let request = CertificateRequest {

@@ -6,7 +6,7 @@ use crate::run::*;
 use crate::run::{ConnectionKind, CpuSourceKind, IntervalMethod, Per, Quantile, TokenSupply};
 
 /// A valid run of five variants in one cell and of one in another.
-pub fn full() -> Run {
+pub(crate) fn full() -> Run {
     let mut full = run();
     full.validity = validity();
     full.plan.label = Some("first try".into());
@@ -75,7 +75,7 @@ fn validity() -> Validity {
 }
 
 /// Makes a run one that broke a bound and whose token was not verified.
-pub fn broken(mut run: Run) -> Run {
+pub(crate) fn broken(mut run: Run) -> Run {
     run.validity.valid = false;
     run.validity.breaches = vec![Breach {
         bound: "steal_share_max".into(),

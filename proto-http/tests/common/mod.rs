@@ -9,14 +9,14 @@ use proto_http::{
 };
 
 /// One case of a vector file: `=== name`, bytes, and then sections that each begin with `---`.
-pub struct Vector {
+pub(crate) struct Vector {
     pub name: String,
     pub bytes: Vec<u8>,
     /// What stands behind the dashes, and the lines below them.
     pub sections: Vec<(String, Vec<String>)>,
 }
 
-pub fn vectors(file: &str) -> Vec<Vector> {
+pub(crate) fn vectors(file: &str) -> Vec<Vector> {
     let mut vectors: Vec<Vector> = Vec::new();
     for line in file.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         if let Some(name) = line.strip_prefix("=== ") {
@@ -34,7 +34,7 @@ pub fn vectors(file: &str) -> Vec<Vector> {
 }
 
 /// Line ends of the file mean nothing; those of the protocol are written out.
-pub fn unescape(line: &str) -> Vec<u8> {
+pub(crate) fn unescape(line: &str) -> Vec<u8> {
     let mut out = Vec::new();
     let mut bytes = line.bytes();
     while let Some(byte) = bytes.next() {
@@ -58,7 +58,7 @@ pub fn unescape(line: &str) -> Vec<u8> {
 }
 
 /// Limits small enough to be reached within a vector.
-pub fn small_limits() -> Limits {
+pub(crate) fn small_limits() -> Limits {
     Limits {
         head_bytes_max: 256,
         target_bytes_max: 64,
@@ -73,7 +73,7 @@ pub fn small_limits() -> Limits {
 }
 
 /// Every way to cut bytes that a vector is tried with: whole, byte by byte, and in two everywhere.
-pub fn cuts(bytes: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
+pub(crate) fn cuts(bytes: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
     let whole = std::iter::once(vec![bytes]);
     let single = std::iter::once(bytes.chunks(1).collect());
     whole.chain(single).chain((1..bytes.len().max(1)).map(move |at| {
@@ -83,7 +83,7 @@ pub fn cuts(bytes: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
 }
 
 /// A server that reads every body whole and answers 200 with none.
-pub struct ServerRun {
+pub(crate) struct ServerRun {
     pub server: Server,
     pub lines: Vec<String>,
     unread: Vec<u8>,
@@ -93,7 +93,7 @@ pub struct ServerRun {
 }
 
 impl ServerRun {
-    pub fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits) -> Self {
         Self {
             server: Server::new(limits),
             lines: Vec::new(),
@@ -104,7 +104,7 @@ impl ServerRun {
         }
     }
 
-    pub fn feed(&mut self, bytes: &[u8]) {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
         self.unread.extend_from_slice(bytes);
         while !self.closed && self.step() {}
     }
@@ -187,7 +187,7 @@ fn describe(head: &RequestHead, bytes: &[u8]) -> String {
 }
 
 /// A client that has asked once and reads the whole response.
-pub struct ClientRun {
+pub(crate) struct ClientRun {
     pub client: Client,
     pub lines: Vec<String>,
     unread: Vec<u8>,
@@ -197,7 +197,7 @@ pub struct ClientRun {
 }
 
 impl ClientRun {
-    pub fn new(limits: Limits, method: Method) -> Self {
+    pub(crate) fn new(limits: Limits, method: Method) -> Self {
         let mut client = Client::new(limits);
         client.requested(method);
         Self {
@@ -210,7 +210,7 @@ impl ClientRun {
         }
     }
 
-    pub fn feed(&mut self, bytes: &[u8]) {
+    pub(crate) fn feed(&mut self, bytes: &[u8]) {
         self.unread.extend_from_slice(bytes);
         while !self.over && self.step() {}
     }
@@ -252,7 +252,7 @@ impl ClientRun {
         self.over = true;
     }
 
-    pub fn eof(&mut self) {
+    pub(crate) fn eof(&mut self) {
         if !self.over {
             let outcome = self.client.eof();
             self.end(outcome.map_or_else(|error| format!("error {error:?}"), |()| "eof".into()));

@@ -19,7 +19,7 @@ impl Stream {
     ///
     /// # Errors
     /// When there is no connection by then; the error says why.
-    pub async fn connect(
+    pub(crate) async fn connect(
         core: &Core,
         addr: SocketAddr,
         tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,

@@ -27,7 +27,7 @@ use crate::io::rate::{Demand, TransferRate};
 use crate::system::clock::Moment;
 use crate::system::sys;
 
-pub use crate::limits::wait_kind::WaitKind;
+pub(crate) use crate::limits::wait_kind::WaitKind;
 
 /// No deadline.
 const NEVER: u64 = u64::MAX;

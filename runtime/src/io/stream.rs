@@ -38,7 +38,7 @@ use crate::tls::{Pump, TlsError, TlsFacts};
 pub use self::error::StreamError;
 
 /// One connection, either end.
-pub struct Stream {
+pub(crate) struct Stream {
     tcp: WatchedSocket<Socket>,
     tls: Option<Box<Pump>>,
     local: Rc<Local>,
@@ -116,7 +116,7 @@ impl Stream {
     ///
     /// # Errors
     /// When the connection or its TLS broke, or the time was up.
-    pub async fn read(
+    pub(crate) async fn read(
         &mut self,
         buffer: &mut Vec<u8>,
         limit_ms: u64,
@@ -132,7 +132,11 @@ impl Stream {
     ///
     /// # Errors
     /// When the connection broke or the time was up.
-    pub async fn write(&mut self, buffer: &mut Vec<u8>, limit_ms: u64) -> Result<(), StreamError> {
+    pub(crate) async fn write(
+        &mut self,
+        buffer: &mut Vec<u8>,
+        limit_ms: u64,
+    ) -> Result<(), StreamError> {
         self.seal(buffer)?;
         self.drain(buffer, Some(limit_ms)).await
     }
@@ -251,14 +255,14 @@ impl Stream {
 
     /// What the TLS handshake agreed on; `None` on a plain connection or before it is done.
     #[must_use]
-    pub fn facts(&self) -> Option<TlsFacts<'_>> {
+    pub(crate) fn facts(&self) -> Option<TlsFacts<'_>> {
         self.tls.as_ref().and_then(|pump| pump.facts())
     }
 
     /// Whether an end of this stream is known to be the peer's will: under TLS only
     /// close_notify says so.
     #[must_use]
-    pub fn ended_properly(&self) -> bool {
+    pub(crate) fn ended_properly(&self) -> bool {
         self.tls.as_ref().is_none_or(|pump| pump.peer_closed())
     }
 

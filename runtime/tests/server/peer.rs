@@ -5,28 +5,28 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Nothing here takes longer on a machine that works.
-pub const TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// One connection, over TCP or anything on top of it.
-pub struct Peer<S = TcpStream> {
+pub(crate) struct Peer<S = TcpStream> {
     pub stream: S,
     bytes: Vec<u8>,
 }
 
 /// One response, as its bytes say.
 #[derive(Debug)]
-pub struct Response {
+pub(crate) struct Response {
     pub status: u16,
     pub head: String,
     pub body: Vec<u8>,
 }
 
 impl Response {
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    pub fn field(&self, lower_name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, lower_name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case(lower_name).then(|| value.trim())
@@ -35,7 +35,7 @@ impl Response {
 }
 
 impl Peer {
-    pub fn connect(addr: SocketAddr) -> Peer {
+    pub(crate) fn connect(addr: SocketAddr) -> Peer {
         let stream = TcpStream::connect(addr).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
@@ -44,21 +44,21 @@ impl Peer {
 }
 
 impl<S: Read + Write> Peer<S> {
-    pub fn over(stream: S) -> Peer<S> {
+    pub(crate) fn over(stream: S) -> Peer<S> {
         Peer { stream, bytes: Vec::new() }
     }
 
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).unwrap();
     }
 
     /// Sends a request without a body and reads its response.
-    pub fn get(&mut self, target: &str) -> Response {
+    pub(crate) fn get(&mut self, target: &str) -> Response {
         self.send(format!("GET {target} HTTP/1.1\r\nHost: shop\r\n\r\n"));
         self.response().unwrap()
     }
 
-    pub fn post(&mut self, target: &str, body: &[u8]) -> Response {
+    pub(crate) fn post(&mut self, target: &str, body: &[u8]) -> Response {
         let length = body.len();
         let head =
             format!("POST {target} HTTP/1.1\r\nHost: shop\r\nContent-Length: {length}\r\n\r\n");
@@ -67,7 +67,7 @@ impl<S: Read + Write> Peer<S> {
     }
 
     /// Reads the next response, interim ones included.
-    pub fn response(&mut self) -> io::Result<Response> {
+    pub(crate) fn response(&mut self) -> io::Result<Response> {
         let end = loop {
             if let Some(at) = find(&self.bytes, b"\r\n\r\n") {
                 break at + 4;
@@ -89,7 +89,7 @@ impl<S: Read + Write> Peer<S> {
     }
 
     /// Everything until the peer closes.
-    pub fn rest(mut self) -> io::Result<Vec<u8>> {
+    pub(crate) fn rest(mut self) -> io::Result<Vec<u8>> {
         self.stream.read_to_end(&mut self.bytes)?;
         Ok(self.bytes)
     }

@@ -15,10 +15,10 @@ use crate::shop::{TEXT, Up};
 
 /// Collects bodies and passes whole requests on; `/stream` is passed on piece by piece, and
 /// `/drop/..` drops the response before its body.
-pub struct Proxy(Upstream);
+pub(crate) struct Proxy(Upstream);
 
 impl Proxy {
-    pub fn start(
+    pub(crate) fn start(
         choice: DriverChoice,
         upstream: SocketAddr,
         change: impl Fn(&mut UpstreamConfig) + Send + Sync + 'static,
@@ -102,13 +102,13 @@ impl Service for Proxy {
 }
 
 /// A backend of threads and blocking sockets: `serve` is given each connection with its number.
-pub struct Backend {
+pub(crate) struct Backend {
     pub addr: SocketAddr,
     connections: Arc<AtomicU64>,
 }
 
 impl Backend {
-    pub fn start(serve: impl Fn(u64, TcpStream) + Send + Sync + 'static) -> Backend {
+    pub(crate) fn start(serve: impl Fn(u64, TcpStream) + Send + Sync + 'static) -> Backend {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicU64::new(0));
@@ -124,7 +124,7 @@ impl Backend {
         Backend { addr, connections }
     }
 
-    pub fn connections(&self) -> u64 {
+    pub(crate) fn connections(&self) -> u64 {
         self.connections.load(Ordering::SeqCst)
     }
 }

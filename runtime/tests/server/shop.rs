@@ -12,18 +12,18 @@ use runtime::{
 };
 
 /// What `/echo` collects at most.
-pub const ECHO_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const ECHO_BYTES_MAX: usize = 64 * 1024;
 
 /// What `/big` streams.
-pub const BIG_BYTES: usize = 8 * 1024 * 1024;
+pub(crate) const BIG_BYTES: usize = 8 * 1024 * 1024;
 
 /// What `/owing` was done in time, and what was not.
-pub static OWED: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
+pub(crate) static OWED: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
 
-pub const TEXT: [(&str, &[u8]); 1] = [("Content-Type", b"text/plain")];
+pub(crate) const TEXT: [(&str, &[u8]); 1] = [("Content-Type", b"text/plain")];
 
 /// The service; its session is what it saw of the peer.
-pub struct Shop(pub Core);
+pub(crate) struct Shop(pub Core);
 
 impl Service for Shop {
     type Session = String;
@@ -158,13 +158,13 @@ fn millis(it: &Exchange<'_>) -> Duration {
 }
 
 /// A server that is up.
-pub struct Up {
+pub(crate) struct Up {
     running: Option<Running>,
     pub addr: SocketAddr,
 }
 
 impl Up {
-    pub fn start<S: Service>(
+    pub(crate) fn start<S: Service>(
         choice: DriverChoice,
         endpoint: Endpoint,
         make: impl Fn(&Core) -> S + Send + Sync + 'static,
@@ -174,21 +174,26 @@ impl Up {
         Ok(Up { addr: running.addr, running: Some(running) })
     }
 
-    pub fn running(&self) -> &Running {
+    pub(crate) fn running(&self) -> &Running {
         self.running.as_ref().unwrap()
     }
 
     /// One counter, summed over the cores.
-    pub fn sum(&self, counter: impl Fn(&CoreStats) -> u64) -> u64 {
+    pub(crate) fn sum(&self, counter: impl Fn(&CoreStats) -> u64) -> u64 {
         self.running().stats.iter().map(counter).sum()
     }
 
-    pub fn expired(&self, kind: WaitKind) -> u64 {
+    pub(crate) fn expired(&self, kind: WaitKind) -> u64 {
         self.sum(|stats| stats.deadlines[kind.index()].value())
     }
 
     /// Waits until a counter has a value; connections end a moment after their peers do.
-    pub fn eventually(&self, what: &str, expected: u64, counter: impl Fn(&CoreStats) -> u64) {
+    pub(crate) fn eventually(
+        &self,
+        what: &str,
+        expected: u64,
+        counter: impl Fn(&CoreStats) -> u64,
+    ) {
         let start = Instant::now();
         while self.sum(&counter) != expected {
             let value = self.sum(&counter);
@@ -198,7 +203,7 @@ impl Up {
         }
     }
 
-    pub fn drain(mut self, limit: Duration) -> DrainReport {
+    pub(crate) fn drain(mut self, limit: Duration) -> DrainReport {
         self.running.take().unwrap().drain(limit)
     }
 }
@@ -207,7 +212,7 @@ impl Up {
 static TOLD: AtomicBool = AtomicBool::new(false);
 
 /// Runs `case` with a shop on each driver; `limit` may change the endpoint.
-pub fn on_each_driver(limit: impl Fn(&mut Endpoint), case: impl Fn(Up)) {
+pub(crate) fn on_each_driver(limit: impl Fn(&mut Endpoint), case: impl Fn(Up)) {
     with_each_driver(|choice| {
         let mut endpoint = Endpoint::new("127.0.0.1:0".parse().unwrap(), None);
         limit(&mut endpoint);
@@ -216,7 +221,7 @@ pub fn on_each_driver(limit: impl Fn(&mut Endpoint), case: impl Fn(Up)) {
 }
 
 /// Runs `case` for each driver this machine grants.
-pub fn with_each_driver(case: impl Fn(DriverChoice)) {
+pub(crate) fn with_each_driver(case: impl Fn(DriverChoice)) {
     case(DriverChoice::Epoll);
     match Up::start(
         DriverChoice::RequireIoUring,

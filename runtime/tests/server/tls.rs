@@ -13,7 +13,7 @@ use crate::support::{Pki, localhost};
 
 type Secured = StreamOwned<ClientConnection, TcpStream>;
 
-pub fn connect(addr: SocketAddr, config: Arc<ClientConfig>) -> Peer<Secured> {
+pub(crate) fn connect(addr: SocketAddr, config: Arc<ClientConfig>) -> Peer<Secured> {
     let tcp = TcpStream::connect(addr).unwrap();
     tcp.set_nodelay(true).unwrap();
     tcp.set_read_timeout(Some(TIMEOUT)).unwrap();

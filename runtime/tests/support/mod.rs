@@ -11,12 +11,12 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 /// A CA and what it issued.
-pub struct Pki {
+pub(crate) struct Pki {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Pki {
-    pub fn new() -> Pki {
+    pub(crate) fn new() -> Pki {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -40,11 +40,11 @@ impl Pki {
     }
 
     /// A server for `localhost`; `mutual` demands a client certificate of this CA.
-    pub fn server(&self, mutual: bool) -> Arc<ServerConfig> {
+    pub(crate) fn server(&self, mutual: bool) -> Arc<ServerConfig> {
         self.server_with(mutual, rustls::ALL_VERSIONS)
     }
 
-    pub fn server_with(
+    pub(crate) fn server_with(
         &self,
         mutual: bool,
         versions: &[&'static rustls::SupportedProtocolVersion],
@@ -64,7 +64,7 @@ impl Pki {
     }
 
     /// A client that trusts this CA; `identity` makes it present a certificate.
-    pub fn client(&self, identity: bool, resumption: bool) -> Arc<ClientConfig> {
+    pub(crate) fn client(&self, identity: bool, resumption: bool) -> Arc<ClientConfig> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(rustls::ALL_VERSIONS)
@@ -84,6 +84,6 @@ impl Pki {
 }
 
 /// The name that [`Pki::server`] answers to.
-pub fn localhost() -> ServerName<'static> {
+pub(crate) fn localhost() -> ServerName<'static> {
     ServerName::try_from("localhost").unwrap()
 }

@@ -61,7 +61,7 @@ fn load(path: &Path, algorithm: Algorithm, pem: &[u8]) -> Result<Signer, ServeEr
 ///
 /// # Errors
 /// A file that cannot be read, written or used.
-pub fn clients(state: &Path) -> Result<ClientRegistry, ServeError> {
+pub(super) fn clients(state: &Path) -> Result<ClientRegistry, ServeError> {
     let path = state.join("auth/clients.json");
     if files::read_if_there(&path)?.is_none() {
         make_clients(state, &path)?;

@@ -13,7 +13,7 @@ use crate::orders::handler::OrdersApp;
 use crate::results::Results;
 
 /// Every service on one core.
-pub struct All {
+pub(super) struct All {
     /// Ping, which the gateway answers elsewhere.
     pub ping: Ping,
     /// Orders, with the stock of this process.

@@ -37,7 +37,7 @@ const OWN_CLIENT: (&str, ScopeSet) = ("service-order", ScopeSet::EMPTY.with(Scop
 ///
 /// # Errors
 /// The first thing that is missing or cannot be used.
-pub fn assemble(config: ServiceConfig) -> Result<RunningService, ServeError> {
+pub(super) fn assemble(config: ServiceConfig) -> Result<RunningService, ServeError> {
     match config.role.clone() {
         ServiceRole::Auth(auth) => start_auth(config, &auth),
         ServiceRole::Gateway(gateway) => start_gateway(config, &gateway),

@@ -23,7 +23,7 @@ use crate::transport::inbound::server_tls;
 ///
 /// # Errors
 /// When a file cannot be used, an address is taken, or the machine lacks what is asked for.
-pub fn launch<A: App>(
+pub(super) fn launch<A: App>(
     config: ServiceConfig,
     keys: Arc<KeyRing>,
     mut checks: Vec<Check>,
@@ -125,7 +125,7 @@ fn admin_limits(given: &LimitOverrides) -> ServerLimits {
 ///
 /// # Errors
 /// When a core is not one of this process's.
-pub fn plan(config: &ServiceConfig) -> Result<CorePlan, ServeError> {
+pub(super) fn plan(config: &ServiceConfig) -> Result<CorePlan, ServeError> {
     CorePlan::new(config.workers, config.cores.as_deref(), config.driver)
         .map(|plan| plan.with_stage_timing(config.stage_timing))
         .map_err(ServeError::start)

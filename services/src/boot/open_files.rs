@@ -69,7 +69,7 @@ impl Shares {
 ///
 /// # Errors
 /// When the cores of the configuration cannot be had.
-pub fn fit(config: &mut ServiceConfig) -> Result<(), ServeError> {
+pub(super) fn fit(config: &mut ServiceConfig) -> Result<(), ServeError> {
     let limit = match runtime::process::file_limit() {
         Ok(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
         Err(error) => {

@@ -20,7 +20,7 @@ const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 ///
 /// # Errors
 /// A sentence that names the file.
-pub fn read(path: &Path) -> Result<Vec<u8>, ServeError> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ServeError> {
     let size = fs::metadata(path).map_err(|error| ServeError::io(path, error))?.len();
     if size > FILE_BYTES_MAX {
         return Err(ServeError::unusable(path, "it is larger than 4 MiB; is it the right file?"));
@@ -32,7 +32,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, ServeError> {
 ///
 /// # Errors
 /// A sentence that names the file.
-pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, ServeError> {
+pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, ServeError> {
     match fs::exists(path) {
         Ok(false) => Ok(None),
         _ => read(path).map(Some),
@@ -43,7 +43,7 @@ pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, ServeError> {
 ///
 /// # Errors
 /// A sentence that names the directory.
-pub fn create_dir(path: &Path) -> Result<(), ServeError> {
+pub(crate) fn create_dir(path: &Path) -> Result<(), ServeError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(|error| ServeError::io(path, error))
 }
@@ -53,7 +53,7 @@ pub fn create_dir(path: &Path) -> Result<(), ServeError> {
 ///
 /// # Errors
 /// A sentence that names the file, with the command that closes it.
-pub fn read_private(path: &Path) -> Result<Vec<u8>, ServeError> {
+pub(crate) fn read_private(path: &Path) -> Result<Vec<u8>, ServeError> {
     let metadata = fs::metadata(path).map_err(|error| ServeError::io(path, error))?;
     match loose_mode(path, &metadata) {
         None => read(path),
@@ -68,7 +68,7 @@ pub fn read_private(path: &Path) -> Result<Vec<u8>, ServeError> {
 ///
 /// # Errors
 /// A sentence that names the file.
-pub fn read_private_if_there(path: &Path) -> Result<Option<Vec<u8>>, ServeError> {
+pub(crate) fn read_private_if_there(path: &Path) -> Result<Option<Vec<u8>>, ServeError> {
     match fs::exists(path) {
         Ok(false) => Ok(None),
         _ => read_private(path).map(Some),
@@ -79,7 +79,7 @@ pub fn read_private_if_there(path: &Path) -> Result<Option<Vec<u8>>, ServeError>
 ///
 /// # Errors
 /// A sentence that names the file.
-pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), ServeError> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), ServeError> {
     files::write(path, bytes, PRIVATE).map_err(|error| ServeError::io(path, error))
 }
 
@@ -87,7 +87,7 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), ServeError> {
 ///
 /// # Errors
 /// A sentence that names the file.
-pub fn create_once(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, ServeError> {
+pub(crate) fn create_once(path: &Path, bytes: &[u8]) -> Result<Vec<u8>, ServeError> {
     match files::write_new(path, bytes, PRIVATE) {
         Ok(()) => Ok(bytes.to_vec()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read_private(path),

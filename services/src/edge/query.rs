@@ -9,7 +9,7 @@ const NAME: &[u8] = b"access_token";
 
 /// Whether a parameter of the query is called `access_token`. Names are read as forms write them:
 /// percent-encoded, with `+` for a space; `;` separates as `&` does, and `[` begins an index.
-pub fn carries_token(query: &[u8]) -> bool {
+pub(super) fn carries_token(query: &[u8]) -> bool {
     query.split(|byte| matches!(byte, b'&' | b';')).any(is_token)
 }
 

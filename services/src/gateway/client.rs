@@ -15,20 +15,20 @@ const CERTIFICATE_FIELD: &str = "client-cert";
 
 /// The client of one connection, as far as its certificate names it.
 #[derive(Debug, Clone, Copy)]
-pub struct ClientIdentity<'a> {
+pub(super) struct ClientIdentity<'a> {
     name: Option<&'a str>,
     certificate: Option<&'a str>,
 }
 
 impl<'a> ClientIdentity<'a> {
     /// Whoever the permit's connection belongs to. Without mutual TLS that is not known.
-    pub fn of<R: Route>(permit: &Permit<'a, R>) -> ClientIdentity<'a> {
+    pub(super) fn of<R: Route>(permit: &Permit<'a, R>) -> ClientIdentity<'a> {
         let name = permit.identity().and_then(|identity| identity.name.as_deref());
         ClientIdentity { name, certificate: permit.certificate_field() }
     }
 
     /// The fields that are sent to upstreams.
-    pub fn fields(self) -> impl Iterator<Item = Field<'a>> {
+    pub(super) fn fields(self) -> impl Iterator<Item = Field<'a>> {
         let all = [(CLIENT_FIELD, self.name), (CERTIFICATE_FIELD, self.certificate)];
         all.into_iter().filter_map(|(field, value)| Some((field, value?.as_bytes())))
     }

@@ -286,7 +286,7 @@ fn is_one_of(list: &[&str], name: &[u8]) -> bool {
 }
 
 /// Whether a `Via` value names this gateway already: the request has come in a circle.
-pub fn names_us(via: &[u8], pseudonym: &[u8]) -> bool {
+pub(super) fn names_us(via: &[u8], pseudonym: &[u8]) -> bool {
     via.split(|byte| matches!(byte, b',' | b' ' | b'\t')).any(|part| part == pseudonym)
 }
 

@@ -35,7 +35,7 @@ const VIA_11: &[u8] = b"1.1 tollgate";
 
 /// One upstream of this gateway on one core.
 #[derive(Debug)]
-pub struct UpstreamRoute {
+pub(super) struct UpstreamRoute {
     /// What it is called in errors: the service, never its address.
     name: &'static str,
     upstream: Option<Upstream>,
@@ -49,7 +49,7 @@ pub struct UpstreamRoute {
 impl UpstreamRoute {
     /// A hop to `upstream`; without one every request is answered 502.
     #[must_use]
-    pub fn new(
+    pub(super) fn new(
         name: &'static str,
         upstream: Option<Upstream>,
         tls: bool,
@@ -60,7 +60,7 @@ impl UpstreamRoute {
 
     /// Forwards the request of `client`, whose permit the caller holds, and its response. A body is
     /// collected, at most `body_bytes_max` of it; without that limit it is streamed.
-    pub async fn forward(
+    pub(super) async fn forward(
         &self,
         client: ClientIdentity<'_>,
         body_bytes_max: Option<usize>,

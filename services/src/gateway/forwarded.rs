@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::IpAddr;
 
 /// What this gateway itself saw of the client, as the value of `Forwarded` (RFC 7239).
-pub struct ForwardedHeader {
+pub(super) struct ForwardedHeader {
     bytes: [u8; SEEN_BYTES_MAX],
     length: usize,
 }
@@ -15,7 +15,7 @@ const SEEN_BYTES_MAX: usize = 80;
 
 impl ForwardedHeader {
     /// Of a client at `peer`, which speaks TLS to this gateway or not.
-    pub fn new(peer: IpAddr, tls: bool) -> ForwardedHeader {
+    pub(super) fn new(peer: IpAddr, tls: bool) -> ForwardedHeader {
         let mut seen = ForwardedHeader { bytes: [0; SEEN_BYTES_MAX], length: 0 };
         let proto = if tls { "https" } else { "http" };
         let mut rest = seen.bytes.as_mut_slice();
@@ -31,7 +31,7 @@ impl ForwardedHeader {
     }
 
     /// The field's value.
-    pub fn as_bytes(&self) -> &[u8] {
+    pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
 }

@@ -3,23 +3,23 @@
 use std::cell::RefCell;
 
 /// A name and a value.
-pub type Field<'a> = (&'a str, &'a [u8]);
+pub(super) type Field<'a> = (&'a str, &'a [u8]);
 
 /// Emptied lists of fields, kept for the next message so that forwarding allocates nothing.
 #[derive(Debug, Default)]
-pub struct FieldLists(RefCell<Vec<Vec<Field<'static>>>>);
+pub(super) struct FieldLists(RefCell<Vec<Vec<Field<'static>>>>);
 
 /// Lists kept; a core has seldom more requests between begin and send.
 const LISTS_MAX: usize = 64;
 
 impl FieldLists {
     /// An empty list.
-    pub fn take<'a>(&self) -> Vec<Field<'a>> {
+    pub(super) fn take<'a>(&self) -> Vec<Field<'a>> {
         self.0.borrow_mut().pop().unwrap_or_default()
     }
 
     /// Takes a list back.
-    pub fn give(&self, mut list: Vec<Field<'_>>) {
+    pub(super) fn give(&self, mut list: Vec<Field<'_>>) {
         list.clear();
         // An empty list borrows nothing; collecting it in place is how safe code says so.
         let list: Vec<Field<'static>> = list.into_iter().map(|_| ("", b"".as_slice())).collect();

@@ -9,7 +9,7 @@ use metrics_export::prometheus::Page;
 const TICKS_PER_S: f64 = 100.0;
 
 /// Adds the `process_*` families.
-pub fn add(page: &mut Page) {
+pub(super) fn add(page: &mut Page) {
     if let Some(stat) = fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(Stat::parse)
     {
         page.counter("process_cpu_seconds_total", "User and system CPU time spent, in seconds.")

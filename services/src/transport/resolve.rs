@@ -22,7 +22,7 @@ const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// The addresses of one name, on all cores.
 #[derive(Debug)]
-pub struct Resolved {
+pub(super) struct Resolved {
     published: Arc<Watched<Vec<SocketAddr>>>,
     refresher: Refresher,
 }
@@ -33,7 +33,7 @@ impl Resolved {
     ///
     /// # Errors
     /// When no thread can be had.
-    pub fn keep(
+    pub(super) fn keep(
         name: String,
         first: Vec<SocketAddr>,
         interval: Duration,

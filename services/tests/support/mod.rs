@@ -31,23 +31,23 @@ use services::{GatewayConfig, RunningService, ServiceConfig, ServiceKind, Servic
 use tempfile::TempDir;
 
 /// The issuer that all tests agree on; nobody listens there.
-pub const ISSUER: &str = "https://issuer.test";
+pub(crate) const ISSUER: &str = "https://issuer.test";
 
 /// An upstream that nobody is asked for: port 1 is nobody's.
-pub const NOWHERE: &str = "127.0.0.1:1";
+pub(crate) const NOWHERE: &str = "127.0.0.1:1";
 
 /// For whatever takes no time.
-pub const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(10);
 
 /// A state directory.
-pub struct Lab {
+pub(crate) struct Lab {
     dir: TempDir,
     authority: Authority,
 }
 
 impl Lab {
     /// With an authority and certificates for every service and client.
-    pub fn new() -> Lab {
+    pub(crate) fn new() -> Lab {
         let dir = tempfile::tempdir().unwrap();
         let authority = Authority::create("test authority", now()).unwrap();
         let lab = Lab { dir, authority };
@@ -62,7 +62,7 @@ impl Lab {
     }
 
     /// Issues a certificate for `name` into `path`.crt and `path`.key.
-    pub fn issue(&self, path: &str, name: &str, server: bool) {
+    pub(crate) fn issue(&self, path: &str, name: &str, server: bool) {
         let request = CertificateRequest {
             name,
             dns: if server { &["localhost"] } else { &[] },
@@ -78,7 +78,7 @@ impl Lab {
     }
 
     /// Revokes the certificates of these clients.
-    pub fn revoke(&self, clients: &[&str]) {
+    pub(crate) fn revoke(&self, clients: &[&str]) {
         let revoked: Vec<Revoked> = clients
             .iter()
             .map(|name| Revoked {
@@ -90,15 +90,15 @@ impl Lab {
         self.write("ca/ca.crl", list.as_bytes());
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    pub fn read(&self, path: &str) -> Vec<u8> {
+    pub(crate) fn read(&self, path: &str) -> Vec<u8> {
         fs::read(self.path().join(path)).unwrap()
     }
 
-    pub fn write(&self, path: &str, bytes: &[u8]) {
+    pub(crate) fn write(&self, path: &str, bytes: &[u8]) {
         let path = self.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, bytes).unwrap();
@@ -107,7 +107,7 @@ impl Lab {
     }
 
     /// One worker on free loopback ports; tokens are verified with `jwks.json`.
-    pub fn config(&self, role: impl Into<ServiceRole>, profile: Profile) -> ServiceConfig {
+    pub(crate) fn config(&self, role: impl Into<ServiceRole>, profile: Profile) -> ServiceConfig {
         let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
         let mut config = ServiceConfig::new(role, profile);
         config.listen = any;
@@ -120,7 +120,7 @@ impl Lab {
     }
 
     /// A signer whose public key is put into `jwks.json`.
-    pub fn signer(&self) -> Signer {
+    pub(crate) fn signer(&self) -> Signer {
         let (_, signer) = Signer::generate(Algorithm::Es256).unwrap();
         let keys = authn::KeySet::of([&signer]).unwrap();
         self.write("jwks.json", keys.to_json().as_bytes());
@@ -128,7 +128,7 @@ impl Lab {
     }
 
     /// TLS as a client of the shop: `name` is whose certificate it shows under mutual TLS.
-    pub fn client(&self, transport: Transport, name: Option<&str>) -> Client {
+    pub(crate) fn client(&self, transport: Transport, name: Option<&str>) -> Client {
         let identity = name.map(|name| {
             let chain = self.read(&format!("clients/{name}.crt"));
             CertifiedKey::from_pem(&chain, &self.read(&format!("clients/{name}.key"))).unwrap()
@@ -146,12 +146,12 @@ impl Lab {
 }
 
 /// The settings of a gateway in front of an orders service.
-pub fn before_orders(orders: impl ToString) -> GatewayConfig {
+pub(crate) fn before_orders(orders: impl ToString) -> GatewayConfig {
     GatewayConfig { orders: Some(orders.to_string()), ..GatewayConfig::default() }
 }
 
 /// Claims that every service accepts, to be changed by the test.
-pub fn claims<'a>(client: &'a str, scopes: &str) -> NewClaims<'a> {
+pub(crate) fn claims<'a>(client: &'a str, scopes: &str) -> NewClaims<'a> {
     NewClaims {
         issuer: ISSUER,
         audience: ServiceConfig::AUDIENCE,
@@ -164,12 +164,12 @@ pub fn claims<'a>(client: &'a str, scopes: &str) -> NewClaims<'a> {
     }
 }
 
-pub fn now() -> UnixTime {
+pub(crate) fn now() -> UnixTime {
     UnixTime::now()
 }
 
 /// Starts a service on the driver the machine has, and waits until it is ready.
-pub fn start(config: ServiceConfig) -> Server {
+pub(crate) fn start(config: ServiceConfig) -> Server {
     let server = start_unready(config);
     let deadline = Instant::now() + SOON;
     loop {
@@ -183,53 +183,53 @@ pub fn start(config: ServiceConfig) -> Server {
     }
 }
 
-pub fn start_unready(config: ServiceConfig) -> Server {
+pub(crate) fn start_unready(config: ServiceConfig) -> Server {
     let tls = config.profile.transport != Transport::Plain;
     Server { started: services::start(config).unwrap(), tls }
 }
 
 /// The drivers to test with: epoll is always there, io_uring where the kernel permits it.
-pub const DRIVERS: [DriverChoice; 2] = [DriverChoice::Auto, DriverChoice::Epoll];
+pub(crate) const DRIVERS: [DriverChoice; 2] = [DriverChoice::Auto, DriverChoice::Epoll];
 
 /// A service that runs in this process.
-pub struct Server {
+pub(crate) struct Server {
     started: RunningService,
     tls: bool,
 }
 
 impl Server {
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
         format!("{scheme}://127.0.0.1:{}", self.started.addr().port())
     }
 
-    pub fn addr(&self) -> SocketAddr {
+    pub(crate) fn addr(&self) -> SocketAddr {
         self.started.addr()
     }
 
-    pub fn admin_url(&self, path: &str) -> String {
+    pub(crate) fn admin_url(&self, path: &str) -> String {
         format!("http://{}{path}", self.started.admin().unwrap())
     }
 
-    pub fn admin_get(&self, path: &str) -> Response {
+    pub(crate) fn admin_get(&self, path: &str) -> Response {
         Client { tls: None }.get(&self.admin_url(path), &[]).unwrap()
     }
 
     /// The sum of a metric over all series with these labels; zero if there is none.
-    pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+    pub(crate) fn metric(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         let answer = self.admin_get("/metrics");
         assert_eq!(answer.status, 200);
         let page = Scrape::parse(std::str::from_utf8(&answer.body).unwrap()).unwrap();
         page.sum(name, labels).unwrap_or_default() as u64
     }
 
-    pub fn drain(self) -> runtime::DrainReport {
+    pub(crate) fn drain(self) -> runtime::DrainReport {
         self.started.drain(SOON)
     }
 }
 
 /// Sends raw bytes and reads until the server closes or `enough` says so.
-pub fn raw(server: &Server, request: &[u8], enough: impl Fn(&[u8]) -> bool) -> String {
+pub(crate) fn raw(server: &Server, request: &[u8], enough: impl Fn(&[u8]) -> bool) -> String {
     let mut stream = TcpStream::connect(server.addr()).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
     stream.write_all(request).unwrap();
@@ -244,22 +244,26 @@ pub fn raw(server: &Server, request: &[u8], enough: impl Fn(&[u8]) -> bool) -> S
     String::from_utf8(all).unwrap()
 }
 
-pub fn until_closed(_: &[u8]) -> bool {
+pub(crate) fn until_closed(_: &[u8]) -> bool {
     false
 }
 
 /// A client with its TLS, or none.
 #[derive(Clone)]
-pub struct Client {
+pub(crate) struct Client {
     pub tls: Option<Arc<rustls::ClientConfig>>,
 }
 
 impl Client {
-    pub fn get(&self, url: &str, fields: &[(&str, &[u8])]) -> Result<Response, blocking::Error> {
+    pub(crate) fn get(
+        &self,
+        url: &str,
+        fields: &[(&str, &[u8])],
+    ) -> Result<Response, blocking::Error> {
         self.request("GET", url, fields, b"")
     }
 
-    pub fn request(
+    pub(crate) fn request(
         &self,
         method: &str,
         url: &str,
@@ -272,6 +276,6 @@ impl Client {
 }
 
 /// The value of `Authorization` for a token.
-pub fn bearer(token: &str) -> Vec<u8> {
+pub(crate) fn bearer(token: &str) -> Vec<u8> {
     format!("Bearer {token}").into_bytes()
 }

@@ -12,7 +12,7 @@ use loadgen::experiment::bench::REMOTE_CONNECTIONS_MAX;
 use loadgen::experiment::stack::{Requests, Stack, Started};
 use loadgen::machine::cpu::with_descendants;
 use loadgen::machine::process::{CpuSource, Process};
-use loadgen::plan::targets::{Body, Cpu, TargetSpec, Targets, Token};
+use loadgen::plan::targets::{Cpu, TargetBody, TargetSpec, TargetToken, Targets};
 use loadgen::plan::{ExternalTarget, PlannedCell, Role, Subject, TokenSupply, Variant};
 use loadgen::traffic::error::ContextError;
 use loadgen::traffic::requests;
@@ -71,7 +71,7 @@ pub(super) fn variants(targets: &Targets, cells: &[PlannedCell]) -> Vec<Variant>
                 resumption: spec.resumption,
             };
             let tokens =
-                if spec.token == Token::None { TokenSupply::None } else { TokenSupply::One };
+                if spec.token == TargetToken::None { TokenSupply::None } else { TokenSupply::One };
             let variant = Variant::external(&spec.name, &spec.id, external, tokens);
             Variant { id: cell.prefixed(&variant.role), cell: place, ..variant }
         };
@@ -185,10 +185,10 @@ impl Reached {
         }
         options.expect = spec.expect;
         match &spec.body {
-            Body::None => {}
-            Body::Text(text) => options.body = text.clone().into_bytes(),
-            Body::File(file) => options.body = file_bytes(file)?,
-            Body::Requests(file) => {
+            TargetBody::None => {}
+            TargetBody::Text(text) => options.body = text.clone().into_bytes(),
+            TargetBody::File(file) => options.body = file_bytes(file)?,
+            TargetBody::Requests(file) => {
                 let name = file.display();
                 options.requests =
                     requests::parse(&text(&file.to_string_lossy())?, &options.workload()).map_err(
@@ -236,9 +236,9 @@ fn trust(spec: &TargetSpec) -> Result<Trust, Failure> {
 fn credentials(spec: &TargetSpec) -> Result<AuthorizationSource, Failure> {
     let secret_of = |file: &Path| secret(&file.to_string_lossy());
     Ok(match &spec.token {
-        Token::None => AuthorizationSource::None,
-        Token::File(file) => AuthorizationSource::Token(token(&file.to_string_lossy())?),
-        Token::Client { token_url, client_id, client_secret_file, scope, params } => {
+        TargetToken::None => AuthorizationSource::None,
+        TargetToken::File(file) => AuthorizationSource::Token(token(&file.to_string_lossy())?),
+        TargetToken::Client { token_url, client_id, client_secret_file, scope, params } => {
             AuthorizationSource::Client(Arc::new(ClientCredentials {
                 token_url: token_url.clone(),
                 client_id: client_id.clone(),

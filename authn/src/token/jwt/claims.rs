@@ -123,7 +123,7 @@ pub(crate) struct Audience<'a> {
 
 impl Audience<'_> {
     /// Whether this audience is among them.
-    pub fn names(&self, audience: &str) -> bool {
+    pub(crate) fn names(&self, audience: &str) -> bool {
         &*self.first == audience || self.rest.iter().any(|other| &**other == audience)
     }
 }

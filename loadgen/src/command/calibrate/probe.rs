@@ -26,7 +26,7 @@ const PAGE_BYTES_MAX: usize = 1 << 20;
 
 /// What a reference server says that it did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ServerCounts {
+pub(super) struct ServerCounts {
     /// Requests, whatever they were answered.
     pub requests: u64,
     /// Processor time of its loops.

@@ -44,7 +44,7 @@ pub fn capacity(
     let ((found, slices, first), warnings) = with_rig(&options.run, interrupted, drawer, |rig| {
         let mut slices = Slices::new(options, rig, stage);
         let first = slices.warm_up()?;
-        if first.as_ref().is_some_and(|record| record.ok == 0) {
+        if first.as_ref().is_some_and(|record| record.requests_answered == 0) {
             return Ok((None, slices.tally, first));
         }
         let settings = options.settings.clone();
@@ -156,7 +156,7 @@ pub fn point(
         response: percentiles(&record.response),
         service: percentiles(&record.service),
         server_cpu_ns_per_request: accounting
-            .server_cpu_ns_per_request(record.sent)
+            .server_cpu_ns_per_request(record.requests_sent)
             .map(|ns| ns.round() as u64),
         generator_share_milli: (record.generator_share() * 1e3).round() as u32,
         errors: record.errors.total(),

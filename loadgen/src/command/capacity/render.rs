@@ -5,12 +5,13 @@
 use std::fmt::Write as _;
 use std::time::UNIX_EPOCH;
 
+use metrics_export::csv;
+use metrics_export::figures::plain::us_significant;
 use metrics_export::run::{LoadPoint, Percentiles, SloResult};
 use serde_json::json;
 
 use super::{CapacityOutcome, Quantile};
 use crate::command::run::OutputFormat;
-use crate::command::run::render::{quoted, us};
 
 /// The widest bar of the drawn curve.
 const BAR_CHARS: usize = 10;
@@ -166,7 +167,7 @@ fn table(outcome: &CapacityOutcome) -> Vec<String> {
     for point in outcome.open() {
         let times_ns = &point.response;
         let cpu_cell = match point.server_cpu_ns_per_request {
-            Some(ns) => format!("{:>8}", us(ns)),
+            Some(ns) => format!("{:>8}", us_significant(ns)),
             None if cpu => format!("{:>8}", "-"),
             None => String::new(),
         };
@@ -195,7 +196,7 @@ fn table(outcome: &CapacityOutcome) -> Vec<String> {
 
 /// A point of a distribution for people.
 fn us_or_dash(times: &Percentiles, ns: u64) -> String {
-    times.known(ns).map_or("-".into(), us)
+    times.known(ns).map_or("-".into(), us_significant)
 }
 
 /// A share of the maximum, in percent.
@@ -234,7 +235,7 @@ fn markdown(outcome: &CapacityOutcome) -> String {
     .expect("writing to a String does not fail");
     for point in outcome.open() {
         let times = &point.response;
-        let cpu = point.server_cpu_ns_per_request.map_or("-".into(), us);
+        let cpu = point.server_cpu_ns_per_request.map_or("-".into(), us_significant);
         let kept = match (point.kept, point.disturbances.is_empty()) {
             (_, false) => "disturbed",
             (Some(true), _) => "yes",
@@ -273,8 +274,8 @@ fn csv(outcome: &CapacityOutcome) -> String {
         let cell = |ns: Option<u64>| ns.map_or(String::new(), |ns| ns.to_string());
         let milli = |milli: u64| format!("{:.3}", milli as f64 / 1e3);
         let cells = [
-            quoted(outcome.label.as_deref().unwrap_or_default()),
-            quoted(&outcome.url),
+            csv::named(outcome.label.as_deref().unwrap_or_default()),
+            csv::named(&outcome.url),
             outcome.valid().to_string(),
             if open { "open" } else { "closed" }.into(),
             if open { purpose } else { "maximum" }.into(),
@@ -325,7 +326,7 @@ fn json(outcome: &CapacityOutcome) -> String {
             "seed": spec.seed,
         },
         "slices": outcome.slices,
-        "generator_driver": outcome.driver,
+        "client_driver": outcome.driver,
         "cpu_source": outcome.cpu_source.map(|source| source.as_str()),
         "capacity": outcome.capacity,
     });

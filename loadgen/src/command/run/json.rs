@@ -15,7 +15,7 @@ use crate::traffic::slice::{Arrivals, GeneratorWait};
 /// The result as one object.
 pub(super) fn to_json(outcome: &RunOutcome) -> Value {
     let record = &outcome.record;
-    let spec = &outcome.spec;
+    let (spec, accounting) = (&outcome.spec, outcome.accounting.as_ref());
     let began = outcome.began.duration_since(UNIX_EPOCH).unwrap_or_default();
     let errors: serde_json::Map<String, Value> = record
         .errors
@@ -44,9 +44,9 @@ pub(super) fn to_json(outcome: &RunOutcome) -> Value {
         "window_ns": record.window_ns,
         "wall_ns": record.wall_ns,
         "requests": {
-            "intended": record.intended,
-            "sent": record.sent,
-            "ok": record.ok,
+            "intended": record.requests_asked,
+            "sent": record.requests_sent,
+            "ok": record.requests_answered,
             "errors": record.errors.total(),
             "dropped": record.dropped,
             "queue_high_water": record.queue_high_water,
@@ -63,8 +63,8 @@ pub(super) fn to_json(outcome: &RunOutcome) -> Value {
             "driver": record.driver,
             "busy": spec.wait == GeneratorWait::Spin,
         },
-        "server": outcome.accounting.as_ref().and_then(|cpu| server_json(cpu, record.sent)),
-        "machine": outcome.accounting.as_ref().map(|cpu| machine_json(cpu, &outcome.record)),
+        "server": accounting.and_then(|cpu| server_json(cpu, record.requests_sent)),
+        "machine": accounting.map(|cpu| machine_json(cpu, record)),
     })
 }
 

@@ -112,7 +112,7 @@ impl RunOutcome {
     pub fn exit_code(&self) -> u8 {
         match self {
             _ if self.record.interrupted => 130,
-            _ if self.record.ok == 0 => 1,
+            _ if self.record.requests_answered == 0 => 1,
             _ if !self.valid() => 3,
             _ => 0,
         }
@@ -178,7 +178,7 @@ fn accounting_remarks(accounting: &CpuAccounting, record: &SliceRecord) -> Vec<S
         notes.push(format!(
             "the server's CPU is a counter that it publishes itself, usually in steps of 10 ms: \
              one step is {:.2} us a request here. Serving that page is in it",
-            METRICS_STEP_NS / 1e3 / record.sent.max(1) as f64,
+            METRICS_STEP_NS / 1e3 / record.requests_sent.max(1) as f64,
         ));
     }
     if accounting.source == Some(CpuKind::Processes)

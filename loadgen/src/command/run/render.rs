@@ -5,6 +5,8 @@
 use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
+use metrics_export::csv;
+use metrics_export::figures::plain::us_significant;
 
 use crate::command::run::json::to_json;
 use crate::command::run::outcome::PERCENTILES;
@@ -107,10 +109,14 @@ fn text(outcome: &RunOutcome) -> String {
     for (name, _, times) in outcome.times() {
         let mut line = format!("{name:<16}");
         for (quantile, ..) in PERCENTILES {
-            write!(line, "{:>10}", us(times.value_at_quantile(quantile)))
+            write!(line, "{:>10}", us_significant(times.value_at_quantile(quantile)))
                 .expect("writing to a String does not fail");
         }
-        lines.push(format!("{line}{:>10}{:>10}", us(times.max()), us(times.mean() as u64)));
+        lines.push(format!(
+            "{line}{:>10}{:>10}",
+            us_significant(times.max()),
+            us_significant(times.mean() as u64)
+        ));
     }
     lines.push(String::new());
     let asked = outcome.asked_per_second();
@@ -118,8 +124,8 @@ fn text(outcome: &RunOutcome) -> String {
     lines.push(format!("rate        {:.1}/s{asked}", record.achieved_per_second()));
     lines.push(format!(
         "requests    {} sent, {} good replies, {} errors, {} dropped",
-        record.sent,
-        record.ok,
+        record.requests_sent,
+        record.requests_answered,
         record.errors.total(),
         record.dropped
     ));
@@ -149,7 +155,7 @@ fn text(outcome: &RunOutcome) -> String {
 /// What a request cost the server, where its CPU was read.
 fn server_line(outcome: &RunOutcome) -> Option<String> {
     let accounting = outcome.accounting.as_ref()?;
-    let each_ns = accounting.server_cpu_ns_per_request(outcome.record.sent)?;
+    let each_ns = accounting.server_cpu_ns_per_request(outcome.record.requests_sent)?;
     let parts: Vec<String> = match accounting.services() {
         [] | [_] => Vec::new(),
         several => several
@@ -221,14 +227,15 @@ fn markdown(outcome: &RunOutcome) -> String {
         "{heading}: {:.1}/s, {} good replies, {} errors, {} dropped\n\n\
          | us | p50 | p90 | p99 | p99.9 | max |\n|---|---:|---:|---:|---:|---:|\n",
         record.achieved_per_second(),
-        record.ok,
+        record.requests_answered,
         record.errors.total(),
         record.dropped,
     )
     .expect("writing to a String does not fail");
     for (name, _, times) in outcome.times() {
-        let cells = PERCENTILES.map(|(quantile, ..)| us(times.value_at_quantile(quantile)));
-        writeln!(out, "| {name} | {} | {} |", cells.join(" | "), us(times.max()))
+        let cells =
+            PERCENTILES.map(|(quantile, ..)| us_significant(times.value_at_quantile(quantile)));
+        writeln!(out, "| {name} | {} | {} |", cells.join(" | "), us_significant(times.max()))
             .expect("writing to a String does not fail");
     }
     if let Some(line) = server_line(outcome) {
@@ -243,15 +250,15 @@ fn markdown(outcome: &RunOutcome) -> String {
 fn csv(outcome: &RunOutcome) -> String {
     let record = &outcome.record;
     let mut columns: Vec<(String, String)> = vec![
-        ("label".into(), quoted(outcome.label.as_deref().unwrap_or_default())),
-        ("url".into(), quoted(&outcome.url)),
+        ("label".into(), csv::named(outcome.label.as_deref().unwrap_or_default())),
+        ("url".into(), csv::named(&outcome.url)),
         ("valid".into(), outcome.valid().to_string()),
         ("asked_per_s".into(), outcome.asked_per_second().map_or("".into(), |r| r.to_string())),
         ("achieved_per_s".into(), format!("{:.3}", record.achieved_per_second())),
         ("connections".into(), outcome.spec.connections.to_string()),
         ("window_ns".into(), record.window_ns.to_string()),
-        ("intended".into(), record.intended.to_string()),
-        ("ok".into(), record.ok.to_string()),
+        ("intended".into(), record.requests_asked.to_string()),
+        ("ok".into(), record.requests_answered.to_string()),
         ("errors".into(), record.errors.total().to_string()),
         ("dropped".into(), record.dropped.to_string()),
     ];
@@ -270,7 +277,7 @@ fn csv(outcome: &RunOutcome) -> String {
     columns.push(("generator_cpu_ns".into(), record.generator_cpu_ns.to_string()));
     let server = outcome.accounting.as_ref().and_then(CpuAccounting::server_cpu_ns);
     columns.push(("server_cpu_ns".into(), server.map_or("".into(), |ns| ns.to_string())));
-    let each = |ns: u64| (ns as f64 / record.sent.max(1) as f64).round().to_string();
+    let each = |ns: u64| (ns as f64 / record.requests_sent.max(1) as f64).round().to_string();
     columns.push(("server_cpu_ns_per_request".into(), server.map_or("".into(), each)));
     let (names, values): (Vec<_>, Vec<_>) = columns.into_iter().unzip();
     format!("{}\n{}\n", names.join(","), values.join(","))
@@ -281,28 +288,8 @@ fn known(times: &Histogram<u64>, ns: u64) -> String {
     if times.is_empty() { String::new() } else { ns.to_string() }
 }
 
-/// RFC 4180 section 2; a leading sign of a formula is defused for spreadsheets.
-pub(crate) fn quoted(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@']);
-    let text = if formula { format!("'{text}") } else { text.to_owned() };
-    match text.contains([',', '"', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text,
-    }
-}
-
 fn per_request(total: u64, outcome: &RunOutcome) -> f64 {
-    total as f64 / outcome.record.sent.max(1) as f64
-}
-
-/// Microseconds with as many decimals as still mean something.
-pub(crate) fn us(ns: u64) -> String {
-    let us = ns as f64 / 1e3;
-    match us {
-        us if us < 100.0 => format!("{us:.2}"),
-        us if us < 10_000.0 => format!("{us:.1}"),
-        us => format!("{us:.0}"),
-    }
+    total as f64 / outcome.record.requests_sent.max(1) as f64
 }
 
 fn or_none(text: &str) -> &str {

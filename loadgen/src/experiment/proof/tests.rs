@@ -33,7 +33,7 @@ fn page(case: &Case, times: u64) -> Scrape {
 
 fn failures(variant: &Variant, case: &Case) -> Vec<&'static str> {
     let mut record = SliceRecord::empty();
-    (record.intended, record.sent, record.ok) = (100, 100, 100);
+    (record.requests_asked, record.requests_sent, record.requests_answered) = (100, 100, 100);
     if !variant.subject.is_plain() {
         record.tls.push(TlsProof {
             version: TLS_VERSION,

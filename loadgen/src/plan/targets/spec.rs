@@ -6,7 +6,7 @@ use runtime::url::Url;
 use rustls::pki_types::ServerName;
 
 use super::read::{Entry, TargetTable};
-use super::{Body, Cpu, TargetSpec, TargetsError, Token, check_token_params, keys};
+use super::{Cpu, TargetBody, TargetSpec, TargetToken, TargetsError, check_token_params, keys};
 use crate::traffic::check::Expect;
 use crate::traffic::workload::{self, Workload};
 
@@ -133,10 +133,15 @@ impl Reader<'_> {
         Ok(headers)
     }
 
-    fn body(&self) -> Built<Body> {
-        let requests = self.path("requests_file")?.map(Body::Requests);
-        let file = self.path("body_file")?.map(Body::File);
-        Ok(self.text("body")?.map(Body::Text).or(file).or(requests).unwrap_or(Body::None))
+    fn body(&self) -> Built<TargetBody> {
+        let requests = self.path("requests_file")?.map(TargetBody::Requests);
+        let file = self.path("body_file")?.map(TargetBody::File);
+        Ok(self
+            .text("body")?
+            .map(TargetBody::Text)
+            .or(file)
+            .or(requests)
+            .unwrap_or(TargetBody::None))
     }
 
     fn expect(&self) -> Built<Expect> {
@@ -188,17 +193,17 @@ impl Reader<'_> {
         }
     }
 
-    fn token(&self) -> Built<Token> {
+    fn token(&self) -> Built<TargetToken> {
         if let Some(file) = self.path("token_file")? {
-            return Ok(Token::File(file));
+            return Ok(TargetToken::File(file));
         }
         let url = self.entry("token_url").map(Entry::url).transpose()?;
         let needed = (url, self.text("client_id")?, self.path("client_secret_file")?);
         let (scope, params) = (self.text("scope")?, self.token_params()?);
         match needed {
-            (None, None, None) if scope.is_none() && params.is_empty() => Ok(Token::None),
+            (None, None, None) if scope.is_none() && params.is_empty() => Ok(TargetToken::None),
             (Some(token_url), Some(client_id), Some(client_secret_file)) => {
-                Ok(Token::Client { token_url, client_id, client_secret_file, scope, params })
+                Ok(TargetToken::Client { token_url, client_id, client_secret_file, scope, params })
             }
             _ => self.incomplete(&[
                 "token_url",

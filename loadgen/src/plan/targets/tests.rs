@@ -66,10 +66,10 @@ fn every_key_is_understood() {
     assert_eq!(plain.cpu, Cpu::PidFile("/etc/bench/run/plain.pid".into()));
     assert_eq!(plain.cacert, None, "the default is for those that speak TLS");
     assert_eq!(plain.expect, Expect::one_of(&[200, 304], 0));
-    assert_eq!((&plain.body, &plain.token), (&Body::None, &Token::None));
+    assert_eq!((&plain.body, &plain.token), (&TargetBody::None, &TargetToken::None));
     assert_eq!((tls.id.as_str(), tls.against), ("tls-token", Some(0)));
     assert_eq!(tls.method.as_deref(), Some("POST"));
-    assert_eq!(tls.body, Body::Text("{}".into()));
+    assert_eq!(tls.body, TargetBody::Text("{}".into()));
     let fields: Vec<(&str, &[u8])> =
         tls.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
     assert_eq!(fields, [("x-team", b"b".as_slice()), ("Accept", b"application/json")]);
@@ -79,7 +79,8 @@ fn every_key_is_understood() {
     let identity = ("/etc/bench/client.crt".into(), "/etc/bench/client.key".into());
     assert_eq!(tls.identity, Some(identity));
     assert!(tls.resumption && !tls.insecure);
-    let Token::Client { token_url, client_id, client_secret_file, scope, params } = &tls.token
+    let TargetToken::Client { token_url, client_id, client_secret_file, scope, params } =
+        &tls.token
     else {
         panic!("{:?}", tls.token);
     };
@@ -90,9 +91,9 @@ fn every_key_is_understood() {
     assert_eq!(params, [("audience", "shop"), ("resource", "a"), ("resource", "b")]);
     assert!(matches!(&tls.cpu, Cpu::Metrics(url) if url.port == 9100));
     assert_eq!(third.against, Some(1));
-    assert_eq!(third.body, Body::Requests("/etc/bench/requests.jsonl".into()));
+    assert_eq!(third.body, TargetBody::Requests("/etc/bench/requests.jsonl".into()));
     assert_eq!(third.server_name, Some("third.example".try_into().unwrap()));
-    assert_eq!(third.token, Token::File("/etc/bench/token".into()));
+    assert_eq!(third.token, TargetToken::File("/etc/bench/token".into()));
     assert_eq!(third.cpu, Cpu::ControlGroup("/sys/fs/cgroup/third".into()));
     assert_eq!(third.expect, Expect::one_of(&[204], 0));
     assert!(third.insecure && !third.resumption);
@@ -106,7 +107,7 @@ fn little_is_enough_and_pids_count_once() {
     assert_eq!((label, baseline), (None, 0));
     assert_eq!(targets[0].cpu, Cpu::Pids(vec![7, 10]));
     assert_eq!(targets[0].expect, Expect::success());
-    assert_eq!(targets[0].body, Body::File("/b".into()));
+    assert_eq!(targets[0].body, TargetBody::File("/b".into()));
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! The comparison as a comment on a pull request: what takes belief away and what failed first,
 //! the verdicts as a table, the rest folded away.
 
+use metrics_export::figures::plain::signed_us_two_places;
 use std::fmt::Write as _;
 
-use super::text::{described, name, overlaps, signed, us};
+use super::text::{described, name, overlaps, us};
 use super::{Change, Comparison, CostChange, Ratio, VariantChange};
 
 use metrics_export::run::Per;
@@ -108,7 +109,7 @@ fn costs(out: &mut String, costs: &[CostChange]) {
                 &name(&cost.cell, &format!("{}{per}", cost.label)),
                 &cost.a.figure(),
                 &cost.b.figure(),
-                &cost.change_ns.map_or("-".into(), signed),
+                &cost.change_ns.map_or("-".into(), signed_us_two_places),
                 &cost.words,
             ],
         );

@@ -4,10 +4,12 @@
 use std::fmt::Write as _;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use metrics_export::figures::cpu_read;
+use metrics_export::figures::plain::{NOTHING, signed_us_two_places, us_two_places};
 use metrics_export::run::Per;
 
 use super::{
-    Change, Comparison, CostChange, CostFigure, Ratio, RelativeChange, Side, VariantChange,
+    Change, ComparedRun, Comparison, CostChange, CostFigure, Ratio, RelativeChange, VariantChange,
 };
 use crate::report::{COLUMNS_MAX, Paint, wrapped};
 use crate::verdict::threshold;
@@ -62,7 +64,7 @@ fn sides(out: &mut String, comparison: &Comparison) {
 }
 
 /// A run in one line.
-pub(super) fn described(side: &Side) -> String {
+pub(super) fn described(side: &ComparedRun) -> String {
     let label = side.label.as_ref().map_or(String::new(), |label| format!("{label}, "));
     let end = if side.complete { "" } else { ", interrupted" };
     format!("{label}{}, {}, tollgate {}{end}", side.id, side.started_at, side.version)
@@ -124,7 +126,7 @@ fn costs(costs: &[CostChange]) -> Table {
             Cell::new(name(&cost.cell, &format!("{}{per}", cost.label))),
             right(&cost.a.figure()),
             right(&cost.b.figure()),
-            right(&cost.change_ns.map_or("-".into(), signed)),
+            right(&cost.change_ns.map_or("-".into(), signed_us_two_places)),
             Cell::new(match (cost.overlap, cost.shares_overlap) {
                 (Some(true), _) => "overlap",
                 (Some(false), Some(true)) => "as shares",
@@ -157,9 +159,14 @@ impl CostFigure {
         match (self.estimate_ns, self.low_ns, self.high_ns) {
             (None, ..) => "-".into(),
             (Some(centre), Some(low), Some(high)) => {
-                format!("{} [{}, {}]", signed(centre), signed(low), signed(high))
+                format!(
+                    "{} [{}, {}]",
+                    signed_us_two_places(centre),
+                    signed_us_two_places(low),
+                    signed_us_two_places(high)
+                )
             }
-            (Some(centre), ..) => signed(centre),
+            (Some(centre), ..) => signed_us_two_places(centre),
         }
     }
 }
@@ -176,14 +183,9 @@ pub(super) fn name(cell: &str, label: &str) -> String {
     if cell.is_empty() { label.to_owned() } else { format!("{cell}: {label}") }
 }
 
-/// Microseconds with two places.
+/// Microseconds with two places; 0 was not read.
 pub(super) fn us(ns: u64) -> String {
-    if ns == 0 { "-".into() } else { format!("{:.2}", ns as f64 / 1000.0) }
-}
-
-/// Microseconds with two places and a sign.
-pub(super) fn signed(ns: i64) -> String {
-    format!("{:+.2}", ns as f64 / 1000.0)
+    cpu_read(ns).map_or(NOTHING.into(), us_two_places)
 }
 
 fn table(head: &[&str]) -> Table {

@@ -12,7 +12,7 @@ use metrics_export::run::SliceKind;
 use super::metric::{Dimension, Of, find};
 use super::scene::{CellScope, Referent};
 use super::tree::{Expr, Figure, Relation};
-use crate::stats::{Interval, Observation, change, cpu_change, estimate, observe};
+use crate::stats::{ConfidenceInterval, Observation, change, cpu_change, estimate, observe};
 
 /// What is known of the noise of a comparison, in words; None where nothing is.
 pub(super) fn words(
@@ -65,7 +65,7 @@ fn within_run(scene: &CellScope<'_>, parts: &[Expr; 2], dimension: Dimension) ->
     };
     let observations = gap(&left, &right);
     let found = estimate(&observations, scene.run.plan.seed)?;
-    let Some(Interval { low, high, .. }) = found.interval else {
+    let Some(ConfidenceInterval { low, high, .. }) = found.interval else {
         return Some(too_few(observations.len()));
     };
     let crosses = low <= 0.0 && high >= 0.0;
@@ -91,7 +91,9 @@ fn between_runs(scene: &CellScope<'_>, order: Relation, parts: &[Expr; 2]) -> Op
     let (left, right) = (logarithms(&left), logarithms(&right));
     let rounds = left.len().min(right.len());
     let found = change(&right, &left)?;
-    let Some(Interval { low, high, .. }) = found.interval else { return Some(too_few(rounds)) };
+    let Some(ConfidenceInterval { low, high, .. }) = found.interval else {
+        return Some(too_few(rounds));
+    };
     let percent = |value: f64| format!("{:+.1}%", value.exp_m1() * 100.0);
     let shown = format!(
         "the left side is {} [{}, {}] from the right one",
