@@ -135,7 +135,9 @@ fn capacity_leaves_a_record() {
     assert!(capacity["slo"]["rate_milli_per_s"].as_u64().unwrap() > 0, "{capacity}");
     assert!(report(&run, "markdown").contains("p50 at most 1"), "{}", report(&run, "markdown"));
     assert!(report(&run, "text").contains("rates that are searched, 2 connections"));
-    assert!(report(&run, "html").contains("<svg"));
+    let page = report(&run, "html");
+    assert!(page.contains("<svg") && page.contains("GET http://"), "{page}");
+    assert!(!page.contains("How long requests took"), "a search has no slices: {page}");
 }
 
 #[test]

@@ -200,7 +200,12 @@ fn setting(view: &PageCell<'_>) -> Markup {
             thousands(requests.into())
         ),
     };
-    let workload = if cell.workload == "target" { String::new() } else { cell.workload.clone() };
+    let own = || view.planned().find_map(|planned| planned.request.clone()).unwrap_or_default();
+    let workload = match (cell.workload.as_str(), view.run.command) {
+        ("target", RunCommand::Matrix) => String::new(),
+        ("target", _) => own(),
+        (name, _) => name.to_owned(),
+    };
     let facts = [workload, format!("{}{path}", cell.protocol), rate, connections];
     element("p").class("facts").holds(facts_of(&facts)).into()
 }

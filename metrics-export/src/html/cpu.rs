@@ -14,7 +14,7 @@ const ORDER: [&str; 5] = ["gateway", "orders", "inventory", "results", "auth"];
 
 /// The section.
 pub(super) fn section(view: &PageCell<'_>) -> Markup {
-    if view.results().next().is_none() {
+    if !view.has_slices() {
         return Markup::none();
     }
     let services = services(view);

@@ -22,7 +22,7 @@ const NAMED: [(f64, &str); 7] = [
 
 /// The section.
 pub(super) fn section(view: &PageCell<'_>) -> Markup {
-    if view.results().next().is_none() {
+    if !view.has_slices() {
         return Markup::none();
     }
     let all = element("section").holds(element("h2").holds("How long requests took"));

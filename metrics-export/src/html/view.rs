@@ -34,6 +34,11 @@ impl<'a> PageCell<'a> {
         self.planned().filter_map(move |planned| Some((planned, run.result(&planned.id)?)))
     }
 
+    /// Whether any of them has slices: what a search measured stands in its capacity.
+    pub(super) fn has_slices(&self) -> bool {
+        self.results().any(|(_, result)| result.slices > 0)
+    }
+
     /// Those of them whose servers' CPU is known.
     pub(super) fn with_cpu(
         &self,
