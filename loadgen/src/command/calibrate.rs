@@ -28,6 +28,7 @@ use crate::experiment::stack::Stack;
 use crate::panics::caught;
 use crate::plan::Cores;
 use crate::report::cores;
+use crate::traffic::schedule::Rate;
 
 pub use accounting::{GROUP, THREADS};
 pub use render::{markdown, text};
@@ -86,8 +87,8 @@ pub struct Calibration {
     pub experiments: u32,
     /// Rounds of an experiment, each with processes of its own.
     pub rounds: u32,
-    /// Requests per second of an experiment.
-    pub rate_per_s: f64,
+    /// The rate of an experiment.
+    pub rate: Rate,
     /// Shorter slices in the parts that are no experiments.
     pub quick: bool,
     /// Seed of everything random.
@@ -105,9 +106,9 @@ impl Calibration {
     pub const EXPERIMENTS: u32 = 100;
     /// Default for [`Calibration::rounds`], which is that of `tollgate matrix`.
     pub const ROUNDS: u32 = 12;
-    /// Default for [`Calibration::rate_per_s`]: the longest loop then uses half of a core, and
+    /// Default for [`Calibration::rate`]: the longest loop then uses half of a core, and
     /// every request finds the server asleep, with a loop and without.
-    pub const RATE_PER_S: f64 = 8_000.0;
+    pub const RATE: Rate = Rate::whole(8_000);
 
     /// How long it takes, as far as that can be said before.
     #[must_use]
@@ -191,7 +192,7 @@ mod tests {
             parts: CalibrationPart::ALL.to_vec(),
             experiments: Calibration::EXPERIMENTS,
             rounds: Calibration::ROUNDS,
-            rate_per_s: Calibration::RATE_PER_S,
+            rate: Calibration::RATE,
             quick: false,
             seed: 1,
             cores: Cores { servers: vec![0], generator: vec![1] },

@@ -39,6 +39,14 @@ impl Rate {
         NonZeroU64::new((requests * 1000.0).round() as u64).map(Rate)
     }
 
+    /// A whole number of requests per second; the lowest rate for none.
+    pub const fn whole(requests: u32) -> Rate {
+        match NonZeroU64::new(requests as u64 * 1000) {
+            Some(milli) => Rate(milli),
+            None => Rate(NonZeroU64::MIN),
+        }
+    }
+
     /// Requests per second.
     pub fn as_f64(self) -> f64 {
         self.0.get() as f64 / 1000.0

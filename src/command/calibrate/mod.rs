@@ -68,16 +68,18 @@ fn calibration(typed: &cli::CalibrateArgs) -> Result<Calibration, Failure> {
             "--rounds takes {ROUNDS_MIN} or more: fewer give no interval."
         )));
     }
-    let rate_per_s = typed.rate.unwrap_or(Calibration::RATE_PER_S);
-    if rate_per_s < 1.0 {
-        return Err(Failure::usage("--rate takes 1 request per second or more."));
-    }
-    values::rate("--rate", rate_per_s)?;
+    let rate = match typed.rate {
+        None => Calibration::RATE,
+        Some(per_s) if per_s < 1.0 => {
+            return Err(Failure::usage("--rate takes 1 request per second or more."));
+        }
+        Some(per_s) => values::rate("--rate", per_s)?,
+    };
     Ok(Calibration {
         parts: parts(typed.parts.as_deref())?,
         experiments,
         rounds,
-        rate_per_s,
+        rate,
         quick: typed.quick,
         seed: values::seed(typed.seed),
         cores: cores::split(typed.server_cores.as_deref(), typed.generator_cores.as_deref())?,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::traffic::schedule::ArrivalPattern;
+use crate::traffic::schedule::{ArrivalPattern, Rate};
 
 use super::report::{CalibrationRow, RowVerdict};
 use super::session::{CalibrationSession, EarlyEnd, MeasuredSlice, SlicePlan};
@@ -19,7 +19,7 @@ pub const GROUP: &str = "control-group";
 
 fn plan(calibration: &Calibration) -> SlicePlan {
     SlicePlan {
-        rate_per_s: 8_000.0,
+        rate: Rate::whole(8_000),
         connections: 16,
         // Even gaps could keep step with the kernel's ticks.
         pattern: ArrivalPattern::Poisson,

@@ -16,7 +16,6 @@ use crate::plan::{Protocol, Variant};
 use crate::stats::{self, LEVEL, Layer, Per, clopper_pearson, median};
 use crate::traffic::random::Random;
 use crate::traffic::schedule;
-use crate::traffic::schedule::Rate;
 use crate::validity::{Judged, judge_run};
 
 use super::coverage::{CostEstimate, least, misses_max};
@@ -87,7 +86,7 @@ fn experiment(session: &mut CalibrationSession<'_>, number: u32) -> Result<Trial
     let variants = variants();
     let protocol = protocol(calibration, number);
     let mut cell = cell(CONNECTIONS)?;
-    cell.rate = Rate::per_second(calibration.rate_per_s);
+    cell.rate = Some(calibration.rate);
     let (cells, bounds, layers) = ([cell], Bounds::default(), [layers()]);
     let cores = calibration.cores.measured();
     let experiment = Experiment {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::experiment::Failure;
 use crate::traffic::check::ErrorKind;
-use crate::traffic::schedule::ArrivalPattern;
+use crate::traffic::schedule::{ArrivalPattern, Rate};
 
 use super::report::{CalibrationRow, RowVerdict};
 use super::session::{CalibrationSession, EarlyEnd, MeasuredSlice, SlicePlan};
@@ -13,7 +13,7 @@ use super::{Calibration, CalibrationPart};
 
 fn plan(calibration: &Calibration) -> SlicePlan {
     SlicePlan {
-        rate_per_s: 4_000.0,
+        rate: Rate::whole(4_000),
         connections: 32,
         pattern: ArrivalPattern::Constant,
         slice: Duration::from_secs(if calibration.quick { 1 } else { 5 }),

@@ -15,7 +15,7 @@ use super::session::{CalibrationSession, EarlyEnd, MeasuredSlice, SlicePlan};
 use super::{Calibration, CalibrationPart};
 
 /// Requests per second.
-const RATE_PER_S: f64 = 20_000.0;
+const RATE: Rate = Rate::whole(20_000);
 
 /// How far the achieved rate may be from the asked one.
 const RATE_ERROR_MAX: f64 = 0.001;
@@ -28,7 +28,7 @@ const PROBABILITY_MIN: f64 = 0.001;
 
 fn plan(calibration: &Calibration, pattern: ArrivalPattern) -> SlicePlan {
     SlicePlan {
-        rate_per_s: RATE_PER_S,
+        rate: RATE,
         connections: 64,
         pattern,
         slice: Duration::from_secs(if calibration.quick { 1 } else { 10 }),
@@ -47,21 +47,20 @@ pub(super) fn run(session: &mut CalibrationSession<'_>) -> Result<(), EarlyEnd> 
         session.rows.extend([rate(taken, pattern), lateness(taken, pattern)]);
     }
     let plan = plan(session.calibration, ArrivalPattern::Poisson);
-    let rate = Rate::per_second(RATE_PER_S).ok_or_else(|| Failure::new("no such rate"))?;
-    let intended = gaps::intended(plan.pattern, rate, plan.slice, session.calibration.seed);
-    session.rows.push(fit(gaps::exponential(intended, 1e9 / RATE_PER_S)));
+    let intended = gaps::intended(plan.pattern, RATE, plan.slice, session.calibration.seed);
+    session.rows.push(fit(gaps::exponential(intended, 1e9 / RATE.as_f64())));
     Ok(())
 }
 
 fn rate(taken: &MeasuredSlice, pattern: ArrivalPattern) -> CalibrationRow {
     let slice = &taken.slice;
     let achieved = slice.requests_answered as f64 * 1e9 / slice.duration_ns.max(1) as f64;
-    let error = achieved / RATE_PER_S - 1.0;
+    let error = achieved / RATE.as_f64() - 1.0;
     CalibrationRow::new(
         CalibrationPart::Schedules,
         format!("{} arrivals, achieved rate", pattern.as_str()),
     )
-    .found(format!("{achieved:.1}/s of {RATE_PER_S:.0} ({:+.3}%)", error * 100.0))
+    .found(format!("{achieved:.1}/s of {:.0} ({:+.3}%)", RATE.as_f64(), error * 100.0))
     .judged("within 0.1%", taken.verdict(error.abs() <= RATE_ERROR_MAX))
     .figure("achieved_milli_per_s", (achieved * 1e3).round() as i64)
 }

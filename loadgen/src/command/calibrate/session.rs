@@ -149,7 +149,7 @@ impl<'s> CalibrationSession<'s> {
             probe.restart(0)?;
             let mut slice = |variant| {
                 warm_up(probe, variant)?;
-                let taken = take(probe, variant, plan.rate_per_s, attempts, cores)?;
+                let taken = take(probe, variant, plan.rate, attempts, cores)?;
                 progress.slice(&taken.slice);
                 Ok(taken)
             };
@@ -178,7 +178,7 @@ impl<'s> CalibrationSession<'s> {
 
 /// The slices of a part that is no experiment.
 pub(super) struct SlicePlan {
-    pub(super) rate_per_s: f64,
+    pub(super) rate: Rate,
     pub(super) connections: usize,
     pub(super) pattern: ArrivalPattern,
     pub(super) slice: Duration,
@@ -233,12 +233,10 @@ fn warm_up(probe: &mut Probe<'_>, variant: usize) -> Result<(), EarlyEnd> {
 fn take(
     probe: &mut Probe<'_>,
     variant: usize,
-    rate_per_s: f64,
+    rate: Rate,
     attempts: u32,
     cores: usize,
 ) -> Result<MeasuredSlice, EarlyEnd> {
-    let rate = Rate::per_second(rate_per_s)
-        .ok_or_else(|| Failure::new(format!("{rate_per_s} requests per second cannot be sent")))?;
     let mut attempt = 0;
     loop {
         if probe.interrupted() {

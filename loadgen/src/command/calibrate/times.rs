@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use crate::experiment::Failure;
-use crate::traffic::schedule::ArrivalPattern;
+use crate::traffic::schedule::{ArrivalPattern, Rate};
 
 use super::probe::ServerCounts;
 use super::report::{CalibrationRow, RowVerdict};
@@ -38,13 +38,13 @@ fn plan(calibration: &Calibration, part: CalibrationPart) -> SlicePlan {
     match part {
         // Arrivals that know nothing of the timer's ticks find it at any point of one.
         CalibrationPart::Delay => SlicePlan {
-            rate_per_s: 2_000.0,
+            rate: Rate::whole(2_000),
             connections: 64,
             pattern: ArrivalPattern::Poisson,
             slice: Duration::from_secs(if quick { 1 } else { 5 }),
         },
         _ => SlicePlan {
-            rate_per_s: 10_000.0,
+            rate: Rate::whole(10_000),
             connections: 64,
             pattern: ArrivalPattern::Constant,
             slice: Duration::from_secs(if quick { 2 } else { 10 }),
