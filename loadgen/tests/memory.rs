@@ -7,12 +7,10 @@ mod common;
 #[path = "common/tls.rs"]
 mod tls;
 
-use std::{
-    fs,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    thread,
-    time::Duration,
-};
+use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use common::Server;
 use loadgen::traffic::generator::{Generator, GeneratorOptions, TargetId};

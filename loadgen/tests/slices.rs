@@ -5,12 +5,10 @@
 
 mod common;
 
-use std::{
-    num::NonZeroU32,
-    sync::atomic::Ordering,
-    thread,
-    time::{Duration, Instant},
-};
+use std::num::NonZeroU32;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use common::{Server, attach_with, attached};
 use loadgen::traffic::check::ErrorKind;

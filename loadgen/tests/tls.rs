@@ -3,21 +3,17 @@
 //! sockets; keys and certificates are made on the spot.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::{
-    io::{Read, Write},
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
-    num::NonZeroU32,
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
-use authn::{
-    Transport,
-    material::{CertifiedKey, ClientMaterial, ServerMaterial, certificates},
-    pki::{Authority, CertificateRequest},
-    tls::{ServerTrust, TlsOptions, client_config, server_config},
-};
+use authn::Transport;
+use authn::material::{CertifiedKey, ClientMaterial, ServerMaterial, certificates};
+use authn::pki::{Authority, CertificateRequest};
+use authn::tls::{ServerTrust, TlsOptions, client_config, server_config};
 use loadgen::traffic::check::ErrorKind;
 use loadgen::traffic::generator::{Generator, GeneratorOptions, TargetId};
 use loadgen::traffic::record::SliceRecord;
@@ -25,8 +21,8 @@ use loadgen::traffic::schedule::{ArrivalPattern, Rate};
 use loadgen::traffic::slice::{Arrivals, SliceSpec};
 use loadgen::traffic::target::{Source, Target, TlsTarget};
 use loadgen::traffic::workload::Workload;
-use rustls::pki_types::UnixTime;
-use rustls::{ServerConnection, StreamOwned, pki_types::ServerName};
+use rustls::pki_types::{ServerName, UnixTime};
+use rustls::{ServerConnection, StreamOwned};
 
 struct Shop {
     authority: Authority,

@@ -4,7 +4,9 @@
 mod common;
 
 use common::{ClientRun, ServerRun, small_limits};
-use proptest::{collection::vec, prelude::*, sample::select};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
 use proto_http::{
     BodyLength, Client, FieldLines, Limits, Method, Next, OutgoingBody, OutgoingRequest,
     OutgoingResponse, Server, imf_fixdate,

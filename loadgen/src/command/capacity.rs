@@ -15,11 +15,9 @@ use metrics_export::run::{Capacity, LoadPoint};
 
 pub use metrics_export::run::Quantile;
 
-pub use self::{
-    live::{capacity, point},
-    outcome::{CapacityOptions, CapacityOutcome},
-    search::{Load, Purpose, Search, SearchStep},
-};
+pub use self::live::{capacity, point};
+pub use self::outcome::{CapacityOptions, CapacityOutcome};
+pub use self::search::{Load, Purpose, Search, SearchStep};
 
 /// The error that is allowed for the statement about the confirmed rate.
 pub const ERROR_SHARE: f64 = 0.05;

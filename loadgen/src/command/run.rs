@@ -12,22 +12,19 @@ pub(crate) mod render;
 pub(crate) mod rig;
 mod token_response;
 
-use std::{
-    fmt,
-    net::SocketAddr,
-    time::{Duration, SystemTime},
-};
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
 
 use metrics_export::run::Bounds;
-use runtime::{blocking, url::Url};
+use runtime::blocking;
+use runtime::url::Url;
 use rustls::pki_types::ServerName;
 
-pub use self::{
-    credentials::{AuthorizationSource, ClientCredentials, KeptToken},
-    machine::{CpuAccounting, CpuKind, MeasuredCores},
-    outcome::RunOutcome,
-    render::OutputFormat,
-};
+pub use self::credentials::{AuthorizationSource, ClientCredentials, KeptToken};
+pub use self::machine::{CpuAccounting, CpuKind, MeasuredCores};
+pub use self::outcome::RunOutcome;
+pub use self::render::OutputFormat;
 use crate::command::run::progress::RunProgress;
 use crate::command::run::rig::with_rig;
 use crate::machine::process::Process;

@@ -8,7 +8,6 @@ mod site;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
-use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use metrics_export::run::{Slice, SliceKind};
@@ -17,7 +16,7 @@ use crate::experiment::proof::{self, Sent};
 use crate::experiment::results::percentiles;
 use crate::experiment::stack::Stack;
 use crate::experiment::{Bench, Failure, Measured, SliceLoad, SliceProof, SliceRequest, Times};
-use crate::machine::cpu::{Meter, Usage};
+use crate::machine::cpu::{Meter, Usage, settle};
 use crate::plan::{Cores, PlannedCell, Protocol, Variant};
 use crate::traffic::generator::{Generator, TargetId};
 use crate::traffic::random::Random;
@@ -26,10 +25,6 @@ use crate::traffic::slice::{Arrivals, GeneratorWait, SliceSpec};
 use crate::traffic::workload::Workload;
 
 use site::Site;
-
-/// How long everything is idle before the CPU is read: the figure of a thread that
-/// still runs is behind by up to a tick, which is 10 ms where the kernel ticks slowest.
-const SETTLE: Duration = Duration::from_millis(10);
 
 /// Connections that are opened at one time where each request has its own.
 const CONNECTING_AT_ONCE: usize = 8;
@@ -208,7 +203,7 @@ fn unless_fallen<T>(
         if Instant::now() >= deadline {
             return result;
         }
-        thread::sleep(SETTLE);
+        settle();
     }
 }
 
@@ -235,7 +230,7 @@ impl LiveBench<'_> {
             generator.prepare(target, &spec).map_err(failed)?;
         }
         let pages_before = running.site.scrape()?;
-        thread::sleep(SETTLE);
+        settle();
         let unread = |error| Failure::new(format!("{}: {error}", variant.label));
         let before = running.meter.read().map_err(unread)?;
         let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -243,7 +238,7 @@ impl LiveBench<'_> {
         if record.interrupted {
             return Err(Failure::new(format!("{}: the slice was interrupted", variant.label)));
         }
-        thread::sleep(SETTLE);
+        settle();
         let after = running.meter.read().map_err(unread)?;
         let usage = running.meter.between(&before, &after);
         let pages = running.site.pages(pages_before)?;

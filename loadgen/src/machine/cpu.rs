@@ -14,7 +14,8 @@ mod parse;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use metrics_export::run::ServiceCpu;
 
@@ -196,6 +197,12 @@ impl Meter {
         let text = self.cgroup_stat.as_ref().and_then(|path| fs::read_to_string(path).ok());
         text.as_deref().and_then(parse::throttled).unwrap_or(0)
     }
+}
+
+/// Lets everything be idle for 10 ms before the CPU is read: the figure of a thread that still runs
+/// is behind by up to a tick, which is that long where the kernel ticks slowest.
+pub(crate) fn settle() {
+    thread::sleep(Duration::from_millis(10));
 }
 
 /// A process and all that it started that still run: many servers keep their workers as children.

@@ -17,13 +17,11 @@
 mod exchange;
 mod upkeep;
 
-use std::{
-    collections::VecDeque,
-    io,
-    num::NonZeroU32,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::collections::VecDeque;
+use std::io;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use runtime::generator::{self, Token};
 

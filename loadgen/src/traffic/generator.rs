@@ -4,16 +4,13 @@
 
 mod commands;
 
-use std::{
-    sync::{
-        Arc,
-        mpsc::{Receiver, Sender, channel},
-    },
-    thread::{self, JoinHandle},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
-};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use runtime::{generator::DriverChoice, process::pin_to};
+use runtime::generator::DriverChoice;
+use runtime::process::pin_to;
 
 use self::commands::{WorkerCommand, WorkerReply, follow};
 use crate::traffic::error::ContextError;

@@ -1,17 +1,15 @@
 //! One worker's connections to one target: places that are empty, being opened, idle or busy, and
 //! that are kept between slices. It refuses to know when requests are due.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use runtime::generator::{CloseReason, Counters, Dial, EventLoop, Token};
-use rustls::{ClientConfig, client::ResolvesClientCert, sign::CertifiedKey};
+use rustls::ClientConfig;
+use rustls::client::ResolvesClientCert;
+use rustls::sign::CertifiedKey;
 
 use crate::traffic::check::ErrorKind;
 use crate::traffic::record::WireBytes;

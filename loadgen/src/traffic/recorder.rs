@@ -4,10 +4,8 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use runtime::{
-    generator::Counters,
-    tls::{Handshake, TlsFacts},
-};
+use runtime::generator::Counters;
+use runtime::tls::{Handshake, TlsFacts};
 
 use crate::traffic::check::ErrorKind;
 use crate::traffic::record::{SliceRecord, TlsProof, add_proof};

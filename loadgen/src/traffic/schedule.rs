@@ -9,7 +9,9 @@
 //! number of requests is the asked one in every slice; two variants that are compared have
 //! therefore done the same work.
 
-use std::{fmt, num::NonZeroU64, time::Duration};
+use std::fmt;
+use std::num::NonZeroU64;
+use std::time::Duration;
 
 use crate::traffic::random::Random;
 

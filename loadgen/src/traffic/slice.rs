@@ -1,15 +1,11 @@
 //! What one slice is to do, as data, and why it could not be done. A slice is a short stretch of
 //! traffic to one target; experiments are made of them.
 
-use std::{
-    fmt,
-    num::NonZeroU32,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::traffic::error::ContextError;
 use crate::traffic::schedule::{ArrivalPattern, Rate};

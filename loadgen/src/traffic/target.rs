@@ -1,13 +1,12 @@
 //! Where a slice's requests go: addresses, and the TLS that is spoken there. Refuses to hold what
 //! is sent, which is the workload's, and to resolve names, which is done before.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::Arc,
-};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
-use rustls::{ClientConfig, pki_types::ServerName};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 
 /// Loopback source addresses that are gone round: 127.0.0.2 and up. Each has some 28,000 ports
 /// that stay taken for a minute after use, so that this many last for 90,000 connections a second.

@@ -2,13 +2,9 @@
 //! fetched and refreshed by another thread, outside the measured path; a worker looks at one
 //! counter to learn that there are new ones. Refuses to show a token to `Debug`.
 
-use std::{
-    fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
-};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::traffic::schedule::WorkerShare;
 

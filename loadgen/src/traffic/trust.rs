@@ -2,13 +2,14 @@
 //! authority can be found, unless it was told to trust everybody. It is lenient where the servers
 //! of this project are strict, because a server that is measured need not be one of ours.
 
-use std::{env, fmt, fs, sync::Arc};
+use std::env;
+use std::fmt;
+use std::fs;
+use std::sync::Arc;
 
-use authn::{
-    Transport,
-    material::{Authorities, CertifiedKey, ClientMaterial, Peers, authorities},
-    tls::{ServerTrust, TlsOptions, client_config},
-};
+use authn::Transport;
+use authn::material::{Authorities, CertifiedKey, ClientMaterial, Peers, authorities};
+use authn::tls::{ServerTrust, TlsOptions, client_config};
 use rustls::ClientConfig;
 use rustls::pki_types::UnixTime;
 use zeroize::Zeroizing;

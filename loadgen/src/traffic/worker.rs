@@ -3,10 +3,8 @@
 //! [`crate::traffic::drive`]'s. What it is told to do comes through [`crate::traffic::generator`].
 
 use std::io;
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use runtime::generator::{DriverChoice, Event, EventLoop, Wait};
 

@@ -2,7 +2,8 @@
 //! It checks that what a user gave can go on the wire as it is, and refuses to know where requests
 //! go and when.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
+use std::sync::Arc;
 
 use crate::traffic::check::Expect;
 

@@ -2,16 +2,12 @@
 //! connection, and as ill-behaved as its path says. It shares no code with what it tests.
 #![allow(dead_code, clippy::unwrap_used, reason = "each test program uses a part of it")]
 
-use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread,
-    time::{Duration, Instant},
-};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use loadgen::traffic::generator::{Generator, GeneratorOptions, TargetId};
 use loadgen::traffic::target::{Source, Target};

@@ -1,21 +1,15 @@
 //! A TLS server of a few lines, rustls over blocking sockets, with a certificate made on the spot.
 
-use std::{
-    io::{Read, Write},
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread,
-};
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
-use authn::{
-    Transport,
-    material::{CertifiedKey, ClientMaterial, ServerMaterial, certificates},
-    pki::{Authority, CertificateRequest},
-    tls::{ServerTrust, TlsOptions, client_config, server_config},
-};
+use authn::Transport;
+use authn::material::{CertifiedKey, ClientMaterial, ServerMaterial, certificates};
+use authn::pki::{Authority, CertificateRequest};
+use authn::tls::{ServerTrust, TlsOptions, client_config, server_config};
 use loadgen::traffic::target::{Source, Target, TlsTarget};
 use rustls::pki_types::{ServerName, UnixTime};
 use rustls::{ServerConnection, StreamOwned};

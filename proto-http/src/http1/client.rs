@@ -42,12 +42,10 @@
 //! # Ok::<(), proto_http::Error>(())
 //! ```
 
-use super::{
-    body::Decoder,
-    encode::{self, Length},
-    lenient, read,
-    search::HeadProgress,
-};
+use super::body::Decoder;
+use super::encode::{self, Length};
+use super::search::HeadProgress;
+use super::{lenient, read};
 use crate::{Body, BodyLength, Error, Limits, Method, OutgoingBody, OutgoingRequest, ResponseHead};
 
 /// The longest head that is kept to be recognised, in bytes: a usual one has 100 to 500.

@@ -9,11 +9,9 @@
 
 use memchr::memchr;
 
-use super::{
-    framing::{Framing, Message},
-    read::Known,
-    tokens::version_error,
-};
+use super::framing::{Framing, Message};
+use super::read::Known;
+use super::tokens::version_error;
 use crate::{BodyLength, Error, Field, Limits, Method, ResponseHead, Span, Version};
 
 /// How far the search for the blank line of one head has got, so that each byte of a head that

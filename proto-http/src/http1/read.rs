@@ -6,12 +6,10 @@
 
 use memchr::memchr;
 
-use super::{
-    framing::{Framing, Message},
-    search::HeadProgress,
-    target,
-    tokens::{Origin, cut_request, cut_response, storage},
-};
+use super::framing::{Framing, Message};
+use super::search::HeadProgress;
+use super::target;
+use super::tokens::{Origin, cut_request, cut_response, storage};
 use crate::{BodyLength, Error, Limits, Method, RequestHead, ResponseHead, Span, Version};
 
 /// Reads a request head that begins at the start of `input`. An error may leave `head` half filled,

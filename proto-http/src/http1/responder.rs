@@ -5,10 +5,8 @@
 //! body), so that a handler may read the request's head while it answers. It refuses to send a body
 //! where there is none to be, and more of it than was announced.
 
-use super::{
-    body::Decoder,
-    encode::{self, ConnectionField, Length},
-};
+use super::body::Decoder;
+use super::encode::{self, ConnectionField, Length};
 use crate::{Method, OutgoingBody, OutgoingResponse, RequestHead, Version};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

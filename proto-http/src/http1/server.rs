@@ -55,7 +55,10 @@
 //! # Ok::<(), proto_http::Error>(())
 //! ```
 
-use super::{body::Decoder, encode, read, responder::ResponderState, search::HeadProgress};
+use super::body::Decoder;
+use super::responder::ResponderState;
+use super::search::HeadProgress;
+use super::{encode, read};
 use crate::{Body, Error, Limits, OutgoingResponse, RequestHead, Responder};
 
 /// What the connection does after an answer.

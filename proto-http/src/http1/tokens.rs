@@ -6,7 +6,8 @@
 
 use std::mem::MaybeUninit;
 
-use crate::{Error, Field, Limits, Span, limits::FIELDS_MAX};
+use crate::limits::FIELDS_MAX;
+use crate::{Error, Field, Limits, Span};
 
 /// Room for tokens, on the stack and not written before it is used.
 pub(crate) type Storage<'b> = [MaybeUninit<httparse::Header<'b>>; FIELDS_MAX];

@@ -8,7 +8,8 @@ use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use io_uring::{Submitter, types::BufRingEntry};
+use io_uring::Submitter;
+use io_uring::types::BufRingEntry;
 
 /// The buffer group that receives name.
 pub(super) const GROUP: u16 = 0;

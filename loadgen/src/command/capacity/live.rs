@@ -1,21 +1,16 @@
 //! The search over a real target: each step of it is a slice between two readings of the machine's
 //! CPU, judged like a run. It refuses to take a slice that was cut short for a result.
 
-use std::{
-    fmt::Write as _,
-    sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
-};
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use metrics_export::breaches::RUN;
 use metrics_export::run::{Bounds, LoadPoint};
 
-use super::{
-    CapacityOutcome, Load, Purpose, SearchStep,
-    outcome::{CapacityOptions, Tally},
-    search,
-};
+use super::outcome::{CapacityOptions, Tally};
+use super::{CapacityOutcome, Load, Purpose, SearchStep, search};
 use crate::command::run::rig::{Drawer, Rig, with_rig};
 use crate::command::run::{CpuAccounting, RunError};
 use crate::experiment::results::percentiles;

@@ -23,7 +23,8 @@
 
 use metrics_export::run::{Capacity, LoadPoint, SloResult};
 
-use super::{ERROR_SHARE, Settings, confidence::share_min};
+use super::confidence::share_min;
+use super::{ERROR_SHARE, Settings};
 
 /// Rates that confirmation is tried at, each lower than the one before.
 const ATTEMPTS_MAX: u32 = 5;

@@ -3,19 +3,16 @@
 //! no request waits for it, and neither does the end of a run. It refuses to show a secret, also to
 //! `Debug`.
 
-use std::{
-    fmt,
-    net::IpAddr,
-    sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
-    },
-    thread,
-    time::Duration,
-};
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use authn::grant::basic_authorization;
-use runtime::{blocking, url::Url};
+use runtime::blocking;
+use runtime::url::Url;
 use rustls::ClientConfig;
 use zeroize::Zeroizing;
 

@@ -3,21 +3,17 @@
 //! cannot know: without the server's process ids, a program beside the generator may be the very
 //! server that is measured.
 
-use std::{fs, thread, time::Duration};
+use std::fs;
 
 use metrics_export::run::ServiceCpu;
 use runtime::process::allowed_cpus;
 
 use crate::command::run::{RunError, RunOptions};
-use crate::machine::cpu::{Meter, Reading, Usage};
+use crate::machine::cpu::{Meter, Reading, Usage, settle};
 use crate::machine::process::{CpuSource, Process};
 use crate::traffic::error::ContextError;
 use crate::traffic::record::SliceRecord;
 use crate::validity::Observed;
-
-/// How long everything is idle before the CPU is read: the figure of a thread that still
-/// runs is behind by up to a tick, which is 10 ms where the kernel ticks slowest.
-const SETTLE: Duration = Duration::from_millis(10);
 
 /// What is known of the cores, and the meter that reads their CPU.
 pub(crate) struct Machine {
@@ -129,7 +125,7 @@ impl Machine {
 
     /// Reads the accounting once everything sleeps.
     pub(super) fn read(&self) -> Result<Reading, RunError> {
-        thread::sleep(SETTLE);
+        settle();
         self.meter.read().map_err(|error| {
             RunError::Server(
                 ContextError::new(format!(

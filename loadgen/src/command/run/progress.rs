@@ -1,10 +1,8 @@
 //! The progress bar of `tollgate run`, on standard error. It is drawn by the watching thread, from
 //! counters that workers keep for themselves; it refuses to touch a worker.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 

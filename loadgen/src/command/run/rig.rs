@@ -2,14 +2,10 @@
 //! kept fresh, the machine's accounting, and a thread that watches for the wish to end. `run` takes
 //! one slice from it, `capacity` many. It refuses to decide which.
 
-use std::{
-    sync::{
-        Arc,
-        mpsc::{Receiver, RecvTimeoutError, channel},
-    },
-    thread,
-    time::Duration,
-};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
 
 use crate::command::run::machine::Machine;
 use crate::command::run::{CpuAccounting, KeptToken, RunError, RunOptions};

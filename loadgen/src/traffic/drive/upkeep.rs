@@ -1,12 +1,11 @@
 //! What is done around a slice's traffic and now and then within it: getting ready, looking at
 //! deadlines, stopping, and the counts at the end. None of it is on the path of a request.
 
-use std::{
-    fs, io,
-    sync::atomic::Ordering,
-    thread,
-    time::{Duration, Instant},
-};
+use std::fs;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use runtime::generator;
 

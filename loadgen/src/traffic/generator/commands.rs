@@ -2,13 +2,9 @@
 //! nobody left to give any. Between commands it waits and uses no CPU. It refuses to decide what a
 //! slice is.
 
-use std::{
-    sync::{
-        Arc,
-        mpsc::{Receiver, Sender},
-    },
-    time::Instant,
-};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Instant;
 
 use crate::traffic::drive::Drive;
 use crate::traffic::pool::Attached;
