@@ -155,6 +155,12 @@ fn a_record_is_kept_where_it_was_asked_for_and_its_absence_changes_no_exit_code(
     assert!(output.stdout.is_empty() && output.stderr.is_empty(), "{output:?}");
     only_run(&folder.path().join("runs"));
 
+    // Where the result cannot be written, the record is kept all the same.
+    let folder = tempfile::tempdir().unwrap();
+    let output = run(&folder, &["-o", "/dev/full"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    only_run(&folder.path().join("runs"));
+
     // A file stands where the directory would be.
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("runs"), "").unwrap();

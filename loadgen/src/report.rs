@@ -260,6 +260,9 @@ fn cell_heading(run: &Run, cell: &Cell, paint: Paint) -> String {
 
 fn drivers(run: &Run) -> String {
     let servers = run.environment.server_drivers.join(" and ");
+    if servers.is_empty() && run.command != RunCommand::Matrix {
+        return format!("generator driver {}", run.environment.generator_driver);
+    }
     let servers = if servers.is_empty() { "unknown driver".to_owned() } else { servers };
     format!("{servers} (client {})", run.environment.generator_driver)
 }

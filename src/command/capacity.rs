@@ -36,8 +36,10 @@ pub(crate) fn command(typed: cli::CapacityArgs) -> Result<u8, Failure> {
     }
     let interrupted = || shutdown.received().is_some();
     let outcome = search(&options, &interrupted).map_err(Failure::from)?;
-    place.deliver(rendered(format, |format| outcome.render(format)).as_bytes())?;
-    runs.keep(&single::of_capacity(&options, &outcome), None)?;
+    // A result that could not be delivered does not cost the record.
+    let delivered = place.deliver(rendered(format, |format| outcome.render(format)).as_bytes());
+    let kept = runs.keep(&single::of_capacity(&options, &outcome), None);
+    delivered.and(kept)?;
     Ok(match interrupted() {
         true => FailureKind::Interrupted.exit_code(),
         false => outcome.exit_code(),

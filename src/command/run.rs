@@ -32,12 +32,17 @@ pub(crate) fn command(typed: cli::RunArgs) -> Result<u8, Failure> {
     let shutdown = shutdown.watch();
     let interrupted = || shutdown.received().is_some();
     let outcome = run_url(&options, &interrupted).map_err(Failure::from)?;
-    place.deliver(rendered(format, |format| outcome.render(format)).as_bytes())?;
-    if log.is_named() {
-        log.deliver_beside(&outcome.hlog().map_err(Failure::sentence)?)?;
-    }
-    let (record, log) = single::of_run(&options, &outcome).map_err(Failure::sentence)?;
-    runs.keep(&record, log.as_deref())?;
+    // A result that could not be delivered costs neither the log nor the record.
+    let delivered = place.deliver(rendered(format, |format| outcome.render(format)).as_bytes());
+    let logged = match log.is_named() {
+        true => {
+            outcome.hlog().map_err(Failure::sentence).and_then(|log_of| log.deliver_beside(&log_of))
+        }
+        false => Ok(()),
+    };
+    let recorded = single::of_run(&options, &outcome).map_err(Failure::sentence);
+    let kept = recorded.and_then(|(record, log)| runs.keep(&record, log.as_deref()));
+    delivered.and(logged).and(kept)?;
     Ok(match interrupted() {
         true => FailureKind::Interrupted.exit_code(),
         false => outcome.exit_code(),

@@ -41,8 +41,8 @@ pub(crate) fn places(named: &Path) -> Result<(PathBuf, PathBuf), Failure> {
         return Ok((directory, record));
     }
     Err(Failure::failed(format!(
-        "There is no run at {}: {} is missing. Name the directory that `tollgate matrix` said it \
-         kept the run in, or the run.json in it; runs are below ./runs unless --output was given.",
+        "There is no run at {}: {} is missing. Name the directory that tollgate said it kept the \
+         run in, or the run.json in it; runs are below ./runs unless --output or --runs was given.",
         named.display(),
         record.display()
     )))
