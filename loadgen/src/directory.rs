@@ -31,7 +31,7 @@ impl fmt::Display for DirectoryError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             out,
-            "the run cannot be written to {}: {}; choose another directory",
+            "the run cannot be written to {}: {}; choose another directory with --output or --runs",
             self.place.display(),
             self.cause
         )

@@ -31,9 +31,11 @@ impl Runs {
     /// Finds out whether a record can be kept, before anything is measured.
     pub(crate) fn open(typed: Option<&str>, quiet: bool) -> Result<Runs, Failure> {
         let named = typed.is_some();
+        if typed == Some(NONE) {
+            return Ok(Runs { folder: None, named, quiet });
+        }
         let folder = PathBuf::from(typed.unwrap_or(DEFAULT));
         let folder = match directory::check(&folder) {
-            _ if typed == Some(NONE) => None,
             Ok(()) => Some(folder),
             Err(error) if named => return Err(Failure::sentence(error)),
             Err(error) => {

@@ -172,10 +172,10 @@ fn a_run_that_has_no_place_is_kept_elsewhere() {
     let file = std::env::temp_dir().join(format!("tollgate-no-place-{}", std::process::id()));
     fs::write(&file, "").unwrap();
     let run = simulated(&matrix(Protocol::quick(42)), |_| ());
-    assert!(directory::check(&file).unwrap_err().to_string().contains("another directory"));
+    assert!(directory::check(&file).unwrap_err().to_string().contains("--output"));
     let (place, why) = directory::write_somewhere(&file, &run, &[]);
     let why = why.unwrap();
-    assert!(why.contains("another directory") && why.contains(place.to_str().unwrap()), "{why}");
+    assert!(why.contains("--output") && why.contains(place.to_str().unwrap()), "{why}");
     let text = fs::read_to_string(place.join("run.json")).unwrap();
     assert_eq!(Run::from_json(&text).unwrap(), run);
     fs::remove_dir_all(place.parent().unwrap()).unwrap();
@@ -194,7 +194,7 @@ fn a_directory_appears_whole_and_is_never_overwritten() {
     assert_eq!(rows.lines().count(), run.slices.len() + 1);
     assert_eq!(fs::read(place.join("s0.hlog")).unwrap(), b"log");
     let again = directory::write(&runs, &run, &logs).unwrap_err();
-    assert!(again.to_string().contains("another directory"), "{again}");
+    assert!(again.to_string().contains("--output"), "{again}");
     assert_eq!(fs::read_dir(&runs).unwrap().count(), 1, "no draft is left behind");
     fs::remove_dir_all(&runs).unwrap();
 }
