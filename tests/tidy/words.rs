@@ -3,7 +3,6 @@
 //! Only words are kept out that cannot be right English here otherwise. CHANGELOG.md and the
 //! glossary itself may name them.
 
-use std::collections::BTreeMap;
 use std::fs;
 
 use crate::{report, root, sources};
@@ -62,40 +61,23 @@ const NEEDED: &[(&str, &str, &str)] = &[
     ("src/cli/calibrate.rs", "books", "a part of `calibrate`, which scripts name"),
 ];
 
-/// How often each word still stands in a folder. No count may grow, and none is needed at the end.
-const LEFT: &[(&str, &str, usize)] = &[];
-
 #[test]
 fn replaced_terms_do_not_come_back() {
-    let mut counts: BTreeMap<(&str, String), usize> = BTreeMap::new();
-    let mut places: BTreeMap<(&str, String), Vec<String>> = BTreeMap::new();
+    let mut found = Vec::new();
     for (path, text) in texts() {
         for (at, line) in text.lines().enumerate() {
             let line = Line::of(line);
-            for (word, _) in REPLACED {
+            for (word, instead) in REPLACED {
                 let needed = NEEDED
                     .iter()
                     .any(|(place, needed, _)| needed == word && path.starts_with(place));
-                let found = if needed { 0 } else { line.count(word) };
-                if found > 0 {
-                    let key = (*word, folder(&path));
-                    *counts.entry(key.clone()).or_default() += found;
-                    places.entry(key).or_default().push(format!("{path}:{}", at + 1));
+                if !needed && line.count(word) > 0 {
+                    found.push(format!("{word:?} in {path}:{}, use {instead}", at + 1));
                 }
             }
         }
     }
-    let mut grown = Vec::new();
-    for ((word, folder), now) in &counts {
-        println!("    ({word:?}, {folder:?}, {now}),");
-        let left = LEFT.iter().find(|(known, place, _)| known == word && place == folder);
-        if *now > left.map_or(0, |(_, _, left)| *left) {
-            let instead = REPLACED.iter().find(|(known, _)| known == word).unwrap().1;
-            let places = places[&(*word, folder.clone())].join(" ");
-            grown.push(format!("{word:?} in {folder}, use {instead}: {places}"));
-        }
-    }
-    report("terms that the glossary replaced", &grown);
+    report("terms that the glossary replaced", &found);
 }
 
 /// All sources, and the pages but those that list the words.
@@ -116,11 +98,6 @@ fn texts() -> Vec<(String, String)> {
         }
     }
     texts
-}
-
-/// The first folder of a path; pages at the top are the folder `.`.
-fn folder(path: &str) -> String {
-    path.split_once('/').map_or(".", |(folder, _)| folder).to_string()
 }
 
 /// A line with its signs made spaces, as written and in small letters.
