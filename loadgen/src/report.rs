@@ -195,8 +195,7 @@ fn heading(run: &Run, paint: Paint) -> String {
 /// Where it was run and its tags, as a line of their own; nothing without any.
 fn annotations(plan: &Plan) -> String {
     let environment = plan.environment.iter().map(|name| format!("environment {name}"));
-    let tags = plan.tags.iter().map(|(key, value)| format!("{key}={value}"));
-    let all: Vec<String> = environment.chain(tags).collect();
+    let all: Vec<String> = environment.chain(plan.tag_texts()).collect();
     if all.is_empty() { String::new() } else { wrapped(&all.join(", "), "") }
 }
 
@@ -295,13 +294,13 @@ fn verdict(run: &Run, paint: Paint) -> String {
     let mut out = String::new();
     if run.validity.valid {
         let head = paint.wrap("1;32", "VALID");
-        writeln!(out, "{head}: every bound held{}", proofs(run))
+        let held = proofs(run).map_or(".".into(), |proofs| format!("; {proofs}"));
+        writeln!(out, "{head}: every bound held{held}")
     } else {
         let head = paint.wrap("1;31", "INVALID");
         let lines = breaches::of_run(run);
         let sentences: String = lines.iter().map(|line| wrapped(line, "  - ")).collect();
-        let held = proofs(run).trim_start_matches([';', '.']).trim_start().to_owned();
-        let held = if held.is_empty() { held } else { held + "\n" };
+        let held = proofs(run).map_or(String::new(), |proofs| proofs + "\n");
         write!(out, "{head}: do not use these figures.\n{sentences}{held}")
     }
     .expect("writing to a String does not fail");
@@ -316,14 +315,12 @@ fn verdict(run: &Run, paint: Paint) -> String {
     out
 }
 
-fn proofs(run: &Run) -> String {
-    if run.proofs.is_empty() {
-        return ".".into();
-    }
-    let slices: u64 = run.proofs.iter().map(|proof| proof.slices).max().unwrap_or(0);
+/// How many proofs held; None without any.
+fn proofs(run: &Run) -> Option<String> {
+    let slices = run.proofs.iter().map(|proof| proof.slices).max()?;
     let held = run.proofs.iter().filter(|proof| proof.holds).count();
     let all = run.proofs.len();
-    format!("; {held} of {all} proofs held, each over up to {slices} slices.")
+    Some(format!("{held} of {all} proofs held, each over up to {slices} slices."))
 }
 
 fn notes(run: &Run) -> String {

@@ -117,8 +117,7 @@ pub fn named(text: &str) -> String {
 }
 
 /// Quotes a cell where RFC 4180 section 2.6 asks for it.
-#[must_use]
-pub fn quote(cell: &str) -> String {
+fn quote(cell: &str) -> String {
     if cell.contains(['"', ',', '\r', '\n']) {
         format!("\"{}\"", cell.replace('"', "\"\""))
     } else {

@@ -84,7 +84,7 @@ fn header(run: &Run) -> Markup {
         environment.cpu_model.clone(),
     ];
     facts.extend(run.plan.environment.clone());
-    facts.extend(run.plan.tags.iter().map(|(key, value)| format!("{key}={value}")));
+    facts.extend(run.plan.tag_texts());
     element("header")
         .holds(element("h1").holds(title(run)))
         .holds(element("p").class("facts").holds(facts_of(&facts)))

@@ -289,6 +289,13 @@ impl Default for Bounds {
     }
 }
 
+impl Plan {
+    /// The tags as they were given: `KEY=VALUE` each.
+    pub fn tag_texts(&self) -> impl Iterator<Item = String> {
+        self.tags.iter().map(|(key, value)| format!("{key}={value}"))
+    }
+}
+
 impl Run {
     /// The record as indented JSON, ending in a line feed.
     #[must_use]

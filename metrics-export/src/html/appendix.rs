@@ -72,8 +72,7 @@ fn cores(cores: &[usize]) -> String {
 }
 
 fn tags(run: &Run) -> String {
-    let tags = run.plan.tags.iter().map(|(key, value)| format!("{key}={value}"));
-    tags.collect::<Vec<_>>().join(", ")
+    run.plan.tag_texts().collect::<Vec<_>>().join(", ")
 }
 
 fn plan(run: &Run) -> Markup {

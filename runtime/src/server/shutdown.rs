@@ -24,7 +24,7 @@ use monoio::io::{AsyncReadRentExt, AsyncWriteRentExt};
 use crate::executor::core::Core;
 use crate::executor::driver::Driver;
 use crate::limits::wait_kind::WaitKind;
-use crate::limits::{DRAIN_HANDSHAKE_MS, DRAIN_IDLE_MS};
+use crate::limits::{self, DRAIN_HANDSHAKE_MS, DRAIN_IDLE_MS};
 use crate::observe::stats::CoreStats;
 use crate::server::listener::Opened;
 use crate::server::service::Service;
@@ -72,7 +72,7 @@ impl Running {
     /// ends all cores.
     #[must_use = "the report says whether requests were cut"]
     pub fn drain(mut self, limit: Duration) -> DrainReport {
-        let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        let limit_ms = limits::as_ms(limit);
         for control in &mut self.controls {
             // A core that is gone has nothing left to drain.
             let _ = control.write_all(&limit_ms.to_le_bytes());
