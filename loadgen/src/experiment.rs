@@ -30,7 +30,7 @@ use crate::panics::caught;
 use crate::plan::{PlannedCell, Protocol, Variant};
 use crate::stats::Layer;
 use crate::traffic::error::ContextError;
-use crate::traffic::record;
+use crate::traffic::record::{self, SliceRecord};
 use crate::traffic::schedule::Rate;
 use crate::validity::{self, Observed};
 
@@ -142,6 +142,13 @@ pub struct Times {
     pub connect: Histogram<u64>,
     /// TLS handshakes after them.
     pub handshake: Histogram<u64>,
+}
+
+impl From<SliceRecord> for Times {
+    fn from(record: SliceRecord) -> Times {
+        let SliceRecord { response, service, lateness, connect, handshake, .. } = record;
+        Times { response, service, lateness, connect, handshake }
+    }
 }
 
 impl Times {

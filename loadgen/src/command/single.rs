@@ -2,12 +2,13 @@
 //! and figures derived from slices as those of `matrix` are. It refuses to print: what is shown
 //! while a command runs is the command's.
 
+use std::slice;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use metrics_export::date;
 use metrics_export::run::{
-    self, ArrivalPattern, Breach, CallPath, CpuSourceKind, HandshakeKind, Plan, PlannedVariant,
-    Run, RunCommand, SubjectKind, TokenSupply, Validity,
+    self, ArrivalPattern, Breach, CallPath, HandshakeKind, Plan, PlannedVariant, Run, RunCommand,
+    SubjectKind, TokenSupply, Validity,
 };
 
 use crate::command::capacity::{CapacityOptions, CapacityOutcome};
@@ -15,9 +16,9 @@ use crate::command::run::{AuthorizationSource, CpuAccounting, RunOptions, RunOut
 use crate::directory::new_id;
 use crate::experiment::bench::row;
 use crate::experiment::results;
-use crate::experiment::{Asked, Failure, Findings, Measured, SliceLoad, SliceRequest, Times};
+use crate::experiment::{Asked, Failure, Findings, Measured, SliceLoad, SliceRequest};
 use crate::machine::environment;
-use crate::machine::process::CpuSource;
+use crate::machine::process;
 use crate::panics::caught;
 use crate::plan::{ExternalTarget, PROTOCOL, Variant};
 use crate::traffic::record::SliceRecord;
@@ -40,14 +41,16 @@ pub fn of_run(
         Arrivals::Open { rate, pattern } => (Some(pattern), Some(rate), SliceLoad::Open(rate)),
         Arrivals::Closed => (None, None, SliceLoad::Closed),
     };
-    let measured = measured(options, load, *began, record, accounting.as_ref());
-    let mut findings = Findings::of(&[variant(options)], 1);
+    let variant = variant(options);
+    let measured = measured(options, &variant, load, *began, record, accounting.as_ref());
+    let mut findings = Findings::of(slice::from_ref(&variant), 1);
     (findings.complete, findings.headline) = (!record.interrupted, measured.slice.kind);
     findings.keep(0, measured)?;
     let of_kind = |is: bool| if is { spec.duration } else { Duration::ZERO };
     let single = Single {
         command: RunCommand::Run,
         options,
+        variant,
         pattern,
         rate,
         slice: of_kind(rate.is_some()),
@@ -69,13 +72,15 @@ pub fn of_run(
 #[must_use]
 pub fn of_capacity(options: &CapacityOptions, outcome: &CapacityOutcome) -> Run {
     let run = &options.run;
-    let mut findings = Findings::of(&[variant(run)], 1);
+    let variant = variant(run);
+    let mut findings = Findings::of(slice::from_ref(&variant), 1);
     findings.complete = outcome.capacity.complete;
     findings.variants[0].capacity = Some(outcome.capacity.clone());
     let slice = outcome.settings.slice;
     let single = Single {
         command: RunCommand::Capacity,
         options: run,
+        variant,
         pattern: Some(outcome.pattern),
         rate: None,
         slice,
@@ -96,6 +101,8 @@ struct Single<'a> {
     command: RunCommand,
     /// What it was asked to do.
     options: &'a RunOptions,
+    /// The URL as the only variant.
+    variant: Variant,
     /// The spread of the open loop; None without one.
     pattern: Option<ArrivalPattern>,
     /// The rate of all open-loop slices, where they have one.
@@ -137,6 +144,7 @@ fn variant(options: &RunOptions) -> Variant {
 /// What one slice measured, in the form that experiments have.
 fn measured(
     options: &RunOptions,
+    variant: &Variant,
     load: SliceLoad,
     began: SystemTime,
     record: &SliceRecord,
@@ -158,14 +166,8 @@ fn measured(
     let start = began.duration_since(UNIX_EPOCH).unwrap_or_default();
     let memory_peak_bytes = usage.memory_peak_bytes;
     Measured {
-        slice: row(&variant(options), &request, start, record, usage),
-        times: Times {
-            response: record.response.clone(),
-            service: record.service.clone(),
-            lateness: record.lateness.clone(),
-            connect: record.connect.clone(),
-            handshake: record.handshake.clone(),
-        },
+        slice: row(variant, &request, start, record, usage),
+        times: record.clone().into(),
         memory_peak_bytes,
         errors: record.errors.to_string(),
         asked: asked(options),
@@ -174,21 +176,15 @@ fn measured(
 }
 
 fn asked(options: &RunOptions) -> Asked {
-    let cpu_source = match options.servers.first().map(|process| &process.cpu) {
-        Some(CpuSource::Pid(_)) => CpuSourceKind::Processes,
-        Some(CpuSource::ControlGroup(_)) => CpuSourceKind::ControlGroup,
-        Some(CpuSource::Metrics(_)) => CpuSourceKind::Metrics,
-        None => CpuSourceKind::None,
-    };
     let request = format!("{} {}", options.workload().method, options.shown_url());
-    Asked { request: Some(request), cpu_source }
+    Asked { request: Some(request), cpu_source: process::cpu_source_kind(&options.servers) }
 }
 
 impl Single<'_> {
     /// The record, and the histogram log of the slices where they have one.
     fn record(self) -> (Run, Option<Vec<u8>>) {
-        let variants = [variant(self.options)];
-        let results = caught(|| results::variants(&self.findings, &variants));
+        let variants = slice::from_ref(&self.variant);
+        let results = caught(|| results::variants(&self.findings, variants));
         let mut notes = self.notes.clone();
         let missing = |why: &String| format!("Figures are missing: {why}.");
         notes.extend(results.as_ref().err().map(missing));
@@ -231,7 +227,7 @@ impl Single<'_> {
     fn plan(&self) -> Plan {
         let options = self.options;
         let annotations = &options.annotations;
-        let Variant { id, label, role, tokens, .. } = variant(options);
+        let Variant { id, label, role, tokens, .. } = self.variant.clone();
         let asked = asked(options);
         Plan {
             label: annotations.label.clone(),

@@ -15,7 +15,7 @@ use metrics_export::run::{Slice, SliceKind};
 use crate::experiment::proof::{self, Sent};
 use crate::experiment::results::percentiles;
 use crate::experiment::stack::Stack;
-use crate::experiment::{Bench, Failure, Measured, SliceLoad, SliceProof, SliceRequest, Times};
+use crate::experiment::{Bench, Failure, Measured, SliceLoad, SliceProof, SliceRequest};
 use crate::machine::cpu::{Meter, Usage, settle};
 use crate::plan::{Cores, PlannedCell, Protocol, Variant};
 use crate::traffic::generator::{Generator, TargetId};
@@ -255,13 +255,7 @@ impl LiveBench<'_> {
         slice.server_handshakes = proof::server_handshakes(&sent, &pages);
         Ok(Measured {
             slice,
-            times: Times {
-                response: record.response,
-                service: record.service,
-                lateness: record.lateness,
-                connect: record.connect,
-                handshake: record.handshake,
-            },
+            times: record.into(),
             memory_peak_bytes,
             errors,
             asked: running.site.asked(),

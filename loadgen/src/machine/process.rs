@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use metrics_export::run::CpuSourceKind;
 use runtime::url::Url;
 
 /// One service process, or what else accounts for its CPU.
@@ -27,4 +28,15 @@ pub enum CpuSource {
     ControlGroup(PathBuf),
     /// `process_cpu_seconds_total` of a metrics page: as exact as the server keeps it.
     Metrics(Url),
+}
+
+/// Where the CPU of a variant's servers is read, as records name it: all of them alike.
+#[must_use]
+pub fn cpu_source_kind(servers: &[Process]) -> CpuSourceKind {
+    match servers.first().map(|process| &process.cpu) {
+        Some(CpuSource::Pid(_)) => CpuSourceKind::Processes,
+        Some(CpuSource::ControlGroup(_)) => CpuSourceKind::ControlGroup,
+        Some(CpuSource::Metrics(_)) => CpuSourceKind::Metrics,
+        None => CpuSourceKind::None,
+    }
 }

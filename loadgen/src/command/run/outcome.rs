@@ -43,7 +43,7 @@ pub struct RunOutcome {
     pub warmup: Duration,
     /// What happened.
     pub record: SliceRecord,
-    /// What the machine's accounting say; None where only the warm-up was run.
+    /// What the machine's accounting says; None where only the warm-up was run.
     pub accounting: Option<CpuAccounting>,
     /// When the measured part began.
     pub began: SystemTime,
@@ -166,7 +166,7 @@ fn remarks(spec: &SliceSpec, record: &SliceRecord) -> Vec<String> {
     notes
 }
 
-/// What the machine's accounting say beside the server's CPU.
+/// What the machine's accounting says beside the server's CPU.
 fn accounting_remarks(accounting: &CpuAccounting, record: &SliceRecord) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(why) = &accounting.failed {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_export::prometheus::{ACCEPT, Scrape};
-use metrics_export::run::CpuSourceKind;
 use runtime::blocking::{self, Response};
 use runtime::url::Url;
 use rustls::ClientConfig;
@@ -15,7 +14,7 @@ use rustls::ClientConfig;
 use crate::experiment::proof::Pages;
 use crate::experiment::stack::{Requests, Started};
 use crate::experiment::{Asked, Failure};
-use crate::machine::process::{CpuSource, Process};
+use crate::machine::process::{self, Process};
 use crate::traffic::target::{Source, Target, TlsTarget};
 use crate::traffic::tokens::Tokens;
 use crate::traffic::workload::Workload;
@@ -109,13 +108,7 @@ impl Site {
             let path = target.split('?').next().unwrap_or_default();
             format!("{} {}://{}{path}", workload.method, scheme.as_str(), self.target.host)
         });
-        let cpu_source = match self.processes().first().map(|process| &process.cpu) {
-            Some(CpuSource::Pid(_)) => CpuSourceKind::Processes,
-            Some(CpuSource::ControlGroup(_)) => CpuSourceKind::ControlGroup,
-            Some(CpuSource::Metrics(_)) => CpuSourceKind::Metrics,
-            None => CpuSourceKind::None,
-        };
-        Asked { request, cpu_source }
+        Asked { request, cpu_source: process::cpu_source_kind(self.processes()) }
     }
 
     /// The services that a request of the cell's workload passes once; none for foreign servers.
