@@ -106,6 +106,12 @@ fn what_makes_no_sense_is_refused() {
         (&["reference", "--listen=0.0.0.0:0"], "loopback"),
         (&["reference", "--wrong-percent=101"], "--wrong-percent"),
         (&["reference", "--busy-us=200000"], "burn"),
+        (&["reference", "--busy-us=0.0001"], "three digits"),
+        (&["reference", "--after-us=-1"], "--after-us"),
+        (&["reference", "--walk-kib=100000"], "walk"),
+        (&["reference", "--pause-ms=5"], "go together"),
+        (&["reference", "--pause-ms=10", "--pause-every-ms=10"], "10 ms of every 10 ms"),
+        (&["reference", "--stall", "--pause-ms=5", "--pause-every-ms=9"], "excludes"),
         (&["reference", "--delay-ms=fast"], "fast"),
     ] {
         let output = tollgate(words);

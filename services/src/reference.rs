@@ -2,16 +2,19 @@
 //!
 //! It stands on the same runtime and the same HTTP path as the services of the shop and answers
 //! `GET /api/ping` as the gateway does, in plain HTTP. Beyond that it does what it is configured
-//! to: burn processor time, wait, stall, answer wrongly, reset connections. Whatever it does it
-//! counts where it is done, and publishes on its metrics page, so that what was asked need not be
-//! believed.
+//! to: burn processor time before its response or after it, walk memory, wait, stall, answer
+//! wrongly, reset connections. Whatever it does it counts where it is done, and publishes on its
+//! metrics page, so that what was asked need not be believed.
 //!
 //! It refuses to listen beyond loopback: it is not a service, and it does harm on purpose.
 
 mod app;
+mod behaviour;
 mod burn;
 mod counts;
 mod every;
+mod stall;
+mod walk;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,30 +29,12 @@ use crate::config::error::ServeError;
 use app::{ReferenceAdmin, ReferenceServer};
 use counts::Ledger;
 
+pub use behaviour::Behaviour;
 pub use every::RequestShare;
+pub use stall::Stall;
 
 /// The name in the ready line and in logs.
 const NAME: &str = "reference";
-
-/// The most that one request may burn or wait; more than this is a slip of the finger.
-const BUSY_MAX: Duration = Duration::from_millis(100);
-const DELAY_MAX: Duration = Duration::from_secs(10);
-
-/// What the server does beside answering.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Behaviour {
-    /// Processor time that every request burns, at least so much.
-    pub busy: Duration,
-    /// How long every response waits, without processor time. The executor's timers have a grain of
-    /// a millisecond: whole ones only, and the wait lasts up to one more. What it was is counted.
-    pub delay: Duration,
-    /// Whether the whole core stands still for a tenth of every second.
-    pub stall: bool,
-    /// Which share of the responses is wrong: by turns a 500 and a body that is too short.
-    pub wrong: RequestShare,
-    /// Which share of the requests has its connection reset instead of a response.
-    pub reset: RequestShare,
-}
 
 /// All settings of the server.
 #[derive(Clone, Debug)]
@@ -76,29 +61,15 @@ impl ReferenceConfig {
     /// # Errors
     /// The first rule that is broken, as a sentence that says what to do.
     pub fn check(&self) -> Result<(), ServeError> {
-        let wrong = |sentence: String| Err(ServeError::config(sentence));
         for address in [self.listen, self.admin] {
             if !address.ip().is_loopback() {
-                return wrong(format!(
+                return Err(ServeError::config(format!(
                     "the reference server does harm on purpose and {address} is not a loopback \
                      address: listen on 127.0.0.1"
-                ));
+                )));
             }
         }
-        let Behaviour { busy, delay, .. } = self.behaviour;
-        if busy > BUSY_MAX || delay > DELAY_MAX {
-            return wrong(format!(
-                "a request may burn at most {} us and wait at most {} us",
-                BUSY_MAX.as_micros(),
-                DELAY_MAX.as_micros()
-            ));
-        }
-        if delay.subsec_nanos() % 1_000_000 != 0 {
-            return wrong(
-                "a delay is a whole number of milliseconds: the timers have no finer grain".into(),
-            );
-        }
-        Ok(())
+        self.behaviour.check()
     }
 }
 
@@ -136,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn impossible_behaviour_is_rejected() {
+    fn impossible_settings_are_rejected() {
         let good = ReferenceConfig {
             listen: "127.0.0.1:0".parse().unwrap(),
             admin: "[::1]:0".parse().unwrap(),
@@ -147,14 +118,11 @@ mod tests {
             behaviour: Behaviour::default(),
         };
         assert!(good.check().is_ok());
-        let with = |behaviour| ReferenceConfig { behaviour, ..good.clone() };
-        let (micros, default) = (Duration::from_micros, Behaviour::default());
+        let greedy = Behaviour { busy: Duration::from_secs(1), ..Behaviour::default() };
         for (config, word) in [
             (ReferenceConfig { listen: "0.0.0.0:0".parse().unwrap(), ..good.clone() }, "loopback"),
             (ReferenceConfig { admin: "10.0.0.1:0".parse().unwrap(), ..good.clone() }, "loopback"),
-            (with(Behaviour { busy: micros(100_001), ..default }), "burn"),
-            (with(Behaviour { delay: Duration::from_secs(11), ..default }), "wait"),
-            (with(Behaviour { delay: micros(1_500), ..default }), "whole number"),
+            (ReferenceConfig { behaviour: greedy, ..good.clone() }, "burn"),
         ] {
             let sentence = config.check().unwrap_err().to_string();
             assert!(sentence.contains(word), "{sentence}");

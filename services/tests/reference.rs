@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use metrics_export::prometheus::Scrape;
@@ -10,7 +13,7 @@ use runtime::DriverChoice;
 use runtime::blocking::{self, Response};
 use runtime::url::Url;
 use services::RunningService;
-use services::reference::{Behaviour, ReferenceConfig, RequestShare, start};
+use services::reference::{Behaviour, ReferenceConfig, RequestShare, Stall, start};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -36,6 +39,51 @@ impl Server {
         let page = Scrape::parse(std::str::from_utf8(&answer.body).unwrap()).unwrap();
         let seconds = page.sum(&format!("reference_{name}_seconds_total"), &[]).unwrap();
         (seconds * 1e9).round() as u64
+    }
+}
+
+/// One connection that stays open.
+struct Client(BufReader<TcpStream>);
+
+impl Client {
+    fn of(server: &Server) -> Client {
+        let tcp = TcpStream::connect(server.0.addr()).unwrap();
+        tcp.set_nodelay(true).unwrap();
+        tcp.set_read_timeout(Some(SOON)).unwrap();
+        Client(BufReader::new(tcp))
+    }
+
+    /// Sends so many requests with one write.
+    fn send(&mut self, count: usize) {
+        let request = "GET /api/ping HTTP/1.1\r\nHost: reference\r\n\r\n";
+        self.0.get_mut().write_all(request.repeat(count).as_bytes()).unwrap();
+    }
+
+    /// Reads one response to its end.
+    fn receive(&mut self) {
+        let (mut status, mut length) = (String::new(), 0);
+        self.0.read_line(&mut status).unwrap();
+        assert!(status.starts_with("HTTP/1.1 200"), "{status:?}");
+        loop {
+            let mut line = String::new();
+            self.0.read_line(&mut line).unwrap();
+            let line = line.trim_end().to_ascii_lowercase();
+            match line.strip_prefix("content-length:") {
+                Some(value) => length = value.trim().parse().unwrap(),
+                None if line.is_empty() => break,
+                None => {}
+            }
+        }
+        assert!(length > 0, "no response without a body");
+        self.0.read_exact(&mut vec![0; length]).unwrap();
+    }
+
+    /// How long one request takes.
+    fn ping(&mut self) -> Duration {
+        let start = Instant::now();
+        self.send(1);
+        self.receive();
+        start.elapsed()
     }
 }
 
@@ -73,8 +121,10 @@ fn without_options_it_responds_as_the_gateway_does() {
         let admin = server.0.admin().unwrap();
         assert_eq!(ask(&format!("http://{admin}/readyz")).unwrap().status, 200);
         assert_eq!(server.counted("requests", &[]), 10);
-        assert_eq!(server.counted_ns("loop"), 0);
-        for idle in ["delays", "stalls", "resets", "wrong"] {
+        for idle in ["loop", "after_loop", "walk"] {
+            assert_eq!(server.counted_ns(idle), 0, "{idle}");
+        }
+        for idle in ["after_loops", "delays", "stalls", "resets", "wrong"] {
             assert_eq!(server.counted(idle, &[]), 0, "{idle}");
         }
     });
@@ -95,11 +145,93 @@ fn every_request_burns_the_configured_time_and_counts_it() {
 }
 
 #[test]
+fn half_a_us_can_be_burnt() {
+    let behaviour = Behaviour { busy: Duration::from_nanos(500), ..Behaviour::default() };
+    on_each_driver(behaviour, |server| {
+        let mut client = Client::of(&server);
+        for _ in 0..200 {
+            client.ping();
+        }
+        let ns = server.counted_ns("loop") / 200;
+        assert!((500..20_000).contains(&ns), "{ns}");
+    });
+}
+
+#[test]
+fn every_request_walks_the_configured_memory_and_counts_its_time() {
+    let walk = |walk_kib| {
+        let told = std::cell::Cell::new(u64::MAX);
+        on_each_driver(Behaviour { walk_kib, ..Behaviour::default() }, |server| {
+            let mut client = Client::of(&server);
+            for _ in 0..50 {
+                client.ping();
+            }
+            assert_eq!(server.counted("requests", &[]), 50);
+            told.set(told.get().min(server.counted_ns("walk") / 50));
+        });
+        told.get()
+    };
+    // 4,096 times as many lines; the readings of the clock are in both.
+    let (short, long) = (walk(1), walk(4_096));
+    assert!(short > 0 && long > 10 * short, "{short} ns and {long} ns");
+}
+
+#[test]
+fn a_response_is_there_before_the_work_that_follows_it() {
+    let (work, half) = (Duration::from_millis(50), Duration::from_millis(25));
+    on_each_driver(Behaviour { after: work, ..Behaviour::default() }, |server| {
+        let mut client = Client::of(&server);
+        let (mut alone, mut behind, mut between) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..3 {
+            alone.push(client.ping());
+            // The core still works for the one before.
+            behind.push(client.ping());
+            thread::sleep(3 * work);
+            // Of two that came together, the first does not wait for the second.
+            client.send(2);
+            client.receive();
+            let first = Instant::now();
+            client.receive();
+            between.push(first.elapsed());
+            thread::sleep(3 * work);
+        }
+        // A busy machine delays some of them, a server that works first all of them.
+        assert!(alone.iter().min().unwrap() < &half, "{alone:?}");
+        assert!(behind.iter().max().unwrap() > &half, "{behind:?}");
+        assert!(between.iter().max().unwrap() > &half, "{between:?}");
+
+        let start = Instant::now();
+        while server.counted("after_loops", &[]) < 12 {
+            assert!(start.elapsed() < SOON, "a loop is missing");
+        }
+        assert_eq!(server.counted("requests", &[]), 12);
+        assert_eq!(server.counted_ns("loop"), 0);
+        let ns = server.counted_ns("after_loop");
+        assert!((600_000_000..1_200_000_000).contains(&ns), "{ns}");
+    });
+}
+
+#[test]
+fn a_request_without_a_response_has_no_work_after_it() {
+    let behaviour = Behaviour {
+        after: Duration::from_micros(100),
+        reset: RequestShare::percent(50.0).unwrap(),
+        ..Behaviour::default()
+    };
+    on_each_driver(behaviour, |server| {
+        let answered = (0..10).filter(|_| server.ping().is_ok()).count();
+        assert_eq!(answered, 5);
+        assert_eq!(server.counted("requests", &[]), 10);
+        assert_eq!(server.counted("after_loops", &[]), 5);
+    });
+}
+
+#[test]
 fn delayed_responses_block_no_other_request() {
     let behaviour = Behaviour { delay: Duration::from_millis(200), ..Behaviour::default() };
     on_each_driver(behaviour, |server| {
         let start = Instant::now();
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             for _ in 0..20 {
                 scope.spawn(|| {
                     let start = Instant::now();
@@ -116,7 +248,7 @@ fn delayed_responses_block_no_other_request() {
 
 #[test]
 fn the_core_stands_still_once_a_second() {
-    let behaviour = Behaviour { stall: true, ..Behaviour::default() };
+    let behaviour = Behaviour { stall: Some(Stall::ONCE_A_SECOND), ..Behaviour::default() };
     on_each_driver(behaviour, |server| {
         let start = Instant::now();
         while server.counted("stalls", &[]) < 2 {
@@ -126,6 +258,25 @@ fn the_core_stands_still_once_a_second() {
         assert!(start.elapsed() > Duration::from_millis(1_500));
         let (stalls, ns) = (server.counted("stalls", &[]), server.counted_ns("stalled"));
         assert!(ns > 0 && ns / stalls < 5_000_000_000, "{ns} ns in {stalls}");
+    });
+}
+
+#[test]
+fn pauses_are_as_long_and_as_frequent_as_configured() {
+    let (length, every) = (Duration::from_millis(20), Duration::from_millis(100));
+    let stall = Some(Stall { length, every });
+    on_each_driver(Behaviour { stall, ..Behaviour::default() }, |server| {
+        let mut client = Client::of(&server);
+        let (start, mut longest) = (Instant::now(), Duration::ZERO);
+        while start.elapsed() < 10 * every {
+            longest = longest.max(client.ping());
+        }
+        assert!(longest > length / 2, "{longest:?}");
+        let (stalls, ns) = (server.counted("stalls", &[]), server.counted_ns("stalled"));
+        // The server began a little earlier, and a busy machine does not ask in every period.
+        let most = start.elapsed().as_millis() as u64 / 100 + 1;
+        assert!((3..=most).contains(&stalls), "{stalls} of {most}");
+        assert!((10_000_000..60_000_000).contains(&(ns / stalls)), "{ns} ns in {stalls}");
     });
 }
 

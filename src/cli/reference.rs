@@ -18,15 +18,27 @@ pub(crate) struct ReferenceArgs {
     /// the I/O driver: auto or epoll
     #[argh(option, default = "String::from(\"auto\")")]
     pub(crate) driver: String,
-    /// processor time that every request burns, in us
+    /// processor time that every request burns, in us, such as 50 or 0.5
+    #[argh(option, default = "0.0")]
+    pub(crate) busy_us: f64,
+    /// the same, after the response was written
+    #[argh(option, default = "0.0")]
+    pub(crate) after_us: f64,
+    /// memory that every request reads, one word of each cache line, in KiB
     #[argh(option, default = "0")]
-    pub(crate) busy_us: u64,
+    pub(crate) walk_kib: u32,
     /// how long every answer waits, in whole ms, and up to one more
     #[argh(option, default = "0")]
     pub(crate) delay_ms: u64,
-    /// stand still for 100 ms once a second
+    /// stand still for 100 ms once a second: --pause-ms 100 --pause-every-ms 1000
     #[argh(switch)]
     pub(crate) stall: bool,
+    /// how long the core stands still each time, in ms
+    #[argh(option)]
+    pub(crate) pause_ms: Option<u64>,
+    /// from the beginning of one pause to that of the next, in ms
+    #[argh(option)]
+    pub(crate) pause_every_ms: Option<u64>,
     /// share of the answers that is wrong: a 500 and a body too short, by turns
     #[argh(option, default = "0.0")]
     pub(crate) wrong_percent: f64,

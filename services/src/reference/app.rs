@@ -1,12 +1,13 @@
 //! The reference server on one core: its response, what it does beside it, and its admin pages.
 //!
-//! The order is: count, stand still, burn, then reset or answer wrongly if it is time, else wait
-//! and answer. All that is shared between requests belongs to the core.
+//! The order is: count, stand still, walk, burn, then reset or answer wrongly if it is time, else
+//! wait and answer; what is burnt after the response comes last. All that is shared between
+//! requests belongs to the core.
 
 use std::cell::Cell;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use metrics_export::prometheus::Page;
 use proto_http::Method;
@@ -22,6 +23,8 @@ use super::Behaviour;
 use super::burn::burn;
 use super::counts::{Counts, Ledger};
 use super::every::Every;
+use super::stall::StallClock;
+use super::walk::Walk;
 
 const PATH: &[u8] = b"/api/ping";
 
@@ -33,10 +36,6 @@ const ANSWER: &[u8] =
 /// A whole response, but no good one: shorter than any that is expected.
 const ANSWER_SHORT: &[u8] = b"{";
 
-/// How often, and for how long, a core stands still.
-const STALL_EVERY: Duration = Duration::from_secs(1);
-const STALL: Duration = Duration::from_millis(100);
-
 /// One core's server.
 #[derive(Debug)]
 pub(super) struct ReferenceServer {
@@ -44,8 +43,10 @@ pub(super) struct ReferenceServer {
     counts: Arc<Counts>,
     wrong: Every,
     reset: Every,
-    /// When the core stands still next.
-    stall_at: Cell<Instant>,
+    /// The memory that requests walk, where they do.
+    walk: Option<Walk>,
+    /// When the core stands still, where it does.
+    stalls: Option<StallClock>,
     /// Whether the next wrong response is one by its status.
     by_status: Cell<bool>,
 }
@@ -57,25 +58,44 @@ impl ReferenceServer {
             counts,
             wrong: Every::new(behaviour.wrong),
             reset: Every::new(behaviour.reset),
-            stall_at: Cell::new(Instant::now() + STALL_EVERY),
+            walk: (behaviour.walk_kib > 0).then(|| Walk::new(behaviour.walk_kib)),
+            stalls: behaviour.stall.map(|stall| StallClock::new(stall, Instant::now())),
             by_status: Cell::new(true),
         }
     }
 
-    /// Lets the core stand still to the end of the tenth of a second that begins at every mark.
-    /// Requests notice; without any there would be nobody to notice.
-    fn stall(&self) {
+    /// Lets the core stand still to the end of the stall that it is in. Requests notice; without
+    /// any there would be nobody to notice.
+    fn stand_still(&self, stalls: &StallClock) {
         let now = Instant::now();
-        let mut mark = self.stall_at.get();
-        while now >= mark {
-            if now < mark + STALL {
-                thread::sleep(mark + STALL - now);
-                self.counts.stalls.add(1);
-                self.counts.stalled_ns.add(now.elapsed().as_nanos() as u64);
-            }
-            mark += STALL_EVERY;
+        if let Some(end) = stalls.due(now) {
+            thread::sleep(end - now);
+            self.counts.stalls.add(1);
+            self.counts.stalled_ns.add(now.elapsed().as_nanos() as u64);
         }
-        self.stall_at.set(mark);
+    }
+
+    /// What every request does before it is decided how it is answered.
+    fn work(&self) {
+        if let Some(stalls) = &self.stalls {
+            self.stand_still(stalls);
+        }
+        if let Some(walk) = &self.walk {
+            self.counts.walk_ns.add(walk.run(thread_cpu_ns));
+        }
+        if !self.behaviour.busy.is_zero() {
+            self.counts.loop_ns.add(burn(self.behaviour.busy, thread_cpu_ns));
+        }
+    }
+
+    /// Burns processor time when the kernel has taken the response, so that the client has it
+    /// meanwhile. The connection's next request is not read before that is done, nor is that of any
+    /// other connection of this core.
+    async fn work_after(&self, exchange: &mut Exchange<'_>) -> Result<(), Broken> {
+        exchange.flush().await?;
+        self.counts.after_loop_ns.add(burn(self.behaviour.after, thread_cpu_ns));
+        self.counts.after_loops.add(1);
+        Ok(())
     }
 
     async fn delay(&self, core: &Core) {
@@ -110,12 +130,7 @@ impl Service for ReferenceServer {
             return Ok(());
         }
         self.counts.requests.add(1);
-        if self.behaviour.stall {
-            self.stall();
-        }
-        if !self.behaviour.busy.is_zero() {
-            self.counts.loop_ns.add(burn(self.behaviour.busy, thread_cpu_ns));
-        }
+        self.work();
         if self.reset.is_due() {
             self.counts.resets.add(1);
             return Err(Broken::Reset);
@@ -124,6 +139,9 @@ impl Service for ReferenceServer {
             self.delay(exchange.core()).await;
         }
         self.respond(exchange);
+        if !self.behaviour.after.is_zero() {
+            self.work_after(exchange).await?;
+        }
         Ok(())
     }
 }

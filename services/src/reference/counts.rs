@@ -12,6 +12,9 @@ use runtime::stats::Counter;
 pub(super) struct Counts {
     pub(super) requests: Counter,
     pub(super) loop_ns: Counter,
+    pub(super) after_loops: Counter,
+    pub(super) after_loop_ns: Counter,
+    pub(super) walk_ns: Counter,
     pub(super) delays: Counter,
     pub(super) delayed_ns: Counter,
     pub(super) stalls: Counter,
@@ -45,6 +48,9 @@ impl Ledger {
         counter("reference_requests_total", "Requests, whatever they were answered.", |counts| {
             &counts.requests
         });
+        counter("reference_after_loops_total", "Loops after a response was written.", |counts| {
+            &counts.after_loops
+        });
         counter("reference_delays_total", "Responses that were delayed.", |counts| &counts.delays);
         counter("reference_stalls_total", "Times that a core stood still.", |counts| {
             &counts.stalls
@@ -59,6 +65,16 @@ impl Ledger {
             "reference_loop_seconds_total",
             "Processor time of the loops by the clock of their thread, its readings included.",
             |counts| &counts.loop_ns,
+        );
+        time(
+            "reference_after_loop_seconds_total",
+            "Processor time of the loops after a response, by the same clock.",
+            |counts| &counts.after_loop_ns,
+        );
+        time(
+            "reference_walk_seconds_total",
+            "Processor time of the walks through memory, by the same clock.",
+            |counts| &counts.walk_ns,
         );
         time("reference_delayed_seconds_total", "Time that responses were delayed.", |counts| {
             &counts.delayed_ns

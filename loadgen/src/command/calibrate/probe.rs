@@ -31,6 +31,12 @@ pub(super) struct ServerCounts {
     pub requests: u64,
     /// Processor time of its loops.
     pub loop_ns: u64,
+    /// Loops after a response was written, and their processor time in all.
+    pub after_loops: u64,
+    /// See above.
+    pub after_loop_ns: u64,
+    /// Processor time of its walks through memory.
+    pub walk_ns: u64,
     /// Answers that were delayed, and for how long in all.
     pub delays: u64,
     /// See above.
@@ -56,6 +62,9 @@ impl ServerCounts {
         Some(ServerCounts {
             requests: count("requests")? as u64,
             loop_ns: ns("loop")?,
+            after_loops: count("after_loops")? as u64,
+            after_loop_ns: ns("after_loop")?,
+            walk_ns: ns("walk")?,
             delays: count("delays")? as u64,
             delayed_ns: ns("delayed")?,
             stalls: count("stalls")? as u64,
@@ -70,6 +79,9 @@ impl ServerCounts {
         ServerCounts {
             requests: self.requests - earlier.requests,
             loop_ns: self.loop_ns - earlier.loop_ns,
+            after_loops: self.after_loops - earlier.after_loops,
+            after_loop_ns: self.after_loop_ns - earlier.after_loop_ns,
+            walk_ns: self.walk_ns - earlier.walk_ns,
             delays: self.delays - earlier.delays,
             delayed_ns: self.delayed_ns - earlier.delayed_ns,
             stalls: self.stalls - earlier.stalls,

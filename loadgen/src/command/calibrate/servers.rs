@@ -13,11 +13,17 @@ pub struct KnownServer {
     /// What it is within an experiment.
     pub role: &'static str,
     /// Processor time that each of its requests burns.
-    pub busy_us: u32,
+    pub busy_us: f64,
+    /// The same, after the response was written.
+    pub after_us: f64,
+    /// Memory that each of its requests reads, one word of each cache line.
+    pub walk_kib: u32,
     /// How long each of its answers waits.
     pub delay_ms: u32,
     /// Whether it stands still for a tenth of every second.
     pub stalls: bool,
+    /// For how many ms it stands still, and of how many.
+    pub pause_ms: Option<(u32, u32)>,
     /// The share of its answers that is wrong.
     pub wrong_percent: f64,
     /// The share of its requests whose connection is reset.
@@ -29,25 +35,32 @@ pub struct KnownServer {
 /// A server that only answers.
 const BASE: KnownServer = KnownServer {
     role: "base",
-    busy_us: 0,
+    busy_us: 0.0,
+    after_us: 0.0,
+    walk_kib: 0,
     delay_ms: 0,
     stalls: false,
+    pause_ms: None,
     wrong_percent: 0.0,
     reset_percent: 0.0,
     own_group: false,
 };
 
 /// Every server; a variant names one by its place.
-pub const SERVERS: [KnownServer; 9] = [
+pub const SERVERS: [KnownServer; 13] = [
     BASE,
-    KnownServer { role: "busy-2", busy_us: 2, ..BASE },
-    KnownServer { role: "busy-10", busy_us: 10, ..BASE },
-    KnownServer { role: "busy-50", busy_us: 50, ..BASE },
+    KnownServer { role: "busy-2", busy_us: 2.0, ..BASE },
+    KnownServer { role: "busy-10", busy_us: 10.0, ..BASE },
+    KnownServer { role: "busy-50", busy_us: 50.0, ..BASE },
     KnownServer { role: "delay", delay_ms: 10, ..BASE },
     KnownServer { role: "stall", stalls: true, ..BASE },
     KnownServer { role: "faulty", wrong_percent: 3.0, reset_percent: 1.0, ..BASE },
     KnownServer { role: "group", own_group: true, ..BASE },
-    KnownServer { role: "group-busy", busy_us: 50, own_group: true, ..BASE },
+    KnownServer { role: "group-busy", busy_us: 50.0, own_group: true, ..BASE },
+    KnownServer { role: "busy-0.5", busy_us: 0.5, ..BASE },
+    KnownServer { role: "after-50", after_us: 50.0, ..BASE },
+    KnownServer { role: "walk-256", walk_kib: 256, ..BASE },
+    KnownServer { role: "pause-5-of-100", pause_ms: Some((5, 100)), ..BASE },
 ];
 
 /// The loops whose cost is looked for, in us.
@@ -60,9 +73,15 @@ impl KnownServer {
         let mut words = Vec::new();
         let mut option = |name: &str, value: String| words.extend([format!("--{name}"), value]);
         option("busy-us", self.busy_us.to_string());
+        option("after-us", self.after_us.to_string());
+        option("walk-kib", self.walk_kib.to_string());
         option("delay-ms", self.delay_ms.to_string());
         option("wrong-percent", self.wrong_percent.to_string());
         option("reset-percent", self.reset_percent.to_string());
+        if let Some((pause_ms, every_ms)) = self.pause_ms {
+            option("pause-ms", pause_ms.to_string());
+            option("pause-every-ms", every_ms.to_string());
+        }
         words.extend(self.stalls.then(|| "--stall".to_owned()));
         words
     }
@@ -98,23 +117,57 @@ pub fn workload() -> Workload {
 mod tests {
     use super::*;
 
+    fn of_role(role: &str) -> &'static KnownServer {
+        SERVERS.iter().find(|server| server.role == role).unwrap()
+    }
+
     #[test]
     fn roles_find_their_servers() {
-        let variants = variants(&["base", "busy-50", "nobody"]);
+        let variants = variants(&["base", "busy-0.5", "busy-50", "nobody"]);
         let found: Vec<&str> = variants.iter().map(|v| server(v).unwrap().role).collect();
-        assert_eq!(found, ["base", "busy-50"]);
+        assert_eq!(found, ["base", "busy-0.5", "busy-50"]);
         for busy_us in BUSY_US {
-            let role = format!("busy-{busy_us}");
-            let server = SERVERS.iter().find(|server| server.role == role).unwrap();
-            assert_eq!(server.busy_us, busy_us);
+            assert_eq!(of_role(&format!("busy-{busy_us}")).busy_us, f64::from(busy_us));
+        }
+    }
+
+    #[test]
+    fn roles_say_what_their_servers_do() {
+        for (at, server) in SERVERS.iter().enumerate() {
+            let first = SERVERS.iter().position(|other| other.role == server.role);
+            assert_eq!(first, Some(at), "{} stands for two", server.role);
+            let Some((what, number)) = server.role.split_once('-') else { continue };
+            let told = match what {
+                "busy" => server.busy_us.to_string(),
+                "after" => server.after_us.to_string(),
+                "walk" => server.walk_kib.to_string(),
+                "pause" => {
+                    server.pause_ms.map(|(pause, every)| format!("{pause}-of-{every}")).unwrap()
+                }
+                _ => continue,
+            };
+            assert_eq!(number, told, "{}", server.role);
         }
     }
 
     #[test]
     fn settings_become_words() {
-        let faulty = SERVERS.iter().find(|server| server.role == "faulty").unwrap();
-        let words = faulty.words().join(" ");
-        assert_eq!(words, "--busy-us 0 --delay-ms 0 --wrong-percent 3 --reset-percent 1");
-        assert!(SERVERS[5].words().contains(&"--stall".to_owned()));
+        assert_eq!(
+            of_role("faulty").words().join(" "),
+            "--busy-us 0 --after-us 0 --walk-kib 0 --delay-ms 0 --wrong-percent 3 \
+             --reset-percent 1"
+        );
+        for (role, expected) in [
+            ("stall", "--stall"),
+            ("busy-0.5", "--busy-us 0.5"),
+            ("busy-2", "--busy-us 2"),
+            ("after-50", "--after-us 50"),
+            ("walk-256", "--walk-kib 256"),
+            ("pause-5-of-100", "--pause-ms 5 --pause-every-ms 100"),
+        ] {
+            // A blank at both ends keeps 2 and 20 apart.
+            let words = format!(" {} ", of_role(role).words().join(" "));
+            assert!(words.contains(&format!(" {expected} ")), "{role}: {words}");
+        }
     }
 }
