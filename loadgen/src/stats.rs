@@ -33,6 +33,7 @@
 //! | simultaneous | 4.8 | 8.9 | 26 | 6.8 | 14 | 460 | 4.2 | 2.9 |
 
 mod additivity;
+mod allan;
 mod beta;
 mod binomial;
 pub(crate) mod bootstrap;
@@ -49,6 +50,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 pub use additivity::additivity;
+pub use allan::allan_deviation;
 pub use binomial::clopper_pearson;
 pub use change::change;
 pub(crate) use cpu_change::cpu_change;

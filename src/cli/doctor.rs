@@ -10,4 +10,8 @@ pub(crate) struct DoctorArgs {
     /// text or json (default: text)
     #[argh(option, default = "String::from(\"text\")")]
     pub(crate) output_format: String,
+
+    /// how long to measure the drift of this machine, up to 10m; 0 for not at all (default: 4s)
+    #[argh(option, default = "String::from(\"4s\")")]
+    pub(crate) drift: String,
 }

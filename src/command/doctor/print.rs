@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use loadgen::report::{Paint, wrapped};
 use serde::Serialize;
 
+use super::drift::DriftTable;
 use super::judge::{Finding, Status};
 
 /// For people: what is worst stands first.
@@ -62,19 +63,24 @@ pub(crate) fn blocked(findings: &[Finding]) -> bool {
 }
 
 /// For programs.
-pub(crate) fn json(findings: &[Finding]) -> Result<String, serde_json::Error> {
+pub(crate) fn json(
+    findings: &[Finding],
+    drift: Option<&DriftTable>,
+) -> Result<String, serde_json::Error> {
     #[derive(Serialize)]
     struct DoctorReport<'a> {
         version: u32,
         blocked: bool,
         findings: &'a [Finding],
+        drift: Option<&'a DriftTable>,
     }
-    let answer = DoctorReport { version: 1, blocked: blocked(findings), findings };
+    let answer = DoctorReport { version: 1, blocked: blocked(findings), findings, drift };
     serde_json::to_string_pretty(&answer).map(|text| text + "\n")
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::drift::tests::known;
     use super::super::judge::{judge, tests::sound};
     use super::*;
 
@@ -101,12 +107,18 @@ mod tests {
         let mut facts = sound();
         facts.system.cores_allowed = vec![0];
         let findings = judge(&facts);
-        let answer: serde_json::Value = serde_json::from_str(&json(&findings).unwrap()).unwrap();
+        let read = |drift| -> serde_json::Value {
+            serde_json::from_str(&json(&findings, drift).unwrap()).unwrap()
+        };
+        let table = known();
+        let answer = read(Some(&table));
         assert_eq!(answer["blocked"], true);
         let found = answer["findings"].as_array().unwrap();
         assert_eq!(found.len(), findings.len());
         let cores = found.iter().find(|finding| finding["item"] == "cores").unwrap();
         assert_eq!(cores["status"], "blocks");
         assert!(cores["fix"].as_str().unwrap().contains("taskset"));
+        assert_eq!(answer["drift"]["rows"].as_array().map(Vec::len), Some(2));
+        assert!(read(None)["drift"].is_null());
     }
 }
