@@ -36,6 +36,26 @@ pub(crate) fn thread_cpu_ns() -> u64 {
     clock_ns(libc::CLOCK_THREAD_CPUTIME_ID)
 }
 
+/// The clock of the processor time of all threads of a process, also of those that have ended.
+///
+/// # Errors
+/// There is no such process.
+pub(crate) fn process_cpu_clock(pid: u32) -> io::Result<libc::clockid_t> {
+    let pid = libc::pid_t::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let mut clock = 0;
+    // SAFETY: the pointer is to one live number, which the call fills.
+    let error = unsafe { libc::clock_getcpuclockid(pid, &raw mut clock) };
+    if error == 0 { Ok(clock) } else { Err(io::Error::from_raw_os_error(error)) }
+}
+
+/// What a clock of [`process_cpu_clock`] says, in ns; None once its process is gone.
+pub(crate) fn process_cpu_ns(clock: libc::clockid_t) -> Option<u64> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to one live time, which the kernel fills or leaves as it is.
+    let result = unsafe { libc::clock_gettime(clock, &raw mut time) };
+    (result == 0).then(|| time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+}
+
 /// The time since some moment before this process, in ns, which never goes back.
 #[inline]
 pub(crate) fn monotonic_ns() -> u64 {
@@ -194,6 +214,25 @@ mod tests {
         assert_eq!(a.read(&mut [0; 1]).unwrap(), 0);
         assert_eq!(b.read(&mut [0; 1]).unwrap(), 0);
         shutdown(-1, Shutdown::Read);
+    }
+
+    #[test]
+    fn the_clock_of_a_process_is_that_of_all_its_threads() {
+        let own = process_cpu_clock(std::process::id()).unwrap();
+        let before = process_cpu_ns(own).unwrap();
+        let burn = || {
+            let start = thread_cpu_ns();
+            while thread_cpu_ns() - start < 20_000_000 {}
+        };
+        let threads = [(); 2].map(|()| std::thread::spawn(burn));
+        threads.map(|thread| thread.join().unwrap());
+        let used = process_cpu_ns(own).unwrap() - before;
+        assert!(used >= 40_000_000, "{used} ns, and two threads that ended used 40 ms");
+        assert!(process_cpu_clock(u32::MAX).is_err());
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let clock = process_cpu_clock(child.id()).unwrap();
+        child.wait().unwrap();
+        assert_eq!(process_cpu_ns(clock), None, "the child is gone");
     }
 
     #[test]
