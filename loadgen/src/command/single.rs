@@ -161,10 +161,10 @@ fn measured(
     };
     let mut usage = accounting.map(|accounting| accounting.usage.clone()).unwrap_or_default();
     if let Some(why) = accounting.and_then(|accounting| accounting.failed.clone()) {
-        usage.cpu_unknown = Some(why);
+        usage.servers.cpu_unknown = Some(why);
     }
     let start = began.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let memory_peak_bytes = usage.memory_peak_bytes;
+    let memory_peak_bytes = usage.servers.memory_peak_bytes;
     Measured {
         slice: row(variant, &request, start, record, usage),
         times: record.clone().into(),
@@ -287,6 +287,7 @@ impl Single<'_> {
             },
             token_algorithm: String::new(),
             workers: 0,
+            block_ns: None,
         }
     }
 }

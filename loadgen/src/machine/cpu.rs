@@ -26,37 +26,80 @@ use accounting::CpuReading;
 /// Rust runs on (USER_HZ).
 pub const TICK_NS: u64 = 10_000_000;
 
-/// Takes readings of one variant's processes.
+/// Takes readings of the servers of one variant, and of the machine.
 #[derive(Clone, Debug)]
 pub struct Meter {
+    servers: ServerMeter,
+    machine: MachineMeter,
+}
+
+/// Takes readings of the servers of one variant.
+#[derive(Clone, Debug)]
+pub struct ServerMeter {
     services: Vec<(String, CpuSource)>,
-    server_cores: Vec<usize>,
     generator_cores: Vec<usize>,
+}
+
+/// Takes readings of the machine under all servers that it knows.
+#[derive(Clone, Debug)]
+pub struct MachineMeter {
+    known: Vec<CpuSource>,
+    server_cores: Vec<usize>,
     measured_cores: Vec<usize>,
     cgroup_stat: Option<PathBuf>,
 }
 
-/// One reading.
+/// One reading of servers and machine.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    at: Instant,
+    servers: ServerReading,
+    machine: MachineReading,
+}
+
+/// One reading of servers.
+#[derive(Clone, Debug)]
+pub struct ServerReading {
     services: Vec<CpuReading>,
+    memory_peak_bytes: Option<u64>,
+}
+
+/// One reading of the machine.
+#[derive(Clone, Debug)]
+pub struct MachineReading {
+    at: Instant,
     cores: Vec<parse::CoreTicks>,
     background: Option<background::Threads>,
     throttled: u64,
     retransmits: Option<u64>,
-    memory_peak_bytes: Option<u64>,
 }
 
 /// What lies between two readings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Time between the readings.
-    pub wall_ns: u64,
+    /// Of the servers.
+    pub servers: ServerUsage,
+    /// Of the machine.
+    pub machine: MachineUsage,
+}
+
+/// What servers used between two readings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerUsage {
     /// CPU of each service; empty where `cpu_unknown` says why.
     pub services: Vec<ServiceCpu>,
     /// Why there is no figure of the services' CPU, as a sentence.
     pub cpu_unknown: Option<String>,
+    /// The most memory that any of the services ever had resident.
+    pub memory_peak_bytes: Option<u64>,
+    /// A thread of a service was last seen on a core of the generator.
+    pub ran_on_generator_core: bool,
+}
+
+/// What happened on the measured cores between two readings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MachineUsage {
+    /// Time between the readings.
+    pub wall_ns: u64,
     /// Busy time of the server cores: what was neither idle nor stolen.
     pub busy_ns: u64,
     /// Softirq time of the server cores.
@@ -69,27 +112,15 @@ pub struct Usage {
     pub throttled: u64,
     /// TCP segments that this machine sent again.
     pub retransmits: Option<u64>,
-    /// The most memory that any of the services ever had resident.
-    pub memory_peak_bytes: Option<u64>,
-    /// A thread of a service was last seen on a core of the generator.
-    pub ran_on_generator_core: bool,
 }
 
 impl Meter {
     /// A meter of these processes, which run on `server_cores`.
     #[must_use]
     pub fn new(processes: &[Process], server_cores: &[usize], generator_cores: &[usize]) -> Meter {
-        let mut measured_cores = [server_cores, generator_cores].concat();
-        measured_cores.sort_unstable();
-        measured_cores.dedup();
-        let services =
-            processes.iter().map(|process| (process.service.clone(), process.cpu.clone()));
         Meter {
-            services: services.collect(),
-            server_cores: server_cores.to_vec(),
-            generator_cores: generator_cores.to_vec(),
-            measured_cores,
-            cgroup_stat: cgroup_stat(),
+            servers: ServerMeter::new(processes, generator_cores),
+            machine: MachineMeter::new(processes, server_cores, generator_cores),
         }
     }
 
@@ -98,24 +129,42 @@ impl Meter {
     /// # Errors
     /// A process that has ended, or a `/proc` that cannot be read.
     pub fn read(&self) -> io::Result<Reading> {
-        // The scan of foreign threads takes longest, so it lies outside of what it brackets only
-        // by its own duration; its own CPU is the generator's and is not counted.
-        let background = background::read(&self.pids());
+        Ok(Reading { machine: self.machine.read()?, servers: self.servers.read()? })
+    }
+
+    /// The difference of two readings.
+    #[must_use]
+    pub fn between(&self, before: &Reading, after: &Reading) -> Usage {
+        Usage {
+            servers: self.servers.between(&before.servers, &after.servers),
+            machine: self.machine.between(&before.machine, &after.machine),
+        }
+    }
+}
+
+impl ServerMeter {
+    /// A meter of these processes, none of which is to run on `generator_cores`.
+    #[must_use]
+    pub fn new(processes: &[Process], generator_cores: &[usize]) -> ServerMeter {
+        let services =
+            processes.iter().map(|process| (process.service.clone(), process.cpu.clone()));
+        ServerMeter { services: services.collect(), generator_cores: generator_cores.to_vec() }
+    }
+
+    /// Reads their CPU now.
+    ///
+    /// # Errors
+    /// A process that has ended, or a `/proc` that cannot be read.
+    pub fn read(&self) -> io::Result<ServerReading> {
         let services: io::Result<Vec<CpuReading>> = self
             .services
             .iter()
             .map(|(service, source)| accounting::read(service, source))
             .collect();
-        Ok(Reading {
+        let peaks = self.services.iter();
+        Ok(ServerReading {
             services: services?,
-            cores: parse::core_ticks(&fs::read_to_string("/proc/stat")?),
-            at: Instant::now(),
-            background,
-            throttled: self.throttled(),
-            retransmits: accounting::retransmits(),
-            memory_peak_bytes: self
-                .services
-                .iter()
+            memory_peak_bytes: peaks
                 .filter_map(|(_, source)| accounting::memory_peak_bytes(source))
                 .max(),
         })
@@ -123,41 +172,26 @@ impl Meter {
 
     /// The difference of two readings.
     #[must_use]
-    pub fn between(&self, before: &Reading, after: &Reading) -> Usage {
-        let wall_ns = after.at.duration_since(before.at).as_nanos() as u64;
-        let servers = ticks_of(&self.server_cores, before, after);
-        let measured = ticks_of(&self.measured_cores, before, after);
-        let not_busy = (servers.idle + servers.iowait + servers.steal) * TICK_NS;
-        let background_ns = match (&before.background, &after.background) {
-            (Some(before), Some(after)) => Some(after.run_ns_since(before, &self.measured_cores)),
-            _ => None,
-        };
+    pub fn between(&self, before: &ServerReading, after: &ServerReading) -> ServerUsage {
         let (services, cpu_unknown) = match self.services_between(before, after) {
             Ok(services) => (services, None),
             Err(why) => (Vec::new(), Some(why)),
         };
-        Usage {
-            wall_ns,
+        let mut accounting = before.services.iter().zip(&after.services);
+        let cores = &self.generator_cores;
+        ServerUsage {
             services,
             cpu_unknown,
-            busy_ns: (wall_ns * self.server_cores.len() as u64).saturating_sub(not_busy),
-            softirq_ns: servers.softirq * TICK_NS,
-            steal_ns: measured.steal * TICK_NS,
-            background_ns,
-            throttled: after.throttled.saturating_sub(before.throttled),
-            retransmits: after
-                .retransmits
-                .zip(before.retransmits)
-                .map(|(after, before)| after - before),
             memory_peak_bytes: after.memory_peak_bytes,
-            ran_on_generator_core: self.ran_on_generator_core(before, after),
+            ran_on_generator_core: accounting
+                .any(|(before, after)| after.ran_on_generator_core(before, cores)),
         }
     }
 
     fn services_between(
         &self,
-        before: &Reading,
-        after: &Reading,
+        before: &ServerReading,
+        after: &ServerReading,
     ) -> Result<Vec<ServiceCpu>, String> {
         let accounting = before.services.iter().zip(&after.services);
         let service =
@@ -174,10 +208,67 @@ impl Meter {
             };
         self.services.iter().zip(accounting).map(service).collect()
     }
+}
 
-    fn ran_on_generator_core(&self, before: &Reading, after: &Reading) -> bool {
-        let mut accounting = before.services.iter().zip(&after.services);
-        accounting.any(|(before, after)| after.ran_on_generator_core(before, &self.generator_cores))
+impl MachineMeter {
+    /// A meter of these cores. What is not one of `servers` is background load.
+    #[must_use]
+    pub fn new(
+        servers: &[Process],
+        server_cores: &[usize],
+        generator_cores: &[usize],
+    ) -> MachineMeter {
+        let mut measured_cores = [server_cores, generator_cores].concat();
+        measured_cores.sort_unstable();
+        measured_cores.dedup();
+        MachineMeter {
+            known: servers.iter().map(|process| process.cpu.clone()).collect(),
+            server_cores: server_cores.to_vec(),
+            measured_cores,
+            cgroup_stat: cgroup_stat(),
+        }
+    }
+
+    /// Reads the machine now.
+    ///
+    /// # Errors
+    /// A `/proc` that cannot be read.
+    pub fn read(&self) -> io::Result<MachineReading> {
+        // The scan of foreign threads takes longest, so it lies outside of what it brackets only
+        // by its own duration; its own CPU is the generator's and is not counted.
+        let background = background::read(&self.pids());
+        Ok(MachineReading {
+            cores: parse::core_ticks(&fs::read_to_string("/proc/stat")?),
+            at: Instant::now(),
+            background,
+            throttled: self.throttled(),
+            retransmits: accounting::retransmits(),
+        })
+    }
+
+    /// The difference of two readings.
+    #[must_use]
+    pub fn between(&self, before: &MachineReading, after: &MachineReading) -> MachineUsage {
+        let wall_ns = after.at.duration_since(before.at).as_nanos() as u64;
+        let servers = ticks_of(&self.server_cores, before, after);
+        let measured = ticks_of(&self.measured_cores, before, after);
+        let not_busy = (servers.idle + servers.iowait + servers.steal) * TICK_NS;
+        let background_ns = match (&before.background, &after.background) {
+            (Some(before), Some(after)) => Some(after.run_ns_since(before, &self.measured_cores)),
+            _ => None,
+        };
+        MachineUsage {
+            wall_ns,
+            busy_ns: (wall_ns * self.server_cores.len() as u64).saturating_sub(not_busy),
+            softirq_ns: servers.softirq * TICK_NS,
+            steal_ns: measured.steal * TICK_NS,
+            background_ns,
+            throttled: after.throttled.saturating_sub(before.throttled),
+            retransmits: after
+                .retransmits
+                .zip(before.retransmits)
+                .map(|(after, before)| after - before),
+        }
     }
 
     /// The processes that are measured. Those of a control group are its members.
@@ -190,7 +281,7 @@ impl Meter {
             }
             CpuSource::Metrics(_) => Vec::new(),
         };
-        self.services.iter().flat_map(|(_, source)| members(source)).collect()
+        self.known.iter().flat_map(members).collect()
     }
 
     fn throttled(&self) -> u64 {
@@ -229,8 +320,8 @@ pub fn with_descendants(pid: u32) -> Vec<u32> {
 }
 
 /// The ticks of these cores between two readings, added up.
-fn ticks_of(cores: &[usize], before: &Reading, after: &Reading) -> parse::CoreTicks {
-    let of = |reading: &Reading, core: usize| {
+fn ticks_of(cores: &[usize], before: &MachineReading, after: &MachineReading) -> parse::CoreTicks {
+    let of = |reading: &MachineReading, core: usize| {
         reading.cores.iter().find(|ticks| ticks.core == core).copied().unwrap_or_default()
     };
     cores.iter().fold(parse::CoreTicks::default(), |sum, &core| {
@@ -261,7 +352,7 @@ mod tests {
         let before = meter.read().unwrap();
         let began = Instant::now();
         let mut usage = Usage::default();
-        while usage.services.iter().all(|service| service.cpu_ns < 30_000_000) {
+        while usage.servers.services.iter().all(|service| service.cpu_ns < 30_000_000) {
             assert!(began.elapsed() < Duration::from_secs(30), "nothing was billed: {usage:?}");
             let round = Instant::now();
             while round.elapsed() < Duration::from_millis(10) {
@@ -269,7 +360,8 @@ mod tests {
             }
             usage = meter.between(&before, &meter.read().unwrap());
         }
-        assert!(usage.wall_ns > 10_000_000 && usage.busy_ns <= usage.wall_ns, "{usage:?}");
+        assert!(usage.machine.wall_ns > 10_000_000);
+        assert!(usage.machine.busy_ns <= usage.machine.wall_ns, "{usage:?}");
     }
 
     #[test]

@@ -119,7 +119,8 @@ impl Observed {
     /// The machine under all slices that count.
     pub(super) fn of_machine(counted: &[&Slice], measured_cores: usize) -> Observed {
         let start = CoreUsage { background_ns: Some(0), ..CoreUsage::default() };
-        let sum = counted.iter().fold(start, |sum, slice| {
+        let telling = counted.iter().filter(|slice| slice.tells_machine());
+        let sum = telling.fold(start, |sum, slice| {
             let CoreUsage { time_ns, steal_ns, background_ns, throttled } =
                 core_usage(slice, measured_cores);
             CoreUsage {
@@ -173,12 +174,12 @@ impl Observed {
     ) -> Observed {
         Observed {
             cores: Some(CoreUsage {
-                steal_ns: usage.steal_ns,
-                background_ns: usage.background_ns.filter(|_| background_known),
-                throttled: usage.throttled,
-                ..CoreUsage::new(usage.wall_ns, measured)
+                steal_ns: usage.machine.steal_ns,
+                background_ns: usage.machine.background_ns.filter(|_| background_known),
+                throttled: usage.machine.throttled,
+                ..CoreUsage::new(usage.machine.wall_ns, measured)
             }),
-            slices_on_shared_core: u64::from(apart && usage.ran_on_generator_core),
+            slices_on_shared_core: u64::from(apart && usage.servers.ran_on_generator_core),
             ..self
         }
     }
@@ -232,7 +233,7 @@ fn core_usage(slice: &Slice, measured_cores: usize) -> CoreUsage {
         steal_ns: slice.steal_ns,
         background_ns: slice.background_ns,
         throttled: slice.throttled,
-        ..CoreUsage::new(slice.duration_ns, measured_cores)
+        ..CoreUsage::new(slice.machine_ns(), measured_cores)
     }
 }
 

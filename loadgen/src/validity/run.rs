@@ -64,7 +64,8 @@ fn notes(slices: &[Slice]) -> Vec<String> {
         ..Connections::default()
     };
     notes.extend(idle.remarks().iter().map(|note| format!("Over all slices {note}.")));
-    let again: u64 = slices.iter().filter_map(|slice| slice.retransmits).sum();
+    let telling = slices.iter().filter(|slice| slice.tells_machine());
+    let again: u64 = telling.filter_map(|slice| slice.retransmits).sum();
     if again > 0 {
         notes.push(format!(
             "This machine sent {again} TCP segments again during the slices: packets were lost, \

@@ -5,7 +5,7 @@ use metrics_export::breaches::{MATRIX, RUN};
 use metrics_export::run::{Percentiles, Slice, SliceKind, Validity};
 
 use super::*;
-use crate::machine::cpu::Usage;
+use crate::machine::cpu::{MachineUsage, ServerUsage, Usage};
 use crate::traffic::record::{self, SliceRecord};
 
 fn quiet() -> Slice {
@@ -53,6 +53,7 @@ fn quiet() -> Slice {
         closed_idle: 0,
         closed_unsolicited: 0,
         cpu_unknown: None,
+        blocks: None,
     }
 }
 
@@ -139,14 +140,16 @@ fn counted(slice: &Slice) -> Observed {
     let first_milli = slice.in_flight_first_milli.unwrap();
     record.in_flight[0].add((first_milli / 1_000) as u64);
     record.in_flight[3].add(((first_milli + slice.in_flight_growth_milli) / 1_000) as u64);
-    let usage = Usage {
+    let machine = MachineUsage {
         wall_ns: slice.duration_ns,
         steal_ns: slice.steal_ns,
         background_ns: slice.background_ns,
         throttled: slice.throttled,
-        ran_on_generator_core: slice.ran_on_generator_core,
-        ..Usage::default()
+        ..MachineUsage::default()
     };
+    let ran_on_generator_core = slice.ran_on_generator_core;
+    let servers = ServerUsage { ran_on_generator_core, ..ServerUsage::default() };
+    let usage = Usage { servers, machine };
     Observed::of_record(&record).with_usage(&usage, 2, true, true)
 }
 
@@ -287,8 +290,9 @@ fn the_advice_fits_the_status() {
 
 #[test]
 fn background_load_is_not_judged_where_the_server_may_be_part_of_it() {
-    let usage =
-        Usage { wall_ns: 1_000_000_000, background_ns: Some(500_000_000), ..Usage::default() };
+    let background_ns = Some(500_000_000);
+    let machine = MachineUsage { wall_ns: 1_000_000_000, background_ns, ..Default::default() };
+    let usage = Usage { machine, ..Usage::default() };
     let observed = Observed::default().with_usage(&usage, 2, false, true);
     assert_eq!(judge(&observed, &Bounds::default(), RUN), []);
     assert_eq!(observed.background_share(), None);

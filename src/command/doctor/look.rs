@@ -66,13 +66,13 @@ pub(crate) fn look(cores: &Cores) -> Result<MachineSample, Failure> {
     late.sort_unstable();
     thread::sleep(LENGTH.saturating_sub(began.elapsed()));
     let usage = meter.between(&before, &meter.read().map_err(failed)?);
-    let core_ns = usage.wall_ns.max(1) as f64 * cores.measured().max(1) as f64;
+    let core_ns = usage.machine.wall_ns.max(1) as f64 * cores.measured().max(1) as f64;
     Ok(MachineSample {
-        length: Duration::from_nanos(usage.wall_ns),
+        length: Duration::from_nanos(usage.machine.wall_ns),
         clock_read_ns,
-        steal_share: usage.steal_ns as f64 / core_ns,
-        background_share: usage.background_ns.map(|ns| ns as f64 / core_ns),
-        throttled: usage.throttled,
+        steal_share: usage.machine.steal_ns as f64 / core_ns,
+        background_share: usage.machine.background_ns.map(|ns| ns as f64 / core_ns),
+        throttled: usage.machine.throttled,
         wake_p50_ns: at_share(&late, 0.50),
         wake_p99_ns: at_share(&late, 0.99),
         gap_max_ns,

@@ -103,9 +103,9 @@ impl<'a, 'r> Slices<'a, 'r> {
         self.tally.driver = record.driver;
         self.tally.workers = record.workers;
         self.tally.connections.merge(&record.connections);
-        self.tally.retransmits += accounting.usage.retransmits.unwrap_or(0);
+        self.tally.retransmits += accounting.usage.machine.retransmits.unwrap_or(0);
         if self.tally.unread.is_none() {
-            let why = accounting.failed.as_ref().or(accounting.usage.cpu_unknown.as_ref());
+            let why = accounting.failed.as_ref().or(accounting.usage.servers.cpu_unknown.as_ref());
             self.tally.unread = why.cloned();
         }
         Ok(point(step.load, &record, &accounting, &self.options.run.bounds))

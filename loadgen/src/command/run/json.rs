@@ -95,11 +95,11 @@ pub(crate) fn server_json(accounting: &CpuAccounting, requests: u64) -> Option<V
 fn machine_json(accounting: &CpuAccounting, record: &SliceRecord) -> Value {
     json!({
         "measured_cores": accounting.cores.measured,
-        "wall_ns": accounting.usage.wall_ns,
-        "steal_ns": accounting.usage.steal_ns,
+        "wall_ns": accounting.usage.machine.wall_ns,
+        "steal_ns": accounting.usage.machine.steal_ns,
         "foreign_share": accounting.observed(record).background_share(),
-        "throttled": accounting.usage.throttled,
-        "retransmits": accounting.usage.retransmits,
+        "throttled": accounting.usage.machine.throttled,
+        "retransmits": accounting.usage.machine.retransmits,
     })
 }
 

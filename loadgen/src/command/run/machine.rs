@@ -68,8 +68,8 @@ impl CpuKind {
 impl CpuAccounting {
     /// CPU of all of the server's processes, where it was read.
     pub fn server_cpu_ns(&self) -> Option<u64> {
-        let services = || self.usage.services.iter().map(|service| service.cpu_ns).sum();
-        let known = self.failed.is_none() && self.usage.cpu_unknown.is_none();
+        let services = || self.usage.servers.services.iter().map(|service| service.cpu_ns).sum();
+        let known = self.failed.is_none() && self.usage.servers.cpu_unknown.is_none();
         (self.source.is_some() && known).then(services)
     }
 
@@ -80,7 +80,7 @@ impl CpuAccounting {
 
     /// Each process, where there are several.
     pub fn services(&self) -> &[ServiceCpu] {
-        if self.failed.is_some() { &[] } else { &self.usage.services }
+        if self.failed.is_some() { &[] } else { &self.usage.servers.services }
     }
 }
 

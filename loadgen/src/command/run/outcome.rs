@@ -173,7 +173,7 @@ fn accounting_remarks(accounting: &CpuAccounting, record: &SliceRecord) -> Vec<S
         notes.push(format!("{why}. Without it nothing is known of other programs either"));
         return notes;
     }
-    notes.extend(accounting.usage.cpu_unknown.clone());
+    notes.extend(accounting.usage.servers.cpu_unknown.clone());
     if accounting.source == Some(CpuKind::Metrics) && accounting.server_cpu_ns().is_some() {
         notes.push(format!(
             "the server's CPU is a counter that it publishes itself, usually in steps of 10 ms: \
@@ -183,7 +183,7 @@ fn accounting_remarks(accounting: &CpuAccounting, record: &SliceRecord) -> Vec<S
     }
     if accounting.source == Some(CpuKind::Processes)
         && !accounting.cores.apart
-        && accounting.usage.ran_on_generator_core
+        && accounting.usage.servers.ran_on_generator_core
     {
         notes.push(
             "generator and server may run on the same cores, where each takes time from the \
@@ -191,7 +191,7 @@ fn accounting_remarks(accounting: &CpuAccounting, record: &SliceRecord) -> Vec<S
                 .into(),
         );
     }
-    if let Some(count) = accounting.usage.retransmits.filter(|count| *count > 0) {
+    if let Some(count) = accounting.usage.machine.retransmits.filter(|count| *count > 0) {
         notes.push(format!(
             "this machine sent {count} TCP segments again meanwhile (all programs together): \
              packets were lost, and the longest times may be the network's"
