@@ -13,16 +13,19 @@ use runtime::generator::DriverChoice;
 use runtime::process::pin_to;
 
 use self::commands::{WorkerCommand, WorkerReply, follow};
+use crate::traffic::blocks::Blocks;
 use crate::traffic::error::ContextError;
 use crate::traffic::live::Live;
 use crate::traffic::pool::Attached;
 use crate::traffic::random::Random;
 use crate::traffic::record::SliceRecord;
 use crate::traffic::schedule::WorkerShare;
-use crate::traffic::slice::{GeneratorError, SliceSpec, StopFlag};
+use crate::traffic::slice::{GeneratorError, LaneSpec, SlicePlan, SliceSpec, StopFlag};
 use crate::traffic::target::Target;
 use crate::traffic::worker::{Worker, WorkerSetup};
 use crate::traffic::workload::Workload;
+
+pub use crate::traffic::slice::TargetId;
 
 /// How long before a slice begins its workers are told: they wake up in far less.
 const LEAD: Duration = Duration::from_millis(2);
@@ -50,10 +53,6 @@ impl GeneratorOptions {
         GeneratorOptions { workers: vec![None; workers], driver: DriverChoice::Auto }
     }
 }
-
-/// A target with its workload, attached to a generator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct TargetId(usize);
 
 /// The load generator: workers that wait for slices.
 pub struct Generator {
@@ -144,24 +143,60 @@ impl Generator {
         target: TargetId,
         spec: &SliceSpec,
     ) -> Result<SliceRecord, GeneratorError> {
-        let attached = self.check(target, spec)?;
-        let spec = Arc::new(spec.clone());
-        self.ready(target, &spec)?;
+        let own = LaneSpec { target, tokens: spec.tokens.clone(), clocks: Vec::new() };
+        let records = self.run_interleaved(&[own], spec, &Blocks::whole(spec.duration))?;
+        records.into_iter().next().ok_or(GeneratorError::UnknownTarget)
+    }
+
+    /// Runs one slice of several targets, each in its blocks, and tells what happened to each of
+    /// them, in the order of `lanes`. The slice lasts as long as its blocks; the rate of `spec` is
+    /// that of all lanes together, its limits are each lane's own.
+    ///
+    /// # Errors
+    /// When the slice could not be run; errors of requests are in the records.
+    pub fn run_interleaved(
+        &mut self,
+        lanes: &[LaneSpec],
+        spec: &SliceSpec,
+        blocks: &Blocks,
+    ) -> Result<Vec<SliceRecord>, GeneratorError> {
+        if lanes.is_empty() || lanes.len() != blocks.lanes() {
+            return Err(GeneratorError::Spec("a slice has a target for each of its lanes".into()));
+        }
+        let attached: Result<Vec<_>, _> =
+            lanes.iter().map(|lane| self.check(lane.target, spec)).collect();
+        let attached = attached?;
+        let spec = SliceSpec { duration: blocks.duration(), ..spec.clone() };
+        let ready = Arc::new(spec.clone());
+        for lane in lanes {
+            self.ready(lane.target, &ready)?;
+        }
+        let plan = Arc::new(SlicePlan { spec, lanes: lanes.to_vec(), blocks: blocks.clone() });
+        let mut records = self.run(&plan)?;
+        for (record, attached) in records.iter_mut().zip(attached) {
+            record.connections.certificates_presented = attached.take_presented();
+        }
+        Ok(records)
+    }
+
+    /// Has all workers run a slice, and adds up what they saw of each lane.
+    fn run(&mut self, plan: &Arc<SlicePlan>) -> Result<Vec<SliceRecord>, GeneratorError> {
         let begin = Instant::now() + LEAD;
         let unique = self.unique.next_u64();
         for worker in &self.workers {
-            worker.tell(WorkerCommand::Run(target.0, Arc::clone(&spec), begin, unique))?;
+            worker.tell(WorkerCommand::Run(Arc::clone(plan), begin, unique))?;
         }
-        let mut all = SliceRecord::empty();
+        let mut all: Vec<SliceRecord> = plan.lanes.iter().map(|_| SliceRecord::empty()).collect();
         let mut failure = None;
         for worker in &self.workers {
             match worker.answer() {
-                Ok(WorkerReply::Ran(record)) => all.merge_worker(&record),
+                Ok(WorkerReply::Ran(records)) => {
+                    all.iter_mut().zip(&records).for_each(|(all, one)| all.merge_worker(one));
+                }
                 Ok(WorkerReply::Ready) => {}
                 Ok(WorkerReply::Failed(error)) | Err(error) => _ = failure.get_or_insert(error),
             }
         }
-        all.connections.certificates_presented = attached.take_presented();
         failure.map_or(Ok(all), Err)
     }
 

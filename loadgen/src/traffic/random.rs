@@ -33,6 +33,20 @@ impl Random {
         let top = self.next_u64() >> 11;
         (top as f64 + 0.5) / (1_u64 << 53) as f64
     }
+
+    /// An even draw below `count`; the bias of 2^-64 times `count` is beyond notice.
+    pub(crate) fn below(&mut self, count: usize) -> usize {
+        ((u128::from(self.next_u64()) * count as u128) >> 64) as usize
+    }
+
+    /// The numbers below `count` in a random order (Fisher-Yates).
+    pub(crate) fn order(&mut self, count: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..count).collect();
+        for last in (1..count).rev() {
+            order.swap(last, self.below(last + 1));
+        }
+        order
+    }
 }
 
 #[cfg(test)]
@@ -56,5 +70,17 @@ mod tests {
             sum += unit;
         }
         assert!((sum / 100_000.0 - 0.5).abs() < 0.005, "mean {}", sum / 100_000.0);
+    }
+
+    #[test]
+    fn every_order_is_as_likely_as_any_other() {
+        let mut counts = std::collections::HashMap::<Vec<usize>, u32>::new();
+        for part in 0..6_000 {
+            *counts.entry(Random::stream(9, part).order(3)).or_default() += 1;
+        }
+        assert_eq!(counts.len(), 6);
+        assert!(counts.values().all(|count| (850..1150).contains(count)), "{counts:?}");
+        assert_eq!(Random::stream(1, 2).order(10), Random::stream(1, 2).order(10));
+        assert!(Random::stream(1, 2).order(0).is_empty());
     }
 }

@@ -71,10 +71,14 @@ pub struct SliceRecord {
     pub tls: Vec<TlsProof>,
     /// The length of the slice, ns: asked and achieved rates are taken over it.
     pub window_ns: u64,
-    /// From the slice's begin until the last answer was in or given up, ns.
+    /// From the slice's begin until the last answer was in or given up, ns; of a lane, the time that
+    /// was its own.
     pub wall_ns: u64,
     /// CPU time of the generator's threads over `wall_ns`, ns.
     pub generator_cpu_ns: u64,
+    /// The servers' CPU between blocks, one reading before each pair of passes and one after the
+    /// last; empty where a slice has one lane.
+    pub cpu_readings: Vec<CpuReading>,
     /// How many workers took part.
     pub workers: usize,
     /// What the event loops stood on: `io_uring` or `epoll`.
@@ -141,6 +145,7 @@ impl SliceRecord {
             window_ns: 0,
             wall_ns: 0,
             generator_cpu_ns: 0,
+            cpu_readings: Vec::new(),
             workers: 0,
             driver: "",
             interrupted: false,
@@ -197,6 +202,7 @@ impl SliceRecord {
             add_proof(&mut self.tls, proof);
         }
         self.generator_cpu_ns += other.generator_cpu_ns;
+        add_readings(&mut self.cpu_readings, &other.cpu_readings);
         self.driver = if self.driver.is_empty() { other.driver } else { self.driver };
         self.interrupted |= other.interrupted;
     }
@@ -255,6 +261,25 @@ impl Mean {
     /// The mean, if there was any value.
     pub fn value(&self) -> Option<f64> {
         (self.count > 0).then(|| self.sum as f64 / self.count as f64)
+    }
+}
+
+/// What the servers of a lane had used, and what they had answered for it, at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuReading {
+    /// Their processor time, ns; None where a process was gone.
+    pub cpu_ns: Option<u64>,
+    /// Good replies since the slice began.
+    pub answered: u64,
+}
+
+/// Adds the readings of another worker, who took them at the same turns.
+fn add_readings(all: &mut Vec<CpuReading>, other: &[CpuReading]) {
+    let none = CpuReading { cpu_ns: Some(0), answered: 0 };
+    all.resize(all.len().max(other.len()), none);
+    for (mine, theirs) in all.iter_mut().zip(other) {
+        mine.cpu_ns = mine.cpu_ns.zip(theirs.cpu_ns).map(|(a, b)| a + b);
+        mine.answered += theirs.answered;
     }
 }
 

@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use runtime::process::ProcessCpuClock;
+
+use crate::traffic::blocks::Blocks;
 use crate::traffic::error::ContextError;
 use crate::traffic::schedule::{ArrivalPattern, Rate};
 use crate::traffic::tokens::Tokens;
@@ -118,6 +121,29 @@ impl SliceSpec {
         self.queue_max.unwrap_or(second.clamp(QUEUE_MIN, QUEUE_MAX) as usize)
     }
 }
+
+/// One lane of a slice: a target that gets traffic in some of the slice's blocks.
+#[derive(Clone, Debug)]
+pub struct LaneSpec {
+    /// Whom.
+    pub target: TargetId,
+    /// What its requests carry in Authorization.
+    pub tokens: Tokens,
+    /// The clocks of its servers' processes, read between blocks.
+    pub clocks: Vec<ProcessCpuClock>,
+}
+
+/// A slice as workers are told it.
+#[derive(Debug)]
+pub(crate) struct SlicePlan {
+    pub(crate) spec: SliceSpec,
+    pub(crate) lanes: Vec<LaneSpec>,
+    pub(crate) blocks: Blocks,
+}
+
+/// A target with its workload, attached to a generator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TargetId(pub(crate) usize);
 
 /// Ends slices before their time, from another thread: what was sent is still waited for, within
 /// the time-out, and reported.

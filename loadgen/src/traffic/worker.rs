@@ -39,7 +39,8 @@ pub(crate) struct Worker {
     pub(crate) events: Vec<Event>,
     pub(crate) pools: Vec<Option<Pool>>,
     pub(crate) owners: Owners,
-    pub(crate) recorder: Recorder,
+    /// Recorders that no slice uses: their memory is warm.
+    pub(crate) recorders: Vec<Recorder>,
     pub(crate) setup: WorkerSetup,
     /// Connections opened so far: source addresses go round by it.
     pub(crate) opened: u32,
@@ -49,13 +50,12 @@ impl Worker {
     pub(crate) fn new(setup: WorkerSetup) -> Result<Worker, GeneratorError> {
         let io = EventLoop::new(setup.driver)
             .map_err(|error| GeneratorError::Start(ContextError::at("no event loop", error)))?;
-        let recorder = Recorder::new(io.driver().as_str());
         Ok(Worker {
             io,
             events: Vec::with_capacity(1024),
             pools: Vec::new(),
             owners: Owners::default(),
-            recorder,
+            recorders: Vec::new(),
             setup,
             opened: 0,
         })
@@ -65,6 +65,11 @@ impl Worker {
     #[inline]
     pub(crate) fn live(&self) -> &Live {
         &self.setup.live[self.setup.share.index]
+    }
+
+    /// A recorder that is empty.
+    pub(crate) fn spare_recorder(&mut self) -> Recorder {
+        self.recorders.pop().unwrap_or_else(|| Recorder::new(self.io.driver().as_str()))
     }
 
     /// A target is known from now on, under this number.

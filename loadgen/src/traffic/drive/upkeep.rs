@@ -1,14 +1,14 @@
 //! What is done around a slice's traffic and now and then within it: getting ready, looking at
-//! deadlines, stopping, and the counts at the end. None of it is on the path of a request.
+//! deadlines, beginning the blocks of a closed loop, stopping, and the counts at the end. None of
+//! it is on the path of a request.
 
-use std::fs;
 use std::io;
 use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use runtime::generator;
 
+use super::exchange::LaneExchange;
 use super::{Drive, Flow, nanoseconds};
 use crate::traffic::check::ErrorKind;
 use crate::traffic::pool::{NO_REST, PlaceState, REST_NS_MIN};
@@ -23,112 +23,64 @@ const STOP_WAIT: Duration = Duration::from_millis(400);
 impl Drive<'_> {
     /// Looks at everything that has a deadline.
     pub(super) fn sweep(&mut self, now_ns: u64) {
-        for place in 0..self.pool.places.len() as u32 {
-            let slot = &self.pool.places[place as usize];
-            match slot.stage {
-                PlaceState::Busy
-                    if now_ns >= slot.session.sent_ns().saturating_add(self.timeout_ns) =>
-                {
-                    let sentence = || format!("no reply within {:?}", self.spec.timeout);
-                    self.fail(place, ErrorKind::Timeout, sentence, now_ns);
-                }
-                PlaceState::Opening { deadline_ns, waiting } if now_ns >= deadline_ns => {
-                    let sentence = || format!("not open within {:?}", self.spec.timeout);
-                    self.not_opened(place, waiting, ErrorKind::ConnectTimeout, sentence);
-                }
-                PlaceState::Empty if now_ns >= slot.rest_until_ns => self.rested(place, now_ns),
-                _ => {}
-            }
+        self.shared.next_sweep_ns = now_ns + self.shared.sweep_ns;
+        for lane in 0..self.lanes.len() {
+            self.on(lane).sweep(now_ns);
         }
-        while let Some(intended_ns) = self.queue.front()
-            && now_ns >= intended_ns.saturating_add(self.timeout_ns)
-        {
-            self.queue.pop_front();
-            let sentence = || "no connection became free in time".to_owned();
-            self.worker.recorder.slice.errors.add(ErrorKind::Timeout, sentence);
-        }
-        let rests_ns = self.pool.places.iter().map(|slot| slot.rest_until_ns);
-        let next_rest_ns = rests_ns.min().unwrap_or(u64::MAX).max(now_ns + REST_NS_MIN);
-        self.next_sweep_ns = next_rest_ns.min(now_ns + self.sweep_ns);
-        self.publish();
-        if self.worker.setup.stop.is_stopped() && !self.worker.recorder.slice.interrupted {
+        if self.shared.worker.setup.stop.is_stopped() && !self.shared.stopped {
             self.stop(now_ns);
-        }
-        if self.tokens.refresh() {
-            self.render();
         }
     }
 
     /// Ends the slice before its time: what is outstanding is still waited for, a little.
     fn stop(&mut self, now_ns: u64) {
-        match &mut self.flow {
-            Flow::Open(schedule) => _ = schedule.cut(),
-            Flow::Closed(left) => *left = 0,
+        if let Flow::Open(schedule) = &mut self.shared.flow {
+            schedule.cut();
         }
-        self.worker.recorder.slice.interrupted = true;
-        self.window_ns = self.window_ns.min(now_ns);
-        let patience_ns = nanoseconds(STOP_WAIT).min(self.timeout_ns);
-        self.give_up_ns = self.give_up_ns.min(now_ns.saturating_add(patience_ns));
-    }
-
-    pub(super) fn render(&mut self) {
-        let template = &self.attached.template;
-        let constant = !template.varies && self.tokens.is_constant();
-        self.rendered = constant.then(|| {
-            [false, true].map(|last| {
-                let mut bytes = Vec::new();
-                template.render(&mut bytes, self.tokens.next(), last, &mut self.filling);
-                bytes
-            })
-        });
+        self.shared.stopped = true;
+        self.shared.window_ns = self.shared.window_ns.min(now_ns);
+        for lane in &mut self.lanes {
+            lane.left = 0;
+            lane.window_ends_ns = lane.window_ends_ns.min(now_ns);
+        }
+        let patience_ns = nanoseconds(STOP_WAIT).min(self.shared.timeout_ns);
+        self.shared.give_up_ns = self.shared.give_up_ns.min(now_ns.saturating_add(patience_ns));
     }
 
     /// Takes over what was done to get ready for this slice.
     pub(super) fn count_prepared(&mut self) {
-        let recorder = &mut self.worker.recorder;
-        recorder.slice.open_loop = matches!(self.flow, Flow::Open(_));
-        recorder.slice.connections.failed += std::mem::take(&mut self.pool.prepare_failed);
-        for place in &self.pool.places {
-            let Some(token) = place.token.filter(|_| place.stage == PlaceState::Idle) else {
-                continue;
-            };
-            let facts = self.worker.io.facts(token);
-            recorder.used(facts.as_ref());
-            if place.fresh {
-                recorder.opened(&self.worker.io.counters(token), facts.as_ref());
-            } else {
-                recorder.slice.connections.kept += 1;
-            }
-        }
-        for place in &mut self.pool.places {
-            place.fresh = false;
+        for lane in 0..self.lanes.len() {
+            self.lanes[lane].render();
+            self.on(lane).count_prepared();
         }
     }
 
-    /// All workers begin together. Returns the thread's CPU time at the begin.
-    pub(super) fn wait_for_begin(&self) -> u64 {
-        let cpu_ns = thread_cpu_ns();
-        let waited = Instant::now();
-        while Instant::now() < self.clock.epoch {
+    /// All workers begin together.
+    pub(super) fn wait_for_begin(&self) {
+        while Instant::now() < self.shared.clock.epoch {
             std::hint::spin_loop();
         }
-        cpu_ns + nanoseconds(waited.elapsed())
     }
 
     /// Sees what happened to idle connections while all waited for the begin, so that no request
     /// is sent on one whose end has come. An end that is still on its way cannot be seen: a request
     /// that meets it is an error, because a target that drops requests looks the same.
     pub(super) fn look(&mut self) -> io::Result<()> {
-        for place in &mut self.pool.places {
+        for place in self.lanes.iter_mut().flat_map(|lane| &mut lane.pool.places) {
             place.rest_until_ns = NO_REST;
         }
         loop {
-            let mut events = std::mem::take(&mut self.worker.events);
-            let polled =
-                self.worker.io.poll(generator::Wait::Spin, Some(self.clock.epoch), &mut events);
+            let worker = &mut *self.shared.worker;
+            let mut events = std::mem::take(&mut worker.events);
+            let until = Some(self.shared.clock.epoch);
+            let polled = worker.io.poll(generator::Wait::Spin, until, &mut events);
             let seen = events.len();
-            events.drain(..).for_each(|event| self.early_event(&event));
-            self.worker.events = events;
+            for event in events.drain(..) {
+                if let Some(lane) = self.lane_of_event(&event) {
+                    self.on(lane).early_event(&event);
+                }
+            }
+            self.shared.worker.events = events;
             polled?;
             // Each event closes a connection, so that there is an end of them.
             if seen == 0 {
@@ -138,53 +90,159 @@ impl Drive<'_> {
     }
 
     pub(super) fn begin(&mut self) -> io::Result<()> {
-        for place in 0..self.pool.places.len() as u32 {
-            self.turn(place, self.clock.now_ns());
-            let begun = place % BEGUN_AT_ONCE == BEGUN_AT_ONCE - 1;
-            if begun && matches!(self.flow, Flow::Closed(_)) {
-                self.poll(generator::Wait::Spin, self.clock.epoch)?;
+        self.turns.begin(&mut self.lanes);
+        if matches!(self.shared.flow, Flow::Closed) {
+            return self.begin_block(0);
+        }
+        for lane in 0..self.lanes.len() {
+            self.lanes[lane].window_ends_ns = self.shared.window_ns;
+            for place in 0..self.lanes[lane].pool.places.len() as u32 {
+                let now_ns = self.shared.clock.now_ns();
+                self.on(lane).turn(place, now_ns);
             }
         }
         Ok(())
     }
 
+    /// Closed loop: gives every place of the lane whose turn it is its first request.
+    fn begin_block(&mut self, now_ns: u64) -> io::Result<()> {
+        let lane = self.turns.lane();
+        self.lanes[lane].window_began_ns = now_ns;
+        self.lanes[lane].window_ends_ns = now_ns.saturating_add(self.turns.length_ns());
+        self.shared.give_up_ns =
+            self.lanes[lane].window_ends_ns.saturating_add(self.shared.timeout_ns);
+        for place in 0..self.lanes[lane].pool.places.len() as u32 {
+            let now_ns = self.shared.clock.now_ns();
+            self.on(lane).turn(place, now_ns);
+            if place % BEGUN_AT_ONCE == BEGUN_AT_ONCE - 1 {
+                self.poll(generator::Wait::Spin, self.shared.clock.epoch)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is begun or waited for any more. In a closed loop the next block begins here
+    /// when the one before has no request under way.
+    pub(super) fn is_over(&mut self, now_ns: u64) -> io::Result<bool> {
+        let lane = &self.lanes[self.turns.lane()];
+        match &self.shared.flow {
+            Flow::Open(schedule) => {
+                let drained = || self.lanes.iter().all(|lane| lane.is_drained());
+                Ok(schedule.left() == 0 && (now_ns >= self.shared.give_up_ns || drained()))
+            }
+            Flow::Closed if lane.begins(now_ns) => Ok(false),
+            Flow::Closed if !lane.is_drained() && now_ns < self.shared.give_up_ns => Ok(false),
+            Flow::Closed => self.end_block(now_ns),
+        }
+    }
+
+    /// Closed loop: the time of the block was its own until it ended or nothing more was begun.
+    fn end_block(&mut self, now_ns: u64) -> io::Result<bool> {
+        let lane = &mut self.lanes[self.turns.lane()];
+        let ended_ns = lane.window_ends_ns.min(now_ns);
+        lane.recorder.slice.window_ns += ended_ns.saturating_sub(lane.window_began_ns);
+        if self.shared.stopped || !self.turns.next(&mut self.lanes, now_ns) {
+            return Ok(true);
+        }
+        self.begin_block(now_ns)?;
+        Ok(false)
+    }
+
     /// Counts what did not end by itself, and leaves only idle connections.
     pub(super) fn finish(&mut self) {
-        let mut unfinished = self.queue.len() as u64;
-        self.queue.clear();
-        for place in 0..self.pool.places.len() {
-            let stage = self.pool.places[place].stage;
+        let share_ns = self.shared.window_ns / self.lanes.len() as u64;
+        for lane in 0..self.lanes.len() {
+            self.on(lane).finish();
+            let open = matches!(self.shared.flow, Flow::Open(_));
+            let slice = &mut self.lanes[lane].recorder.slice;
+            slice.interrupted = self.shared.stopped;
+            slice.window_ns = if open { share_ns } else { slice.window_ns };
+        }
+    }
+}
+
+impl LaneExchange<'_, '_> {
+    fn sweep(&mut self, now_ns: u64) {
+        for place in 0..self.lane.pool.places.len() as u32 {
+            let slot = &self.lane.pool.places[place as usize];
+            match slot.stage {
+                PlaceState::Busy
+                    if now_ns >= slot.session.sent_ns().saturating_add(self.shared.timeout_ns) =>
+                {
+                    let timeout = self.shared.spec.timeout;
+                    let sentence = || format!("no reply within {timeout:?}");
+                    self.fail(place, ErrorKind::Timeout, sentence, now_ns);
+                }
+                PlaceState::Opening { deadline_ns, waiting } if now_ns >= deadline_ns => {
+                    let timeout = self.shared.spec.timeout;
+                    let sentence = || format!("not open within {timeout:?}");
+                    self.not_opened(place, waiting, ErrorKind::ConnectTimeout, sentence);
+                }
+                PlaceState::Empty if now_ns >= slot.rest_until_ns => self.rested(place, now_ns),
+                _ => {}
+            }
+        }
+        while let Some(intended_ns) = self.lane.queue.front()
+            && now_ns >= intended_ns.saturating_add(self.shared.timeout_ns)
+        {
+            self.lane.queue.pop_front();
+            let sentence = || "no connection became free in time".to_owned();
+            self.lane.recorder.slice.errors.add(ErrorKind::Timeout, sentence);
+        }
+        let rests_ns = self.lane.pool.places.iter().map(|slot| slot.rest_until_ns);
+        let next_rest_ns = rests_ns.min().unwrap_or(u64::MAX).max(now_ns + REST_NS_MIN);
+        self.shared.next_sweep_ns = self.shared.next_sweep_ns.min(next_rest_ns);
+        self.publish();
+        if self.lane.tokens.refresh() {
+            self.lane.render();
+        }
+    }
+
+    fn count_prepared(&mut self) {
+        let recorder = &mut self.lane.recorder;
+        recorder.slice.open_loop = matches!(self.shared.flow, Flow::Open(_));
+        recorder.slice.connections.failed += std::mem::take(&mut self.lane.pool.prepare_failed);
+        for place in &self.lane.pool.places {
+            let Some(token) = place.token.filter(|_| place.stage == PlaceState::Idle) else {
+                continue;
+            };
+            let facts = self.shared.worker.io.facts(token);
+            recorder.used(facts.as_ref());
+            if place.fresh {
+                recorder.opened(&self.shared.worker.io.counters(token), facts.as_ref());
+            } else {
+                recorder.slice.connections.kept += 1;
+            }
+        }
+        for place in &mut self.lane.pool.places {
+            place.fresh = false;
+        }
+    }
+
+    fn finish(&mut self) {
+        let mut unfinished = self.lane.queue.len() as u64;
+        self.lane.queue.clear();
+        for place in 0..self.lane.pool.places.len() {
+            let stage = self.lane.pool.places[place].stage;
             unfinished += match stage {
                 PlaceState::Busy | PlaceState::Opening { waiting: Some(_), .. } => 1,
                 _ => 0,
             };
-            if stage == PlaceState::Idle && self.per_connection.is_none() {
+            let kept = self.shared.spec.requests_per_connection.is_none();
+            if stage == PlaceState::Idle && kept {
                 self.count_bytes(place);
             } else {
                 self.drop_connection(place as u32);
             }
         }
-        let slice = &mut self.worker.recorder.slice;
-        slice.errors.add_many(ErrorKind::Unfinished, unfinished);
-        let by_count = matches!(self.flow, Flow::Closed(0));
-        slice.window_ns = if by_count { self.window_ns.min(slice.wall_ns) } else { self.window_ns };
+        self.lane.recorder.slice.errors.add_many(ErrorKind::Unfinished, unfinished);
         self.publish();
     }
 
     /// Lets a progress bar see how many errors there are.
     fn publish(&mut self) {
-        let errors = self.worker.recorder.slice.errors.total();
-        let told = std::mem::replace(&mut self.errors_told, errors);
-        self.worker.live().errors.fetch_add(errors - told, Ordering::Relaxed);
+        let errors = self.lane.recorder.slice.errors.total();
+        let told = std::mem::replace(&mut self.lane.errors_told, errors);
+        self.shared.worker.live().errors.fetch_add(errors - told, Ordering::Relaxed);
     }
-}
-
-/// CPU time of the calling thread, as the scheduler keeps it; 0 where it does not. A thread's
-/// time is booked when it is switched out, and else only every few ms: hence the short sleep.
-pub(super) fn thread_cpu_ns() -> u64 {
-    thread::sleep(Duration::from_nanos(1));
-    fs::read_to_string("/proc/thread-self/schedstat")
-        .ok()
-        .and_then(|text| text.split_whitespace().next()?.parse().ok())
-        .unwrap_or(0)
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::traffic::drive::Drive;
 use crate::traffic::pool::Attached;
 use crate::traffic::record::SliceRecord;
-use crate::traffic::slice::{GeneratorError, SliceSpec};
+use crate::traffic::slice::{GeneratorError, SlicePlan, SliceSpec};
 use crate::traffic::worker::{Worker, wait_refused};
 
 /// What a worker is told.
@@ -21,15 +21,15 @@ pub(crate) enum WorkerCommand {
     /// Open the connections that a slice will use.
     Prepare(usize, Arc<SliceSpec>),
     /// Run a slice that begins then. The last number makes its unique ids unlike all others.
-    Run(usize, Arc<SliceSpec>, Instant, u64),
+    Run(Arc<SlicePlan>, Instant, u64),
 }
 
 /// What a worker answers to `Prepare` and `Run`.
 pub(crate) enum WorkerReply {
     /// It is ready.
     Ready,
-    /// What it saw.
-    Ran(Box<SliceRecord>),
+    /// What it saw of each lane.
+    Ran(Vec<SliceRecord>),
     /// It could not.
     Failed(GeneratorError),
 }
@@ -54,9 +54,9 @@ pub(crate) fn follow(
                 Ok(()) => WorkerReply::Ready,
                 Err(error) => WorkerReply::Failed(error),
             },
-            WorkerCommand::Run(index, spec, epoch, unique) => {
-                match Drive::new(&mut worker, index, &spec, epoch, unique).map(Drive::run) {
-                    Some(Ok(())) => WorkerReply::Ran(Box::new(worker.recorder.take())),
+            WorkerCommand::Run(plan, epoch, unique) => {
+                match Drive::new(&mut worker, &plan, epoch, unique).map(Drive::run) {
+                    Some(Ok(records)) => WorkerReply::Ran(records),
                     Some(Err(error)) => WorkerReply::Failed(wait_refused(error)),
                     None => WorkerReply::Failed(GeneratorError::UnknownTarget),
                 }

@@ -1,0 +1,110 @@
+//! Whose turn it is in a slice, and what is booked when turns change: the generator's time and
+//! processor time for the lane that had its turn, the servers' processor time once a pair of passes.
+//! It refuses to send anything.
+
+use runtime::process::thread_cpu_ns;
+
+use super::lane::Lane;
+use super::nanoseconds;
+use crate::traffic::blocks::Blocks;
+
+/// The block under way.
+pub(super) struct Turns<'w> {
+    blocks: &'w Blocks,
+    block: usize,
+    lane: usize,
+    /// When the block is over.
+    ends_ns: u64,
+    /// When the turn was taken, on the slice's clock and on that of this thread.
+    taken_ns: u64,
+    taken_cpu_ns: u64,
+}
+
+impl<'w> Turns<'w> {
+    pub(super) fn new(blocks: &'w Blocks) -> Turns<'w> {
+        let (lane, ends_ns) = (blocks.lane(0), nanoseconds(blocks.length()));
+        Turns { blocks, block: 0, lane, ends_ns, taken_ns: 0, taken_cpu_ns: 0 }
+    }
+
+    /// The lane that gets traffic.
+    #[inline]
+    pub(super) fn lane(&self) -> usize {
+        self.lane
+    }
+
+    /// Whether another block begins by then.
+    #[inline]
+    pub(super) fn is_over(&self, ns: u64) -> bool {
+        ns >= self.ends_ns && self.block + 1 < self.blocks.count()
+    }
+
+    /// How long a block is.
+    pub(super) fn length_ns(&self) -> u64 {
+        nanoseconds(self.blocks.length())
+    }
+
+    /// Whether there are turns to take.
+    fn takes_turns(&self) -> bool {
+        self.blocks.count() > 1
+    }
+
+    /// The first turn begins.
+    pub(super) fn begin(&mut self, lanes: &mut [Lane]) {
+        self.taken_cpu_ns = thread_cpu_ns();
+        self.read_servers(lanes);
+    }
+
+    /// The block in which `due_ns` lies begins; the time until `now_ns` was the lane's before.
+    pub(super) fn follow(&mut self, lanes: &mut [Lane], due_ns: u64, now_ns: u64) {
+        let length_ns = self.length_ns();
+        while self.is_over(due_ns) {
+            self.block += 1;
+            self.ends_ns += length_ns;
+        }
+        self.change(lanes, now_ns);
+    }
+
+    /// The next block begins now, however late; false if there is none.
+    pub(super) fn next(&mut self, lanes: &mut [Lane], now_ns: u64) -> bool {
+        if self.block + 1 == self.blocks.count() {
+            return false;
+        }
+        self.block += 1;
+        self.ends_ns = now_ns.saturating_add(self.length_ns());
+        self.change(lanes, now_ns);
+        true
+    }
+
+    fn change(&mut self, lanes: &mut [Lane], now_ns: u64) {
+        self.bill(lanes, now_ns);
+        self.lane = self.blocks.lane(self.block);
+        self.read_servers(lanes);
+    }
+
+    /// Books the generator's time since the turn was taken.
+    pub(super) fn bill(&mut self, lanes: &mut [Lane], now_ns: u64) {
+        let cpu_ns = thread_cpu_ns();
+        let slice = &mut lanes[self.lane].recorder.slice;
+        slice.wall_ns += now_ns.saturating_sub(self.taken_ns);
+        slice.generator_cpu_ns += cpu_ns.saturating_sub(self.taken_cpu_ns);
+        (self.taken_ns, self.taken_cpu_ns) = (now_ns, cpu_ns);
+    }
+
+    /// Reads the servers of the lane whose turn begins, unless that was done in this pair. They
+    /// have slept since their last turn, so that nothing of it is missing.
+    fn read_servers(&mut self, lanes: &mut [Lane]) {
+        let pair = self.blocks.pair(self.block);
+        if self.takes_turns() {
+            lanes[self.lane].read_cpu_until(pair + 1);
+        }
+    }
+
+    /// Reads the servers of all lanes once more, after the last turn.
+    pub(super) fn end(&mut self, lanes: &mut [Lane], now_ns: u64) {
+        self.bill(lanes, now_ns);
+        if self.takes_turns() {
+            let pairs = self.blocks.pair(self.blocks.count() - 1) + 1;
+            lanes.iter_mut().for_each(|lane| lane.read_cpu_until(pairs + 1));
+        }
+    }
+}
