@@ -1,29 +1,31 @@
 //! The experiment: restarts, warm-up, rounds of slices in random order, and repeats.
 //!
 //! ```text
-//! for each instance:  restart every variant -> warm up and find capacity
-//!     for each of its rounds, variants of all cells in a new random order:
-//!         open-loop slice at the operating point   (disturbed? once more, and said so)
-//!         slice of new connections, where planned
+//! for each instance:  restart every variant -> warm up; the first time find capacity
+//!     whole open-loop slice of each variant: its percentiles, and how long a block must be
+//!     for each of its rounds, cells in a new random order:
+//!         interleaved open-loop slice of all variants   (disturbed? once more, and said so)
+//!         interleaved slice of new connections, where planned
 //!     enough? (all rounds; or from 12 on, all intervals narrow; or the time is over)
 //! ```
+//! Where a cell is not interleaved, each of its variants has whole slices in every round instead.
+//!
 //! The engine decides order and repetition; it opens no socket and reads no clock. What runs a
 //! slice stands behind [`Bench`], so that the whole experiment is tested with simulated slices.
 
 pub mod bench;
+mod blocks;
+mod course;
 mod findings;
-mod order;
 pub(crate) mod proof;
 pub(crate) mod results;
 pub mod stack;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use metrics_export::breaches::{MATRIX, fact};
 use metrics_export::run::{Bounds, CpuSourceKind, Slice, SliceKind};
 
 use crate::panics::caught;
@@ -32,13 +34,9 @@ use crate::stats::Layer;
 use crate::traffic::error::ContextError;
 use crate::traffic::record::{self, SliceRecord};
 use crate::traffic::schedule::Rate;
-use crate::validity::{self, Observed};
 
+use course::Course;
 pub use findings::{CellView, Findings, VariantSamples};
-pub use order::shuffled;
-
-/// One in so many slices may be repeated.
-const REPEATS_PER_PLANNED: u64 = 5;
 
 /// What runs slices: real servers and a generator, or a simulation of both.
 pub trait Bench {
@@ -53,6 +51,12 @@ pub trait Bench {
     /// # Errors
     /// What made it impossible. Failed requests are no error here: they are counted in the slice.
     fn slice(&mut self, request: &SliceRequest) -> Result<Measured, Failure>;
+
+    /// Runs one slice of all variants of a cell, in blocks, and tells what it was for each of them.
+    ///
+    /// # Errors
+    /// What made it impossible.
+    fn interleaved(&mut self, request: &InterleavedRequest) -> Result<Vec<Measured>, Failure>;
 
     /// How long it has been going on.
     fn elapsed(&self) -> Duration;
@@ -100,6 +104,50 @@ impl SliceRequest {
             SliceLoad::Closed => SliceKind::Closed,
             SliceLoad::Connect => SliceKind::Connect,
         }
+    }
+}
+
+/// One slice of all variants of a cell that take part in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InterleavedRequest {
+    /// The cell's place in the plan.
+    pub cell: usize,
+    /// What to do.
+    pub load: SliceLoad,
+    /// The length of a block.
+    pub block: Duration,
+    /// Pairs of passes through all variants.
+    pub pairs: u32,
+    /// Which start of the processes.
+    pub instance: u32,
+    /// The round.
+    pub round: u32,
+    /// 1 when the slice is taken once more.
+    pub attempt: u32,
+    /// Whether it only warms up, and is counted for nothing.
+    pub warmup: bool,
+}
+
+impl InterleavedRequest {
+    /// The part of each variant that takes part, in the order of the plan.
+    #[must_use]
+    pub fn slices(&self, variants: &[Variant]) -> Vec<SliceRequest> {
+        let InterleavedRequest { cell, load, instance, round, attempt, warmup, .. } = *self;
+        let takes_part = |variant: &Variant| {
+            variant.cell == cell && (load != SliceLoad::Connect || variant.connects)
+        };
+        let own = variants.iter().enumerate().filter(|(_, variant)| takes_part(variant));
+        own.zip(0..)
+            .map(|((variant, _), position)| SliceRequest {
+                variant,
+                load,
+                instance,
+                round,
+                position,
+                attempt,
+                warmup,
+            })
+            .collect()
     }
 }
 
@@ -214,18 +262,9 @@ impl Experiment<'_> {
         bench: &mut dyn Bench,
         watcher: &mut dyn Watcher,
     ) -> Result<Findings, Failure> {
-        let mut course = Course {
-            experiment: self,
-            bench,
-            watcher,
-            findings: Findings::of(self.variants, self.cells.len()),
-            planned: self.slices_planned(),
-            done: 0,
-            repeats: 0,
-        };
+        let mut course = Course::new(self, bench, watcher);
         let ended = caught(|| course.instances()).map_err(Failure::from).flatten();
-        let interrupted = course.bench.interrupted();
-        let mut findings = course.findings;
+        let (mut findings, interrupted) = course.end();
         match ended {
             Ok(complete) => findings.complete = complete,
             // What fails once the end was asked for is no failure: what there is is kept.
@@ -236,207 +275,5 @@ impl Experiment<'_> {
             Err(failure) => return Err(failure),
         }
         Ok(findings)
-    }
-
-    /// How many slices are planned, warm-ups included and repeats not.
-    #[must_use]
-    pub fn slices_planned(&self) -> u64 {
-        let variants = self.variants.len() as u64;
-        let connecting = self.variants.iter().filter(|variant| variant.connects).count() as u64;
-        let (rounds, instances) = (self.protocol.rounds, self.protocol.instances);
-        u64::from(instances) * variants * 2 + u64::from(rounds) * (variants + connecting)
-    }
-}
-
-/// Rounds `first..end` of an instance, so that all of them are shared out evenly.
-fn rounds_of(instance: u32, protocol: &Protocol) -> std::ops::Range<u32> {
-    let at = |instance: u32| {
-        (u64::from(protocol.rounds) * u64::from(instance) / u64::from(protocol.instances)) as u32
-    };
-    at(instance)..at(instance + 1)
-}
-
-/// A running experiment.
-struct Course<'a, 'e> {
-    experiment: &'a Experiment<'e>,
-    bench: &'a mut dyn Bench,
-    watcher: &'a mut dyn Watcher,
-    findings: Findings,
-    planned: u64,
-    done: u64,
-    repeats: u64,
-}
-
-impl Course<'_, '_> {
-    /// True when every planned slice was taken.
-    fn instances(&mut self) -> Result<bool, Failure> {
-        for instance in 0..self.experiment.protocol.instances {
-            if self.bench.interrupted() {
-                return Ok(false);
-            }
-            let rounds = rounds_of(instance, self.experiment.protocol);
-            if self.enough(rounds.start) {
-                break;
-            }
-            self.bench.restart(instance)?;
-            if !self.warm_up(instance, rounds.start)? {
-                return Ok(false);
-            }
-            for round in rounds {
-                if !self.round(instance, round)? {
-                    return Ok(false);
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    /// Whether the rounds that were taken are enough, by the stop rule.
-    fn enough(&self, rounds: u32) -> bool {
-        let protocol = self.experiment.protocol;
-        let stop = &protocol.stop;
-        if rounds > 0 && stop.max_duration.is_some_and(|most| self.bench.elapsed() >= most) {
-            return true;
-        }
-        let Experiment { variants, layers, .. } = *self.experiment;
-        let findings = &self.findings;
-        let settled = |share| results::settled(findings, variants, layers, share, protocol.seed);
-        stop.until_ci_share.is_some_and(settled)
-    }
-
-    /// Warms every variant up, then takes its closed-loop slice. The slowest variant of the first
-    /// instance decides the rate, unless the plan names one.
-    fn warm_up(&mut self, instance: u32, round: u32) -> Result<bool, Failure> {
-        for (position, variant) in self.order(u64::from(instance) << 32).into_iter().enumerate() {
-            for warmup in [true, false] {
-                if self.bench.interrupted() {
-                    return Ok(false);
-                }
-                let request = SliceRequest {
-                    variant,
-                    load: SliceLoad::Closed,
-                    instance,
-                    round,
-                    position: position as u32,
-                    attempt: 0,
-                    warmup,
-                };
-                let mut measured = self.measure(&request)?;
-                if measured.slice.requests_answered == 0 && !self.bench.interrupted() {
-                    return Err(self.unanswered(variant, &measured.errors));
-                }
-                measured.slice.counts = !warmup;
-                self.findings.keep(variant, measured)?;
-            }
-        }
-        for cell in 0..self.experiment.cells.len() {
-            if self.findings.rates[cell].is_none() {
-                self.findings.rates[cell] = Some(self.operating_rate(cell)?);
-            }
-        }
-        Ok(true)
-    }
-
-    fn unanswered(&self, variant: usize, errors: &str) -> Failure {
-        let label = &self.experiment.variants[variant].label;
-        let why = if errors.is_empty() { "nothing came back" } else { errors };
-        Failure::new(format!(
-            "{label}: no request was answered as it should be in the warm-up: {why}; see what the \
-             same request gets from curl, and the server's log"
-        ))
-    }
-
-    /// The rate of a cell: as asked, or a share of the slowest variant's capacity among all cells
-    /// that ask the same of the same services, since the rate moves the cost of a request.
-    fn operating_rate(&self, cell: usize) -> Result<Rate, Failure> {
-        let Experiment { cells, protocol, variants, .. } = *self.experiment;
-        if let Some(rate) = cells[cell].rate {
-            return Ok(rate);
-        }
-        let alike = |other: &PlannedCell| {
-            other.rate.is_none()
-                && other.workload == cells[cell].workload
-                && other.call_path == cells[cell].call_path
-        };
-        let same: HashSet<&str> = variants
-            .iter()
-            .filter(|variant| alike(&cells[variant.cell]))
-            .map(|variant| variant.id.as_str())
-            .collect();
-        let capacities = self
-            .findings
-            .slices
-            .iter()
-            .filter(|slice| slice.counts && same.contains(slice.variant.as_str()))
-            .map(|slice| slice.requests_answered as f64 * 1e9 / slice.duration_ns.max(1) as f64);
-        let slowest = capacities.fold(f64::INFINITY, f64::min);
-        // A round number reads better, and a thousandth of the capacity decides nothing.
-        let share = (slowest * protocol.operating_share).floor().max(1.0);
-        let rate = if slowest > 0.0 { Rate::per_second(share) } else { None };
-        rate.ok_or_else(|| {
-            Failure::new(
-                "no request was answered in the warm-up, so there is no operating point; see the \
-                 servers' logs",
-            )
-        })
-    }
-
-    fn round(&mut self, instance: u32, round: u32) -> Result<bool, Failure> {
-        for (position, variant) in self.order(u64::from(round) + 1).into_iter().enumerate() {
-            let Variant { connects, cell, .. } = self.experiment.variants[variant];
-            let open = self.findings.rates[cell].map(SliceLoad::Open);
-            for load in open.into_iter().chain(connects.then_some(SliceLoad::Connect)) {
-                if self.bench.interrupted() {
-                    return Ok(false);
-                }
-                let position = position as u32;
-                let (attempt, warmup) = (0, false);
-                self.slice(SliceRequest {
-                    variant,
-                    load,
-                    instance,
-                    round,
-                    position,
-                    attempt,
-                    warmup,
-                })?;
-            }
-        }
-        Ok(true)
-    }
-
-    /// Takes a slice, and takes it once more if it was disturbed; the second one counts, whatever
-    /// became of it. On a machine that disturbs every slice, repeating helps nobody, and the run
-    /// must end within its time: then the first one counts, with its disturbances.
-    fn slice(&mut self, request: SliceRequest) -> Result<(), Failure> {
-        let mut measured = self.measure(&request)?;
-        let again = !measured.slice.disturbances.is_empty()
-            && self.repeats < self.planned / REPEATS_PER_PLANNED
-            && !self.bench.interrupted();
-        measured.slice.counts = !again;
-        self.findings.keep(request.variant, measured)?;
-        if again {
-            self.repeats += 1;
-            self.done -= 1;
-            let mut measured = self.measure(&SliceRequest { attempt: 1, ..request })?;
-            measured.slice.counts = true;
-            self.findings.keep(request.variant, measured)?;
-        }
-        Ok(())
-    }
-
-    fn measure(&mut self, request: &SliceRequest) -> Result<Measured, Failure> {
-        let mut measured = self.bench.slice(request)?;
-        let (bounds, cores) = (self.experiment.bounds, self.experiment.measured_cores);
-        let observed = Observed::of_slice(&measured.slice, cores).without_errors();
-        let breaches = validity::judge(&observed, bounds, MATRIX);
-        measured.slice.disturbances = breaches.iter().map(fact).collect();
-        self.done += 1;
-        self.watcher.taken(self.done, self.planned, &measured.slice);
-        Ok(measured)
-    }
-
-    fn order(&self, part: u64) -> Vec<usize> {
-        shuffled(self.experiment.variants.len(), self.experiment.protocol.seed, part)
     }
 }

@@ -25,6 +25,9 @@ pub const PROTOCOL: &str = "HTTP/1.1";
 /// The shortest slice: five clock ticks of the kernel's coarsest accounting.
 const SLICE_MIN: Duration = Duration::from_millis(50);
 
+/// The shortest block: shorter ones hold no request at common rates.
+const BLOCK_MIN: Duration = Duration::from_millis(1);
+
 /// Rounds and instances unless told otherwise. Three short rounds on each instance rather than one
 /// long: a machine that falters for a second then spoils one of three, whose centre forgets it.
 const ROUNDS: u32 = 36;
@@ -66,6 +69,18 @@ impl StopRule {
     }
 }
 
+/// How the slices of a cell's variants are interleaved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BlockChoice {
+    /// In blocks of a length that suits rate and response times, where there is one.
+    #[default]
+    Auto,
+    /// In blocks of this length.
+    Length(Duration),
+    /// Not at all: one variant after the other.
+    Whole,
+}
+
 /// How an experiment goes about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Protocol {
@@ -75,8 +90,10 @@ pub struct Protocol {
     pub instances: u32,
     /// What ends the rounds beside their number.
     pub stop: StopRule,
-    /// Length of a measured slice.
+    /// Length of a measured slice; of an interleaved one, the time of each variant.
     pub slice: Duration,
+    /// How slices are interleaved.
+    pub block: BlockChoice,
     /// Length of the warm-up of a new instance, closed loop.
     pub warmup: Duration,
     /// Length of the closed-loop slice after it, which finds the capacity.
@@ -103,6 +120,7 @@ impl Protocol {
             instances: INSTANCES,
             stop: StopRule::default(),
             slice: Duration::from_millis(250),
+            block: BlockChoice::Auto,
             warmup: Duration::from_millis(150),
             closed_slice: Duration::from_millis(200),
             handshake_slice: Duration::from_millis(80),
@@ -138,6 +156,14 @@ impl Protocol {
         Protocol { rounds, instances, ..self }
     }
 
+    /// Whether two blocks of a length that was asked for fit into a slice.
+    fn blocks_fit(&self) -> bool {
+        match self.block {
+            BlockChoice::Length(length) => length >= BLOCK_MIN && length * 2 <= self.slice,
+            BlockChoice::Auto | BlockChoice::Whole => true,
+        }
+    }
+
     /// Checks that it can be carried out.
     ///
     /// # Errors
@@ -149,6 +175,8 @@ impl Protocol {
             "--instances must be at least 1 and at most the number of rounds"
         } else if self.slice < SLICE_MIN {
             "--slice must be at least 50ms: shorter ones cannot be distinguished from noise"
+        } else if !self.blocks_fit() {
+            "--block must be from 1ms to half of --slice, or auto, or whole"
         } else if self.stop.until_ci_share.is_some_and(|share| !(share > 0.0 && share <= 1.0)) {
             "--until-ci must be a share above 0% and up to 100%"
         } else if !(self.operating_share > 0.0 && self.operating_share <= 1.0) {

@@ -43,6 +43,7 @@ mod family;
 mod layers;
 pub(crate) mod observe;
 pub(crate) mod pairing;
+pub mod pairs;
 mod rank;
 #[cfg(test)]
 mod tests;

@@ -32,7 +32,7 @@ const LEADING: &str = "variant,kind,instance,round,position,attempt,counts,start
     duration_ns,requests_asked,requests_sent,requests_answered,dropped,errors,bytes_sent,\
     bytes_received,connections_opened,handshakes_full,handshakes_resumed";
 const TRAILING: &str = "generator_cpu_ns,generator_share_milli,busy_ns,softirq_ns,steal_ns,\
-    background_ns,throttled,retransmits,in_flight_growth_milli,disturbances";
+    background_ns,throttled,retransmits,in_flight_growth_milli,disturbances,block_ns,slice_ns";
 
 const TIMES: [&str; 5] = ["response", "service", "lateness", "connect", "handshake"];
 
@@ -91,7 +91,7 @@ fn percentile_cells(points: &Percentiles) -> [String; 5] {
         .map(|ns| points.known(ns).map_or_else(String::new, |ns| ns.to_string()))
 }
 
-fn trailing_cells(slice: &Slice) -> [String; 10] {
+fn trailing_cells(slice: &Slice) -> [String; 12] {
     let known = |count: Option<u64>| count.map_or_else(String::new, |count| count.to_string());
     [
         slice.generator_cpu_ns.to_string(),
@@ -104,6 +104,8 @@ fn trailing_cells(slice: &Slice) -> [String; 10] {
         known(slice.retransmits),
         slice.in_flight_growth_milli.to_string(),
         slice.disturbances.join("; "),
+        known(slice.blocks.as_ref().map(|blocks| blocks.block_ns)),
+        known(slice.blocks.as_ref().map(|blocks| blocks.slice_ns)),
     ]
 }
 

@@ -28,7 +28,7 @@ pub use result::{
     Additivity, ClosedLoop, Connecting, Cost, Floor, InstructionEvidence, ServiceCost,
     VariantResult, Verdict,
 };
-pub use slice::{Handshakes, ServiceCpu, Slice, SliceKind};
+pub use slice::{Handshakes, PairCpu, ServiceCpu, Slice, SliceBlocks, SliceKind, cpu_slices};
 pub use terms::{
     ArrivalPattern, BoundId, CallPath, Cause, ConnectionKind, CpuSourceKind, GeneratorWait,
     HandshakeKind, IntervalMethod, Per, Quantile, RunCommand, SubjectKind, TokenSupply, Topology,
@@ -166,6 +166,9 @@ pub struct Cell {
     pub token_algorithm: String,
     /// Worker threads of each service; 0 where they are not ours.
     pub workers: u64,
+    /// The length of a block, where variants were interleaved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block_ns: Option<u64>,
 }
 
 /// One variant as planned.

@@ -86,6 +86,7 @@ fn slice(variant: &str, cpu_ns: u64, disturbances: Vec<String>) -> Slice {
         closed_idle: 0,
         closed_unsolicited: 0,
         cpu_unknown: None,
+        blocks: None,
     }
 }
 
@@ -124,6 +125,7 @@ fn plan() -> Plan {
             handshake: HandshakeKind::Full,
             token_algorithm: "es256".into(),
             workers: 1,
+            block_ns: None,
         }],
         variants: ["s0", "s1"].map(planned).into(),
     }

@@ -76,9 +76,13 @@ annotation_flags! {
         /// begin no further round after this long, such as 10m
         #[argh(option)]
         max_duration: Option<String>,
-        /// length of a slice, such as 1s or 250ms
+        /// length of a slice for each variant, such as 1s or 250ms
         #[argh(option)]
         slice: Option<String>,
+        /// how variants take turns within a slice: auto, a length such as 5ms, or whole for one
+        /// variant a slice (default: auto)
+        #[argh(option, default = "String::from(\"auto\")")]
+        block: String,
         /// how often every process is started anew (default: 12 times; 6 times with --quick)
         #[argh(option)]
         instances: Option<u32>,

@@ -385,14 +385,14 @@ impl Matrix {
             cells: self
                 .cells
                 .iter()
-                .zip(&findings.rates)
-                .map(|(cell, rate)| self.cell(cell, *rate))
+                .zip(findings.rates.iter().zip(&findings.blocks))
+                .map(|(cell, (rate, block))| self.cell(cell, *rate, *block))
                 .collect(),
             variants: self.variants.iter().map(|variant| self.planned(variant, findings)).collect(),
         }
     }
 
-    fn cell(&self, cell: &PlannedCell, rate: Option<Rate>) -> run::Cell {
+    fn cell(&self, cell: &PlannedCell, rate: Option<Rate>, block: Option<Duration>) -> run::Cell {
         let ours = matches!(self.subjects, Subjects::Stack(_));
         let share = self.protocol.operating_share * 100.0;
         run::Cell {
@@ -411,6 +411,7 @@ impl Matrix {
             handshake: cell.handshake,
             token_algorithm: cell.token_algorithm.as_str().to_ascii_lowercase(),
             workers: if ours { cell.workers as u64 } else { 0 },
+            block_ns: block.map(|block| block.as_nanos() as u64),
         }
     }
 

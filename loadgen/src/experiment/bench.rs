@@ -10,18 +10,24 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use metrics_export::run::{Slice, SliceKind};
+use metrics_export::prometheus::Scrape;
+use metrics_export::run::{PairCpu, Slice, SliceBlocks, SliceKind};
+use runtime::process::ProcessCpuClock;
 
 use crate::experiment::proof::{self, Sent};
 use crate::experiment::results::percentiles;
 use crate::experiment::stack::Stack;
-use crate::experiment::{Bench, Failure, Measured, SliceLoad, SliceProof, SliceRequest};
-use crate::machine::cpu::{Meter, Usage, settle};
+use crate::experiment::{
+    Bench, Failure, InterleavedRequest, Measured, SliceLoad, SliceProof, SliceRequest,
+};
+use crate::machine::cpu::{MachineMeter, ServerMeter, ServerReading, Usage, settle};
+use crate::machine::process::{CpuSource, Process};
 use crate::plan::{Cores, PlannedCell, Protocol, Variant};
+use crate::traffic::blocks::Blocks;
 use crate::traffic::generator::{Generator, TargetId};
 use crate::traffic::random::Random;
-use crate::traffic::record::SliceRecord;
-use crate::traffic::slice::{Arrivals, GeneratorWait, SliceSpec};
+use crate::traffic::record::{CpuReading, SliceRecord};
+use crate::traffic::slice::{Arrivals, GeneratorWait, LaneSpec, SliceSpec};
 use crate::traffic::workload::Workload;
 
 use site::Site;
@@ -69,7 +75,9 @@ pub struct LiveBench<'a> {
 /// One variant's servers, attached to the generator.
 struct AttachedVariant {
     site: Site,
-    meter: Meter,
+    meter: ServerMeter,
+    /// The clocks of its processes, all of them or none.
+    clocks: Vec<ProcessCpuClock>,
     /// What open and closed loops ask.
     workload: Workload,
     requests: TargetId,
@@ -110,9 +118,9 @@ impl<'a> LiveBench<'a> {
         let mut attach =
             |workload: &Workload| setup.generator.attach(site.target(), workload).map_err(refused);
         let (requests, connects) = (attach(&workload)?, attach(&connecting)?);
-        let (servers, generator) = (&setup.cores.servers, &setup.cores.generator);
-        let meter = Meter::new(site.processes(), servers, generator);
-        Ok(AttachedVariant { site, meter, workload, requests, connecting, connects })
+        let meter = ServerMeter::new(site.processes(), &setup.cores.generator);
+        let clocks = clocks(site.processes());
+        Ok(AttachedVariant { site, meter, clocks, workload, requests, connecting, connects })
     }
 
     fn spec(&mut self, request: &SliceRequest) -> SliceSpec {
@@ -140,10 +148,18 @@ impl<'a> LiveBench<'a> {
             // In a slice of connections the generator's own CPU is a result too: it must not spin.
             wait: if connecting { GeneratorWait::Sleep } else { GeneratorWait::Spin },
             seed: self.seeds.next_u64(),
-            tokens: site.tokens(),
             ..SliceSpec::new(arrivals, connections, duration)
         }
     }
+}
+
+/// The clocks of these processes; none where one of them has none.
+fn clocks(processes: &[Process]) -> Vec<ProcessCpuClock> {
+    let clock = |process: &Process| match process.cpu {
+        CpuSource::Pid(pid) => ProcessCpuClock::of(pid).ok(),
+        CpuSource::ControlGroup(_) | CpuSource::Metrics(_) => None,
+    };
+    processes.iter().map(clock).collect::<Option<_>>().unwrap_or_default()
 }
 
 /// What the servers of a cell are asked; its orders are made where it reads some.
@@ -171,6 +187,18 @@ impl Bench for LiveBench<'_> {
             self.running.push(running);
         }
         Ok(())
+    }
+
+    fn interleaved(&mut self, request: &InterleavedRequest) -> Result<Vec<Measured>, Failure> {
+        let requests = request.slices(self.setup.variants);
+        let spec = self.spec(&requests[0]);
+        let seed = self.seeds.next_u64();
+        let InterleavedRequest { block, pairs, .. } = *request;
+        let blocks = Blocks::interleaved(requests.len(), block, pairs, seed);
+        let measured = self.measure(&requests, &spec, &blocks);
+        let good = |measured: &Vec<Measured>| measured.iter().all(|one| one.errors.is_empty());
+        let failed = !measured.as_ref().is_ok_and(good);
+        unless_fallen(measured, failed, || self.fallen())
     }
 
     /// Runs a slice. One in which a server ended is none, whoever's server it was.
@@ -214,45 +242,103 @@ impl LiveBench<'_> {
 
     fn take(&mut self, request: &SliceRequest) -> Result<Measured, Failure> {
         let spec = self.spec(request);
+        let blocks = Blocks::whole(spec.duration);
+        let measured = self.measure(std::slice::from_ref(request), &spec, &blocks)?;
+        measured.into_iter().next().ok_or_else(|| Failure::new("a slice left no record"))
+    }
+
+    /// Runs one slice of these variants, and tells what it was for each of them.
+    fn measure(
+        &mut self,
+        requests: &[SliceRequest],
+        spec: &SliceSpec,
+        blocks: &Blocks,
+    ) -> Result<Vec<Measured>, Failure> {
+        let (mut lanes, mut processes, mut pages) = (Vec::new(), Vec::new(), Vec::new());
+        for request in requests {
+            let running = &self.running[request.variant];
+            let (target, workload) = running.asked(request.kind());
+            running.site.refill(&workload.stock)?;
+            // Connections that are the slice's own subject must not be opened ahead of it.
+            if request.kind() != SliceKind::Connect {
+                let prepared = self.setup.generator.prepare(target, spec);
+                prepared.map_err(|error| self.about(request, error))?;
+            }
+            let (tokens, clocks) = (running.site.tokens(), running.clocks.clone());
+            lanes.push(LaneSpec { target, tokens, clocks });
+            processes.extend_from_slice(running.site.processes());
+            pages.push(running.site.scrape()?);
+        }
+        let cores = self.setup.cores;
+        let machine = MachineMeter::new(&processes, &cores.servers, &cores.generator);
+        settle();
+        let before = self.read_servers(requests)?;
+        let machine_before = machine.read().map_err(Failure::of)?;
+        let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let records = self.setup.generator.run_interleaved(&lanes, spec, blocks);
+        let records = records.map_err(|error| self.about(&requests[0], error))?;
+        if records.iter().any(|record| record.interrupted) {
+            return Err(self.about(&requests[0], "the slice was interrupted"));
+        }
+        settle();
+        let machine_after = machine.read().map_err(Failure::of)?;
+        let after = self.read_servers(requests)?;
+        let machine = machine.between(&machine_before, &machine_after);
+        let mut measured = Vec::with_capacity(requests.len());
+        for (place, record) in records.into_iter().enumerate() {
+            let request = &requests[place];
+            let meter = &self.running[request.variant].meter;
+            let servers = meter.between(&before[place], &after[place]);
+            let usage = Usage { servers, machine: machine.clone() };
+            let pages = std::mem::take(&mut pages[place]);
+            measured.push(self.measured(request, start, record, usage, pages, blocks)?);
+        }
+        Ok(measured)
+    }
+
+    /// An error of a slice with the name of its variant.
+    fn about(&self, request: &SliceRequest, error: impl std::fmt::Display) -> Failure {
+        Failure::new(format!("{}: {error}", self.setup.variants[request.variant].label))
+    }
+
+    fn read_servers(&self, requests: &[SliceRequest]) -> Result<Vec<ServerReading>, Failure> {
+        let read = |request: &SliceRequest| {
+            let reading = self.running[request.variant].meter.read();
+            reading.map_err(|error| self.about(request, error))
+        };
+        requests.iter().map(read).collect()
+    }
+
+    /// One variant's part of a slice.
+    fn measured(
+        &mut self,
+        request: &SliceRequest,
+        start: Duration,
+        record: SliceRecord,
+        usage: Usage,
+        pages: Vec<Scrape>,
+        blocks: &Blocks,
+    ) -> Result<Measured, Failure> {
         let variant = &self.setup.variants[request.variant];
         let running = &self.running[request.variant];
-        let connecting = request.kind() == SliceKind::Connect;
-        let (target, workload) = if connecting {
-            (running.connects, &running.connecting)
-        } else {
-            (running.requests, &running.workload)
-        };
-        running.site.refill(&workload.stock)?;
-        let generator = &mut self.setup.generator;
-        let failed = |error| Failure::new(format!("{}: {error}", variant.label));
-        // Connections that are the slice's own subject must not be opened ahead of it.
-        if !connecting {
-            generator.prepare(target, &spec).map_err(failed)?;
-        }
-        let pages_before = running.site.scrape()?;
-        settle();
-        let unread = |error| Failure::new(format!("{}: {error}", variant.label));
-        let before = running.meter.read().map_err(unread)?;
-        let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let record = generator.run_slice(target, &spec).map_err(failed)?;
-        if record.interrupted {
-            return Err(Failure::new(format!("{}: the slice was interrupted", variant.label)));
-        }
-        settle();
-        let after = running.meter.read().map_err(unread)?;
-        let usage = running.meter.between(&before, &after);
-        let pages = running.site.pages(pages_before)?;
-
+        let pages = running.site.pages(pages)?;
+        let (_, workload) = running.asked(request.kind());
         let path = running.site.path();
         let path = if workload.name == "ping" { &path[..path.len().min(1)] } else { path };
         let cell = &self.setup.cells[variant.cell];
         let sent = Sent { variant, cell, kind: request.kind(), record: &record, path };
         let proofs: Vec<SliceProof> = proof::proofs(&sent, &pages);
         self.generator_driver = record.driver.into();
-        let memory_peak_bytes = usage.memory_peak_bytes;
+        let memory_peak_bytes = usage.servers.memory_peak_bytes;
         let errors = record.errors.to_string();
+        let slice_ns = usage.machine.wall_ns;
         let mut slice = row(variant, request, start, &record, usage);
         slice.server_handshakes = proof::server_handshakes(&sent, &pages);
+        if blocks.count() > 1 {
+            slice.duration_ns = record.window_ns;
+            let block_ns = blocks.length().as_nanos() as u64;
+            slice.blocks = Some(SliceBlocks { block_ns, slice_ns, pairs: pairs(&record) });
+        }
         Ok(Measured {
             slice,
             times: record.into(),
@@ -262,6 +348,25 @@ impl LiveBench<'_> {
             proofs,
         })
     }
+}
+
+impl AttachedVariant {
+    /// Whom a slice of this kind asks, and what.
+    fn asked(&self, kind: SliceKind) -> (TargetId, &Workload) {
+        match kind {
+            SliceKind::Connect => (self.connects, &self.connecting),
+            SliceKind::Open | SliceKind::Closed => (self.requests, &self.workload),
+        }
+    }
+}
+
+/// What the servers used in each pair of passes, between two readings; none where one is missing.
+fn pairs(record: &SliceRecord) -> Vec<PairCpu> {
+    let between = |pair: &[CpuReading]| {
+        let cpu_ns = pair[1].cpu_ns?.checked_sub(pair[0].cpu_ns?)?;
+        Some(PairCpu { cpu_ns, answered: pair[1].answered - pair[0].answered })
+    };
+    record.cpu_readings.windows(2).map(between).collect::<Option<_>>().unwrap_or_default()
 }
 
 /// A slice as the record has it.
@@ -301,25 +406,26 @@ pub(crate) fn row(
         response: percentiles(&record.response),
         service: percentiles(&record.service),
         lateness: percentiles(&record.lateness),
-        services: usage.services,
+        services: usage.servers.services,
         generator_cpu_ns: record.generator_cpu_ns,
-        busy_ns: usage.busy_ns,
-        softirq_ns: usage.softirq_ns,
-        steal_ns: usage.steal_ns,
-        background_ns: usage.background_ns,
-        throttled: usage.throttled,
+        busy_ns: usage.machine.busy_ns,
+        softirq_ns: usage.machine.softirq_ns,
+        steal_ns: usage.machine.steal_ns,
+        background_ns: usage.machine.background_ns,
+        throttled: usage.machine.throttled,
         connect: percentiles(&record.connect),
         handshake: percentiles(&record.handshake),
         in_flight_growth_milli: (record.in_flight_growth() * 1000.0).round() as i64,
         in_flight_first_milli: record.in_flight[0].value().map(|mean| (mean * 1e3).round() as i64),
         sent_in_window: Some(record.sent_in_window),
         queue_high_water: Some(record.queue_high_water),
-        retransmits: usage.retransmits,
+        retransmits: usage.machine.retransmits,
         generator_share_milli: (record.generator_share() * 1000.0) as u32,
         server_handshakes: None,
-        ran_on_generator_core: usage.ran_on_generator_core,
+        ran_on_generator_core: usage.servers.ran_on_generator_core,
         closed_idle: record.connections.closed_idle,
         closed_unsolicited: record.connections.unsolicited,
-        cpu_unknown: usage.cpu_unknown,
+        cpu_unknown: usage.servers.cpu_unknown,
+        blocks: None,
     }
 }

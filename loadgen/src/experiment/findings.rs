@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use metrics_export::hlog::{HistogramLog, Interval, LogWriteError};
-use metrics_export::run::{Capacity, CpuSourceKind, Proof, Slice, SliceKind};
+use metrics_export::run::{Capacity, CpuSourceKind, Proof, Slice, SliceKind, cpu_slices};
 
 use super::{Failure, Measured, Times};
 use crate::plan::{Role, Variant};
+use crate::stats::pairs::cpu_figures;
 use crate::stats::{LayerInput, Per};
 use crate::traffic::schedule::Rate;
 
@@ -20,6 +21,8 @@ pub struct Findings {
     pub failure: Option<Failure>,
     /// The operating point of each cell, once the first instance was warmed up.
     pub rates: Vec<Option<Rate>>,
+    /// The length of a block in each cell; None where slices are whole.
+    pub blocks: Vec<Option<Duration>>,
     /// Every slice.
     pub slices: Vec<Slice>,
     /// The times of each variant, in the order of the plan.
@@ -33,8 +36,8 @@ pub struct Findings {
 /// What is kept of a variant's times: a slice's own histograms would fill the memory.
 #[derive(Clone, Debug)]
 pub struct VariantSamples {
-    /// All slices of the headline that count, as one; connects and handshakes of slices of
-    /// connections.
+    /// All slices of the headline that count, as one: response and service of whole ones, lateness
+    /// of all; connects and handshakes of slices of connections.
     pub times: Times,
     /// The most memory that any service process ever had resident.
     pub memory_peak_bytes: Option<u64>,
@@ -66,6 +69,7 @@ impl Findings {
         Findings {
             variants: variants.iter().map(kept).collect(),
             rates: vec![None; cells],
+            blocks: vec![None; cells],
             ..Findings::default()
         }
     }
@@ -107,7 +111,10 @@ impl Findings {
         match slice.kind {
             _ if !slice.counts => {}
             kind if kind == self.headline => {
-                kept.add(&slice, &times).map_err(Failure::of)?;
+                add(&mut kept.times.lateness, &times.lateness);
+                if slice.is_whole() {
+                    kept.add(&slice, &times).map_err(Failure::of)?;
+                }
             }
             SliceKind::Connect => kept.add_connections(&times),
             SliceKind::Open | SliceKind::Closed => {}
@@ -136,7 +143,6 @@ impl VariantSamples {
     fn add(&mut self, slice: &Slice, times: &Times) -> Result<(), LogWriteError> {
         add(&mut self.times.response, &times.response);
         add(&mut self.times.service, &times.service);
-        add(&mut self.times.lateness, &times.lateness);
         let start = Duration::from_nanos(slice.start_unix_ns);
         let log = match &mut self.log {
             Some(log) => log,
@@ -190,21 +196,30 @@ impl CellView<'_> {
     }
 }
 
+impl CellView<'_> {
+    /// The slices of the variant of a role from which its CPU is taken.
+    fn cpu_slices(&self, role: &Role, kind: SliceKind) -> Vec<&Slice> {
+        let variant = self.variant(role);
+        variant.map_or_else(Vec::new, |own| cpu_slices(&self.findings.slices, &own.id, kind))
+    }
+}
+
 impl LayerInput for CellView<'_> {
-    fn figure(&self, role: &Role, per: Per, round: u32) -> Option<f64> {
+    fn figures(&self, role: &Role, per: Per, round: u32) -> Vec<f64> {
         let kind = match per {
             Per::Request => SliceKind::Open,
             Per::Connection => SliceKind::Connect,
         };
-        let variant = self.variant(role)?;
-        let mut counted = self.findings.counted(&variant.id, kind);
-        counted.find(|slice| slice.round == round)?.cpu_ns_per_request()
+        let slices = self.cpu_slices(role, kind);
+        let found = slices.into_iter().find(|slice| slice.round == round);
+        found.map_or_else(Vec::new, cpu_figures)
     }
 
     fn rounds(&self) -> Vec<(u32, u32)> {
-        let slices = self.findings.slices.iter();
-        let open = slices.filter(|slice| slice.counts && slice.kind == SliceKind::Open);
-        let mut rounds: Vec<(u32, u32)> = open.map(|slice| (slice.round, slice.instance)).collect();
+        let roles = self.variants().map(|variant| &variant.role);
+        let slices = roles.flat_map(|role| self.cpu_slices(role, SliceKind::Open));
+        let mut rounds: Vec<(u32, u32)> =
+            slices.map(|slice| (slice.round, slice.instance)).collect();
         rounds.sort_unstable();
         rounds.dedup();
         rounds

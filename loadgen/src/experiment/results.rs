@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use metrics_export::run::{
     Additivity, ClosedLoop, Connecting, ConnectionKind, Cost, Floor, Percentiles, ServiceCost,
-    Slice, SliceKind, VariantResult, Verdict,
+    Slice, SliceKind, VariantResult, Verdict, cpu_slices,
 };
 
 use crate::experiment::{CellView, Findings, VariantSamples};
@@ -96,9 +96,14 @@ pub(crate) fn control_failed(costs: &[Cost]) -> bool {
 fn result(view: CellView<'_>, variant: &Variant, kept: &VariantSamples) -> Option<VariantResult> {
     let findings = view.findings;
     let open: Vec<&Slice> = findings.counted(&variant.id, findings.headline).collect();
+    let billed = cpu_slices(&findings.slices, &variant.id, findings.headline);
     let sum = |of: fn(&Slice) -> u64| open.iter().map(|slice| of(slice)).sum::<u64>();
     let answered = sum(|slice| slice.requests_answered);
-    let cpu = cpu_of(&open).or(kept.capacity.is_some().then_some(0))?;
+    // What a core was busy with is known of slices that a variant had for itself.
+    let whole = || open.iter().filter(|slice| slice.is_whole());
+    let busy = whole().map(|slice| slice.busy_ns).sum::<u64>();
+    let whole_answered = whole().map(|slice| slice.requests_answered).sum::<u64>();
+    let cpu = cpu_of(&billed).or(kept.capacity.is_some().then_some(0))?;
     let per_request = |total: u64| (answered > 0).then(|| rounded(total as f64, answered));
     Some(VariantResult {
         variant: variant.id.clone(),
@@ -108,9 +113,9 @@ fn result(view: CellView<'_>, variant: &Variant, kept: &VariantSamples) -> Optio
         dropped: sum(|slice| slice.dropped),
         errors: errors(findings, variant),
         cpu_ns_per_request: cpu,
-        services: services(&open),
-        system_share_milli: system_share(&open),
-        busy_ns_per_request: per_request(sum(|slice| slice.busy_ns)),
+        services: services(&billed),
+        system_share_milli: system_share(&billed),
+        busy_ns_per_request: (whole_answered > 0).then(|| rounded(busy as f64, whole_answered)),
         generator_cpu_ns_per_request: per_request(sum(|slice| slice.generator_cpu_ns)),
         response: percentiles(&kept.times.response),
         service: percentiles(&kept.times.service),
@@ -121,7 +126,7 @@ fn result(view: CellView<'_>, variant: &Variant, kept: &VariantSamples) -> Optio
         connecting: connecting(view, variant, kept),
         capacity: kept.capacity.clone(),
         memory_peak_bytes: kept.memory_peak_bytes,
-        retransmits: open.iter().filter_map(|slice| slice.retransmits).reduce(|a, b| a + b),
+        retransmits: whole().filter_map(|slice| slice.retransmits).reduce(|a, b| a + b),
     })
 }
 
@@ -171,8 +176,7 @@ fn closed_loop(findings: &Findings, variant: &Variant) -> Option<ClosedLoop> {
 
 /// The handshake is what a connection costs more than one without TLS in the same round.
 fn connecting(view: CellView<'_>, variant: &Variant, kept: &VariantSamples) -> Option<Connecting> {
-    let counted = view.findings.counted(&variant.id, SliceKind::Connect);
-    let slices: Vec<&Slice> = counted.collect();
+    let slices = cpu_slices(&view.findings.slices, &variant.id, SliceKind::Connect);
     let sum = |of: fn(&Slice) -> u64| slices.iter().map(|slice| of(slice)).sum::<u64>();
     let seen = |of: fn(&metrics_export::run::Handshakes) -> u64| {
         let counts = slices.iter().filter_map(|slice| slice.server_handshakes.as_ref());

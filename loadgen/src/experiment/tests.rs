@@ -1,14 +1,14 @@
 //! The engine with simulated slices: no process, no socket, no clock. The simulation serves the
 //! tests of results and reports as well.
 
-use metrics_export::run::{CpuSourceKind, Percentiles, ServiceCpu};
+use metrics_export::run::{CpuSourceKind, Percentiles, ServiceCpu, Slice, SliceBlocks};
 
 use authn::Profile;
 
 use super::*;
 use crate::command::matrix::Matrix;
 use crate::plan::Role;
-use crate::plan::{Axes, StopRule};
+use crate::plan::{Axes, BlockChoice, StopRule};
 use crate::stats::{self, LayerInput, Per};
 use crate::traffic::random::Random;
 use crate::traffic::schedule::Rate;
@@ -123,6 +123,19 @@ impl Bench for Simulation {
         })
     }
 
+    fn interleaved(&mut self, request: &InterleavedRequest) -> Result<Vec<Measured>, Failure> {
+        let parts = request.slices(&self.variants);
+        let part = |part: &SliceRequest| {
+            let mut measured = self.slice(part)?;
+            let block_ns = request.block.as_nanos() as u64;
+            let slice_ns = measured.slice.duration_ns * parts.len() as u64;
+            let pairs = Vec::new();
+            measured.slice.blocks = Some(SliceBlocks { block_ns, slice_ns, pairs });
+            Ok(measured)
+        };
+        parts.iter().map(part).collect()
+    }
+
     fn elapsed(&self) -> Duration {
         Duration::from_secs(self.orders.len() as u64)
     }
@@ -187,14 +200,20 @@ fn blank_slice(variant: &str, request: &SliceRequest, answered: u64) -> Slice {
         closed_idle: 0,
         closed_unsolicited: 0,
         cpu_unknown: None,
+        blocks: None,
     }
 }
 
-pub(crate) struct Silent;
+/// Remembers how many slices are done of how many.
+#[derive(Default)]
+pub(crate) struct Silent {
+    progress: (u64, u64),
+}
 
 impl Watcher for Silent {
     fn taken(&mut self, done: u64, planned: u64, _slice: &Slice) {
         assert!(done <= planned);
+        self.progress = (done, planned);
     }
 }
 
@@ -222,9 +241,11 @@ fn run_in(cells: &[PlannedCell], simulation: &mut Simulation, protocol: &Protoco
         bounds: &Bounds::default(),
         measured_cores: 2,
     };
-    let findings = experiment.run(simulation, &mut Silent).unwrap();
+    let mut watcher = Silent::default();
+    let findings = experiment.run(simulation, &mut watcher).unwrap();
     if findings.complete && protocol.stop == StopRule::default() {
-        assert_eq!(experiment.slices_planned(), simulation.taken_once());
+        assert_eq!(watcher.progress.0, watcher.progress.1, "all that was planned is done");
+        assert_eq!(watcher.progress.0, simulation.taken_once());
     }
     findings
 }
@@ -244,23 +265,24 @@ fn a_failure_keeps_the_slices_that_were_finished() {
     for (panics, word) in [(false, "process 7"), (true, "a server of straw")] {
         let mut simulation = Simulation::new(&variants);
         simulation.fails = Some((20, panics));
-        let findings = experiment.run(&mut simulation, &mut Silent).unwrap();
+        let findings = experiment.run(&mut simulation, &mut Silent::default()).unwrap();
         assert_eq!((findings.complete, findings.slices.len()), (false, 20));
         assert!(findings.failure.unwrap().to_string().contains(word), "{word}");
         // Before anything counts there is nothing to keep.
         let mut simulation = Simulation::new(&variants);
         simulation.fails = Some((1, panics));
-        let failure = experiment.run(&mut simulation, &mut Silent).unwrap_err();
+        let failure = experiment.run(&mut simulation, &mut Silent::default()).unwrap_err();
         assert!(failure.to_string().contains(word), "{failure}");
     }
 }
 
 #[test]
 fn every_round_has_every_variant_once_in_a_new_order() {
-    let protocol = Protocol { rounds: 12, instances: 5, ..Protocol::standard(7) };
+    let standard = Protocol { rounds: 12, instances: 5, ..Protocol::standard(7) };
+    let protocol = Protocol { block: BlockChoice::Whole, ..standard };
     let mut simulation = Simulation::new(&variants());
     let findings = run(&mut simulation, &protocol);
-    assert!(findings.complete);
+    assert!(findings.complete && findings.slices.iter().all(Slice::is_whole));
     assert_eq!(simulation.restarts, [0, 1, 2, 3, 4]);
     let mut orders = std::collections::BTreeSet::new();
     for round in 0..12 {
@@ -278,6 +300,30 @@ fn every_round_has_every_variant_once_in_a_new_order() {
     let connecting =
         simulation.orders.iter().filter(|request| request.kind() == SliceKind::Connect);
     assert_eq!(connecting.count(), 12 * 3);
+}
+
+#[test]
+fn an_interleaved_round_has_every_variant_and_times_come_from_whole_slices() {
+    let protocol = Protocol { rounds: 12, instances: 3, ..Protocol::standard(7) };
+    let mut simulation = Simulation::new(&variants());
+    let findings = run(&mut simulation, &protocol);
+    let block = findings.blocks[0].unwrap().as_secs_f64();
+    let requests = block * findings.rates[0].unwrap().as_f64();
+    assert!((requests - 16.0).abs() < 0.01, "{block} s");
+    let count = |variant: &str, kind, whole| {
+        findings.counted(variant, kind).filter(|slice| slice.is_whole() == whole).count()
+    };
+    for variant in ["s0", "s0-control", "s1", "s2-uncached", "s2-cached"] {
+        assert_eq!(count(variant, SliceKind::Open, false), 12, "one a round");
+        assert_eq!(count(variant, SliceKind::Open, true), 3, "one an instance");
+        assert_eq!(count(variant, SliceKind::Closed, true), 1, "capacity is asked once");
+    }
+    assert_eq!(count("s1", SliceKind::Connect, false), 12);
+    assert_eq!(count("s0-control", SliceKind::Connect, false), 0);
+    let times = &findings.variants[0].times;
+    assert_eq!((times.response.len(), times.lateness.len()), (3 * 1_000, 15 * 1_000));
+    let results = results::variants(&findings, &variants());
+    assert_eq!(results[0].response.count, 3_000);
 }
 
 #[test]
@@ -309,7 +355,7 @@ fn cells_that_ask_the_same_share_the_operating_point() {
     assert!(rates[0] == rates[1] && rates[2] == rates[3] && rates[0] != rates[2], "{rates:?}");
     let view = CellView { findings: &findings, variants: &variants, cell: 2 };
     assert_eq!(view.variant(&"s1".into()).unwrap().id, "ping-1-connection-s1");
-    assert!(view.figure(&"s1".into(), Per::Request, 0).is_some());
+    assert!(!view.figures(&"s1".into(), Per::Request, 0).is_empty());
 }
 
 /// Costs that differ by a fifth with 1% of noise: every interval is within 5% at the first look,
@@ -343,7 +389,7 @@ fn the_known_cost_is_found() {
     let findings = run(&mut simulation, &Protocol::standard(7));
     let view = CellView { findings: &findings, variants: &simulation.variants, cell: 0 };
     assert_eq!(view.rounds().len(), 36);
-    assert!(view.figure(&"s1".into(), Per::Connection, 0).is_some());
+    assert!(!view.figures(&"s1".into(), Per::Connection, 0).is_empty());
     let layers = stats::layers(&["s0", "s0-control", "s1"].map(Role::from));
     let family = stats::estimate_family(&layers, "", &view, 1);
     let cost = family.costs.iter().find(|cost| cost.id == "tls").unwrap();

@@ -18,8 +18,7 @@ pub(super) fn interval(values: &[f64], centre: f64, seed: u64) -> ConfidenceInte
     let count = values.len();
     let mut centres: Vec<f64> = (0..RESAMPLES)
         .filter_map(|_| {
-            let resample: Vec<f64> =
-                (0..count).map(|_| values[below(count, &mut random)]).collect();
+            let resample: Vec<f64> = (0..count).map(|_| values[random.below(count)]).collect();
             rank::hodges_lehmann(&resample)
         })
         .collect();
@@ -37,11 +36,6 @@ impl ConfidenceInterval {
         let end = |end: f64| point + factor * (end - point);
         ConfidenceInterval { low: end(self.low), high: end(self.high), ..self }
     }
-}
-
-/// An even draw below `count`; the bias of 2^-64 times `count` is beyond notice.
-pub(crate) fn below(count: usize, random: &mut Random) -> usize {
-    ((u128::from(random.next_u64()) * count as u128) >> 64) as usize
 }
 
 /// A standard normal draw (Box and Muller).

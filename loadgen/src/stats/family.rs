@@ -123,7 +123,7 @@ impl<'a> Estimated<'a> {
         let units = units(&observations);
         let rounds = input.rounds().into_iter();
         let references: Vec<f64> = rounds
-            .filter_map(|(round, _)| input.figure(&layer.reference, layer.per, round))
+            .filter_map(|(round, _)| median(&input.figures(&layer.reference, layer.per, round)))
             .collect();
         let enough = observations.len() >= ROUNDS_MIN;
         Estimated {

@@ -11,6 +11,7 @@ pub use metrics_export::answer::CONTROL;
 use metrics_export::run::Per;
 
 use super::Observation;
+use super::pairs::trimmed_mean;
 use crate::plan::{Role, TokenForm};
 
 /// One variant in a layer's sum.
@@ -146,8 +147,9 @@ pub(super) fn sum(id: &str, label: &str, per: Per, terms: &[(i8, Role)]) -> Laye
 
 /// The figures that a layer is estimated from, of one cell.
 pub trait LayerInput {
-    /// The figure of the variant of a role in a round, where it has one; in ns.
-    fn figure(&self, role: &Role, per: Per, round: u32) -> Option<f64>;
+    /// The figures of the variant of a role in a round, in ns: one for each pair of passes of an
+    /// interleaved slice, or one; none where it has none.
+    fn figures(&self, role: &Role, per: Per, round: u32) -> Vec<f64>;
     /// The rounds, each with its instance.
     fn rounds(&self) -> Vec<(u32, u32)>;
 }
@@ -165,18 +167,26 @@ impl Layer {
 }
 
 /// The layer's sum in each round that has all of its variants, relative to the reference: for a
-/// difference of two the logarithm of their ratio.
+/// difference of two the logarithm of their ratio. It is taken in each pair of passes, and a round
+/// is the trimmed mean of its pairs.
 #[must_use]
 pub fn observations(layer: &Layer, input: &impl LayerInput) -> Vec<Observation> {
     let value = |round: u32| {
-        let reference = input.figure(&layer.reference, layer.per, round)?;
-        let mut sum = 0.0;
-        for term in &layer.terms {
-            sum += f64::from(term.sign) * input.figure(&term.variant, layer.per, round)?;
+        let figures = |role: &Role| input.figures(role, layer.per, round);
+        let reference = figures(&layer.reference);
+        let terms: Vec<(f64, Vec<f64>)> =
+            layer.terms.iter().map(|term| (f64::from(term.sign), figures(&term.variant))).collect();
+        // The values of one pair, or of one round, belong together.
+        if terms.iter().any(|(_, figures)| figures.len() != reference.len()) {
+            return None;
         }
-        let share = sum / reference;
-        let value = if layer.is_ratio() { share.ln_1p() } else { share };
-        value.is_finite().then_some(value)
+        let of_pair = |(pair, reference): (usize, &f64)| {
+            let sum: f64 = terms.iter().map(|(sign, figures)| sign * figures[pair]).sum();
+            let share = sum / reference;
+            if layer.is_ratio() { share.ln_1p() } else { share }
+        };
+        let values = reference.iter().enumerate().map(of_pair).collect();
+        trimmed_mean(values).filter(|value| value.is_finite())
     };
     let rounds = input.rounds().into_iter();
     rounds

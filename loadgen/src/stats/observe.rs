@@ -3,21 +3,24 @@
 
 use std::collections::BTreeMap;
 
-use metrics_export::run::{Run, Slice, SliceKind};
+use metrics_export::run::{Run, Slice, SliceKind, cpu_slices};
 
 use super::Observation;
+use super::pairs::{cpu_figures, trimmed_mean};
 
 /// Server CPU in ns per answered request (per connection, where each request has its own) in each
 /// round, with the instance of the processes.
 pub(crate) fn rounds(run: &Run, variant: &str, kind: SliceKind) -> BTreeMap<u32, Observation> {
-    let own = run.slices.iter().filter(|slice| slice.counts && slice.kind == kind);
-    own.filter(|slice| slice.variant == variant)
-        .filter_map(|slice| {
-            let value = slice.cpu_ns_per_request().filter(|ns| *ns > 0.0)?;
-            let Slice { round, instance, .. } = *slice;
-            Some((round, Observation { round, instance, value }))
-        })
-        .collect()
+    let own = by_round(run, variant, kind);
+    let observed = own.into_iter().filter_map(|(round, slice)| {
+        let value = slice.cpu_ns_per_request().filter(|ns| *ns > 0.0)?;
+        Some((round, Observation { round, instance: slice.instance, value }))
+    });
+    observed.collect()
+}
+
+fn by_round<'a>(run: &'a Run, variant: &str, kind: SliceKind) -> BTreeMap<u32, &'a Slice> {
+    cpu_slices(&run.slices, variant, kind).into_iter().map(|slice| (slice.round, slice)).collect()
 }
 
 /// The logarithm of the same.
@@ -33,12 +36,22 @@ pub(crate) fn log_ratios(
     reference: &str,
     kind: SliceKind,
 ) -> Vec<Observation> {
-    let references = rounds(run, reference, kind);
-    let own = rounds(run, variant, kind);
-    own.iter()
-        .filter_map(|(round, seen)| {
-            let value = (seen.value / references.get(round)?.value).ln();
-            Some(Observation { value, ..*seen })
+    let references = by_round(run, reference, kind);
+    let own = by_round(run, variant, kind);
+    own.into_iter()
+        .filter_map(|(round, slice)| {
+            let value = log_ratio(slice, references.get(&round)?)?;
+            Some(Observation { round, instance: slice.instance, value })
         })
         .collect()
+}
+
+/// The logarithm of the ratio of two slices of one round, by their pairs where both have them.
+fn log_ratio(own: &Slice, reference: &Slice) -> Option<f64> {
+    let (own, reference) = (cpu_figures(own), cpu_figures(reference));
+    if own.len() != reference.len() {
+        return None;
+    }
+    let ratios = own.iter().zip(&reference).map(|(own, reference)| (own / reference).ln());
+    trimmed_mean(ratios.collect()).filter(|value| value.is_finite())
 }

@@ -52,10 +52,15 @@ fn simulate(truth: &[(&'static str, f64)], design: Design, random: &mut Random) 
 }
 
 impl LayerInput for Simulated {
-    fn figure(&self, role: &Role, per: Per, round: u32) -> Option<f64> {
+    fn figures(&self, role: &Role, per: Per, round: u32) -> Vec<f64> {
         let factor = if per == Per::Connection { 10.0 } else { 1.0 };
-        let figure = self.figures.get(role.to_string().as_str())?.get(round as usize)?;
-        figure.is_finite().then_some(figure * factor)
+        let figures = self.figures.get(role.to_string().as_str());
+        let figure = figures.and_then(|rounds| rounds.get(round as usize));
+        figure
+            .filter(|figure| figure.is_finite())
+            .map(|figure| figure * factor)
+            .into_iter()
+            .collect()
     }
 
     fn rounds(&self) -> Vec<(u32, u32)> {

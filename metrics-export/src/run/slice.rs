@@ -17,7 +17,8 @@ pub struct Slice {
     pub instance: u32,
     /// The round, from 0; a warm-up slice belongs to the round that it comes before.
     pub round: u32,
-    /// The place in the order of its round, from 0.
+    /// The place in the order of its round, or among the variants that it was interleaved with; from
+    /// 0.
     pub position: u32,
     /// 1 for a slice that was taken once more because the first attempt was disturbed.
     pub attempt: u32,
@@ -106,6 +107,32 @@ pub struct Slice {
     /// for.
     #[serde(default)]
     pub cpu_unknown: Option<String>,
+    /// How it was interleaved with the other variants of its cell; absent where it had its time for
+    /// itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<SliceBlocks>,
+}
+
+/// How a slice shared its time with the other variants of its cell. What the machine did, from
+/// `busy_ns` to `retransmits`, is then that of all of them together.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SliceBlocks {
+    /// The length of a block.
+    pub block_ns: u64,
+    /// From the first block of any variant to the end of the last, answers waited for.
+    pub slice_ns: u64,
+    /// Server CPU in ns of each pair of passes, and the requests that it answered; empty where the
+    /// CPU is read at the ends of the slice only.
+    pub pairs: Vec<PairCpu>,
+}
+
+/// Server CPU of one variant in a pass and its mirror image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairCpu {
+    /// CPU of all its services.
+    pub cpu_ns: u64,
+    /// Requests answered.
+    pub answered: u64,
 }
 
 /// New connections by their handshake, as a server counted them.
@@ -157,7 +184,37 @@ pub struct ServiceCpu {
     pub system_ns: u64,
 }
 
+/// The slices of a variant and kind that count and that its CPU is taken from: those that were
+/// interleaved with the other variants of its cell, or all of them where none was.
+pub fn cpu_slices<'a>(slices: &'a [Slice], variant: &str, kind: SliceKind) -> Vec<&'a Slice> {
+    let own = |slice: &&Slice| slice.counts && slice.kind == kind && slice.variant == variant;
+    let all: Vec<&Slice> = slices.iter().filter(own).collect();
+    let interleaved: Vec<&Slice> = all.iter().copied().filter(|one| !one.is_whole()).collect();
+    if interleaved.is_empty() { all } else { interleaved }
+}
+
 impl Slice {
+    /// Whether the variant had the slice for itself. Only then are its longest times its own: what
+    /// delays an interleaved slice may have been done in another variant's blocks.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.blocks.is_none()
+    }
+
+    /// The time in which what the machine did is known, in ns: the slice's own, or that of all
+    /// variants that it was interleaved with.
+    #[must_use]
+    pub fn machine_ns(&self) -> u64 {
+        self.blocks.as_ref().map_or(self.duration_ns, |blocks| blocks.slice_ns)
+    }
+
+    /// Whether what the machine did is this row's to tell. All rows of an interleaved slice have
+    /// it, and it is to be counted once.
+    #[must_use]
+    pub fn tells_machine(&self) -> bool {
+        self.is_whole() || self.position == 0
+    }
+
     /// Server CPU of all services.
     #[must_use]
     pub fn cpu_ns(&self) -> u64 {

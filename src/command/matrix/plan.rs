@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use loadgen::command::capacity::Settings;
 use loadgen::command::matrix::{Matrix, Subjects};
 use loadgen::plan::targets::Targets;
-use loadgen::plan::{CallPath, Protocol, StopRule, Topology, UNTIL_CI_ROUNDS_MAX};
+use loadgen::plan::{BlockChoice, CallPath, Protocol, StopRule, Topology, UNTIL_CI_ROUNDS_MAX};
 
 use super::axes::{axes, profiles};
 use super::targets;
@@ -31,7 +31,7 @@ pub(super) fn matrix(
             "--call-path direct needs --topology mesh: the single server has no gateway.",
         ));
     }
-    let mut protocol = protocol(typed)?;
+    let protocol = protocol(typed)?;
     let slo = typed.slo.as_deref().map(values::slo).transpose()?;
     let capacity = (typed.capacity || slo.is_some()).then(|| Settings {
         slice: protocol.slice,
@@ -40,8 +40,7 @@ pub(super) fn matrix(
     });
     let (subjects, variants) = match targets {
         Some(targets) => {
-            // Nothing is restarted; connections are made anew for every round.
-            protocol.instances = protocol.rounds;
+            // Nothing is restarted; an instance is a start of the connections.
             cells.iter_mut().for_each(|cell| cell.workload = "target".into());
             (Subjects::Targets(targets::pairs(targets)), targets::variants(targets, &cells))
         }
@@ -82,6 +81,11 @@ fn protocol(typed: &cli::MatrixArgs) -> Result<Protocol, Failure> {
     if let Some(slice) = &typed.slice {
         protocol.slice = duration("--slice", slice)?;
     }
+    protocol.block = match typed.block.as_str() {
+        "auto" => BlockChoice::Auto,
+        "whole" => BlockChoice::Whole,
+        length => BlockChoice::Length(duration("--block", length)?),
+    };
     protocol.pattern = values::pattern(&typed.arrivals)?;
     protocol.check().map_err(Failure::unusable)?;
     Ok(protocol)

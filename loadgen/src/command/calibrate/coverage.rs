@@ -89,9 +89,9 @@ mod tests {
     }
 
     impl LayerInput for Rounds {
-        fn figure(&self, role: &Role, _per: Per, round: u32) -> Option<f64> {
+        fn figures(&self, role: &Role, _per: Per, round: u32) -> Vec<f64> {
             let figures = if *role == Role::from("base") { &self.base } else { &self.busy };
-            figures.get(round as usize).copied()
+            figures.get(round as usize).copied().into_iter().collect()
         }
 
         fn rounds(&self) -> Vec<(u32, u32)> {

@@ -14,7 +14,7 @@ use runtime::url::Url;
 
 use crate::experiment::bench::LiveBench;
 use crate::experiment::stack::{Stack, Started};
-use crate::experiment::{Bench, Failure, Measured, SliceRequest};
+use crate::experiment::{Bench, Failure, InterleavedRequest, Measured, SliceRequest};
 use crate::plan::{PlannedCell, Variant};
 use crate::traffic::error::ContextError;
 
@@ -178,6 +178,16 @@ impl Bench for Probe<'_> {
         let before = self.read.insert(request.variant, now).unwrap_or_default();
         if request.kind() == SliceKind::Open && !request.warmup {
             self.counted.push((request.variant, now.since(&before)));
+        }
+        Ok(measured)
+    }
+
+    fn interleaved(&mut self, request: &InterleavedRequest) -> Result<Vec<Measured>, Failure> {
+        let measured = self.live.interleaved(request)?;
+        for one in request.slices(self.variants) {
+            let now = self.page(one.variant)?;
+            let before = self.read.insert(one.variant, now).unwrap_or_default();
+            self.counted.push((one.variant, now.since(&before)));
         }
         Ok(measured)
     }

@@ -31,6 +31,7 @@ pub(crate) fn run(variants: &[(&str, f64)], drift: f64, seed: u64) -> Run {
         handshake: HandshakeKind::Full,
         token_algorithm: "es256".into(),
         workers: 1,
+        block_ns: None,
     };
     let mut run = Run {
         schema: SCHEMA.into(),
@@ -249,5 +250,6 @@ fn slice(variant: &str, round: u32, kind: SliceKind, ns: f64) -> Slice {
         closed_idle: 0,
         closed_unsolicited: 0,
         cpu_unknown: None,
+        blocks: None,
     }
 }
