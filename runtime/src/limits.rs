@@ -6,7 +6,7 @@ pub(crate) mod wait_kind;
 use std::time::Duration;
 
 /// What a server's peers may take: room, and time. A deadline expires at the time given or up to
-/// two sweeps later (a sweep is an eighth of the shortest one, at most a second).
+/// two sweeps later (in traffic there is one in an eighth of the shortest one, at most a second).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerLimits {
     /// Open connections, all cores together; further ones are closed at once. 16384 idle ones

@@ -4,11 +4,11 @@
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
-use std::thread;
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use authn::{Profile, ScopeSet, TokenCheck, Transport};
-use runtime::process::Shutdown;
+use runtime::process::{Shutdown, on_signal_or_end_of_child};
 use services::{ServiceConfig, ServiceKind};
 use zeroize::Zeroizing;
 
@@ -21,9 +21,6 @@ use crate::process::stack::{Launch, MESH, ProcessStack};
 use crate::process::state::{StackClient, StackFile, StackService, StateDir};
 use crate::{Failure, values};
 
-/// How often a running stack is looked at: has a service ended, is a token near its end.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-
 /// After this long the header file is tried again when no token could be had for it.
 const HEADER_RETRY: Duration = Duration::from_secs(1);
 
@@ -35,6 +32,8 @@ pub(crate) fn command(typed: &UpArgs) -> Result<u8, Failure> {
     let profile = values::profile(typed.profile.as_deref())?;
     let launch = launch(typed, profile)?;
     let shutdown = held::shutdown()?;
+    let (tell, events) = mpsc::channel();
+    on_signal_or_end_of_child(move || _ = tell.send(())).map_err(Failure::of)?;
     warn(profile);
     let state = StateDir::create(Path::new(&typed.state))?;
     let _lock = state.lock()?;
@@ -42,7 +41,8 @@ pub(crate) fn command(typed: &UpArgs) -> Result<u8, Failure> {
     let stack = ProcessStack::start(&state, &launch)?;
     let tend = || launch.services.iter().map(|_| Tended::default()).collect();
     let tended = (!typed.no_restart).then(tend);
-    let mut running = RunningStack { state: &state, launch: &launch, stack, tended, shutdown };
+    let mut running =
+        RunningStack { state: &state, launch: &launch, stack, tended, shutdown, events };
     let outcome = running.run();
     let _ = fs::remove_file(state.path("stack.json"));
     outcome?;
@@ -150,6 +150,8 @@ struct RunningStack<'a> {
     /// What is known of each service's ends; none: they are not started again.
     tended: Option<Vec<Tended>>,
     shutdown: Shutdown,
+    /// Tells of signals and of ends of services.
+    events: Receiver<()>,
 }
 
 /// What is known of the ends of one service.
@@ -182,8 +184,22 @@ impl RunningStack<'_> {
                     Some(Instant::now() + HEADER_RETRY)
                 });
             }
-            thread::sleep(LOOK_EVERY);
+            self.wait(fresh_until);
         }
+    }
+
+    /// Waits for a signal, the end of a service, or the time at which something is due.
+    fn wait(&self, fresh_until: Option<Instant>) {
+        let starts = self.tended.iter().flatten().filter_map(|tended| tended.due);
+        match starts.chain(fresh_until).min() {
+            Some(due) => {
+                let left = due.saturating_duration_since(Instant::now());
+                let _ = self.events.recv_timeout(left);
+            }
+            None => _ = self.events.recv(),
+        }
+        // What came together is looked at once.
+        self.events.try_iter().for_each(drop);
     }
 
     /// Writes down where the services are.

@@ -15,6 +15,11 @@ pub trait Addresses: Debug + Send + Sync {
     /// The list as it is now.
     fn list(&self) -> Arc<Vec<SocketAddr>>;
 
+    /// Whether the list may be another one later.
+    fn may_change(&self) -> bool {
+        true
+    }
+
     /// Notes that no address took a connection: the list may be out of date.
     fn failed(&self);
 }
@@ -30,6 +35,10 @@ impl Addresses for Fixed {
 
     fn list(&self) -> Arc<Vec<SocketAddr>> {
         self.0.clone()
+    }
+
+    fn may_change(&self) -> bool {
+        false
     }
 
     fn failed(&self) {}

@@ -2,9 +2,9 @@
 //!
 //! The one used last is taken first, so that the surplus of a burst grows old and is closed. An
 //! idle connection has no operation in flight and no buffer. It is closed by the core's sweep when
-//! it is too old, or its address is no longer one of the upstream's. Whether anything has arrived
-//! on it is looked at when a request is about to leave ([`ConnectionPool::is_usable`]), and not
-//! when it is taken: that may be long before.
+//! it is too old, or its address is no longer one of the upstream's (an idle core notices that
+//! within 5 s). Whether anything has arrived on it is looked at when a request is about to leave
+//! ([`ConnectionPool::is_usable`]), and not when it is taken: that may be long before.
 
 use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
@@ -17,10 +17,14 @@ use proto_http::Client;
 use super::config::{UpstreamConfig, UpstreamWaits};
 use super::error::ClientError;
 use crate::executor::core::Core;
-use crate::io::deadline::{Housekeeping, WaitKind};
+use crate::io::deadline::{Housekeeping, NEVER, WaitKind};
 use crate::io::stream::{Stream, StreamError};
 use crate::observe::stats::StatsRef;
 use crate::system::sys::{self, ConnectionHealth};
+
+/// How often idle connections are held against the list of addresses where nothing else wakes the
+/// core, in milliseconds. A request looks at the list as well.
+const LOOK_MS: u64 = 5000;
 
 /// All connections to one upstream.
 pub(crate) struct ConnectionPool {
@@ -267,7 +271,7 @@ impl ConnectionPool {
 }
 
 impl Housekeeping for ConnectionPool {
-    fn sweep(&self, now_ms: u64) {
+    fn sweep(&self, now_ms: u64) -> u64 {
         let limit_ms = self.waits.idle_ms;
         // The oldest come first, because the newest are taken first.
         let mut idle = self.idle.borrow_mut();
@@ -275,7 +279,13 @@ impl Housekeeping for ConnectionPool {
         let mut closed: Vec<PooledConnection> = idle.drain(..old).collect();
         self.refresh();
         closed.extend(idle.extract_if(.., |link| !self.is_current(link)));
+        let oldest_ms = idle.first().map(|link| link.idle_since_ms);
         drop(idle);
         drop(closed);
+        let Some(oldest_ms) = oldest_ms else {
+            return NEVER;
+        };
+        let look_ms = if self.config.addrs.may_change() { now_ms + LOOK_MS } else { NEVER };
+        look_ms.min(oldest_ms.saturating_add(limit_ms))
     }
 }

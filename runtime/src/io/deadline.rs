@@ -2,9 +2,11 @@
 //!
 //! A timer for every read would cost 2 to 4% of a small request. Instead every socket has one
 //! slot that says by when its current wait must end and what it waits for; setting it is two
-//! plain stores. One task per core looks at all slots every `period` and shuts the sockets whose
-//! time is up, so that the read or write that waits there completes and finds out why.
-//! The task exists only while there are slots: an idle process does not tick.
+//! plain stores. One task per core looks at all slots and shuts the sockets whose time is up, so
+//! that the read or write that waits there completes and finds out why. It looks every `period`
+//! while there is traffic, and otherwise when the nearest deadline expires (`pause`). The task
+//! exists only while there are slots: without connections a process wakes up for nothing, and with
+//! idle ones a few times in their idle limit.
 //!
 //! A deadline expires never early and at most two periods late; the period is an eighth of the
 //! shortest limit in use, between 2 ms and 1 s.
@@ -15,22 +17,27 @@
 //!
 //! Refused here: deciding what an expired deadline means. That is its owner's business.
 
+mod pause;
+mod slot;
+
 use std::cell::{Cell, RefCell};
 use std::net::Shutdown;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::AsRawFd;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use monoio::io::{CancelHandle, Canceller};
+use monoio::io::CancelHandle;
 
-use crate::io::rate::{Demand, TransferRate};
+use self::pause::Pause;
+use self::slot::{DeadlineSlot, Swept};
+use crate::io::rate::Demand;
 use crate::system::clock::Moment;
 use crate::system::sys;
 
 pub(crate) use crate::limits::wait_kind::WaitKind;
 
 /// No deadline.
-const NEVER: u64 = u64::MAX;
+pub(crate) const NEVER: u64 = u64::MAX;
 
 /// Bytes that extend a body's or a write's deadline by one millisecond: a peer that keeps up
 /// 64 kB/s is never cut, one that drips is.
@@ -39,17 +46,15 @@ const BYTES_PER_MS: u64 = 64;
 /// Shortest and longest time between two sweeps, in milliseconds.
 const PERIOD_MS: (u64, u64) = (2, 1000);
 
-/// How long a busy connection that turned idle keeps its buffer, in milliseconds.
-const HOLD_MS: u64 = 1000;
-
 /// When so many connections turned idle between two sweeps, the memory they had is given back to
 /// the system. That takes about a millisecond, which many requests must not have to wait for.
 const TRIM_AFTER: usize = 256;
 
 /// Something that wants to look after itself whenever the sweep runs.
 pub(crate) trait Housekeeping {
-    /// `now_ms` is the core's coarse clock.
-    fn sweep(&self, now_ms: u64);
+    /// `now_ms` is the core's coarse clock. Returns by when it must be called again on that clock,
+    /// or [`NEVER`]. It may be called at any time before.
+    fn sweep(&self, now_ms: u64) -> u64;
 }
 
 /// All deadlines of one core, and its coarse clock.
@@ -58,93 +63,12 @@ pub(crate) struct Deadlines {
     /// When it swept last.
     swept_ms: Cell<u64>,
     period_ms: Cell<u64>,
+    pause: Pause,
     sweeping: Cell<bool>,
     trim: Cell<bool>,
     slots: RefCell<Vec<Rc<DeadlineSlot>>>,
     housekeepers: RefCell<Vec<Weak<dyn Housekeeping>>>,
     expired: Box<dyn Fn(WaitKind)>,
-}
-
-struct DeadlineSlot {
-    fd: RawFd,
-    index: Cell<usize>,
-    at_ms: Cell<u64>,
-    kind: Cell<WaitKind>,
-    fired: Cell<Option<WaitKind>>,
-    /// The end of this socket must be a reset.
-    abortive: Cell<bool>,
-    /// Since when a read has held a buffer for nothing, and how to cancel it.
-    held_since_ms: Cell<u64>,
-    canceller: RefCell<Option<Canceller>>,
-    /// What the socket has taken so far, in bytes.
-    written: Cell<u64>,
-    demand: Cell<Demand>,
-    /// Of the body that is being received, if it did not come with its head.
-    receiving: Cell<Option<Box<TransferRate>>>,
-    /// Of the write that the last sweep found waiting, with the time of that sweep.
-    sending: Cell<Option<Box<(TransferRate, u64)>>>,
-}
-
-impl DeadlineSlot {
-    /// Ends the socket's wait: shuts it down, or resets it where an end would be taken for another.
-    fn shut(&self, how: Shutdown) {
-        if !(self.abortive.get() && sys::abort(self.fd)) {
-            sys::shutdown(self.fd, how);
-        }
-    }
-
-    fn cancel(&self) {
-        self.held_since_ms.set(NEVER);
-        let mut canceller = self.canceller.borrow_mut();
-        *canceller = canceller.take().map(Canceller::cancel);
-    }
-
-    /// Whether the peer, if it is waited for, moves less than it must.
-    fn is_too_slow(&self, now_ms: u64, swept: Swept) -> bool {
-        let demand = self.demand.get();
-        if demand.bytes_per_s == 0 || self.at_ms.get() == NEVER {
-            return false;
-        }
-        match self.kind.get() {
-            WaitKind::Body => {
-                let mut receiving = self.receiving.take();
-                let below = receiving.as_mut().is_some_and(|pace| pace.is_below(demand, now_ms));
-                self.receiving.set(receiving);
-                below
-            }
-            WaitKind::Write | WaitKind::Response => {
-                self.takes_too_little(demand.of_writes(), now_ms, swept)
-            }
-            _ => false,
-        }
-    }
-
-    /// Counts how much of what was written the peer has acknowledged, which is all that tells a
-    /// slow peer from one that reads nothing. Whenever it took something its time begins anew: its
-    /// rate is what bounds the whole.
-    fn takes_too_little(&self, demand: Demand, now_ms: u64, swept: Swept) -> bool {
-        let taken = self.written.get().saturating_sub(sys::unacknowledged(self.fd));
-        let found = self.sending.take().filter(|sending| sending.1 == swept.at_ms);
-        let mut sending =
-            found.unwrap_or_else(|| Box::new((TransferRate::starting(now_ms, taken), now_ms)));
-        let pace = &mut sending.0;
-        if taken > pace.moved() {
-            pace.add(taken - pace.moved());
-            let at_ms = now_ms + u64::from(demand.write_ms) + swept.period_ms;
-            self.at_ms.set(self.at_ms.get().max(at_ms));
-        }
-        let below = pace.is_below(demand, now_ms);
-        sending.1 = now_ms;
-        self.sending.set(Some(sending));
-        below
-    }
-}
-
-/// The sweep before this one.
-#[derive(Clone, Copy)]
-struct Swept {
-    at_ms: u64,
-    period_ms: u64,
 }
 
 impl Deadlines {
@@ -154,6 +78,7 @@ impl Deadlines {
             now_ms: Cell::new(Moment::now().as_ms()),
             swept_ms: Cell::new(0),
             period_ms: Cell::new(PERIOD_MS.1),
+            pause: Pause::default(),
             sweeping: Cell::new(false),
             trim: Cell::new(false),
             slots: RefCell::default(),
@@ -174,9 +99,27 @@ impl Deadlines {
         self.now_ms.set(now.as_ms());
     }
 
-    /// The coarse clock in milliseconds: behind the true one by at most one period.
+    /// The coarse clock in milliseconds: behind the true one by at most one period. To ask for it
+    /// ends a long wait of the sweep, so every deadline that counts from it is found in time.
+    #[inline]
     pub(crate) fn now_ms(&self) -> u64 {
+        self.end_long_wait();
         self.now_ms.get()
+    }
+
+    /// Lets the sweep go on every period, and brings the clock up to date, if it waits for longer.
+    #[inline]
+    fn end_long_wait(&self) {
+        if self.pause.is_long() {
+            self.resume();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn resume(&self) {
+        self.note(Moment::now());
+        self.pause.end();
     }
 
     /// Calls `housekeeper` at every sweep until it is dropped.
@@ -187,20 +130,7 @@ impl Deadlines {
     /// Takes the socket under watch: gives it a slot, and starts the sweep if it is the first.
     pub(crate) fn watch<S: AsRawFd>(self: &Rc<Self>, socket: S) -> WatchedSocket<S> {
         let mut slots = self.slots.borrow_mut();
-        let slot = Rc::new(DeadlineSlot {
-            fd: socket.as_raw_fd(),
-            index: Cell::new(slots.len()),
-            at_ms: Cell::new(NEVER),
-            kind: Cell::new(WaitKind::Idle),
-            fired: Cell::new(None),
-            abortive: Cell::new(false),
-            held_since_ms: Cell::new(NEVER),
-            canceller: RefCell::new(None),
-            written: Cell::new(0),
-            demand: Cell::default(),
-            receiving: Cell::default(),
-            sending: Cell::default(),
-        });
+        let slot = Rc::new(DeadlineSlot::new(socket.as_raw_fd(), slots.len()));
         slots.push(slot.clone());
         if !self.sweeping.replace(true) {
             self.note(Moment::now());
@@ -209,21 +139,29 @@ impl Deadlines {
         WatchedSocket { watch: Watch { slot, registry: self.clone() }, socket }
     }
 
-    /// Shuts every socket whose time is up.
-    pub(crate) fn sweep(&self, now: Moment) {
+    /// Shuts every socket whose time is up. Returns by when it must sweep again if nothing happens
+    /// until then: the nearest deadline on the coarse clock, or now where that is every period.
+    pub(crate) fn sweep(&self, now: Moment) -> u64 {
+        // A connection that reads moves the clock.
+        let is_quiet = self.now_ms.get() == self.swept_ms.get();
         self.note(now);
-        let now_ms = self.now_ms();
+        let now_ms = self.now_ms.get();
         let swept = Swept { at_ms: self.swept_ms.replace(now_ms), period_ms: self.period_ms.get() };
         let mut is_cancelled = 0;
+        let mut nearest_ms = if is_quiet { NEVER } else { now_ms };
         for slot in self.slots.borrow().iter() {
             if slot.is_too_slow(now_ms, swept) {
                 self.expire(slot, WaitKind::Rate);
             } else if slot.at_ms.get() < now_ms {
                 self.expire(slot, slot.kind.get());
-            } else if slot.held_since_ms.get().saturating_add(HOLD_MS) < now_ms {
+            } else if slot.held_until_ms() < now_ms {
                 slot.cancel();
                 is_cancelled += 1;
             }
+            nearest_ms = nearest_ms.min(slot.next_look_ms(now_ms));
+        }
+        if is_cancelled > 0 {
+            nearest_ms = now_ms;
         }
         // Those cancelled the last time have given their buffers to the allocator by now.
         if self.trim.replace(is_cancelled >= TRIM_AFTER) {
@@ -231,11 +169,12 @@ impl Deadlines {
         }
         self.housekeepers.borrow_mut().retain(|housekeeper| match housekeeper.upgrade() {
             Some(housekeeper) => {
-                housekeeper.sweep(now_ms);
+                nearest_ms = nearest_ms.min(housekeeper.sweep(now_ms));
                 true
             }
             None => false,
         });
+        nearest_ms
     }
 
     /// Lets every wait of this kind end in at most `grace_ms` from now.
@@ -290,13 +229,19 @@ impl Deadlines {
 }
 
 async fn sweep_while_watched(deadlines: Rc<Deadlines>) {
+    let mut wait_ms = 0;
     loop {
-        monoio::time::sleep(Duration::from_millis(deadlines.period_ms.get())).await;
-        deadlines.sweep(Moment::now());
+        let period_ms = deadlines.period_ms.get();
+        if wait_ms <= period_ms || !deadlines.pause.wait_long(wait_ms).await {
+            monoio::time::sleep(Duration::from_millis(deadlines.period_ms.get())).await;
+        }
+        let nearest_ms = deadlines.sweep(Moment::now());
         if deadlines.slots.borrow().is_empty() {
             deadlines.sweeping.set(false);
             return;
         }
+        // What expires at a time is found after it.
+        wait_ms = nearest_ms.saturating_add(1).saturating_sub(deadlines.now_ms());
     }
 }
 
@@ -417,6 +362,8 @@ impl Watch {
 
     /// The write has ended.
     pub(crate) fn restore(&self, deadline: SetAside) {
+        // It may be nearer than what the sweep waits for.
+        self.registry.end_long_wait();
         self.slot.kind.set(deadline.kind);
         self.slot.at_ms.set(deadline.at_ms);
     }

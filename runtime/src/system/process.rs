@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 #[cfg(not(target_os = "linux"))]
@@ -260,6 +260,21 @@ impl ShutdownWatch {
 /// When the kernel refuses.
 pub fn wait_for_shutdown() -> io::Result<Signal> {
     Ok(Shutdown::install()?.wait())
+}
+
+/// Calls `told` on a thread of its own after each SIGINT, SIGTERM or end of a child process; once
+/// for several that come together. Whoever waits for it need not look every few milliseconds.
+///
+/// # Errors
+/// When the kernel refuses, or no thread can be started.
+pub fn on_signal_or_end_of_child(mut told: impl FnMut() + Send + 'static) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGCHLD])?;
+    thread::Builder::new().name("events".to_owned()).spawn(move || {
+        for _ in signals.forever() {
+            told();
+        }
+    })?;
+    Ok(())
 }
 
 /// Sends this process SIGTERM as soon as its standard input ends, so that it stops in order, as if
