@@ -7,7 +7,6 @@ mod pool;
 mod template;
 mod worker;
 
-pub mod blocks;
 pub mod check;
 pub mod error;
 pub mod generator;

@@ -23,10 +23,10 @@ use crate::experiment::{
 use crate::machine::cpu::{MachineMeter, ServerMeter, ServerReading, Usage, settle};
 use crate::machine::process::{CpuSource, Process};
 use crate::plan::{Cores, PlannedCell, Protocol, Variant};
-use crate::traffic::blocks::Blocks;
 use crate::traffic::generator::{Generator, TargetId};
 use crate::traffic::random::Random;
-use crate::traffic::record::{CpuReading, SliceRecord};
+use crate::traffic::record::{BlockReading, SliceRecord};
+use crate::traffic::schedule::blocks::Blocks;
 use crate::traffic::slice::{Arrivals, GeneratorWait, LaneSpec, SliceSpec};
 use crate::traffic::workload::Workload;
 
@@ -362,7 +362,7 @@ impl AttachedVariant {
 
 /// What the servers used in each pair of passes, between two readings; none where one is missing.
 fn pairs(record: &SliceRecord) -> Vec<PairCpu> {
-    let between = |pair: &[CpuReading]| {
+    let between = |pair: &[BlockReading]| {
         let cpu_ns = pair[1].cpu_ns?.checked_sub(pair[0].cpu_ns?)?;
         Some(PairCpu { cpu_ns, answered: pair[1].answered - pair[0].answered })
     };

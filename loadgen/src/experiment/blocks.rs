@@ -6,17 +6,16 @@ use std::time::Duration;
 use crate::plan::{BlockChoice, Protocol};
 use crate::traffic::schedule::Rate;
 
-/// The length that makes intervals narrowest on the machines that it was measured on, while a
-/// block's first requests, which find colder caches, stay few (docs/methodology.md).
-const AUTO: Duration = Duration::from_millis(5);
+/// The shortest block that is chosen. Shorter blocks make intervals narrower down to here on the
+/// machines that were looked at, and their requests find colder caches (docs/methodology.md).
+const SHORTEST: Duration = Duration::from_millis(2);
 
-/// A block has at least so many requests, or its first one, which finds colder caches, would be
-/// most of what is measured.
-const REQUESTS_MIN: f64 = 16.0;
+/// A block has at least so many requests, since the first one finds the coldest caches.
+const REQUESTS_MIN: f64 = 4.0;
 
 /// A block is at least so many median response times long, or most of its requests would be under
 /// way at its ends.
-const RESPONSES_MIN: u32 = 8;
+const RESPONSES_MIN: u32 = 4;
 
 /// Fewer pairs of passes than this leave no robust mean of a slice.
 const PAIRS_MIN: u32 = 5;
@@ -29,7 +28,7 @@ pub(super) fn length(protocol: &Protocol, rate: Rate, response: Duration) -> Opt
         BlockChoice::Length(length) => Some(length),
         BlockChoice::Auto => {
             let requests = Duration::from_secs_f64(REQUESTS_MIN / rate.as_f64());
-            let length = AUTO.max(requests).max(response * RESPONSES_MIN);
+            let length = SHORTEST.max(requests).max(response * RESPONSES_MIN);
             (pairs(protocol.slice, length) >= PAIRS_MIN).then_some(length)
         }
     }
@@ -52,10 +51,10 @@ mod tests {
             let rate = Rate::per_second(rate).unwrap();
             length(&protocol, rate, Duration::from_micros(response_us))
         };
-        assert_eq!(at(10_000.0, 200), Some(AUTO));
-        assert_eq!(at(1_000.0, 200), Some(Duration::from_millis(16)));
-        assert_eq!(at(10_000.0, 2_000), Some(Duration::from_millis(16)));
-        assert_eq!(at(100.0, 200), None, "a pair would be longer than the slice");
+        assert_eq!(at(10_000.0, 200), Some(SHORTEST));
+        assert_eq!(at(1_000.0, 200), Some(Duration::from_millis(4)));
+        assert_eq!(at(10_000.0, 2_000), Some(Duration::from_millis(8)));
+        assert_eq!(at(100.0, 200), None, "too few pairs would fit into a slice");
         assert_eq!(at(10_000.0, 20_000), None);
     }
 

@@ -1,5 +1,5 @@
-//! Figures of interleaved slices: one for each pair of passes, and the estimator that brings them to
-//! one value a slice. Pure.
+//! Figures of interleaved slices: one for each pair of passes, and the estimator that brings them
+//! to one value a slice. Pure.
 //!
 //! # What is estimated
 //! In a pair each variant had one block in a pass and one in its mirror image, so that a drift of

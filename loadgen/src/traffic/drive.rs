@@ -1,7 +1,8 @@
 //! One slice on one worker: takes due requests up, puts them on connections, reads replies, and
-//! counts. A slice has a lane for each target, and at any time one of them gets traffic. This is the path whose cost and delay are charged to the generator, so it allocates
-//! nothing per request and reads the clock only where a time is recorded. It refuses to outlive
-//! its slice: every request ends as a reply, an error or a drop, within the time-out.
+//! counts. A slice has a lane for each target, and at any time one of them gets traffic. This is
+//! the path whose cost and delay are charged to the generator, so it allocates nothing per request
+//! and reads the clock only where a time is recorded. It refuses to outlive its slice: every
+//! request ends as a reply, an error or a drop, within the time-out.
 //!
 //! ```text
 //!            due              a connection is free              reply, error
@@ -27,7 +28,7 @@ use runtime::generator::{self, Event};
 
 use crate::traffic::record::SliceRecord;
 use crate::traffic::schedule::Schedule;
-use crate::traffic::slice::{Arrivals, GeneratorWait, SlicePlan, SliceSpec};
+use crate::traffic::slice::{Arrivals, GeneratorWait, PlannedSlice, SliceSpec};
 use crate::traffic::worker::{Worker, idle_event};
 
 use exchange::LaneExchange;
@@ -42,14 +43,14 @@ const SWEEP_NS_MAX: u64 = 100_000_000;
 /// One slice under way.
 pub(crate) struct Drive<'w> {
     lanes: Vec<Lane>,
-    shared: Shared<'w>,
+    shared: SliceState<'w>,
     turns: Turns<'w>,
     /// The lane of each pool that takes part.
     lane_of: Vec<Option<usize>>,
 }
 
 /// What all lanes of a slice have in common.
-struct Shared<'w> {
+struct SliceState<'w> {
     worker: &'w mut Worker,
     spec: &'w SliceSpec,
     clock: Clock,
@@ -76,11 +77,11 @@ impl<'w> Drive<'w> {
     /// Gets ready to run a slice that begins at `epoch`. None if a target is unknown.
     pub(crate) fn new(
         worker: &'w mut Worker,
-        plan: &'w SlicePlan,
+        plan: &'w PlannedSlice,
         epoch: Instant,
         unique: u64,
     ) -> Option<Drive<'w>> {
-        let SlicePlan { spec, lanes: planned, blocks } = plan;
+        let PlannedSlice { spec, lanes: planned, blocks } = plan;
         let known = |pool: usize| worker.pools.get(pool).is_some_and(Option::is_some);
         if !planned.iter().all(|lane| known(lane.target.0)) {
             return None;
@@ -107,7 +108,7 @@ impl<'w> Drive<'w> {
             }
             Arrivals::Closed => (Flow::Closed, duration_ns),
         };
-        let shared = Shared {
+        let shared = SliceState {
             flow,
             scratch: Vec::with_capacity(4096),
             timeout_ns,
@@ -228,7 +229,7 @@ impl<'w> Drive<'w> {
     }
 }
 
-impl Shared<'_> {
+impl SliceState<'_> {
     /// Whether connections are opened before a request needs them.
     fn opens_ahead(&self) -> bool {
         let more = matches!(&self.flow, Flow::Open(schedule) if schedule.left() > 0);

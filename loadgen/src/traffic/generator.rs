@@ -13,14 +13,14 @@ use runtime::generator::DriverChoice;
 use runtime::process::pin_to;
 
 use self::commands::{WorkerCommand, WorkerReply, follow};
-use crate::traffic::blocks::Blocks;
 use crate::traffic::error::ContextError;
 use crate::traffic::live::Live;
 use crate::traffic::pool::Attached;
 use crate::traffic::random::Random;
 use crate::traffic::record::SliceRecord;
 use crate::traffic::schedule::WorkerShare;
-use crate::traffic::slice::{GeneratorError, LaneSpec, SlicePlan, SliceSpec, StopFlag};
+use crate::traffic::schedule::blocks::Blocks;
+use crate::traffic::slice::{GeneratorError, LaneSpec, PlannedSlice, SliceSpec, StopFlag};
 use crate::traffic::target::Target;
 use crate::traffic::worker::{Worker, WorkerSetup};
 use crate::traffic::workload::Workload;
@@ -171,7 +171,7 @@ impl Generator {
         for lane in lanes {
             self.ready(lane.target, &ready)?;
         }
-        let plan = Arc::new(SlicePlan { spec, lanes: lanes.to_vec(), blocks: blocks.clone() });
+        let plan = Arc::new(PlannedSlice { spec, lanes: lanes.to_vec(), blocks: blocks.clone() });
         let mut records = self.run(&plan)?;
         for (record, attached) in records.iter_mut().zip(attached) {
             record.connections.certificates_presented = attached.take_presented();
@@ -180,7 +180,7 @@ impl Generator {
     }
 
     /// Has all workers run a slice, and adds up what they saw of each lane.
-    fn run(&mut self, plan: &Arc<SlicePlan>) -> Result<Vec<SliceRecord>, GeneratorError> {
+    fn run(&mut self, plan: &Arc<PlannedSlice>) -> Result<Vec<SliceRecord>, GeneratorError> {
         let begin = Instant::now() + LEAD;
         let unique = self.unique.next_u64();
         for worker in &self.workers {

@@ -71,14 +71,14 @@ pub struct SliceRecord {
     pub tls: Vec<TlsProof>,
     /// The length of the slice, ns: asked and achieved rates are taken over it.
     pub window_ns: u64,
-    /// From the slice's begin until the last answer was in or given up, ns; of a lane, the time that
-    /// was its own.
+    /// From the slice's begin until the last answer was in or given up, ns; of several lanes, the
+    /// time of this one's turns.
     pub wall_ns: u64,
     /// CPU time of the generator's threads over `wall_ns`, ns.
     pub generator_cpu_ns: u64,
     /// The servers' CPU between blocks, one reading before each pair of passes and one after the
     /// last; empty where a slice has one lane.
-    pub cpu_readings: Vec<CpuReading>,
+    pub cpu_readings: Vec<BlockReading>,
     /// How many workers took part.
     pub workers: usize,
     /// What the event loops stood on: `io_uring` or `epoll`.
@@ -266,7 +266,7 @@ impl Mean {
 
 /// What the servers of a lane had used, and what they had answered for it, at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CpuReading {
+pub struct BlockReading {
     /// Their processor time, ns; None where a process was gone.
     pub cpu_ns: Option<u64>,
     /// Good replies since the slice began.
@@ -274,8 +274,8 @@ pub struct CpuReading {
 }
 
 /// Adds the readings of another worker, who took them at the same turns.
-fn add_readings(all: &mut Vec<CpuReading>, other: &[CpuReading]) {
-    let none = CpuReading { cpu_ns: Some(0), answered: 0 };
+fn add_readings(all: &mut Vec<BlockReading>, other: &[BlockReading]) {
+    let none = BlockReading { cpu_ns: Some(0), answered: 0 };
     all.resize(all.len().max(other.len()), none);
     for (mine, theirs) in all.iter_mut().zip(other) {
         mine.cpu_ns = mine.cpu_ns.zip(theirs.cpu_ns).map(|(a, b)| a + b);

@@ -9,6 +9,8 @@
 //! number of requests is the asked one in every slice; two variants that are compared have
 //! therefore done the same work.
 
+pub mod blocks;
+
 use std::fmt;
 use std::num::NonZeroU64;
 use std::time::Duration;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use runtime::process::ProcessCpuClock;
 
-use crate::traffic::blocks::Blocks;
 use crate::traffic::error::ContextError;
+use crate::traffic::schedule::blocks::Blocks;
 use crate::traffic::schedule::{ArrivalPattern, Rate};
 use crate::traffic::tokens::Tokens;
 use crate::traffic::workload::WorkloadError;
@@ -135,7 +135,7 @@ pub struct LaneSpec {
 
 /// A slice as workers are told it.
 #[derive(Debug)]
-pub(crate) struct SlicePlan {
+pub(crate) struct PlannedSlice {
     pub(crate) spec: SliceSpec,
     pub(crate) lanes: Vec<LaneSpec>,
     pub(crate) blocks: Blocks,

@@ -17,8 +17,8 @@ pub struct Slice {
     pub instance: u32,
     /// The round, from 0; a warm-up slice belongs to the round that it comes before.
     pub round: u32,
-    /// The place in the order of its round, or among the variants that it was interleaved with; from
-    /// 0.
+    /// The place in the order of its round, or among the variants that it was interleaved with,
+    /// from 0.
     pub position: u32,
     /// 1 for a slice that was taken once more because the first attempt was disturbed.
     pub attempt: u32,

@@ -61,6 +61,10 @@ pub(crate) fn full() -> Run {
     full.slices[0].in_flight_first_milli = Some(1_000);
     full.slices[0].sent_in_window = Some(1_600);
     full.slices[0].queue_high_water = Some(0);
+    full.plan.cells[0].block_ns = Some(2_000_000);
+    let pairs = vec![PairCpu { cpu_ns: 400_000, answered: 8 }; 2];
+    let (block_ns, slice_ns) = (2_000_000, 88_000_000);
+    full.slices[0].blocks = Some(SliceBlocks { block_ns, slice_ns, pairs });
     full
 }
 

@@ -16,7 +16,8 @@ const REAL: &str = include_str!("../../../tests/data/run-v3/run.json");
 
 /// Members that a record has where there is something to say.
 #[rustfmt::skip]
-const OPTIONAL: [(&str, &str); 7] = [
+const OPTIONAL: [(&str, &str); 9] = [
+    ("Slice", "blocks"), ("Cell", "block_ns"),
     ("Slice", "in_flight_first_milli"), ("Slice", "sent_in_window"), ("Slice", "queue_high_water"),
     ("Breach", "cause"), ("Breach", "measured"), ("Breach", "limit"), ("Breach", "detail"),
 ];

@@ -225,7 +225,9 @@ mod tests {
             while thread_cpu_ns() - start < 20_000_000 {}
         };
         let threads = [(); 2].map(|()| std::thread::spawn(burn));
-        threads.map(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         let used = process_cpu_ns(own).unwrap() - before;
         assert!(used >= 40_000_000, "{used} ns, and two threads that ended used 40 ms");
         assert!(process_cpu_clock(u32::MAX).is_err());

@@ -5,7 +5,7 @@
 use runtime::generator::{CloseReason, Event, Token};
 
 use super::lane::Lane;
-use super::{Flow, Shared};
+use super::{Flow, SliceState};
 use crate::traffic::check::ErrorKind;
 use crate::traffic::pool::{NO_REST, Opening, PlaceState, lost_error, open_error};
 use crate::traffic::session::ReceivedResponse;
@@ -14,7 +14,7 @@ use crate::traffic::worker::Worker;
 /// The connections of one lane, with what all lanes share.
 pub(super) struct LaneExchange<'a, 'w> {
     pub(super) lane: &'a mut Lane,
-    pub(super) shared: &'a mut Shared<'w>,
+    pub(super) shared: &'a mut SliceState<'w>,
 }
 
 impl LaneExchange<'_, '_> {

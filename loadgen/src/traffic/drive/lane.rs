@@ -7,7 +7,7 @@ use std::sync::Arc;
 use runtime::process::ProcessCpuClock;
 
 use crate::traffic::pool::{Attached, Pool};
-use crate::traffic::record::CpuReading;
+use crate::traffic::record::BlockReading;
 use crate::traffic::recorder::Recorder;
 use crate::traffic::schedule::WorkerShare;
 use crate::traffic::slice::{LaneSpec, SliceSpec};
@@ -93,7 +93,7 @@ impl Lane {
         let slice = &mut self.recorder.slice;
         if slice.cpu_readings.len() < count {
             let cpu_ns = self.clocks.iter().map(|clock| clock.ns()).sum();
-            let reading = CpuReading { cpu_ns, answered: slice.requests_answered };
+            let reading = BlockReading { cpu_ns, answered: slice.requests_answered };
             slice.cpu_readings.resize(count, reading);
         }
     }

@@ -1,12 +1,12 @@
-//! Whose turn it is in a slice, and what is booked when turns change: the generator's time and
-//! processor time for the lane that had its turn, the servers' processor time once a pair of passes.
-//! It refuses to send anything.
+//! Whose turn it is in a slice, and what is billed when turns change: the generator's time and
+//! processor time to the lane that had its turn, the servers' once in a pair of passes. It refuses
+//! to send anything.
 
 use runtime::process::thread_cpu_ns;
 
 use super::lane::Lane;
 use super::nanoseconds;
-use crate::traffic::blocks::Blocks;
+use crate::traffic::schedule::blocks::Blocks;
 
 /// The block under way.
 pub(super) struct Turns<'w> {
@@ -81,7 +81,7 @@ impl<'w> Turns<'w> {
         self.read_servers(lanes);
     }
 
-    /// Books the generator's time since the turn was taken.
+    /// Bills the generator's time since the turn was taken.
     pub(super) fn bill(&mut self, lanes: &mut [Lane], now_ns: u64) {
         let cpu_ns = thread_cpu_ns();
         let slice = &mut lanes[self.lane].recorder.slice;

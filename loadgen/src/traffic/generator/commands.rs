@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::traffic::drive::Drive;
 use crate::traffic::pool::Attached;
 use crate::traffic::record::SliceRecord;
-use crate::traffic::slice::{GeneratorError, SlicePlan, SliceSpec};
+use crate::traffic::slice::{GeneratorError, PlannedSlice, SliceSpec};
 use crate::traffic::worker::{Worker, wait_refused};
 
 /// What a worker is told.
@@ -21,7 +21,7 @@ pub(crate) enum WorkerCommand {
     /// Open the connections that a slice will use.
     Prepare(usize, Arc<SliceSpec>),
     /// Run a slice that begins then. The last number makes its unique ids unlike all others.
-    Run(Arc<SlicePlan>, Instant, u64),
+    Run(Arc<PlannedSlice>, Instant, u64),
 }
 
 /// What a worker answers to `Prepare` and `Run`.

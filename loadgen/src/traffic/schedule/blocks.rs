@@ -6,7 +6,7 @@
 //! refuses to know what a request is.
 //!
 //! ```
-//! use loadgen::traffic::blocks::Blocks;
+//! use loadgen::traffic::schedule::blocks::Blocks;
 //! use std::time::Duration;
 //! let blocks = Blocks::interleaved(3, Duration::from_millis(5), 2, 1);
 //! let order: Vec<usize> = (0..blocks.count()).map(|block| blocks.lane(block)).collect();
