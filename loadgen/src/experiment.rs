@@ -17,6 +17,7 @@ pub mod bench;
 mod blocks;
 mod course;
 mod findings;
+mod interleaving;
 pub(crate) mod proof;
 pub(crate) mod results;
 pub mod stack;
@@ -57,6 +58,13 @@ pub trait Bench {
     /// # Errors
     /// What made it impossible.
     fn interleaved(&mut self, request: &InterleavedRequest) -> Result<Vec<Measured>, Failure>;
+
+    /// Asks nothing of anybody for so long, and tells the CPU in ns a second that the servers of
+    /// each variant used meanwhile; None where it is not known.
+    ///
+    /// # Errors
+    /// A server that ended.
+    fn idle(&mut self, pause: Duration) -> Result<Vec<Option<u64>>, Failure>;
 
     /// How long it has been going on.
     fn elapsed(&self) -> Duration;

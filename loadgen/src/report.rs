@@ -112,6 +112,10 @@ fn cell_sections(out: &mut String, run: &Run, cell: &Cell, paint: Paint) {
         section(out, paint, title, &cost_table(&view));
     }
     out.push_str(&floor(&view));
+    let resolution = answer::resolution_sentence(run, &cell.id).into_iter();
+    for sentence in resolution.chain(answer::interleaving_sentences(run, &cell.id)) {
+        out.push_str(&wrapped(&sentence.replace('µ', "u").replace('\u{2212}', "-"), ""));
+    }
     for cost in view.costs() {
         let Some(judge) = answer::instruction_evidence(cost) else { continue };
         let judge = judge.replace('\u{2212}', "-");

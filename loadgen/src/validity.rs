@@ -47,6 +47,7 @@ const RULES: [(BoundId, Rule); BoundId::ALL.len()] = [
     (BoundId::Throttled, throttled),
     (BoundId::SharedCore, shared_core),
     (BoundId::ServerCpu, server_cpu),
+    (BoundId::IdleCpu, idle_cpu),
     (BoundId::Lateness, lateness),
     (BoundId::AchievedShare, achieved),
     (BoundId::Dropped, dropped),
@@ -123,6 +124,13 @@ fn shared_core(observed: &Observed, _: &Bounds) -> Option<BrokenBound> {
 fn server_cpu(observed: &Observed, _: &Bounds) -> Option<BrokenBound> {
     let why = observed.cpu_unknown.clone()?;
     Some(BrokenBound { cause: Cause::Machine, measured: 1.0, limit: 0.0, detail: Some(why) })
+}
+
+/// Its servers worked while nothing was asked of them.
+fn idle_cpu(observed: &Observed, bounds: &Bounds) -> Option<BrokenBound> {
+    let share = observed.idle_cpu_share?;
+    let limit = bounds.idle_cpu_share_max;
+    (share > limit).then(|| BrokenBound::new(Cause::Target, share, limit)).flatten()
 }
 
 /// The generator itself sent late.

@@ -194,6 +194,10 @@ fn fact_between(breach: &Breach, (low, high): (f64, f64), detail: &str) -> Strin
         }
         BoundId::SharedCore => format!("the server ran on a generator core in {found} slices"),
         BoundId::ServerCpu => breach.detail.clone().unwrap_or_default(),
+        BoundId::IdleCpu => format!(
+            "while nothing was asked of them the servers used {found} of the CPU of their \
+             requests, limit {limit}"
+        ),
         BoundId::Lateness => format!("send lateness p99 {found}, limit {limit}"),
         BoundId::AchievedShare => {
             format!("{found} of the requested rate was achieved, limit {limit}")
@@ -223,6 +227,10 @@ fn advice(breach: &Breach, flags: Flags) -> String {
                                       neighbours are idle (see tollgate doctor)."
             .into(),
         Some(BoundId::Throttled) => " Raise its CPU limit (see tollgate doctor).".into(),
+        Some(BoundId::IdleCpu) => " It is in the cost of their requests, and more of it the more \
+                                   variants take turns: stop what they do beside, or measure them \
+                                   one at a time (--block whole)."
+            .into(),
         Some(BoundId::SharedCore) => format!(
             " Each takes time from the other: pin the server to other cores (taskset -acp CORES \
              PID), or give the generator others ({cores})."
@@ -249,7 +257,10 @@ fn advice(breach: &Breach, flags: Flags) -> String {
 /// A measured value or a limit in the unit of its bound.
 fn amount(bound: BoundId, value: f64) -> String {
     match bound {
-        BoundId::BackgroundShare | BoundId::StealShare | BoundId::AchievedShare => percent(value),
+        BoundId::BackgroundShare
+        | BoundId::StealShare
+        | BoundId::IdleCpu
+        | BoundId::AchievedShare => percent(value),
         BoundId::Lateness => time(value as u64).replace('\u{b5}', "u"),
         _ => thousands(value.round() as u64),
     }

@@ -98,6 +98,10 @@ fn costs(out: &mut String, run: &Run, cell: &Cell) {
     }
     let floor = escape(&answer::floor_sentence(run, &cell.id));
     push(out, &format!("\n{floor}\n"));
+    let resolution = answer::resolution_sentence(run, &cell.id).into_iter();
+    for sentence in resolution.chain(answer::interleaving_sentences(run, &cell.id)) {
+        push(out, &format!("\n{}\n", escape(&sentence)));
+    }
     let judged = answer::layers(run, &cell.id)
         .filter_map(|cost| Some((cost, answer::instruction_evidence(cost)?)))
         .map(|(cost, judge)| format!("{} ({}): {judge}", cost.label, cost.formula));

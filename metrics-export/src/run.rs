@@ -25,8 +25,8 @@ pub use capacity::{Capacity, LoadPoint, SloResult};
 pub use error::RecordError;
 pub use percentiles::Percentiles;
 pub use result::{
-    Additivity, ClosedLoop, Connecting, Cost, Floor, InstructionEvidence, ServiceCost,
-    VariantResult, Verdict,
+    Additivity, ClosedLoop, Connecting, Cost, Floor, InstructionEvidence, Interleaving,
+    ServiceCost, VariantResult, Verdict,
 };
 pub use slice::{Handshakes, PairCpu, ServiceCpu, Slice, SliceBlocks, SliceKind, cpu_slices};
 pub use terms::{
@@ -74,6 +74,9 @@ pub struct Run {
     pub costs: Vec<Cost>,
     /// What the A/A control of each cell says; a cell with too few rounds has none.
     pub floors: Vec<Floor>,
+    /// What interleaving did to each cell that was interleaved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interleaving: Vec<Interleaving>,
     /// Whether the layers add up, where all nine combinations were run.
     pub additivity: Vec<Additivity>,
     /// Every slice that was taken, in order, those that were repeated included.
@@ -275,6 +278,14 @@ pub struct Bounds {
     /// By how many more requests may be unanswered in the last quarter of a slice than in the
     /// first; broken only if they are more than twice as many too.
     pub in_flight_growth_max: u64,
+    /// The share of a request's CPU that a variant's servers may use while nothing is asked of
+    /// them, at the rate that the variant has in interleaved slices.
+    #[serde(default = "idle_cpu_share_max")]
+    pub idle_cpu_share_max: f64,
+}
+
+fn idle_cpu_share_max() -> f64 {
+    0.002
 }
 
 impl Default for Bounds {
@@ -288,6 +299,7 @@ impl Default for Bounds {
             throttled_max: 0,
             errors_max: 0,
             in_flight_growth_max: 10,
+            idle_cpu_share_max: idle_cpu_share_max(),
         }
     }
 }

@@ -31,6 +31,9 @@ macro_rules! bound_flags {
                 /// invalid when unanswered requests grew by more (default: 10)
                 #[argh(option)]
                 max_in_flight_growth: Option<String>,
+                /// invalid when idle servers used more of a request's CPU (default: 0.2%)
+                #[argh(option)]
+                max_idle_cpu: Option<String>,
             }
         }
     };

@@ -26,6 +26,8 @@ pub(crate) fn parse(typed: BoundArgs) -> Result<Bounds, Failure> {
         errors_max: given("--max-errors", typed.max_errors, whole)?.unwrap_or(usual.errors_max),
         in_flight_growth_max: given("--max-in-flight-growth", typed.max_in_flight_growth, whole)?
             .unwrap_or(usual.in_flight_growth_max),
+        idle_cpu_share_max: given("--max-idle-cpu", typed.max_idle_cpu, percent)?
+            .unwrap_or(usual.idle_cpu_share_max),
     })
 }
 

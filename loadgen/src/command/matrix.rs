@@ -289,7 +289,7 @@ impl Matrix {
         let results = caught(|| results::variants(findings, variants));
         let faults: Vec<String> =
             estimated.as_ref().err().into_iter().chain(results.as_ref().err()).cloned().collect();
-        let Estimates { costs, floors, additivity } = estimated.unwrap_or_default();
+        let Estimates { costs, floors, interleaving, additivity } = estimated.unwrap_or_default();
         let mut validity = self.validity(findings, &costs);
         validity.notes.extend(faults.iter().map(|why| format!("Figures are missing: {why}.")));
         let ended = findings.failure.iter().map(|why| format!("It ended before its time: {why}."));
@@ -309,6 +309,7 @@ impl Matrix {
             results: results.unwrap_or_default(),
             costs,
             floors,
+            interleaving,
             additivity,
             slices: findings.slices.clone(),
             fleet: None,
@@ -328,6 +329,7 @@ impl Matrix {
         let kept = self.variants.iter().zip(&findings.variants);
         let judged: Vec<Judged<'_>> = kept
             .map(|(variant, kept)| Judged {
+                idle_cpu_share: results::idle_cpu_share(findings, &self.variants, variant),
                 variant: &variant.id,
                 label: &variant.label,
                 lateness: &kept.times.lateness,

@@ -208,6 +208,24 @@ impl Bench for LiveBench<'_> {
         unless_fallen(measured, failed, || self.fallen())
     }
 
+    fn idle(&mut self, pause: Duration) -> Result<Vec<Option<u64>>, Failure> {
+        let read = |running: &[AttachedVariant]| -> Result<Vec<ServerReading>, Failure> {
+            running.iter().map(|running| running.meter.read().map_err(Failure::of)).collect()
+        };
+        let (began, before) = (Instant::now(), read(&self.running)?);
+        while began.elapsed() < pause && !self.interrupted() {
+            settle();
+        }
+        let after = read(&self.running)?;
+        let seconds = began.elapsed().as_secs_f64();
+        let used = |(place, running): (usize, &AttachedVariant)| {
+            let used = running.meter.between(&before[place], &after[place]);
+            let cpu_ns: u64 = used.services.iter().map(|service| service.cpu_ns).sum();
+            used.cpu_unknown.is_none().then(|| (cpu_ns as f64 / seconds).round() as u64)
+        };
+        Ok(self.running.iter().enumerate().map(used).collect())
+    }
+
     fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }

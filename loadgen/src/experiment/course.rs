@@ -25,6 +25,9 @@ const REPEATS_PER_PLANNED: u64 = 5;
 /// many handshakes.
 const CONNECT_PAIRS: u32 = 2;
 
+/// How long nothing is asked in each instance.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// A running experiment.
 pub(super) struct Course<'a, 'e> {
     experiment: &'a Experiment<'e>,
@@ -91,6 +94,7 @@ impl<'a, 'e> Course<'a, 'e> {
             if !self.warm_up(instance, rounds.start)? || !self.alone(instance, rounds.start)? {
                 return Ok(false);
             }
+            self.pause()?;
             for round in rounds {
                 if !self.round(instance, round)? {
                     return Ok(false);
@@ -245,6 +249,18 @@ impl<'a, 'e> Course<'a, 'e> {
             self.blocks_known = true;
         }
         Ok(true)
+    }
+
+    /// Measures what the servers do while nothing is asked of them: in interleaved slices that is
+    /// most of the time.
+    fn pause(&mut self) -> Result<(), Failure> {
+        if self.findings.blocks.iter().any(Option::is_some) && !self.bench.interrupted() {
+            let used = self.bench.idle(PAUSE)?;
+            for (kept, ns_per_s) in self.findings.variants.iter_mut().zip(used) {
+                kept.idle_ns_per_s.extend(ns_per_s.map(|ns| ns as f64));
+            }
+        }
+        Ok(())
     }
 
     /// The length of a block of a cell, from the whole slices that were taken until now.

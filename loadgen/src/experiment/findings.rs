@@ -41,6 +41,8 @@ pub struct VariantSamples {
     pub times: Times,
     /// The most memory that any service process ever had resident.
     pub memory_peak_bytes: Option<u64>,
+    /// CPU in ns a second while nothing was asked of its servers, one value for each instance.
+    pub idle_ns_per_s: Vec<f64>,
     /// What a search for its capacity found.
     pub capacity: Option<Capacity>,
     /// What a server that is not ours was asked, without a query.
@@ -59,6 +61,7 @@ impl Findings {
         let kept = |variant: &Variant| VariantSamples {
             times: Times::empty(),
             memory_peak_bytes: None,
+            idle_ns_per_s: Vec::new(),
             capacity: None,
             request: None,
             cpu_source: CpuSourceKind::None,

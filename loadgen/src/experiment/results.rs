@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 use metrics_export::run::{
-    Additivity, ClosedLoop, Connecting, ConnectionKind, Cost, Floor, Percentiles, ServiceCost,
-    Slice, SliceKind, VariantResult, Verdict, cpu_slices,
+    Additivity, ClosedLoop, Connecting, ConnectionKind, Cost, Floor, Interleaving, Percentiles,
+    ServiceCost, Slice, SliceKind, VariantResult, Verdict, cpu_slices,
 };
 
+use crate::experiment::interleaving::interleaving;
 use crate::experiment::{CellView, Findings, VariantSamples};
 use crate::plan::{PlannedCell, Variant};
 use crate::stats::{self, Family, Layer, median};
@@ -48,6 +49,8 @@ pub(crate) struct Estimates {
     pub costs: Vec<Cost>,
     /// What the A/A control of each cell says.
     pub floors: Vec<Floor>,
+    /// What interleaving did to the cells that were interleaved.
+    pub interleaving: Vec<Interleaving>,
     /// Whether layers add up, where all combinations were run.
     pub additivity: Vec<Additivity>,
 }
@@ -65,6 +68,7 @@ pub(crate) fn estimates(
     for (place, (cell, layers)) in cells.iter().zip(layers).enumerate() {
         let view = CellView { findings, variants, cell: place };
         let Family { costs, floor } = stats::estimate_family(layers, &cell.id, &view, seed);
+        estimates.interleaving.extend(interleaving(&view, cell, layers, &costs, seed));
         estimates.costs.extend(costs.into_iter().filter(|cost| cost.rounds > 0));
         estimates.floors.extend(floor);
         estimates.additivity.extend(stats::additivity(&cell.id, &view, seed));
@@ -116,6 +120,7 @@ fn result(view: CellView<'_>, variant: &Variant, kept: &VariantSamples) -> Optio
         services: services(&billed),
         system_share_milli: system_share(&billed),
         busy_ns_per_request: (whole_answered > 0).then(|| rounded(busy as f64, whole_answered)),
+        idle_cpu_ns_per_s: median(&kept.idle_ns_per_s).map(|ns| ns.round() as u64),
         generator_cpu_ns_per_request: per_request(sum(|slice| slice.generator_cpu_ns)),
         response: percentiles(&kept.times.response),
         service: percentiles(&kept.times.service),
@@ -128,6 +133,24 @@ fn result(view: CellView<'_>, variant: &Variant, kept: &VariantSamples) -> Optio
         memory_peak_bytes: kept.memory_peak_bytes,
         retransmits: whole().filter_map(|slice| slice.retransmits).reduce(|a, b| a + b),
     })
+}
+
+/// The CPU that the servers of a variant use while nothing is asked of them, as a share of that of
+/// the requests that it gets meanwhile in interleaved slices.
+#[must_use]
+pub(crate) fn idle_cpu_share(
+    findings: &Findings,
+    variants: &[Variant],
+    variant: &Variant,
+) -> Option<f64> {
+    let place = variants.iter().position(|other| other.id == variant.id)?;
+    let idle_ns_per_s = median(&findings.variants.get(place)?.idle_ns_per_s)?;
+    let turns = variants.iter().filter(|other| other.cell == variant.cell).count();
+    let own_rate = (*findings.rates.get(variant.cell)?)?.as_f64() / turns as f64;
+    let slices = cpu_slices(&findings.slices, &variant.id, SliceKind::Open);
+    let costs: Vec<f64> = slices.into_iter().filter_map(Slice::cpu_ns_per_request).collect();
+    let busy_ns_per_s = median(&costs)? * own_rate;
+    (busy_ns_per_s > 0.0).then(|| idle_ns_per_s / busy_ns_per_s)
 }
 
 fn errors(findings: &Findings, variant: &Variant) -> BTreeMap<String, u64> {

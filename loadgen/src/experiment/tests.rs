@@ -27,6 +27,8 @@ pub(crate) struct Simulation {
     pub(crate) fails: Option<(usize, bool)>,
     /// Failed requests in each open-loop slice of S1.
     pub(crate) errors: u64,
+    /// CPU of idle servers.
+    pub(crate) idle_ns_per_s: u64,
 }
 
 impl Simulation {
@@ -40,6 +42,7 @@ impl Simulation {
             interrupt_after: usize::MAX,
             fails: None,
             errors: 0,
+            idle_ns_per_s: 0,
         }
     }
 
@@ -134,6 +137,10 @@ impl Bench for Simulation {
             Ok(measured)
         };
         parts.iter().map(part).collect()
+    }
+
+    fn idle(&mut self, _pause: Duration) -> Result<Vec<Option<u64>>, Failure> {
+        Ok(vec![Some(self.idle_ns_per_s); self.variants.len()])
     }
 
     fn elapsed(&self) -> Duration {
@@ -324,6 +331,23 @@ fn an_interleaved_round_has_every_variant_and_times_come_from_whole_slices() {
     assert_eq!((times.response.len(), times.lateness.len()), (3 * 1_000, 15 * 1_000));
     let results = results::variants(&findings, &variants());
     assert_eq!(results[0].response.count, 3_000);
+}
+
+#[test]
+fn servers_that_work_while_nothing_is_asked_break_a_bound() {
+    let own = variants();
+    let protocol = Protocol { rounds: 3, instances: 3, ..Protocol::standard(7) };
+    // 2,657/s in five variants' turns: S0 works 15.9 ms a second.
+    for (idle_ns_per_s, breaks) in [(20_000, false), (60_000, true)] {
+        let mut simulation = Simulation { idle_ns_per_s, ..Simulation::new(&own) };
+        let findings = run(&mut simulation, &protocol);
+        let share = results::idle_cpu_share(&findings, &own, &own[0]).unwrap();
+        let expected = idle_ns_per_s as f64 / 15_940_000.0;
+        assert!((share / expected - 1.0).abs() < 0.03, "{share}, not {expected}");
+        assert_eq!(share > Bounds::default().idle_cpu_share_max, breaks);
+        let result = &results::variants(&findings, &own)[0];
+        assert_eq!(result.idle_cpu_ns_per_s, Some(idle_ns_per_s));
+    }
 }
 
 #[test]

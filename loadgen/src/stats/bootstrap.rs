@@ -39,7 +39,7 @@ impl ConfidenceInterval {
 }
 
 /// A standard normal draw (Box and Muller).
-pub(super) fn normal(random: &mut Random) -> f64 {
+pub(crate) fn normal(random: &mut Random) -> f64 {
     let radius = (-2.0 * random.next_open_unit().ln()).sqrt();
     radius * (std::f64::consts::TAU * random.next_open_unit()).cos()
 }

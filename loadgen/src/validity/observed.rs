@@ -24,6 +24,8 @@ pub struct Observed {
     pub(super) slices_on_shared_core: u64,
     /// Why the CPU of the server is not known, where it was to be read.
     pub(super) cpu_unknown: Option<String>,
+    /// The share of its requests' CPU that the server uses while nothing is asked of it.
+    pub(super) idle_cpu_share: Option<f64>,
 }
 
 /// An open loop.
@@ -90,6 +92,7 @@ impl Observed {
             cores: Some(core_usage(slice, measured_cores)),
             slices_on_shared_core: u64::from(slice.ran_on_generator_core),
             cpu_unknown: slice.cpu_unknown.clone(),
+            idle_cpu_share: None,
         }
     }
 

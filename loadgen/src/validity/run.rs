@@ -16,6 +16,9 @@ pub struct Judged<'a> {
     pub label: &'a str,
     /// Send lateness of all its open-loop slices that count.
     pub lateness: &'a Histogram<u64>,
+    /// The share of its requests' CPU that its servers use while nothing is asked of them, where
+    /// that was measured.
+    pub idle_cpu_share: Option<f64>,
 }
 
 /// Judges a run. The slices that count decide; errors count in every slice, also in one that was
@@ -30,12 +33,13 @@ pub fn judge_run(
     let counted: Vec<&Slice> = slices.iter().filter(|slice| slice.counts).collect();
     let machine = Observed::of_machine(&counted, measured_cores);
     let mut breaches = judge_scope(&machine, bounds, &BreachScope::Run, "", MATRIX);
-    for Judged { variant, label, lateness } in judged {
+    for Judged { variant, label, lateness, idle_cpu_share } in judged {
         let own: Vec<&Slice> =
             counted.iter().filter(|slice| slice.variant == *variant).copied().collect();
         let all = slices.iter().filter(|slice| slice.variant == *variant);
         let late_ns = lateness.value_at_quantile(0.99);
-        let observed = Observed::of_variant(&own, all, late_ns);
+        let idle_cpu_share = *idle_cpu_share;
+        let observed = Observed { idle_cpu_share, ..Observed::of_variant(&own, all, late_ns) };
         let scope = BreachScope::Variant((*variant).to_owned());
         breaches.extend(judge_scope(&observed, bounds, &scope, label, MATRIX));
     }

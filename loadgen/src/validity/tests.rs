@@ -1,8 +1,9 @@
 //! Every rule as a table: one change at a time to what is sound, the bound that it breaks, its
 //! cause, and the same verdict of a slice, of a run and of a single slice of `tollgate run`.
 
+use hdrhistogram::Histogram;
 use metrics_export::breaches::{MATRIX, RUN};
-use metrics_export::run::{Percentiles, Slice, SliceKind, Validity};
+use metrics_export::run::{Percentiles, Slice, SliceBlocks, SliceKind, Validity};
 
 use super::*;
 use crate::machine::cpu::{MachineUsage, ServerUsage, Usage};
@@ -120,7 +121,15 @@ const CASES: &[Case] = &[
 fn judged(slices: &[Slice], late_ns: u64) -> Validity {
     let mut lateness = record::histogram();
     lateness.saturating_record(late_ns);
-    let judged = Judged { variant: "s1", label: "S1", lateness: &lateness };
+    judged_idle(slices, &lateness, None)
+}
+
+fn judged_idle(
+    slices: &[Slice],
+    lateness: &Histogram<u64>,
+    idle_cpu_share: Option<f64>,
+) -> Validity {
+    let judged = Judged { variant: "s1", label: "S1", lateness, idle_cpu_share };
     judge_run(slices, &[judged], &Bounds::default(), 2)
 }
 
@@ -196,6 +205,33 @@ fn a_rule_means_the_same_of_a_slice_of_a_run_and_of_a_search_point() {
         let validity = judged(&[slice, again], 20_000);
         assert!(validity.valid && validity.slices_repeated == 1, "{bound}");
     }
+}
+
+#[test]
+fn servers_that_work_unasked_are_named() {
+    let idle = |share| judged_idle(&[quiet()], &record::histogram(), Some(share));
+    assert!(idle(0.0019).valid);
+    let validity = idle(0.031);
+    let sentence = &validity.breaches[0].sentence;
+    assert!(sentence.starts_with("S1: while nothing was asked of them"), "{sentence}");
+    assert!(sentence.contains("3.1%") && sentence.contains("limit 0.2%"), "{sentence}");
+    assert_eq!(validity.breaches[0].cause, Some(Cause::Target));
+}
+
+/// What the machine did to an interleaved slice is in each of its rows, and counts once.
+#[test]
+fn the_machine_of_an_interleaved_slice_counts_once() {
+    let row = |position: u32| {
+        let blocks = SliceBlocks { slice_ns: 4_000_000_000, ..SliceBlocks::default() };
+        let machine = Slice { throttled: 1, steal_ns: 70_000_000, ..quiet() };
+        Slice { position, blocks: Some(blocks), retransmits: Some(3), ..machine }
+    };
+    let validity = judged(&[row(0), row(1), row(2)], 20_000);
+    // 70 ms of two cores for 4 s are less than a hundredth; of a second they were more.
+    let broken: Vec<Option<BoundId>> = validity.breaches.iter().map(Breach::id).collect();
+    assert_eq!(broken, [Some(BoundId::Throttled)]);
+    assert_eq!(validity.breaches[0].measured, Some(1.0));
+    assert!(validity.notes.iter().any(|note| note.contains("3 TCP segments")), "{validity:?}");
 }
 
 #[test]

@@ -152,6 +152,7 @@ fn bounds(run: &Run) -> Markup {
         ("Times throttled", most(thousands(bounds.throttled_max))),
         ("Failed requests", most(thousands(bounds.errors_max))),
         ("Growth of unanswered requests", most(thousands(bounds.in_flight_growth_max))),
+        ("CPU of idle servers", most(percent(bounds.idle_cpu_share_max))),
     ])
 }
 

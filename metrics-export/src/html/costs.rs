@@ -185,6 +185,10 @@ pub(super) fn noise(view: &PageCell<'_>) -> Markup {
     let mut all = element("section")
         .holds(element("h2").holds("Noise floor"))
         .holds(element("p").holds(sentence));
+    let resolution = answer::resolution_sentence(view.run, &view.cell.id).into_iter();
+    for sentence in resolution.chain(answer::interleaving_sentences(view.run, &view.cell.id)) {
+        all = all.holds(element("p").holds(sentence));
+    }
     let sums = view.run.additivity.iter().filter(|found| found.cell == view.cell.id);
     for found in sums {
         all = all.holds(element("h3").holds(format!("Do layers add up? ({})", found.form)));

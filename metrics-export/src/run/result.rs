@@ -33,6 +33,10 @@ pub struct VariantResult {
     /// The whole busy time of the server cores per request, softirq included. It must agree with
     /// the sum over the services.
     pub busy_ns_per_request: Option<u64>,
+    /// CPU of its services in ns in a second in which nothing was asked of them; absent where it
+    /// was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_cpu_ns_per_s: Option<u64>,
     /// CPU of the generator per request.
     #[serde(alias = "client_cpu_ns_per_request")]
     pub generator_cpu_ns_per_request: Option<u64>,
@@ -124,6 +128,31 @@ pub struct Floor {
     pub share: f64,
     /// The same in ns of the baseline's request.
     pub ns: u64,
+}
+
+/// What interleaving did to a cell. A server that works in blocks finds colder caches than one
+/// that has its core for itself, and a request costs more for it, with every variant alike.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Interleaving {
+    /// The cell's id.
+    pub cell: String,
+    /// Requests of one variant in one block, in thousandths.
+    pub requests_per_block_milli: u64,
+    /// Server CPU per request of the baseline in slices that it had for itself.
+    pub undisturbed_ns: u64,
+    /// How much more a request costs interleaved, over all variants, as a share of undisturbed.
+    pub extra_share: f64,
+    /// The lower end of its 95% interval; absent with too few instances.
+    pub extra_low: Option<f64>,
+    /// The upper end.
+    pub extra_high: Option<f64>,
+    /// Costs of layers per request that were estimated from undisturbed slices as well.
+    pub costs_compared: u64,
+    /// Those whose interval from undisturbed slices holds the cost of interleaved ones.
+    pub costs_agreeing: u64,
+    /// Correlation of the log-ratios of one slice and the next, over all layers per request;
+    /// independent slices have none. Absent with too few slices.
+    pub autocorrelation: Option<f64>,
 }
 
 /// A difference between variants.

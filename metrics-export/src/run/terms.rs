@@ -80,6 +80,8 @@ terms! {
         SharedCore = "shared_core",
         /// Whether the CPU of the server could be read.
         ServerCpu = "server_cpu",
+        /// The share of a request's CPU that its servers use while nothing is asked of them.
+        IdleCpu = "idle_cpu_share_max",
         /// The p99 of send lateness.
         Lateness = "lateness_p99_ns_max",
         /// The share of the requested rate that was sent in time.

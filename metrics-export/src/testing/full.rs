@@ -47,6 +47,7 @@ pub(crate) fn full() -> Run {
     ];
     full.costs = costs();
     full.floors[0].ns = 2_000;
+    full.interleaving = vec![interleaving()];
     full.additivity = vec![Additivity {
         cell: String::new(),
         form: "cached".into(),
@@ -66,6 +67,20 @@ pub(crate) fn full() -> Run {
     let (block_ns, slice_ns) = (2_000_000, 88_000_000);
     full.slices[0].blocks = Some(SliceBlocks { block_ns, slice_ns, pairs });
     full
+}
+
+fn interleaving() -> Interleaving {
+    Interleaving {
+        cell: String::new(),
+        requests_per_block_milli: 8_000,
+        undisturbed_ns: 74_000,
+        extra_share: 0.08,
+        extra_low: Some(0.06),
+        extra_high: Some(0.1),
+        costs_compared: 8,
+        costs_agreeing: 8,
+        autocorrelation: Some(0.02),
+    }
 }
 
 fn validity() -> Validity {
@@ -143,6 +158,7 @@ fn result(variant: &str, cpu_ns: u64, connecting: Option<(ConnectionKind, u64)>)
         services: vec![cost("orders", 4), cost("gateway", 6)],
         system_share_milli: Some(600),
         busy_ns_per_request: Some(cpu_ns + 3_000),
+        idle_cpu_ns_per_s: Some(20_000),
         generator_cpu_ns_per_request: Some(400_000),
         response: times(370_000),
         service: times(228_000),

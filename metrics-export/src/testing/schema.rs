@@ -16,7 +16,9 @@ const REAL: &str = include_str!("../../../tests/data/run-v3/run.json");
 
 /// Members that a record has where there is something to say.
 #[rustfmt::skip]
-const OPTIONAL: [(&str, &str); 9] = [
+const OPTIONAL: [(&str, &str); 12] = [
+    ("Bounds", "idle_cpu_share_max"), ("VariantResult", "idle_cpu_ns_per_s"),
+    ("Run", "interleaving"),
     ("Slice", "blocks"), ("Cell", "block_ns"),
     ("Slice", "in_flight_first_milli"), ("Slice", "sent_in_window"), ("Slice", "queue_high_water"),
     ("Breach", "cause"), ("Breach", "measured"), ("Breach", "limit"), ("Breach", "detail"),

@@ -89,13 +89,13 @@ pub(crate) fn command(typed: cli::MatrixArgs) -> Result<u8, Failure> {
     Ok(threshold::exit_code(outcome.exit_code(), &judged))
 }
 
-/// The most connections that are open at a time: all variants of a cell keep theirs.
+/// The most connections that are open at a time: all variants keep theirs.
 fn connections(matrix: &Matrix) -> usize {
     let cells = matrix.cells.iter().enumerate();
     let open = |(place, cell): (usize, &PlannedCell)| {
         matrix.variants.iter().filter(|variant| variant.cell == place).count() * cell.connections
     };
-    cells.map(open).max().unwrap_or(0)
+    cells.map(open).sum()
 }
 
 /// The variants by every name that a condition may call them.

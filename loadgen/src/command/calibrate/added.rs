@@ -150,6 +150,7 @@ fn layers() -> Vec<Layer> {
 fn judged<'a>(variants: &'a [Variant], findings: &'a Findings) -> Vec<Judged<'a>> {
     let kept = variants.iter().zip(&findings.variants);
     kept.map(|(variant, kept)| Judged {
+        idle_cpu_share: None,
         variant: &variant.id,
         label: &variant.label,
         lateness: &kept.times.lateness,

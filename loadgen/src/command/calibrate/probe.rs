@@ -192,6 +192,10 @@ impl Bench for Probe<'_> {
         Ok(measured)
     }
 
+    fn idle(&mut self, pause: Duration) -> Result<Vec<Option<u64>>, Failure> {
+        self.live.idle(pause)
+    }
+
     fn elapsed(&self) -> Duration {
         self.live.elapsed()
     }

@@ -56,6 +56,7 @@ pub(crate) fn run(variants: &[(&str, f64)], drift: f64, seed: u64) -> Run {
         results: Vec::new(),
         costs: Vec::new(),
         floors: Vec::new(),
+        interleaving: Vec::new(),
         additivity: Vec::new(),
         slices: Vec::new(),
         fleet: None,
