@@ -213,9 +213,17 @@ impl LayerInput for CellView<'_> {
             Per::Request => SliceKind::Open,
             Per::Connection => SliceKind::Connect,
         };
-        let slices = self.cpu_slices(role, kind);
-        let found = slices.into_iter().find(|slice| slice.round == round);
-        found.map_or_else(Vec::new, cpu_figures)
+        let in_round = |role: &Role| {
+            self.cpu_slices(role, kind).into_iter().find(|slice| slice.round == round)
+        };
+        let Some(slice) = in_round(role) else { return Vec::new() };
+        let pairs = cpu_figures(slice);
+        // A figure for each pair is of use where every variant has one.
+        let others = self.variants().filter_map(|variant| in_round(&variant.role));
+        match others.map(cpu_figures).all(|others| others.len() == pairs.len()) {
+            true => pairs,
+            false => slice.cpu_ns_per_request().into_iter().collect(),
+        }
     }
 
     fn rounds(&self) -> Vec<(u32, u32)> {

@@ -333,6 +333,33 @@ fn an_interleaved_round_has_every_variant_and_times_come_from_whole_slices() {
     assert_eq!(results[0].response.count, 3_000);
 }
 
+/// Where one variant has no figure of its pairs, all are compared by the whole slice.
+#[test]
+fn pairs_are_compared_where_every_variant_has_them() {
+    let own = variants();
+    let protocol = Protocol { rounds: 3, instances: 3, ..Protocol::standard(7) };
+    let mut findings = run(&mut Simulation::new(&own), &protocol);
+    let pair = |slice: &Slice| {
+        let (cpu_ns, answered) = (slice.cpu_ns() / 2, slice.requests_answered / 2);
+        metrics_export::run::PairCpu { cpu_ns, answered }
+    };
+    for slice in &mut findings.slices {
+        let pairs = vec![pair(slice); 2];
+        if let Some(blocks) = &mut slice.blocks {
+            blocks.pairs = pairs;
+        }
+    }
+    let figures = |findings: &Findings, round| {
+        let view = CellView { findings, variants: &own, cell: 0 };
+        view.figures(&"s1".into(), Per::Request, round).len()
+    };
+    assert_eq!([0, 1, 2].map(|round| figures(&findings, round)), [2, 2, 2]);
+    let mut slices = findings.slices.iter_mut();
+    let odd = slices.find(|slice| slice.variant == "s0" && slice.round == 1 && !slice.is_whole());
+    odd.and_then(|slice| slice.blocks.as_mut()).unwrap().pairs.clear();
+    assert_eq!([0, 1, 2].map(|round| figures(&findings, round)), [2, 1, 2]);
+}
+
 #[test]
 fn servers_that_work_while_nothing_is_asked_break_a_bound() {
     let own = variants();

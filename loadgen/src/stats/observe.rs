@@ -48,10 +48,11 @@ pub(crate) fn log_ratios(
 
 /// The logarithm of the ratio of two slices of one round, by their pairs where both have them.
 fn log_ratio(own: &Slice, reference: &Slice) -> Option<f64> {
-    let (own, reference) = (cpu_figures(own), cpu_figures(reference));
-    if own.len() != reference.len() {
-        return None;
-    }
+    let pairs = (cpu_figures(own), cpu_figures(reference));
+    let (own, reference) = match pairs.0.len() == pairs.1.len() {
+        true => pairs,
+        false => (vec![own.cpu_ns_per_request()?], vec![reference.cpu_ns_per_request()?]),
+    };
     let ratios = own.iter().zip(&reference).map(|(own, reference)| (own / reference).ln());
     trimmed_mean(ratios.collect()).filter(|value| value.is_finite())
 }
