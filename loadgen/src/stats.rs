@@ -159,6 +159,13 @@ fn units(observations: &[Observation]) -> Vec<Unit> {
     units.into_iter().filter_map(unit).collect()
 }
 
+/// What the errors of `count` independent layers stay within, in standard errors, all at once with
+/// [`LEVEL`] (Sidak, 1967).
+#[must_use]
+pub fn simultaneous_critical(count: usize, degrees: f64) -> f64 {
+    beta::student(LEVEL.powf(1.0 / count.max(1) as f64), degrees)
+}
+
 fn values(units: &[Unit]) -> Vec<f64> {
     units.iter().map(|unit| unit.value).collect()
 }

@@ -6,6 +6,7 @@
 
 mod bar;
 mod capacity;
+mod forecast;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -25,14 +26,14 @@ use crate::experiment::bench::{BenchSetup, LiveBench};
 use crate::experiment::results;
 use crate::experiment::results::Estimates;
 use crate::experiment::stack::Stack;
-use crate::experiment::{Experiment, Failure, Findings};
+use crate::experiment::{CellView, Experiment, Failure, Findings};
 use crate::machine::environment;
 use crate::panics::caught;
 use crate::plan::{
     Annotations, Cores, PROTOCOL, PlannedCell, Protocol, Role, StopRule, Topology, Variant,
 };
 use crate::report::cores;
-use crate::stats::{Layer, Per};
+use crate::stats::{Layer, LayerInput as _, Per};
 use crate::traffic::generator::{Generator, GeneratorOptions};
 use crate::traffic::schedule::Rate;
 use crate::validity::{Judged, judge_run};
@@ -40,6 +41,7 @@ use crate::verdict::instructions::Stored;
 use crate::{directory, stats};
 
 use bar::SliceBar;
+pub use forecast::{Forecast, ForecastLength};
 
 /// What is measured: whose servers, and what is compared with what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -215,6 +217,64 @@ impl Matrix {
         let began = Instant::now();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut environment = environment::read(self.annotations.commit.as_deref());
+        let (findings, drivers) = self.measure(&self.protocol, stack, interrupted)?;
+        (environment.server_drivers, environment.generator_driver) = drivers;
+        let mut run = self.record(&findings, environment, now, began.elapsed());
+        let counted = caught(|| self.judge_by_counts(&mut run, &Stored::built_in()));
+        run.validity.notes.extend(counted.err().map(|why| format!("Instructions: {why}.")));
+        let logs = self.variants.iter().zip(&findings.variants);
+        let logs: Vec<(&str, &[u8])> = logs
+            .filter_map(|(variant, kept)| {
+                Some((variant.id.as_str(), kept.log.as_ref()?.as_bytes()))
+            })
+            .collect();
+        let (directory, misplaced) = directory::write_somewhere(&self.runs, &run, &logs);
+        let failure = findings.failure.map(|failure| failure.to_string());
+        Ok(MatrixOutcome { run, directory, failure, misplaced })
+    }
+
+    /// Measures for half a minute, and tells how narrow the intervals of longer runs will be. No
+    /// record is left.
+    ///
+    /// # Errors
+    /// What made it impossible, or an end that was asked for.
+    pub fn forecast(
+        &self,
+        stack: &mut dyn Stack,
+        interrupted: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Forecast, Failure> {
+        self.protocol.check()?;
+        let began = Instant::now();
+        let short = Matrix { capacity: None, ..self.clone() };
+        let (findings, _) = short.measure(&forecast::protocol(self), stack, interrupted)?;
+        if let Some(failure) = findings.failure {
+            return Err(failure);
+        }
+        if !findings.complete {
+            return Err(Failure::new("the forecast was interrupted"));
+        }
+        let layers = self.layers_of(0);
+        let view = CellView { findings: &findings, variants: &self.variants, cell: 0 };
+        let reference = layers.first().map(|layer| layer.reference.clone());
+        let rounds = view.rounds().into_iter();
+        let costs: Vec<f64> = rounds
+            .flat_map(|(round, _)| match &reference {
+                Some(role) => view.figures(role, Per::Request, round),
+                None => Vec::new(),
+            })
+            .collect();
+        let baseline_ns = stats::median(&costs).unwrap_or(0.0);
+        let observe = |layer: &Layer| stats::observations(layer, &view);
+        forecast::of(&findings, &layers, observe, baseline_ns, began.elapsed())
+    }
+
+    /// Runs the experiment with real servers, and tells the drivers of servers and generator.
+    fn measure(
+        &self,
+        protocol: &Protocol,
+        stack: &mut dyn Stack,
+        interrupted: &(dyn Fn() -> bool + Sync),
+    ) -> Result<(Findings, (Vec<String>, String)), Failure> {
         let on_cores = GeneratorOptions::on_cores(&self.cores.generator);
         let options = GeneratorOptions { driver: self.driver, ..on_cores };
         let generator = Generator::start(&options).map_err(Failure::of)?;
@@ -224,7 +284,7 @@ impl Matrix {
             generator,
             variants: &self.variants,
             cells: &self.cells,
-            protocol: &self.protocol,
+            protocol,
             cores: &self.cores,
             interrupted,
         });
@@ -233,7 +293,7 @@ impl Matrix {
             variants: &self.variants,
             cells: &self.cells,
             layers: &layers,
-            protocol: &self.protocol,
+            protocol,
             bounds: &self.bounds,
             measured_cores: self.cores.measured(),
         };
@@ -253,23 +313,9 @@ impl Matrix {
             }
             Ok::<_, Failure>(findings)
         })?;
-        drop(bar);
-        environment.server_drivers = bench.server_drivers.iter().cloned().collect();
-        environment.generator_driver = bench.generator_driver.clone();
+        let servers = bench.server_drivers.iter().cloned().collect();
         // The servers stop before the record is written: nothing of it depends on them any more.
-        drop(bench);
-        let mut run = self.record(&findings, environment, now, began.elapsed());
-        let counted = caught(|| self.judge_by_counts(&mut run, &Stored::built_in()));
-        run.validity.notes.extend(counted.err().map(|why| format!("Instructions: {why}.")));
-        let logs = self.variants.iter().zip(&findings.variants);
-        let logs: Vec<(&str, &[u8])> = logs
-            .filter_map(|(variant, kept)| {
-                Some((variant.id.as_str(), kept.log.as_ref()?.as_bytes()))
-            })
-            .collect();
-        let (directory, misplaced) = directory::write_somewhere(&self.runs, &run, &logs);
-        let failure = findings.failure.map(|failure| failure.to_string());
-        Ok(MatrixOutcome { run, directory, failure, misplaced })
+        Ok((findings, (servers, bench.generator_driver.clone())))
     }
 
     /// The record of what was found.

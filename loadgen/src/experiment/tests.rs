@@ -162,7 +162,7 @@ fn services(total_ns: f64) -> Vec<ServiceCpu> {
     vec![service("gateway", 0.5), service("orders", 0.3), service("inventory", 0.2)]
 }
 
-fn blank_slice(variant: &str, request: &SliceRequest, answered: u64) -> Slice {
+pub(crate) fn blank_slice(variant: &str, request: &SliceRequest, answered: u64) -> Slice {
     Slice {
         variant: variant.into(),
         kind: request.kind(),

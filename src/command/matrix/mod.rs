@@ -76,6 +76,15 @@ pub(crate) fn command(typed: cli::MatrixArgs) -> Result<u8, Failure> {
         eprintln!("{}", matrix.announcement());
     }
     let watch = shutdown.watch();
+    if typed.plan {
+        let forecast = matrix.forecast(&mut *stack, &|| watch.received().is_some());
+        let forecast = forecast.map_err(|failure| match shutdown.received() {
+            Some(_) => Failure::interrupted(),
+            None => Failure::sentence(failure),
+        })?;
+        stdout::print(&forecast.text())?;
+        return Ok(0);
+    }
     let outcome = matrix.run(&mut *stack, &|| watch.received().is_some());
     let outcome = outcome.map_err(|failure| match shutdown.received() {
         Some(_) => Failure::interrupted(),
