@@ -262,6 +262,7 @@ impl Single<'_> {
                 request: asked.request,
                 cpu_source: asked.cpu_source,
             }],
+            builds: Vec::new(),
         }
     }
 
