@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::tollgate;
+use common::{TOLLGATE, tollgate};
 use serde_json::Value;
 
 /// Runs a matrix as short as one can be and returns its record. Exit 3 is the machine's fault: it
@@ -118,7 +118,7 @@ fn tokens_are_sent_signed_and_cached_as_asked() {
 #[test]
 fn an_interrupted_matrix_keeps_what_it_has() {
     let folder = tempfile::tempdir().unwrap();
-    let mut child = Command::new(common::TOLLGATE)
+    let mut child = Command::new(TOLLGATE)
         .args(["matrix", "--profiles=S0,S1", "--rounds=60", "--slice=60ms", "-R", "200", "-o"])
         .arg(folder.path())
         .stdout(Stdio::piped())
@@ -160,4 +160,91 @@ fn one_axis_at_a_time_and_connections_that_are_used_up() {
     let labels: Vec<&Value> =
         record["plan"]["variants"].as_array().unwrap().iter().map(|v| &v["label"]).collect();
     assert_eq!(labels[..2], ["S1", "S1 control"]);
+}
+
+/// One program under two names: each profile is run with both, and each pair has a cost. The second
+/// one is started through a script that notes what it was started for.
+#[test]
+fn two_builds_are_variants_of_one_experiment() {
+    let folder = tempfile::tempdir().unwrap();
+    let noted = folder.path().join("noted");
+    let line = format!("echo \"$1 $2\" >> {}; exec {TOLLGATE} \"$@\"", noted.to_str().unwrap());
+    let builds = format!("--builds=a={TOLLGATE},b={}", script(folder.path(), "b", &line));
+    let record = record(&[&builds, "--profiles=S0,S4", "--workloads=ping"]);
+    let planned = |key: &str| -> Vec<String> {
+        let variants = record["plan"]["variants"].as_array().unwrap().iter();
+        variants.map(|variant| variant[key].as_str().unwrap().to_owned()).collect()
+    };
+    let uncached = ["s4-uncached@a", "s4-uncached@b"];
+    let roles = ["s0@a", "s0@a-control", "s0@b"].into_iter().chain(uncached);
+    let roles: Vec<&str> = roles.chain(["s4-cached@a", "s4-cached@b"]).collect();
+    assert_eq!(planned("role"), roles);
+    assert_eq!(planned("label")[..3], ["S0 a", "S0 a control", "S0 b"]);
+    let ids: Vec<String> = roles.iter().map(|role| role.replace('@', "-")).collect();
+    assert_eq!(planned("id"), ids);
+    let costs: Vec<String> = record["costs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|cost| format!("{} per {}", cost["label"].as_str().unwrap(), cost["per"]))
+        .collect();
+    for cost in ["S0: b - a", "S4 uncached: b - a", "S4 cached: b - a"] {
+        assert!(costs.contains(&format!("{cost} per \"request\"")), "{costs:?}");
+    }
+    assert!(costs.contains(&"S4 cached: b - a per \"connection\"".to_owned()), "{costs:?}");
+    let noted = fs::read_to_string(&noted).unwrap();
+    let gateways = noted.lines().filter(|words| *words == "serve gateway").count();
+    let instances = record["plan"]["instances"].as_u64().unwrap() as usize;
+    assert_eq!(gateways, 3 * instances, "{noted}");
+    let said = tollgate(&["--version"]).stdout;
+    for (build, name) in record["plan"]["builds"].as_array().unwrap().iter().zip(["a", "b"]) {
+        assert_eq!(build["name"], name);
+        let version = format!("tollgate {}", build["version"].as_str().unwrap());
+        let commit = build["commit"].as_str().map(|commit| format!(" ({commit})"));
+        let version = version + &commit.unwrap_or_default();
+        assert_eq!(String::from_utf8_lossy(&said).trim_end(), version);
+    }
+}
+
+/// A script in place of a program, written by another process: a file that this one has open for
+/// writing could not be executed.
+fn script(folder: &Path, name: &str, line: &str) -> String {
+    let path = folder.join(name).to_str().unwrap().to_owned();
+    let write = "printf '#!/bin/sh\n%s\n' \"$2\" > \"$1\" && chmod 755 \"$1\"";
+    let status = Command::new("sh").args(["-c", write, "sh", &path, line]).status().unwrap();
+    assert!(status.success());
+    path
+}
+
+#[test]
+fn what_is_no_build_of_this_version_is_refused_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let text = folder.join("text").to_str().unwrap().to_owned();
+    fs::write(&text, "no program").unwrap();
+    for (path, said) in [
+        (script(folder, "older", "echo 'tollgate 0.0.9 (0123456)'"), "0.0.9"),
+        (script(folder, "other", "echo 'cat (GNU coreutils) 9.7'"), "no tollgate"),
+        (script(folder, "failing", "exit 3"), "no tollgate"),
+        (script(folder, "silent", "exec sleep 60"), "5 s"),
+        (folder.join("missing").to_str().unwrap().to_owned(), "no such file"),
+        (text, "executed"),
+    ] {
+        let builds = format!("--builds=a={TOLLGATE},b={path}");
+        let runs = folder.join("runs");
+        let output = tollgate(&["matrix", &builds, "-o", runs.to_str().unwrap()]);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains(&format!("--builds b={path}")) && error.contains(said), "{error}");
+        assert_eq!(error.trim_end().lines().count(), 1, "{error}");
+        assert!(!runs.exists());
+    }
+    for options in
+        [["--targets=none.toml", "--builds=a=b,c=d"], ["--factorial", "--builds=a=b,c=d"]]
+    {
+        let output = tollgate(&[&["matrix"], &options[..]].concat());
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains("--builds"), "{error}");
+    }
 }

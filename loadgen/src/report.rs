@@ -104,7 +104,7 @@ fn cell_sections(out: &mut String, run: &Run, cell: &Cell, paint: Paint) {
         );
     }
     if view.costs().next().is_some() {
-        let title = if run.plan.subject == SubjectKind::Stack {
+        let title = if run.plan.has_layers() {
             "What each layer costs in server CPU, per request or (per conn.) per new connection"
         } else {
             "What each costs more in server CPU, per request or (per conn.) per new connection"
@@ -196,11 +196,16 @@ fn heading(run: &Run, paint: Paint) -> String {
     )
 }
 
-/// Where it was run and its tags, as a line of their own; nothing without any.
+/// Where it was run and its tags, then which builds were compared, as lines of their own; nothing
+/// without any.
 fn annotations(plan: &Plan) -> String {
     let environment = plan.environment.iter().map(|name| format!("environment {name}"));
     let all: Vec<String> = environment.chain(plan.tag_texts()).collect();
-    if all.is_empty() { String::new() } else { wrapped(&all.join(", "), "") }
+    let mut lines = if all.is_empty() { String::new() } else { wrapped(&all.join(", "), "") };
+    if !plan.builds.is_empty() {
+        lines += &wrapped(&format!("builds {}", plan.build_texts()), "");
+    }
+    lines
 }
 
 /// Which slices were taken.

@@ -114,7 +114,7 @@ pub fn figure(run: &Run, cost: &Cost) -> String {
 
 /// What a layer costs, in one sentence.
 #[must_use]
-pub fn sentence(cost: &Cost) -> String {
+pub fn sentence(run: &Run, cost: &Cost) -> String {
     let subject = capital(&cost.label);
     match (cost.verdict, cost.estimate_ns) {
         (Verdict::Resolved, Some(ns)) => {
@@ -124,7 +124,7 @@ pub fn sentence(cost: &Cost) -> String {
             format!(
                 "{subject} {verb} {}\u{a0}µs of server CPU {from} {place}{}{}.",
                 size_us(ns.unsigned_abs()),
-                share(cost, ns),
+                share(run, cost, ns),
                 surely(cost),
             )
         }
@@ -156,13 +156,14 @@ pub fn instruction_evidence(cost: &Cost) -> Option<String> {
     ))
 }
 
-fn share(cost: &Cost, ns: i64) -> String {
+fn share(run: &Run, cost: &Cost, ns: i64) -> String {
     if cost.reference_ns == 0 {
         return String::new();
     }
     let share = ns.unsigned_abs() as f64 / cost.reference_ns as f64;
     let word = if ns < 0 { "less" } else { "more" };
-    format!(", {} {word} than without", percent(share))
+    let reference = run.plan.builds.first().map_or("without", |build| &build.name);
+    format!(", {} {word} than {reference}", percent(share))
 }
 
 fn surely(cost: &Cost) -> String {
@@ -286,13 +287,14 @@ fn capital(words: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::Build;
     use crate::testing;
 
     #[test]
     fn each_layer_has_one_sentence_and_one_figure() {
         let run = testing::full();
         let said: Vec<(String, String)> =
-            layers(&run, "").map(|cost| (figure(&run, cost), sentence(cost))).collect();
+            layers(&run, "").map(|cost| (figure(&run, cost), sentence(&run, cost))).collect();
         let expected = [
             (
                 "+10.0 µs",
@@ -346,6 +348,23 @@ mod tests {
             ]
         );
         assert!(interleaving_sentences(&run, "ping").is_empty());
+    }
+
+    #[test]
+    fn a_build_is_compared_with_the_first_one() {
+        let mut run = testing::full();
+        let build = |name: &str, commit: Option<&str>| Build {
+            name: name.into(),
+            version: "0.1.0".into(),
+            commit: commit.map(String::from),
+        };
+        assert!(run.plan.has_layers() && run.plan.build_texts().is_empty());
+        run.plan.builds = vec![build("old", Some("0123456")), build("new", None)];
+        assert!(!run.plan.has_layers());
+        let texts = "old = tollgate 0.1.0 (0123456), new = tollgate 0.1.0";
+        assert_eq!(run.plan.build_texts(), texts);
+        let cost = layers(&run, "").next().unwrap();
+        assert!(sentence(&run, cost).contains("12% more than old ("), "{}", sentence(&run, cost));
     }
 
     #[test]

@@ -65,7 +65,8 @@ pub fn report(run: &Run, spectra: &[Spectrum]) -> String {
 
 fn title(run: &Run) -> String {
     run.plan.label.clone().unwrap_or_else(|| match run.plan.subject {
-        SubjectKind::Stack => "What each layer of security costs".into(),
+        SubjectKind::Stack if run.plan.has_layers() => "What each layer of security costs".into(),
+        SubjectKind::Stack => "What each build costs".into(),
         _ => match run.command {
             RunCommand::Matrix => "What each variant costs".into(),
             RunCommand::Run => "What one URL does under load".into(),
@@ -85,6 +86,7 @@ fn header(run: &Run) -> Markup {
     ];
     facts.extend(run.plan.environment.clone());
     facts.extend(run.plan.tag_texts());
+    facts.extend(run.plan.builds.iter().map(ToString::to_string));
     element("header")
         .holds(element("h1").holds(title(run)))
         .holds(element("p").class("facts").holds(facts_of(&facts)))

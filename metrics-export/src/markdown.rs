@@ -30,12 +30,16 @@ pub fn report(run: &Run) -> String {
     }
     let label = run.plan.label.as_ref().map_or(String::new(), |label| format!("{label}, "));
     let environment = &run.environment;
+    let builds = match run.plan.build_texts() {
+        texts if texts.is_empty() => texts,
+        texts => format!("{texts}, "),
+    };
     push(
         &mut out,
         &format!(
             "\n<sub>{}</sub>\n",
             escape(&format!(
-                "{label}run {}, tollgate {}, {}, {} rounds, seed {}",
+                "{label}run {}, tollgate {}, {builds}{}, {} rounds, seed {}",
                 run.id, environment.version, environment.cpu_model, run.plan.rounds, run.plan.seed
             ))
         ),

@@ -14,6 +14,7 @@ mod slice;
 mod terms;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -140,6 +141,21 @@ pub struct Plan {
     pub cells: Vec<Cell>,
     /// What was compared.
     pub variants: Vec<PlannedVariant>,
+    /// The builds of tollgate that were compared, the reference first; empty where the servers were
+    /// of the one build that the environment names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub builds: Vec<Build>,
+}
+
+/// A build of tollgate whose servers were measured beside those of another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Build {
+    /// The name that the user gave it; variants of it have it in their role: `s4-cached@new`.
+    pub name: String,
+    /// The version that its program reported.
+    pub version: String,
+    /// The commit that its program reported, where it knew one.
+    pub commit: Option<String>,
 }
 
 /// One setting of everything but the profile. Variants of one cell are compared with each other.
@@ -304,10 +320,33 @@ impl Default for Bounds {
     }
 }
 
+impl fmt::Display for Build {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} = tollgate {}", self.name, self.version)?;
+        match &self.commit {
+            Some(commit) => write!(out, " ({commit})"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Plan {
     /// The tags as they were given: `KEY=VALUE` each.
     pub fn tag_texts(&self) -> impl Iterator<Item = String> {
         self.tags.iter().map(|(key, value)| format!("{key}={value}"))
+    }
+
+    /// Whether its costs are those of layers of security: profiles of one build were compared.
+    #[must_use]
+    pub fn has_layers(&self) -> bool {
+        self.subject == SubjectKind::Stack && self.builds.is_empty()
+    }
+
+    /// The builds for people: `old = tollgate 0.1.0 (0123456)`, with commas; empty without any.
+    #[must_use]
+    pub fn build_texts(&self) -> String {
+        let texts: Vec<String> = self.builds.iter().map(ToString::to_string).collect();
+        texts.join(", ")
     }
 }
 

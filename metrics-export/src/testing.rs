@@ -129,6 +129,7 @@ fn plan() -> Plan {
             block_ns: None,
         }],
         variants: ["s0", "s1"].map(planned).into(),
+        builds: vec![],
     }
 }
 

@@ -61,6 +61,10 @@ annotation_flags! {
         /// TOML file that names your own servers, to be measured instead of the stack
         #[argh(option)]
         targets: Option<String>,
+        /// builds of tollgate to compare, NAME=PATH,NAME=PATH, the reference first; under S0 and
+        /// S4 unless --profiles says otherwise
+        #[argh(option)]
+        builds: Option<String>,
         /// mesh (a process a service) or single (one process) (default: mesh)
         #[argh(option)]
         topology: Option<String>,

@@ -206,9 +206,7 @@ pub(crate) fn parse(words: Vec<String>) -> Parsed {
     let words = split_equals(words);
     let arguments: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
     match Top::from_args(&["tollgate"], &arguments) {
-        Ok(Top { version: true, .. }) => {
-            Parsed::Help(format!("tollgate {}", env!("CARGO_PKG_VERSION")))
-        }
+        Ok(Top { version: true, .. }) => Parsed::Help(version()),
         Ok(Top { command: Some(command), .. }) => Parsed::Command(command),
         Ok(Top { command: None, .. }) => {
             Parsed::Usage("No command was given. See: tollgate --help".into())
@@ -216,6 +214,13 @@ pub(crate) fn parse(words: Vec<String>) -> Parsed {
         Err(early) if early.status.is_ok() => Parsed::Help(early.output.trim_end().into()),
         Err(early) => Parsed::Usage(explained(early.output.trim_end(), &arguments)),
     }
+}
+
+/// The version, and the commit where it is known: `tollgate 0.1.0 (0123456789ab)`.
+/// `matrix --builds` reads it.
+pub(crate) fn version() -> String {
+    let commit = option_env!("TOLLGATE_COMMIT").map(|commit| format!(" ({commit})"));
+    format!("tollgate {}{}", env!("CARGO_PKG_VERSION"), commit.unwrap_or_default())
 }
 
 /// What argh says of an argument that it does not know, with what was probably meant, and where

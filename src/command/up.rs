@@ -81,6 +81,7 @@ fn launch(typed: &UpArgs, profile: Profile) -> Result<Launch, Failure> {
     let auth_port = typed.any_port.then(free_port).transpose()?;
     let issuer_port = auth_port.unwrap_or_else(|| ServiceKind::Auth.port());
     Ok(Launch {
+        program: None,
         profile,
         services: &MESH,
         any_port: typed.any_port,

@@ -1,6 +1,7 @@
-//! Starts and stops servers as processes of this same binary. A child prints one line when it is
-//! ready and ends when its standard input closes, so that no child outlives its parent, even one
-//! that was killed. `tollgate up` and `tollgate matrix` both stand on this.
+//! Starts and stops servers as processes of this same binary, or of another build of it. A child
+//! prints one line when it is ready and ends when its standard input closes, so that no child
+//! outlives its parent, even one that was killed. `tollgate up` and `tollgate matrix` both stand on
+//! this.
 
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead as _, BufReader};
@@ -38,6 +39,8 @@ const LOG_TAIL_LINES: usize = 8;
 /// What every service of one stack is started with.
 #[derive(Clone, Debug)]
 pub(crate) struct Launch {
+    /// The program of a build of tollgate; None for this one.
+    pub(crate) program: Option<PathBuf>,
     /// The security profile that all services run under.
     pub(crate) profile: Profile,
     /// The services to start, in order; a service comes after those that it calls.
@@ -123,7 +126,8 @@ impl ProcessStack {
         log: PathBuf,
         drain: Duration,
     ) -> Result<ProcessStack, Failure> {
-        let start = Start { service: name, words, log, scheme: "http", again: false };
+        let start =
+            Start { program: None, service: name, words, log, scheme: "http", again: false };
         let member = Member::start(start, &|| false)?;
         Ok(ProcessStack { members: vec![member], drain })
     }
@@ -184,7 +188,8 @@ impl ProcessStack {
         let words = &self.words(state, launch, service, ports);
         let scheme = if launch.profile.transport == Transport::Plain { "http" } else { "https" };
         let again = ports.is_some();
-        Member::start(Start { service, words, log, scheme, again }, interrupted)
+        let program = launch.program.as_deref();
+        Member::start(Start { program, service, words, log, scheme, again }, interrupted)
     }
 
     /// The command line of one service, on the ports that it had or on those of the plan.
@@ -221,6 +226,8 @@ impl ProcessStack {
 
 /// How one server is started.
 struct Start<'a> {
+    /// None for this same program.
+    program: Option<&'a Path>,
     service: &'static str,
     words: &'a [String],
     log: PathBuf,
@@ -230,9 +237,9 @@ struct Start<'a> {
 }
 
 impl Member {
-    /// Starts this same program with other words and waits until it says that it is ready.
+    /// Starts the program with these words and waits until it says that it is ready.
     fn start(start: Start<'_>, interrupted: &dyn Fn() -> bool) -> Result<Member, Failure> {
-        let Start { service, words, log, scheme, again } = start;
+        let Start { program, service, words, log, scheme, again } = start;
         let log_file = OpenOptions::new()
             .create(true)
             .write(true)
@@ -242,7 +249,8 @@ impl Member {
             .map_err(|e| {
                 Failure::failed(format!("Could not write {}: {e}.", log.display())).because(e)
             })?;
-        let program = std::env::current_exe().map_err(|e| {
+        let program = program.map_or_else(std::env::current_exe, |path| Ok(path.to_path_buf()));
+        let program = program.map_err(|e| {
             Failure::failed(format!("Could not find the own program: {e}.")).because(e)
         })?;
         let mut command = Command::new(program);

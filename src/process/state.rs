@@ -2,7 +2,7 @@
 //! to its owner (0700; keys and secrets 0600) and locked by the one command that runs the stack.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,9 @@ use runtime::files::{self, PRIVATE};
 use serde::{Deserialize, Serialize};
 
 use crate::Failure;
+
+/// The folders of a state directory with keys, certificates and secrets.
+const KEPT: [&str; 4] = ["ca", "certs", "clients", "auth"];
 
 /// A state directory that exists. `tollgate pki init` and `tollgate up` make it.
 #[derive(Debug)]
@@ -59,6 +62,18 @@ impl StateDir {
         }
         let root = fs::canonicalize(root).map_err(Failure::of)?;
         Ok(StateDir { root })
+    }
+
+    /// A directory of its own at `root` with the same keys, certificates and secrets.
+    pub(crate) fn copy(&self, root: &Path) -> Result<StateDir, Failure> {
+        let copy = StateDir::create(root)?;
+        for folder in KEPT {
+            copy_folder(&self.root.join(folder), &copy.root.join(folder)).map_err(|error| {
+                Failure::failed(format!("Could not copy the keys to {}: {error}.", show(root)))
+                    .because(error)
+            })?;
+        }
+        Ok(copy)
     }
 
     /// Takes the directory for this process, or says which process has it.
@@ -194,6 +209,19 @@ pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<PathBuf, Fai
     Ok(path.to_path_buf())
 }
 
+/// Copies the files of a folder, with their modes; a folder that is not there has none.
+fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+    if !from.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
 fn show(path: &Path) -> std::path::Display<'_> {
     path.display()
 }
@@ -220,6 +248,18 @@ mod tests {
         StateDir::create(&root).unwrap();
         fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
         assert!(StateDir::create(&root).unwrap_err().to_string().contains("chmod 700"));
+    }
+
+    #[test]
+    fn a_copy_has_the_same_keys_and_is_as_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDir::create(&folder.path().join("s")).unwrap();
+        state.write_private("auth/es256.key", b"key").unwrap();
+        let copy = state.copy(&state.path("builds/new")).unwrap();
+        let path = copy.path("auth/es256.key");
+        assert_eq!(fs::read(&path).unwrap(), b"key");
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_ne!(copy.root(), state.root());
     }
 
     #[test]

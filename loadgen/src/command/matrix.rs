@@ -5,6 +5,7 @@
 //! is in their own rooms; starting processes is the caller's.
 
 mod bar;
+mod builds;
 mod capacity;
 mod forecast;
 
@@ -15,8 +16,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use authn::Profile;
 use metrics_export::date;
 use metrics_export::run::{
-    self, Bounds, CpuSourceKind, GeneratorWait, Plan, PlannedVariant, Run, RunCommand, SubjectKind,
-    Validity,
+    self, Bounds, Build, CpuSourceKind, GeneratorWait, Plan, PlannedVariant, Run, RunCommand,
+    SubjectKind, Validity,
 };
 use runtime::generator::DriverChoice;
 
@@ -72,6 +73,9 @@ pub struct Matrix {
     pub cells: Vec<PlannedCell>,
     /// What is compared; see [`Matrix::variants_of`].
     pub variants: Vec<Variant>,
+    /// The builds of tollgate that are compared, the reference first; none where the servers are of
+    /// one build.
+    pub builds: Vec<Build>,
     /// How.
     pub protocol: Protocol,
     /// Beyond which bounds the run is not believed.
@@ -122,16 +126,22 @@ impl MatrixOutcome {
 
 impl Matrix {
     /// The variants from which the cost of these profiles is estimated in every cell: the baseline
-    /// twice, then each profile in its forms. The baseline is S0, or the first profile where S0 is
-    /// not among them.
+    /// twice, then each profile in its forms, each of them with the servers of each build. The
+    /// baseline is S0, or the first profile where S0 is not among them, of the first build.
     #[must_use]
-    pub fn variants_of(profiles: &[Profile], cells: &[PlannedCell]) -> Vec<Variant> {
+    pub fn variants_of(
+        profiles: &[Profile],
+        builds: &[Build],
+        cells: &[PlannedCell],
+    ) -> Vec<Variant> {
         let mut variants = Vec::new();
         for (place, cell) in cells.iter().enumerate() {
+            let own = profiles.iter().flat_map(|profile| Variant::of(*profile, place, cell));
             let mut own: Vec<Variant> =
-                profiles.iter().flat_map(|profile| Variant::of(*profile, place, cell)).collect();
+                own.flat_map(|variant| builds::variants(variant, builds, cell)).collect();
             let s0 = Role::profile(Profile::NAMED[0].1, None);
-            let baseline = own.iter().position(|variant| variant.role == s0).unwrap_or(0);
+            let is_s0 = |variant: &Variant| variant.role.of_any_build() == s0;
+            let baseline = own.iter().position(is_s0).unwrap_or(0);
             if let Some(control) = own.get(baseline).map(Variant::control) {
                 own.insert(baseline + 1, control);
             }
@@ -147,11 +157,11 @@ impl Matrix {
     }
 
     fn layers_of(&self, cell: usize) -> Vec<Layer> {
-        let own = self.variants.iter().filter(move |variant| variant.cell == cell);
-        let roles: Vec<Role> = own.map(|variant| variant.role.clone()).collect();
+        let own = || self.variants.iter().filter(|variant| variant.cell == cell);
+        let roles: Vec<Role> = own().map(|variant| variant.role.clone()).collect();
         let mut layers = stats::layers(&roles);
         match &self.subjects {
-            Subjects::Stack(_) => {}
+            Subjects::Stack(_) => layers.extend(builds::layers(&self.builds, own())),
             Subjects::Targets(pairs) | Subjects::Reference(pairs) => {
                 for per in [Per::Request, Per::Connection] {
                     layers.extend(pairs.iter().map(|pair| self.difference(pair, per)));
@@ -192,6 +202,10 @@ impl Matrix {
         }
         if protocol.stop != StopRule::default() {
             let _ = write!(out, " at most ({})", protocol.stop.name());
+        }
+        if !self.builds.is_empty() {
+            let builds: Vec<String> = self.builds.iter().map(ToString::to_string).collect();
+            let _ = write!(out, "; builds {}", builds.join(", "));
         }
         let _ = write!(
             out,
@@ -437,6 +451,7 @@ impl Matrix {
                 .map(|(cell, (rate, block))| self.cell(cell, *rate, *block))
                 .collect(),
             variants: self.variants.iter().map(|variant| self.planned(variant, findings)).collect(),
+            builds: self.builds.clone(),
         }
     }
 

@@ -263,6 +263,7 @@ impl Single<'_> {
                 request: asked.request,
                 cpu_source: asked.cpu_source,
             }],
+            builds: Vec::new(),
         }
     }
 

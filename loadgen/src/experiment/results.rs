@@ -207,7 +207,10 @@ fn connecting(view: CellView<'_>, variant: &Variant, kept: &VariantSamples) -> O
     };
     let (full, resumed) =
         (sum(|slice| slice.handshakes_full), sum(|slice| slice.handshakes_resumed));
-    let plain = view.variants().find(|other| other.subject.is_plain() && other.connects);
+    let plain = view.variants().find(|other| {
+        let same_build = other.role.build() == variant.role.build();
+        other.subject.is_plain() && other.connects && same_build
+    });
     // What a connection costs beyond one without TLS in the same round.
     let beyond = |of: fn(&Slice) -> Option<f64>| {
         let plain = plain.filter(|_| full + resumed > 0)?;

@@ -230,7 +230,7 @@ fn cells() -> Vec<PlannedCell> {
 
 fn variants() -> Vec<Variant> {
     let profiles = ["S0", "S1", "S2"].map(|name| Profile::parse(name).unwrap());
-    Matrix::variants_of(&profiles, &cells())
+    Matrix::variants_of(&profiles, &[], &cells())
 }
 
 fn run(simulation: &mut Simulation, protocol: &Protocol) -> Findings {
@@ -403,7 +403,7 @@ fn cells_that_ask_the_same_share_the_operating_point() {
     };
     let cells = axes.cells(&[]).unwrap();
     let profiles = ["S0", "S1"].map(|name| Profile::parse(name).unwrap());
-    let variants = Matrix::variants_of(&profiles, &cells);
+    let variants = Matrix::variants_of(&profiles, &[], &cells);
     assert_eq!(variants.len(), 4 * 3);
     let findings = run_in(&cells, &mut Simulation::new(&variants), &Protocol::quick(7));
     let rates: Vec<Rate> = findings.rates.iter().map(|rate| rate.unwrap()).collect();

@@ -85,7 +85,7 @@ impl PlannedCell {
     /// A role as an id that no other cell has.
     #[must_use]
     pub fn prefixed(&self, role: &Role) -> String {
-        if self.id.is_empty() { role.to_string() } else { format!("{}-{role}", self.id) }
+        if self.id.is_empty() { role.id() } else { format!("{}-{}", self.id, role.id()) }
     }
 }
 

@@ -1,8 +1,9 @@
 //! What a variant is within its cell: the identity by which layers, comparisons and thresholds find
 //! it.
 //!
-//! A role is written `SUBJECT[-uncached|-cached][@OPTION..][-control]`, such as `s2-cached` or
-//! `s0-control`, and this is the only place that writes one or takes one apart. Names of older
+//! A role is written `SUBJECT[-uncached|-cached][@OPTION..][-control]`, such as `s2-cached`,
+//! `s0-control` or, where builds of tollgate are compared, `s2-cached@new` for that of the name
+//! `new`. This is the only place that writes one or takes one apart. Names of older
 //! records are read for ever: `first-sight` is `uncached`, `repeat` is `cached`, `again` is
 //! `control`. It refuses nothing: a text that is no profile's is the name of a target.
 
@@ -18,7 +19,8 @@ pub struct Role {
     pub subject: RoleSubject,
     /// Whether its tokens are found in the cache of verified ones; None where no token is verified.
     pub token: Option<TokenForm>,
-    /// What sets it apart beside that, in order: an open set.
+    /// What sets it apart beside that, in order: an open set. Where builds of tollgate are
+    /// compared, the first is the name of its build.
     pub options: Vec<RoleOption>,
     /// Whether it is the A/A control: the same measured once more as if it were another variant.
     pub control: bool,
@@ -108,6 +110,30 @@ impl Role {
     #[must_use]
     pub fn with_token(&self, token: TokenForm) -> Role {
         Role { token: Some(token), ..self.clone() }
+    }
+
+    /// The same of a build of tollgate that is compared with others.
+    #[must_use]
+    pub fn of_build(&self, build: &RoleOption) -> Role {
+        Role { options: vec![build.clone()], ..self.clone() }
+    }
+
+    /// The name of its build, where builds of tollgate are compared.
+    #[must_use]
+    pub fn build(&self) -> Option<&str> {
+        self.options.first().map(|option| option.0.as_str())
+    }
+
+    /// The same whatever its build.
+    #[must_use]
+    pub fn of_any_build(&self) -> Role {
+        Role { options: Vec::new(), ..self.clone() }
+    }
+
+    /// The role in letters that a file name may have.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.to_string().replace('@', "-")
     }
 
     /// The name for people, such as `S2 cached` or `S0 control`.
@@ -267,5 +293,21 @@ mod tests {
         assert_eq!(Role::in_cell("ping", "orders-s1"), None);
         assert_eq!(Role::in_cell("", "s1-again"), Some(Role::from("s1-control")));
         assert_eq!(RoleOption::new("a-b"), None);
+    }
+
+    #[test]
+    fn a_role_may_be_of_a_build() {
+        let new = RoleOption::new("new").unwrap();
+        let cached = Role::from("s4-cached").of_build(&new);
+        assert_eq!((cached.to_string().as_str(), cached.build()), ("s4-cached@new", Some("new")));
+        assert_eq!(Role::from("s4-cached@new"), cached);
+        assert_eq!(
+            (cached.id().as_str(), cached.label().as_str()),
+            ("s4-cached-new", "S4 cached new")
+        );
+        assert_eq!(cached.of_any_build(), Role::from("s4-cached"));
+        let control = Role::from("s0").of_build(&new).as_control();
+        assert_eq!(Role::from(control.to_string().as_str()), control);
+        assert_eq!(control.label(), "S0 new control");
     }
 }

@@ -5,7 +5,7 @@
 use authn::profile::{Profile, TokenCheck};
 use metrics_export::run::TokenSupply;
 
-use super::{Form, PlannedCell, Role, TokenForm};
+use super::{Form, PlannedCell, Role, RoleOption, TokenForm};
 
 /// One thing that is measured: a subject within a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +128,13 @@ impl Variant {
             token_cache,
             connects,
         }
+    }
+
+    /// The same with servers of a build of tollgate that is compared with others.
+    #[must_use]
+    pub fn of_build(&self, build: &RoleOption, cell: &PlannedCell) -> Variant {
+        let role = self.role.of_build(build);
+        Variant { id: cell.prefixed(&role), label: role.label(), role, ..self.clone() }
     }
 
     /// A server that is not of the shop. Its name is its role; it makes the id where it is made of

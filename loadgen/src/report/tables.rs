@@ -204,12 +204,15 @@ fn errors(result: &VariantResult) -> String {
 pub(super) fn cost_table(view: &CellSummary<'_>) -> Table {
     let head = ["layer", "", "us", "simultaneous 95%", ""];
     let mut table = table(head.into_iter(), 2);
+    let plan = &view.run.plan;
     for cost in view.costs() {
         let per = if cost.per == Per::Request { "" } else { " per conn." };
         table.add_row(vec![
             Cell::new(format!("{}{per}", cost.label)),
-            Cell::new(match view.run.plan.subject {
-                SubjectKind::Stack => cost.formula.replace(' ', ""),
+            Cell::new(match (plan.subject, plan.has_layers()) {
+                (SubjectKind::Stack, true) => cost.formula.replace(' ', ""),
+                // The label says which builds, and the formula would take its place.
+                (SubjectKind::Stack, false) => String::new(),
                 _ => cost.formula.clone(),
             }),
             Cell::new(signed_us_or_nothing(cost.estimate_ns)).set_alignment(CellAlignment::Right),

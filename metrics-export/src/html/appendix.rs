@@ -88,6 +88,7 @@ fn plan(run: &Run) -> Markup {
         ("Tags", tags(run)),
         ("Protocols", plan.protocols.join(", ")),
         ("Subject", plan.subject.to_string()),
+        ("Builds", plan.build_texts()),
         ("Topology", plan.topology.map(|topology| topology.to_string()).unwrap_or_default()),
         ("Arrivals", plan.arrivals.map_or(NOTHING.into(), |pattern| pattern.to_string())),
         ("The generator waits by", plan.generator_wait.to_string()),

@@ -29,7 +29,7 @@ pub(super) fn answer(view: &PageCell<'_>) -> Markup {
             element("li")
                 .class(if unresolved { "unresolved" } else { "resolved" })
                 .holds(element("b").holds(answer::figure(view.run, cost)))
-                .holds(element("span").holds(in_full(cost)))
+                .holds(element("span").holds(in_full(view, cost)))
         });
         all = all
             .holds(element("h3").holds(heading))
@@ -42,14 +42,14 @@ pub(super) fn answer(view: &PageCell<'_>) -> Markup {
 }
 
 /// A cost's sentence, and what else judges it where it is small.
-fn in_full(cost: &Cost) -> String {
+fn in_full(view: &PageCell<'_>, cost: &Cost) -> String {
     let second = answer::instruction_evidence(cost).map_or(String::new(), |judge| {
         let mut letters = judge.chars();
         letters
             .next()
             .map_or(String::new(), |first| format!(" {}{}", first.to_uppercase(), letters.as_str()))
     });
-    format!("{}{second}", answer::sentence(cost))
+    format!("{}{second}", answer::sentence(view.run, cost))
 }
 
 /// What "<" means in the answer.
@@ -112,7 +112,8 @@ pub(super) fn ladder(view: &PageCell<'_>) -> Markup {
 
 /// The chart in words.
 fn described(view: &PageCell<'_>, per: Per) -> String {
-    let sentences: Vec<String> = of(view, per).map(answer::sentence).collect();
+    let sentences: Vec<String> =
+        of(view, per).map(|cost| answer::sentence(view.run, cost)).collect();
     sentences.join(" ")
 }
 

@@ -12,6 +12,10 @@ use crate::{Failure, cli, values};
 /// The most unique tokens: signing them must take seconds and not minutes.
 const TOKENS_MAX: u32 = 100_000;
 
+/// The profiles that builds are compared under unless others are named: without any layer of
+/// security, and with mutual TLS and tokens.
+const PROFILES_OF_BUILDS: &str = "S0,S4";
+
 /// The profiles to compare, in the order typed; S0 to S5 by default, all nine for `--factorial`.
 pub(super) fn profiles(typed: &cli::MatrixArgs) -> Result<Vec<Profile>, Failure> {
     if typed.factorial {
@@ -20,7 +24,8 @@ pub(super) fn profiles(typed: &cli::MatrixArgs) -> Result<Vec<Profile>, Failure>
             None => Ok(Profile::ALL.to_vec()),
         };
     }
-    let Some(text) = &typed.profiles else {
+    let of_builds = typed.builds.as_ref().map(|_| PROFILES_OF_BUILDS);
+    let Some(text) = typed.profiles.as_deref().or(of_builds) else {
         return Ok(Profile::NAMED.iter().map(|(_, profile)| *profile).collect());
     };
     let profiles = list("--profiles", text, |name| {

@@ -1,8 +1,9 @@
 //! Starts the servers of a variant for the experiment: every variant is a stack of its own on free
 //! ports, and all of them share one temporary state directory, so that keys and certificates are
-//! the same everywhere.
+//! the same everywhere. A build of tollgate that is compared with others has a copy of it: what one
+//! build writes there is not what another reads.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ use rustls::pki_types::UnixTime;
 use services::ServiceConfig;
 use zeroize::Zeroizing;
 
+use super::builds::NamedBuild;
 use crate::Failure;
 use crate::command::pki;
 use crate::process::stack::{Launch, MESH, ProcessStack, SINGLE};
@@ -56,6 +58,16 @@ pub(crate) struct StackLauncher {
     pub(crate) topology: Topology,
     /// Options of every service: cores, driver.
     pub(crate) options: Vec<String>,
+    /// The builds whose servers are compared; none where all servers are of this one.
+    pub(super) builds: Vec<LaunchedBuild>,
+}
+
+/// A build of tollgate whose servers are started.
+pub(super) struct LaunchedBuild {
+    name: String,
+    program: PathBuf,
+    /// The state of its servers, with the keys of the shared one.
+    state: StateDir,
 }
 
 impl loadgen::experiment::stack::Stack for StackLauncher {
@@ -65,7 +77,13 @@ impl loadgen::experiment::stack::Stack for StackLauncher {
         cell: &PlannedCell,
         instance: u32,
     ) -> Result<Started, ContextError> {
-        self.start_stack(variant, cell, instance).map_err(ContextError::of)
+        let started = self.start_stack(variant, cell, instance);
+        // Which build's servers did not start is worth knowing.
+        let about = |failure: Failure| match variant.role.build() {
+            Some(_) => failure.about(&variant.label),
+            None => failure,
+        };
+        started.map_err(|failure| ContextError::of(about(failure)))
     }
 }
 
@@ -76,6 +94,24 @@ impl RunningServers for ProcessStack {
 }
 
 impl StackLauncher {
+    /// The same with servers of these builds. All keys are made here, before a build is started.
+    pub(super) fn of_builds(self, builds: Vec<NamedBuild>) -> Result<StackLauncher, Failure> {
+        if !builds.is_empty() {
+            services::auth::signers(self.state.root(), Algorithm::Es256).map_err(Failure::of)?;
+        }
+        let launched = builds.into_iter().map(|NamedBuild { build, program }| {
+            let state = self.state.copy(&self.state.path(format!("builds/{}", build.name)))?;
+            Ok(LaunchedBuild { name: build.name, program, state })
+        });
+        let builds = launched.collect::<Result<_, Failure>>()?;
+        Ok(StackLauncher { builds, ..self })
+    }
+
+    /// The build whose servers a variant is to have; None for this one.
+    fn build(&self, variant: &Variant) -> Option<&LaunchedBuild> {
+        self.builds.iter().find(|build| variant.role.build() == Some(&build.name))
+    }
+
     fn start_stack(
         &self,
         variant: &Variant,
@@ -85,8 +121,8 @@ impl StackLauncher {
         let profile = variant.subject.profile().ok_or_else(|| {
             Failure::failed(format!("{} is no profile of the stack.", variant.label))
         })?;
-        let stack =
-            ProcessStack::start(&self.state, &self.launch(profile, variant, cell, instance))?;
+        let state = self.build(variant).map_or(&self.state, |build| &build.state);
+        let stack = ProcessStack::start(state, &self.launch(profile, variant, cell, instance))?;
         let mut processes = Vec::new();
         for member in stack.members() {
             wait_until_ready(&stack, member.service, &member.admin.to_string())?;
@@ -135,7 +171,7 @@ impl StackLauncher {
     }
 
     fn trust(&self, transport: Transport, handshake: HandshakeKind) -> Result<Trust, Failure> {
-        let read = |path: std::path::PathBuf| {
+        let read = |path: PathBuf| {
             std::fs::read(&path).map_err(|error| {
                 Failure::failed(format!("Could not read {}: {error}.", path.display()))
                     .because(error)
@@ -177,6 +213,7 @@ impl StackLauncher {
                 .map(String::from)
                 .into();
         Launch {
+            program: self.build(variant).map(|build| build.program.clone()),
             profile,
             services: match self.topology {
                 Topology::Mesh => &MESH,

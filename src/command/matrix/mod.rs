@@ -2,6 +2,7 @@
 //! prints the answer.
 
 mod axes;
+mod builds;
 mod launcher;
 mod plan;
 mod targets;
@@ -53,7 +54,9 @@ pub(crate) fn command(typed: cli::MatrixArgs) -> Result<u8, Failure> {
     let baseline = typed.baseline.as_deref().map(record::load).transpose()?;
     let conditions = Conditions::new(&typed.fail_if, baseline)?;
     let targets = typed.targets.as_deref().map(|file| targets::list(&typed, file)).transpose()?;
-    let mut matrix = plan::matrix(&typed, targets.as_ref())?;
+    let builds = builds::list(&typed)?;
+    let named = builds.iter().map(|build| build.build.clone()).collect();
+    let mut matrix = plan::matrix(&typed, targets.as_ref(), named)?;
     conditions.check(&names(&matrix))?;
     directory::check(&matrix.runs).map_err(Failure::sentence)?;
     let shutdown = interrupt::begin()?;
@@ -61,7 +64,10 @@ pub(crate) fn command(typed: cli::MatrixArgs) -> Result<u8, Failure> {
     // Keys and certificates of our own stack live as long as the run.
     let folder = WorkFolder::create()?;
     let mut stack: Box<dyn Stack> = match targets {
-        None => Box::new(launcher(&typed, &matrix, StateDir::create(folder.path())?)?),
+        None => {
+            let launcher = launcher(&typed, &matrix, StateDir::create(folder.path())?)?;
+            Box::new(launcher.of_builds(builds)?)
+        }
         Some(targets) => {
             let stack =
                 interrupt::unless_interrupted(&shutdown, move || TargetStack::open(&targets))?;
@@ -121,7 +127,7 @@ fn names(matrix: &Matrix) -> Vec<Named<'_>> {
 
 /// What is to be measured of our own stack.
 pub(crate) fn plan(typed: &cli::MatrixArgs) -> Result<Matrix, Failure> {
-    plan::matrix(typed, None)
+    plan::matrix(typed, None, Vec::new())
 }
 
 /// What starts the servers of such a plan, with keys and certificates in `state`.
@@ -145,7 +151,7 @@ pub(crate) fn launcher(
         Subjects::Stack(topology) => topology,
         Subjects::Targets(_) | Subjects::Reference(_) => Topology::Mesh,
     };
-    Ok(StackLauncher { state, topology, options })
+    Ok(StackLauncher { state, topology, options, builds: Vec::new() })
 }
 
 fn print(

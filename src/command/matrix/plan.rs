@@ -7,6 +7,7 @@ use loadgen::command::capacity::Settings;
 use loadgen::command::matrix::{Matrix, Subjects};
 use loadgen::plan::targets::Targets;
 use loadgen::plan::{BlockChoice, CallPath, Protocol, StopRule, Topology, UNTIL_CI_ROUNDS_MAX};
+use metrics_export::run::Build;
 
 use super::axes::{axes, profiles};
 use super::targets;
@@ -17,10 +18,12 @@ use crate::{Failure, cli, values};
 /// The shares of the closed-loop maximum at which `--capacity` takes the times of a variant.
 const CURVE_SHARES: [f64; 6] = [0.2, 0.4, 0.6, 0.8, 0.9, 0.95];
 
-/// What is to be measured; `targets` are the user's own servers instead of the stack.
+/// What is to be measured; `targets` are the user's own servers instead of the stack, `builds`
+/// those of tollgate whose servers are compared.
 pub(super) fn matrix(
     typed: &cli::MatrixArgs,
     targets: Option<&Targets>,
+    builds: Vec<Build>,
 ) -> Result<Matrix, Failure> {
     let name = typed.topology.as_deref().unwrap_or("mesh");
     let topology = Topology::parse(name)
@@ -44,13 +47,17 @@ pub(super) fn matrix(
             cells.iter_mut().for_each(|cell| cell.workload = "target".into());
             (Subjects::Targets(targets::pairs(targets)), targets::variants(targets, &cells))
         }
-        None => (Subjects::Stack(topology), Matrix::variants_of(&profiles(typed)?, &cells)),
+        None => {
+            let variants = Matrix::variants_of(&profiles(typed)?, &builds, &cells);
+            (Subjects::Stack(topology), variants)
+        }
     };
     let mut annotations = annotations::parse(typed.annotations.clone())?;
     annotations.label = annotations.label.or_else(|| targets?.label.clone());
     Ok(Matrix {
         subjects,
         variants,
+        builds,
         cells,
         protocol,
         bounds: bounds::parse(typed.bounds.clone())?,

@@ -30,8 +30,9 @@ use crate::{Failure, cli};
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// Options that say how our own stack is to be, and mean nothing to servers that are not ours.
-fn stack_options(typed: &cli::MatrixArgs) -> [(&'static str, bool); 11] {
+fn stack_options(typed: &cli::MatrixArgs) -> [(&'static str, bool); 12] {
     [
+        ("--builds", typed.builds.is_some()),
         ("--profiles", typed.profiles.is_some()),
         ("--factorial", typed.factorial),
         ("--workloads", typed.workloads.is_some()),

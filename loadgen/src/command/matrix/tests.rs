@@ -19,7 +19,8 @@ fn with_axes(axes: &Axes, protocol: Protocol) -> Matrix {
     let cells = axes.cells(&[]).unwrap();
     Matrix {
         subjects: Subjects::Stack(Topology::Mesh),
-        variants: Matrix::variants_of(&profiles, &cells),
+        variants: Matrix::variants_of(&profiles, &[], &cells),
+        builds: Vec::new(),
         cells,
         protocol,
         bounds: Bounds::default(),

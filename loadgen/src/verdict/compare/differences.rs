@@ -43,6 +43,11 @@ impl Differences {
     fn plans(&mut self, a: &Run, b: &Run) {
         let (before, now) = (&a.plan, &b.plan);
         self.said("what was measured", before.subject, now.subject);
+        let builds = |plan: &Plan| match plan.build_texts() {
+            texts if texts.is_empty() => "one".into(),
+            texts => texts,
+        };
+        self.said("builds", builds(before), builds(now));
         let place = |plan: &Plan| plan.environment.clone().unwrap_or_default();
         self.said("environment", place(before), place(now));
         let topology = |plan: Option<Topology>| plan.map_or("", Topology::as_str);

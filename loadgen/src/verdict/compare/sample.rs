@@ -140,6 +140,7 @@ fn plan(cell: Cell, seed: u64) -> Plan {
         generator_cores: vec![1],
         cells: vec![cell],
         variants: Vec::new(),
+        builds: Vec::new(),
     }
 }
 
