@@ -355,7 +355,9 @@ impl LiveBench<'_> {
         if blocks.count() > 1 {
             slice.duration_ns = record.window_ns;
             let block_ns = blocks.length().as_nanos() as u64;
-            slice.blocks = Some(SliceBlocks { block_ns, slice_ns, pairs: pairs(&record) });
+            let answered_in_time = record.answered_in_window;
+            let pairs = pairs(&record);
+            slice.blocks = Some(SliceBlocks { block_ns, slice_ns, answered_in_time, pairs });
         }
         Ok(Measured {
             slice,

@@ -187,12 +187,8 @@ fn system_share(open: &[&Slice]) -> Option<u32> {
 
 fn closed_loop(findings: &Findings, variant: &Variant) -> Option<ClosedLoop> {
     let closed: Vec<&Slice> = findings.counted(&variant.id, SliceKind::Closed).collect();
-    let rate = |slice: &Slice| {
-        let duration_ns = slice.duration_ns;
-        (duration_ns > 0).then(|| slice.requests_answered as f64 * 1e12 / duration_ns as f64)
-    };
     Some(ClosedLoop {
-        requests_milli_per_s: median_of(&closed, rate)?,
+        requests_milli_per_s: median_of(&closed, Slice::answered_milli_per_s)?,
         cpu_ns_per_request: cpu_of(&closed)?,
     })
 }
@@ -219,10 +215,6 @@ fn connecting(view: CellView<'_>, variant: &Variant, kept: &VariantSamples) -> O
             Some(of(slice)? - of(others.find(|other| other.round == slice.round)?)?)
         })
     };
-    let rate = |slice: &Slice| {
-        (slice.duration_ns > 0)
-            .then(|| slice.requests_answered as f64 * 1e12 / slice.duration_ns as f64)
-    };
     let share = median_of(&slices, |slice| Some(f64::from(slice.generator_share_milli)))?;
     Some(Connecting {
         handshake: match (variant.subject.is_plain(), resumed > full) {
@@ -236,7 +228,7 @@ fn connecting(view: CellView<'_>, variant: &Variant, kept: &VariantSamples) -> O
         handshakes_resumed: resumed,
         server_handshakes_full: seen(|seen| seen.full),
         server_handshakes_resumed: seen(|seen| seen.resumed),
-        connections_milli_per_s: median_of(&slices, rate)?,
+        connections_milli_per_s: median_of(&slices, Slice::answered_milli_per_s)?,
         generator_limited: share >= u64::from(GENERATOR_LIMIT_MILLI),
         cpu_ns_per_connection: cpu_of(&slices)?,
         cpu_ns_per_handshake: beyond(Slice::cpu_ns_per_request),

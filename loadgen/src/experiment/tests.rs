@@ -132,8 +132,9 @@ impl Bench for Simulation {
             let mut measured = self.slice(part)?;
             let block_ns = request.block.as_nanos() as u64;
             let slice_ns = measured.slice.duration_ns * parts.len() as u64;
-            let pairs = Vec::new();
-            measured.slice.blocks = Some(SliceBlocks { block_ns, slice_ns, pairs });
+            let (answered_in_time, pairs) = (measured.slice.requests_answered, Vec::new());
+            measured.slice.blocks =
+                Some(SliceBlocks { block_ns, slice_ns, answered_in_time, pairs });
             Ok(measured)
         };
         parts.iter().map(part).collect()

@@ -121,6 +121,9 @@ pub struct SliceBlocks {
     pub block_ns: u64,
     /// From the first block of any variant to the end of the last, answers waited for.
     pub slice_ns: u64,
+    /// Requests that were answered before the slice, or in a closed loop their block, was over: what
+    /// its rate is taken from. What was under way at the end of a block counts for CPU alone.
+    pub answered_in_time: u64,
     /// Server CPU in ns of each pair of passes, and the requests that it answered; empty where the
     /// CPU is read at the ends of the slice only.
     pub pairs: Vec<PairCpu>,
@@ -226,6 +229,14 @@ impl Slice {
     pub fn cpu_ns_per_request(&self) -> Option<f64> {
         let known = self.requests_answered > 0 && self.cpu_unknown.is_none();
         known.then(|| self.cpu_ns() as f64 / self.requests_answered as f64)
+    }
+
+    /// Requests answered per second of its time, in thousandths; None of no time.
+    #[must_use]
+    pub fn answered_milli_per_s(&self) -> Option<f64> {
+        let in_time = self.blocks.as_ref().map(|blocks| blocks.answered_in_time);
+        let answered = in_time.unwrap_or(self.requests_answered);
+        (self.duration_ns > 0).then(|| answered as f64 * 1e12 / self.duration_ns as f64)
     }
 
     /// Failed requests of every kind.

@@ -65,7 +65,8 @@ pub(crate) fn full() -> Run {
     full.plan.cells[0].block_ns = Some(2_000_000);
     let pairs = vec![PairCpu { cpu_ns: 400_000, answered: 8 }; 2];
     let (block_ns, slice_ns) = (2_000_000, 88_000_000);
-    full.slices[0].blocks = Some(SliceBlocks { block_ns, slice_ns, pairs });
+    let answered_in_time = 16;
+    full.slices[0].blocks = Some(SliceBlocks { block_ns, slice_ns, answered_in_time, pairs });
     full
 }
 
