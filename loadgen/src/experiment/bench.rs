@@ -357,7 +357,9 @@ impl LiveBench<'_> {
             let block_ns = blocks.length().as_nanos() as u64;
             let answered_in_time = record.answered_in_window;
             let pairs = pairs(&record);
-            slice.blocks = Some(SliceBlocks { block_ns, slice_ns, answered_in_time, pairs });
+            let reading_ns = record.reading_ns;
+            slice.blocks =
+                Some(SliceBlocks { block_ns, slice_ns, answered_in_time, reading_ns, pairs });
         }
         Ok(Measured {
             slice,

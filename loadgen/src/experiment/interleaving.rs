@@ -1,7 +1,7 @@
 //! What interleaving did to a cell: how much more a request costs than in slices that a variant had
 //! for itself, whether layers cost the same in both, and whether slices are independent. Pure.
 
-use metrics_export::run::{Cost, Interleaving, Per, Slice, SliceKind};
+use metrics_export::run::{Cost, Interleaving, Per, Slice, SliceKind, kept};
 
 use crate::experiment::CellView;
 use crate::plan::{PlannedCell, Role};
@@ -30,12 +30,13 @@ pub(super) fn interleaving(
         cell: cell.id.clone(),
         requests_per_block_milli: (requests_per_block(view)? * 1e3).round() as u64,
         undisturbed_ns: median(&baseline).unwrap_or(0.0).round() as u64,
-        extra_share: centre.exp_m1(),
-        extra_low: interval.map(|interval| interval.low.exp_m1()),
-        extra_high: interval.map(|interval| interval.high.exp_m1()),
+        extra_share: kept(centre.exp_m1()),
+        extra_low: interval.map(|interval| kept(interval.low.exp_m1())),
+        extra_high: interval.map(|interval| kept(interval.high.exp_m1())),
+        reading_share: kept(reading_share(view)),
         costs_compared,
         costs_agreeing,
-        autocorrelation: autocorrelation(view, layers),
+        autocorrelation: autocorrelation(view, layers).map(kept),
     })
 }
 
@@ -105,6 +106,16 @@ fn requests_per_block(view: &CellView<'_>) -> Option<f64> {
         blocks += slice.duration_ns as f64 / block_ns.max(1) as f64;
     }
     (blocks > 0.0).then(|| requests / blocks)
+}
+
+/// What reading the servers' CPU took of the time of all slices.
+fn reading_share(view: &CellView<'_>) -> f64 {
+    let (mut reading, mut all) = (0.0, 0.0);
+    for slice in view.variants().flat_map(|variant| interleaved(view, &variant.id)) {
+        reading += slice.blocks.as_ref().map_or(0.0, |blocks| blocks.reading_ns as f64);
+        all += slice.duration_ns as f64;
+    }
+    if all > 0.0 { reading / all } else { 0.0 }
 }
 
 /// How many layers per request have an interval from whole slices, and how many of these hold the

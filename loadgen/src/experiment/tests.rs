@@ -134,7 +134,7 @@ impl Bench for Simulation {
             let slice_ns = measured.slice.duration_ns * parts.len() as u64;
             let (answered_in_time, pairs) = (measured.slice.requests_answered, Vec::new());
             measured.slice.blocks =
-                Some(SliceBlocks { block_ns, slice_ns, answered_in_time, pairs });
+                Some(SliceBlocks { block_ns, slice_ns, answered_in_time, reading_ns: 0, pairs });
             Ok(measured)
         };
         parts.iter().map(part).collect()

@@ -6,7 +6,7 @@
 //! variants relative to the baseline, and the four are one family.
 
 use authn::profile::{Profile, TokenCheck, Transport};
-use metrics_export::run::{Additivity, Verdict};
+use metrics_export::run::{Additivity, Verdict, kept};
 
 use super::Per;
 use super::family::{Estimated, estimate_all};
@@ -55,8 +55,8 @@ fn judge(
     Some(Additivity {
         cell: cell.into(),
         form: form.as_str().into(),
-        statistic,
-        critical,
+        statistic: kept(statistic),
+        critical: kept(critical),
         additive: left.is_empty(),
         words: words(&left),
         interactions,

@@ -79,6 +79,8 @@ pub struct SliceRecord {
     /// The servers' CPU between blocks, one reading before each pair of passes and one after the
     /// last; empty where a slice has one lane.
     pub cpu_readings: Vec<BlockReading>,
+    /// What these readings took, ns.
+    pub reading_ns: u64,
     /// How many workers took part.
     pub workers: usize,
     /// What the event loops stood on: `io_uring` or `epoll`.
@@ -146,6 +148,7 @@ impl SliceRecord {
             wall_ns: 0,
             generator_cpu_ns: 0,
             cpu_readings: Vec::new(),
+            reading_ns: 0,
             workers: 0,
             driver: "",
             interrupted: false,
@@ -203,6 +206,7 @@ impl SliceRecord {
         }
         self.generator_cpu_ns += other.generator_cpu_ns;
         add_readings(&mut self.cpu_readings, &other.cpu_readings);
+        self.reading_ns += other.reading_ns;
         self.driver = if self.driver.is_empty() { other.driver } else { self.driver };
         self.interrupted |= other.interrupted;
     }

@@ -146,6 +146,8 @@ pub struct Interleaving {
     pub extra_low: Option<f64>,
     /// The upper end.
     pub extra_high: Option<f64>,
+    /// The share of the generator's time that reading the servers' CPU between blocks took.
+    pub reading_share: f64,
     /// Costs of layers per request that were estimated from undisturbed slices as well.
     pub costs_compared: u64,
     /// Those whose interval from undisturbed slices holds the cost of interleaved ones.

@@ -121,9 +121,11 @@ pub struct SliceBlocks {
     pub block_ns: u64,
     /// From the first block of any variant to the end of the last, answers waited for.
     pub slice_ns: u64,
-    /// Requests that were answered before the slice, or in a closed loop their block, was over: what
-    /// its rate is taken from. What was under way at the end of a block counts for CPU alone.
+    /// Requests that were answered before the slice, or in a closed loop their block, was over:
+    /// what its rate is taken from. What was under way at a block's end counts for CPU alone.
     pub answered_in_time: u64,
+    /// What reading the CPU of its servers between blocks took of the generator's time.
+    pub reading_ns: u64,
     /// Server CPU in ns of each pair of passes, and the requests that it answered; empty where the
     /// CPU is read at the ends of the slice only.
     pub pairs: Vec<PairCpu>,

@@ -66,7 +66,8 @@ pub(crate) fn full() -> Run {
     let pairs = vec![PairCpu { cpu_ns: 400_000, answered: 8 }; 2];
     let (block_ns, slice_ns) = (2_000_000, 88_000_000);
     let answered_in_time = 16;
-    full.slices[0].blocks = Some(SliceBlocks { block_ns, slice_ns, answered_in_time, pairs });
+    full.slices[0].blocks =
+        Some(SliceBlocks { block_ns, slice_ns, answered_in_time, reading_ns: 9_000, pairs });
     full
 }
 
@@ -78,6 +79,7 @@ fn interleaving() -> Interleaving {
         extra_share: 0.08,
         extra_low: Some(0.06),
         extra_high: Some(0.1),
+        reading_share: 0.0002,
         costs_compared: 8,
         costs_agreeing: 8,
         autocorrelation: Some(0.02),

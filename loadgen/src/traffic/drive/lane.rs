@@ -3,9 +3,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use runtime::process::ProcessCpuClock;
 
+use super::nanoseconds;
 use crate::traffic::pool::{Attached, Pool};
 use crate::traffic::record::BlockReading;
 use crate::traffic::recorder::Recorder;
@@ -92,9 +94,11 @@ impl Lane {
     pub(super) fn read_cpu_until(&mut self, count: usize) {
         let slice = &mut self.recorder.slice;
         if slice.cpu_readings.len() < count {
+            let began = Instant::now();
             let cpu_ns = self.clocks.iter().map(|clock| clock.ns()).sum();
             let reading = BlockReading { cpu_ns, answered: slice.requests_answered };
             slice.cpu_readings.resize(count, reading);
+            slice.reading_ns += nanoseconds(began.elapsed());
         }
     }
 
