@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use services::reference::{self, Behaviour, ReferenceConfig, RequestShare, Stall};
+use services::reference::{self, Behaviour, PeriodicLoad, ReferenceConfig, RequestShare, Stall};
 
 use crate::command::serve;
 use crate::{Failure, cli, values};
@@ -35,6 +35,7 @@ fn config(typed: &cli::ReferenceArgs) -> Result<ReferenceConfig, Failure> {
             wrong: share("--wrong-percent", typed.wrong_percent)?,
             reset: share("--reset-percent", typed.reset_percent)?,
         },
+        load: load(typed)?,
     };
     config.check().map_err(|error| Failure::usage(&error).because(error))?;
     Ok(config)
@@ -55,6 +56,20 @@ fn micros(option: &str, us: f64) -> Result<Duration, Failure> {
     Err(Failure::usage(format!(
         "{option} takes a number of us, 0 or more, with at most three digits behind the point."
     )))
+}
+
+/// How busy it keeps its cores without any request.
+fn load(typed: &cli::ReferenceArgs) -> Result<Option<PeriodicLoad>, Failure> {
+    let millis = Duration::from_millis;
+    match (typed.load_ms, typed.load_every_ms) {
+        (None, None) => Ok(None),
+        (Some(busy), Some(every)) => {
+            Ok(Some(PeriodicLoad { busy: millis(busy), every: millis(every) }))
+        }
+        _ => Err(Failure::usage(
+            "--load-ms and --load-every-ms go together: how long a core is busy, and how often.",
+        )),
+    }
 }
 
 /// When the core stands still, by the two ways to say so.
@@ -136,6 +151,8 @@ mod tests {
             (&["--pause-ms=10", "--pause-every-ms=10"], "10 ms of every 10 ms"),
             (&["--pause-ms=0", "--pause-every-ms=10"], "at least 1 ms"),
             (&["--pause-ms=1", "--pause-every-ms=10001"], "apart"),
+            (&["--load-ms=1"], "go together"),
+            (&["--load-ms=20", "--load-every-ms=20"], "20 ms of every 20 ms"),
         ] {
             let failure = behaviour(words).unwrap_err();
             assert!(failure.to_string().contains(said), "{words:?}: {failure}");
