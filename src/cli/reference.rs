@@ -39,6 +39,9 @@ pub(crate) struct ReferenceArgs {
     /// from the beginning of one pause to that of the next, in ms
     #[argh(option)]
     pub(crate) pause_every_ms: Option<u64>,
+    /// burn processor time while the core stands still, instead of sleeping
+    #[argh(switch)]
+    pub(crate) pause_burns: bool,
     /// how long each of the cores is busy without any request, each time, in ms
     #[argh(option)]
     pub(crate) load_ms: Option<u64>,

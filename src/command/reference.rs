@@ -32,6 +32,7 @@ fn config(typed: &cli::ReferenceArgs) -> Result<ReferenceConfig, Failure> {
             walk_kib: typed.walk_kib,
             delay: Duration::from_millis(typed.delay_ms),
             stall: stall(typed)?,
+            stall_burns: typed.pause_burns,
             wrong: share("--wrong-percent", typed.wrong_percent)?,
             reset: share("--reset-percent", typed.reset_percent)?,
         },
@@ -76,6 +77,10 @@ fn load(typed: &cli::ReferenceArgs) -> Result<Option<PeriodicLoad>, Failure> {
 fn stall(typed: &cli::ReferenceArgs) -> Result<Option<Stall>, Failure> {
     let millis = Duration::from_millis;
     match (typed.stall, typed.pause_ms, typed.pause_every_ms) {
+        (false, None, None) if typed.pause_burns => Err(Failure::usage(
+            "--pause-burns says how a pause is spent; say how long it is with --pause-ms and \
+             --pause-every-ms.",
+        )),
         (false, None, None) => Ok(None),
         (true, None, None) => Ok(Some(Stall::ONCE_A_SECOND)),
         (false, Some(length), Some(every)) => {
@@ -151,6 +156,7 @@ mod tests {
             (&["--pause-ms=10", "--pause-every-ms=10"], "10 ms of every 10 ms"),
             (&["--pause-ms=0", "--pause-every-ms=10"], "at least 1 ms"),
             (&["--pause-ms=1", "--pause-every-ms=10001"], "apart"),
+            (&["--pause-burns"], "--pause-ms"),
             (&["--load-ms=1"], "go together"),
             (&["--load-ms=20", "--load-every-ms=20"], "20 ms of every 20 ms"),
         ] {

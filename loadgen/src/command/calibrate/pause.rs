@@ -1,7 +1,7 @@
 //! Are the longest times those of the server that made them? A server that pauses is interleaved
 //! with servers that do not. Whole slices tell its pauses, and no pauses of its neighbours. Blocks
-//! show why percentiles come from whole slices: there the time of a pause belongs to whoever has
-//! requests in it.
+//! show why percentiles come from whole slices: there whoever has requests in a pause waits for the
+//! core.
 
 use std::time::Duration;
 

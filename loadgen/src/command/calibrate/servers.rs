@@ -24,6 +24,8 @@ pub struct KnownServer {
     pub stalls: bool,
     /// For how many ms it stands still, and of how many.
     pub pause_ms: Option<(u32, u32)>,
+    /// Whether it burns processor time meanwhile.
+    pub pause_burns: bool,
     /// The share of its answers that is wrong.
     pub wrong_percent: f64,
     /// The share of its requests whose connection is reset.
@@ -41,6 +43,7 @@ const BASE: KnownServer = KnownServer {
     delay_ms: 0,
     stalls: false,
     pause_ms: None,
+    pause_burns: false,
     wrong_percent: 0.0,
     reset_percent: 0.0,
     own_group: false,
@@ -60,7 +63,7 @@ pub const SERVERS: [KnownServer; 13] = [
     KnownServer { role: "busy-0.5", busy_us: 0.5, ..BASE },
     KnownServer { role: "after-20", after_us: 20.0, ..BASE },
     KnownServer { role: "walk-256", walk_kib: 256, ..BASE },
-    KnownServer { role: "pause-50-of-500", pause_ms: Some((50, 500)), ..BASE },
+    KnownServer { role: "pause-50-of-500", pause_ms: Some((50, 500)), pause_burns: true, ..BASE },
 ];
 
 impl KnownServer {
@@ -79,6 +82,7 @@ impl KnownServer {
             option("pause-ms", pause_ms.to_string());
             option("pause-every-ms", every_ms.to_string());
         }
+        words.extend(self.pause_burns.then(|| "--pause-burns".to_owned()));
         words.extend(self.stalls.then(|| "--stall".to_owned()));
         words
     }
@@ -157,7 +161,7 @@ mod tests {
             ("busy-2", "--busy-us 2"),
             ("after-20", "--after-us 20"),
             ("walk-256", "--walk-kib 256"),
-            ("pause-50-of-500", "--pause-ms 50 --pause-every-ms 500"),
+            ("pause-50-of-500", "--pause-ms 50 --pause-every-ms 500 --pause-burns"),
         ] {
             // A blank at both ends keeps 2 and 20 apart.
             let words = format!(" {} ", of_role(role).words().join(" "));
