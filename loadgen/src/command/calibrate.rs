@@ -190,8 +190,14 @@ impl Calibration {
         self.parts.iter().map(|part| self.planned_of(*part)).sum()
     }
 
+    /// Whether an earlier sitting took all of a part.
+    fn has(&self, part: CalibrationPart) -> bool {
+        self.earlier.as_ref().is_some_and(|earlier| earlier.has(part))
+    }
+
     fn planned_of(&self, part: CalibrationPart) -> Duration {
         match part {
+            part if self.has(part) => Duration::ZERO,
             CalibrationPart::Faults => faults::planned(self),
             CalibrationPart::Schedules => schedules::planned(self),
             CalibrationPart::Delay | CalibrationPart::Stall => times::planned(self, part),
@@ -205,10 +211,8 @@ impl Calibration {
     #[must_use]
     pub fn announcement(&self) -> String {
         let names: Vec<&str> = self.parts.iter().map(|part| part.as_str()).collect();
-        let of = |part: &CalibrationPart| {
-            self.experiments_of(*part) * series::of_part(*part).count() as u32
-        };
-        let experiments: u32 = self.parts.iter().map(of).sum();
+        let series = self.parts.iter().flat_map(|part| series::of_part(*part));
+        let experiments: u32 = series.map(|series| series.missing(self)).sum();
         let minutes = self.planned().as_secs_f64() / 60.0;
         format!(
             "{} ({experiments} experiments of {} rounds); servers on {}, generator on {}; \
@@ -235,7 +239,7 @@ impl Calibration {
     ) -> Result<(CalibrationReport, Option<Failure>), Failure> {
         let mut session = CalibrationSession::new(self, stack, load, interrupted);
         for part in &self.parts {
-            if self.earlier.as_ref().is_some_and(|earlier| earlier.has(*part)) {
+            if self.has(*part) {
                 continue;
             }
             session.begin(*part, self.planned_of(*part));

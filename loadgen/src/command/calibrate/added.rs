@@ -74,10 +74,22 @@ impl Judging<'_> {
         let flags = self.series.load.map(|load| format!(" with {}", load.flags()));
         let flags = flags.unwrap_or_default();
         self.row(&format!("experiments of {rounds} rounds that count{flags}"))
-            .found(format!("{} of {taken}", self.valid.len()))
+            .found(format!("{} of {taken}{}", self.valid.len(), self.blocks()))
             .judged(format!("at least {wanted}"), self.verdict(true))
             .figure("valid", self.valid.len() as u64)
             .figure("taken", taken as u64)
+    }
+
+    /// What the slices of the experiments that count were made of.
+    fn blocks(&self) -> String {
+        let mut lengths: Vec<Option<u64>> = self.valid.iter().map(|trial| trial.block_ns).collect();
+        lengths.sort_unstable();
+        lengths.dedup();
+        let name = |length: &Option<u64>| match length {
+            Some(ns) => format!(", blocks of {} ms", *ns as f64 / 1e6),
+            None => ", whole slices".to_owned(),
+        };
+        lengths.iter().map(name).collect()
     }
 
     fn called(&self) -> CalibrationRow {
@@ -312,6 +324,7 @@ mod tests {
             trials.extend(vec![trial(-200, &[]); low]);
             let rows = rows_of(series(), &trials, 100);
             assert_eq!(found(&rows, "smallest"), smallest, "{low}");
+            assert_eq!(found(&rows, "that count"), "100 of 100, blocks of 2 ms");
             assert!(found(&rows, "0.5 us: experiments").starts_with(&format!("{} of", 100 - low)));
             assert_eq!(found(&rows, "2 us: half-width"), "0.40 us, 5.0% of a request");
         }

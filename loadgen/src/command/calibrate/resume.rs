@@ -67,6 +67,12 @@ impl EarlierCalibration {
         }
     }
 
+    /// How many experiments of a series count.
+    pub(super) fn valid(&self, series: &str) -> u32 {
+        let own = self.0.trials.iter().filter(|trial| trial.series == series);
+        own.filter(|trial| trial.is_valid()).count() as u32
+    }
+
     /// Whether a part without experiments has all its rows, and none that the machine disturbed.
     pub(super) fn has(&self, part: CalibrationPart) -> bool {
         let mut rows = self.0.rows.iter().filter(|row| row.part == part);
@@ -88,6 +94,7 @@ fn build(of: &Environment) -> (&str, Option<&str>, bool) {
 mod tests {
     use super::super::report::tests::report;
     use super::super::tests::calibration;
+    use super::super::trial::Trial;
     use super::*;
     use crate::traffic::schedule::Rate;
 
@@ -114,6 +121,30 @@ mod tests {
         }
         let failure = EarlierCalibration::from_json("{}").unwrap_err();
         assert!(failure.to_string().contains("no JSON of a calibration"), "{failure}");
+    }
+
+    #[test]
+    fn what_was_taken_is_not_planned_again() {
+        let mut report = report(&[RowVerdict::Pass]);
+        let (seed, rounds) = (report.seed, report.rounds);
+        for breaches in [Vec::new(), vec!["The hypervisor took 3%.".to_owned()]] {
+            report.trials.push(Trial {
+                series: "added".into(),
+                seed: 1,
+                block_ns: None,
+                breaches,
+                called: false,
+                costs: Vec::new(),
+            });
+        }
+        let parts = vec![CalibrationPart::Stall, CalibrationPart::Added];
+        let anew = Calibration { parts, seed, rounds, ..calibration() };
+        let earlier = Some(EarlierCalibration(report));
+        let resumed = Calibration { earlier, experiments: Some(2), ..anew.clone() };
+        let one = Calibration { experiments: Some(1), ..anew };
+        let stall = Calibration { parts: vec![CalibrationPart::Stall], ..one.clone() };
+        assert_eq!(resumed.planned(), one.planned() - stall.planned());
+        assert!(resumed.announcement().contains("(1 experiments"), "{}", resumed.announcement());
     }
 
     #[test]

@@ -77,7 +77,9 @@ const ADDED: ExperimentSeries = ExperimentSeries {
     load: None,
 };
 
-const LOADED: ExperimentSeries = ExperimentSeries { part: CalibrationPart::Loaded, ..ADDED };
+/// Load makes responses slow, and must not decide how long a block is.
+const LOADED: ExperimentSeries =
+    ExperimentSeries { part: CalibrationPart::Loaded, block: ms(2), ..ADDED };
 
 const WALKED: ExperimentSeries =
     ExperimentSeries { part: CalibrationPart::Walk, costs: &WALK, ..ADDED };
@@ -138,10 +140,9 @@ fn warmup(calibration: &Calibration) -> Duration {
     if calibration.quick { WARMUP_QUICK } else { WARMUP }
 }
 
-/// How long all experiments of a part take, if none is refused.
+/// How long the experiments of a part take that are missing, if none is refused.
 pub(super) fn planned(calibration: &Calibration, part: CalibrationPart) -> Duration {
-    let experiments = calibration.experiments_of(part);
-    of_part(part).map(|series| experiments * series.planned(calibration)).sum()
+    of_part(part).map(|series| series.missing(calibration) * series.planned(calibration)).sum()
 }
 
 impl ExperimentSeries {
@@ -184,6 +185,13 @@ impl ExperimentSeries {
             stats::difference(cost.role, cost.label, cost.role, BASE, Per::Request)
         };
         std::iter::once(stats::control(BASE)).chain(self.costs.iter().map(difference)).collect()
+    }
+
+    /// How many of its experiments an earlier sitting has left to be taken.
+    pub(super) fn missing(&self, calibration: &Calibration) -> u32 {
+        let earlier = calibration.earlier.as_ref();
+        let valid = earlier.map_or(0, |earlier| earlier.valid(self.name));
+        calibration.experiments_of(self.part).saturating_sub(valid)
     }
 
     /// How long an experiment takes: in a round every server is started, warmed up and measured,
