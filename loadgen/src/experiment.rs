@@ -3,6 +3,7 @@
 //! ```text
 //! for each instance:  restart every variant -> warm up; the first time find capacity
 //!     whole open-loop slice of each variant: its percentiles, and how long a block must be
+//!         (where percentiles are not wanted, in the first instance alone)
 //!     for each of its rounds, cells in a new random order:
 //!         interleaved open-loop slice of all variants   (disturbed? once more, and said so)
 //!         interleaved slice of new connections, where planned

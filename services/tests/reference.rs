@@ -104,6 +104,7 @@ fn on_each_driver(behaviour: Behaviour, case: impl Fn(Server)) {
             exit_with_stdin: false,
             drain: SOON,
             behaviour,
+            load: None,
         };
         case(Server(start(&config).unwrap()));
     }

@@ -10,15 +10,21 @@ pub(crate) struct CalibrateArgs {
     /// a few minutes: a tenth of the experiments, shorter slices
     #[argh(switch)]
     pub(crate) quick: bool,
-    /// parts to take: faults, schedules, delay, stall, books, added (default: all of them)
+    /// parts to take: faults, schedules, delay, stall, pause, books, after, walk, added,
+    /// added-short, added-long, added-whole, loaded (default: all of them)
     #[argh(option)]
     pub(crate) parts: Option<String>,
-    /// experiments with added processor time (default: 100; 10 with --quick)
+    /// experiments of each series (default: 100 for added, 10 for walk, else 30; a tenth with
+    /// --quick)
     #[argh(option)]
     pub(crate) experiments: Option<u32>,
-    /// rounds of an experiment, each with new processes (default: 12)
+    /// rounds of an experiment, each with new processes (default: 12; 8 with --quick)
     #[argh(option)]
     pub(crate) rounds: Option<u32>,
+    /// go on from the JSON of an earlier calibration by this build on this machine: only what is
+    /// missing is taken
+    #[argh(option)]
+    pub(crate) resume: Option<String>,
     /// requests per second of an experiment (default: 8000)
     #[argh(option, short = 'R')]
     pub(crate) rate: Option<f64>,

@@ -39,6 +39,15 @@ pub(crate) struct ReferenceArgs {
     /// from the beginning of one pause to that of the next, in ms
     #[argh(option)]
     pub(crate) pause_every_ms: Option<u64>,
+    /// burn processor time while the core stands still, instead of sleeping
+    #[argh(switch)]
+    pub(crate) pause_burns: bool,
+    /// how long each of the cores is busy without any request, each time, in ms
+    #[argh(option)]
+    pub(crate) load_ms: Option<u64>,
+    /// from the beginning of one such time to that of the next, in ms
+    #[argh(option)]
+    pub(crate) load_every_ms: Option<u64>,
     /// share of the answers that is wrong: a 500 and a body too short, by turns
     #[argh(option, default = "0.0")]
     pub(crate) wrong_percent: f64,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use services::reference::{self, Behaviour, ReferenceConfig, RequestShare, Stall};
+use services::reference::{self, Behaviour, PeriodicLoad, ReferenceConfig, RequestShare, Stall};
 
 use crate::command::serve;
 use crate::{Failure, cli, values};
@@ -32,9 +32,11 @@ fn config(typed: &cli::ReferenceArgs) -> Result<ReferenceConfig, Failure> {
             walk_kib: typed.walk_kib,
             delay: Duration::from_millis(typed.delay_ms),
             stall: stall(typed)?,
+            stall_burns: typed.pause_burns,
             wrong: share("--wrong-percent", typed.wrong_percent)?,
             reset: share("--reset-percent", typed.reset_percent)?,
         },
+        load: load(typed)?,
     };
     config.check().map_err(|error| Failure::usage(&error).because(error))?;
     Ok(config)
@@ -57,10 +59,28 @@ fn micros(option: &str, us: f64) -> Result<Duration, Failure> {
     )))
 }
 
+/// How busy it keeps its cores without any request.
+fn load(typed: &cli::ReferenceArgs) -> Result<Option<PeriodicLoad>, Failure> {
+    let millis = Duration::from_millis;
+    match (typed.load_ms, typed.load_every_ms) {
+        (None, None) => Ok(None),
+        (Some(busy), Some(every)) => {
+            Ok(Some(PeriodicLoad { busy: millis(busy), every: millis(every) }))
+        }
+        _ => Err(Failure::usage(
+            "--load-ms and --load-every-ms go together: how long a core is busy, and how often.",
+        )),
+    }
+}
+
 /// When the core stands still, by the two ways to say so.
 fn stall(typed: &cli::ReferenceArgs) -> Result<Option<Stall>, Failure> {
     let millis = Duration::from_millis;
     match (typed.stall, typed.pause_ms, typed.pause_every_ms) {
+        (false, None, None) if typed.pause_burns => Err(Failure::usage(
+            "--pause-burns says how a pause is spent; say how long it is with --pause-ms and \
+             --pause-every-ms.",
+        )),
         (false, None, None) => Ok(None),
         (true, None, None) => Ok(Some(Stall::ONCE_A_SECOND)),
         (false, Some(length), Some(every)) => {
@@ -136,6 +156,9 @@ mod tests {
             (&["--pause-ms=10", "--pause-every-ms=10"], "10 ms of every 10 ms"),
             (&["--pause-ms=0", "--pause-every-ms=10"], "at least 1 ms"),
             (&["--pause-ms=1", "--pause-every-ms=10001"], "apart"),
+            (&["--pause-burns"], "--pause-ms"),
+            (&["--load-ms=1"], "go together"),
+            (&["--load-ms=20", "--load-every-ms=20"], "20 ms of every 20 ms"),
         ] {
             let failure = behaviour(words).unwrap_err();
             assert!(failure.to_string().contains(said), "{words:?}: {failure}");

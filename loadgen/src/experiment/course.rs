@@ -94,7 +94,9 @@ impl<'a, 'e> Course<'a, 'e> {
             if !self.warm_up(instance, rounds.start)? || !self.alone(instance, rounds.start)? {
                 return Ok(false);
             }
-            self.pause()?;
+            if instance < self.experiment.protocol.instances_with_whole_slices() {
+                self.pause()?;
+            }
             for round in rounds {
                 if !self.round(instance, round)? {
                     return Ok(false);
@@ -123,7 +125,10 @@ impl<'a, 'e> Course<'a, 'e> {
         let Experiment { variants, protocol, .. } = *self.experiment;
         let of = |variant: &Variant| {
             let (instances, rounds) = (u64::from(protocol.instances), u64::from(protocol.rounds));
-            let alone = if self.may_interleave(variant.cell) { instances } else { 0 };
+            let alone = match self.may_interleave(variant.cell) {
+                true => u64::from(protocol.instances_with_whole_slices()),
+                false => 0,
+            };
             instances + 1 + alone + rounds * (1 + u64::from(variant.connects))
         };
         variants.iter().map(of).sum()
@@ -231,7 +236,8 @@ impl<'a, 'e> Course<'a, 'e> {
     /// Takes a whole slice of each variant of the cells that may be interleaved: the longest times
     /// are its own in these alone. Then it is known how long a block must be.
     fn alone(&mut self, instance: u32, round: u32) -> Result<bool, Failure> {
-        let order = self.order((u64::from(instance) << 32) + 1);
+        let taken = instance < self.experiment.protocol.instances_with_whole_slices();
+        let order = if taken { self.order((u64::from(instance) << 32) + 1) } else { Vec::new() };
         for (position, variant) in order.into_iter().enumerate() {
             let cell = self.experiment.variants[variant].cell;
             if !self.may_interleave(cell) {

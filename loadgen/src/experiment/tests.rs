@@ -383,6 +383,21 @@ fn servers_that_work_while_nothing_is_asked_break_a_bound() {
 }
 
 #[test]
+fn without_percentiles_only_the_first_instance_has_whole_slices() {
+    let length = BlockChoice::Length(Duration::from_millis(5));
+    for (block, whole) in [(BlockChoice::Auto, 1), (length, 0)] {
+        let standard = Protocol { rounds: 12, instances: 3, ..Protocol::standard(7) };
+        let protocol = Protocol { block, percentiles: false, ..standard };
+        let findings = run(&mut Simulation::new(&variants()), &protocol);
+        for variant in ["s0", "s0-control", "s1"] {
+            let own = findings.counted(variant, SliceKind::Open);
+            assert_eq!(own.clone().filter(|slice| slice.is_whole()).count(), whole, "{block:?}");
+            assert_eq!(own.count(), 12 + whole, "{block:?}");
+        }
+    }
+}
+
+#[test]
 fn the_operating_point_is_a_share_of_the_slowest() {
     let mut simulation = Simulation::new(&variants());
     let findings = run(&mut simulation, &Protocol::quick(7));

@@ -69,7 +69,13 @@ impl ReferenceServer {
     fn stand_still(&self, stalls: &StallClock) {
         let now = Instant::now();
         if let Some(end) = stalls.due(now) {
-            thread::sleep(end - now);
+            if self.behaviour.stall_burns {
+                while Instant::now() < end {
+                    std::hint::spin_loop();
+                }
+            } else {
+                thread::sleep(end - now);
+            }
             self.counts.stalls.add(1);
             self.counts.stalled_ns.add(now.elapsed().as_nanos() as u64);
         }

@@ -36,6 +36,9 @@ pub struct Behaviour {
     pub delay: Duration,
     /// When the whole core stands still, if it does.
     pub stall: Option<Stall>,
+    /// Whether it burns processor time while it stands still. Else it sleeps, and the core is free
+    /// for other programs.
+    pub stall_burns: bool,
     /// Which share of the responses is wrong: by turns a 500 and a body that is too short.
     pub wrong: RequestShare,
     /// Which share of the requests has its connection reset instead of a response.

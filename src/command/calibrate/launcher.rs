@@ -1,11 +1,11 @@
-//! Starts servers of known cost for a calibration: `tollgate reference` with the settings of a
-//! variant, on free ports.
+//! Starts servers of known cost for a calibration, and background load: `tollgate reference` with
+//! the settings of either, on free ports.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use loadgen::command::calibrate::servers::{self, KnownServer};
-use loadgen::command::calibrate::{GROUP, THREADS};
+use loadgen::command::calibrate::{BackgroundLoad, CoreLoad, GROUP, THREADS};
 use loadgen::experiment::stack::{self, Requests, RunningServers, Started};
 use loadgen::machine::process::{CpuSource, Process};
 use loadgen::plan::{PlannedCell, Variant};
@@ -43,23 +43,27 @@ impl RunningServers for ReferenceServers {
     }
 }
 
+/// Starts `tollgate reference` on free ports.
+fn start(own: &[String], log: PathBuf) -> Result<ProcessStack, Failure> {
+    let any = "127.0.0.1:0";
+    let words = ["reference", "--exit-with-stdin", "--listen", any, "--admin", any];
+    let words: Vec<String> = words.map(String::from).into_iter().chain(own.to_vec()).collect();
+    ProcessStack::lone("reference", &words, log, DRAIN)
+}
+
 impl ReferenceLauncher {
     pub(super) fn new(logs: PathBuf, cores: &[usize], driver: &str) -> ReferenceLauncher {
         let cores: Vec<String> = cores.iter().map(usize::to_string).collect();
-        let any = "127.0.0.1:0";
         let cores = cores.join(",");
-        let options =
-            [["--listen", any], ["--admin", any], ["--cores", &cores], ["--driver", driver]];
+        let options = [["--cores", &cores], ["--driver", driver]];
         let options = options.as_flattened().iter().map(|word| (*word).to_owned()).collect();
         ReferenceLauncher { logs, options }
     }
 
     fn start_server(&self, variant: &Variant, server: &KnownServer) -> Result<Started, Failure> {
-        let mut words: Vec<String> = ["reference", "--exit-with-stdin"].map(String::from).into();
-        words.extend(self.options.iter().cloned());
-        words.extend(server.words());
-        let log = self.logs.join(format!("{}.log", variant.id));
-        let stack = ProcessStack::lone("reference", &words, log, DRAIN)?;
+        let mut own = self.options.clone();
+        own.extend(server.words());
+        let stack = start(&own, self.logs.join(format!("{}.log", variant.id)))?;
         let member = &stack.members()[0];
         let cpu = CpuSource::Pid(member.pid);
         let process = |service: &str, cpu| Process { service: service.into(), cpu, admin: None };
@@ -94,5 +98,30 @@ impl stack::Stack for ReferenceLauncher {
         let server = servers::server(variant)
             .ok_or_else(|| ContextError::new(format!("{} is no reference server", variant.id)))?;
         self.start_server(variant, server).map_err(ContextError::of)
+    }
+}
+
+/// Starts processes that keep cores busy.
+pub(super) struct LoadLauncher {
+    /// Where their logs are.
+    pub(super) logs: PathBuf,
+}
+
+impl BackgroundLoad for LoadLauncher {
+    fn start(
+        &mut self,
+        cores: &[usize],
+        load: CoreLoad,
+    ) -> Result<Box<dyn RunningServers>, ContextError> {
+        let cores: Vec<String> = cores.iter().map(usize::to_string).collect();
+        let own = [
+            ("--cores", cores.join(",")),
+            ("--load-ms", load.busy_ms.to_string()),
+            ("--load-every-ms", load.every_ms.to_string()),
+        ];
+        let own: Vec<String> =
+            own.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
+        let stack = start(&own, self.logs.join("load.log")).map_err(ContextError::of)?;
+        Ok(Box::new(ReferenceServers { stack, _group: None }))
     }
 }

@@ -5,16 +5,18 @@ mod group;
 mod launcher;
 
 use loadgen::command::calibrate::{
-    Calibration, CalibrationPart, CalibrationReport, markdown, text,
+    Calibration, CalibrationPart, CalibrationReport, EarlierCalibration, markdown, text,
 };
+use loadgen::traffic::schedule::Rate;
 
+use crate::io::inputs;
 use crate::io::output::OutputFile;
 use crate::options::cores;
 use crate::process::held::WorkFolder;
 use crate::process::interrupt;
 use crate::{Failure, cli, values};
 
-use launcher::ReferenceLauncher;
+use launcher::{LoadLauncher, ReferenceLauncher};
 
 /// How the answer is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +44,10 @@ pub(crate) fn command(typed: &cli::CalibrateArgs) -> Result<u8, Failure> {
     let folder = WorkFolder::create()?;
     let cores = &calibration.cores.servers;
     let mut launcher = ReferenceLauncher::new(folder.path().to_path_buf(), cores, &typed.driver);
+    let mut load = LoadLauncher { logs: folder.path().to_path_buf() };
     eprintln!("{}", calibration.announcement());
     let (report, failure) = calibration
-        .run(&mut launcher, &|| shutdown.received().is_some())
+        .run(&mut launcher, &mut load, &|| shutdown.received().is_some())
         .map_err(|failure| match shutdown.received() {
             Some(_) => Failure::interrupted(),
             None => Failure::sentence(failure),
@@ -57,10 +60,11 @@ pub(crate) fn command(typed: &cli::CalibrateArgs) -> Result<u8, Failure> {
 }
 
 fn calibration(typed: &cli::CalibrateArgs) -> Result<Calibration, Failure> {
-    let full = if typed.quick { Calibration::EXPERIMENTS / 10 } else { Calibration::EXPERIMENTS };
-    let experiments = typed.experiments.unwrap_or(full);
-    let rounds = typed.rounds.unwrap_or(Calibration::ROUNDS);
-    if experiments == 0 {
+    let earlier = typed.resume.as_deref().map(earlier).transpose()?;
+    let begun = earlier.as_ref().map(EarlierCalibration::settings);
+    let usual = if typed.quick { Calibration::ROUNDS_QUICK } else { Calibration::ROUNDS };
+    let rounds = typed.rounds.or(begun.map(|(_, rounds, _)| rounds)).unwrap_or(usual);
+    if typed.experiments == Some(0) {
         return Err(Failure::usage("--experiments takes 1 or more."));
     }
     if rounds < ROUNDS_MIN {
@@ -68,24 +72,42 @@ fn calibration(typed: &cli::CalibrateArgs) -> Result<Calibration, Failure> {
             "--rounds takes {ROUNDS_MIN} or more: fewer give no interval."
         )));
     }
-    let rate = match typed.rate {
-        None => Calibration::RATE,
-        Some(per_s) if per_s < 1.0 => {
-            return Err(Failure::usage("--rate takes 1 request per second or more."));
-        }
-        Some(per_s) => values::rate("--rate", per_s)?,
-    };
-    Ok(Calibration {
+    let calibration = Calibration {
         parts: parts(typed.parts.as_deref())?,
-        experiments,
+        experiments: typed.experiments,
         rounds,
-        rate,
+        rate: rate(typed.rate, begun.map(|(_, _, milli)| milli))?,
         quick: typed.quick,
-        seed: values::seed(typed.seed),
+        seed: values::seed(typed.seed.or(begun.map(|(seed, _, _)| seed))),
         cores: cores::split(typed.server_cores.as_deref(), typed.generator_cores.as_deref())?,
         driver: values::driver(&typed.driver, false)?,
         commit: option_env!("TOLLGATE_COMMIT").map(String::from),
-    })
+        earlier: None,
+    };
+    if let Some(earlier) = &earlier {
+        earlier
+            .check(&calibration)
+            .map_err(|error| Failure::usage(format!("--resume: {error}.")).because(error))?;
+    }
+    Ok(Calibration { earlier, ..calibration })
+}
+
+/// The rate that was typed, or that of an earlier sitting in thousandths of a request per second.
+fn rate(typed: Option<f64>, begun_milli: Option<u64>) -> Result<Rate, Failure> {
+    match typed.or(begun_milli.map(|milli| milli as f64 / 1e3)) {
+        None => Ok(Calibration::RATE),
+        Some(per_s) if per_s < 1.0 => {
+            Err(Failure::usage("--rate takes 1 request per second or more."))
+        }
+        Some(per_s) => values::rate("--rate", per_s),
+    }
+}
+
+/// The earlier calibration in a file.
+fn earlier(file: &str) -> Result<EarlierCalibration, Failure> {
+    let bytes = inputs::read(file)?;
+    EarlierCalibration::from_json(&String::from_utf8_lossy(&bytes))
+        .map_err(|error| Failure::failed(format!("{file}: {error}.")).because(error))
 }
 
 /// The parts that were named, in the order in which they are taken.
@@ -94,8 +116,7 @@ fn parts(typed: Option<&str>) -> Result<Vec<CalibrationPart>, Failure> {
         return Ok(CalibrationPart::ALL.to_vec());
     };
     let part = |name: &str| {
-        let found = CalibrationPart::ALL.into_iter().find(|part| part.as_str() == name.trim());
-        found.ok_or_else(|| {
+        CalibrationPart::parse(name.trim()).ok_or_else(|| {
             let known = CalibrationPart::ALL.map(CalibrationPart::as_str).join(", ");
             Failure::usage(format!("--parts takes {known}, not {name:?}."))
         })
@@ -165,7 +186,10 @@ mod tests {
 
     #[test]
     fn quick_is_a_tenth() {
-        assert_eq!(calibration(&typed(&["--quick"])).unwrap().experiments, 10);
-        assert_eq!(calibration(&typed(&["--quick", "--experiments=3"])).unwrap().experiments, 3);
+        let experiments =
+            |words| calibration(&typed(words)).unwrap().experiments_of(CalibrationPart::Added);
+        assert_eq!([experiments(&["--quick"]), experiments(&[])], [10, 100]);
+        assert_eq!(experiments(&["--quick", "--experiments=3"]), 3);
+        assert_eq!(calibration(&typed(&["--quick"])).unwrap().rounds, ROUNDS_MIN);
     }
 }

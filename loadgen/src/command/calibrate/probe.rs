@@ -127,14 +127,25 @@ impl Stack for PageTracker<'_> {
     }
 }
 
+/// What one server counted in one open-loop slice.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CountedSlice {
+    /// The place of the variant.
+    pub variant: usize,
+    /// Whether the variant had the slice for itself.
+    pub whole: bool,
+    /// What was counted.
+    pub counts: ServerCounts,
+}
+
 /// The live bench, and what the servers counted in every open-loop slice.
 pub(super) struct Probe<'a> {
     live: LiveBench<'a>,
     variants: &'a [Variant],
     pages: Pages,
     read: BTreeMap<usize, ServerCounts>,
-    /// The place of a variant with what its server counted, slice by slice.
-    pub(super) counted: Vec<(usize, ServerCounts)>,
+    /// What the servers counted, slice by slice, without those that warmed up.
+    pub(super) counted: Vec<CountedSlice>,
 }
 
 impl<'a> Probe<'a> {
@@ -177,7 +188,8 @@ impl Bench for Probe<'_> {
         // Nobody else asks these servers, so that a slice begins with the figures of the last.
         let before = self.read.insert(request.variant, now).unwrap_or_default();
         if request.kind() == SliceKind::Open && !request.warmup {
-            self.counted.push((request.variant, now.since(&before)));
+            let counts = now.since(&before);
+            self.counted.push(CountedSlice { variant: request.variant, whole: true, counts });
         }
         Ok(measured)
     }
@@ -187,7 +199,10 @@ impl Bench for Probe<'_> {
         for one in request.slices(self.variants) {
             let now = self.page(one.variant)?;
             let before = self.read.insert(one.variant, now).unwrap_or_default();
-            self.counted.push((one.variant, now.since(&before)));
+            if !request.warmup {
+                let counts = now.since(&before);
+                self.counted.push(CountedSlice { variant: one.variant, whole: false, counts });
+            }
         }
         Ok(measured)
     }

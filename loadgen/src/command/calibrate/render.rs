@@ -22,10 +22,10 @@ pub fn text(report: &CalibrationReport) -> String {
             column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(11)));
         }
     }
-    let mut part = "";
+    let mut part = None;
     for row in &report.rows {
-        let name = if row.part == part { "" } else { row.part };
-        part = row.part;
+        let name = if part == Some(row.part) { "" } else { row.part.as_str() };
+        part = Some(row.part);
         table.add_row([name, &row.what, &row.found, &row.bound, row.verdict.as_str()]);
     }
     let lines: Vec<String> =
@@ -46,10 +46,14 @@ pub fn markdown(report: &CalibrationReport, command: &str) -> String {
         Some(false) => "billed to the task that it interrupts",
         None => "billed in a way that is not known",
     };
+    let sittings = match report.sittings {
+        0 | 1 => String::new(),
+        more => format!(" and {more} sittings"),
+    };
     let _ = write!(
         out,
-        "`{command}`\n\n{} in {:.0} minutes on {} ({} CPUs{vm}), Linux {}, softirq {accounting}; \
-         servers on {} ({}), generator on {} ({}); seed {}; tollgate {} ({build}, \
+        "`{command}`\n\n{} in {:.0} minutes{sittings} on {} ({} CPUs{vm}), Linux {}, softirq \
+         {accounting}; servers on {} ({}), generator on {} ({}); seed {}; tollgate {} ({build}, \
          commit {commit}).\n\n",
         report.started_at,
         (report.elapsed_ns as f64 / 60e9).ceil(),
@@ -68,7 +72,7 @@ pub fn markdown(report: &CalibrationReport, command: &str) -> String {
         let _ = writeln!(
             out,
             "| {} | {} | {} | {} | {} |",
-            row.part,
+            row.part.as_str(),
             row.what,
             row.found,
             row.bound,

@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use metrics_export::run::Environment;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::CalibrationPart;
+use super::trial::Trial;
 
 /// What came of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RowVerdict {
     /// Within the bound.
@@ -46,10 +47,10 @@ impl RowVerdict {
 }
 
 /// One line of the table.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CalibrationRow {
-    /// The part's name.
-    pub part: &'static str,
+    /// The part that it belongs to.
+    pub part: CalibrationPart,
     /// What was looked at.
     pub what: String,
     /// What was found, for people.
@@ -59,14 +60,14 @@ pub struct CalibrationRow {
     /// What came of it.
     pub verdict: RowVerdict,
     /// The figures behind it.
-    pub figures: BTreeMap<&'static str, i64>,
+    pub figures: BTreeMap<String, i64>,
 }
 
 impl CalibrationRow {
     /// A row without figures.
     pub(super) fn new(part: CalibrationPart, what: impl Into<String>) -> CalibrationRow {
         CalibrationRow {
-            part: part.as_str(),
+            part,
             what: what.into(),
             found: String::new(),
             bound: String::new(),
@@ -86,50 +87,32 @@ impl CalibrationRow {
     }
 
     /// One of the figures.
-    pub(super) fn figure(mut self, name: &'static str, value: impl Into<i128>) -> CalibrationRow {
+    pub(super) fn figure(mut self, name: &str, value: impl Into<i128>) -> CalibrationRow {
         let value = i64::try_from(value.into()).unwrap_or(i64::MAX);
-        self.figures.insert(name, value);
+        self.figures.insert(name.to_owned(), value);
         self
     }
 }
 
-/// One experiment.
-#[derive(Clone, Debug, Serialize)]
-pub struct Trial {
-    /// Its seed.
-    pub seed: u64,
-    /// What made it invalid, as sentences; an invalid one is not counted.
-    pub breaches: Vec<String>,
-    /// Whether the A/A control called a difference.
-    pub called: bool,
-    /// What it said, the control first.
-    pub costs: Vec<TrialCost>,
-}
-
-/// What one experiment said about one loop.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct TrialCost {
-    /// The loop that was asked for; 0 for the A/A control.
-    pub busy_us: u32,
-    /// The loop that it was, per request, by the clock of its thread.
-    pub truth_ns: i64,
-    /// The estimate.
-    pub estimate_ns: Option<i64>,
-    /// The lower end of its own interval.
-    pub low_ns: Option<i64>,
-    /// The upper end.
-    pub high_ns: Option<i64>,
-}
-
 /// The whole answer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CalibrationReport {
     /// When it began.
     pub started_at: String,
-    /// How long it took.
+    /// How long it took, all sittings together.
     pub elapsed_ns: u64,
-    /// Whether all parts were taken to their end.
+    /// In how many sittings it was taken.
+    pub sittings: u32,
+    /// Whether all parts that were asked for were taken to their end.
     pub complete: bool,
+    /// The parts that were taken to their end, in this sitting or before.
+    pub finished: Vec<CalibrationPart>,
+    /// Whether it is the short form.
+    pub quick: bool,
+    /// Rounds of an experiment.
+    pub rounds: u32,
+    /// The rate of an experiment, in thousandths of a request per second.
+    pub rate_milli_per_s: u64,
     /// Seed of everything random.
     pub seed: u64,
     /// The servers' cores.
@@ -198,7 +181,12 @@ pub(super) mod tests {
         CalibrationReport {
             started_at: "2026-01-02T03:04:05Z".into(),
             elapsed_ns: 61_000_000_000,
+            sittings: 1,
             complete: true,
+            finished: vec![CalibrationPart::Stall],
+            quick: false,
+            rounds: 12,
+            rate_milli_per_s: 8_000_000,
             seed: 7,
             server_cores: vec![0],
             generator_cores: vec![1],
@@ -225,6 +213,14 @@ pub(super) mod tests {
         assert_eq!(RowVerdict::of(true, true), RowVerdict::Pass);
         assert_eq!(RowVerdict::of(false, true), RowVerdict::Disturbed);
         assert_eq!(RowVerdict::of(false, false), RowVerdict::Fail);
+    }
+
+    #[test]
+    fn json_is_read_back() {
+        let json = report(&[RowVerdict::Disturbed]).to_json();
+        let read: CalibrationReport = serde_json::from_str(&json).unwrap();
+        assert_eq!(read.to_json(), json);
+        assert!(json.contains(r#""part": "stall""#), "{json}");
     }
 
     #[test]

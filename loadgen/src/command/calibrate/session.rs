@@ -4,21 +4,24 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use metrics_export::breaches::MATRIX;
 use metrics_export::date;
-use metrics_export::run::{Bounds, Slice};
+use metrics_export::run::{Bounds, Environment, Slice};
 
 use crate::experiment::bench::{BenchSetup, LiveBench};
-use crate::experiment::stack::Stack;
+use crate::experiment::stack::{RunningServers, Stack};
 use crate::experiment::{Bench, Failure, Measured, SliceLoad, SliceRequest, Times};
 use crate::machine::environment;
-use crate::plan::{Axes, PlannedCell, Protocol, Variant};
+use crate::plan::{Axes, Cores, PlannedCell, Protocol, Variant};
 use crate::traffic::generator::{Generator, GeneratorOptions};
 use crate::traffic::schedule::{ArrivalPattern, Rate};
 use crate::validity::{self, Observed};
 
+use super::load::{BackgroundLoad, CoreLoad};
 use super::probe::{PageTracker, Probe, ServerCounts};
 use super::progress::{CalibrationProgress, SLICE_EXTRA, START_EXTRA};
-use super::report::{CalibrationReport, CalibrationRow, RowVerdict, Trial};
-use super::{Calibration, servers};
+use super::report::{CalibrationReport, CalibrationRow, RowVerdict};
+use super::resume::EarlierCalibration;
+use super::trial::Trial;
+use super::{Calibration, CalibrationPart, servers};
 
 /// How often a slice is taken in all as long as the machine disturbs it; less often in a hurry.
 const ATTEMPTS: u32 = 4;
@@ -45,7 +48,9 @@ pub(super) struct CalibrationSession<'s> {
     pub(super) progress: CalibrationProgress,
     pub(super) rows: Vec<CalibrationRow>,
     pub(super) trials: Vec<Trial>,
+    finished: Vec<CalibrationPart>,
     stack: &'s mut dyn Stack,
+    load: &'s mut dyn BackgroundLoad,
     interrupted: &'s dyn Fn() -> bool,
     began: Instant,
     began_at: Duration,
@@ -85,19 +90,54 @@ impl<'s> CalibrationSession<'s> {
     pub(super) fn new(
         calibration: &'s Calibration,
         stack: &'s mut dyn Stack,
+        load: &'s mut dyn BackgroundLoad,
         interrupted: &'s dyn Fn() -> bool,
     ) -> CalibrationSession<'s> {
-        CalibrationSession {
+        let mut session = CalibrationSession {
             calibration,
             progress: CalibrationProgress::new(calibration.planned()),
             rows: Vec::new(),
             trials: Vec::new(),
+            finished: Vec::new(),
             stack,
+            load,
             interrupted,
             began: Instant::now(),
             began_at: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
             drivers: Default::default(),
+        };
+        if let Some(earlier) = &calibration.earlier {
+            let CalibrationReport { rows, trials, finished, environment, .. } = earlier.report();
+            (session.rows, session.trials) = (rows.clone(), trials.clone());
+            session.finished.clone_from(finished);
+            let Environment { server_drivers, generator_driver, .. } = environment;
+            session.drivers = (server_drivers.clone(), generator_driver.clone());
         }
+        session
+    }
+
+    /// Begins a part anew: rows about it of an earlier sitting are made again.
+    pub(super) fn begin(&mut self, part: CalibrationPart, planned: Duration) {
+        self.rows.retain(|row| row.part != part);
+        self.finished.retain(|finished| *finished != part);
+        self.progress.begin(part, planned);
+    }
+
+    /// Notes that a part was taken to its end.
+    pub(super) fn finish(&mut self, part: CalibrationPart) {
+        self.finished.push(part);
+    }
+
+    /// Starts load on the measured cores; dropping it ends it.
+    pub(super) fn load(
+        &mut self,
+        load: Option<CoreLoad>,
+    ) -> Result<Option<Box<dyn RunningServers>>, Failure> {
+        let Cores { servers, generator } = &self.calibration.cores;
+        let mut cores = [servers.as_slice(), generator].concat();
+        cores.sort_unstable();
+        cores.dedup();
+        load.map(|load| self.load.start(&cores, load)).transpose()
     }
 
     /// Hands `body` a bench of these variants, none of them started yet, and the progress.
@@ -124,9 +164,14 @@ impl<'s> CalibrationSession<'s> {
         let mut probe = Probe::new(live, scene.variants, pages);
         let result = body(&mut probe, &mut self.progress);
         let (servers, client) = probe.drivers();
-        if !client.is_empty() {
-            self.drivers = (servers, client);
+        if client.is_empty() {
+            return result;
         }
+        let now = (servers, client);
+        if !self.drivers.1.is_empty() && self.drivers != now {
+            return Err(Failure::new("the earlier calibration had another --driver").into());
+        }
+        self.drivers = now;
         result
     }
 
@@ -162,13 +207,25 @@ impl<'s> CalibrationSession<'s> {
         self.progress.end();
         let mut environment = environment::read(self.calibration.commit.as_deref());
         (environment.server_drivers, environment.generator_driver) = self.drivers;
+        // Parts of two sittings are in the order of one.
+        self.rows.sort_by_key(|row| row.part);
+        self.finished.sort_unstable();
+        let calibration = self.calibration;
+        let earlier = calibration.earlier.as_ref().map(EarlierCalibration::report);
+        let began_at = || date::rfc3339(self.began_at.as_secs());
         CalibrationReport {
-            started_at: date::rfc3339(self.began_at.as_secs()),
-            elapsed_ns: self.began.elapsed().as_nanos() as u64,
+            started_at: earlier.map_or_else(began_at, |earlier| earlier.started_at.clone()),
+            elapsed_ns: self.began.elapsed().as_nanos() as u64
+                + earlier.map_or(0, |earlier| earlier.elapsed_ns),
+            sittings: 1 + earlier.map_or(0, |earlier| earlier.sittings),
             complete,
-            seed: self.calibration.seed,
-            server_cores: self.calibration.cores.servers.clone(),
-            generator_cores: self.calibration.cores.generator.clone(),
+            finished: self.finished,
+            quick: calibration.quick,
+            rounds: calibration.rounds,
+            rate_milli_per_s: calibration.rate.as_milli(),
+            seed: calibration.seed,
+            server_cores: calibration.cores.servers.clone(),
+            generator_cores: calibration.cores.generator.clone(),
             environment,
             rows: self.rows,
             trials: self.trials,
@@ -244,7 +301,7 @@ fn take(
         }
         let request = SliceRequest { attempt, ..request(variant, SliceLoad::Open(rate)) };
         let measured = probe.slice(&request)?;
-        let counted = probe.counted.last().map_or(ServerCounts::default(), |(_, counted)| *counted);
+        let counted = probe.counted.last().map_or(ServerCounts::default(), |last| last.counts);
         let observed = Observed::of_slice(&measured.slice, cores).without_errors();
         let disturbed = !validity::judge(&observed, &machine_bounds(), MATRIX).is_empty();
         attempt += 1;

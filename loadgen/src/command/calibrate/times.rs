@@ -19,8 +19,8 @@ const DELAY_P50_TOLERANCE_NS: f64 = 200_000.0;
 /// The same for the mean, as a share of the delay.
 const DELAY_MEAN_TOLERANCE: f64 = 0.01;
 
-/// The share of its core that the stalling server may use.
-const USE_MAX: f64 = 0.30;
+/// The share of its core that a stalling server may use.
+pub(super) const USE_MAX: f64 = 0.30;
 
 /// How long a stall lasts, in ms.
 const STALL_MS: f64 = 100.0;
