@@ -113,7 +113,13 @@ const ALL: [ExperimentSeries; 10] = [
         block: BlockChoice::Whole,
         ..ADDED
     },
-    ExperimentSeries { part: CalibrationPart::After, name: "after", costs: &AFTER, ..ADDED },
+    ExperimentSeries {
+        part: CalibrationPart::After,
+        name: "after",
+        costs: &AFTER,
+        block: ms(2),
+        ..ADDED
+    },
     ExperimentSeries { name: "walk-2ms", setting: "blocks of 2 ms: ", block: ms(2), ..WALKED },
     ExperimentSeries { name: "walk-10ms", setting: "blocks of 10 ms: ", block: ms(10), ..WALKED },
     ExperimentSeries {
