@@ -129,7 +129,7 @@ fn server_cpu(observed: &Observed, _: &Bounds) -> Option<BrokenBound> {
 /// Its servers worked while nothing was asked of them.
 fn idle_cpu(observed: &Observed, bounds: &Bounds) -> Option<BrokenBound> {
     let share = observed.idle_cpu_share?;
-    let limit = bounds.idle_cpu_share_max;
+    let limit = bounds.idle_cpu_share_max?;
     (share > limit).then(|| BrokenBound::new(Cause::Target, share, limit)).flatten()
 }
 

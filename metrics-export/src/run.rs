@@ -297,13 +297,10 @@ pub struct Bounds {
     /// first; broken only if they are more than twice as many too.
     pub in_flight_growth_max: u64,
     /// The share of a request's CPU that a variant's servers may use while nothing is asked of
-    /// them, at the rate that the variant has in interleaved slices.
-    #[serde(default = "idle_cpu_share_max")]
-    pub idle_cpu_share_max: f64,
-}
-
-fn idle_cpu_share_max() -> f64 {
-    0.002
+    /// them, at the rate that the variant has in interleaved slices. None in records from before
+    /// slices were interleaved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_cpu_share_max: Option<f64>,
 }
 
 impl Default for Bounds {
@@ -317,7 +314,7 @@ impl Default for Bounds {
             throttled_max: 0,
             errors_max: 0,
             in_flight_growth_max: 10,
-            idle_cpu_share_max: idle_cpu_share_max(),
+            idle_cpu_share_max: Some(0.002),
         }
     }
 }

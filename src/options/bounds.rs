@@ -27,7 +27,7 @@ pub(crate) fn parse(typed: BoundArgs) -> Result<Bounds, Failure> {
         in_flight_growth_max: given("--max-in-flight-growth", typed.max_in_flight_growth, whole)?
             .unwrap_or(usual.in_flight_growth_max),
         idle_cpu_share_max: given("--max-idle-cpu", typed.max_idle_cpu, percent)?
-            .unwrap_or(usual.idle_cpu_share_max),
+            .or(usual.idle_cpu_share_max),
     })
 }
 

@@ -376,7 +376,7 @@ fn servers_that_work_while_nothing_is_asked_break_a_bound() {
         let share = results::idle_cpu_share(&findings, &own, &own[0]).unwrap();
         let expected = idle_ns_per_s as f64 / 15_940_000.0;
         assert!((share / expected - 1.0).abs() < 0.03, "{share}, not {expected}");
-        assert_eq!(share > Bounds::default().idle_cpu_share_max, breaks);
+        assert_eq!(share > Bounds::default().idle_cpu_share_max.unwrap(), breaks);
         let result = &results::variants(&findings, &own)[0];
         assert_eq!(result.idle_cpu_ns_per_s, Some(idle_ns_per_s));
     }

@@ -141,7 +141,7 @@ fn cells(run: &Run) -> Markup {
 fn bounds(run: &Run) -> Markup {
     let bounds = &run.validity.bounds;
     let most = |what: String| format!("at most {what}");
-    pairs(vec![
+    let mut all = vec![
         ("Lateness of the generator, p99", most(time(bounds.lateness_p99_ns_max))),
         (
             "Sent in time of what was requested",
@@ -153,8 +153,10 @@ fn bounds(run: &Run) -> Markup {
         ("Times throttled", most(thousands(bounds.throttled_max))),
         ("Failed requests", most(thousands(bounds.errors_max))),
         ("Growth of unanswered requests", most(thousands(bounds.in_flight_growth_max))),
-        ("CPU of idle servers", most(percent(bounds.idle_cpu_share_max))),
-    ])
+    ];
+    let idle = bounds.idle_cpu_share_max.map(|share| ("CPU of idle servers", most(percent(share))));
+    all.extend(idle);
+    pairs(all)
 }
 
 fn proofs(run: &Run) -> Markup {
