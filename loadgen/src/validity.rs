@@ -10,7 +10,7 @@ mod observed;
 mod run;
 
 use metrics_export::breaches::{self, Flags};
-use metrics_export::run::{BoundId, Bounds, Breach, BreachScope, Cause, kept};
+use metrics_export::run::{BoundId, Bounds, Breach, BreachScope, Cause};
 
 use crate::machine::cpu::TICK_NS;
 
@@ -75,7 +75,7 @@ fn judge_scope(
             bound: bound.to_string(),
             scope: scope.clone(),
             cause: Some(found.cause),
-            measured: Some(kept(found.measured)),
+            measured: Some(found.measured),
             limit: Some(found.limit),
             detail: found.detail,
             sentence: String::new(),

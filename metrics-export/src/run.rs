@@ -7,7 +7,6 @@
 
 mod breach;
 mod capacity;
-mod decimal;
 mod error;
 mod percentiles;
 mod result;
@@ -24,7 +23,6 @@ use crate::printable::printable;
 
 pub use breach::{Breach, BreachScope};
 pub use capacity::{Capacity, LoadPoint, SloResult};
-pub use decimal::kept;
 pub use error::RecordError;
 pub use percentiles::Percentiles;
 pub use result::{

@@ -1,7 +1,7 @@
 //! What interleaving did to a cell: how much more a request costs than in slices that a variant had
 //! for itself, whether layers cost the same in both, and whether slices are independent. Pure.
 
-use metrics_export::run::{Cost, Interleaving, Per, Slice, SliceKind, kept};
+use metrics_export::run::{Cost, Interleaving, Per, Slice, SliceKind};
 
 use crate::experiment::CellView;
 use crate::plan::{PlannedCell, Role};
@@ -30,13 +30,13 @@ pub(super) fn interleaving(
         cell: cell.id.clone(),
         requests_per_block_milli: (requests_per_block(view)? * 1e3).round() as u64,
         undisturbed_ns: median(&baseline).unwrap_or(0.0).round() as u64,
-        extra_share: kept(centre.exp_m1()),
-        extra_low: interval.map(|interval| kept(interval.low.exp_m1())),
-        extra_high: interval.map(|interval| kept(interval.high.exp_m1())),
-        reading_share: kept(reading_share(view)),
+        extra_share: centre.exp_m1(),
+        extra_low: interval.map(|interval| interval.low.exp_m1()),
+        extra_high: interval.map(|interval| interval.high.exp_m1()),
+        reading_share: reading_share(view),
         costs_compared,
         costs_agreeing,
-        autocorrelation: autocorrelation(view, layers).map(kept),
+        autocorrelation: autocorrelation(view, layers),
     })
 }
 

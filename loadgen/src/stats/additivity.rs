@@ -6,7 +6,7 @@
 //! variants relative to the baseline, and the four are one family.
 
 use authn::profile::{Profile, TokenCheck, Transport};
-use metrics_export::run::{Additivity, Verdict, kept};
+use metrics_export::run::{Additivity, Verdict};
 
 use super::Per;
 use super::family::{Estimated, estimate_all};
@@ -55,8 +55,8 @@ fn judge(
     Some(Additivity {
         cell: cell.into(),
         form: form.as_str().into(),
-        statistic: kept(statistic),
-        critical: kept(critical),
+        statistic,
+        critical,
         additive: left.is_empty(),
         words: words(&left),
         interactions,

@@ -26,7 +26,7 @@
 
 use std::collections::BTreeSet;
 
-use metrics_export::run::{Cost, Floor, IntervalMethod, Verdict, kept};
+use metrics_export::run::{Cost, Floor, IntervalMethod, Verdict};
 
 use crate::traffic::random::Random;
 
@@ -170,7 +170,7 @@ impl<'a> Estimated<'a> {
     fn floor(&self, cell: &str) -> Option<Floor> {
         let interval = self.interval()?;
         let end = |value: f64| self.layer.share(value).abs();
-        let share = kept(end(interval.low).max(end(interval.high)));
+        let share = end(interval.low).max(end(interval.high));
         Some(Floor { cell: cell.into(), share, ns: (share * self.reference_ns).round() as u64 })
     }
 
