@@ -25,8 +25,13 @@ const REPEATS_PER_PLANNED: u64 = 5;
 /// many handshakes.
 const CONNECT_PAIRS: u32 = 2;
 
-/// How long nothing is asked in each instance.
+/// How long nothing is asked to see what idle servers do; and for how long before, in which they
+/// give back what their last requests had, such as buffers.
 const PAUSE: Duration = Duration::from_secs(1);
+const QUIET: Duration = Duration::from_secs(2);
+
+/// In so many of the first instances: what an idle server does is no matter of luck.
+const PAUSED_INSTANCES: u32 = 3;
 
 /// A running experiment.
 pub(super) struct Course<'a, 'e> {
@@ -94,7 +99,8 @@ impl<'a, 'e> Course<'a, 'e> {
             if !self.warm_up(instance, rounds.start)? || !self.alone(instance, rounds.start)? {
                 return Ok(false);
             }
-            if instance < self.experiment.protocol.instances_with_whole_slices() {
+            let paused = self.experiment.protocol.instances_with_whole_slices();
+            if instance < paused.min(PAUSED_INSTANCES) {
                 self.pause()?;
             }
             for round in rounds {
@@ -261,6 +267,7 @@ impl<'a, 'e> Course<'a, 'e> {
     /// most of the time.
     fn pause(&mut self) -> Result<(), Failure> {
         if self.findings.blocks.iter().any(Option::is_some) && !self.bench.interrupted() {
+            self.bench.idle(QUIET)?;
             let used = self.bench.idle(PAUSE)?;
             for (kept, ns_per_s) in self.findings.variants.iter_mut().zip(used) {
                 kept.idle_ns_per_s.extend(ns_per_s.map(|ns| ns as f64));
