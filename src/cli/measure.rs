@@ -83,7 +83,7 @@ annotation_flags! {
         /// length of a slice for each variant, such as 1s or 250ms
         #[argh(option)]
         slice: Option<String>,
-        /// measure for half a minute, say how narrow the intervals of a run will be, and end
+        /// measure for less than a minute, say how narrow the intervals of a run will be, and end
         #[argh(switch)]
         plan: bool,
         /// how variants take turns within a slice: auto, a length such as 5ms, or whole for one
