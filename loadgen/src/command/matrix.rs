@@ -37,7 +37,7 @@ use crate::report::cores;
 use crate::stats::{Layer, LayerInput as _, Per};
 use crate::traffic::generator::{Generator, GeneratorOptions};
 use crate::traffic::schedule::Rate;
-use crate::validity::{Judged, judge_run};
+use crate::validity::judge_run;
 use crate::verdict::instructions::Stored;
 use crate::{directory, stats};
 
@@ -386,15 +386,7 @@ impl Matrix {
     }
 
     fn validity(&self, findings: &Findings, costs: &[run::Cost]) -> Validity {
-        let kept = self.variants.iter().zip(&findings.variants);
-        let judged: Vec<Judged<'_>> = kept
-            .map(|(variant, kept)| Judged {
-                idle_cpu_share: results::idle_cpu_share(findings, &self.variants, variant),
-                variant: &variant.id,
-                label: &variant.label,
-                lateness: &kept.times.lateness,
-            })
-            .collect();
+        let judged = results::judged(findings, &self.variants);
         let (bounds, cores) = (&self.bounds, self.cores.measured());
         let mut validity = judge_run(&findings.slices, &judged, bounds, cores);
         if results::control_failed(costs) {

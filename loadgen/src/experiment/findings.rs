@@ -213,14 +213,21 @@ impl LayerInput for CellView<'_> {
             Per::Request => SliceKind::Open,
             Per::Connection => SliceKind::Connect,
         };
-        let in_round = |role: &Role| {
-            self.cpu_slices(role, kind).into_iter().find(|slice| slice.round == round)
-        };
-        let Some(slice) = in_round(role) else { return Vec::new() };
+        let Some(variant) = self.variant(role) else { return Vec::new() };
+        let counted = |slice: &&Slice| slice.counts && slice.kind == kind;
+        let own = |slice: &Slice| slice.variant == variant.id;
+        let mut all = self.findings.slices.iter().filter(counted);
+        let whole = !all.any(|slice| !slice.is_whole() && own(slice));
+        // The round is compared first: this is asked for every round of every layer.
+        let all = self.findings.slices.iter().filter(|slice| slice.round == round);
+        let in_round: Vec<&Slice> =
+            all.filter(counted).filter(|slice| slice.is_whole() == whole).collect();
+        let Some(slice) = in_round.iter().find(|slice| own(slice)) else { return Vec::new() };
         let pairs = cpu_figures(slice);
-        // A figure for each pair is of use where every variant has one.
-        let others = self.variants().filter_map(|variant| in_round(&variant.role));
-        match others.map(cpu_figures).all(|others| others.len() == pairs.len()) {
+        // A figure for each pair is of use where every variant of the cell has one.
+        let in_cell = |slice: &&&Slice| self.variants().any(|other| other.id == slice.variant);
+        let mut others = in_round.iter().filter(in_cell).map(|slice| cpu_figures(slice).len());
+        match others.all(|count| count == pairs.len()) {
             true => pairs,
             false => slice.cpu_ns_per_request().into_iter().collect(),
         }

@@ -14,6 +14,7 @@ use crate::experiment::interleaving::interleaving;
 use crate::experiment::{CellView, Findings, VariantSamples};
 use crate::plan::{PlannedCell, Variant};
 use crate::stats::{self, Family, Layer, median};
+use crate::validity::Judged;
 
 /// The share of its core from which on the generator is taken for the limit of connections.
 const GENERATOR_LIMIT_MILLI: u32 = 950;
@@ -133,6 +134,19 @@ fn result(view: CellView<'_>, variant: &Variant, kept: &VariantSamples) -> Optio
         memory_peak_bytes: kept.memory_peak_bytes,
         retransmits: whole().filter_map(|slice| slice.retransmits).reduce(|a, b| a + b),
     })
+}
+
+/// What decides whether each variant can be believed, beside its slices.
+#[must_use]
+pub(crate) fn judged<'a>(findings: &'a Findings, variants: &'a [Variant]) -> Vec<Judged<'a>> {
+    let kept = variants.iter().zip(&findings.variants);
+    kept.map(|(variant, kept)| Judged {
+        variant: &variant.id,
+        label: &variant.label,
+        lateness: &kept.times.lateness,
+        idle_cpu_share: idle_cpu_share(findings, variants, variant),
+    })
+    .collect()
 }
 
 /// The CPU that the servers of a variant use while nothing is asked of them, as a share of that of

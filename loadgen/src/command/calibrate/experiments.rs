@@ -8,10 +8,10 @@ use metrics_export::breaches::{self, Among};
 use metrics_export::run::{Cost, Verdict};
 
 use crate::experiment::results;
-use crate::experiment::{Bench, Experiment, Failure, Findings};
+use crate::experiment::{Bench, Experiment, Failure};
 use crate::plan::Variant;
 use crate::stats::{self, median};
-use crate::validity::{Judged, judge_run};
+use crate::validity::judge_run;
 
 use super::CalibrationPart;
 use super::probe::CountedSlice;
@@ -111,7 +111,8 @@ fn take(
         return Err(EarlyEnd::Interrupted);
     }
     let costs = results::estimates(&findings, &variants, &cells, &layers, protocol.seed).costs;
-    let validity = judge_run(&findings.slices, &judged(&variants, &findings), &bounds, cores);
+    let validity =
+        judge_run(&findings.slices, &results::judged(&findings, &variants), &bounds, cores);
     let label = |id: &str| {
         let own = variants.iter().find(|variant| variant.id == id);
         own.map_or(id.to_owned(), |variant| variant.label.clone())
@@ -126,17 +127,6 @@ fn take(
         called: results::control_failed(&costs),
         costs: trial_costs(series, &costs, &variants, &counted)?,
     })
-}
-
-fn judged<'a>(variants: &'a [Variant], findings: &'a Findings) -> Vec<Judged<'a>> {
-    let kept = variants.iter().zip(&findings.variants);
-    kept.map(|(variant, kept)| Judged {
-        variant: &variant.id,
-        label: &variant.label,
-        lateness: &kept.times.lateness,
-        idle_cpu_share: results::idle_cpu_share(findings, variants, variant),
-    })
-    .collect()
 }
 
 /// What was said about each cost beside what it was.

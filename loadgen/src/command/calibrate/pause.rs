@@ -11,12 +11,10 @@ use crate::experiment::{Bench, Experiment, Findings};
 use crate::plan::{BlockChoice, Protocol, Variant};
 use crate::stats::median;
 use crate::traffic::schedule::{ArrivalPattern, Rate};
-use crate::validity::{self, Observed};
-use metrics_export::breaches::MATRIX;
 
 use super::progress::{SLICE_EXTRA, START_EXTRA};
 use super::report::{CalibrationRow, RowVerdict};
-use super::session::{BenchPlan, CalibrationSession, EarlyEnd, cell, machine_bounds};
+use super::session::{BenchPlan, CalibrationSession, EarlyEnd, cell, is_disturbed, machine_bounds};
 use super::times::USE_MAX;
 use super::{Calibration, CalibrationPart, servers};
 
@@ -51,10 +49,7 @@ fn protocol(calibration: &Calibration) -> Protocol {
 }
 
 fn variants() -> Vec<Variant> {
-    let mut variants = servers::variants(&["base", PAUSED]);
-    let control = variants.first().map(Variant::control);
-    variants.splice(1..1, control);
-    variants
+    servers::with_control(&["base", PAUSED])
 }
 
 pub(super) fn planned(calibration: &Calibration) -> Duration {
@@ -97,10 +92,7 @@ fn disturbed(findings: &Findings, cores: usize) -> bool {
         .slices
         .iter()
         .filter(|slice| slice.counts && slice.kind == SliceKind::Open && slice.is_whole());
-    counted.into_iter().any(|slice| {
-        let observed = Observed::of_slice(slice, cores).without_errors();
-        !validity::judge(&observed, &machine_bounds(), MATRIX).is_empty()
-    })
+    counted.into_iter().any(|slice| is_disturbed(slice, cores))
 }
 
 fn rows(findings: &Findings, variants: &[Variant], disturbed: bool) -> Vec<CalibrationRow> {

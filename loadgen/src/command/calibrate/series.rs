@@ -179,10 +179,7 @@ impl ExperimentSeries {
     pub(super) fn variants(&self) -> Vec<Variant> {
         let roles: Vec<&str> =
             std::iter::once(BASE).chain(self.costs.iter().map(|cost| cost.role)).collect();
-        let mut variants = servers::variants(&roles);
-        let control = variants.first().map(Variant::control);
-        variants.splice(1..1, control);
-        variants
+        servers::with_control(&roles)
     }
 
     /// What is estimated: the control and every cost.

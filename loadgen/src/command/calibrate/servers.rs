@@ -108,6 +108,14 @@ pub(super) fn variants(roles: &[&str]) -> Vec<Variant> {
     roles.iter().filter_map(known).map(variant).collect()
 }
 
+/// The same with the A/A control of the first.
+pub(super) fn with_control(roles: &[&str]) -> Vec<Variant> {
+    let mut variants = variants(roles);
+    let control = variants.first().map(Variant::control);
+    variants.splice(1..1, control);
+    variants
+}
+
 /// What they are asked. A good answer is longer than a wrong one.
 #[must_use]
 pub fn workload() -> Workload {

@@ -274,6 +274,12 @@ pub(super) fn machine_bounds() -> Bounds {
     }
 }
 
+/// Whether the machine disturbed a slice.
+pub(super) fn is_disturbed(slice: &Slice, cores: usize) -> bool {
+    let observed = Observed::of_slice(slice, cores).without_errors();
+    !validity::judge(&observed, &machine_bounds(), MATRIX).is_empty()
+}
+
 fn request(variant: usize, load: SliceLoad) -> SliceRequest {
     SliceRequest { variant, load, instance: 0, round: 0, position: 0, attempt: 0, warmup: false }
 }
@@ -302,8 +308,7 @@ fn take(
         let request = SliceRequest { attempt, ..request(variant, SliceLoad::Open(rate)) };
         let measured = probe.slice(&request)?;
         let counted = probe.counted.last().map_or(ServerCounts::default(), |last| last.counts);
-        let observed = Observed::of_slice(&measured.slice, cores).without_errors();
-        let disturbed = !validity::judge(&observed, &machine_bounds(), MATRIX).is_empty();
+        let disturbed = is_disturbed(&measured.slice, cores);
         attempt += 1;
         if !disturbed || attempt >= attempts {
             let Measured { slice, times, .. } = measured;
