@@ -15,6 +15,8 @@ mod counts;
 mod every;
 mod load;
 mod stall;
+#[cfg(test)]
+mod truth;
 mod walk;
 
 use std::net::SocketAddr;
