@@ -60,6 +60,10 @@ pub trait Bench {
     /// What made it impossible.
     fn interleaved(&mut self, request: &InterleavedRequest) -> Result<Vec<Measured>, Failure>;
 
+    /// Why the variants of a cell cannot take turns in one slice, as a sentence; None where they
+    /// can.
+    fn inseparable(&self, cell: usize) -> Option<String>;
+
     /// Asks nothing of anybody for so long, and tells the CPU in ns a second that the servers of
     /// each variant used meanwhile; None where it is not known.
     ///

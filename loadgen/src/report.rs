@@ -18,7 +18,8 @@ use metrics_export::run::{
 use metrics_export::{answer, breaches, breakeven};
 
 use tables::{
-    break_even_table, capacity_table, connect_table, cost_table, cpu_table, rest_table, times_table,
+    break_even_table, capacity_table, connect_table, cpu_table, difference_table, rest_table,
+    times_table,
 };
 
 /// The widest line.
@@ -109,7 +110,7 @@ fn cell_sections(out: &mut String, run: &Run, cell: &Cell, paint: Paint) {
         } else {
             "What each costs more in server CPU, per request or (per conn.) per new connection"
         };
-        section(out, paint, title, &cost_table(&view));
+        section(out, paint, title, &difference_table(&view, view.costs()));
     }
     out.push_str(&floor(&view));
     let resolution = answer::resolution_sentence(run, &cell.id).into_iter();
@@ -121,6 +122,10 @@ fn cell_sections(out: &mut String, run: &Run, cell: &Cell, paint: Paint) {
         let judge = judge.replace('\u{2212}', "-");
         let sentence = format!("{} ({}): {judge}", cost.label, cost.formula.replace(' ', ""));
         out.push_str(&wrapped(&sentence, "  "));
+    }
+    if view.service_times().next().is_some() {
+        let title = "What each adds to the median service time, per request";
+        section(out, paint, title, &difference_table(&view, view.service_times()));
     }
     for found in run.additivity.iter().filter(|found| found.cell == cell.id) {
         let sentence = format!("Additivity, {}: {}.", found.form, found.words);
@@ -153,6 +158,10 @@ impl<'a> CellSummary<'a> {
     /// The costs of layers, without the control.
     fn costs(&self) -> impl Iterator<Item = &'a Cost> + use<'a> {
         answer::layers(self.run, &self.cell.id)
+    }
+
+    fn service_times(&self) -> impl Iterator<Item = &'a Cost> + use<'a> {
+        answer::service_times(self.run, &self.cell.id)
     }
 
     fn control(&self) -> Option<&'a Cost> {

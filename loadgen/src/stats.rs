@@ -56,7 +56,9 @@ pub use binomial::clopper_pearson;
 pub use change::change;
 pub(crate) use cpu_change::cpu_change;
 pub use cpu_change::{Change, ChangeVerdict, RelativeChange};
-pub use family::{Family, STOP_ROUNDS_MIN, estimate_family, settled, widest_share};
+pub use family::{
+    Family, STOP_ROUNDS_MIN, estimate_family, estimate_family_with_times, settled, widest_share,
+};
 pub use layers::{
     CONTROL, Layer, LayerInput, Term, control, current_key, difference, layers, observations,
 };

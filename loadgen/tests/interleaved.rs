@@ -18,7 +18,7 @@ use loadgen::traffic::schedule::{ArrivalPattern, Rate};
 use loadgen::traffic::slice::{Arrivals, GeneratorError, LaneSpec, SliceSpec};
 use loadgen::traffic::tokens::Tokens;
 use loadgen::traffic::workload::Workload;
-use runtime::process::ProcessCpuClock;
+use runtime::CpuClock;
 
 const BLOCK: Duration = Duration::from_millis(5);
 
@@ -31,7 +31,7 @@ struct Lanes {
 
 fn lanes(paths: &[&str], workers: usize) -> Lanes {
     let mut generator = Generator::start(&GeneratorOptions::unpinned(workers)).unwrap();
-    let clocks = vec![ProcessCpuClock::of(std::process::id()).unwrap()];
+    let clocks = vec![CpuClock::of_process(std::process::id()).unwrap()];
     let (mut servers, mut specs) = (Vec::new(), Vec::new());
     for path in paths {
         let server = Server::start();
@@ -85,6 +85,25 @@ fn each_lane_gets_the_requests_of_its_blocks() {
             assert!(readings.clone().all(|two| two[0].answered <= two[1].answered));
             assert_eq!(record.cpu_readings[10].answered, record.requests_answered);
         }
+    }
+}
+
+/// Three lanes whose servers are one process, as a target and its A/A control are: what it used is
+/// divided among them, and billed to none of them twice.
+#[test]
+fn servers_that_lanes_share_are_billed_once() {
+    let mut lanes = lanes(&["/ok", "/ok?b", "/ok?c"], 1);
+    let clock = CpuClock::of_process(std::process::id()).unwrap();
+    let before = clock.ns().unwrap();
+    let records = run(&mut lanes, &open(3_000.0, 8), 10);
+    let used = clock.ns().unwrap() - before;
+    let billed: Vec<u64> = records.iter().map(|record| record.server_cpu_ns[0]).collect();
+    let sum: u64 = billed.iter().sum();
+    assert!(sum <= used && sum > used / 4, "{billed:?} of {used}");
+    for (record, billed) in records.iter().zip(billed) {
+        let [first, .., last] = &record.cpu_readings[..] else { panic!("readings are missing") };
+        assert_eq!(last.cpu_ns.unwrap() - first.cpu_ns.unwrap(), billed);
+        assert!(billed > sum / 10, "{billed} of {sum}");
     }
 }
 

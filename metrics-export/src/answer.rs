@@ -15,6 +15,11 @@ pub fn layers<'a>(run: &'a Run, cell: &'a str) -> impl Iterator<Item = &'a Cost>
     run.costs.iter().filter(move |cost| cost.cell == cell && cost.id != CONTROL)
 }
 
+/// What the layers of a cell add to the median service time, in the order of the record.
+pub fn service_times<'a>(run: &'a Run, cell: &'a str) -> impl Iterator<Item = &'a Cost> + Clone {
+    run.service_times.iter().filter(move |cost| cost.cell == cell && cost.id != CONTROL)
+}
+
 /// The A/A control of a cell.
 #[must_use]
 pub fn control<'a>(run: &'a Run, cell: &str) -> Option<&'a Cost> {

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use crate::answer;
 use crate::breaches;
 use crate::figures::{NOTHING, rate, signed_us, thousands, time, time_or_nothing, us};
-use crate::run::{Cell, CpuSourceKind, Run, Verdict};
+use crate::run::{Cell, Cost, CpuSourceKind, Run, Verdict};
 
 /// Breaches that are shown; a comment is no log.
 const BREACHES_SHOWN: usize = 5;
@@ -74,13 +74,34 @@ fn verdict(run: &Run) -> String {
 }
 
 fn costs(out: &mut String, run: &Run, cell: &Cell) {
-    let mut costs = answer::layers(run, &cell.id).peekable();
-    if costs.peek().is_none() {
+    if answer::layers(run, &cell.id).next().is_none() {
         return;
     }
-    push(out, "\n| layer | | per | server CPU, µs | simultaneous interval | |\n");
+    difference_table(out, "server CPU, µs", answer::layers(run, &cell.id));
+    difference_table(out, "service time p50, µs", answer::service_times(run, &cell.id));
+    let floor = escape(&answer::floor_sentence(run, &cell.id));
+    push(out, &format!("\n{floor}\n"));
+    let resolution = answer::resolution_sentence(run, &cell.id).into_iter();
+    for sentence in resolution.chain(answer::interleaving_sentences(run, &cell.id)) {
+        push(out, &format!("\n{}\n", escape(&sentence)));
+    }
+    let judged = answer::layers(run, &cell.id)
+        .filter_map(|cost| Some((cost, answer::instruction_evidence(cost)?)))
+        .map(|(cost, judge)| format!("{} ({}): {judge}", cost.label, cost.formula));
+    for (at, sentence) in judged.enumerate() {
+        let space = if at == 0 { "\n" } else { "" };
+        push(out, &format!("{space}- {}\n", escape(&sentence)));
+    }
+}
+
+/// Differences between variants with their intervals; nothing where there are none.
+fn difference_table<'a>(out: &mut String, what: &str, all: impl Iterator<Item = &'a Cost> + Clone) {
+    if all.clone().next().is_none() {
+        return;
+    }
+    push(out, &format!("\n| layer | | per | {what} | simultaneous interval | |\n"));
     push(out, "|---|---|---|---:|---|---|\n");
-    for cost in costs {
+    for cost in all {
         let range = cost.family_low_ns.zip(cost.family_high_ns).map_or(NOTHING.into(), |ends| {
             format!("{} to {}", signed_us(ends.0), signed_us(ends.1))
         });
@@ -99,19 +120,6 @@ fn costs(out: &mut String, run: &Run, cell: &Cell) {
                 },
             ],
         );
-    }
-    let floor = escape(&answer::floor_sentence(run, &cell.id));
-    push(out, &format!("\n{floor}\n"));
-    let resolution = answer::resolution_sentence(run, &cell.id).into_iter();
-    for sentence in resolution.chain(answer::interleaving_sentences(run, &cell.id)) {
-        push(out, &format!("\n{}\n", escape(&sentence)));
-    }
-    let judged = answer::layers(run, &cell.id)
-        .filter_map(|cost| Some((cost, answer::instruction_evidence(cost)?)))
-        .map(|(cost, judge)| format!("{} ({}): {judge}", cost.label, cost.formula));
-    for (at, sentence) in judged.enumerate() {
-        let space = if at == 0 { "\n" } else { "" };
-        push(out, &format!("{space}- {}\n", escape(&sentence)));
     }
 }
 

@@ -73,6 +73,10 @@ pub struct Run {
     pub results: Vec<VariantResult>,
     /// Differences between variants: what each layer costs.
     pub costs: Vec<Cost>,
+    /// What each layer per request adds to the median service time, in the members of a cost. Their
+    /// simultaneous intervals and those of the costs hold at the same time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub service_times: Vec<Cost>,
     /// What the A/A control of each cell says; a cell with too few rounds has none.
     pub floors: Vec<Floor>,
     /// What interleaving did to each cell that was interleaved.

@@ -26,6 +26,7 @@ pub(crate) fn run() -> Run {
         results: vec![],
         costs: vec![],
         floors: vec![Floor { cell: String::new(), share: 0.004, ns: 75 }],
+        service_times: Vec::new(),
         interleaving: Vec::new(),
         additivity: vec![],
         slices: vec![

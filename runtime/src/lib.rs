@@ -41,6 +41,7 @@ pub use crate::server::request::Request;
 pub use crate::server::response::Reply;
 pub use crate::server::service::{Peer, Service};
 pub use crate::server::shutdown::{DrainReport, Running};
+pub use crate::system::cpu_clock::CpuClock;
 pub use crate::system::{files, process};
 #[cfg(feature = "memory")]
 pub use crate::testing::{allocations, memory};

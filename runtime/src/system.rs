@@ -2,6 +2,7 @@
 //! Every other folder may use it; it uses none.
 
 pub(crate) mod clock;
+pub(crate) mod cpu_clock;
 pub mod files;
 pub(crate) mod inherited;
 pub mod process;

@@ -349,7 +349,8 @@ impl Matrix {
         let results = caught(|| results::variants(findings, variants));
         let faults: Vec<String> =
             estimated.as_ref().err().into_iter().chain(results.as_ref().err()).cloned().collect();
-        let Estimates { costs, floors, interleaving, additivity } = estimated.unwrap_or_default();
+        let Estimates { costs, service_times, floors, interleaving, additivity } =
+            estimated.unwrap_or_default();
         let mut validity = self.validity(findings, &costs);
         validity.notes.extend(faults.iter().map(|why| format!("Figures are missing: {why}.")));
         let ended = findings.failure.iter().map(|why| format!("It ended before its time: {why}."));
@@ -368,6 +369,7 @@ impl Matrix {
             proofs: findings.proofs.clone(),
             results: results.unwrap_or_default(),
             costs,
+            service_times,
             floors,
             interleaving,
             additivity,
@@ -389,6 +391,7 @@ impl Matrix {
         let judged = results::judged(findings, &self.variants);
         let (bounds, cores) = (&self.bounds, self.cores.measured());
         let mut validity = judge_run(&findings.slices, &judged, bounds, cores);
+        validity.notes.extend(findings.notes.iter().cloned());
         if results::control_failed(costs) {
             validity.notes.push(
                 "The A/A control called a difference between the baseline and itself, which \

@@ -215,6 +215,7 @@ impl Single<'_> {
             results: results.unwrap_or_default(),
             costs: Vec::new(),
             floors: Vec::new(),
+            service_times: Vec::new(),
             interleaving: Vec::new(),
             additivity: Vec::new(),
             slices: self.findings.slices.clone(),

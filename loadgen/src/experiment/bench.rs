@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use metrics_export::prometheus::Scrape;
 use metrics_export::run::{PairCpu, Slice, SliceBlocks, SliceKind};
-use runtime::process::ProcessCpuClock;
+use runtime::CpuClock;
 
 use crate::experiment::proof::{self, Sent};
 use crate::experiment::results::percentiles;
@@ -77,7 +77,7 @@ struct AttachedVariant {
     site: Site,
     meter: ServerMeter,
     /// The clocks of its processes, all of them or none.
-    clocks: Vec<ProcessCpuClock>,
+    clocks: Vec<CpuClock>,
     /// What open and closed loops ask.
     workload: Workload,
     requests: TargetId,
@@ -153,13 +153,14 @@ impl<'a> LiveBench<'a> {
     }
 }
 
-/// The clocks of these processes; none where one of them has none.
-fn clocks(processes: &[Process]) -> Vec<ProcessCpuClock> {
-    let clock = |process: &Process| match process.cpu {
-        CpuSource::Pid(pid) => ProcessCpuClock::of(pid).ok(),
-        CpuSource::ControlGroup(_) | CpuSource::Metrics(_) => None,
+/// The clocks of these servers; none where one of them has none.
+fn clocks(servers: &[Process]) -> Vec<CpuClock> {
+    let clock = |server: &Process| match &server.cpu {
+        CpuSource::Pid(pid) => CpuClock::of_process(*pid).ok(),
+        CpuSource::ControlGroup(folder) => CpuClock::of_control_group(folder).ok(),
+        CpuSource::Metrics(_) => None,
     };
-    processes.iter().map(clock).collect::<Option<_>>().unwrap_or_default()
+    servers.iter().map(clock).collect::<Option<_>>().unwrap_or_default()
 }
 
 /// What the servers of a cell are asked; its orders are made where it reads some.
@@ -206,6 +207,22 @@ impl Bench for LiveBench<'_> {
         let measured = self.take(request);
         let failed = measured.as_ref().map_or(true, |measured| !measured.errors.is_empty());
         unless_fallen(measured, failed, || self.fallen())
+    }
+
+    /// Servers that answer for several variants need a clock that is read when turns change.
+    fn inseparable(&self, cell: usize) -> Option<String> {
+        let all = self.setup.variants.iter().zip(&self.running);
+        let own: Vec<_> = all.filter(|(variant, _)| variant.cell == cell).collect();
+        own.iter().enumerate().find_map(|(place, (variant, running))| {
+            let without_clock = running.clocks.is_empty();
+            let (other, _) = own[..place].iter().find(|(_, other)| other.shares_with(running))?;
+            without_clock.then(|| {
+                format!(
+                    "the CPU of {} and of {} is one figure, which cannot be read between blocks",
+                    other.label, variant.label
+                )
+            })
+        })
     }
 
     fn idle(&mut self, pause: Duration) -> Result<Vec<Option<u64>>, Failure> {
@@ -306,7 +323,10 @@ impl LiveBench<'_> {
         for (place, record) in records.into_iter().enumerate() {
             let request = &requests[place];
             let meter = &self.running[request.variant].meter;
-            let servers = meter.between(&before[place], &after[place]);
+            let mut servers = meter.between(&before[place], &after[place]);
+            if self.is_shared(request, requests) {
+                servers.keep_own(&record.server_cpu_ns);
+            }
             let usage = Usage { servers, machine: machine.clone() };
             let pages = std::mem::take(&mut pages[place]);
             measured.push(self.measured(request, start, record, usage, pages, blocks)?);
@@ -317,6 +337,13 @@ impl LiveBench<'_> {
     /// An error of a slice with the name of its variant.
     fn about(&self, request: &SliceRequest, error: impl std::fmt::Display) -> Failure {
         Failure::new(format!("{}: {error}", self.setup.variants[request.variant].label))
+    }
+
+    /// Whether a server of a variant answered others of these too.
+    fn is_shared(&self, own: &SliceRequest, all: &[SliceRequest]) -> bool {
+        let others = all.iter().filter(|other| other.variant != own.variant);
+        let running = |request: &SliceRequest| &self.running[request.variant];
+        others.into_iter().any(|other| running(own).shares_with(running(other)))
     }
 
     fn read_servers(&self, requests: &[SliceRequest]) -> Result<Vec<ServerReading>, Failure> {
@@ -373,6 +400,13 @@ impl LiveBench<'_> {
 }
 
 impl AttachedVariant {
+    /// Whether a server of both is the same.
+    fn shares_with(&self, other: &AttachedVariant) -> bool {
+        let others = other.site.processes();
+        let is_theirs = |own: &Process| others.iter().any(|other| other.cpu == own.cpu);
+        self.site.processes().iter().any(is_theirs)
+    }
+
     /// Whom a slice of this kind asks, and what.
     fn asked(&self, kind: SliceKind) -> (TargetId, &Workload) {
         match kind {

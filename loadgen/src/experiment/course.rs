@@ -195,6 +195,7 @@ impl<'a, 'e> Course<'a, 'e> {
         measured.slice.counts = !request.warmup;
         self.findings.keep(request.variant, measured)
     }
+
     fn unanswered(&self, variant: usize, errors: &str) -> Failure {
         let label = &self.experiment.variants[variant].label;
         let why = if errors.is_empty() { "nothing came back" } else { errors };
@@ -226,7 +227,8 @@ impl<'a, 'e> Course<'a, 'e> {
             .slices
             .iter()
             .filter(|slice| slice.counts && same.contains(slice.variant.as_str()))
-            .map(|slice| slice.requests_answered as f64 * 1e9 / slice.duration_ns.max(1) as f64);
+            .filter_map(|slice| slice.answered_milli_per_s())
+            .map(|milli_per_s| milli_per_s / 1e3);
         let slowest = capacities.fold(f64::INFINITY, f64::min);
         // A round number reads better, and a thousandth of the capacity decides nothing.
         let share = (slowest * protocol.operating_share).floor().max(1.0);
@@ -276,9 +278,23 @@ impl<'a, 'e> Course<'a, 'e> {
         Ok(())
     }
 
-    /// The length of a block of a cell, from the whole slices that were taken until now.
-    fn block(&self, cell: usize) -> Result<Option<Duration>, Failure> {
+    /// The length of a block of a cell, from the whole slices that were taken until now. Variants
+    /// whose CPU cannot be told apart in one slice have whole ones.
+    fn block(&mut self, cell: usize) -> Result<Option<Duration>, Failure> {
         let Experiment { variants, protocol, .. } = *self.experiment;
+        match (self.bench.inseparable(cell), protocol.block) {
+            (Some(why), BlockChoice::Length(_)) => {
+                return Err(Failure::new(format!("{why}; measure with --block whole")));
+            }
+            (Some(why), BlockChoice::Auto) => {
+                let note = format!("Variants had whole slices, one after the other: {why}.");
+                if !self.findings.notes.contains(&note) {
+                    self.findings.notes.push(note);
+                }
+                return Ok(None);
+            }
+            (None, _) | (_, BlockChoice::Whole) => {}
+        }
         let own = variants.iter().filter(|variant| variant.cell == cell);
         let slices = own.flat_map(|own| self.findings.counted(&own.id, SliceKind::Open));
         let slowest = slices.map(|slice| slice.response.p50_ns).max().unwrap_or(0);

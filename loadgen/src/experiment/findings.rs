@@ -1,5 +1,6 @@
 //! What an experiment found, slice by slice, and its rounds as the statistics want them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -23,6 +24,8 @@ pub struct Findings {
     pub rates: Vec<Option<Rate>>,
     /// The length of a block in each cell; None where slices are whole.
     pub blocks: Vec<Option<Duration>>,
+    /// What readers must know of how it was measured, as sentences.
+    pub notes: Vec<String>,
     /// Every slice.
     pub slices: Vec<Slice>,
     /// The times of each variant, in the order of the plan.
@@ -235,11 +238,31 @@ impl LayerInput for CellView<'_> {
 
     fn rounds(&self) -> Vec<(u32, u32)> {
         let roles = self.variants().map(|variant| &variant.role);
-        let slices = roles.flat_map(|role| self.cpu_slices(role, SliceKind::Open));
-        let mut rounds: Vec<(u32, u32)> =
-            slices.map(|slice| (slice.round, slice.instance)).collect();
-        rounds.sort_unstable();
-        rounds.dedup();
-        rounds
+        rounds_of(roles.flat_map(|role| self.cpu_slices(role, SliceKind::Open)))
+    }
+}
+
+/// The rounds of these slices with their instances, in order.
+pub(super) fn rounds_of<'a>(slices: impl Iterator<Item = &'a Slice>) -> Vec<(u32, u32)> {
+    let rounds: BTreeSet<_> = slices.map(|slice| (slice.round, slice.instance)).collect();
+    rounds.into_iter().collect()
+}
+
+/// The median service times of a cell, one for each variant and round.
+pub(crate) struct ServiceTimes<'a>(pub CellView<'a>);
+
+impl LayerInput for ServiceTimes<'_> {
+    fn figures(&self, role: &Role, per: Per, round: u32) -> Vec<f64> {
+        let slices = match per {
+            Per::Request => self.0.cpu_slices(role, SliceKind::Open),
+            Per::Connection => Vec::new(),
+        };
+        let own = slices.into_iter().find(|slice| slice.round == round);
+        let median = own.and_then(|slice| slice.service.known(slice.service.p50_ns));
+        median.map(|ns| ns as f64).into_iter().collect()
+    }
+
+    fn rounds(&self) -> Vec<(u32, u32)> {
+        self.0.rounds()
     }
 }

@@ -4,27 +4,29 @@
 use metrics_export::run::{Cost, Interleaving, Per, Slice, SliceKind};
 
 use crate::experiment::CellView;
+use crate::experiment::findings::rounds_of;
 use crate::plan::{PlannedCell, Role};
 use crate::stats::{
-    self, CONTROL, Estimate, Layer, LayerInput, Observation, estimate, median, observations,
+    CONTROL, Estimate, Layer, LayerInput, Observation, estimate, median, observations,
 };
 
 /// Fewer slices than this tell nothing of how one follows another.
 const SLICES_MIN: usize = 8;
 
 /// What interleaving did to this cell; None where it was not interleaved. `costs` are those of
-/// `layers`, from interleaved slices.
+/// `layers`, from interleaved slices, and `undisturbed` the same from whole ones.
 pub(super) fn interleaving(
-    view: &CellView<'_>,
+    whole: &WholeSlices<'_>,
     cell: &PlannedCell,
     layers: &[Layer],
     costs: &[Cost],
+    undisturbed: &[Cost],
     seed: u64,
 ) -> Option<Interleaving> {
+    let view = &whole.0;
     let Estimate { centre, interval } = estimate(&extra(view), seed)?;
     let baseline = layers.iter().find(|layer| layer.id == CONTROL).map(|layer| &layer.reference);
-    let whole = WholeSlices(*view);
-    let (costs_compared, costs_agreeing) = agreement(&whole, layers, costs, seed);
+    let (costs_compared, costs_agreeing) = agreement(costs, undisturbed);
     let baseline = baseline.map_or_else(Vec::new, |role| whole.costs(role));
     Some(Interleaving {
         cell: cell.id.clone(),
@@ -41,7 +43,7 @@ pub(super) fn interleaving(
 }
 
 /// The slices that each variant of a cell had for itself, one for each instance.
-struct WholeSlices<'a>(CellView<'a>);
+pub(super) struct WholeSlices<'a>(pub CellView<'a>);
 
 impl WholeSlices<'_> {
     fn slices(&self, role: &Role) -> Vec<&Slice> {
@@ -51,7 +53,7 @@ impl WholeSlices<'_> {
         own.filter(|slice| slice.is_whole()).collect()
     }
 
-    fn costs(&self, role: &Role) -> Vec<f64> {
+    pub(super) fn costs(&self, role: &Role) -> Vec<f64> {
         self.slices(role).into_iter().filter_map(Slice::cpu_ns_per_request).collect()
     }
 }
@@ -65,12 +67,7 @@ impl LayerInput for WholeSlices<'_> {
 
     fn rounds(&self) -> Vec<(u32, u32)> {
         let roles = self.0.variants().map(|variant| &variant.role);
-        let slices = roles.flat_map(|role| self.slices(role));
-        let mut rounds: Vec<(u32, u32)> =
-            slices.map(|slice| (slice.round, slice.instance)).collect();
-        rounds.sort_unstable();
-        rounds.dedup();
-        rounds
+        rounds_of(roles.flat_map(|role| self.slices(role)))
     }
 }
 
@@ -120,8 +117,7 @@ fn reading_share(view: &CellView<'_>) -> f64 {
 
 /// How many layers per request have an interval from whole slices, and how many of these hold the
 /// cost of interleaved ones.
-fn agreement(whole: &WholeSlices<'_>, layers: &[Layer], costs: &[Cost], seed: u64) -> (u64, u64) {
-    let undisturbed = stats::estimate_family(layers, "", whole, seed).costs;
+fn agreement(costs: &[Cost], undisturbed: &[Cost]) -> (u64, u64) {
     let mut counts = (0, 0);
     for (undisturbed, cost) in undisturbed.iter().zip(costs) {
         let interval = undisturbed.family_low_ns.zip(undisturbed.family_high_ns);

@@ -10,10 +10,11 @@ use metrics_export::run::{
     ServiceCost, Slice, SliceKind, VariantResult, Verdict, cpu_slices,
 };
 
-use crate::experiment::interleaving::interleaving;
+use crate::experiment::findings::ServiceTimes;
+use crate::experiment::interleaving::{WholeSlices, interleaving};
 use crate::experiment::{CellView, Findings, VariantSamples};
 use crate::plan::{PlannedCell, Variant};
-use crate::stats::{self, Family, Layer, median};
+use crate::stats::{self, Family, Layer, LayerInput as _, median};
 use crate::validity::Judged;
 
 /// The share of its core from which on the generator is taken for the limit of connections.
@@ -48,6 +49,8 @@ pub(crate) fn variants(findings: &Findings, variants: &[Variant]) -> Vec<Variant
 pub(crate) struct Estimates {
     /// What each layer costs in each cell.
     pub costs: Vec<Cost>,
+    /// What each layer adds to the median service time in each cell.
+    pub service_times: Vec<Cost>,
     /// What the A/A control of each cell says.
     pub floors: Vec<Floor>,
     /// What interleaving did to the cells that were interleaved.
@@ -68,13 +71,26 @@ pub(crate) fn estimates(
     let mut estimates = Estimates::default();
     for (place, (cell, layers)) in cells.iter().zip(layers).enumerate() {
         let view = CellView { findings, variants, cell: place };
-        let Family { costs, floor } = stats::estimate_family(layers, &cell.id, &view, seed);
-        estimates.interleaving.extend(interleaving(&view, cell, layers, &costs, seed));
-        estimates.costs.extend(costs.into_iter().filter(|cost| cost.rounds > 0));
+        let Family { mut costs, service_times, floor } = family(view, layers, &cell.id, seed);
+        let whole = WholeSlices(view);
+        let undisturbed = stats::estimate_family(layers, &cell.id, &whole, seed).costs;
+        if let Some(found) = interleaving(&whole, cell, layers, &costs, &undisturbed, seed) {
+            estimates.interleaving.push(found);
+            for (cost, undisturbed) in costs.iter_mut().zip(undisturbed) {
+                cost.undisturbed_ns = undisturbed.estimate_ns;
+            }
+        }
+        let known = |costs: Vec<Cost>| costs.into_iter().filter(|cost| cost.rounds > 0);
+        estimates.costs.extend(known(costs));
+        estimates.service_times.extend(known(service_times));
         estimates.floors.extend(floor);
         estimates.additivity.extend(stats::additivity(&cell.id, &view, seed));
     }
     estimates
+}
+
+fn family(view: CellView<'_>, layers: &[Layer], cell: &str, seed: u64) -> Family {
+    stats::estimate_family_with_times(layers, cell, &view, &ServiceTimes(view), seed)
 }
 
 /// Whether every interval of every cell is within this share of its baseline.
@@ -88,7 +104,7 @@ pub(crate) fn settled(
 ) -> bool {
     layers.iter().enumerate().all(|(cell, layers)| {
         let view = CellView { findings, variants, cell };
-        stats::settled(layers, &view, seed, share)
+        stats::settled(view.rounds().len(), share, || family(view, layers, "", seed))
     })
 }
 
@@ -121,6 +137,7 @@ fn result(view: CellView<'_>, variant: &Variant, kept: &VariantSamples) -> Optio
         services: services(&billed),
         system_share_milli: system_share(&billed),
         busy_ns_per_request: (whole_answered > 0).then(|| rounded(busy as f64, whole_answered)),
+        undisturbed_cpu_ns_per_request: undisturbed(view, variant),
         idle_cpu_ns_per_s: median(&kept.idle_ns_per_s).map(|ns| ns.round() as u64),
         generator_cpu_ns_per_request: per_request(sum(|slice| slice.generator_cpu_ns)),
         response: percentiles(&kept.times.response),
@@ -134,6 +151,13 @@ fn result(view: CellView<'_>, variant: &Variant, kept: &VariantSamples) -> Optio
         memory_peak_bytes: kept.memory_peak_bytes,
         retransmits: whole().filter_map(|slice| slice.retransmits).reduce(|a, b| a + b),
     })
+}
+
+/// CPU per request in slices that a variant had for itself, where others were interleaved.
+fn undisturbed(view: CellView<'_>, variant: &Variant) -> Option<u64> {
+    view.findings.blocks.get(variant.cell).copied().flatten()?;
+    let costs = WholeSlices(view).costs(&variant.role);
+    median(&costs).map(|ns| ns.round() as u64)
 }
 
 /// What decides whether each variant can be believed, beside its slices.

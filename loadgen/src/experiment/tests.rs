@@ -29,6 +29,8 @@ pub(crate) struct Simulation {
     pub(crate) errors: u64,
     /// CPU of idle servers.
     pub(crate) idle_ns_per_s: u64,
+    /// Why variants cannot take turns.
+    pub(crate) inseparable: Option<String>,
 }
 
 impl Simulation {
@@ -43,6 +45,7 @@ impl Simulation {
             fails: None,
             errors: 0,
             idle_ns_per_s: 0,
+            inseparable: None,
         }
     }
 
@@ -102,6 +105,11 @@ impl Bench for Simulation {
         let lateness_ns = if disturbed { 900_000 } else { 5_000 };
         let slice = Slice {
             lateness: Percentiles { count: 1, p99_ns: lateness_ns, ..Percentiles::default() },
+            service: Percentiles {
+                count: answered,
+                p50_ns: 20_000 + cost_ns as u64,
+                ..Percentiles::default()
+            },
             errors: if self.errors > 0 && variant == "s1" && request.kind() == SliceKind::Open {
                 [("status".to_owned(), self.errors)].into()
             } else {
@@ -138,6 +146,10 @@ impl Bench for Simulation {
             Ok(measured)
         };
         parts.iter().map(part).collect()
+    }
+
+    fn inseparable(&self, _cell: usize) -> Option<String> {
+        self.inseparable.clone()
     }
 
     fn idle(&mut self, _pause: Duration) -> Result<Vec<Option<u64>>, Failure> {
@@ -332,6 +344,8 @@ fn an_interleaved_round_has_every_variant_and_times_come_from_whole_slices() {
     assert_eq!((times.response.len(), times.lateness.len()), (3 * 1_000, 15 * 1_000));
     let results = results::variants(&findings, &variants());
     assert_eq!(results[0].response.count, 3_000);
+    let undisturbed = results[0].undisturbed_cpu_ns_per_request.unwrap();
+    assert!(undisturbed.abs_diff(30_000) < 300, "{undisturbed}");
 }
 
 /// Where one variant has no figure of its pairs, all are compared by the whole slice.
@@ -395,6 +409,26 @@ fn without_percentiles_only_the_first_instance_has_whole_slices() {
             assert_eq!(own.count(), 12 + whole, "{block:?}");
         }
     }
+}
+
+/// Variants whose CPU is one figure have whole slices, and readers are told; a length that was
+/// asked for cannot be had.
+#[test]
+fn variants_that_cannot_be_told_apart_do_not_take_turns() {
+    let why = "the CPU of S0 and of S0 control is one figure";
+    let simulation =
+        || Simulation { inseparable: Some(why.into()), ..Simulation::new(&variants()) };
+    let protocol = Protocol { rounds: 3, instances: 1, ..Protocol::standard(7) };
+    let findings = run(&mut simulation(), &protocol);
+    assert!(findings.blocks[0].is_none() && findings.slices.iter().all(Slice::is_whole));
+    let note = format!("Variants had whole slices, one after the other: {why}.");
+    assert_eq!(findings.notes, [note]);
+    let block = BlockChoice::Length(Duration::from_millis(5));
+    let findings = run(&mut simulation(), &Protocol { block, ..protocol.clone() });
+    let failure = findings.failure.unwrap().to_string();
+    assert_eq!(failure, format!("{why}; measure with --block whole"));
+    let findings = run(&mut simulation(), &Protocol { block: BlockChoice::Whole, ..protocol });
+    assert!(findings.failure.is_none() && findings.notes.is_empty());
 }
 
 #[test]

@@ -114,6 +114,19 @@ pub struct MachineUsage {
     pub retransmits: Option<u64>,
 }
 
+impl ServerUsage {
+    /// Keeps what the services used for one variant, ns each, where others had them too meanwhile.
+    /// User and system time are divided as CPU is.
+    pub fn keep_own(&mut self, own_ns: &[u64]) {
+        for (service, own_ns) in self.services.iter_mut().zip(own_ns) {
+            let share = *own_ns as f64 / service.cpu_ns.max(1) as f64;
+            let part = |ns: u64| (ns as f64 * share).round() as u64;
+            let (user_ns, system_ns) = (part(service.user_ns), part(service.system_ns));
+            *service = ServiceCpu { cpu_ns: *own_ns, user_ns, system_ns, ..service.clone() };
+        }
+    }
+}
+
 impl Meter {
     /// A meter of these processes, which run on `server_cores`.
     #[must_use]
@@ -362,6 +375,23 @@ mod tests {
         }
         assert!(usage.machine.wall_ns > 10_000_000);
         assert!(usage.machine.busy_ns <= usage.machine.wall_ns, "{usage:?}");
+    }
+
+    #[test]
+    fn what_servers_used_for_one_of_several_variants_is_kept() {
+        let service = |service: &str, cpu_ns, user_ns, system_ns| ServiceCpu {
+            service: service.into(),
+            cpu_ns,
+            user_ns,
+            system_ns,
+        };
+        let mut usage = ServerUsage {
+            services: vec![service("gateway", 900, 300, 600), service("orders", 0, 0, 0)],
+            ..ServerUsage::default()
+        };
+        usage.keep_own(&[300, 0]);
+        let kept = [service("gateway", 300, 100, 200), service("orders", 0, 0, 0)];
+        assert_eq!(usage.services, kept);
     }
 
     #[test]

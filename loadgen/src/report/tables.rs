@@ -10,7 +10,7 @@ use metrics_export::figures::plain::{
 };
 use metrics_export::figures::thousands;
 use metrics_export::run::{
-    Connecting, GeneratorWait, Per, Run, SubjectKind, VariantResult, Verdict,
+    Connecting, Cost, GeneratorWait, Per, Run, SubjectKind, VariantResult, Verdict,
 };
 
 use super::{COLUMNS_MAX, CellSummary, interval};
@@ -22,7 +22,10 @@ pub(super) fn cpu_table(view: &CellSummary<'_>) -> Table {
     let client_sleeps = run.plan.generator_wait == GeneratorWait::Sleep;
     let mut head = vec!["variant"];
     head.extend(&services);
-    head.extend(["sum", "cores busy", "in kernel"]);
+    let interleaved = view.results().any(|one| one.undisturbed_cpu_ns_per_request.is_some());
+    head.push("sum");
+    head.extend(interleaved.then_some("undisturbed"));
+    head.extend(["cores busy", "in kernel"]);
     head.extend(client_sleeps.then_some("client"));
     let mut table = table(head.into_iter(), 2);
     for result in view.results() {
@@ -32,6 +35,7 @@ pub(super) fn cpu_table(view: &CellSummary<'_>) -> Table {
             us_or_nothing(found.map(|cost| cost.cpu_ns_per_request))
         }));
         row.push(us_or_nothing(cpu_read(result.cpu_ns_per_request)));
+        row.extend(interleaved.then(|| us_or_nothing(result.undisturbed_cpu_ns_per_request)));
         row.push(us_or_nothing(result.busy_ns_per_request.and_then(cpu_read)));
         let in_kernel = result.system_share_milli;
         row.push(in_kernel.map_or("-".into(), |milli| format!("{}%", (milli + 5) / 10)));
@@ -200,12 +204,16 @@ fn errors(result: &VariantResult) -> String {
     (result.errors.values().sum::<u64>() + result.dropped).to_string()
 }
 
-/// Intervals are the simultaneous ones: the whole table may be read at once.
-pub(super) fn cost_table(view: &CellSummary<'_>) -> Table {
+/// Differences between variants. Intervals are the simultaneous ones: the whole table may be read
+/// at once.
+pub(super) fn difference_table<'a>(
+    view: &CellSummary<'_>,
+    costs: impl Iterator<Item = &'a Cost>,
+) -> Table {
     let head = ["layer", "", "us", "simultaneous 95%", ""];
     let mut table = table(head.into_iter(), 2);
     let plan = &view.run.plan;
-    for cost in view.costs() {
+    for cost in costs {
         let per = if cost.per == Per::Request { "" } else { " per conn." };
         table.add_row(vec![
             Cell::new(format!("{}{per}", cost.label)),

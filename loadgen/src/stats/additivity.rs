@@ -24,7 +24,8 @@ pub fn additivity(cell: &str, input: &impl LayerInput, seed: u64) -> Vec<Additiv
     let share = floor.map(|floor| floor.share);
     let test = |form: &TokenForm| {
         let layers = interactions(*form);
-        let estimated = estimate_all(&layers, input, seed);
+        let estimated =
+            estimate_all(layers.iter().map(|layer| (layer, input as &dyn LayerInput)), seed);
         judge(cell, *form, &estimated, share)
     };
     FORMS.iter().filter_map(test).collect()

@@ -1,9 +1,9 @@
 //! The estimates of a cell's layers, as one family.
 //!
 //! Whoever reads ten intervals of 95% must expect one of them to be wrong now and then. All layers
-//! of a cell, per request and per connection, are therefore one family: what is said about the
-//! cell holds as a whole with 95%. A family per kind would let a reader of both be wrong twice as
-//! often, and its intervals would hardly be narrower.
+//! of a cell, in CPU per request and per connection and in service time, are therefore one family:
+//! what is said about the cell holds as a whole with 95%. A family per kind would let a reader of
+//! all be wrong as many times more often, and its intervals would hardly be narrower.
 //!
 //! The simultaneous intervals are max-t intervals (Westfall and Young, Resampling-Based Multiple
 //! Testing, 1993; Romano and Wolf, Econometrica 73, 2005):
@@ -26,7 +26,7 @@
 
 use std::collections::BTreeSet;
 
-use metrics_export::run::{Cost, Floor, IntervalMethod, Verdict};
+use metrics_export::run::{Cost, Floor, IntervalMethod, Per, Verdict};
 
 use crate::traffic::random::Random;
 
@@ -43,8 +43,10 @@ pub const STOP_ROUNDS_MIN: usize = 12;
 /// The estimates of one cell.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Family {
-    /// One for each layer, in their order.
+    /// One for each layer, in their order: what it costs in CPU.
     pub costs: Vec<Cost>,
+    /// One for each layer per request: what it adds to the median service time.
+    pub service_times: Vec<Cost>,
     /// What the A/A control says, where it has an interval.
     pub floor: Option<Floor>,
 }
@@ -66,21 +68,55 @@ pub(super) struct Estimated<'a> {
 /// stretched, and gives the noise floor that the other verdicts are taken on. `seed` drives
 /// resampling.
 #[must_use]
-pub fn estimate_family(layers: &[Layer], cell: &str, input: &impl LayerInput, seed: u64) -> Family {
-    let estimated = estimate_all(layers, input, seed);
-    let floor =
-        estimated.iter().find(|estimated| estimated.is_control()).and_then(|a| a.floor(cell));
-    let share = floor.as_ref().map(|floor| floor.share);
-    Family { costs: estimated.iter().map(|estimated| estimated.cost(cell, share)).collect(), floor }
+pub fn estimate_family(layers: &[Layer], cell: &str, cpu: &impl LayerInput, seed: u64) -> Family {
+    family_of(layers.iter().map(|layer| (layer, cpu as &dyn LayerInput)), layers.len(), cell, seed)
+}
+
+/// The same with the layers' differences in service time, whose figures are those of `times`.
+#[must_use]
+pub fn estimate_family_with_times(
+    layers: &[Layer],
+    cell: &str,
+    cpu: &impl LayerInput,
+    times: &impl LayerInput,
+    seed: u64,
+) -> Family {
+    let in_cpu = layers.iter().map(|layer| (layer, cpu as &dyn LayerInput));
+    let per_request = layers.iter().filter(|layer| layer.per == Per::Request);
+    let in_time = per_request.map(|layer| (layer, times as &dyn LayerInput));
+    family_of(in_cpu.chain(in_time), layers.len(), cell, seed)
+}
+
+/// The estimates of these layers, of which the first so many are costs in CPU.
+fn family_of<'a>(
+    layers: impl Iterator<Item = (&'a Layer, &'a dyn LayerInput)>,
+    in_cpu: usize,
+    cell: &str,
+    seed: u64,
+) -> Family {
+    let mut costs = estimate_all(layers, seed);
+    let service_times = costs.split_off(in_cpu);
+    let floor = |kind: &[Estimated<'_>]| {
+        kind.iter().find(|estimated| estimated.is_control()).and_then(|control| control.floor(cell))
+    };
+    let all = |kind: &[Estimated<'_>], floor: Option<&Floor>| {
+        let share = floor.map(|floor| floor.share);
+        kind.iter().map(|estimated| estimated.cost(cell, share)).collect()
+    };
+    let (cpu_floor, time_floor) = (floor(&costs), floor(&service_times));
+    Family {
+        costs: all(&costs, cpu_floor.as_ref()),
+        service_times: all(&service_times, time_floor.as_ref()),
+        floor: cpu_floor,
+    }
 }
 
 pub(super) fn estimate_all<'a>(
-    layers: &'a [Layer],
-    input: &impl LayerInput,
+    layers: impl Iterator<Item = (&'a Layer, &'a dyn LayerInput)>,
     seed: u64,
 ) -> Vec<Estimated<'a>> {
     let mut estimated: Vec<Estimated> =
-        layers.iter().map(|layer| Estimated::new(layer, input, seed)).collect();
+        layers.map(|(layer, input)| Estimated::new(layer, input, seed)).collect();
     let in_family =
         |estimated: &&Estimated| !estimated.is_control() && estimated.interval().is_some();
     let family: Vec<&[Unit]> =
@@ -108,17 +144,17 @@ pub fn widest_share(costs: &[Cost]) -> Option<f64> {
 }
 
 /// Whether the rounds of a cell may end: there are [`STOP_ROUNDS_MIN`] or more, and
-/// [`widest_share`] is at most `target_share`. It may be asked after every round: simulated
-/// experiments that end by it keep their coverage, because an interval is as wide as its few
-/// instances ask for.
+/// [`widest_share`] of what they say is at most `target_share`. It may be asked after every round:
+/// simulated experiments that end by it keep their coverage, because an interval is as wide as its
+/// few instances ask for.
 #[must_use]
-pub fn settled(layers: &[Layer], input: &impl LayerInput, seed: u64, target_share: f64) -> bool {
-    let widest = || widest_share(&estimate_family(layers, "", input, seed).costs);
-    input.rounds().len() >= STOP_ROUNDS_MIN && widest().is_some_and(|widest| widest <= target_share)
+pub fn settled(rounds: usize, target_share: f64, estimate: impl FnOnce() -> Family) -> bool {
+    let widest = || widest_share(&estimate().costs);
+    rounds >= STOP_ROUNDS_MIN && widest().is_some_and(|widest| widest <= target_share)
 }
 
 impl<'a> Estimated<'a> {
-    fn new(layer: &'a Layer, input: &impl LayerInput, seed: u64) -> Estimated<'a> {
+    fn new(layer: &'a Layer, input: &dyn LayerInput, seed: u64) -> Estimated<'a> {
         let observations = observations(layer, input);
         let units = units(&observations);
         let rounds = input.rounds().into_iter();
@@ -195,6 +231,7 @@ impl<'a> Estimated<'a> {
             reference_ns: self.reference_ns.round() as u64,
             verdict,
             words: words(verdict, self.is_control(), self.rounds),
+            undisturbed_ns: None,
             counted: None,
         }
     }

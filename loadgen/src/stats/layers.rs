@@ -170,7 +170,7 @@ impl Layer {
 /// difference of two the logarithm of their ratio. It is taken in each pair of passes, and a round
 /// is the trimmed mean of its pairs.
 #[must_use]
-pub fn observations(layer: &Layer, input: &impl LayerInput) -> Vec<Observation> {
+pub fn observations(layer: &Layer, input: &(impl LayerInput + ?Sized)) -> Vec<Observation> {
     let value = |round: u32| {
         let figures = |role: &Role| input.figures(role, layer.per, round);
         let reference = figures(&layer.reference);

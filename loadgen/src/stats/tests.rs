@@ -182,7 +182,7 @@ fn layers_are_estimated_in_ns_of_their_reference() {
     truth[5].1 = 39_000.0;
     let run = simulate(&truth, Design::quiet(12, 6), &mut Random::new(5));
     let layers = all_layers();
-    let Family { costs, floor } = estimate_family(&layers, "cell", &run, 1);
+    let Family { costs, floor, .. } = estimate_family(&layers, "cell", &run, 1);
     let floor = floor.unwrap();
     assert!(floor.cell == "cell" && floor.share < 0.002 && floor.ns > 0);
     let near = |id: &str, share: f64, verdict| {
@@ -218,6 +218,29 @@ fn the_family_interval_grows_with_what_is_unlike_in_the_family() {
     let unlike = [layer(0), difference("", "", "s3", "s2-cached", Per::Request)];
     // Two independent layers need 97.5% each: 2.593 over 2.201 on 11 degrees.
     near(stretch(&unlike), 1.17);
+}
+
+/// Costs and differences in time are one family: a cost's interval grows with what is unlike it
+/// among the times, and each kind has the figures of its own input.
+#[test]
+fn costs_and_service_times_are_one_family() {
+    let cpu = simulate(&TRUTH, Design::of(12, 12), &mut Random::new(8));
+    let times = simulate(&TRUTH, Design::of(12, 12), &mut Random::new(99));
+    let layers = [control("s0"), difference("tls", "", "s1", "s0", Per::Request)];
+    let alone = estimate_family(&layers, "", &cpu, 2);
+    let both = estimate_family_with_times(&layers, "", &cpu, &times, 2);
+    let width = |cost: &Cost| (cost.family_high_ns.unwrap() - cost.family_low_ns.unwrap()) as f64;
+    let stretch = width(&both.costs[1]) / width(&alone.costs[1]);
+    assert!((stretch - 1.17).abs() < 0.02, "two independent ones: {stretch}");
+    assert_eq!(both.costs[1].estimate_ns, alone.costs[1].estimate_ns);
+    let of_times = estimate_family(&layers, "", &times, 2);
+    assert_eq!(both.service_times.len(), 2);
+    assert_eq!(both.service_times[1].estimate_ns, of_times.costs[1].estimate_ns);
+    assert_ne!(both.service_times[1].estimate_ns, both.costs[1].estimate_ns);
+    assert_eq!(both.floor, alone.floor, "the floor is that of the costs");
+    let connections = [difference("tls-connection", "", "s1", "s0", Per::Connection)];
+    let both = estimate_family_with_times(&connections, "", &cpu, &times, 2);
+    assert!(both.service_times.is_empty(), "a request has a service time");
 }
 
 /// Seven rounds, or rounds in which a variant is missing, give no interval to that layer and
@@ -257,10 +280,14 @@ fn rounds_end_when_the_widest_interval_is_narrow_enough() {
     layers.push(difference("absent", "", "s5-cached", "s4-cached", Per::Request));
     let run = |rounds| simulate(&TRUTH, Design::quiet(rounds, rounds), &mut Random::new(7));
     for (rounds, ends) in [(8, false), (11, false), (12, true), (13, true)] {
-        assert_eq!(settled(&layers, &run(rounds), 1, 0.05), ends, "{rounds} rounds");
+        let input = run(rounds);
+        let estimate = || estimate_family(&layers, "", &input, 1);
+        assert_eq!(settled(rounds, 0.05, estimate), ends, "{rounds} rounds");
     }
-    assert!(!settled(&layers, &run(12), 1, 1e-6));
-    assert!(!settled(&layers, &simulate(&TRUTH, Design::of(12, 3), &mut Random::new(7)), 1, 0.05));
+    let estimate = || estimate_family(&layers, "", &run(12), 1);
+    assert!(!settled(12, 1e-6, estimate));
+    let noisy = simulate(&TRUTH, Design::of(12, 3), &mut Random::new(7));
+    assert!(!settled(12, 0.05, || estimate_family(&layers, "", &noisy, 1)));
     let costs = estimate_family(&layers, "", &run(12), 1).costs;
     // Every cost by the baseline of its kind, and the control's is the first.
     let widest = costs.iter().filter(|cost| cost.rounds > 0).map(|cost| {
@@ -289,7 +316,7 @@ fn the_stop_rule_keeps_the_coverage() {
         let instances = std::mem::take(&mut run.instances);
         let looks = (12..=40).find(|&rounds| {
             run.instances = instances[..rounds].to_vec();
-            settled(&layers, &run, experiment, 0.05)
+            settled(run.rounds().len(), 0.05, || estimate_family(&layers, "", &run, experiment))
         });
         early += u64::from(looks.is_some_and(|rounds| rounds < 40));
         let costs = estimate_family(&layers, "", &run, experiment).costs;

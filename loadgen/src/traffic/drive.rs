@@ -18,6 +18,7 @@
 mod exchange;
 mod lane;
 mod send;
+mod servers;
 mod turns;
 mod upkeep;
 
@@ -33,6 +34,7 @@ use crate::traffic::worker::{Worker, idle_event};
 
 use exchange::LaneExchange;
 use lane::Lane;
+use servers::ServerClocks;
 use turns::Turns;
 
 /// How often deadlines are looked at, at most and at least; a time-out is exact to a sixteenth
@@ -121,7 +123,8 @@ impl<'w> Drive<'w> {
             spec,
             clock: Clock { epoch },
         };
-        Some(Drive { lanes, shared, turns: Turns::new(blocks), lane_of })
+        let turns = Turns::new(blocks, ServerClocks::of(planned, share.index == 0));
+        Some(Drive { lanes, shared, turns, lane_of })
     }
 
     /// Runs the slice, and returns the record of each lane.

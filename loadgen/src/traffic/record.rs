@@ -79,6 +79,9 @@ pub struct SliceRecord {
     /// The servers' CPU between blocks, one reading before each pair of passes and one after the
     /// last; empty where a slice has one lane.
     pub cpu_readings: Vec<BlockReading>,
+    /// What each clock of the lane counted for it in the slice, ns; empty where a slice has one
+    /// lane.
+    pub server_cpu_ns: Vec<u64>,
     /// What these readings took, ns.
     pub reading_ns: u64,
     /// How many workers took part.
@@ -148,6 +151,7 @@ impl SliceRecord {
             wall_ns: 0,
             generator_cpu_ns: 0,
             cpu_readings: Vec::new(),
+            server_cpu_ns: Vec::new(),
             reading_ns: 0,
             workers: 0,
             driver: "",
@@ -206,6 +210,8 @@ impl SliceRecord {
         }
         self.generator_cpu_ns += other.generator_cpu_ns;
         add_readings(&mut self.cpu_readings, &other.cpu_readings);
+        // One worker reads the clocks.
+        self.server_cpu_ns.extend(&other.server_cpu_ns);
         self.reading_ns += other.reading_ns;
         self.driver = if self.driver.is_empty() { other.driver } else { self.driver };
         self.interrupted |= other.interrupted;
@@ -268,7 +274,7 @@ impl Mean {
     }
 }
 
-/// What the servers of a lane had used, and what they had answered for it, at one moment.
+/// What the servers of a lane had used for it, and what they had answered, at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BlockReading {
     /// Their processor time, ns; None where a process was gone.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use runtime::process::ProcessCpuClock;
+use runtime::CpuClock;
 
 use crate::traffic::error::ContextError;
 use crate::traffic::schedule::blocks::Blocks;
@@ -129,8 +129,8 @@ pub struct LaneSpec {
     pub target: TargetId,
     /// What its requests carry in Authorization.
     pub tokens: Tokens,
-    /// The clocks of its servers' processes, read between blocks.
-    pub clocks: Vec<ProcessCpuClock>,
+    /// The clocks of its servers, read between blocks. Lanes may have some in common.
+    pub clocks: Vec<CpuClock>,
 }
 
 /// A slice as workers are told it.

@@ -99,7 +99,12 @@ pub(super) fn ladder(view: &PageCell<'_>) -> Markup {
         };
         charts.push(figure::bars(&chart, Markup::none(), caption));
     }
-    let table = table(view);
+    let costs = answer::layers(view.run, &view.cell.id);
+    let times = answer::service_times(view.run, &view.cell.id);
+    let mut table = table("Costs of layers", costs);
+    if times.clone().next().is_some() {
+        table.push(self::table("Median service times: what each layer adds", times));
+    }
     if charts.is_empty() && table.is_empty() {
         return Markup::none();
     }
@@ -144,11 +149,11 @@ fn minus(formula: &str) -> String {
     formula.replace(" - ", " \u{2212} ")
 }
 
-fn table(view: &PageCell<'_>) -> Markup {
+fn table<'a>(title: &str, costs: impl Iterator<Item = &'a Cost>) -> Markup {
     let columns =
         ["layer", "", "per", "verdict", "µs", "of its base", "simultaneous", "alone", "rounds"];
-    let mut table = TextTable::new("Costs of layers", &columns).words(4);
-    for cost in answer::layers(view.run, &view.cell.id) {
+    let mut table = TextTable::new(title, &columns).words(4);
+    for cost in costs {
         let range = |low: Option<i64>, high: Option<i64>| match low.zip(high) {
             Some((low, high)) => format!("{} to {}", signed_us(low), signed_us(high)),
             None => NOTHING.into(),

@@ -82,7 +82,11 @@ fn chart(view: &PageCell<'_>, services: &[&str]) -> Bars {
 fn cpu_table(view: &PageCell<'_>, services: &[&str]) -> Markup {
     let mut columns = vec!["variant"];
     columns.extend(services);
-    columns.extend(["sum", "cores busy", "in kernel"]);
+    let undisturbed = |result: &VariantResult| result.undisturbed_cpu_ns_per_request;
+    let interleaved = view.with_cpu().any(|(_, result)| undisturbed(result).is_some());
+    columns.push("sum");
+    columns.extend(interleaved.then_some("undisturbed"));
+    columns.extend(["cores busy", "in kernel"]);
     // A spinning client is busy all the time: its CPU says nothing about a request.
     let client_sleeps = view.run.plan.generator_wait == GeneratorWait::Sleep;
     columns.extend(client_sleeps.then_some("client"));
@@ -91,6 +95,7 @@ fn cpu_table(view: &PageCell<'_>, services: &[&str]) -> Markup {
         let mut row = vec![planned.label.clone()];
         row.extend(services.iter().map(|name| us_or_nothing(spent(result, name))));
         row.push(us(result.cpu_ns_per_request));
+        row.extend(interleaved.then(|| us_or_nothing(undisturbed(result))));
         row.push(us_or_nothing(result.busy_ns_per_request.and_then(cpu_read)));
         let in_kernel = result.system_share_milli;
         row.push(in_kernel.map_or(NOTHING.into(), |milli| percent(f64::from(milli) / 1e3)));

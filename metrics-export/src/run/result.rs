@@ -33,6 +33,10 @@ pub struct VariantResult {
     /// The whole busy time of the server cores per request, softirq included. It must agree with
     /// the sum over the services.
     pub busy_ns_per_request: Option<u64>,
+    /// Server CPU per request in slices that the variant had for itself, where others took turns;
+    /// absent elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undisturbed_cpu_ns_per_request: Option<u64>,
     /// CPU of its services in ns in a second in which nothing was asked of them; absent where it
     /// was not measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -193,6 +197,10 @@ pub struct Cost {
     pub verdict: Verdict,
     /// In one phrase what the interval means.
     pub words: String,
+    /// The estimate from slices that a variant had for itself, where others took turns; absent
+    /// elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undisturbed_ns: Option<i64>,
     /// The same layer in instructions, where it is a small one; absent elsewhere.
     pub counted: Option<InstructionEvidence>,
 }

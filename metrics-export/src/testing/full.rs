@@ -46,6 +46,7 @@ pub(crate) fn full() -> Run {
         result("ping-s0", 9_000, None),
     ];
     full.costs = costs();
+    full.service_times = vec![cost("tls", "TLS", 41_000, 80_000)];
     full.floors[0].ns = 2_000;
     full.interleaving = vec![interleaving()];
     full.additivity = vec![Additivity {
@@ -161,6 +162,7 @@ fn result(variant: &str, cpu_ns: u64, connecting: Option<(ConnectionKind, u64)>)
         services: vec![cost("orders", 4), cost("gateway", 6)],
         system_share_milli: Some(600),
         busy_ns_per_request: Some(cpu_ns + 3_000),
+        undisturbed_cpu_ns_per_request: Some(70_000),
         idle_cpu_ns_per_s: Some(20_000),
         generator_cpu_ns_per_request: Some(400_000),
         response: times(370_000),
@@ -273,6 +275,7 @@ fn cost(id: &str, label: &str, ns: i64, half: i64) -> Cost {
         reference_ns: 80_000,
         verdict: if resolved { Verdict::Resolved } else { Verdict::WithinNoise },
         words: if resolved { "resolved" } else { "not resolved: within the noise floor" }.into(),
+        undisturbed_ns: Some(9_500),
         counted: None,
     }
 }

@@ -16,9 +16,10 @@ const REAL: &str = include_str!("../../../tests/data/run-v3/run.json");
 
 /// Members that a record has where there is something to say.
 #[rustfmt::skip]
-const OPTIONAL: [(&str, &str); 13] = [
+const OPTIONAL: [(&str, &str); 16] = [
     ("Bounds", "idle_cpu_share_max"), ("VariantResult", "idle_cpu_ns_per_s"),
-    ("Run", "interleaving"),
+    ("VariantResult", "undisturbed_cpu_ns_per_request"), ("Cost", "undisturbed_ns"),
+    ("Run", "interleaving"), ("Run", "service_times"),
     ("Plan", "builds"),
     ("Slice", "blocks"), ("Cell", "block_ns"),
     ("Slice", "in_flight_first_milli"), ("Slice", "sent_in_window"), ("Slice", "queue_high_water"),

@@ -87,28 +87,6 @@ pub fn thread_cpu_ns() -> u64 {
     crate::system::sys::thread_cpu_ns()
 }
 
-/// The processor time of a process, of all its threads together, by the scheduler's own account. A
-/// reading costs one system call and no file. What a thread has used since it was last switched
-/// out, or since the last tick, may not be in it yet: it is exact for a process that sleeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProcessCpuClock(libc::clockid_t);
-
-impl ProcessCpuClock {
-    /// The clock of a process.
-    ///
-    /// # Errors
-    /// There is no such process.
-    pub fn of(pid: u32) -> io::Result<ProcessCpuClock> {
-        crate::system::sys::process_cpu_clock(pid).map(ProcessCpuClock)
-    }
-
-    /// What it has used so far, in ns; None once the process is gone.
-    #[must_use]
-    pub fn ns(self) -> Option<u64> {
-        crate::system::sys::process_cpu_ns(self.0)
-    }
-}
-
 /// The signal that asked the process to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {

@@ -53,7 +53,7 @@ pub(crate) fn process_cpu_ns(clock: libc::clockid_t) -> Option<u64> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to one live time, which the kernel fills or leaves as it is.
     let result = unsafe { libc::clock_gettime(clock, &raw mut time) };
-    (result == 0).then(|| time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+    (result == 0).then(|| nanoseconds(time))
 }
 
 /// The time since some moment before this process, in ns, which never goes back.
@@ -69,6 +69,11 @@ fn clock_ns(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the pointer is to one live time, which the kernel fills.
     unsafe { libc::clock_gettime(clock, &raw mut time) };
+    nanoseconds(time)
+}
+
+#[inline]
+fn nanoseconds(time: libc::timespec) -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 

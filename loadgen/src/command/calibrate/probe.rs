@@ -207,6 +207,11 @@ impl Bench for Probe<'_> {
         Ok(measured)
     }
 
+    /// Each server is a process of its own.
+    fn inseparable(&self, _cell: usize) -> Option<String> {
+        None
+    }
+
     fn idle(&mut self, pause: Duration) -> Result<Vec<Option<u64>>, Failure> {
         self.live.idle(pause)
     }

@@ -34,7 +34,7 @@ impl Watcher for SliceBar {
     fn taken(&mut self, done: u64, planned: u64, slice: &Slice) {
         let found = self.names.iter().find(|(id, _)| *id == slice.variant);
         let name = found.map_or(slice.variant.as_str(), |(_, name)| name);
-        let rate = slice.requests_answered as f64 * 1e9 / slice.duration_ns.max(1) as f64;
+        let rate = slice.answered_milli_per_s().unwrap_or(0.0) / 1e3;
         let p99 = slice.response.known(slice.response.p99_ns);
         let p99 = p99.map_or("-".into(), |ns| format!("{} us", ns / 1_000));
         self.bar.set_length(planned);

@@ -48,12 +48,8 @@ pub(super) fn search_all(
 /// The median of the closed-loop slices that were taken already, in requests per second.
 fn maximum(findings: &Findings, variant: &str) -> Option<f64> {
     let closed = findings.counted(variant, SliceKind::Closed);
-    let rates: Vec<f64> = closed.map(rate_per_s).collect();
-    crate::stats::median(&rates).filter(|rate| *rate > 0.0)
-}
-
-fn rate_per_s(slice: &Slice) -> f64 {
-    slice.requests_answered as f64 * 1e9 / slice.duration_ns.max(1) as f64
+    let rates: Vec<f64> = closed.filter_map(Slice::answered_milli_per_s).collect();
+    crate::stats::median(&rates).map(|milli| milli / 1e3).filter(|rate| *rate > 0.0)
 }
 
 fn request(variant: usize, instance: u32, step: &SearchStep) -> Result<SliceRequest, Failure> {
@@ -78,7 +74,7 @@ fn point(step: &SearchStep, slice: &Slice, experiment: &Experiment<'_>) -> LoadP
             Load::Closed => None,
             Load::Open(rate) => Some(milli(rate)),
         },
-        achieved_milli_per_s: milli(rate_per_s(slice)),
+        achieved_milli_per_s: slice.answered_milli_per_s().unwrap_or(0.0).round() as u64,
         response: slice.response,
         service: slice.service,
         server_cpu_ns_per_request: slice.cpu_ns_per_request().map(|ns| ns.round() as u64),

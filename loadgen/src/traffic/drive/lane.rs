@@ -3,13 +3,8 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
 
-use runtime::process::ProcessCpuClock;
-
-use super::nanoseconds;
 use crate::traffic::pool::{Attached, Pool};
-use crate::traffic::record::BlockReading;
 use crate::traffic::recorder::Recorder;
 use crate::traffic::schedule::WorkerShare;
 use crate::traffic::slice::{LaneSpec, SliceSpec};
@@ -40,8 +35,6 @@ pub(super) struct Lane {
     pub(super) window_ends_ns: u64,
     /// Closed loop: so many requests may still be begun.
     pub(super) left: u64,
-    /// Of the servers' processes; only one worker reads them.
-    clocks: Vec<ProcessCpuClock>,
     /// Errors that a progress bar was told of.
     pub(super) errors_told: u64,
 }
@@ -57,7 +50,6 @@ impl Lane {
     ) -> Lane {
         let part = share.index as u64;
         let queue_room = spec.queue_room(share.count);
-        let clocks = if share.index == 0 { own.clocks.clone() } else { Vec::new() };
         Lane {
             attached: Arc::clone(&pool.attached),
             free: VecDeque::with_capacity(pool.places.len()),
@@ -71,7 +63,6 @@ impl Lane {
             window_began_ns: 0,
             window_ends_ns: 0,
             left: spec.requests_max.map_or(u64::MAX, |most| share.of(most)),
-            clocks,
             errors_told: 0,
             pool,
             recorder,
@@ -87,19 +78,6 @@ impl Lane {
     /// Whether nothing of it is under way.
     pub(super) fn is_drained(&self) -> bool {
         self.outstanding == 0 && self.queue.is_empty()
-    }
-
-    /// Brings the readings of its servers to so many. One whose pair had no turn of it repeats the
-    /// reading: nothing was asked of them.
-    pub(super) fn read_cpu_until(&mut self, count: usize) {
-        let slice = &mut self.recorder.slice;
-        if slice.cpu_readings.len() < count {
-            let began = Instant::now();
-            let cpu_ns = self.clocks.iter().map(|clock| clock.ns()).sum();
-            let reading = BlockReading { cpu_ns, answered: slice.requests_answered };
-            slice.cpu_readings.resize(count, reading);
-            slice.reading_ns += nanoseconds(began.elapsed());
-        }
     }
 
     /// Renders the request where none differs from the other.

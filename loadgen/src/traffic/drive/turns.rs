@@ -1,16 +1,17 @@
 //! Whose turn it is in a slice, and what is billed when turns change: the generator's time and
-//! processor time to the lane that had its turn, the servers' once in a pair of passes. It refuses
-//! to send anything.
+//! processor time to the lane that had its turn, and the servers' CPU. It refuses to send anything.
 
 use runtime::process::thread_cpu_ns;
 
 use super::lane::Lane;
 use super::nanoseconds;
+use super::servers::ServerClocks;
 use crate::traffic::schedule::blocks::Blocks;
 
 /// The block under way.
 pub(super) struct Turns<'w> {
     blocks: &'w Blocks,
+    servers: ServerClocks,
     block: usize,
     lane: usize,
     /// When the block is over.
@@ -21,9 +22,9 @@ pub(super) struct Turns<'w> {
 }
 
 impl<'w> Turns<'w> {
-    pub(super) fn new(blocks: &'w Blocks) -> Turns<'w> {
+    pub(super) fn new(blocks: &'w Blocks, servers: ServerClocks) -> Turns<'w> {
         let (lane, ends_ns) = (blocks.lane(0), nanoseconds(blocks.length()));
-        Turns { blocks, block: 0, lane, ends_ns, taken_ns: 0, taken_cpu_ns: 0 }
+        Turns { blocks, servers, block: 0, lane, ends_ns, taken_ns: 0, taken_cpu_ns: 0 }
     }
 
     /// The lane that gets traffic.
@@ -90,12 +91,10 @@ impl<'w> Turns<'w> {
         (self.taken_ns, self.taken_cpu_ns) = (now_ns, cpu_ns);
     }
 
-    /// Reads the servers of the lane whose turn begins, unless that was done in this pair. They
-    /// have slept since their last turn, so that nothing of it is missing.
+    /// Reads the servers of the lane whose turn begins. They have slept since their last turn.
     fn read_servers(&mut self, lanes: &mut [Lane]) {
-        let pair = self.blocks.pair(self.block);
         if self.takes_turns() {
-            lanes[self.lane].read_cpu_until(pair + 1);
+            self.servers.turn_begins(lanes, self.lane, self.blocks.pair(self.block));
         }
     }
 
@@ -103,8 +102,7 @@ impl<'w> Turns<'w> {
     pub(super) fn end(&mut self, lanes: &mut [Lane], now_ns: u64) {
         self.bill(lanes, now_ns);
         if self.takes_turns() {
-            let pairs = self.blocks.pair(self.blocks.count() - 1) + 1;
-            lanes.iter_mut().for_each(|lane| lane.read_cpu_until(pairs + 1));
+            self.servers.end(lanes, self.blocks.pair(self.blocks.count() - 1) + 1);
         }
     }
 }

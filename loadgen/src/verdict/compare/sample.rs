@@ -56,6 +56,7 @@ pub(crate) fn run(variants: &[(&str, f64)], drift: f64, seed: u64) -> Run {
         results: Vec::new(),
         costs: Vec::new(),
         floors: Vec::new(),
+        service_times: Vec::new(),
         interleaving: Vec::new(),
         additivity: Vec::new(),
         slices: Vec::new(),
@@ -89,6 +90,7 @@ pub(crate) fn cost(run: &mut Run, id: &str, [low, estimate, high]: [f64; 3]) {
         reference_ns: 10_000,
         verdict: Verdict::Resolved,
         words: "resolved".into(),
+        undisturbed_ns: None,
         counted: None,
     });
 }
