@@ -107,6 +107,20 @@ fn servers_that_lanes_share_are_billed_once() {
     }
 }
 
+/// An A/A control has its baseline's servers for the second half of the baseline's turn.
+#[test]
+fn lanes_that_share_a_turn_have_half_of_its_requests() {
+    let mut lanes = lanes(&["/ok", "/ok?b", "/ok?c"], 1);
+    let blocks = Blocks::with_shared_turns(&[2, 1], Duration::from_millis(10), 5, 7);
+    let records =
+        lanes.generator.run_interleaved(&lanes.specs, &open(2_000.0, 8), &blocks).unwrap();
+    let asked: Vec<u64> = records.iter().map(|record| record.requests_asked).collect();
+    assert_eq!(asked.iter().sum::<u64>(), 400);
+    assert!(asked[0].abs_diff(100) <= 1 && asked[1].abs_diff(100) <= 1, "{asked:?}");
+    let windows: Vec<u64> = records.iter().map(|record| record.window_ns).collect();
+    assert_eq!(windows, [50_000_000, 50_000_000, 100_000_000]);
+}
+
 /// A response of 20 ms outlasts its block: it is its own lane's, and its neighbour's times are not
 /// touched.
 #[test]

@@ -195,7 +195,7 @@ impl Bench for LiveBench<'_> {
         let spec = self.spec(&requests[0]);
         let seed = self.seeds.next_u64();
         let InterleavedRequest { block, pairs, .. } = *request;
-        let blocks = Blocks::interleaved(requests.len(), block, pairs, seed);
+        let blocks = Blocks::with_shared_turns(&self.turns(&requests), block, pairs, seed);
         let measured = self.measure(&requests, &spec, &blocks);
         let good = |measured: &Vec<Measured>| measured.iter().all(|one| one.errors.is_empty());
         let failed = !measured.as_ref().is_ok_and(good);
@@ -329,7 +329,7 @@ impl LiveBench<'_> {
             }
             let usage = Usage { servers, machine: machine.clone() };
             let pages = std::mem::take(&mut pages[place]);
-            measured.push(self.measured(request, start, record, usage, pages, blocks)?);
+            measured.push(self.measured(request, start, record, usage, pages, (blocks, place))?);
         }
         Ok(measured)
     }
@@ -337,6 +337,25 @@ impl LiveBench<'_> {
     /// An error of a slice with the name of its variant.
     fn about(&self, request: &SliceRequest, error: impl std::fmt::Display) -> Failure {
         Failure::new(format!("{}: {error}", self.setup.variants[request.variant].label))
+    }
+
+    /// How many of these variants have each turn of a pass: an A/A control that has its baseline's
+    /// servers has them right after it, so that they are asked once in a pass, as all others are.
+    fn turns(&self, requests: &[SliceRequest]) -> Vec<usize> {
+        let (variants, running) = (self.setup.variants, &self.running);
+        let mut turns: Vec<usize> = Vec::new();
+        for (place, request) in requests.iter().enumerate() {
+            let same = |before: usize| {
+                let is_control = variants[request.variant].role.control
+                    && variants[request.variant].role.baseline() == variants[before].role;
+                is_control && running[request.variant].shares_with(&running[before])
+            };
+            match (place.checked_sub(1).map(|place| requests[place].variant), turns.last_mut()) {
+                (Some(before), Some(turn)) if same(before) => *turn += 1,
+                _ => turns.push(1),
+            }
+        }
+        turns
     }
 
     /// Whether a server of a variant answered others of these too.
@@ -362,7 +381,7 @@ impl LiveBench<'_> {
         record: SliceRecord,
         usage: Usage,
         pages: Vec<Scrape>,
-        blocks: &Blocks,
+        (blocks, place): (&Blocks, usize),
     ) -> Result<Measured, Failure> {
         let variant = &self.setup.variants[request.variant];
         let running = &self.running[request.variant];
@@ -381,7 +400,7 @@ impl LiveBench<'_> {
         slice.server_handshakes = proof::server_handshakes(&sent, &pages);
         if blocks.count() > 1 {
             slice.duration_ns = record.window_ns;
-            let block_ns = blocks.length().as_nanos() as u64;
+            let block_ns = blocks.length(place).as_nanos() as u64;
             let answered_in_time = record.answered_in_window;
             let pairs = pairs(&record);
             let reading_ns = record.reading_ns;

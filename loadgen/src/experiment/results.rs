@@ -183,12 +183,23 @@ pub(crate) fn idle_cpu_share(
 ) -> Option<f64> {
     let place = variants.iter().position(|other| other.id == variant.id)?;
     let idle_ns_per_s = median(&findings.variants.get(place)?.idle_ns_per_s)?;
-    let turns = variants.iter().filter(|other| other.cell == variant.cell).count();
-    let own_rate = (*findings.rates.get(variant.cell)?)?.as_f64() / turns as f64;
+    let own_rate =
+        (*findings.rates.get(variant.cell)?)?.as_f64() / turns(findings, variants, variant);
     let slices = cpu_slices(&findings.slices, &variant.id, SliceKind::Open);
     let costs: Vec<f64> = slices.into_iter().filter_map(Slice::cpu_ns_per_request).collect();
     let busy_ns_per_s = median(&costs)? * own_rate;
     (busy_ns_per_s > 0.0).then(|| idle_ns_per_s / busy_ns_per_s)
+}
+
+/// How many turns a pass of a variant's cell has: lanes to one server share theirs.
+fn turns(findings: &Findings, variants: &[Variant], variant: &Variant) -> f64 {
+    let own = variants.iter().filter(|other| other.cell == variant.cell);
+    let times = own.map(|own| {
+        let mut slices = findings.counted(&own.id, SliceKind::Open);
+        slices.find(|slice| !slice.is_whole()).map_or(0, |slice| slice.duration_ns)
+    });
+    let (all, longest) = times.fold((0, 0), |(all, longest), ns| (all + ns, longest.max(ns)));
+    if longest > 0 { all as f64 / longest as f64 } else { 1.0 }
 }
 
 fn errors(findings: &Findings, variant: &Variant) -> BTreeMap<String, u64> {

@@ -23,7 +23,8 @@ pub(super) struct Turns<'w> {
 
 impl<'w> Turns<'w> {
     pub(super) fn new(blocks: &'w Blocks, servers: ServerClocks) -> Turns<'w> {
-        let (lane, ends_ns) = (blocks.lane(0), nanoseconds(blocks.length()));
+        let lane = blocks.lane(0);
+        let ends_ns = nanoseconds(blocks.length(lane));
         Turns { blocks, servers, block: 0, lane, ends_ns, taken_ns: 0, taken_cpu_ns: 0 }
     }
 
@@ -39,9 +40,9 @@ impl<'w> Turns<'w> {
         ns >= self.ends_ns && self.block + 1 < self.blocks.count()
     }
 
-    /// How long a block is.
+    /// How long the block is.
     pub(super) fn length_ns(&self) -> u64 {
-        nanoseconds(self.blocks.length())
+        nanoseconds(self.blocks.length(self.blocks.lane(self.block)))
     }
 
     /// Whether there are turns to take.
@@ -57,10 +58,9 @@ impl<'w> Turns<'w> {
 
     /// The block in which `due_ns` lies begins; the time until `now_ns` was the lane's before.
     pub(super) fn follow(&mut self, lanes: &mut [Lane], due_ns: u64, now_ns: u64) {
-        let length_ns = self.length_ns();
         while self.is_over(due_ns) {
             self.block += 1;
-            self.ends_ns += length_ns;
+            self.ends_ns += self.length_ns();
         }
         self.change(lanes, now_ns);
     }
@@ -96,6 +96,11 @@ impl<'w> Turns<'w> {
         if self.takes_turns() {
             self.servers.turn_begins(lanes, self.lane, self.blocks.pair(self.block));
         }
+    }
+
+    /// The time of all blocks of a lane, as a share of the slice.
+    pub(super) fn share_of(&self, lane: usize) -> f64 {
+        self.blocks.duration_of(lane).as_secs_f64() / self.blocks.duration().as_secs_f64()
     }
 
     /// Reads the servers of all lanes once more, after the last turn.

@@ -150,13 +150,13 @@ impl Drive<'_> {
 
     /// Counts what did not end by itself, and leaves only idle connections.
     pub(super) fn finish(&mut self) {
-        let share_ns = self.shared.window_ns / self.lanes.len() as u64;
         for lane in 0..self.lanes.len() {
             self.on(lane).finish();
             let open = matches!(self.shared.flow, Flow::Open(_));
+            let share_ns = self.shared.window_ns as f64 * self.turns.share_of(lane);
             let slice = &mut self.lanes[lane].recorder.slice;
             slice.interrupted = self.shared.stopped;
-            slice.window_ns = if open { share_ns } else { slice.window_ns };
+            slice.window_ns = if open { share_ns.round() as u64 } else { slice.window_ns };
         }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! A slice has a lane for each target. A block is a few milliseconds of one lane. A pass goes
 //! through all lanes in a random order and is followed by its mirror image, so that what drifts
-//! evenly over the two cancels between any two lanes. A pair is a pass with its mirror image. It
-//! refuses to know what a request is.
+//! evenly over the two cancels between any two lanes. A pair is a pass with its mirror image. Lanes
+//! to the same server share one turn in a pass, so that its caches are as cold as those of others.
+//! It refuses to know what a request is.
 //!
 //! ```
 //! use loadgen::traffic::schedule::blocks::Blocks;
@@ -23,7 +24,9 @@ use crate::traffic::random::Random;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocks {
     order: Arc<[u16]>,
-    lanes: usize,
+    /// In how many parts the turn of each lane is divided.
+    parts: Arc<[u32]>,
+    turns: usize,
     length: Duration,
 }
 
@@ -31,24 +34,40 @@ impl Blocks {
     /// One block of one lane: a slice of a single target.
     #[must_use]
     pub fn whole(length: Duration) -> Blocks {
-        Blocks { order: Arc::new([0]), lanes: 1, length }
+        Blocks { order: Arc::new([0]), parts: Arc::new([1]), turns: 1, length }
     }
 
     /// So many pairs of passes through all lanes, each in an order of its own that `seed` decides.
     #[must_use]
     pub fn interleaved(lanes: usize, length: Duration, pairs: u32, seed: u64) -> Blocks {
+        Blocks::with_shared_turns(&vec![1; lanes], length, pairs, seed)
+    }
+
+    /// The same where the first turn belongs to the first so many lanes, and so on: they divide its
+    /// time evenly, one after the other.
+    #[must_use]
+    pub fn with_shared_turns(turns: &[usize], length: Duration, pairs: u32, seed: u64) -> Blocks {
+        let first = |turn: usize| turns[..turn].iter().sum::<usize>();
         let pair = |pair: u32| {
-            let pass = Random::stream(seed, u64::from(pair)).order(lanes);
+            let order = Random::stream(seed, u64::from(pair)).order(turns.len());
+            let own = |turn: usize| first(turn)..first(turn + 1);
+            let pass: Vec<usize> = order.into_iter().flat_map(own).collect();
             let mirror: Vec<usize> = pass.iter().rev().copied().collect();
             pass.into_iter().chain(mirror).map(|lane| lane as u16)
         };
-        Blocks { order: (0..pairs).flat_map(pair).collect(), lanes, length }
+        let parts = turns.iter().flat_map(|lanes| vec![*lanes as u32; *lanes]);
+        Blocks {
+            order: (0..pairs).flat_map(pair).collect(),
+            parts: parts.collect(),
+            turns: turns.len(),
+            length,
+        }
     }
 
     /// How many lanes there are.
     #[must_use]
     pub fn lanes(&self) -> usize {
-        self.lanes
+        self.parts.len()
     }
 
     /// How many blocks there are.
@@ -66,19 +85,25 @@ impl Blocks {
     /// The pair of passes that a block belongs to.
     #[must_use]
     pub fn pair(&self, block: usize) -> usize {
-        block / (2 * self.lanes)
+        block / (2 * self.lanes())
     }
 
-    /// The length of a block.
+    /// The length of a block of a lane.
     #[must_use]
-    pub fn length(&self) -> Duration {
-        self.length
+    pub fn length(&self, lane: usize) -> Duration {
+        self.length / self.parts[lane]
+    }
+
+    /// The time of all blocks of a lane.
+    #[must_use]
+    pub fn duration_of(&self, lane: usize) -> Duration {
+        self.length(lane) * (self.order.len() / self.lanes()) as u32
     }
 
     /// The time of all blocks.
     #[must_use]
     pub fn duration(&self) -> Duration {
-        self.length * self.order.len() as u32
+        self.length * (self.turns * self.order.len() / self.lanes()) as u32
     }
 }
 
@@ -107,6 +132,26 @@ mod tests {
                     prop_assert_eq!(places.iter().sum::<usize>(), 2 * lanes - 1);
                 }
             }
+        }
+    }
+
+    /// A server that has two lanes is asked once in a pass, for as long as others: each of its
+    /// lanes is first in one pass of a pair and second in the other.
+    #[test]
+    fn lanes_of_one_server_share_a_turn() {
+        let ms = Duration::from_millis;
+        let blocks = Blocks::with_shared_turns(&[2, 1, 1], ms(6), 3, 9);
+        assert_eq!((blocks.lanes(), blocks.count()), (4, 3 * 2 * 4));
+        assert_eq!([0, 1, 2, 3].map(|lane| blocks.length(lane)), [3, 3, 6, 6].map(ms));
+        assert_eq!(blocks.duration(), ms(3 * 2 * 18));
+        let all: Duration = (0..4).map(|lane| blocks.duration_of(lane)).sum();
+        assert_eq!(all, blocks.duration());
+        for pair in 0..3 {
+            let order: Vec<usize> = (0..8).map(|place| blocks.lane(8 * pair + place)).collect();
+            let place = order.iter().position(|lane| *lane == 0).unwrap();
+            assert_eq!(order[place + 1], 1);
+            let mirrored: Vec<usize> = order.iter().rev().copied().collect();
+            assert_eq!(order, mirrored);
         }
     }
 
