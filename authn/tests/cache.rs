@@ -12,10 +12,16 @@ use proptest::prelude::*;
 use rustls::pki_types::UnixTime;
 
 fn access(client_id: &str, expires_at: u64) -> Arc<Access> {
+    valid(client_id, 0, expires_at)
+}
+
+fn valid(client_id: &str, begins_at: u64, expires_at: u64) -> Arc<Access> {
     Arc::new(Access {
         client_id: client_id.into(),
         subject: client_id.into(),
+        token_id: client_id.into(),
         scopes: ScopeSet::EMPTY,
+        begins_at,
         expires_at,
         algorithm: Algorithm::Es256,
         key_id: "k".into(),
@@ -51,6 +57,18 @@ fn no_token_outlives_its_expiry() {
     assert!(cache.get(b"token", second(100)).is_none());
     // It is gone, and does not come back when the clock does.
     assert!(cache.get(b"token", second(99)).is_none() && cache.is_empty());
+}
+
+#[test]
+fn no_token_is_found_before_it_begins() {
+    let mut cache = cache(64);
+    for now_s in [49, 0] {
+        cache.insert(b"token", valid("a", 50, 100));
+        assert!(cache.get(b"token", second(50)).is_some());
+        assert!(cache.get(b"token", second(now_s)).is_none());
+        // It is gone: only the verifier brings it back.
+        assert!(cache.get(b"token", second(50)).is_none() && cache.is_empty());
+    }
 }
 
 #[test]

@@ -122,6 +122,19 @@ fn keys_for_something_else_are_ignored_with_their_reason() {
 fn keys_that_are_wrong_are_ignored_with_their_reason() {
     let private =
         ED25519.replace(r#""kid""#, r#""d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","kid""#);
+    // An odd modulus of so many bits, as long as it looks like one.
+    let rsa = |bits: usize| {
+        let mut n = vec![0xff; bits.div_ceil(8)];
+        n[0] >>= n.len() * 8 - bits;
+        let n = URL_SAFE_NO_PAD.encode(n);
+        format!(r#"{{"kty":"RSA","kid":"r","n":"{n}","e":"AQAB"}}"#)
+    };
+    for bits in [2048, 3072, 4096] {
+        assert_eq!(parse(&[&rsa(bits)]).unwrap().len(), 1, "{bits}");
+    }
+    for bits in [512, 2047, 4097, 8192] {
+        ignored(&rsa(bits), &format!("{bits} bits, not 2048 to 4096"));
+    }
     let rsa_1024 = format!(r#"{{"kty":"RSA","kid":"r","n":"{}A","e":"AQAB"}}"#, "g".repeat(170));
     let table = [
         (private, "private"),

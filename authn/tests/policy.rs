@@ -38,7 +38,9 @@ fn access(client_id: &str, scopes: &str) -> Option<Arc<Access>> {
     Some(Arc::new(Access {
         client_id: client_id.into(),
         subject: client_id.into(),
+        token_id: "id".into(),
         scopes: ScopeSet::parse(scopes).unwrap(),
+        begins_at: 0,
         expires_at: 1,
         algorithm: Algorithm::Es256,
         key_id: "k".into(),

@@ -27,21 +27,25 @@ pub enum TokenError {
     Algorithm,
     /// The signature is not the key's.
     Signature,
-    /// The claims are not a JSON object of the expected members, each at most once.
+    /// The claims are not a JSON object of members of the right kind, each at most once.
     Claims,
+    /// One of `iss`, `aud`, `sub`, `client_id`, `jti`, `iat` and `exp` is missing.
+    ClaimMissing,
     /// `iss` is another issuer.
     Issuer,
-    /// `aud` does not name this service.
+    /// `aud` names none of this service's audiences.
     Audience,
     /// `exp` has passed.
     Expired,
     /// `nbf` or `iat` has not come yet.
     NotYetValid,
+    /// `exp` is further from `iat` than [`crate::jwt::Expected::ttl_max`], or before it.
+    Lifetime,
 }
 
 impl TokenError {
     /// Every kind, for tables of counters.
-    pub const ALL: [TokenError; 14] = [
+    pub const ALL: [TokenError; 16] = [
         TokenError::TooLong,
         TokenError::Malformed,
         TokenError::Header,
@@ -52,10 +56,12 @@ impl TokenError {
         TokenError::Algorithm,
         TokenError::Signature,
         TokenError::Claims,
+        TokenError::ClaimMissing,
         TokenError::Issuer,
         TokenError::Audience,
         TokenError::Expired,
         TokenError::NotYetValid,
+        TokenError::Lifetime,
     ];
 
     /// A word for metrics, such as `expired`.
@@ -71,10 +77,12 @@ impl TokenError {
             TokenError::Algorithm => "algorithm",
             TokenError::Signature => "signature",
             TokenError::Claims => "claims",
+            TokenError::ClaimMissing => "claim_missing",
             TokenError::Issuer => "issuer",
             TokenError::Audience => "audience",
             TokenError::Expired => "expired",
             TokenError::NotYetValid => "not_yet_valid",
+            TokenError::Lifetime => "lifetime",
         }
     }
 
@@ -92,10 +100,12 @@ impl TokenError {
             TokenError::Algorithm => "the token's alg is not the algorithm of its key",
             TokenError::Signature => "the token's signature is not valid",
             TokenError::Claims => "the token's claims are not what an access token has",
+            TokenError::ClaimMissing => "the token lacks a claim that an access token must have",
             TokenError::Issuer => "the token comes from another issuer",
             TokenError::Audience => "the token is meant for another service",
             TokenError::Expired => "the token has expired; ask for a new one",
             TokenError::NotYetValid => "the token is not valid yet; compare the clocks",
+            TokenError::Lifetime => "the token is valid for longer than this service accepts",
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Public keys that verify tokens.
 //!
-//! Owns what a key may be: P-256, Ed25519, or RSA of 2048 to 8192 bits, each pinned to one
+//! Owns what a key may be: P-256, Ed25519, or RSA of 2048 to 4096 bits, each pinned to one
 //! algorithm when it is made, so that a token cannot choose. A key is laid out once, in the form in
 //! which ring takes it, and checked as far as ring allows before it is first used.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -16,6 +17,10 @@ use ring::signature::{self, RsaPublicKeyComponents, UnparsedPublicKey};
 
 use crate::error::{Error, TokenError};
 use crate::token::algorithm::Algorithm;
+
+/// Sizes of RSA keys (RFC 7518 section 3.3 demands the least). Above 4096 bits a signature costs a
+/// service more than it protects, and ring makes none.
+const RSA_BITS: RangeInclusive<usize> = 2048..=4096;
 
 /// The most characters of a name that a message shows.
 const SHOWN_CHARS_MAX: usize = 64;
@@ -67,17 +72,17 @@ impl PublicKey {
     /// the thumbprint is its `kid`.
     ///
     /// # Errors
-    /// [`Error::KeySetKey`] when the modulus is not of 2048 to 8192 bits or the exponent is not
+    /// [`Error::KeySetKey`] when the modulus is not of 2048 to 4096 bits or the exponent is not
     /// one that ring takes (odd, 3 to 2^33 - 1).
     pub fn from_rsa(key_id: Option<&str>, n: &[u8], e: &[u8]) -> Result<PublicKey, Error> {
         let bits = n.len() * 8 - n.first().map_or(0, |byte| byte.leading_zeros() as usize);
         if n.first() == Some(&0) || e.first() == Some(&0) {
             return Err(unusable(key_id, "its numbers begin with zero bytes"));
         }
-        if !(2048..=8192).contains(&bits) {
+        if !RSA_BITS.contains(&bits) {
             return Err(unusable(
                 key_id,
-                format!("its RSA modulus has {bits} bits, not 2048 to 8192"),
+                format!("its RSA modulus has {bits} bits, not 2048 to 4096"),
             ));
         }
         let odd = |number: &[u8]| number.last().is_some_and(|byte| byte & 1 == 1);
