@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use authn::error::{Denied, TokenError};
+use authn::error::Denied;
 use authn::owner::Forwarded;
 use authn::policy::{Decision, bearer, is_forwarder};
 use authn::{
@@ -221,8 +221,8 @@ fn the_token_is_found_in_the_field() {
         (Some("bearer a.b.c"), Ok(Some("a.b.c"))),
         (Some("BEARER   a.b.c"), Ok(Some("a.b.c"))),
         (Some("Bearer a b"), Ok(Some("a b"))),
-        (Some("Bearer"), Err(TokenError::Malformed)),
-        (Some("Bearer  "), Err(TokenError::Malformed)),
+        (Some("Bearer"), Err(Denied::CredentialsMalformed)),
+        (Some("Bearer  "), Err(Denied::CredentialsMalformed)),
         (Some("Bearera.b.c"), Ok(None)),
         (Some("Bearer\ta.b.c"), Ok(None)),
         (Some("Basic YTpi"), Ok(None)),
