@@ -44,13 +44,14 @@ fn the_published_examples_verify() {
         ("ed", Algorithm::EdDsa, ED25519_SIGNED, ED25519_SIGNATURE),
     ];
     for (kid, algorithm, signed, signature) in table {
-        let key = keys.find(kid, algorithm).unwrap();
+        let key = keys.find(kid, algorithm.as_str()).unwrap();
         let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
         assert_eq!(key.algorithm(), algorithm);
         assert_eq!(key.verify(signed.as_bytes(), &signature), Ok(()));
         assert_eq!(key.verify(b"else", &signature), Err(TokenError::Signature));
     }
-    let thumbprint = |kid, algorithm| keys.find(kid, algorithm).unwrap().thumbprint();
+    let thumbprint =
+        |kid, algorithm: Algorithm| keys.find(kid, algorithm.as_str()).unwrap().thumbprint();
     let rsa = thumbprint("rsa", Algorithm::Rs256);
     assert_eq!(rsa, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
     assert_eq!(thumbprint("ed", Algorithm::EdDsa), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
@@ -67,7 +68,7 @@ fn a_set_survives_its_document() {
     let read = KeySet::parse(json.as_bytes()).unwrap();
     assert_eq!(read.to_json(), json);
     for signer in [&one, &two, &three] {
-        let key = read.find(signer.key_id(), signer.algorithm()).unwrap();
+        let key = read.find(signer.key_id(), signer.algorithm().as_str()).unwrap();
         assert_eq!(key.algorithm(), signer.algorithm());
         assert_eq!(key.thumbprint(), signer.public_key().thumbprint());
     }
@@ -79,7 +80,7 @@ fn a_set_survives_its_document() {
 fn ignored(key: &str, why: &str) {
     let set = parse(&[key, ED25519]).unwrap();
     assert_eq!(set.len(), 1, "{key}");
-    assert!(set.find("ed", Algorithm::EdDsa).is_ok(), "{key}");
+    assert!(set.find("ed", "EdDSA").is_ok(), "{key}");
     let ignored = set.ignored().unwrap();
     assert!(ignored.contains(why) && !ignored.contains(char::is_control), "{key}: {ignored}");
     let alone = parse(&[key]).err();
@@ -113,7 +114,7 @@ fn keys_for_something_else_are_ignored_with_their_reason() {
     // Symmetric keys are never kept: no token can be verified with one.
     let set = parse(&[table[0].0, ED25519]).unwrap();
     for algorithm in Algorithm::ALL {
-        assert_eq!(set.find("a", algorithm).err(), Some(TokenError::UnknownKey));
+        assert_eq!(set.find("a", algorithm.as_str()).err(), Some(TokenError::UnknownKey));
     }
     assert_eq!(parse(&[ED25519]).unwrap().ignored(), None);
 }
@@ -169,10 +170,10 @@ fn a_token_finds_the_key_of_its_kid_and_algorithm() {
         let set = parse(&keys).unwrap();
         assert_eq!((set.len(), set.ignored()), (2, None));
         for algorithm in [Algorithm::Es256, Algorithm::EdDsa] {
-            assert_eq!(set.find("ec", algorithm).unwrap().algorithm(), algorithm);
+            assert_eq!(set.find("ec", algorithm.as_str()).unwrap().algorithm(), algorithm);
         }
-        assert_eq!(set.find("ec", Algorithm::Rs256).err(), Some(TokenError::Algorithm));
-        assert_eq!(set.find("no", Algorithm::Es256).err(), Some(TokenError::UnknownKey));
+        assert_eq!(set.find("ec", "RS256").err(), Some(TokenError::Algorithm));
+        assert_eq!(set.find("no", "ES256").err(), Some(TokenError::UnknownKey));
     }
     let other = Signer::generate(Algorithm::Es256).unwrap().1;
     let other = KeySet::of([&other]).unwrap().to_json();
@@ -185,9 +186,62 @@ fn a_token_finds_the_key_of_its_kid_and_algorithm() {
         assert_eq!(set.len(), 1);
         assert!(set.ignored().unwrap().contains(why), "{:?}", set.ignored());
         let first = parse(&[P256]).unwrap();
-        let kept = set.find("ec", Algorithm::Es256).unwrap().thumbprint();
-        assert_eq!(kept, first.find("ec", Algorithm::Es256).unwrap().thumbprint());
+        let kept = set.find("ec", "ES256").unwrap().thumbprint();
+        assert_eq!(kept, first.find("ec", "ES256").unwrap().thumbprint());
     }
+}
+
+/// RFC 9864: `Ed25519` and `EdDSA` are two names of one algorithm here. A key without `alg` takes
+/// both, a key with one takes that one only, and no name leads to two keys.
+#[test]
+fn ed25519_has_two_names_and_a_key_may_pin_one() {
+    let key = |kid: &str, alg: Option<&str>| {
+        let alg = alg.map_or(String::new(), |alg| format!(r#""alg":"{alg}","#));
+        ED25519.replace(r#""kid":"ed","#, &format!(r#"{alg}"kid":"{kid}","#))
+    };
+    let set = parse(&[
+        &key("both", None),
+        &key("old", Some("EdDSA")),
+        &key("new", Some("Ed25519")),
+        P256,
+    ])
+    .unwrap();
+    assert_eq!((set.len(), set.ignored()), (4, None));
+    let table = [
+        ("both", "EdDSA", None),
+        ("both", "Ed25519", None),
+        ("both", "ES256", Some(TokenError::Algorithm)),
+        ("both", "ed25519", Some(TokenError::Algorithm)),
+        ("both", "Ed448", Some(TokenError::Algorithm)),
+        ("old", "EdDSA", None),
+        ("old", "Ed25519", Some(TokenError::Algorithm)),
+        ("new", "Ed25519", None),
+        ("new", "EdDSA", Some(TokenError::Algorithm)),
+        ("ec", "Ed25519", Some(TokenError::Algorithm)),
+        ("no", "Ed25519", Some(TokenError::UnknownKey)),
+        ("no", "Ed448", Some(TokenError::Algorithm)),
+    ];
+    for (kid, alg, refused) in table {
+        assert_eq!(set.find(kid, alg).err(), refused, "{kid} {alg}");
+    }
+    // What the document pinned stays pinned when it is written again.
+    let again = KeySet::parse(set.to_json().as_bytes()).unwrap();
+    for (kid, alg, refused) in table {
+        assert_eq!(again.find(kid, alg).err(), refused, "{kid} {alg}");
+    }
+    for (first, second, good) in [
+        (Some("EdDSA"), Some("Ed25519"), 2),
+        (None, Some("Ed25519"), 1),
+        (Some("Ed25519"), None, 1),
+        (Some("EdDSA"), Some("EdDSA"), 1),
+        (None, None, 1),
+    ] {
+        let set = parse(&[&key("k", first), &key("k", second)]).unwrap();
+        assert_eq!(set.len(), good, "{first:?} {second:?}");
+        assert_eq!(set.ignored().is_some(), good == 1, "{first:?} {second:?}");
+    }
+    ignored(&key("k", Some("Ed448")), "it is for \"Ed448\"; used are ES256, EdDSA, Ed25519, RS256");
+    ignored(&P256.replace(r#""kid""#, r#""alg":"Ed25519","kid""#), "it is for \"Ed25519\"");
 }
 
 #[test]

@@ -29,6 +29,8 @@ const SHOWN_CHARS_MAX: usize = 64;
 #[derive(Clone)]
 pub struct PublicKey {
     key_id: Arc<str>,
+    /// The only name of the algorithm that a token may use, where the key names one.
+    alg: Option<&'static str>,
     pub(super) key: KeyMaterial,
 }
 
@@ -105,6 +107,23 @@ impl PublicKey {
         }
     }
 
+    /// The only name of its algorithm that the key takes, of those of [`Algorithm::names`]; `None`
+    /// when it takes each.
+    pub fn alg(&self) -> Option<&'static str> {
+        self.alg
+    }
+
+    /// The same key, for tokens that call its algorithm by this name only, which must be one of
+    /// its names.
+    pub(crate) fn with_alg(self, alg: Option<&'static str>) -> PublicKey {
+        PublicKey { alg, ..self }
+    }
+
+    /// Whether a token of this `alg` can be verified with the key.
+    pub fn takes(&self, alg: &str) -> bool {
+        self.alg.map_or_else(|| self.algorithm().names().contains(&alg), |only| only == alg)
+    }
+
     /// The `kid`.
     pub fn key_id(&self) -> &Arc<str> {
         &self.key_id
@@ -132,7 +151,7 @@ impl PublicKey {
 
     fn named(key_id: Option<&str>, key: KeyMaterial) -> PublicKey {
         let key_id = key_id.map_or_else(|| Arc::from(key.thumbprint()), Arc::from);
-        PublicKey { key_id, key }
+        PublicKey { key_id, alg: None, key }
     }
 }
 

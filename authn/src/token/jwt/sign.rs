@@ -212,8 +212,9 @@ impl Signer {
                 PublicKey::from_rsa(key_id, &parts.n, &parts.e)
             }
         }?;
-        let header =
-            NewHeader { alg: public.algorithm().as_str(), typ: "at+jwt", kid: public.key_id() };
+        let alg = public.algorithm().as_str();
+        let public = public.with_alg(Some(alg));
+        let header = NewHeader { alg, typ: "at+jwt", kid: public.key_id() };
         let header = serde_json::to_vec(&header).expect("a header is strings");
         let prefix = URL_SAFE_NO_PAD.encode(header) + ".";
         Ok(Signer { key, public, prefix: prefix.into(), random: SystemRandom::new() })

@@ -140,6 +140,30 @@ fn headers_that_deviate_are_refused() {
     assert_eq!(verifier.verify(token.as_bytes(), at(NOW)), Err(T::Header));
 }
 
+/// RFC 9864: a token may call the algorithm of its key by either name, unless the key pins one.
+#[test]
+fn both_names_of_ed25519_verify_unless_the_key_names_one() {
+    let signer = signer(Algorithm::EdDsa);
+    let named = |alg| header(&signer).replace("EdDSA", alg);
+    let table = [
+        (None, "EdDSA", None),
+        (None, "Ed25519", None),
+        (Some("EdDSA"), "EdDSA", None),
+        (Some("EdDSA"), "Ed25519", Some(TokenError::Algorithm)),
+        (Some("Ed25519"), "Ed25519", None),
+        (Some("Ed25519"), "EdDSA", Some(TokenError::Algorithm)),
+    ];
+    for (pinned, alg, refused) in table {
+        let key = signer.public_key().clone().with_alg(pinned);
+        let verifier =
+            Expected::new(ISSUER, AUDIENCE).verifier(KeySet::from_keys(vec![key]).unwrap());
+        let token = token(&signer, &named(alg), GOOD);
+        let judged = verifier.verify(token.as_bytes(), at(NOW));
+        assert_eq!(judged.as_ref().err(), refused.as_ref(), "{pinned:?} {alg}");
+        assert!(judged.is_err() || judged.is_ok_and(|a| a.algorithm == Algorithm::EdDsa));
+    }
+}
+
 /// Changes of [`GOOD`], and why each is refused.
 const CLAIMS: &[(&str, &str, Option<TokenError>)] = &[
     (r#""aud":"orders-api""#, r#""aud":["other","orders-api"]"#, None),

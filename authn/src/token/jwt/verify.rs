@@ -24,7 +24,6 @@ use super::{Access, Expected, TOKEN_BYTES_MAX};
 use crate::error::TokenError;
 use crate::json::object;
 use crate::scope::ScopeSet;
-use crate::token::algorithm::Algorithm;
 use crate::token::jwks::{KeySet, PublicKey};
 
 /// Longest header, in bytes of base64url: alg, typ and a long kid.
@@ -102,11 +101,7 @@ impl Verifier {
             return Err(TokenError::Type);
         }
         let key_id = header.kid.as_deref().ok_or(TokenError::KeyIdMissing)?;
-        // RFC 8725 section 3.1: the key pins its algorithm. `none` and the symmetric algorithms
-        // are no key's, so they end here whatever the key. Said before the key is searched, lest
-        // somebody fetch a new key set for them.
-        let algorithm = Algorithm::parse(&header.alg).ok_or(TokenError::Algorithm)?;
-        self.keys.find(key_id, algorithm)
+        self.keys.find(key_id, &header.alg)
     }
 
     /// Reads and judges the claims of a token whose signature was verified. Without one of those
