@@ -17,7 +17,7 @@ pub enum TokenError {
     Header,
     /// `typ` is not `at+jwt`.
     Type,
-    /// `crit` is present; no extension is understood here.
+    /// `crit` is present, or `b64`; no extension is understood here.
     Critical,
     /// `kid` is missing.
     KeyIdMissing,

@@ -26,6 +26,10 @@ pub(crate) struct Header<'a> {
     /// Whether the member is there at all, whatever its value.
     #[serde(default, deserialize_with = "present")]
     pub crit: bool,
+    /// The same of the one extension that a JWT must not use (RFC 7797 section 7), without `crit`
+    /// too: another reader would take other bytes for the claims.
+    #[serde(default, deserialize_with = "present")]
+    pub b64: bool,
 }
 
 /// The claims of an access token (RFC 9068 section 2.2), as far as they are read. Each may be
@@ -221,6 +225,8 @@ mod tests {
         for crit in ["null", "[]", "[\"exp\"]", "false"] {
             let json = format!(r#"{{"alg":"ES256","crit":{crit}}}"#);
             assert!(object::<Header<'_>>(json.as_bytes()).unwrap().crit, "{json}");
+            let json = json.replace("crit", "b64");
+            assert!(object::<Header<'_>>(json.as_bytes()).unwrap().b64, "{json}");
         }
         assert!(object::<Header<'_>>(b"{\"alg\":\"\xff\"}").is_err());
     }

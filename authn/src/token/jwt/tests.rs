@@ -118,6 +118,8 @@ const HEADERS: &[(&str, Option<TokenError>)] = &[
         Some(TokenError::Critical),
     ),
     (r#"{"alg":"ES256","typ":"at+jwt","kid":"KID","crit":[]}"#, Some(TokenError::Critical)),
+    (r#"{"alg":"ES256","typ":"at+jwt","kid":"KID","b64":false}"#, Some(TokenError::Critical)),
+    (r#"{"alg":"ES256","typ":"at+jwt","kid":"KID","b64":true}"#, Some(TokenError::Critical)),
     (r#"{"alg":"ES256","typ":"at+jwt","kid":"KID","crit":null}"#, Some(TokenError::Critical)),
     (r#"{"alg":"ES256","alg":"ES256","typ":"at+jwt","kid":"KID"}"#, Some(TokenError::Header)),
     (r#"{"typ":"at+jwt","kid":"KID"}"#, Some(TokenError::Header)),

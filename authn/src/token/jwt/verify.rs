@@ -93,7 +93,7 @@ impl Verifier {
             object(decode(header, &mut buffer)?).map_err(|_| TokenError::Header)?;
         // RFC 7515 section 4.1.11: extensions that are not understood make the token invalid, and
         // none is understood here.
-        if header.crit {
+        if header.crit || header.b64 {
             return Err(TokenError::Critical);
         }
         // RFC 9068 section 4: anything that is not an access token is refused by its type.
