@@ -20,8 +20,8 @@ const ED25519: &str = r#"{"kty":"OKP","crv":"Ed25519","kid":"ed",
 /// RFC 7638 section 3.1: RSA.
 const RSA: &str = include_str!("data/rfc7638_rsa.json");
 
-/// The signed examples of RFC 7515 appendix A, RFC 7520 section 4 and RFC 8037 appendix A, each with
-/// its section, the public half of its key, and what was signed.
+/// The signed examples of RFC 7515 appendix A, RFC 7520 section 4 and RFC 8037 appendix A, each
+/// with its section, the public half of its key, and what was signed.
 const SIGNED: &str = include_str!("data/rfc_signatures.json");
 
 /// One of them.

@@ -1,8 +1,8 @@
 //! Access tokens: JSON Web Tokens (RFC 7519) of the profile RFC 9068, signed (RFC 7515).
 //!
-//! Owns what a verified token says. `sign` makes tokens, `verify` judges them,
-//! `claims` is their JSON, `id` their identifier. Refuses everything outside the profile: encryption, unsigned tokens,
-//! symmetric keys, keys or algorithms chosen by the token.
+//! Owns what a verified token says. `sign` makes tokens, `verify` judges them, `claims` is their
+//! JSON, `id` their identifier. Refuses everything outside the profile: encryption, unsigned
+//! tokens, symmetric keys, keys or algorithms chosen by the token.
 
 pub(crate) mod claims;
 mod id;

@@ -1,4 +1,4 @@
-//! Token identifiers (`jti`, RFC 7519 section 4.1.7) and the form in which logs and lists hold them.
+//! Token identifiers (`jti`, RFC 7519 section 4.1.7), and the form in which logs hold them.
 //!
 //! Owns how an identifier is made and hashed. Refuses to let an identifier itself into a log: with
 //! it a reader could name the token to its issuer.
@@ -34,19 +34,18 @@ pub fn jti_hash(jti: &str) -> String {
     URL_SAFE_NO_PAD.encode(&digest.as_ref()[..HASH_BYTES])
 }
 
-/// The [`jti_hash`] of the `jti` that a token claims, whether it is proved or not, for the record of
-/// a refusal; `None` where none can be read. Whoever made the token chose it: nothing may be decided
-/// by it.
+/// The [`jti_hash`] of the `jti` that a token claims, proved or not, for the record of a refusal;
+/// `None` where none can be read. Whoever made the token chose it: it may decide nothing.
 pub fn claimed_jti_hash(token: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
-    struct Claimed<'a> {
+    struct ClaimedId<'a> {
         #[serde(borrow)]
         jti: Text<'a>,
     }
     let payload = token.split(|byte| *byte == b'.').nth(1);
     let payload = payload.filter(|_| token.len() <= TOKEN_BYTES_MAX)?;
     let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
-    let claimed: Claimed<'_> = object(&payload).ok()?;
+    let claimed: ClaimedId<'_> = object(&payload).ok()?;
     Some(jti_hash(&claimed.jti))
 }
 
@@ -56,7 +55,7 @@ mod tests {
 
     #[test]
     fn a_hash_is_the_start_of_sha_256() {
-        // FIPS 180-2 appendix B.1: the digest of "abc" begins with ba7816bf 8f01cfea 414140de 5dae2223.
+        // FIPS 180-2 appendix B.1: SHA-256 of "abc" is ba7816bf 8f01cfea 414140de 5dae2223 and on.
         assert_eq!(jti_hash("abc"), "ungWv48Bz-pBQUDeXa4iIw");
         assert_ne!(jti_hash("abd"), jti_hash("abc"));
         assert_ne!(new_token_id().unwrap(), new_token_id().unwrap());
