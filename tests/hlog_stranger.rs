@@ -4,45 +4,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "common/python.rs"]
+mod python;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use metrics_export::hlog::{self, HistogramLog, Interval};
 use serde_json::Value;
 
-/// Pinned, so that only a change of ours can break the test.
 const PACKAGE: &str = "hdrhistogram==0.10.8";
-
-/// Runs a program to its end, or says what it said.
-fn run(program: &Path, words: &[&str]) -> String {
-    let output = Command::new(program).args(words).output();
-    let output = output.unwrap_or_else(|error| {
-        panic!("{} could not be started: {error}; install python3", program.display())
-    });
-    assert!(
-        output.status.success(),
-        "{} {words:?} failed; python3-venv and the network are needed once:\n{}\n{}",
-        program.display(),
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The interpreter of an environment that has the package, made where it is missing.
-fn stranger() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hlog-stranger");
-    let python = folder.join("bin/python");
-    let imports = || Command::new(&python).args(["-c", "import hdrh.log"]).output();
-    if !imports().is_ok_and(|output| output.status.success()) {
-        run(Path::new("python3"), &["-m", "venv", "--clear", folder.to_str().unwrap()]);
-        run(&python, &["-m", "pip", "install", "--quiet", "--no-input", PACKAGE]);
-    }
-    python
-}
 
 /// A log with the smallest and the largest value that tollgate records, and many between.
 fn written() -> Vec<u8> {
@@ -79,7 +52,8 @@ fn the_public_package_finds_what_was_recorded() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hlog_stranger.py");
     let mut words = vec![script.to_str().unwrap()];
     words.extend(logs.iter().map(|path| path.to_str().unwrap()));
-    let found: Vec<Value> = serde_json::from_str(&run(&stranger(), &words)).unwrap();
+    let stranger = python::interpreter(&[PACKAGE], "hdrh.log");
+    let found: Vec<Value> = serde_json::from_str(&python::run(&stranger, &words)).unwrap();
     assert_eq!(found.len(), logs.len());
 
     for (path, found) in logs.iter().zip(&found) {

@@ -7,6 +7,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
+#[path = "common/python.rs"]
+mod python;
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -21,7 +23,6 @@ use runtime::url::Url;
 
 use common::{DRIVERS, TOLLGATE, Up};
 
-/// Pinned, so that only a change of ours can break the test.
 const PACKAGE: &str = "prometheus-client==0.21.1";
 
 /// Prints the type of every family and the number of its samples; a page that is no OpenMetrics
@@ -46,22 +47,8 @@ fn judged(program: &Path, words: &[&str], page: &str) -> String {
 }
 
 /// The interpreter that reads pages; made once for all tests.
-static PYTHON: LazyLock<PathBuf> = LazyLock::new(python);
-
-/// The interpreter of an environment that has the package, made where it is missing.
-fn python() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("metrics-stranger");
-    let python = folder.join("bin/python");
-    let done = |program: &Path, words: &[&str]| {
-        Command::new(program).args(words).output().is_ok_and(|output| output.status.success())
-    };
-    if !done(&python, &["-c", "import prometheus_client.openmetrics.parser"]) {
-        let made = done(Path::new("python3"), &["-m", "venv", "--clear", folder.to_str().unwrap()])
-            && done(&python, &["-m", "pip", "install", "--quiet", "--no-input", PACKAGE]);
-        assert!(made, "{PACKAGE} could not be installed: python3-venv and the network are needed");
-    }
-    python
-}
+static PYTHON: LazyLock<PathBuf> =
+    LazyLock::new(|| python::interpreter(&[PACKAGE], "prometheus_client.openmetrics.parser"));
 
 fn scraped(url: &str, accept: &[&str]) -> Response {
     let fields: Vec<(&str, &[u8])> =

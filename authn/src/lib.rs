@@ -40,5 +40,5 @@ pub use scope::{Scope, ScopeSet};
 pub use token::algorithm::Algorithm;
 pub use token::cache::TokenCache;
 pub use token::jwks::KeySet;
-pub use token::jwt::{Access, NewClaims, Signer, Verifier};
+pub use token::jwt::{Access, Expected, NewClaims, Signer, Verifier};
 pub use token::{cache, jwks, jwt};

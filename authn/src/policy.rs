@@ -78,7 +78,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::certificate::identity::Identity;
-use crate::error::{Denied, TokenError};
+use crate::error::Denied;
 use crate::owner::{Forwarded, Owner};
 use crate::profile::{TokenCheck, Transport};
 use crate::scope::Scope;
@@ -278,8 +278,8 @@ pub fn is_forwarder<R: Route>(
 /// is no field or it is of another scheme, which is not ours to judge.
 ///
 /// # Errors
-/// [`TokenError::Malformed`] when the scheme is Bearer and what follows is not one token.
-pub fn bearer(authorization: Option<&[u8]>) -> Result<Option<&[u8]>, TokenError> {
+/// [`Denied::CredentialsMalformed`] when the scheme is Bearer and nothing follows.
+pub fn bearer(authorization: Option<&[u8]>) -> Result<Option<&[u8]>, Denied> {
     const SCHEME: &[u8] = b"Bearer";
     let Some(value) = authorization else {
         return Ok(None);
@@ -293,7 +293,7 @@ pub fn bearer(authorization: Option<&[u8]>) -> Result<Option<&[u8]>, TokenError>
     }
     match rest.iter().position(|b| *b != b' ') {
         // `Bearer` alone, or `Bearerx`: the latter is another scheme.
-        None => Err(TokenError::Malformed),
+        None => Err(Denied::CredentialsMalformed),
         Some(0) => Ok(None),
         Some(spaces) => Ok(Some(&rest[spaces..])),
     }

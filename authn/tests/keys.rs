@@ -12,20 +12,27 @@ use proptest::prelude::*;
 const P256: &str = r#"{"kty":"EC","crv":"P-256","kid":"ec",
     "x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
     "y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;
-const P256_SIGNED: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQog\
-    Imh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
-const P256_SIGNATURE: &str = "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQ\
-    xfKTUJqPP3-Kg6NU1Q";
 
-/// RFC 8037 appendix A.2 to A.4: Ed25519.
+/// RFC 8037 appendix A.2: Ed25519.
 const ED25519: &str = r#"{"kty":"OKP","crv":"Ed25519","kid":"ed",
     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
-const ED25519_SIGNED: &str = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
-const ED25519_SIGNATURE: &str = "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhV\
-    sPt9g7sVvpAr_MuM0KAg";
 
 /// RFC 7638 section 3.1: RSA.
 const RSA: &str = include_str!("data/rfc7638_rsa.json");
+
+/// The signed examples of RFC 7515 appendix A, RFC 7520 section 4 and RFC 8037 appendix A, each
+/// with its section, the public half of its key, and what was signed.
+const SIGNED: &str = include_str!("data/rfc_signatures.json");
+
+/// One of them.
+#[derive(serde::Deserialize)]
+struct Signed {
+    section: String,
+    alg: String,
+    key: serde_json::Map<String, serde_json::Value>,
+    signed: String,
+    signature: String,
+}
 
 fn set(keys: &[&str]) -> String {
     format!(r#"{{"keys":[{}],"extra":1}}"#, keys.join(","))
@@ -35,22 +42,48 @@ fn parse(keys: &[&str]) -> Result<KeySet, Error> {
     KeySet::parse(set(keys).as_bytes())
 }
 
+/// Those of an algorithm that is used here verify, and no other bytes do; no key of the others is
+/// taken for one of ours, and their `alg` finds none.
 #[test]
-fn the_published_examples_verify() {
+fn the_signed_examples_of_the_rfcs_verify_or_find_no_key() {
+    let examples: Vec<Signed> = serde_json::from_str(SIGNED).unwrap();
+    let mut verified = Vec::new();
+    for Signed { section, alg, mut key, signed, signature } in examples {
+        // A token must name its key here; not all of the keys have a name.
+        key.insert("kid".into(), "k".into());
+        let key = serde_json::Value::Object(key).to_string();
+        let keys = parse(&[&key, ED25519]).unwrap();
+        let Ok(key) = keys.find("k", &alg) else {
+            let refused = keys.find("k", &alg).err();
+            let ours = ["ES256", "EdDSA", "Ed25519", "RS256"].contains(&&*alg);
+            assert_eq!((ours, refused), (false, Some(TokenError::Algorithm)), "{section}");
+            continue;
+        };
+        let mut signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        assert_eq!(key.verify(signed.as_bytes(), &signature), Ok(()), "{section}");
+        assert_eq!(key.verify(b"else", &signature), Err(TokenError::Signature), "{section}");
+        signature[7] ^= 1;
+        let changed = key.verify(signed.as_bytes(), &signature);
+        assert_eq!(changed, Err(TokenError::Signature), "{section}");
+        verified.push(section);
+    }
+    let expected = [
+        "RFC 7515 appendix A.2",
+        "RFC 7515 appendix A.3",
+        "RFC 7520 section 4.1",
+        "RFC 7520 section 4.8, first signature",
+        "RFC 8037 appendix A.4",
+    ];
+    assert_eq!(verified, expected);
+}
+
+/// RFC 7638 section 3.1, RFC 8037 appendix A.3.
+#[test]
+fn the_published_thumbprints_are_computed() {
     let keys = parse(&[P256, ED25519, RSA]).unwrap();
     assert_eq!(keys.len(), 3);
-    let table = [
-        ("ec", Algorithm::Es256, P256_SIGNED, P256_SIGNATURE),
-        ("ed", Algorithm::EdDsa, ED25519_SIGNED, ED25519_SIGNATURE),
-    ];
-    for (kid, algorithm, signed, signature) in table {
-        let key = keys.find(kid, algorithm).unwrap();
-        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
-        assert_eq!(key.algorithm(), algorithm);
-        assert_eq!(key.verify(signed.as_bytes(), &signature), Ok(()));
-        assert_eq!(key.verify(b"else", &signature), Err(TokenError::Signature));
-    }
-    let thumbprint = |kid, algorithm| keys.find(kid, algorithm).unwrap().thumbprint();
+    let thumbprint =
+        |kid, algorithm: Algorithm| keys.find(kid, algorithm.as_str()).unwrap().thumbprint();
     let rsa = thumbprint("rsa", Algorithm::Rs256);
     assert_eq!(rsa, "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
     assert_eq!(thumbprint("ed", Algorithm::EdDsa), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
@@ -67,7 +100,7 @@ fn a_set_survives_its_document() {
     let read = KeySet::parse(json.as_bytes()).unwrap();
     assert_eq!(read.to_json(), json);
     for signer in [&one, &two, &three] {
-        let key = read.find(signer.key_id(), signer.algorithm()).unwrap();
+        let key = read.find(signer.key_id(), signer.algorithm().as_str()).unwrap();
         assert_eq!(key.algorithm(), signer.algorithm());
         assert_eq!(key.thumbprint(), signer.public_key().thumbprint());
     }
@@ -79,7 +112,7 @@ fn a_set_survives_its_document() {
 fn ignored(key: &str, why: &str) {
     let set = parse(&[key, ED25519]).unwrap();
     assert_eq!(set.len(), 1, "{key}");
-    assert!(set.find("ed", Algorithm::EdDsa).is_ok(), "{key}");
+    assert!(set.find("ed", "EdDSA").is_ok(), "{key}");
     let ignored = set.ignored().unwrap();
     assert!(ignored.contains(why) && !ignored.contains(char::is_control), "{key}: {ignored}");
     let alone = parse(&[key]).err();
@@ -113,7 +146,7 @@ fn keys_for_something_else_are_ignored_with_their_reason() {
     // Symmetric keys are never kept: no token can be verified with one.
     let set = parse(&[table[0].0, ED25519]).unwrap();
     for algorithm in Algorithm::ALL {
-        assert_eq!(set.find("a", algorithm).err(), Some(TokenError::UnknownKey));
+        assert_eq!(set.find("a", algorithm.as_str()).err(), Some(TokenError::UnknownKey));
     }
     assert_eq!(parse(&[ED25519]).unwrap().ignored(), None);
 }
@@ -122,6 +155,19 @@ fn keys_for_something_else_are_ignored_with_their_reason() {
 fn keys_that_are_wrong_are_ignored_with_their_reason() {
     let private =
         ED25519.replace(r#""kid""#, r#""d":"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A","kid""#);
+    // An odd modulus of so many bits, as long as it looks like one.
+    let rsa = |bits: usize| {
+        let mut n = vec![0xff; bits.div_ceil(8)];
+        n[0] >>= n.len() * 8 - bits;
+        let n = URL_SAFE_NO_PAD.encode(n);
+        format!(r#"{{"kty":"RSA","kid":"r","n":"{n}","e":"AQAB"}}"#)
+    };
+    for bits in [2048, 3072, 4096] {
+        assert_eq!(parse(&[&rsa(bits)]).unwrap().len(), 1, "{bits}");
+    }
+    for bits in [512, 2047, 4097, 8192] {
+        ignored(&rsa(bits), &format!("{bits} bits, not 2048 to 4096"));
+    }
     let rsa_1024 = format!(r#"{{"kty":"RSA","kid":"r","n":"{}A","e":"AQAB"}}"#, "g".repeat(170));
     let table = [
         (private, "private"),
@@ -156,10 +202,10 @@ fn a_token_finds_the_key_of_its_kid_and_algorithm() {
         let set = parse(&keys).unwrap();
         assert_eq!((set.len(), set.ignored()), (2, None));
         for algorithm in [Algorithm::Es256, Algorithm::EdDsa] {
-            assert_eq!(set.find("ec", algorithm).unwrap().algorithm(), algorithm);
+            assert_eq!(set.find("ec", algorithm.as_str()).unwrap().algorithm(), algorithm);
         }
-        assert_eq!(set.find("ec", Algorithm::Rs256).err(), Some(TokenError::Algorithm));
-        assert_eq!(set.find("no", Algorithm::Es256).err(), Some(TokenError::UnknownKey));
+        assert_eq!(set.find("ec", "RS256").err(), Some(TokenError::Algorithm));
+        assert_eq!(set.find("no", "ES256").err(), Some(TokenError::UnknownKey));
     }
     let other = Signer::generate(Algorithm::Es256).unwrap().1;
     let other = KeySet::of([&other]).unwrap().to_json();
@@ -172,9 +218,62 @@ fn a_token_finds_the_key_of_its_kid_and_algorithm() {
         assert_eq!(set.len(), 1);
         assert!(set.ignored().unwrap().contains(why), "{:?}", set.ignored());
         let first = parse(&[P256]).unwrap();
-        let kept = set.find("ec", Algorithm::Es256).unwrap().thumbprint();
-        assert_eq!(kept, first.find("ec", Algorithm::Es256).unwrap().thumbprint());
+        let kept = set.find("ec", "ES256").unwrap().thumbprint();
+        assert_eq!(kept, first.find("ec", "ES256").unwrap().thumbprint());
     }
+}
+
+/// RFC 9864: `Ed25519` and `EdDSA` are two names of one algorithm here. A key without `alg` takes
+/// both, a key with one takes that one only, and no name leads to two keys.
+#[test]
+fn ed25519_has_two_names_and_a_key_may_pin_one() {
+    let key = |kid: &str, alg: Option<&str>| {
+        let alg = alg.map_or(String::new(), |alg| format!(r#""alg":"{alg}","#));
+        ED25519.replace(r#""kid":"ed","#, &format!(r#"{alg}"kid":"{kid}","#))
+    };
+    let set = parse(&[
+        &key("both", None),
+        &key("old", Some("EdDSA")),
+        &key("new", Some("Ed25519")),
+        P256,
+    ])
+    .unwrap();
+    assert_eq!((set.len(), set.ignored()), (4, None));
+    let table = [
+        ("both", "EdDSA", None),
+        ("both", "Ed25519", None),
+        ("both", "ES256", Some(TokenError::Algorithm)),
+        ("both", "ed25519", Some(TokenError::Algorithm)),
+        ("both", "Ed448", Some(TokenError::Algorithm)),
+        ("old", "EdDSA", None),
+        ("old", "Ed25519", Some(TokenError::Algorithm)),
+        ("new", "Ed25519", None),
+        ("new", "EdDSA", Some(TokenError::Algorithm)),
+        ("ec", "Ed25519", Some(TokenError::Algorithm)),
+        ("no", "Ed25519", Some(TokenError::UnknownKey)),
+        ("no", "Ed448", Some(TokenError::Algorithm)),
+    ];
+    for (kid, alg, refused) in table {
+        assert_eq!(set.find(kid, alg).err(), refused, "{kid} {alg}");
+    }
+    // What the document pinned stays pinned when it is written again.
+    let again = KeySet::parse(set.to_json().as_bytes()).unwrap();
+    for (kid, alg, refused) in table {
+        assert_eq!(again.find(kid, alg).err(), refused, "{kid} {alg}");
+    }
+    for (first, second, good) in [
+        (Some("EdDSA"), Some("Ed25519"), 2),
+        (None, Some("Ed25519"), 1),
+        (Some("Ed25519"), None, 1),
+        (Some("EdDSA"), Some("EdDSA"), 1),
+        (None, None, 1),
+    ] {
+        let set = parse(&[&key("k", first), &key("k", second)]).unwrap();
+        assert_eq!(set.len(), good, "{first:?} {second:?}");
+        assert_eq!(set.ignored().is_some(), good == 1, "{first:?} {second:?}");
+    }
+    ignored(&key("k", Some("Ed448")), "it is for \"Ed448\"; used are ES256, EdDSA, Ed25519, RS256");
+    ignored(&P256.replace(r#""kid""#, r#""alg":"Ed25519","kid""#), "it is for \"Ed25519\"");
 }
 
 #[test]

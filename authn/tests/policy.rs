@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use authn::error::{Denied, TokenError};
+use authn::error::Denied;
 use authn::owner::Forwarded;
 use authn::policy::{Decision, bearer, is_forwarder};
 use authn::{
@@ -38,7 +38,9 @@ fn access(client_id: &str, scopes: &str) -> Option<Arc<Access>> {
     Some(Arc::new(Access {
         client_id: client_id.into(),
         subject: client_id.into(),
+        token_id: "id".into(),
         scopes: ScopeSet::parse(scopes).unwrap(),
+        begins_at: 0,
         expires_at: 1,
         algorithm: Algorithm::Es256,
         key_id: "k".into(),
@@ -219,8 +221,8 @@ fn the_token_is_found_in_the_field() {
         (Some("bearer a.b.c"), Ok(Some("a.b.c"))),
         (Some("BEARER   a.b.c"), Ok(Some("a.b.c"))),
         (Some("Bearer a b"), Ok(Some("a b"))),
-        (Some("Bearer"), Err(TokenError::Malformed)),
-        (Some("Bearer  "), Err(TokenError::Malformed)),
+        (Some("Bearer"), Err(Denied::CredentialsMalformed)),
+        (Some("Bearer  "), Err(Denied::CredentialsMalformed)),
         (Some("Bearera.b.c"), Ok(None)),
         (Some("Bearer\ta.b.c"), Ok(None)),
         (Some("Basic YTpi"), Ok(None)),

@@ -19,8 +19,8 @@ use authn::material::{CertifiedKey, ClientMaterial, ServerMaterial};
 use authn::pki::{Authority, CertificateRequest};
 use authn::tls::{ServerTrust, TlsOptions, client_config, server_config};
 use authn::{
-    Algorithm, KeySet, NewClaims, Prf, Profile, Scope, ScopeSet, Signer, TokenCache, TokenCheck,
-    Transport, Verifier,
+    Algorithm, Expected, KeySet, NewClaims, Prf, Profile, Scope, ScopeSet, Signer, TokenCache,
+    TokenCheck, Transport, Verifier,
 };
 use runtime::memory::{MemoryConnection, MemoryServer};
 use runtime::tls::Pump;
@@ -136,7 +136,7 @@ impl Lab {
             client_id: CLIENT,
             scopes: scopes.into_iter().fold(ScopeSet::EMPTY, ScopeSet::with),
             issued_at: self.now.as_secs() - 10,
-            expires_at: self.now.as_secs() + 86_400,
+            expires_at: self.now.as_secs() - 10 + 86_400,
             token_id: &format!("token-{number:016}"),
         };
         self.signer.sign(&claims).expect("a token")
@@ -144,7 +144,7 @@ impl Lab {
 
     pub(crate) fn verifier(&self) -> Verifier {
         let keys = KeySet::of([&self.signer]).expect("a key set");
-        Verifier::new(keys, ISSUER, ServiceConfig::AUDIENCE, authn::jwt::LEEWAY_DEFAULT)
+        Expected::new(ISSUER, ServiceConfig::AUDIENCE).verifier(keys)
     }
 
     pub(crate) fn server_tls(&self, transport: Transport) -> Option<Arc<ServerConfig>> {

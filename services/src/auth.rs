@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use authn::grant::{ClientRegistry, FORM_BYTES_MAX, OAuthError};
-use authn::{KeySet, NewClaims, Permit, Signer, Verifier};
+use authn::{Expected, KeySet, NewClaims, Permit, Signer, Verifier};
 use proto_http::Method;
 use runtime::{Broken, Exchange};
 use serde_json::json;
@@ -21,7 +21,6 @@ use crate::config::{AuthConfig, ServiceConfig};
 use crate::edge::dispatch::routes;
 use crate::edge::fields::{JSON, JSON_NOW};
 use crate::edge::problem::{self, Problem};
-use crate::refresh::keys::Expected;
 use crate::route::Param;
 
 pub use self::state::signers;
@@ -74,15 +73,15 @@ impl Issuer {
         let clients = state::clients(state)?;
         let keys = KeySet::of(&signers)
             .map_err(|error| ServeError::content(&state.join("auth"), error))?;
-        let issuer = config.issuer();
+        let expected = config.expected();
         Ok(Issuer {
             signer: signers.swap_remove(0),
             clients,
             token_ttl: auth.token_ttl,
             jwks: keys.to_json(),
             keys,
-            metadata: metadata_json(&issuer, auth.token_alg.as_str()),
-            expected: Expected { issuer, audience: config.audience.clone(), leeway: config.leeway },
+            metadata: metadata_json(&expected.issuer, auth.token_alg.as_str()),
+            expected,
         })
     }
 
@@ -101,7 +100,7 @@ impl Issuer {
         let token_id = authn::jwt::new_token_id().map_err(|_| FAILED)?;
         let token = self.signer.sign(&NewClaims {
             issuer: &self.expected.issuer,
-            audience: &self.expected.audience,
+            audience: self.expected.audience(),
             subject: &grant.client_id,
             client_id: &grant.client_id,
             scopes: grant.scopes,

@@ -15,10 +15,12 @@ mod outbound;
 mod role;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use authn::{Profile, TokenCheck, Transport};
+use authn::jwt::{LEEWAY_DEFAULT, TTL_MAX_DEFAULT};
+use authn::{Expected, Profile, TokenCheck, Transport};
 use runtime::DriverChoice;
 use runtime::url::Url;
 
@@ -69,6 +71,14 @@ pub struct LimitOverrides {
     pub admin_connections_max: Option<usize>,
 }
 
+/// The most audiences: each is compared with those of every token that is verified.
+const AUDIENCES_MAX: usize = 16;
+
+/// What [`ServiceConfig::token_ttl_max`] may be. Tokens are remembered for so long, and what is
+/// revoked as well.
+const TOKEN_TTL_MAX_RANGE: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(30 * 86_400);
+
 /// All settings of a service.
 #[derive(Debug, Clone)]
 pub struct ServiceConfig {
@@ -100,8 +110,10 @@ pub struct ServiceConfig {
     pub jwks: Option<KeySource>,
     /// The issuer that tokens must name; for `auth` the issuer it is.
     pub issuer: Option<String>,
-    /// The audience that tokens must name.
-    pub audience: String,
+    /// The audiences of which tokens must name one; `auth` issues for the first.
+    pub audiences: Vec<String>,
+    /// The longest life of a token that is accepted: its `exp` less its `iat`.
+    pub token_ttl_max: Duration,
     /// Whether verified tokens are remembered.
     pub token_cache: bool,
     /// Verified tokens remembered on each core.
@@ -123,7 +135,7 @@ pub struct ServiceConfig {
 }
 
 impl ServiceConfig {
-    /// Default for [`ServiceConfig::audience`].
+    /// Default for [`ServiceConfig::audiences`].
     pub const AUDIENCE: &'static str = "tollgate";
     /// Default for [`ServiceConfig::token_cache_entries`]: a token and its facts take about 1 KiB.
     pub const TOKEN_CACHE_ENTRIES: usize = 4_096;
@@ -150,10 +162,11 @@ impl ServiceConfig {
             crl: None,
             jwks: None,
             issuer: None,
-            audience: ServiceConfig::AUDIENCE.to_string(),
+            audiences: vec![ServiceConfig::AUDIENCE.to_string()],
+            token_ttl_max: TTL_MAX_DEFAULT,
             token_cache: true,
             token_cache_entries: ServiceConfig::TOKEN_CACHE_ENTRIES,
-            leeway: Duration::from_secs(5),
+            leeway: LEEWAY_DEFAULT,
             resumption: false,
             drain: ServiceConfig::DRAIN,
             allow_insecure: false,
@@ -186,6 +199,17 @@ impl ServiceConfig {
             _ => ServiceKind::Auth.port(),
         };
         self.issuer.clone().unwrap_or_else(|| format!("{scheme}://localhost:{port}"))
+    }
+
+    /// What tokens must say here.
+    #[must_use]
+    pub fn expected(&self) -> Expected {
+        Expected {
+            issuer: self.issuer(),
+            audiences: self.audiences.clone(),
+            leeway: self.leeway,
+            ttl_max: self.token_ttl_max,
+        }
     }
 
     /// Whether keys or tokens are fetched from the authorization server at all.
@@ -266,8 +290,28 @@ impl ServiceConfig {
                 "--token-cache-entries must be 1 or more; --token-cache off means no cache",
             ));
         }
+        self.check_tokens()?;
         self.check_limits()?;
         self.role.check()
+    }
+
+    fn check_tokens(&self) -> Result<(), ServeError> {
+        if self.audiences.len() > AUDIENCES_MAX || self.audiences.iter().any(String::is_empty) {
+            return Err(ServeError::config(format!(
+                "--audience takes a name and stands at most {AUDIENCES_MAX} times"
+            )));
+        }
+        if !TOKEN_TTL_MAX_RANGE.contains(&self.token_ttl_max) {
+            return Err(ServeError::config("--token-ttl-max must be from 1s to 720h (30 days)"));
+        }
+        let issued = self.role.issuing().map(|auth| auth.token_ttl);
+        if issued.is_some_and(|ttl| ttl > self.token_ttl_max) {
+            return Err(ServeError::config(
+                "--token-ttl-s is longer than --token-ttl-max, so that no service would accept \
+                 a token that is issued here; lower the one or raise the other",
+            ));
+        }
+        Ok(())
     }
 
     /// What would be called in plain HTTP beyond loopback: the option and its address.
@@ -433,6 +477,30 @@ mod tests {
             let orders = Some("192.0.2.1:8445".into());
             let config = strict(GatewayConfig { orders, outbound, ..GatewayConfig::default() });
             assert_eq!(config.check().is_err(), refused, "{profile}");
+        }
+    }
+
+    #[test]
+    fn audiences_and_lives_of_tokens_have_bounds() {
+        let with = |audiences: &[&str], ttl_max_s, ttl_s| {
+            let token_ttl = Duration::from_secs(ttl_s);
+            let mut config = strict(AuthConfig { token_ttl, ..AuthConfig::default() });
+            config.audiences = audiences.iter().map(|name| (*name).to_owned()).collect();
+            config.token_ttl_max = Duration::from_secs(ttl_max_s);
+            config.check().map_err(|error| error.to_string())
+        };
+        assert_eq!(with(&["a", "b"], 86_400, 86_400), Ok(()));
+        assert_eq!(with(&["a"; 16], 1, 1), Ok(()));
+        assert_eq!(with(&["a"], 30 * 86_400, 900), Ok(()));
+        let table = [
+            (with(&["a", ""], 86_400, 900), "--audience"),
+            (with(&["a"; 17], 86_400, 900), "--audience"),
+            (with(&["a"], 0, 900), "--token-ttl-max must be"),
+            (with(&["a"], 30 * 86_400 + 1, 900), "--token-ttl-max must be"),
+            (with(&["a"], 60, 61), "--token-ttl-s is longer than --token-ttl-max"),
+        ];
+        for (refused, said) in table {
+            assert!(refused.as_ref().is_err_and(|error| error.contains(said)), "{refused:?}");
         }
     }
 

@@ -64,13 +64,13 @@ fn token_label(index: usize) -> &'static str {
     match index {
         0 => "ok",
         1 => "no_keys",
-        _ => TokenError::ALL[index - 2].label(),
+        _ => TokenError::ALL[index - 2].reason(),
     }
 }
 
 /// What the policy can decide: how far a permitted request was checked, and why another was
 /// refused.
-const DECISIONS: [&str; 8] = [
+const DECISIONS: [&str; 9] = [
     Decision::Open.label(),
     Decision::TokenVerified.label(),
     Decision::Enforced.label(),
@@ -79,6 +79,7 @@ const DECISIONS: [&str; 8] = [
     "scope_missing",
     "caller_refused",
     "certificate_missing",
+    "credentials_malformed",
 ];
 
 /// The position of a decision in [`DECISIONS`].
@@ -92,6 +93,7 @@ const fn decision_index(decision: Result<Decision, Denied>) -> usize {
         Err(Denied::ScopeMissing(_)) => 5,
         Err(Denied::CallerRefused) => 6,
         Err(Denied::CertificateMissing) => 7,
+        Err(Denied::CredentialsMalformed) => 8,
     }
 }
 
@@ -217,7 +219,7 @@ mod tests {
             assert_eq!(*value as usize, index);
         }
         for error in TokenError::ALL {
-            assert_eq!(token_label(token_index(Some(Err(error)))), error.label());
+            assert_eq!(token_label(token_index(Some(Err(error)))), error.reason());
         }
         for denied in [
             Denied::TokenMissing,
@@ -225,6 +227,7 @@ mod tests {
             Denied::ScopeMissing(authn::Scope::OrdersRead),
             Denied::CallerRefused,
             Denied::CertificateMissing,
+            Denied::CredentialsMalformed,
         ] {
             assert_eq!(DECISIONS[decision_index(Err(denied))], denied.label());
         }

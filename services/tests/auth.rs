@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use authn::grant::{TokenResponse, basic_authorization};
-use authn::{Algorithm, KeySet, Profile, Verifier};
+use authn::{Algorithm, Expected, KeySet, Profile};
 use runtime::blocking::Response;
 use services::{AuthConfig, KeySource, ServiceConfig};
 
@@ -51,7 +51,9 @@ fn tokens_are_issued_to_those_who_know_the_secret() {
     let jwks = client.get(&format!("{}/.well-known/jwks.json", server.url()), &[]).unwrap();
     let keys = KeySet::parse(&jwks.body).unwrap();
     assert_eq!(keys.len(), 2, "both kinds of key are published");
-    let verifier = Verifier::new(keys, ISSUER, ServiceConfig::AUDIENCE, Duration::ZERO);
+    let expected =
+        Expected { leeway: Duration::ZERO, ..Expected::new(ISSUER, ServiceConfig::AUDIENCE) };
+    let verifier = expected.verifier(keys);
     let access = verifier.verify(token.token.as_bytes(), now()).unwrap();
     assert_eq!(&*access.client_id, "bench-runner");
     assert_eq!(access.scopes.to_string(), "orders.read orders.write");

@@ -5,12 +5,16 @@
 
 mod support;
 
+use authn::jwt::TTL_MAX_DEFAULT;
 use authn::{Profile, TokenCheck, Transport};
 use runtime::DriverChoice;
 use runtime::blocking::Response;
 use services::{AuthConfig, InventoryConfig, ServiceRole};
 
 use support::{Client, Lab, NOWHERE, Server, bearer, before_orders, claims, start};
+
+/// The service under test has it beside the default one.
+const SECOND_AUDIENCE: &str = "second";
 
 /// What a caller brings.
 struct Caller {
@@ -23,6 +27,9 @@ fn callers(signer: &authn::Signer) -> Vec<Caller> {
     let sign = |claims: &authn::NewClaims<'_>| Some(signer.sign(claims).unwrap());
     let good = claims("bench-runner", "orders.read");
     let expired = authn::NewClaims { issued_at: 1_000, expires_at: 2_000, ..good };
+    let lasting =
+        authn::NewClaims { expires_at: good.issued_at + TTL_MAX_DEFAULT.as_secs() + 1, ..good };
+    let second = authn::NewClaims { audience: SECOND_AUDIENCE, ..good };
     let elsewhere = authn::NewClaims { audience: "another", ..good };
     let unscoped = claims("bench-runner", "inventory.read");
     let (_, stranger) = authn::Signer::generate(authn::Algorithm::Es256).unwrap();
@@ -36,12 +43,14 @@ fn callers(signer: &authn::Signer) -> Vec<Caller> {
         caller("certificate only", runner, None),
         caller("token only", None, sign(&good)),
         caller("expired token", runner, sign(&expired)),
+        caller("token with too long a life", runner, sign(&lasting)),
         caller("token for another service", runner, sign(&elsewhere)),
         caller("unknown key", runner, Some(forged)),
         caller("broken token", runner, Some(broken)),
         caller("not a token", runner, Some("x".to_string())),
         caller("token without scope", runner, sign(&unscoped)),
         caller("all that is asked", runner, sign(&good)),
+        caller("all of it, for the second audience", runner, sign(&second)),
     ]
 }
 
@@ -50,7 +59,8 @@ fn expected(profile: Profile, caller: &Caller) -> Option<u16> {
     if profile.transport == Transport::Mutual && caller.certificate.is_none() {
         return None;
     }
-    let valid = ["token only", "token without scope", "all that is asked"].contains(&caller.name);
+    let valid = ["token only", "token without scope"].contains(&caller.name)
+        || caller.name.starts_with("all ");
     Some(match profile.token {
         TokenCheck::Ignore => 200,
         TokenCheck::Verify | TokenCheck::VerifyScopes if !valid => 401,
@@ -73,6 +83,7 @@ fn run(driver: DriverChoice) {
     for profile in Profile::ALL {
         let mut config = lab.config(before_orders(NOWHERE), profile);
         config.driver = driver;
+        config.audiences.push(SECOND_AUDIENCE.into());
         let server = start(config);
         for caller in callers(&signer) {
             let context = format!("{} with {} on {driver:?}", profile.label(), caller.name);

@@ -186,9 +186,13 @@ serve! {
         /// issuer that tokens must name
         #[argh(option)]
         issuer: Option<String>,
-        /// audience that tokens must name
+        /// audience that tokens must name; may be repeated, one of them is enough, and auth
+        /// issues for the first
         #[argh(option)]
-        audience: Option<String>,
+        audience: Vec<String>,
+        /// longest life of a token that is accepted, such as 15m or 24h (default)
+        #[argh(option)]
+        token_ttl_max: Option<String>,
         /// keep verified tokens: on or off (default: on)
         #[argh(option)]
         token_cache: Option<String>,

@@ -63,7 +63,9 @@ fn config(kind: ServiceKind, mut typed: ServeOptions) -> Result<ServiceConfig, F
     config.crl = typed.crl.map(PathBuf::from);
     config.jwks = typed.jwks.as_deref().map(KeySource::parse);
     config.issuer = typed.issuer;
-    set(&mut config.audience, typed.audience);
+    set(&mut config.audiences, (!typed.audience.is_empty()).then_some(typed.audience));
+    let token_ttl_max = typed.token_ttl_max.map(|text| duration("--token-ttl-max", &text));
+    set(&mut config.token_ttl_max, token_ttl_max.transpose()?);
     let token_cache = typed.token_cache.map(|text| choice("--token-cache", &text, &ON_OFF));
     set(&mut config.token_cache, token_cache.transpose()?);
     set(&mut config.token_cache_entries, typed.token_cache_entries);

@@ -1,6 +1,8 @@
 //! A refused request, and what to answer: status and challenge of RFC 6750.
 //!
-//! Owns the response of every refusal; who is refused is decided in [`crate::policy`].
+//! Owns the response of every refusal; who is refused is decided in [`crate::policy`]. Refuses to
+//! tell the client more than the error codes of RFC 6750 section 3.1: why a token was refused is
+//! for metrics and logs, which have [`TokenError::reason`].
 
 use std::fmt;
 
@@ -10,6 +12,8 @@ use crate::scope::Scope;
 /// A refused request: which status it gets, and which challenge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
+    /// The credentials have a wrong form or place: a scheme without a token, a token in the query.
+    CredentialsMalformed,
     /// A token is needed and none was sent.
     TokenMissing,
     /// The token that was sent is not accepted.
@@ -23,9 +27,11 @@ pub enum Denied {
 }
 
 impl Denied {
-    /// 401 when other credentials would help the same client, 403 when it is known and refused.
+    /// 401 when other credentials would help the same client, 403 when it is known and refused, 400
+    /// when the request is no right one whatever its credentials (RFC 6750 section 3.1).
     pub const fn status(self) -> u16 {
         match self {
+            Denied::CredentialsMalformed => 400,
             Denied::TokenMissing | Denied::TokenRefused(_) => 401,
             Denied::ScopeMissing(_) | Denied::CallerRefused | Denied::CertificateMissing => 403,
         }
@@ -34,8 +40,9 @@ impl Denied {
     /// The sentence for the client.
     pub const fn reason(self) -> &'static str {
         match self {
+            Denied::CredentialsMalformed => "Authorization names Bearer and must name one token",
             Denied::TokenMissing => "an access token is required; send Authorization: Bearer",
-            Denied::TokenRefused(error) => error.as_str(),
+            Denied::TokenRefused(_) => "the access token is not accepted; ask for a new one",
             Denied::ScopeMissing(_) => "the token lacks the scope that this operation requires",
             Denied::CallerRefused => "this caller may not use this operation",
             Denied::CertificateMissing => "a client certificate is required",
@@ -45,6 +52,7 @@ impl Denied {
     /// A word for metrics, such as `scope_missing`.
     pub const fn label(self) -> &'static str {
         match self {
+            Denied::CredentialsMalformed => "credentials_malformed",
             Denied::TokenMissing => "token_missing",
             Denied::TokenRefused(_) => "token_refused",
             Denied::ScopeMissing(_) => "scope_missing",
@@ -72,11 +80,8 @@ impl Denied {
             // A request without credentials gets no error code (RFC 6750 section 3.1). Nor does a
             // refusal that no other token would lift: the challenge then only names the scheme.
             Denied::TokenMissing | Denied::CallerRefused | Denied::CertificateMissing => {}
-            Denied::TokenRefused(error) => {
-                value.push_str(", error=\"invalid_token\", error_description=\"");
-                value.push_str(error.as_str());
-                value.push('"');
-            }
+            Denied::CredentialsMalformed => value.push_str(", error=\"invalid_request\""),
+            Denied::TokenRefused(_) => value.push_str(", error=\"invalid_token\""),
             Denied::ScopeMissing(scope) => {
                 value.push_str(", error=\"insufficient_scope\", scope=\"");
                 value.push_str(scope.as_str());
@@ -121,12 +126,7 @@ mod tests {
     fn challenges_follow_rfc_6750() {
         let table = [
             (Denied::TokenMissing, 401, r#"Bearer realm="shop""#),
-            (
-                Denied::TokenRefused(TokenError::Expired),
-                401,
-                "Bearer realm=\"shop\", error=\"invalid_token\", \
-                 error_description=\"the token has expired; ask for a new one\"",
-            ),
+            (Denied::CredentialsMalformed, 400, r#"Bearer realm="shop", error="invalid_request""#),
             (
                 Denied::ScopeMissing(Scope::OrdersWrite),
                 403,
@@ -137,6 +137,13 @@ mod tests {
         ];
         for (denied, status, challenge) in table {
             assert_eq!((denied.status(), denied.challenge("shop").as_str()), (status, challenge));
+        }
+        // Of a token that is refused nobody learns why.
+        for error in TokenError::ALL {
+            let denied = Denied::TokenRefused(error);
+            let challenge = r#"Bearer realm="shop", error="invalid_token""#;
+            assert_eq!((denied.status(), denied.challenge("shop").as_str()), (401, challenge));
+            assert_eq!(denied.reason(), Denied::TokenRefused(TokenError::Expired).reason());
         }
         assert_eq!(
             Denied::TokenMissing.challenge("a\"\\\r\nX-Evil: b"),

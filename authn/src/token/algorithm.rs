@@ -1,4 +1,4 @@
-//! The signature algorithms of tokens and keys (RFC 7518, RFC 8037).
+//! The signature algorithms of tokens and keys (RFC 7518, RFC 8037, RFC 9864).
 //!
 //! Owns their names. Refuses unsigned tokens and symmetric keys by having no name for them.
 
@@ -20,7 +20,7 @@ impl Algorithm {
     /// Every algorithm.
     pub const ALL: [Algorithm; 3] = [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256];
 
-    /// The name in `alg`.
+    /// The name in `alg` of what is made here.
     pub const fn as_str(self) -> &'static str {
         match self {
             Algorithm::Es256 => "ES256",
@@ -29,9 +29,19 @@ impl Algorithm {
         }
     }
 
+    /// Every name in `alg`. RFC 9864 section 2.2 names Ed25519 in full; RFC 8037's name, which
+    /// leaves the curve to the key, is deprecated and common.
+    pub const fn names(self) -> &'static [&'static str] {
+        match self {
+            Algorithm::Es256 => &["ES256"],
+            Algorithm::EdDsa => &["EdDSA", "Ed25519"],
+            Algorithm::Rs256 => &["RS256"],
+        }
+    }
+
     /// Reads a name of `alg`; names are case-sensitive (RFC 7515 section 4.1.1).
     pub fn parse(name: &str) -> Option<Algorithm> {
-        Algorithm::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
+        Algorithm::ALL.into_iter().find(|algorithm| algorithm.names().contains(&name))
     }
 }
 

@@ -3,8 +3,12 @@
 //! Owns a bounded cache that belongs to one core: no locks, no sharing. It is keyed by the *whole*
 //! token: a keyed hash finds the place, and a comparison of every byte decides, so that a collision
 //! costs time and never grants anything. Set-associative with eight ways: a place is one of eight,
-//! the least recently used of them is given up. An entry ends with its token's `exp`, exactly: the
-//! verifier's leeway is not applied to it. A hit allocates nothing.
+//! the least recently used of them is given up. A hit allocates nothing.
+//!
+//! An entry is good from its token's begin (`iat`, `nbf`) to its `exp`, exactly: the verifier's
+//! leeway is not applied to it. Asked for at any other time it is gone, so that a clock that is set
+//! back keeps no token alive: the times at which a token is found lie within its own life, which
+//! the verifier bounds.
 //!
 //! Memory is bounded by `capacity` tokens of at most [`TOKEN_BYTES_MAX`] bytes each.
 //!
@@ -55,13 +59,13 @@ impl TokenCache {
         TokenCache { key, ways, sets: (0..sets).map(|_| Set::default()).collect(), clock: 0 }
     }
 
-    /// What the token says, if it was verified before and has not reached its `exp` at `now`.
+    /// What the token says, if it was verified before and `now` is within its validity.
     pub fn get(&mut self, token: &[u8], now: UnixTime) -> Option<Arc<Access>> {
         let tag = hash(self.key, token);
         let (set, clock) = self.set_of(tag)?;
         let way = set.find(tag, token)?;
         let entry = set.entries[way].as_ref()?;
-        if now.as_secs() >= entry.access.expires_at {
+        if !(entry.access.begins_at..entry.access.expires_at).contains(&now.as_secs()) {
             set.entries[way] = None;
             return None;
         }

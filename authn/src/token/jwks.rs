@@ -70,7 +70,7 @@ impl KeySet {
     ///
     /// # Errors
     /// [`Error::KeySetEmpty`], [`Error::KeySetTooLarge`], or [`Error::KeySetKey`] when two keys
-    /// of one algorithm have one `kid`.
+    /// of one `kid` take the same `alg`.
     pub fn from_keys(keys: Vec<PublicKey>) -> Result<KeySet, Error> {
         if keys.is_empty() {
             return Err(Error::KeySetEmpty);
@@ -98,15 +98,19 @@ impl KeySet {
         serde_json::to_string(&set).expect("a key set is plain strings")
     }
 
-    /// The key of this `kid` that verifies this algorithm.
+    /// The key of this `kid` that verifies tokens of this `alg`.
     ///
     /// # Errors
-    /// [`TokenError::UnknownKey`] when no key has this `kid`, [`TokenError::Algorithm`] when none
-    /// that has it is for this algorithm.
-    pub fn find(&self, key_id: &str, algorithm: Algorithm) -> Result<&PublicKey, TokenError> {
+    /// [`TokenError::Algorithm`] when no algorithm has this name or no key of this `kid` takes it,
+    /// [`TokenError::UnknownKey`] when no key has this `kid`.
+    pub fn find(&self, key_id: &str, alg: &str) -> Result<&PublicKey, TokenError> {
+        // RFC 8725 section 3.1: the key pins its algorithm. `none` and the symmetric algorithms
+        // are no key's, so they end here whatever the key. Said before the key is searched, lest
+        // somebody fetch a new key set for them.
+        Algorithm::parse(alg).ok_or(TokenError::Algorithm)?;
         let mut error = TokenError::UnknownKey;
         for key in self.iter().filter(|key| &**key.key_id() == key_id) {
-            if key.algorithm() == algorithm {
+            if key.takes(alg) {
                 return Ok(key);
             }
             error = TokenError::Algorithm;
@@ -143,8 +147,11 @@ struct JwkSet<T> {
 
 /// The key, unless a token that names it would find one of these.
 fn distinct(keys: &[PublicKey], key: PublicKey) -> Result<PublicKey, Error> {
-    let same =
-        |other: &&PublicKey| other.key_id() == key.key_id() && other.algorithm() == key.algorithm();
+    let takes_one_of = |other: &PublicKey| match key.alg() {
+        Some(alg) => other.takes(alg),
+        None => other.algorithm() == key.algorithm(),
+    };
+    let same = |other: &&PublicKey| other.key_id() == key.key_id() && takes_one_of(other);
     match keys.iter().find(same) {
         None => Ok(key),
         Some(other) if other.thumbprint() == key.thumbprint() => {

@@ -25,7 +25,7 @@ use crate::inventory::handler::{self as inventory, InventoryApp};
 use crate::orders::handler as orders;
 use crate::orders::idempotency::Idempotency;
 use crate::orders::stock::Stock;
-use crate::refresh::keys::{Expected, KeyRing};
+use crate::refresh::keys::KeyRing;
 use crate::results::{self, Results};
 use crate::transport::outbound::{Outbound, key_fetcher};
 use crate::transport::token::TokenRefresher;
@@ -144,12 +144,7 @@ fn keys(config: &ServiceConfig, outbound: &Outbound) -> Result<Arc<KeyRing>, Ser
     let keys = match config.profile.token {
         TokenCheck::Ignore => KeyRing::unused(),
         TokenCheck::Verify | TokenCheck::VerifyScopes => {
-            let expected = Expected {
-                issuer: config.issuer(),
-                audience: config.audience.clone(),
-                leeway: config.leeway,
-            };
-            KeyRing::keep(expected, key_fetcher(config.key_source(), outbound)?)?
+            KeyRing::keep(config.expected(), key_fetcher(config.key_source(), outbound)?)?
         }
     };
     Ok(Arc::new(keys))

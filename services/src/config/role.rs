@@ -56,6 +56,16 @@ impl ServiceRole {
         }
     }
 
+    /// How the service issues tokens; `None` for one that issues none.
+    #[must_use]
+    pub fn issuing(&self) -> Option<&AuthConfig> {
+        match self {
+            ServiceRole::Auth(auth) => Some(auth),
+            ServiceRole::All(all) => Some(&all.auth),
+            _ => None,
+        }
+    }
+
     /// How the service calls others; `None` for one that has no upstream.
     #[must_use]
     pub fn outbound(&self) -> Option<&OutboundConfig> {

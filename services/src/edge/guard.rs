@@ -18,15 +18,12 @@ use runtime::stages::Lap;
 use runtime::tls::Handshake;
 use runtime::{Exchange, Peer};
 
-use crate::edge::problem::Problem;
+use crate::edge::problem::{Problem, REALM};
 use crate::refresh::keys::KeyRing;
 use crate::refresh::watched::WatchReader;
 use crate::route::Routed;
 use crate::telemetry::stages::{POLICY, TOKEN};
 use crate::telemetry::{CacheUse, ConnectionKind, CoreCounters};
-
-/// What a 401's challenge calls the protected space (RFC 9110 section 11.5).
-const REALM: &str = "tollgate";
 
 /// One core's guard.
 #[derive(Debug)]
@@ -147,7 +144,7 @@ impl Guard {
     /// The facts of the request's token; none where none was sent.
     fn access(&self, exchange: &Exchange<'_>) -> Result<Option<Arc<Access>>, GuardRefusal> {
         let (authorization, now) = (exchange.request().authorization(), exchange.unix_time());
-        let Some(token) = bearer(authorization).map_err(Denied::from)? else {
+        let Some(token) = bearer(authorization)? else {
             return Ok(None);
         };
         // A token verified under keys that are gone must not live on in the cache.
@@ -246,10 +243,13 @@ impl GuardRefusal {
             Some(scope) => format!("{} ({scope})", denied.reason()),
             None => denied.reason().to_string(),
         };
-        let (status, title) =
-            if denied.status() == 401 { (401, "Unauthorized") } else { (403, "Forbidden") };
+        let (status, title) = match denied.status() {
+            400 => (400, "Bad Request"),
+            401 => (401, "Unauthorized"),
+            _ => (403, "Forbidden"),
+        };
         let problem = Problem { status, kind: Some(kind(denied)), title, detail: &detail };
-        // RFC 6750 section 3: the challenge stands with 401 and with insufficient_scope.
+        // RFC 6750 section 3: the challenge stands with every refusal.
         problem.respond_with(exchange, &[("www-authenticate", denied.challenge(REALM).as_bytes())]);
     }
 }
@@ -257,6 +257,7 @@ impl GuardRefusal {
 /// The kind of problem a refusal is, for its `type`.
 const fn kind(denied: Denied) -> &'static str {
     match denied {
+        Denied::CredentialsMalformed => "credentials-malformed",
         Denied::TokenMissing => "token-missing",
         Denied::TokenRefused(_) => "token-refused",
         Denied::ScopeMissing(_) => "scope-missing",

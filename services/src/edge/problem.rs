@@ -3,6 +3,7 @@
 //! It owns the shape and the responses that no service words itself (404, 405). It refuses to carry
 //! bytes of the request that were not escaped.
 
+use authn::Denied;
 use proto_http::{BodyLength, Error};
 use runtime::{BodyError, Exchange};
 
@@ -13,6 +14,9 @@ pub const CONTENT_TYPE: (&str, &[u8]) = ("content-type", b"application/problem+j
 
 /// Responses must not be kept where they depend on who asks.
 pub const NO_STORE: (&str, &[u8]) = ("cache-control", b"no-store");
+
+/// What a challenge calls the protected space (RFC 9110 section 11.5).
+pub const REALM: &str = "tollgate";
 
 /// An error as a client reads it.
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +81,9 @@ pub fn token_in_query(exchange: &mut Exchange<'_>) {
     let detail = "URLs are logged, so an access token must not be in one; send it as \
                   `Authorization: Bearer TOKEN`";
     let title = "Token In Query";
-    Problem { status: 400, kind: Some("token-in-query"), title, detail }.respond(exchange);
+    let problem = Problem { status: 400, kind: Some("token-in-query"), title, detail };
+    let challenge = Denied::CredentialsMalformed.challenge(REALM);
+    problem.respond_with(exchange, &[("www-authenticate", challenge.as_bytes())]);
 }
 
 /// Waits for the body of route `R`, which cannot do without one: as many bytes as its line allows.

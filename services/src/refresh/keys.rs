@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use authn::{KeySet, Verifier};
+use authn::{Expected, KeySet, Verifier};
 
 use crate::config::error::{RefreshError, ServeError};
 use crate::refresh::refresher::Refresher;
@@ -16,25 +16,6 @@ use crate::refresh::watched::Watched;
 /// How long a fetched set is used before it is fetched again, so that a key that its issuer took
 /// back stops being accepted.
 const REFRESH: Duration = Duration::from_secs(300);
-
-/// What a token must say besides being signed.
-#[derive(Debug, Clone)]
-pub struct Expected {
-    /// Its `iss`.
-    pub issuer: String,
-    /// Its `aud`, or one of them.
-    pub audience: String,
-    /// Seconds that clocks may differ.
-    pub leeway: Duration,
-}
-
-impl Expected {
-    /// A verifier with these keys.
-    #[must_use]
-    pub fn verifier(&self, keys: KeySet) -> Verifier {
-        Verifier::new(keys, &self.issuer, &self.audience, self.leeway)
-    }
-}
 
 /// The verification keys of a process.
 #[derive(Debug)]
@@ -131,8 +112,7 @@ mod tests {
         let (_, signer) = Signer::generate(Algorithm::Es256).expect("randomness");
         let good = KeySet::of([&signer]).expect("a key").to_json();
         let odd = good.replacen('[', r#"[{"kty":"RSA","kid":"r","n":"AQAB","e":"AQAB"},{},"#, 1);
-        let issuer = "https://issuer.example".to_string();
-        let expected = Expected { issuer, audience: "shop".into(), leeway: Duration::from_secs(5) };
+        let expected = Expected::new("https://issuer.example", "shop");
         let keys = KeyRing::keep(expected, move || Ok(odd.clone().into_bytes())).expect("a thread");
         let deadline = Instant::now() + Duration::from_secs(10);
         while let Some(why) = keys.missing() {

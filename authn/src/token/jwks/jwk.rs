@@ -44,9 +44,10 @@ pub(super) struct Jwk {
 }
 
 impl Jwk {
-    /// The one algorithm that the key is for, or why it is for none of ours. Kind and curve alone
-    /// decide (RFC 8725 section 3.1); `alg`, `use` and `key_ops` can only rule the key out.
-    fn algorithm(&self) -> Result<Algorithm, String> {
+    /// The one algorithm that the key is for, with the only name that it takes if it has one; or
+    /// why it is for none of ours. Kind and curve alone decide (RFC 8725 section 3.1); `alg`, `use`
+    /// and `key_ops` can only rule the key out.
+    fn algorithm(&self) -> Result<(Algorithm, Option<&'static str>), String> {
         if self.kty != "oct" && self.d.is_some() {
             return Err("it is private; its issuer must replace it and publish public keys".into());
         }
@@ -61,9 +62,12 @@ impl Jwk {
             ("EC" | "OKP", None) => return Err("its member crv is missing".into()),
             (kty, _) => return Err(format!("its kty {} is not used", short(kty))),
         };
-        match (self.alg.as_deref(), self.usage.as_deref(), &self.key_ops) {
-            (Some(alg), _, _) if alg != algorithm.as_str() => {
-                Err(format!("it is for {}; used are ES256, EdDSA and RS256", short(alg)))
+        let named = self.alg.as_deref();
+        let alg = named.and_then(|named| algorithm.names().iter().copied().find(|n| *n == named));
+        match (named, self.usage.as_deref(), &self.key_ops) {
+            (Some(named), _, _) if alg.is_none() => {
+                let known = Algorithm::ALL.map(|known| known.names().join(", ")).join(", ");
+                Err(format!("it is for {}; used are {known}", short(named)))
             }
             (_, Some(usage), _) if usage != "sig" => {
                 Err(format!("its use is {} and not \"sig\"", short(usage)))
@@ -71,7 +75,7 @@ impl Jwk {
             (_, _, Some(ops)) if !ops.iter().any(|op| op == "verify") => {
                 Err("its key_ops do not allow to verify".into())
             }
-            _ => Ok(algorithm),
+            _ => Ok((algorithm, alg)),
         }
     }
 }
@@ -90,7 +94,7 @@ impl PublicKey {
 
     fn from_jwk(jwk: &Jwk) -> Result<PublicKey, Error> {
         let kid = jwk.kid.as_deref();
-        let algorithm = jwk.algorithm().map_err(|why| unusable(kid, why))?;
+        let (algorithm, alg) = jwk.algorithm().map_err(|why| unusable(kid, why))?;
         // A token must name its key, so a key without a name is never found.
         let Some(kid) = kid else {
             return Err(unusable(None, "it has no kid, so that no token can name it"));
@@ -106,7 +110,7 @@ impl PublicKey {
                 unusable(Some(kid), format!("its member {name} is not unpadded base64url"))
             })
         };
-        match algorithm {
+        let key = match algorithm {
             Algorithm::Es256 => {
                 let (x, y) = (member("x", &jwk.x)?, member("y", &jwk.y)?);
                 if x.len() != 32 || y.len() != 32 {
@@ -118,12 +122,13 @@ impl PublicKey {
             Algorithm::Rs256 => {
                 PublicKey::from_rsa(Some(kid), &member("n", &jwk.n)?, &member("e", &jwk.e)?)
             }
-        }
+        }?;
+        Ok(key.with_alg(alg))
     }
 
     pub(super) fn to_jwk(&self) -> Jwk {
         let base = Jwk {
-            alg: Some(self.algorithm().as_str().into()),
+            alg: self.alg().map(Into::into),
             usage: Some("sig".into()),
             kid: Some(self.key_id().to_string()),
             ..Jwk::default()

@@ -1,10 +1,11 @@
 //! Public keys that verify tokens.
 //!
-//! Owns what a key may be: P-256, Ed25519, or RSA of 2048 to 8192 bits, each pinned to one
+//! Owns what a key may be: P-256, Ed25519, or RSA of 2048 to 4096 bits, each pinned to one
 //! algorithm when it is made, so that a token cannot choose. A key is laid out once, in the form in
 //! which ring takes it, and checked as far as ring allows before it is first used.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -17,6 +18,10 @@ use ring::signature::{self, RsaPublicKeyComponents, UnparsedPublicKey};
 use crate::error::{Error, TokenError};
 use crate::token::algorithm::Algorithm;
 
+/// Sizes of RSA keys (RFC 7518 section 3.3 demands the least). Above 4096 bits a signature costs a
+/// service more than it protects, and ring makes none.
+const RSA_BITS: RangeInclusive<usize> = 2048..=4096;
+
 /// The most characters of a name that a message shows.
 const SHOWN_CHARS_MAX: usize = 64;
 
@@ -24,6 +29,8 @@ const SHOWN_CHARS_MAX: usize = 64;
 #[derive(Clone)]
 pub struct PublicKey {
     key_id: Arc<str>,
+    /// The only name of the algorithm that a token may use, where the key names one.
+    alg: Option<&'static str>,
     pub(super) key: KeyMaterial,
 }
 
@@ -67,17 +74,17 @@ impl PublicKey {
     /// the thumbprint is its `kid`.
     ///
     /// # Errors
-    /// [`Error::KeySetKey`] when the modulus is not of 2048 to 8192 bits or the exponent is not
+    /// [`Error::KeySetKey`] when the modulus is not of 2048 to 4096 bits or the exponent is not
     /// one that ring takes (odd, 3 to 2^33 - 1).
     pub fn from_rsa(key_id: Option<&str>, n: &[u8], e: &[u8]) -> Result<PublicKey, Error> {
         let bits = n.len() * 8 - n.first().map_or(0, |byte| byte.leading_zeros() as usize);
         if n.first() == Some(&0) || e.first() == Some(&0) {
             return Err(unusable(key_id, "its numbers begin with zero bytes"));
         }
-        if !(2048..=8192).contains(&bits) {
+        if !RSA_BITS.contains(&bits) {
             return Err(unusable(
                 key_id,
-                format!("its RSA modulus has {bits} bits, not 2048 to 8192"),
+                format!("its RSA modulus has {bits} bits, not 2048 to 4096"),
             ));
         }
         let odd = |number: &[u8]| number.last().is_some_and(|byte| byte & 1 == 1);
@@ -98,6 +105,23 @@ impl PublicKey {
             KeyMaterial::Ed25519(_) => Algorithm::EdDsa,
             KeyMaterial::Rsa(_) => Algorithm::Rs256,
         }
+    }
+
+    /// The only name of its algorithm that the key takes, of those of [`Algorithm::names`]; `None`
+    /// when it takes each.
+    pub fn alg(&self) -> Option<&'static str> {
+        self.alg
+    }
+
+    /// The same key, for tokens that call its algorithm by this name only, which must be one of
+    /// its names.
+    pub(crate) fn with_alg(self, alg: Option<&'static str>) -> PublicKey {
+        PublicKey { alg, ..self }
+    }
+
+    /// Whether a token of this `alg` can be verified with the key.
+    pub fn takes(&self, alg: &str) -> bool {
+        self.alg.map_or_else(|| self.algorithm().names().contains(&alg), |only| only == alg)
     }
 
     /// The `kid`.
@@ -127,7 +151,7 @@ impl PublicKey {
 
     fn named(key_id: Option<&str>, key: KeyMaterial) -> PublicKey {
         let key_id = key_id.map_or_else(|| Arc::from(key.thumbprint()), Arc::from);
-        PublicKey { key_id, key }
+        PublicKey { key_id, alg: None, key }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The JSON of tokens: header and claims as borrowed, typed structs.
 //!
 //! Owns the parsing rules that serde's defaults leave open: `null` is not an absent member, a
-//! repeated member is an error, and a date is a number that is not negative. Members that are not
-//! read here are skipped without a look. Text is borrowed from the decoded segment unless JSON
+//! repeated member is an error, and a date is a number within range. Members that are not read
+//! here are skipped without a look. Text is borrowed from the decoded segment unless JSON
 //! escapes force a copy. Decides nothing: what the values must be is the verifier's business.
 
 use std::borrow::Cow;
@@ -26,25 +26,32 @@ pub(crate) struct Header<'a> {
     /// Whether the member is there at all, whatever its value.
     #[serde(default, deserialize_with = "present")]
     pub crit: bool,
+    /// The same of the one extension that a JWT must not use (RFC 7797 section 7), without `crit`
+    /// too: another reader would take other bytes for the claims.
+    #[serde(default, deserialize_with = "present")]
+    pub b64: bool,
 }
 
-/// The claims of an access token (RFC 9068 section 2.2), as far as they are read.
+/// The claims of an access token (RFC 9068 section 2.2), as far as they are read. Each may be
+/// absent here, so that a claim that is missing is told from one that is wrong.
 #[derive(Deserialize)]
 pub(crate) struct Claims<'a> {
-    #[serde(borrow)]
-    pub iss: Text<'a>,
-    #[serde(borrow)]
-    pub aud: Audience<'a>,
-    #[serde(borrow)]
-    pub sub: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "given")]
+    pub iss: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "given")]
+    pub aud: Option<Audience<'a>>,
+    #[serde(borrow, default, deserialize_with = "given")]
+    pub sub: Option<Text<'a>>,
     #[serde(borrow, default, deserialize_with = "given")]
     pub client_id: Option<Text<'a>>,
     #[serde(borrow, default, deserialize_with = "given")]
-    pub azp: Option<Text<'a>>,
+    pub jti: Option<Text<'a>>,
     #[serde(borrow, default, deserialize_with = "given")]
     pub scope: Option<Text<'a>>,
-    pub exp: NumericDate,
-    pub iat: NumericDate,
+    #[serde(default, deserialize_with = "given")]
+    pub exp: Option<NumericDate>,
+    #[serde(default, deserialize_with = "given")]
+    pub iat: Option<NumericDate>,
     #[serde(default, deserialize_with = "given")]
     pub nbf: Option<NumericDate>,
 }
@@ -84,7 +91,13 @@ impl std::ops::Deref for Text<'_> {
     }
 }
 
-/// Seconds since 1970 (RFC 7519 section 2): not negative; a fraction is cut off.
+/// The last second that a date may name: the end of the year 9999, the last one that RFC 3339 can
+/// write. Sums of dates and settings stay far from overflow.
+const NUMERIC_DATE_MAX: u64 = 253_402_300_799;
+
+/// Seconds since 1970 (RFC 7519 section 2): a JSON number from 0 to [`NUMERIC_DATE_MAX`]. A
+/// fraction is cut off: `exp` never ends later than it says, and `iat` and `nbf` begin less than a
+/// second early, within what a clock of whole seconds can tell.
 #[derive(Clone, Copy)]
 pub(crate) struct NumericDate(pub u64);
 
@@ -99,15 +112,18 @@ impl<'de> Deserialize<'de> for NumericDate {
             }
 
             fn visit_u64<E: Error>(self, seconds: u64) -> Result<NumericDate, E> {
+                if seconds > NUMERIC_DATE_MAX {
+                    return Err(E::custom("the date is out of range"));
+                }
                 Ok(NumericDate(seconds))
             }
 
             fn visit_f64<E: Error>(self, seconds: f64) -> Result<NumericDate, E> {
-                // Above 2^53 a float is no exact second any more.
-                if !(0.0..9_007_199_254_740_992.0).contains(&seconds) {
+                // NaN is in no range. The cast saturates, and what is too large is refused below.
+                if !(0.0..=f64::MAX).contains(&seconds) {
                     return Err(E::custom("the date is out of range"));
                 }
-                Ok(NumericDate(seconds as u64))
+                self.visit_u64(seconds as u64)
             }
         }
         deserializer.deserialize_any(DateVisitor)
@@ -183,7 +199,7 @@ mod tests {
     use super::*;
     use crate::json::object;
 
-    const CLAIMS: &str = r#""iss":"i","sub":"s","exp":9,"iat":1"#;
+    const CLAIMS: &str = r#""iss":"i","sub":"s","exp":9,"iat":1,"client_id":"c","jti":"j""#;
 
     #[test]
     fn headers_are_read_or_refused() {
@@ -209,6 +225,8 @@ mod tests {
         for crit in ["null", "[]", "[\"exp\"]", "false"] {
             let json = format!(r#"{{"alg":"ES256","crit":{crit}}}"#);
             assert!(object::<Header<'_>>(json.as_bytes()).unwrap().crit, "{json}");
+            let json = json.replace("crit", "b64");
+            assert!(object::<Header<'_>>(json.as_bytes()).unwrap().b64, "{json}");
         }
         assert!(object::<Header<'_>>(b"{\"alg\":\"\xff\"}").is_err());
     }
@@ -218,7 +236,8 @@ mod tests {
         let table = [
             (r#""aud":"a""#, true),
             (r#""aud":["b","a"]"#, true),
-            (r#""aud":"a","scope":"x","nbf":1.5,"client_id":"c","azp":"z","jti":{}"#, true),
+            (r#""aud":"a","scope":"x","nbf":1.5,"azp":{}"#, true),
+            (r#""nbf":1"#, true),
             (r#""aud":[]"#, false),
             (r#""aud":["a",7]"#, false),
             (r#""aud":{"a":1}"#, false),
@@ -226,10 +245,28 @@ mod tests {
             (r#""aud":"a","aud":"a""#, false),
             (r#""aud":"a","iss":"i""#, false),
             (r#""aud":"a","exp":10"#, false),
+            (r#""aud":"a","jti":"k""#, false),
+            (r#""aud":"a","client_id":null"#, false),
             (r#""aud":"a","scope":["x"]"#, false),
             (r#""aud":"a","nbf":-1"#, false),
             (r#""aud":"a","nbf":"1""#, false),
             (r#""aud":"a","nbf":null"#, false),
+            (r#""aud":"a","nbf":0"#, true),
+            (r#""aud":"a","nbf":-0"#, true),
+            (r#""aud":"a","nbf":1.7e9"#, true),
+            (r#""aud":"a","nbf":253402300799"#, true),
+            (r#""aud":"a","nbf":253402300799.9"#, true),
+            (r#""aud":"a","nbf":253402300800"#, false),
+            (r#""aud":"a","nbf":253402300800.0"#, false),
+            (r#""aud":"a","nbf":-0.5"#, false),
+            (r#""aud":"a","nbf":01"#, false),
+            (r#""aud":"a","nbf":+1"#, false),
+            (r#""aud":"a","nbf":0x1"#, false),
+            (r#""aud":"a","nbf":NaN"#, false),
+            (r#""aud":"a","nbf":Infinity"#, false),
+            (r#""aud":"a","nbf":true"#, false),
+            (r#""aud":"a","nbf":[1]"#, false),
+            (r#""aud":"a","nbf":{"$serde_json::private::Number":"1"}"#, false),
             (r#""aud":"a","nbf":1e300"#, false),
             (r#""aud":"a","nbf":1e999"#, false),
             (r#""aud":"a","nbf":18446744073709551616"#, false),
@@ -241,7 +278,8 @@ mod tests {
         }
         let json = format!(r#"{{{CLAIMS},"aud":["x","\u0061"],"nbf":2.9}}"#);
         let claims = object::<Claims<'_>>(json.as_bytes()).unwrap();
-        assert!(claims.aud.names("a") && claims.aud.names("x") && !claims.aud.names("b"));
+        let aud = claims.aud.unwrap();
+        assert!(aud.names("a") && aud.names("x") && !aud.names("b"));
         assert_eq!(claims.nbf.unwrap().0, 2);
     }
 

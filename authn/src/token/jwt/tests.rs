@@ -36,7 +36,7 @@ fn signer(algorithm: Algorithm) -> Signer {
 }
 
 fn verifier(signer: &Signer) -> Verifier {
-    Verifier::new(KeySet::of([signer]).unwrap(), ISSUER, AUDIENCE, Duration::from_secs(5))
+    Expected::new(ISSUER, AUDIENCE).verifier(KeySet::of([signer]).unwrap())
 }
 
 fn good_claims() -> NewClaims<'static> {
@@ -72,7 +72,9 @@ fn each_algorithm_verifies_what_it_signed() {
         let expected = Access {
             client_id: "client-1".into(),
             subject: "subject-1".into(),
+            token_id: "id".into(),
             scopes: [Scope::OrdersRead, Scope::InventoryWrite].into_iter().collect(),
+            begins_at: NOW,
             expires_at: NOW + 600,
             algorithm,
             key_id: signer.key_id().into(),
@@ -116,6 +118,8 @@ const HEADERS: &[(&str, Option<TokenError>)] = &[
         Some(TokenError::Critical),
     ),
     (r#"{"alg":"ES256","typ":"at+jwt","kid":"KID","crit":[]}"#, Some(TokenError::Critical)),
+    (r#"{"alg":"ES256","typ":"at+jwt","kid":"KID","b64":false}"#, Some(TokenError::Critical)),
+    (r#"{"alg":"ES256","typ":"at+jwt","kid":"KID","b64":true}"#, Some(TokenError::Critical)),
     (r#"{"alg":"ES256","typ":"at+jwt","kid":"KID","crit":null}"#, Some(TokenError::Critical)),
     (r#"{"alg":"ES256","alg":"ES256","typ":"at+jwt","kid":"KID"}"#, Some(TokenError::Header)),
     (r#"{"typ":"at+jwt","kid":"KID"}"#, Some(TokenError::Header)),
@@ -138,38 +142,90 @@ fn headers_that_deviate_are_refused() {
     assert_eq!(verifier.verify(token.as_bytes(), at(NOW)), Err(T::Header));
 }
 
+/// RFC 9864: a token may call the algorithm of its key by either name, unless the key pins one.
+#[test]
+fn both_names_of_ed25519_verify_unless_the_key_names_one() {
+    let signer = signer(Algorithm::EdDsa);
+    let named = |alg| header(&signer).replace("EdDSA", alg);
+    let table = [
+        (None, "EdDSA", None),
+        (None, "Ed25519", None),
+        (Some("EdDSA"), "EdDSA", None),
+        (Some("EdDSA"), "Ed25519", Some(TokenError::Algorithm)),
+        (Some("Ed25519"), "Ed25519", None),
+        (Some("Ed25519"), "EdDSA", Some(TokenError::Algorithm)),
+    ];
+    for (pinned, alg, refused) in table {
+        let key = signer.public_key().clone().with_alg(pinned);
+        let verifier =
+            Expected::new(ISSUER, AUDIENCE).verifier(KeySet::from_keys(vec![key]).unwrap());
+        let token = token(&signer, &named(alg), GOOD);
+        let judged = verifier.verify(token.as_bytes(), at(NOW));
+        assert_eq!(judged.as_ref().err(), refused.as_ref(), "{pinned:?} {alg}");
+        assert!(judged.is_err() || judged.is_ok_and(|a| a.algorithm == Algorithm::EdDsa));
+    }
+}
+
 /// Changes of [`GOOD`], and why each is refused.
 const CLAIMS: &[(&str, &str, Option<TokenError>)] = &[
     (r#""aud":"orders-api""#, r#""aud":["other","orders-api"]"#, None),
     (r#""aud":"orders-api""#, r#""aud":["other"]"#, Some(TokenError::Audience)),
     (r#""aud":"orders-api""#, r#""aud":"orders-ap""#, Some(TokenError::Audience)),
     (r#""aud":"orders-api""#, r#""aud":"Orders-api""#, Some(TokenError::Audience)),
-    (r#""aud":"orders-api""#, r#""x":1"#, Some(TokenError::Claims)),
+    (r#""aud":"orders-api""#, r#""x":1"#, Some(TokenError::ClaimMissing)),
+    (r#""aud":"orders-api""#, r#""aud":[]"#, Some(TokenError::Claims)),
+    (r#""aud":"orders-api""#, r#""aud":"""#, Some(TokenError::Audience)),
     (
         r#""iss":"https://issuer.example""#,
         r#""iss":"https://issuer.example/""#,
         Some(TokenError::Issuer),
     ),
-    (r#""iss":"https://issuer.example""#, r#""x":1"#, Some(TokenError::Claims)),
-    (r#""exp":1700000600"#, r#""exp":1699999996"#, None),
+    (r#""iss":"https://issuer.example""#, r#""x":1"#, Some(TokenError::ClaimMissing)),
+    (r#""iss":"https://issuer.example""#, r#""iss":null"#, Some(TokenError::Claims)),
+    (r#""exp":1700000600"#, r#""exp":1699999996"#, Some(TokenError::Lifetime)),
     (r#""exp":1700000600"#, r#""exp":1699999995"#, Some(TokenError::Expired)),
     (r#""exp":1700000600"#, r#""exp":1699999995.9"#, Some(TokenError::Expired)),
-    (r#""exp":1700000600"#, r#""exp":18446744073709551615"#, None),
+    (r#""exp":1700000600"#, r#""exp":1700000600.999"#, None),
+    (r#""exp":1700000600"#, r#""exp":17000006e2"#, None),
+    (r#""exp":1700000600"#, r#""exp":1700086400"#, None),
+    (r#""exp":1700000600"#, r#""exp":1700086400.9"#, None),
+    (r#""exp":1700000600"#, r#""exp":1700086401"#, Some(TokenError::Lifetime)),
+    (r#""exp":1700000600"#, r#""exp":253402300799"#, Some(TokenError::Lifetime)),
+    (r#""exp":1700000600"#, r#""exp":253402300800"#, Some(TokenError::Claims)),
+    (r#""exp":1700000600"#, r#""exp":18446744073709551615"#, Some(TokenError::Claims)),
+    (r#""exp":1700000600"#, r#""exp":18446744073709551617"#, Some(TokenError::Claims)),
     (r#""exp":1700000600"#, r#""exp":0"#, Some(TokenError::Expired)),
     (r#""exp":1700000600"#, r#""exp":-1"#, Some(TokenError::Claims)),
     (r#""exp":1700000600"#, r#""exp":"1700000600""#, Some(TokenError::Claims)),
     (r#""exp":1700000600"#, r#""exp":null"#, Some(TokenError::Claims)),
-    (r#""exp":1700000600"#, r#""x":1"#, Some(TokenError::Claims)),
+    (r#""exp":1700000600"#, r#""x":1"#, Some(TokenError::ClaimMissing)),
     (r#""exp":1700000600"#, r#""exp":1700000600,"exp":1700000601"#, Some(TokenError::Claims)),
     (r#""iat":1700000000"#, r#""iat":1700000005"#, None),
     (r#""iat":1700000000"#, r#""iat":1700000006"#, Some(TokenError::NotYetValid)),
-    (r#""iat":1700000000"#, r#""iat":1,"nbf":1700000005"#, None),
-    (r#""iat":1700000000"#, r#""iat":1,"nbf":1700000006"#, Some(TokenError::NotYetValid)),
-    (r#""iat":1700000000"#, r#""iat":1,"nbf":18446744073709551615"#, Some(TokenError::NotYetValid)),
-    (r#""iat":1700000000"#, r#""x":1"#, Some(TokenError::Claims)),
+    (r#""iat":1700000000"#, r#""iat":1699914200"#, None),
+    (r#""iat":1700000000"#, r#""iat":1699914199"#, Some(TokenError::Lifetime)),
+    (r#""iat":1700000000"#, r#""iat":1"#, Some(TokenError::Lifetime)),
+    (r#""iat":1700000000"#, r#""iat":1700000000,"nbf":1700000005"#, None),
+    (r#""iat":1700000000"#, r#""iat":1700000000,"nbf":1700000006"#, Some(TokenError::NotYetValid)),
+    (
+        r#""iat":1700000000"#,
+        r#""iat":1700000000,"nbf":253402300799"#,
+        Some(TokenError::NotYetValid),
+    ),
+    (r#""iat":1700000000"#, r#""iat":1700000000,"nbf":"1""#, Some(TokenError::Claims)),
+    (r#""iat":1700000000"#, r#""iat":1700000000,"nbf":-1"#, Some(TokenError::Claims)),
+    (r#""iat":1700000000"#, r#""iat":-1"#, Some(TokenError::Claims)),
+    (r#""iat":1700000000"#, r#""iat":"1700000000""#, Some(TokenError::Claims)),
+    (r#""iat":1700000000"#, r#""x":1"#, Some(TokenError::ClaimMissing)),
     (r#""sub":"client-1""#, r#""sub":"""#, Some(TokenError::Claims)),
     (r#""sub":"client-1""#, r#""sub":"a\nb""#, Some(TokenError::Claims)),
-    (r#""sub":"client-1""#, r#""x":1"#, Some(TokenError::Claims)),
+    (r#""sub":"client-1""#, r#""x":1"#, Some(TokenError::ClaimMissing)),
+    (r#""client_id":"client-1""#, r#""client_id":"""#, Some(TokenError::Claims)),
+    (r#""client_id":"client-1""#, r#""client_id":7"#, Some(TokenError::Claims)),
+    (r#""jti":"1""#, r#""jti":"""#, Some(TokenError::Claims)),
+    (r#""jti":"1""#, r#""jti":1"#, Some(TokenError::Claims)),
+    (r#""jti":"1""#, r#""jti":"a	b""#, Some(TokenError::Claims)),
+    (r#""jti":"1""#, r#""x":1"#, Some(TokenError::ClaimMissing)),
     (
         r#""scope":"orders.read orders.write""#,
         r#""scope":["orders.read"]"#,
@@ -189,9 +245,13 @@ fn claims_that_deviate_are_refused() {
         let token = token(&signer, &header(&signer), GOOD.replace(from, to));
         assert_eq!(verifier.verify(token.as_bytes(), at(NOW)).err(), refused, "{to}");
     }
-    let long = GOOD.replace("client-1", &"c".repeat(257));
-    let long = token(&signer, &header(&signer), &long);
-    assert_eq!(verifier.verify(long.as_bytes(), at(NOW)), Err(T::Claims));
+    for long in [
+        GOOD.replace("client-1", &"c".repeat(257)),
+        GOOD.replace(r#""1""#, &format!("{:?}", "j".repeat(257))),
+    ] {
+        let long = token(&signer, &header(&signer), &long);
+        assert_eq!(verifier.verify(long.as_bytes(), at(NOW)), Err(T::Claims));
+    }
     // A claim that nobody reads is UTF-8 all the same.
     for (note, refused) in [(&b"\xc3\xa4"[..], None), (b"\xe4", Some(T::Claims))] {
         let start = [&br#"{"note":""#[..], note, br#"","#].concat();
@@ -201,17 +261,67 @@ fn claims_that_deviate_are_refused() {
     }
 }
 
+/// Who says `sub` or `azp` may be anybody: neither stands in for a missing `client_id`.
 #[test]
-fn the_client_is_client_id_then_azp_then_sub() {
+fn the_client_is_client_id_and_nothing_else() {
     let signer = signer(Algorithm::EdDsa);
-    let table =
-        [(r#""client_id":"a","azp":"b""#, "a"), (r#""azp":"b""#, "b"), (r#""x":1"#, "client-1")];
+    let table = [
+        (r#""client_id":"a","azp":"b""#, Ok("a")),
+        (r#""azp":"b""#, Err(TokenError::ClaimMissing)),
+        (r#""x":1"#, Err(TokenError::ClaimMissing)),
+    ];
     for (members, client_id) in table {
         let payload = GOOD.replace(r#""client_id":"client-1""#, members);
         let token = token(&signer, &header(&signer), &payload);
-        let access = verifier(&signer).verify(token.as_bytes(), at(NOW)).unwrap();
-        assert_eq!((&*access.client_id, &*access.subject), (client_id, "client-1"));
+        let access = verifier(&signer).verify(token.as_bytes(), at(NOW));
+        assert_eq!(access.as_ref().map(|access| &*access.client_id), client_id.as_ref().copied());
     }
+}
+
+#[test]
+fn one_audience_of_the_token_among_ours_is_enough() {
+    let signer = signer(Algorithm::EdDsa);
+    let verifier = |ours: &[&str]| {
+        let audiences = ours.iter().map(|audience| (*audience).to_owned()).collect();
+        let expected = Expected { audiences, ..Expected::new(ISSUER, AUDIENCE) };
+        expected.verifier(KeySet::of([&signer]).unwrap())
+    };
+    let table: [(&str, &[&str], bool); 8] = [
+        (r#""a""#, &["a", "b"], true),
+        (r#""b""#, &["a", "b"], true),
+        (r#""c""#, &["a", "b"], false),
+        (r#"["c","b"]"#, &["a", "b"], true),
+        (r#"["c","d"]"#, &["a", "b"], false),
+        (r#"["a b"]"#, &["a", "b"], false),
+        (r#""a""#, &[], false),
+        (r#""""#, &["a"], false),
+    ];
+    for (aud, ours, good) in table {
+        let payload = GOOD.replace(r#""orders-api""#, aud);
+        let token = token(&signer, &header(&signer), &payload);
+        let refused = verifier(ours).verify(token.as_bytes(), at(NOW)).err();
+        assert_eq!(refused, (!good).then_some(TokenError::Audience), "{aud} for {ours:?}");
+    }
+}
+
+#[test]
+fn a_life_has_a_greatest_length() {
+    let signer = signer(Algorithm::EdDsa);
+    let judge = |ttl_max_s, iat: u64, exp: u64, now_s| {
+        let ttl_max = Duration::from_secs(ttl_max_s);
+        let expected = Expected { ttl_max, ..Expected::new(ISSUER, AUDIENCE) };
+        let claims = NewClaims { issued_at: iat, expires_at: exp, ..good_claims() };
+        let token = signer.sign(&claims).unwrap();
+        let verifier = expected.verifier(KeySet::of([&signer]).unwrap());
+        verifier.verify(token.as_bytes(), at(now_s)).err()
+    };
+    assert_eq!(judge(600, NOW, NOW + 600, NOW), None);
+    assert_eq!(judge(600, NOW, NOW + 601, NOW), Some(TokenError::Lifetime));
+    assert_eq!(judge(600, NOW - 1, NOW + 600, NOW), Some(TokenError::Lifetime));
+    assert_eq!(judge(0, NOW, NOW, NOW), None);
+    // Both within the leeway, and the wrong way round.
+    assert_eq!(judge(600, NOW + 2, NOW + 1, NOW), Some(TokenError::Lifetime));
+    assert_eq!(judge(u64::MAX, 0, 253_402_300_799, NOW), None);
 }
 
 #[test]
@@ -220,9 +330,9 @@ fn time_is_judged_with_the_leeway_at_both_ends() {
     let token = signer.sign(&good_claims()).unwrap();
     let judge = |leeway_s, now_s| {
         let leeway = Duration::from_secs(leeway_s);
-        Verifier::new(KeySet::of([&signer]).unwrap(), ISSUER, AUDIENCE, leeway)
-            .verify(token.as_bytes(), at(now_s))
-            .err()
+        let expected = Expected { leeway, ..Expected::new(ISSUER, AUDIENCE) };
+        let verifier = expected.verifier(KeySet::of([&signer]).unwrap());
+        verifier.verify(token.as_bytes(), at(now_s)).err()
     };
     assert_eq!(judge(0, NOW - 1), Some(TokenError::NotYetValid));
     assert_eq!(judge(0, NOW), None);
@@ -312,7 +422,7 @@ fn large_payloads_are_read_too() {
     for (pad, refused) in
         [(500, None), (4000, None), (5600, None), (6200, Some(TokenError::TooLong))]
     {
-        let payload = GOOD.replace(r#""jti":"1""#, &format!(r#""jti":"{}""#, "x".repeat(pad)));
+        let payload = GOOD.replace('{', &format!(r#"{{"x":"{}","#, "x".repeat(pad)));
         let token = token(&signer, &header(&signer), &payload);
         assert_eq!(verifier.verify(token.as_bytes(), at(NOW)).err(), refused, "{pad}");
     }
@@ -369,7 +479,6 @@ fn keys_survive_pem_and_ids_are_escaped() {
     let access = verifier(&odd).verify(token.as_bytes(), at(NOW)).unwrap();
     assert_eq!(&*access.key_id, "a\"b\\é");
     assert!(!format!("{odd:?}").contains("PRIVATE"));
-    assert_ne!(new_token_id().unwrap(), new_token_id().unwrap());
 }
 
 proptest! {

@@ -9,52 +9,46 @@
 //!   token -- split --> header --> key by kid, alg equal --> signature --> claims --> Access
 //!              |          |               |                     |            |
 //!          Malformed  Header Type     UnknownKey            Signature    Issuer Audience
-//!          TooLong    Critical ..     Algorithm                          Expired ..
+//!          TooLong    Critical ..     Algorithm                          Lifetime ..
 //! ```
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use memchr::memchr;
 use rustls::pki_types::UnixTime;
 
-use super::claims::{Claims, Header};
-use super::{Access, TOKEN_BYTES_MAX};
+use super::claims::{Claims, Header, NumericDate};
+use super::{Access, Expected, TOKEN_BYTES_MAX};
 use crate::error::TokenError;
 use crate::json::object;
 use crate::scope::ScopeSet;
-use crate::token::algorithm::Algorithm;
 use crate::token::jwks::{KeySet, PublicKey};
 
 /// Longest header, in bytes of base64url: alg, typ and a long kid.
 const HEADER_TEXT_BYTES_MAX: usize = 1024;
 
-/// Longest signature, in bytes of base64url: that of an RSA key of 8192 bits.
-const SIGNATURE_TEXT_BYTES_MAX: usize = 1366;
+/// Longest signature, in bytes of base64url: that of an RSA key of 4096 bits.
+const SIGNATURE_TEXT_BYTES_MAX: usize = 683;
 
 /// Payloads up to this many bytes of base64url are decoded on the stack; ours have some 300.
 const PAYLOAD_TEXT_BYTES_INLINE: usize = 1024;
 
-/// Longest `sub` and `client_id`, in bytes: they become labels and keys elsewhere.
-const PRINCIPAL_BYTES_MAX: usize = 256;
+/// Longest `sub`, `client_id` and `jti`, in bytes: they become labels and keys elsewhere.
+const NAME_BYTES_MAX: usize = 256;
 
-/// Verifies the access tokens of one issuer for one audience. Cloning shares the keys.
+/// Verifies the access tokens of one issuer. Cloning shares the keys and what is expected.
 #[derive(Clone, Debug)]
 pub struct Verifier {
     keys: KeySet,
-    issuer: Arc<str>,
-    audience: Arc<str>,
-    leeway_s: u64,
+    expected: Arc<Expected>,
 }
 
 impl Verifier {
-    /// A verifier. `leeway` is the skew of clocks that is forgiven at both ends of
-    /// the validity; [`super::LEEWAY_DEFAULT`] is a sensible one.
-    pub fn new(keys: KeySet, issuer: &str, audience: &str, leeway: Duration) -> Verifier {
-        let leeway_s = leeway.as_secs();
-        Verifier { keys, issuer: issuer.into(), audience: audience.into(), leeway_s }
+    /// A verifier of tokens that these keys signed and that say what is expected.
+    pub fn new(keys: KeySet, expected: Expected) -> Verifier {
+        Verifier { keys, expected: Arc::new(expected) }
     }
 
     /// Takes another key set, after a rotation. Caches of verified tokens must be cleared then.
@@ -99,7 +93,7 @@ impl Verifier {
             object(decode(header, &mut buffer)?).map_err(|_| TokenError::Header)?;
         // RFC 7515 section 4.1.11: extensions that are not understood make the token invalid, and
         // none is understood here.
-        if header.crit {
+        if header.crit || header.b64 {
             return Err(TokenError::Critical);
         }
         // RFC 9068 section 4: anything that is not an access token is refused by its type.
@@ -107,36 +101,48 @@ impl Verifier {
             return Err(TokenError::Type);
         }
         let key_id = header.kid.as_deref().ok_or(TokenError::KeyIdMissing)?;
-        // RFC 8725 section 3.1: the key pins its algorithm. `none` and the symmetric algorithms
-        // are no key's, so they end here whatever the key. Said before the key is searched, lest
-        // somebody fetch a new key set for them.
-        let algorithm = Algorithm::parse(&header.alg).ok_or(TokenError::Algorithm)?;
-        self.keys.find(key_id, algorithm)
+        self.keys.find(key_id, &header.alg)
     }
 
-    /// Reads and judges the claims of a token whose signature was verified.
+    /// Reads and judges the claims of a token whose signature was verified. Without one of those
+    /// that RFC 9068 section 2.2 requires it is refused; none stands in for another.
     fn access(&self, payload: &[u8], key: &PublicKey, now_s: u64) -> Result<Access, TokenError> {
         let claims: Claims<'_> = object(payload).map_err(|_| TokenError::Claims)?;
-        if *claims.iss != *self.issuer {
+        let Claims { iss: Some(iss), aud: Some(aud), sub: Some(sub), .. } = &claims else {
+            return Err(TokenError::ClaimMissing);
+        };
+        let Claims { client_id: Some(client_id), jti: Some(jti), .. } = &claims else {
+            return Err(TokenError::ClaimMissing);
+        };
+        let (Some(NumericDate(exp)), Some(NumericDate(iat))) = (claims.exp, claims.iat) else {
+            return Err(TokenError::ClaimMissing);
+        };
+        let Expected { issuer, audiences, leeway, ttl_max } = &*self.expected;
+        if **iss != **issuer {
             return Err(TokenError::Issuer);
         }
-        if !claims.aud.names(&self.audience) {
+        if !audiences.iter().any(|audience| aud.names(audience)) {
             return Err(TokenError::Audience);
         }
         // RFC 7519 section 4.1.4: the token is refused on or after the second in `exp`.
-        if now_s >= claims.exp.0.saturating_add(self.leeway_s) {
+        if now_s >= exp.saturating_add(leeway.as_secs()) {
             return Err(TokenError::Expired);
         }
-        let begins = claims.nbf.map_or(0, |nbf| nbf.0).max(claims.iat.0);
-        if begins > now_s.saturating_add(self.leeway_s) {
+        let begins_at = claims.nbf.map_or(iat, |NumericDate(nbf)| nbf.max(iat));
+        if begins_at > now_s.saturating_add(leeway.as_secs()) {
             return Err(TokenError::NotYetValid);
         }
-        let client_id = claims.client_id.as_deref().or(claims.azp.as_deref());
+        // A life that ends before it begins is none.
+        if exp < iat || exp - iat > ttl_max.as_secs() {
+            return Err(TokenError::Lifetime);
+        }
         Ok(Access {
-            client_id: principal(client_id.unwrap_or(&claims.sub))?,
-            subject: principal(&claims.sub)?,
+            client_id: name(client_id)?,
+            subject: name(sub)?,
+            token_id: name(jti)?,
             scopes: claims.scope.as_deref().map_or(ScopeSet::EMPTY, ScopeSet::known_in),
-            expires_at: claims.exp.0,
+            begins_at,
+            expires_at: exp,
             algorithm: key.algorithm(),
             key_id: Arc::clone(key.key_id()),
         })
@@ -193,7 +199,7 @@ fn is_access_token_type(typ: &str) -> bool {
 }
 
 /// A name that can stand in a log line: not empty, bounded, without control characters.
-fn principal(name: &str) -> Result<Box<str>, TokenError> {
-    let fit = (1..=PRINCIPAL_BYTES_MAX).contains(&name.len()) && !name.contains(char::is_control);
-    if fit { Ok(name.into()) } else { Err(TokenError::Claims) }
+fn name(text: &str) -> Result<Box<str>, TokenError> {
+    let fit = (1..=NAME_BYTES_MAX).contains(&text.len()) && !text.contains(char::is_control);
+    if fit { Ok(text.into()) } else { Err(TokenError::Claims) }
 }
