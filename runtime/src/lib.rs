@@ -8,6 +8,7 @@
 
 pub mod blocking;
 pub mod generator;
+pub mod offload;
 pub mod probe;
 pub mod tls;
 pub mod url;
