@@ -42,7 +42,7 @@ pub use crate::server::request::Request;
 pub use crate::server::response::Reply;
 pub use crate::server::service::{Peer, Service};
 pub use crate::server::shutdown::{DrainReport, Running};
-pub use crate::system::{files, process};
+pub use crate::system::{files, process, watch};
 #[cfg(feature = "memory")]
 pub use crate::testing::{allocations, memory};
 pub use crate::tls::TlsFacts;
