@@ -215,10 +215,10 @@ fn the_metadata_names_the_port_that_the_auth_server_listens_on() {
 fn a_broken_list_of_clients_is_an_alarm_and_the_one_before_stays_in_force() {
     let up = Up::start("S2", &[]);
     let list = up.state().join("auth/clients.toml");
-    let good = std::fs::read(&list).unwrap();
-    std::fs::write(&list, "broken = true\n").unwrap();
+    let good = fs::read(&list).unwrap();
+    fs::write(&list, "broken = true\n").unwrap();
     let deadline = Instant::now() + Duration::from_secs(15);
-    let log = || std::fs::read_to_string(up.state().join("logs/auth.log")).unwrap();
+    let log = || fs::read_to_string(up.state().join("logs/auth.log")).unwrap();
     while !log().contains("ALARM: cannot use") {
         assert!(Instant::now() < deadline, "no alarm: {}", log());
         std::thread::sleep(Duration::from_millis(20));
@@ -226,7 +226,7 @@ fn a_broken_list_of_clients_is_an_alarm_and_the_one_before_stays_in_force() {
     assert!(log().contains("line 1: a member is wrong"), "{}", log());
     let token = up.token(Some("orders.read"));
     assert!(token.split('.').count() == 3, "{token}");
-    std::fs::write(&list, &good).unwrap();
+    fs::write(&list, &good).unwrap();
     while !log().contains("read again") {
         assert!(Instant::now() < deadline, "it is not read again: {}", log());
         std::thread::sleep(Duration::from_millis(20));

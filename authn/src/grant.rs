@@ -2,18 +2,21 @@
 //!
 //! Owns the judgement of a token request and both ends of its formats. `clients` is who may ask,
 //! `request` decides, `form` takes the request apart; `secret`, `password` and `assertion` are how
-//! clients prove who they are, `attempts` and `replay` what is remembered of that. Issues no tokens:
-//! the auth server signs what was granted.
+//! clients prove who they are, `attempts` and `replay` what is remembered of that; `issued` and
+//! `revoked` are about tokens that clients bring back. Issues no tokens: the auth server signs what
+//! was granted.
 
 mod assertion;
 mod attempts;
 mod clients;
 mod error;
 mod form;
+mod issued;
 mod password;
 mod replay;
 mod request;
 mod response;
+mod revoked;
 mod secret;
 
 use base64::Engine as _;
@@ -29,10 +32,12 @@ pub use clients::{
 };
 pub use error::OAuthError;
 pub use form::{AUTHORIZATION_BYTES_MAX, BasicCredentials, FORM_BYTES_MAX, FORM_PARAMETERS_MAX};
+pub use issued::{INACTIVE_JSON, IssuedToken};
 pub use password::{PASSWORD_ROUNDS, PasswordHash};
 pub use replay::SeenAssertions;
-pub use request::{Authenticated, ClientProof, Grant, SecretCheck, StretchedSecret, TokenRequest};
+pub use request::{Authenticated, ClientProof, ClientRequest, Grant, SecretCheck, StretchedSecret};
 pub use response::{RESPONSE_BYTES_MAX, TokenResponse};
+pub use revoked::RevokedTokens;
 pub use secret::{ClientSecret, NewSecret, SecretHash, generate_secret};
 
 /// The value of `Authorization` with which a client asks for tokens: `Basic ..`, id and secret

@@ -1,4 +1,5 @@
-//! The registry of clients as a file: what is read, what is refused, and the form of older versions.
+//! The registry of clients as a file: what is read, what is refused, and the form of older
+//! versions.
 
 use std::time::Duration;
 

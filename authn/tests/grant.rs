@@ -6,8 +6,8 @@ use std::time::Duration;
 use authn::ScopeSet;
 use authn::error::Error;
 use authn::grant::{
-    ClientProof, ClientRegistry, ClientSecret, Grant, GrantDefaults, OAuthError, PasswordHash,
-    SecretCheck, TokenRequest, TokenResponse, basic_authorization, request_form,
+    ClientProof, ClientRegistry, ClientRequest, ClientSecret, Grant, GrantDefaults, OAuthError,
+    PasswordHash, SecretCheck, TokenResponse, basic_authorization, request_form,
 };
 use authn::identity::Identity;
 use base64::Engine as _;
@@ -39,7 +39,7 @@ fn request(
     body: &[u8],
     identity: Option<&Identity>,
 ) -> Result<Grant, OAuthError> {
-    let request = TokenRequest::parse(authorization, body)?;
+    let request = ClientRequest::parse(authorization, body)?;
     let client = match &request.proof {
         ClientProof::Secret(credentials) => match registry.check_secret(credentials) {
             SecretCheck::Proved(client) => client,
@@ -96,7 +96,7 @@ fn each_oauth_error_has_its_cause() {
         (400, "invalid_request", format!("{GOOD}&scope=%zz")),
         (400, "invalid_request", format!("{GOOD}&client_secret={}", shop.runner)),
         (400, "invalid_request", format!("{GOOD}&client_id=service-order")),
-        (400, "invalid_request", format!("{GOOD}&pad={}", "x".repeat(9000))),
+        (400, "invalid_request", format!("{GOOD}&pad={}", "x".repeat(11_000))),
         (400, "unsupported_grant_type", "grant_type=password".into()),
         (400, "unsupported_grant_type", "grant_type=Client_Credentials".into()),
         (400, "invalid_scope", format!("{GOOD}&scope=admin")),

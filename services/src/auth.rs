@@ -1,5 +1,5 @@
-//! The authorization server: access tokens for client credentials (RFC 6749 section 4.4), its
-//! metadata (RFC 8414) and its keys (RFC 7517).
+//! The authorization server: access tokens for client credentials (RFC 6749 section 4.4), to be
+//! revoked (RFC 7009) and asked about (RFC 7662), its metadata (RFC 8414) and its keys (RFC 7517).
 //!
 //! Its routes ask for no token, since one comes here to get one; the transport of the profile
 //! applies. It owns the HTTP side of the grant; who may have which token is decided by
@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use authn::Permit;
-use authn::grant::{ClientRegistry, FORM_BYTES_MAX, OAuthError, TokenRequest};
+use authn::grant::{ClientRegistry, ClientRequest, FORM_BYTES_MAX, OAuthError};
 use proto_http::Method;
 use runtime::{Broken, Exchange};
 
@@ -22,7 +22,10 @@ use crate::edge::dispatch::routes;
 use crate::edge::fields::{JSON, JSON_NOW};
 use crate::edge::problem::{self, Problem};
 use crate::refresh::watched::WatchReader;
-use crate::route::Param;
+use crate::route::{Param, Routed};
+
+use self::authenticate::Origin;
+use self::issuer::Endpoint;
 
 pub use self::issuer::Issuer;
 pub use self::state::signers;
@@ -35,6 +38,12 @@ routes! {
         /// Issues an access token.
         TokenIssue = "auth.token", Method::Post, "/oauth2/token", open => token,
             body: Some(FORM_BYTES_MAX);
+        /// Revokes an access token.
+        TokenRevoke = "auth.revoke", Method::Post, "/oauth2/revoke", open => revoke,
+            body: Some(FORM_BYTES_MAX);
+        /// Says what an access token is worth.
+        TokenIntrospect = "auth.introspect", Method::Post, "/oauth2/introspect", open
+            => introspect, body: Some(FORM_BYTES_MAX);
         /// The authorization server's metadata.
         Metadata = "auth.metadata", Method::Get, "/.well-known/oauth-authorization-server", open
             => metadata;
@@ -57,17 +66,35 @@ impl Auth {
         Auth { issuer, clients }
     }
 
-    /// Responds to a token request that came over `exchange`, whose body was read.
-    async fn issue(
+    /// Responds to a request of a client on route `R`.
+    async fn serve<R: Routed>(
         &self,
-        permit: &Permit<'_, TokenIssue>,
+        endpoint: Endpoint,
+        permit: Permit<'_, R>,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<(), Broken> {
+        if read_form::<R>(exchange).await {
+            match self.ask(endpoint, &permit, exchange).await {
+                // RFC 6749 section 5.1: a response about a token is never kept.
+                Ok(body) => exchange.reply().lines(JSON_NOW).send(200, &[], body.as_bytes()),
+                Err(error) => refuse(exchange, error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask<R: Routed>(
+        &self,
+        endpoint: Endpoint,
+        permit: &Permit<'_, R>,
         exchange: &mut Exchange<'_>,
     ) -> Result<String, OAuthError> {
         let (from, now) = (exchange.peer().ip(), exchange.unix_time());
+        let origin = Origin { from, identity: permit.identity(), now };
         let (request, form, _) = exchange.parts();
-        let request = TokenRequest::parse(request.authorization(), form)?;
+        let request = ClientRequest::parse(request.authorization(), form)?;
         let clients = self.clients.get().ok_or(OAuthError::SERVER_ERROR)?;
-        self.issuer.issue(&clients, &request, from, permit.identity(), now).await
+        self.issuer.serve(endpoint, &clients, &request, origin).await
     }
 }
 
@@ -83,23 +110,38 @@ async fn token(
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
+    auth.serve(Endpoint::Token, permit, exchange).await
+}
+
+async fn revoke(
+    auth: &Auth,
+    permit: Permit<'_, TokenRevoke>,
+    _param: Param,
+    exchange: &mut Exchange<'_>,
+) -> Result<(), Broken> {
+    auth.serve(Endpoint::Revoke, permit, exchange).await
+}
+
+async fn introspect(
+    auth: &Auth,
+    permit: Permit<'_, TokenIntrospect>,
+    _param: Param,
+    exchange: &mut Exchange<'_>,
+) -> Result<(), Broken> {
+    auth.serve(Endpoint::Introspect, permit, exchange).await
+}
+
+/// Reads the body of route `R`, which must be a form. False: a refusal was sent.
+async fn read_form<R: Routed>(exchange: &mut Exchange<'_>) -> bool {
     let media_type = exchange.request().field("content-type").unwrap_or_default();
     if !is_form(media_type) {
         let detail = "send application/x-www-form-urlencoded";
         let title = "Unsupported Media Type";
         Problem { status: 415, kind: None, title, detail }.respond(exchange);
-        return Ok(());
+        return false;
     }
-    if let Err(error) = problem::required_body::<TokenIssue>(exchange).await {
-        problem::body_refused(exchange, error);
-        return Ok(());
-    }
-    match auth.issue(&permit, exchange).await {
-        // RFC 6749 section 5.1: a response with a token is never kept.
-        Ok(body) => exchange.reply().lines(JSON_NOW).send(200, &[], body.as_bytes()),
-        Err(error) => refuse(exchange, error),
-    }
-    Ok(())
+    let read = problem::required_body::<R>(exchange).await;
+    read.map_err(|error| problem::body_refused(exchange, error)).is_ok()
 }
 
 /// Responds with a refusal (RFC 6749 section 5.2).

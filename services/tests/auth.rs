@@ -101,6 +101,7 @@ fn the_metadata_names_what_there_is() {
         let get = |path: &str| client.get(&format!("{}{path}", server.url()), &[]).unwrap();
         let metadata = get("/.well-known/oauth-authorization-server");
         let document: serde_json::Value = serde_json::from_slice(&metadata.body).unwrap();
+        let algorithms = Algorithm::ALL.map(Algorithm::as_str);
         let mut methods = vec!["client_secret_basic", "private_key_jwt"];
         methods.extend(mutual.then_some("tls_client_auth"));
         assert_eq!(
@@ -113,8 +114,13 @@ fn the_metadata_names_what_there_is() {
                 "response_types_supported": [],
                 "scopes_supported": Scope::ALL.map(Scope::as_str),
                 "token_endpoint_auth_methods_supported": methods,
-                "token_endpoint_auth_signing_alg_values_supported":
-                    Algorithm::ALL.map(Algorithm::as_str),
+                "token_endpoint_auth_signing_alg_values_supported": algorithms,
+                "revocation_endpoint": format!("{ISSUER}/oauth2/revoke"),
+                "revocation_endpoint_auth_methods_supported": methods,
+                "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
+                "introspection_endpoint": format!("{ISSUER}/oauth2/introspect"),
+                "introspection_endpoint_auth_methods_supported": methods,
+                "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
                 "tls_client_certificate_bound_access_tokens": false,
             })
         );

@@ -12,7 +12,9 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use authn::grant::{PasswordHash, TokenResponse, basic_authorization};
+use authn::grant::{
+    ClientSecret, PasswordHash, TokenResponse, basic_authorization, generate_secret,
+};
 use authn::{Algorithm, KeySet, Profile, Signer, Verifier};
 use runtime::DriverChoice;
 use runtime::blocking::Response;
@@ -36,10 +38,20 @@ fn client(lab: &Lab, label: &str, name: Option<&str>) -> Client {
 }
 
 fn ask(client: &Client, server: &Server, basic: Option<(&str, &str)>, form: &str) -> Response {
+    post(client, server, "token", basic, form)
+}
+
+fn post(
+    client: &Client,
+    server: &Server,
+    endpoint: &str,
+    basic: Option<(&str, &str)>,
+    form: &str,
+) -> Response {
     let authorization = basic.map(|(id, secret)| basic_authorization(id, secret));
     let mut fields = vec![FORM];
     fields.extend(authorization.as_ref().map(|value| ("authorization", value.as_bytes())));
-    let url = format!("{}/oauth2/token", server.url());
+    let url = format!("{}/oauth2/{endpoint}", server.url());
     client.request("POST", &url, &fields, form.as_bytes()).unwrap()
 }
 
@@ -51,6 +63,14 @@ fn secret(lab: &Lab, client: &str) -> String {
 fn job(lab: &Lab, members: &str) {
     let text = format!("[[clients]]\nid = \"job\"\nscopes = [\"orders.read\"]\n{members}\n");
     lab.write("auth/clients.toml", text.as_bytes());
+}
+
+/// A random secret, and the members of an entry that has it.
+fn random_secret() -> (String, String) {
+    let new = generate_secret().unwrap();
+    let hash = ClientSecret::Random(new.hash);
+    let members = format!("auth_methods = [\"client_secret_basic\"]\nsecret = \"{hash}\"\n");
+    (new.secret.to_string(), members)
 }
 
 fn wait_s(answer: &Response) -> u64 {
@@ -247,32 +267,30 @@ fn chosen_secrets_are_checked_beside_the_core_and_more_than_four_are_refused() {
 #[test]
 fn the_list_is_read_again_when_it_changes_and_kept_when_it_breaks() {
     let lab = Lab::new();
-    let hash = |secret: &str| PasswordHash::derive(secret.as_bytes()).unwrap();
-    let members = |secret: &str, ttl: &str| {
-        format!("auth_methods = [\"client_secret_basic\"]\nsecret = \"{}\"\n{ttl}", hash(secret))
-    };
-    job(&lab, &members("one", ""));
+    let (secret, members) = random_secret();
+    let with = |ttl: &str| job(&lab, &format!("{members}{ttl}"));
+    with("");
     for driver in DRIVERS {
-        job(&lab, &members("one", ""));
+        with("");
         let server = auth(&lab, "S2", driver);
         let client = client(&lab, "S2", None);
-        let life = |secret: &str| {
-            let answer = ask(&client, &server, Some(("job", secret)), GOOD);
+        let life = || {
+            let answer = ask(&client, &server, Some(("job", &secret)), GOOD);
             (answer.status == 200)
                 .then(|| TokenResponse::parse(&answer.body).unwrap().ttl.as_secs())
         };
-        assert_eq!(life("one"), Some(120), "the flag's, where the list says nothing");
-        job(&lab, &members("one", "token_ttl_s = 60"));
+        assert_eq!(life(), Some(120), "the flag's, where the list says nothing");
+        with("token_ttl_s = 60");
         let deadline = Instant::now() + SOON;
-        while life("one") != Some(60) {
+        while life() != Some(60) {
             assert!(Instant::now() < deadline, "the list is never read again");
         }
         job(&lab, "broken = true");
-        assert_eq!(life("one"), Some(60));
+        assert_eq!(life(), Some(60));
         lab.write("auth/clients.toml", b"");
         fs::remove_file(lab.path().join("auth/clients.toml")).unwrap();
-        job(&lab, &members("one", "token_ttl_s = 30"));
-        while life("one") != Some(30) {
+        with("token_ttl_s = 30");
+        while life() != Some(30) {
             assert!(Instant::now() < deadline + SOON, "the list is never read again");
         }
     }
@@ -303,12 +321,11 @@ fn a_list_of_an_older_version_is_converted_once_and_kept() {
 #[test]
 fn resources_narrow_the_audiences_and_scopes_the_permissions() {
     let lab = Lab::new();
-    let hash = PasswordHash::derive(b"secret").unwrap();
+    let (secret, members) = random_secret();
     job(
         &lab,
         &format!(
-            "auth_methods = [\"client_secret_basic\"]\nsecret = \"{hash}\"\n\
-             audiences = [\"gateway\"]\n[clients.resources]\n\
+            "{members}audiences = [\"gateway\"]\n[clients.resources]\n\
              \"https://shop.example/orders\" = [\"gateway\", \"orders\"]"
         ),
     );
@@ -317,7 +334,7 @@ fn resources_narrow_the_audiences_and_scopes_the_permissions() {
         let client = client(&lab, "S2", None);
         let jwks = client.get(&format!("{}/.well-known/jwks.json", server.url()), &[]).unwrap();
         let accepted = |form: &str| {
-            let answer = ask(&client, &server, Some(("job", "secret")), form);
+            let answer = ask(&client, &server, Some(("job", &secret)), form);
             let token = TokenResponse::parse(&answer.body).unwrap().token;
             let by = |audience: &&&str| {
                 let keys = KeySet::parse(&jwks.body).unwrap();
@@ -334,9 +351,67 @@ fn resources_narrow_the_audiences_and_scopes_the_permissions() {
             ("scope=orders.write", "invalid_scope"),
         ] {
             let form = format!("{GOOD}&{form}");
-            let answer = ask(&client, &server, Some(("job", "secret")), &form);
+            let answer = ask(&client, &server, Some(("job", &secret)), &form);
             let body = String::from_utf8(answer.body).unwrap();
             assert!(answer.status == 400 && body.contains(error), "{body}");
+        }
+    }
+}
+
+#[test]
+fn a_client_revokes_its_own_tokens_and_learns_of_them() {
+    let lab = Lab::new();
+    let (secret, members) = random_secret();
+    let entry = |(id, scope): (&str, &str)| {
+        let audiences = "audiences = [\"elsewhere\"]";
+        format!("[[clients]]\nid = \"{id}\"\nscopes = [\"{scope}\"]\n{audiences}\n{members}")
+    };
+    let list = [("job", "orders.read"), ("gate", "tokens.introspect"), ("other", "orders.read")];
+    let list: String = list.map(entry).concat();
+    lab.write("auth/clients.toml", list.as_bytes());
+    for driver in DRIVERS {
+        let server = auth(&lab, "S2", driver);
+        let client = client(&lab, "S2", None);
+        let issue = || {
+            let answer = ask(&client, &server, Some(("job", &secret)), GOOD);
+            TokenResponse::parse(&answer.body).unwrap().token.to_string()
+        };
+        let about = |endpoint: &str, id: &str, form: &str| {
+            let answer = post(&client, &server, endpoint, Some((id, &secret)), form);
+            assert_eq!(answer.field("cache-control"), Some(b"no-store".as_slice()));
+            let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+            (answer.status, body)
+        };
+        let (token, kept) = (issue(), issue());
+        let form = format!("token={token}&token_type_hint=access_token");
+        let inactive = (200, serde_json::json!({"active": false}));
+        for id in ["job", "gate"] {
+            let (status, body) = about("introspect", id, &form);
+            assert_eq!(
+                (status, &body["active"], &body["client_id"]),
+                (200, &true.into(), &"job".into())
+            );
+            assert_eq!(body["aud"], "elsewhere");
+        }
+        assert_eq!(about("introspect", "other", &form), inactive);
+        assert_eq!(about("introspect", "gate", "token=a.b.c"), inactive);
+
+        let (status, body) = about("revoke", "other", &form);
+        assert_eq!((status, &body["error"]), (400, &"unauthorized_client".into()));
+        assert_eq!(about("introspect", "job", &form).1["active"], true);
+        for form in [&form, &form, "token=a.b.c"] {
+            assert_eq!(about("revoke", "job", form), (200, serde_json::json!({})));
+        }
+        assert_eq!(about("introspect", "job", &form), inactive);
+        assert_eq!(about("introspect", "gate", &form), inactive);
+        assert_eq!(about("introspect", "job", &format!("token={kept}")).1["active"], true);
+
+        for endpoint in ["introspect", "revoke"] {
+            let (status, body) = about(endpoint, "job", "x=y");
+            assert_eq!((status, &body["error"]), (400, &"invalid_request".into()));
+            let wrong = post(&client, &server, endpoint, Some(("job", "x")), &form);
+            assert_eq!(wrong.status, 401);
+            assert_eq!(post(&client, &server, endpoint, None, &form).status, 401);
         }
     }
 }

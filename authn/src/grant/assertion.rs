@@ -128,7 +128,8 @@ impl ClientRegistry {
         rules: &AssertionRules,
         now: UnixTime,
     ) -> Result<Assertion<'_>, AssertionError> {
-        let [header, payload, signature] = segments(jwt).ok_or(AssertionError::Unverified)?;
+        let [header, payload, signature] =
+            segments(jwt, ASSERTION_BYTES_MAX).ok_or(AssertionError::Unverified)?;
         let header: Header<'_> = object(&header).map_err(|_| AssertionError::Unverified)?;
         let claims: AssertionClaims<'_> =
             object(&payload).map_err(|_| AssertionError::Unverified)?;
@@ -139,8 +140,7 @@ impl ClientRegistry {
         let client = client.ok_or(AssertionError::Unverified)?;
         let keys = client.keys.as_ref().ok_or(AssertionError::Unverified)?;
         let key = key_of(&header, keys).ok_or(AssertionError::Unverified)?;
-        let signed = &jwt.as_bytes()[..jwt.rfind('.').unwrap_or_default()];
-        key.verify(signed, &signature).map_err(|_| AssertionError::Unverified)?;
+        key.verify(signed_part(jwt), &signature).map_err(|_| AssertionError::Unverified)?;
         if client_id.is_some_and(|id| *id != *client.id) {
             return Err(AssertionError::OtherClient);
         }
@@ -185,14 +185,19 @@ impl AssertionRules {
     }
 }
 
-/// The decoded segments of the compact form (RFC 7515 section 7.1).
-fn segments(jwt: &str) -> Option<[Vec<u8>; 3]> {
-    if jwt.len() > ASSERTION_BYTES_MAX {
+/// The decoded segments of the compact form (RFC 7515 section 7.1), of at most so many bytes.
+pub(super) fn segments(jwt: &str, bytes_max: usize) -> Option<[Vec<u8>; 3]> {
+    if jwt.len() > bytes_max {
         return None;
     }
     let mut segments = jwt.split('.').map(|text| URL_SAFE_NO_PAD.decode(text).ok());
     let all = [segments.next()??, segments.next()??, segments.next()??];
     segments.next().is_none().then_some(all)
+}
+
+/// What the signature of a compact form covers.
+pub(super) fn signed_part(jwt: &str) -> &[u8] {
+    &jwt.as_bytes()[..jwt.rfind('.').unwrap_or_default()]
 }
 
 /// The client's key that the header names. The key pins the algorithm (RFC 8725 section 3.1).

@@ -289,8 +289,8 @@ fn check_audiences(audiences: &[Box<str>]) -> Result<(), String> {
     }
 }
 
-/// Whether this is an absolute URI without a fragment (RFC 8707 section 2, RFC 3986 section 4.3), as
-/// far as its first part tells.
+/// Whether this is an absolute URI without a fragment (RFC 8707 section 2, RFC 3986 section 4.3),
+/// as far as its first part tells.
 fn is_resource(uri: &str) -> bool {
     let Some((scheme, rest)) = uri.split_once(':') else { return false };
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())

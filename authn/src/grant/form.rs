@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 use super::error::OAuthError;
 
-/// Longest body, in bytes: an assertion of some 4 KiB, and room for what others send along.
-pub const FORM_BYTES_MAX: usize = 8 * 1024;
+/// Longest body, in bytes: a token and an assertion of some 4 KiB each, and what others send along.
+pub const FORM_BYTES_MAX: usize = 10 * 1024;
 
 /// Most parameters in a body; each is compared with those before it.
 pub const FORM_PARAMETERS_MAX: usize = 16;
@@ -24,7 +24,7 @@ pub(super) struct RequestForm(Vec<(Zeroizing<String>, Zeroizing<String>)>);
 impl RequestForm {
     pub(super) fn parse(body: &[u8]) -> Result<RequestForm, OAuthError> {
         if body.len() > FORM_BYTES_MAX {
-            return Err(OAuthError::invalid_request("the body is longer than 8192 bytes"));
+            return Err(OAuthError::invalid_request("the body is longer than 10 KiB"));
         }
         let mut form = RequestForm(Vec::new());
         for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {

@@ -101,7 +101,8 @@ mod tests {
     /// Made by another implementation, for `correct horse` and the salt `0123456789abcdef`:
     /// `python3 -c "import hashlib,base64;print(base64.b64encode(hashlib.pbkdf2_hmac('sha256',
     /// b'correct horse',b'0123456789abcdef',600000)).rstrip(b'=').decode())"`.
-    const STRANGERS: &str = "$pbkdf2-sha256$i=600000$MDEyMzQ1Njc4OWFiY2RlZg$kYKAg/dg7WC7VQ4k8+iaopu8snxCGdA0xMTwPC5tudk";
+    const STRANGERS: &str = "$pbkdf2-sha256$i=600000$MDEyMzQ1Njc4OWFiY2RlZg$\
+                             kYKAg/dg7WC7VQ4k8+iaopu8snxCGdA0xMTwPC5tudk";
 
     #[test]
     fn the_hash_of_another_implementation_is_the_same() {

@@ -1,4 +1,4 @@
-//! A token request, judged: who asks, and what for.
+//! A request of a client, judged: who asks, and what for.
 //!
 //! Owns the order: the form of the request first, then who asks, then what may be granted. Refuses
 //! more than one proof of a client, a secret in the body, and every grant type but client
@@ -32,23 +32,32 @@ pub enum ClientProof {
     Certificate(Box<str>),
 }
 
-/// A request of a client at the token endpoint.
-pub struct TokenRequest {
+/// A request of a client: for a token, or about one.
+pub struct ClientRequest {
     /// Who says to ask.
     pub proof: ClientProof,
     form: RequestForm,
 }
 
-impl TokenRequest {
+impl ClientRequest {
     /// Takes a request apart: the value of its `Authorization` field, and its body in
     /// `application/x-www-form-urlencoded`, whose media type the caller has checked.
     ///
     /// # Errors
     /// [`OAuthError`] when its form is wrong, or it does not say who asks.
-    pub fn parse(authorization: Option<&[u8]>, form: &[u8]) -> Result<TokenRequest, OAuthError> {
+    pub fn parse(authorization: Option<&[u8]>, form: &[u8]) -> Result<ClientRequest, OAuthError> {
         let form = RequestForm::parse(form)?;
         let proof = ClientProof::read(authorization, &form)?;
-        Ok(TokenRequest { proof, form })
+        Ok(ClientRequest { proof, form })
+    }
+
+    /// The token that the request is about (RFC 7009 section 2.1, RFC 7662 section 2.1). A hint of
+    /// its type is not needed: there is one type.
+    ///
+    /// # Errors
+    /// [`OAuthError`] when it is missing.
+    pub fn token(&self) -> Result<&str, OAuthError> {
+        self.form.get("token").ok_or(OAuthError::invalid_request("token is missing"))
     }
 }
 
@@ -183,7 +192,7 @@ impl ClientRegistry {
     pub fn grant(
         &self,
         client: Authenticated<'_>,
-        request: &TokenRequest,
+        request: &ClientRequest,
         defaults: &GrantDefaults,
     ) -> Result<Grant, OAuthError> {
         let (client, form) = (client.0, &request.form);

@@ -22,6 +22,17 @@ use crate::config::error::ServeError;
 /// Secrets that are stretched at a time, the one in work among them: some tenth of a second each.
 const STRETCHED_MAX: usize = 4;
 
+/// Where a request comes from, and when it arrived.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin<'p> {
+    /// The address of the connection.
+    pub from: IpAddr,
+    /// Whose certificate it has.
+    pub identity: Option<&'p Identity>,
+    /// When the request arrived.
+    pub now: UnixTime,
+}
+
 /// What proofs of clients are judged with.
 #[derive(Debug)]
 pub(super) struct Authenticator {
@@ -51,7 +62,7 @@ impl Authenticator {
         })
     }
 
-    /// Judges a proof that came from this address, over a connection of this identity.
+    /// Judges a proof.
     ///
     /// # Errors
     /// The refusal to respond with.
@@ -59,9 +70,7 @@ impl Authenticator {
         &self,
         registry: &'r ClientRegistry,
         proof: &ClientProof,
-        from: IpAddr,
-        identity: Option<&Identity>,
-        now: UnixTime,
+        Origin { from, identity, now }: Origin<'_>,
     ) -> Result<Authenticated<'r>, OAuthError> {
         match proof {
             ClientProof::Secret(credentials) => self.secret(registry, credentials, from).await,

@@ -1,24 +1,38 @@
 //! What issues tokens, shared by all cores: the signing key, the clients, and what is remembered of
 //! their proofs.
 //!
-//! It owns the order of a token request: who asks, what is granted, the signature. It refuses to
-//! read the clients for each request: a thread reads their file again when it changes.
+//! It owns the order of a request: who asks, what is granted, the signature; and which tokens were
+//! taken back. It refuses to read the clients for each request: a thread reads their file again
+//! when it changes.
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use authn::grant::{AssertionRules, ClientRegistry, GrantDefaults, OAuthError, TokenRequest};
-use authn::{Identity, KeySet, NewClaims, Signer, Verifier};
+use authn::grant::{
+    AssertionRules, Authenticated, ClientRegistry, ClientRequest, Grant, GrantDefaults,
+    INACTIVE_JSON, IssuedToken, OAuthError, RevokedTokens,
+};
+use authn::{KeySet, NewClaims, Signer, Verifier};
 use rustls::pki_types::UnixTime;
 
-use super::authenticate::Authenticator;
+use super::authenticate::{Authenticator, Origin};
 use super::metadata::{metadata_json, token_endpoint};
 use super::state;
 use crate::config::error::ServeError;
 use crate::config::{AuthConfig, ServiceConfig};
-use crate::refresh::file_watch::FileWatch;
+use crate::refresh::file_watch::{FileWatch, alarm};
 use crate::refresh::keys::Expected;
 use crate::refresh::watched::Watched;
+
+/// What a client may ask, each at its own path.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Endpoint {
+    /// For a token.
+    Token,
+    /// That a token be revoked.
+    Revoke,
+    /// What a token is worth.
+    Introspect,
+}
 
 /// What issues tokens, shared by all cores. Of it only the clients change after the start.
 #[derive(Debug)]
@@ -28,6 +42,7 @@ pub struct Issuer {
     _clients_watch: FileWatch,
     defaults: GrantDefaults,
     authenticator: Authenticator,
+    revoked: Mutex<RevokedTokens>,
     expected: Expected,
     keys: KeySet,
     pub(super) jwks: String,
@@ -72,6 +87,7 @@ impl Issuer {
                 audience: config.audience.as_str().into(),
             },
             authenticator: Authenticator::new(rules)?,
+            revoked: Mutex::default(),
             jwks: keys.to_json(),
             keys,
             metadata: metadata_json(&issuer, config.profile.transport),
@@ -91,19 +107,29 @@ impl Issuer {
         Arc::clone(&self.clients)
     }
 
-    /// Responds to a token request with the body of RFC 6749 section 5.1. It came from this
-    /// address, over a connection of this identity.
-    pub(super) async fn issue(
+    /// Carries out what a client asks at an endpoint, and returns the body of the response.
+    ///
+    /// # Errors
+    /// The refusal to respond with: the client is judged before what it asks for.
+    pub(super) async fn serve(
         &self,
+        endpoint: Endpoint,
         clients: &ClientRegistry,
-        request: &TokenRequest,
-        from: IpAddr,
-        identity: Option<&Identity>,
-        now: UnixTime,
+        request: &ClientRequest,
+        origin: Origin<'_>,
     ) -> Result<String, OAuthError> {
-        let proof = &request.proof;
-        let client = self.authenticator.authenticate(clients, proof, from, identity, now).await?;
-        let grant = clients.grant(client, request, &self.defaults)?;
+        let client = self.authenticator.authenticate(clients, &request.proof, origin).await?;
+        match endpoint {
+            Endpoint::Token => {
+                self.issue(&clients.grant(client, request, &self.defaults)?, origin.now)
+            }
+            Endpoint::Revoke => self.revoke(client, request.token()?, origin.now),
+            Endpoint::Introspect => Ok(self.introspect(client, request.token()?, origin.now)),
+        }
+    }
+
+    /// Signs a token; the body is that of RFC 6749 section 5.1.
+    fn issue(&self, grant: &Grant, now: UnixTime) -> Result<String, OAuthError> {
         let audiences: Vec<&str> = grant.audiences.iter().map(|audience| &**audience).collect();
         let token_id = authn::jwt::new_token_id().map_err(|_| OAuthError::SERVER_ERROR)?;
         let claims = NewClaims {
@@ -118,5 +144,38 @@ impl Issuer {
         };
         let token = self.signer.sign_for(&audiences, &claims);
         Ok(grant.response_json(&token.map_err(|_| OAuthError::SERVER_ERROR)?))
+    }
+
+    /// Revokes a token. One that was not issued here, or has ended, needs no more (RFC 7009 section
+    /// 2.2: the status says it all).
+    fn revoke(
+        &self,
+        client: Authenticated<'_>,
+        token: &str,
+        now: UnixTime,
+    ) -> Result<String, OAuthError> {
+        if let Some(token) = self.recognise(token, now) {
+            token.check_revoker(client)?;
+            let revoked = self.lock_revoked().revoke(token.id(), token.expires_at(), now);
+            revoked.inspect_err(|_| alarm("the list of revoked tokens is full"))?;
+        }
+        Ok("{}".into())
+    }
+
+    /// What the client may know of a token (RFC 7662 section 2.2).
+    fn introspect(&self, client: Authenticated<'_>, token: &str, now: UnixTime) -> String {
+        match self.recognise(token, now) {
+            Some(token) => token.introspection(client, &self.lock_revoked()),
+            None => INACTIVE_JSON.into(),
+        }
+    }
+
+    /// A token that was issued here and has not ended.
+    fn recognise(&self, token: &str, now: UnixTime) -> Option<IssuedToken> {
+        IssuedToken::read(token, &self.keys, &self.expected.issuer, now)
+    }
+
+    fn lock_revoked(&self) -> MutexGuard<'_, RevokedTokens> {
+        self.revoked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

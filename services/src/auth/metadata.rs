@@ -19,6 +19,7 @@ pub(super) fn metadata_json(issuer: &str, transport: Transport) -> String {
     let methods = AuthMethod::ALL.into_iter();
     let methods = methods.filter(|method| mutual || *method != AuthMethod::TlsClientAuth);
     let methods: Vec<&str> = methods.map(AuthMethod::as_str).collect();
+    let algorithms = Algorithm::ALL.map(Algorithm::as_str);
     json!({
         "issuer": issuer,
         "token_endpoint": token_endpoint(issuer),
@@ -27,7 +28,13 @@ pub(super) fn metadata_json(issuer: &str, transport: Transport) -> String {
         "response_types_supported": [],
         "scopes_supported": Scope::ALL.map(Scope::as_str),
         "token_endpoint_auth_methods_supported": methods,
-        "token_endpoint_auth_signing_alg_values_supported": Algorithm::ALL.map(Algorithm::as_str),
+        "token_endpoint_auth_signing_alg_values_supported": algorithms,
+        "revocation_endpoint": format!("{base}/oauth2/revoke"),
+        "revocation_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
+        "introspection_endpoint": format!("{base}/oauth2/introspect"),
+        "introspection_endpoint_auth_methods_supported": methods,
+        "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
         // RFC 8705 section 3.3.
         "tls_client_certificate_bound_access_tokens": false,
     })

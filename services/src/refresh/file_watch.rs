@@ -58,7 +58,7 @@ impl FileWatch {
 }
 
 /// Says on standard error, whatever the level of the log, what an operator must fix.
-fn alarm(what: &str) {
+pub(crate) fn alarm(what: &str) {
     let _ = writeln!(io::stderr(), "ALARM: {what}");
 }
 
