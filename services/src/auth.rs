@@ -24,8 +24,8 @@ use crate::edge::problem::{self, Problem};
 use crate::refresh::watched::WatchReader;
 use crate::route::{Param, Routed};
 
-use self::authenticate::Origin;
-use self::issuer::Endpoint;
+use self::authenticate::RequestOrigin;
+use self::issuer::ClientEndpoint;
 
 pub use self::issuer::Issuer;
 pub use self::state::signers;
@@ -69,7 +69,7 @@ impl Auth {
     /// Responds to a request of a client on route `R`.
     async fn serve<R: Routed>(
         &self,
-        endpoint: Endpoint,
+        endpoint: ClientEndpoint,
         permit: Permit<'_, R>,
         exchange: &mut Exchange<'_>,
     ) -> Result<(), Broken> {
@@ -85,12 +85,12 @@ impl Auth {
 
     async fn ask<R: Routed>(
         &self,
-        endpoint: Endpoint,
+        endpoint: ClientEndpoint,
         permit: &Permit<'_, R>,
         exchange: &mut Exchange<'_>,
     ) -> Result<String, OAuthError> {
         let (from, now) = (exchange.peer().ip(), exchange.unix_time());
-        let origin = Origin { from, identity: permit.identity(), now };
+        let origin = RequestOrigin { from, identity: permit.identity(), now };
         let (request, form, _) = exchange.parts();
         let request = ClientRequest::parse(request.authorization(), form)?;
         let clients = self.clients.get().ok_or(OAuthError::SERVER_ERROR)?;
@@ -110,7 +110,7 @@ async fn token(
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    auth.serve(Endpoint::Token, permit, exchange).await
+    auth.serve(ClientEndpoint::Token, permit, exchange).await
 }
 
 async fn revoke(
@@ -119,7 +119,7 @@ async fn revoke(
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    auth.serve(Endpoint::Revoke, permit, exchange).await
+    auth.serve(ClientEndpoint::Revoke, permit, exchange).await
 }
 
 async fn introspect(
@@ -128,7 +128,7 @@ async fn introspect(
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    auth.serve(Endpoint::Introspect, permit, exchange).await
+    auth.serve(ClientEndpoint::Introspect, permit, exchange).await
 }
 
 /// Reads the body of route `R`, which must be a form. False: a refusal was sent.

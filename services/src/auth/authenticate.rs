@@ -24,7 +24,7 @@ const STRETCHED_MAX: usize = 4;
 
 /// Where a request comes from, and when it arrived.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Origin<'p> {
+pub(super) struct RequestOrigin<'p> {
     /// The address of the connection.
     pub from: IpAddr,
     /// Whose certificate it has.
@@ -70,7 +70,7 @@ impl Authenticator {
         &self,
         registry: &'r ClientRegistry,
         proof: &ClientProof,
-        Origin { from, identity, now }: Origin<'_>,
+        RequestOrigin { from, identity, now }: RequestOrigin<'_>,
     ) -> Result<Authenticated<'r>, OAuthError> {
         match proof {
             ClientProof::Secret(credentials) => self.secret(registry, credentials, from).await,

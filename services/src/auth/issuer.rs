@@ -14,7 +14,7 @@ use authn::grant::{
 use authn::{KeySet, NewClaims, Signer, Verifier};
 use rustls::pki_types::UnixTime;
 
-use super::authenticate::{Authenticator, Origin};
+use super::authenticate::{Authenticator, RequestOrigin};
 use super::metadata::{metadata_json, token_endpoint};
 use super::state;
 use crate::config::error::ServeError;
@@ -25,7 +25,7 @@ use crate::refresh::watched::Watched;
 
 /// What a client may ask, each at its own path.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Endpoint {
+pub(super) enum ClientEndpoint {
     /// For a token.
     Token,
     /// That a token be revoked.
@@ -113,18 +113,18 @@ impl Issuer {
     /// The refusal to respond with: the client is judged before what it asks for.
     pub(super) async fn serve(
         &self,
-        endpoint: Endpoint,
+        endpoint: ClientEndpoint,
         clients: &ClientRegistry,
         request: &ClientRequest,
-        origin: Origin<'_>,
+        origin: RequestOrigin<'_>,
     ) -> Result<String, OAuthError> {
         let client = self.authenticator.authenticate(clients, &request.proof, origin).await?;
         match endpoint {
-            Endpoint::Token => {
+            ClientEndpoint::Token => {
                 self.issue(&clients.grant(client, request, &self.defaults)?, origin.now)
             }
-            Endpoint::Revoke => self.revoke(client, request.token()?, origin.now),
-            Endpoint::Introspect => Ok(self.introspect(client, request.token()?, origin.now)),
+            ClientEndpoint::Revoke => self.revoke(client, request.token()?, origin.now),
+            ClientEndpoint::Introspect => Ok(self.introspect(client, request.token()?, origin.now)),
         }
     }
 
