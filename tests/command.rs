@@ -205,10 +205,31 @@ fn the_metadata_names_the_port_that_the_auth_server_listens_on() {
     let up = Up::start("S2", &[]);
     let url = up.url("auth");
     let port = url.rsplit(':').next().unwrap();
-    for path in ["oauth-authorization-server", "openid-configuration"] {
-        let document = up.curl("auth", &format!("/.well-known/{path}")).run().json();
-        let endpoint = document["token_endpoint"].as_str().unwrap();
-        assert_eq!(endpoint, format!("https://localhost:{port}/oauth2/token"), "{path}");
+    let document = up.curl("auth", "/.well-known/oauth-authorization-server").run().json();
+    let endpoint = document["token_endpoint"].as_str().unwrap();
+    assert_eq!(endpoint, format!("https://localhost:{port}/oauth2/token"));
+    assert_eq!(up.curl("auth", "/.well-known/openid-configuration").run().status, 404);
+}
+
+#[test]
+fn a_broken_list_of_clients_is_an_alarm_and_the_one_before_stays_in_force() {
+    let up = Up::start("S2", &[]);
+    let list = up.state().join("auth/clients.toml");
+    let good = fs::read(&list).unwrap();
+    fs::write(&list, "broken = true\n").unwrap();
+    let deadline = Instant::now() + Duration::from_secs(15);
+    let log = || fs::read_to_string(up.state().join("logs/auth.log")).unwrap();
+    while !log().contains("ALARM: cannot use") {
+        assert!(Instant::now() < deadline, "no alarm: {}", log());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(log().contains("line 1: a member is wrong"), "{}", log());
+    let token = up.token(Some("orders.read"));
+    assert!(token.split('.').count() == 3, "{token}");
+    fs::write(&list, &good).unwrap();
+    while !log().contains("read again") {
+        assert!(Instant::now() < deadline, "it is not read again: {}", log());
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Scopes: what a token allows, as a bit set.
 //!
-//! Owns the six scopes of the shop and their names. A set is one byte, so that checking a scope on
-//! the hot path is one `and`. Refuses scopes it does not know when a client *asks* for them;
+//! Owns the seven scopes of the shop and their names. A set is one byte, so that checking a scope
+//! on the hot path is one `and`. Refuses scopes it does not know when a client *asks* for them;
 //! ignores them in a token, where another issuer may put scopes that are not ours to judge.
 
 use std::fmt;
@@ -22,17 +22,20 @@ pub enum Scope {
     BenchmarksExecute = 1 << 4,
     /// Read everybody's orders, not only one's own.
     OrdersReadAll = 1 << 5,
+    /// Ask the authorization server about everybody's tokens, not only one's own.
+    TokensIntrospect = 1 << 6,
 }
 
 impl Scope {
     /// Every scope, in the order in which sets are printed.
-    pub const ALL: [Scope; 6] = [
+    pub const ALL: [Scope; 7] = [
         Scope::OrdersRead,
         Scope::OrdersWrite,
         Scope::InventoryRead,
         Scope::InventoryWrite,
         Scope::BenchmarksExecute,
         Scope::OrdersReadAll,
+        Scope::TokensIntrospect,
     ];
 
     /// The name as it stands in tokens and challenges.
@@ -44,6 +47,7 @@ impl Scope {
             Scope::InventoryWrite => "inventory.write",
             Scope::BenchmarksExecute => "benchmarks.execute",
             Scope::OrdersReadAll => "orders.read.all",
+            Scope::TokensIntrospect => "tokens.introspect",
         }
     }
 
@@ -174,11 +178,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_set_survives_printing(bits in 0u8..64) {
+        fn every_set_survives_printing(bits in 0u8..128) {
             let set = ScopeSet(bits);
             prop_assert_eq!(ScopeSet::parse(&set.to_string()), Ok(set));
             prop_assert_eq!(ScopeSet::known_in(&set.to_string()), set);
-            prop_assert!(set.contains_all(ScopeSet::EMPTY) && ScopeSet(63).contains_all(set));
+            prop_assert!(set.contains_all(ScopeSet::EMPTY) && ScopeSet(127).contains_all(set));
         }
     }
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use authn::ScopeSet;
 use authn::error::Error;
 use authn::grant::{
-    ClientRegistry, OAuthError, RegisteredClient, TokenResponse, basic_authorization,
-    generate_secret, request_form,
+    ClientProof, ClientRegistry, ClientRequest, ClientSecret, Grant, GrantDefaults, OAuthError,
+    PasswordHash, SecretCheck, TokenResponse, basic_authorization, request_form,
 };
+use authn::identity::Identity;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
@@ -27,10 +28,36 @@ fn shop() -> Shop {
     Shop { runner: find("bench-runner"), order: find("service-order"), registry }
 }
 
+fn defaults() -> GrantDefaults {
+    GrantDefaults { token_ttl: Duration::from_secs(900), audience: "tollgate".into() }
+}
+
+/// What the auth server does with a request over a connection of this identity, in its order.
+fn request(
+    registry: &ClientRegistry,
+    authorization: Option<&[u8]>,
+    body: &[u8],
+    identity: Option<&Identity>,
+) -> Result<Grant, OAuthError> {
+    let request = ClientRequest::parse(authorization, body)?;
+    let client = match &request.proof {
+        ClientProof::Secret(credentials) => match registry.check_secret(credentials) {
+            SecretCheck::Proved(client) => client,
+            SecretCheck::Wrong => return Err(OAuthError::INVALID_CLIENT),
+            SecretCheck::Stretch(secret) => {
+                let matches = secret.comparison(credentials)();
+                secret.proved(matches).ok_or(OAuthError::INVALID_CLIENT)?
+            }
+        },
+        ClientProof::Certificate(id) => registry.check_certificate(id, identity)?,
+        ClientProof::Assertion(..) => return Err(OAuthError::INVALID_CLIENT),
+    };
+    registry.grant(client, &request, &defaults())
+}
+
 fn ask(shop: &Shop, id: &str, secret: &str, body: &str) -> Result<String, OAuthError> {
     let authorization = basic_authorization(id, secret);
-    shop.registry
-        .token_request(Some(authorization.as_bytes()), body.as_bytes())
+    request(&shop.registry, Some(authorization.as_bytes()), body.as_bytes(), None)
         .map(|grant| format!("{} {} {}", grant.client_id, grant.ttl.as_secs(), grant.scopes))
 }
 
@@ -45,16 +72,16 @@ fn clients_get_the_requested_scopes_they_are_registered_for() {
         (format!("{GOOD}&scope=orders.read"), "orders.read"),
         (format!("scope=orders.write+orders.read&{GOOD}"), "orders.read orders.write"),
         (format!("{GOOD}&scope=orders%2Eread%20orders.write"), "orders.read orders.write"),
-        (format!("{GOOD}&client_id=bench-runner&resource=x"), all),
+        (format!("{GOOD}&client_id=bench-runner&unknown=x"), all),
         (request_form(ScopeSet::parse("orders.read").unwrap()), "orders.read"),
         (request_form(ScopeSet::EMPTY), all),
     ];
     for (body, scopes) in table {
-        let expected = format!("bench-runner 600 {scopes}");
+        let expected = format!("bench-runner 900 {scopes}");
         assert_eq!(ask(&shop, "bench-runner", &shop.runner, &body), Ok(expected), "{body}");
     }
     let granted = ask(&shop, "service-order", &shop.order, GOOD);
-    assert_eq!(granted, Ok("service-order 600 inventory.write".into()));
+    assert_eq!(granted, Ok("service-order 900 inventory.write".into()));
 }
 
 #[test]
@@ -69,11 +96,14 @@ fn each_oauth_error_has_its_cause() {
         (400, "invalid_request", format!("{GOOD}&scope=%zz")),
         (400, "invalid_request", format!("{GOOD}&client_secret={}", shop.runner)),
         (400, "invalid_request", format!("{GOOD}&client_id=service-order")),
-        (400, "invalid_request", format!("{GOOD}&pad={}", "x".repeat(5000))),
+        (400, "invalid_request", format!("{GOOD}&pad={}", "x".repeat(11_000))),
         (400, "unsupported_grant_type", "grant_type=password".into()),
         (400, "unsupported_grant_type", "grant_type=Client_Credentials".into()),
         (400, "invalid_scope", format!("{GOOD}&scope=admin")),
         (400, "invalid_scope", format!("{GOOD}&scope=orders.read++orders.write")),
+        (400, "invalid_target", format!("{GOOD}&resource=https://shop.example")),
+        (400, "invalid_request", format!("{GOOD}&client_assertion=a.b.c")),
+        (400, "invalid_request", format!("{GOOD}&client_assertion_type=x")),
     ];
     for (status, code, body) in table {
         let refused = ask(&shop, "bench-runner", &shop.runner, &body).unwrap_err();
@@ -114,14 +144,14 @@ fn failed_client_authentication_gives_no_reason() {
         Some(format!("Basic {}", STANDARD.encode("bench-runner:%")).into_bytes()),
     ]);
     for field in fields {
-        let refused = shop.registry.token_request(field.as_deref(), GOOD.as_bytes()).unwrap_err();
+        let refused = request(&shop.registry, field.as_deref(), GOOD.as_bytes(), None).unwrap_err();
         assert_eq!((refused.status, refused.code), (401, "invalid_client"), "{field:?}");
         let challenge = refused.challenge("shop").unwrap();
         assert_eq!(challenge, r#"Basic realm="shop", charset="UTF-8""#);
         assert_eq!(
             refused.to_json(),
-            "{\"error\":\"invalid_client\",\"error_description\":\"authenticate with \
-             client_secret_basic, with a registered id and its secret\"}"
+            "{\"error\":\"invalid_client\",\"error_description\":\"authenticate as the client was \
+             registered, by client_secret_basic, private_key_jwt or tls_client_auth\"}"
         );
     }
 }
@@ -132,82 +162,23 @@ fn plain_basic_credentials_work_too() {
     let shop = shop();
     let plain = format!("Basic {}", STANDARD.encode(format!("bench-runner:{}", shop.runner)));
     assert_eq!(plain, *basic_authorization("bench-runner", &shop.runner));
-    assert!(shop.registry.token_request(Some(plain.as_bytes()), GOOD.as_bytes()).is_ok());
-}
-
-#[test]
-fn a_registry_survives_its_file_and_keeps_no_secret() {
-    let shop = shop();
-    let json = shop.registry.to_json();
-    assert!(!json.contains(&shop.runner) && !json.contains(&shop.order));
-    let read = ClientRegistry::parse(json.as_bytes()).unwrap();
-    assert_eq!(read.clients(), shop.registry.clients());
-    assert_eq!(read.to_json(), json);
-    let again = Shop { registry: read, ..shop };
-    assert!(ask(&again, "service-order", &again.order, GOOD).is_ok());
-    assert!(!format!("{:?}", again.registry).contains("digest"));
-}
-
-#[test]
-fn registries_that_are_wrong_are_errors() {
-    let client =
-        |id: &str| RegisteredClient { id: id.into(), secret: None, scopes: ScopeSet::EMPTY };
-    let new = |clients, ttl_s| {
-        let registry = ClientRegistry::new(clients, Duration::from_secs(ttl_s));
-        registry.err().map(|e| e.to_string())
-    };
-    assert_eq!(new(vec![], 600), None);
-    assert!(new(vec![client("a"), client("a")], 600).unwrap().contains("twice"));
-    assert!(new(vec![client("A b")], 600).unwrap().contains("cannot be a name"));
-    for ttl in [0, 86_401] {
-        assert!(new(vec![], ttl).unwrap().contains("token_ttl_s"));
-    }
-    let table = [
-        "[]",
-        "{}",
-        r#"{"token_ttl_s":600,"clients":[{"id":"a"}]}"#,
-        r#"{"token_ttl_s":600,"clients":[{"id":"a","scope":"admin"}]}"#,
-        r#"{"token_ttl_s":600,"clients":[{"id":"a","scope":"","password":"x"}]}"#,
-        r#"{"token_ttl_s":600,"clients":[["a",""]]}"#,
-        r#"{"token_ttl_s":600,"clients":[{"id":"a","scope":"","secret":{"salt":"","sha256":""}}]}"#,
-        r#"{"token_ttl_s":600,"clients":[],"clients":[]}"#,
-    ];
-    for json in table {
-        let error = ClientRegistry::parse(json.as_bytes()).err();
-        assert!(matches!(error, Some(Error::Clients(_))), "{json}: {error:?}");
-    }
-}
-
-/// A secret in the place of its hash is a mistake that must not end up in a log.
-#[test]
-fn errors_do_not_quote_the_file() {
-    let json = r#"{"token_ttl_s":600,"clients":[{"id":"a","scope":"","secret":"hunter2"}]}"#;
-    let sentence = ClientRegistry::parse(json.as_bytes()).unwrap_err().to_string();
-    assert!(sentence.contains("line 1") && !sentence.contains("hunter2"), "{sentence}");
-}
-
-#[test]
-fn secrets_are_long_random_and_compared_whole() {
-    let (one, two) = (generate_secret().unwrap(), generate_secret().unwrap());
-    assert_eq!(one.secret.len(), 43);
-    assert_ne!(one.secret, two.secret);
-    assert!(one.hash.matches(one.secret.as_bytes()) && !one.hash.matches(two.secret.as_bytes()));
+    assert!(request(&shop.registry, Some(plain.as_bytes()), GOOD.as_bytes(), None).is_ok());
 }
 
 #[test]
 fn answers_are_read_as_they_are_written() {
     let shop = shop();
     let authorization = basic_authorization("service-order", &shop.order);
-    let grant =
-        shop.registry.token_request(Some(authorization.as_bytes()), GOOD.as_bytes()).unwrap();
+    let authorization = Some(authorization.as_bytes());
+    let grant = request(&shop.registry, authorization, GOOD.as_bytes(), None).unwrap();
     let json = grant.response_json("a.b.c");
     assert_eq!(
         json,
-        "{\"access_token\":\"a.b.c\",\"token_type\":\"Bearer\",\"expires_in\":600,\
+        "{\"access_token\":\"a.b.c\",\"token_type\":\"Bearer\",\"expires_in\":900,\
          \"scope\":\"inventory.write\"}"
     );
     let read = TokenResponse::parse(json.as_bytes()).unwrap();
-    assert_eq!((read.token.as_str(), read.ttl), ("a.b.c", Duration::from_secs(600)));
+    assert_eq!((read.token.as_str(), read.ttl), ("a.b.c", Duration::from_secs(900)));
     assert!(!format!("{read:?}").contains("a.b.c"));
     let lower = r#"{"access_token":"a","token_type":"bearer","expires_in":1,"x":[]}"#;
     assert!(TokenResponse::parse(lower.as_bytes()).is_ok());
@@ -225,13 +196,94 @@ fn answers_are_read_as_they_are_written() {
     }
 }
 
+/// A registry with one client, from the members of its entry.
+fn registry_of(members: &str) -> ClientRegistry {
+    let text = format!("[[clients]]\nid = \"a\"\nscopes = [\"orders.read\"]\n{members}");
+    ClientRegistry::parse(text.as_bytes()).unwrap()
+}
+
+#[test]
+fn a_certificate_of_the_client_authenticates_it() {
+    let members = "auth_methods = [\"tls_client_auth\"]\ncertificates = [\"a\", \"b\"]";
+    let registry = registry_of(members);
+    let named = |name: &str| Identity { name: Some(name.into()) };
+    let ask = |registry: &ClientRegistry, identity: Option<Identity>| {
+        let body = format!("{GOOD}&client_id=a");
+        request(registry, None, body.as_bytes(), identity.as_ref()).map_err(|error| error.code)
+    };
+    assert!(ask(&registry, Some(named("a"))).is_ok() && ask(&registry, Some(named("b"))).is_ok());
+    for other in [None, Some(Identity { name: None }), Some(named("c")), Some(named(""))] {
+        assert_eq!(ask(&registry, other.clone()).err(), Some("invalid_client"), "{other:?}");
+    }
+    // Certificates that a client shows authenticate it only where its entry says so.
+    let without = registry_of("certificates = [\"a\"]");
+    assert_eq!(ask(&without, Some(named("a"))).err(), Some("invalid_client"));
+    let (shop, _) = ClientRegistry::of_the_shop().unwrap();
+    let body = format!("{GOOD}&client_id=bench-runner");
+    let identity = named("bench-runner");
+    assert!(request(&shop, None, body.as_bytes(), Some(&identity)).is_err());
+}
+
+#[test]
+fn a_chosen_secret_is_stretched() {
+    let hash = ClientSecret::Chosen(PasswordHash::derive(b"correct horse").unwrap());
+    let members = format!("auth_methods = [\"client_secret_basic\"]\nsecret = \"{hash}\"");
+    let registry = registry_of(&members);
+    for (secret, granted) in [("correct horse", true), ("correct horsf", false), ("", false)] {
+        let authorization = basic_authorization("a", secret);
+        let field = Some(authorization.as_bytes());
+        assert_eq!(request(&registry, field, GOOD.as_bytes(), None).is_ok(), granted, "{secret}");
+    }
+}
+
+#[test]
+fn resources_choose_the_audiences() {
+    let members = "auth_methods = [\"tls_client_auth\"]\ncertificates = [\"a\"]\n\
+                   audiences = [\"everywhere\"]\n[clients.resources]\n\
+                   \"https://shop.example/orders\" = [\"gateway\", \"orders\"]\n\
+                   \"https://shop.example/stock\" = [\"gateway\", \"inventory\"]\n";
+    let registry = registry_of(members);
+    let own = Identity { name: Some("a".into()) };
+    let ask = |registry: &ClientRegistry, resources: &[&str]| {
+        let mut body = format!("{GOOD}&client_id=a");
+        resources.iter().for_each(|uri| body.push_str(&format!("&resource={uri}")));
+        let grant = request(registry, None, body.as_bytes(), Some(&own));
+        grant.map(|grant| grant.audiences.join(" ")).map_err(|error| error.code)
+    };
+    let (orders, stock) = ("https%3A%2F%2Fshop.example/orders", "https://shop.example/stock");
+    assert_eq!(ask(&registry, &[]).as_deref(), Ok("everywhere"));
+    assert_eq!(ask(&registry, &[orders]).as_deref(), Ok("gateway orders"));
+    assert_eq!(ask(&registry, &[stock, orders]).as_deref(), Ok("gateway inventory orders"));
+    assert_eq!(ask(&registry, &[orders, "https://shop.example"]), Err("invalid_target"));
+    assert_eq!(ask(&registry, &["https://SHOP.example/stock"]), Err("invalid_target"));
+    let plain = "auth_methods = [\"tls_client_auth\"]\ncertificates = [\"a\"]";
+    assert_eq!(ask(&registry_of(plain), &[]).as_deref(), Ok("tollgate"));
+}
+
+#[test]
+fn token_lives_come_from_the_entry_then_the_file_then_the_flag() {
+    let entry = |ttl| format!("[[clients]]\nid = \"a\"\nscopes = []\n{ttl}");
+    let table = [
+        (entry(""), 900),
+        (entry("token_ttl_s = 60"), 60),
+        (format!("token_ttl_s = 300\n{}", entry("")), 300),
+        (format!("token_ttl_s = 300\n{}", entry("token_ttl_s = 60")), 60),
+    ];
+    for (text, expected) in table {
+        let registry = ClientRegistry::parse(text.as_bytes()).unwrap();
+        let ttl = registry.token_ttl(registry.client("a").unwrap(), &defaults());
+        assert_eq!(ttl.as_secs(), expected, "{text}");
+    }
+}
+
 proptest! {
     #[test]
     fn arbitrary_requests_never_panic_and_never_pass(field: Vec<u8>, body: Vec<u8>) {
-        let registry = ClientRegistry::new(Vec::new(), Duration::from_secs(600)).unwrap();
-        prop_assert!(registry.token_request(Some(&field), &body).is_err());
-        prop_assert!(registry.token_request(None, &body).is_err());
+        let registry = ClientRegistry::new(Vec::new(), None).unwrap();
+        prop_assert!(request(&registry, Some(&field), &body, None).is_err());
+        prop_assert!(request(&registry, None, &body, None).is_err());
         let _ = ClientRegistry::parse(&body);
+        let _ = ClientRegistry::parse_legacy(&body);
         let _ = TokenResponse::parse(&body);
     }
 }

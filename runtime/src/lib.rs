@@ -8,6 +8,7 @@
 
 pub mod blocking;
 pub mod generator;
+pub mod offload;
 pub mod probe;
 pub mod tls;
 pub mod url;
@@ -42,7 +43,7 @@ pub use crate::server::response::Reply;
 pub use crate::server::service::{Peer, Service};
 pub use crate::server::shutdown::{DrainReport, Running};
 pub use crate::system::cpu_clock::CpuClock;
-pub use crate::system::{files, process};
+pub use crate::system::{files, process, watch};
 #[cfg(feature = "memory")]
 pub use crate::testing::{allocations, memory};
 pub use crate::tls::TlsFacts;

@@ -7,3 +7,4 @@ pub mod files;
 pub(crate) mod inherited;
 pub mod process;
 pub(crate) mod sys;
+pub mod watch;

@@ -1,28 +1,33 @@
-//! The authorization server: access tokens for client credentials (RFC 6749 section 4.4), its
-//! metadata (RFC 8414, OpenID Connect Discovery 1.0) and its keys (RFC 7517).
+//! The authorization server: access tokens for client credentials (RFC 6749 section 4.4), to be
+//! revoked (RFC 7009) and asked about (RFC 7662), its metadata (RFC 8414) and its keys (RFC 7517).
 //!
 //! Its routes ask for no token, since one comes here to get one; the transport of the profile
 //! applies. It owns the HTTP side of the grant; who may have which token is decided by
 //! `authn::grant`, and who the clients are stands in the state directory.
 
+mod authenticate;
+mod issuer;
+mod metadata;
 mod state;
 
+use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use authn::grant::{ClientRegistry, FORM_BYTES_MAX, OAuthError};
-use authn::{Expected, KeySet, NewClaims, Permit, Signer, Verifier};
+use authn::Permit;
+use authn::grant::{ClientRegistry, ClientRequest, FORM_BYTES_MAX, OAuthError};
 use proto_http::Method;
 use runtime::{Broken, Exchange};
-use serde_json::json;
 
-use crate::config::error::ServeError;
-use crate::config::{AuthConfig, ServiceConfig};
 use crate::edge::dispatch::routes;
 use crate::edge::fields::{JSON, JSON_NOW};
 use crate::edge::problem::{self, Problem};
-use crate::route::Param;
+use crate::refresh::watched::WatchReader;
+use crate::route::{Param, Routed};
 
+use self::authenticate::RequestOrigin;
+use self::issuer::ClientEndpoint;
+
+pub use self::issuer::Issuer;
 pub use self::state::signers;
 
 /// Documents may be kept for a while; a new key is published before it signs.
@@ -33,150 +38,122 @@ routes! {
         /// Issues an access token.
         TokenIssue = "auth.token", Method::Post, "/oauth2/token", open => token,
             body: Some(FORM_BYTES_MAX);
+        /// Revokes an access token.
+        TokenRevoke = "auth.revoke", Method::Post, "/oauth2/revoke", open => revoke,
+            body: Some(FORM_BYTES_MAX);
+        /// Says what an access token is worth.
+        TokenIntrospect = "auth.introspect", Method::Post, "/oauth2/introspect", open
+            => introspect, body: Some(FORM_BYTES_MAX);
         /// The authorization server's metadata.
         Metadata = "auth.metadata", Method::Get, "/.well-known/oauth-authorization-server", open
             => metadata;
-        /// The same under the name that OpenID clients look for.
-        Discovery = "auth.discovery", Method::Get, "/.well-known/openid-configuration", open
-            => discovery;
         /// The verification keys.
         Jwks = "auth.jwks", Method::Get, "/.well-known/jwks.json", open => jwks;
     }
 }
 
-/// What issues tokens, shared by all cores: nothing in it changes after the start.
-#[derive(Debug)]
-pub struct Issuer {
-    signer: Signer,
-    clients: ClientRegistry,
-    expected: Expected,
-    token_ttl: Duration,
-    keys: KeySet,
-    jwks: String,
-    metadata: String,
-}
-
-impl Issuer {
-    /// Reads, or at the first start makes, keys and clients in the state directory.
-    ///
-    /// # Errors
-    /// When there is no state directory or a file in it cannot be used.
-    pub fn load(config: &ServiceConfig, auth: &AuthConfig) -> Result<Issuer, ServeError> {
-        let state = config.state.as_deref().ok_or_else(|| {
-            ServeError::config(
-                "the authorization server keeps its keys and clients in a state directory; give \
-                 --state DIR"
-                    .to_string(),
-            )
-        })?;
-        let mut signers = signers(state, auth.token_alg)?;
-        let clients = state::clients(state)?;
-        let keys = KeySet::of(&signers)
-            .map_err(|error| ServeError::content(&state.join("auth"), error))?;
-        let expected = config.expected();
-        Ok(Issuer {
-            signer: signers.swap_remove(0),
-            clients,
-            token_ttl: auth.token_ttl,
-            jwks: keys.to_json(),
-            keys,
-            metadata: metadata_json(&expected.issuer, auth.token_alg.as_str()),
-            expected,
-        })
-    }
-
-    /// A verifier of the tokens that are issued here, for a process that also checks them.
-    #[must_use]
-    pub fn verifier(&self) -> Verifier {
-        self.expected.verifier(self.keys.clone())
-    }
-
-    /// Responds to a token request with the body of RFC 6749 section 5.1.
-    fn issue(&self, authorization: Option<&[u8]>, form: &[u8]) -> Result<String, OAuthError> {
-        let mut grant = self.clients.token_request(authorization, form)?;
-        grant.ttl = self.token_ttl;
-        let issued_at =
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let token_id = authn::jwt::new_token_id().map_err(|_| FAILED)?;
-        let token = self.signer.sign(&NewClaims {
-            issuer: &self.expected.issuer,
-            audience: self.expected.audience(),
-            subject: &grant.client_id,
-            client_id: &grant.client_id,
-            scopes: grant.scopes,
-            issued_at,
-            expires_at: issued_at + grant.ttl.as_secs(),
-            token_id: &token_id,
-        });
-        Ok(grant.response_json(&token.map_err(|_| FAILED)?))
-    }
-}
-
-/// The source of randomness failed. RFC 6749 section 5.2 has no word for it; section 4.1.2.1 has.
-const FAILED: OAuthError = OAuthError {
-    status: 500,
-    code: "server_error",
-    description: "the token could not be signed; try again",
-};
-
-fn metadata_json(issuer: &str, algorithm: &str) -> String {
-    let base = issuer.trim_end_matches('/');
-    json!({
-        "issuer": issuer,
-        "token_endpoint": format!("{base}/oauth2/token"),
-        "jwks_uri": format!("{base}/.well-known/jwks.json"),
-        "grant_types_supported": ["client_credentials"],
-        "token_endpoint_auth_methods_supported": ["client_secret_basic"],
-        "response_types_supported": [],
-        "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": [algorithm],
-        "scopes_supported": authn::Scope::ALL.map(authn::Scope::as_str),
-    })
-    .to_string()
-}
-
 /// One core's authorization server.
-#[derive(Debug, Clone)]
-pub struct Auth(Arc<Issuer>);
+pub struct Auth {
+    issuer: Arc<Issuer>,
+    clients: WatchReader<ClientRegistry>,
+}
 
 impl Auth {
     /// A server that issues with `issuer`.
     #[must_use]
     pub fn new(issuer: Arc<Issuer>) -> Auth {
-        Auth(issuer)
+        let clients = WatchReader::new(issuer.clients());
+        Auth { issuer, clients }
+    }
+
+    /// Responds to a request of a client on route `R`.
+    async fn serve<R: Routed>(
+        &self,
+        endpoint: ClientEndpoint,
+        permit: Permit<'_, R>,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<(), Broken> {
+        if read_form::<R>(exchange).await {
+            match self.ask(endpoint, &permit, exchange).await {
+                // RFC 6749 section 5.1: a response about a token is never kept.
+                Ok(body) => exchange.reply().lines(JSON_NOW).send(200, &[], body.as_bytes()),
+                Err(error) => refuse(exchange, error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask<R: Routed>(
+        &self,
+        endpoint: ClientEndpoint,
+        permit: &Permit<'_, R>,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<String, OAuthError> {
+        let (from, now) = (exchange.peer().ip(), exchange.unix_time());
+        let origin = RequestOrigin { from, identity: permit.identity(), now };
+        let (request, form, _) = exchange.parts();
+        let request = ClientRequest::parse(request.authorization(), form)?;
+        let clients = self.clients.get().ok_or(OAuthError::SERVER_ERROR)?;
+        self.issuer.serve(endpoint, &clients, &request, origin).await
+    }
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Auth").field(&self.issuer).finish()
     }
 }
 
 async fn token(
     auth: &Auth,
-    _permit: Permit<'_, TokenIssue>,
+    permit: Permit<'_, TokenIssue>,
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
+    auth.serve(ClientEndpoint::Token, permit, exchange).await
+}
+
+async fn revoke(
+    auth: &Auth,
+    permit: Permit<'_, TokenRevoke>,
+    _param: Param,
+    exchange: &mut Exchange<'_>,
+) -> Result<(), Broken> {
+    auth.serve(ClientEndpoint::Revoke, permit, exchange).await
+}
+
+async fn introspect(
+    auth: &Auth,
+    permit: Permit<'_, TokenIntrospect>,
+    _param: Param,
+    exchange: &mut Exchange<'_>,
+) -> Result<(), Broken> {
+    auth.serve(ClientEndpoint::Introspect, permit, exchange).await
+}
+
+/// Reads the body of route `R`, which must be a form. False: a refusal was sent.
+async fn read_form<R: Routed>(exchange: &mut Exchange<'_>) -> bool {
     let media_type = exchange.request().field("content-type").unwrap_or_default();
     if !is_form(media_type) {
         let detail = "send application/x-www-form-urlencoded";
         let title = "Unsupported Media Type";
         Problem { status: 415, kind: None, title, detail }.respond(exchange);
-        return Ok(());
+        return false;
     }
-    if let Err(error) = problem::required_body::<TokenIssue>(exchange).await {
-        problem::body_refused(exchange, error);
-        return Ok(());
-    }
-    let (request, form, reply) = exchange.parts();
-    match auth.0.issue(request.authorization(), form) {
-        // RFC 6749 section 5.1: a response with a token is never kept.
-        Ok(body) => reply.lines(JSON_NOW).send(200, &[], body.as_bytes()),
-        Err(error) => {
-            let (body, challenge) = (error.to_json(), error.challenge("tollgate"));
-            let challenge = challenge.as_deref().unwrap_or_default().as_bytes();
-            let fields = [("www-authenticate", challenge)];
-            let count = usize::from(!challenge.is_empty());
-            reply.lines(JSON_NOW).send(error.status, &fields[..count], body.as_bytes());
-        }
-    }
-    Ok(())
+    let read = problem::required_body::<R>(exchange).await;
+    read.map_err(|error| problem::body_refused(exchange, error)).is_ok()
+}
+
+/// Responds with a refusal (RFC 6749 section 5.2).
+fn refuse(exchange: &mut Exchange<'_>, error: OAuthError) {
+    let challenge = error.challenge("tollgate");
+    let wait = error.retry_after.map(|wait| wait.as_secs().to_string());
+    let fields = [("www-authenticate", challenge), ("retry-after", wait)];
+    let fields: Vec<(&str, &[u8])> = fields
+        .iter()
+        .filter_map(|(name, value)| Some((*name, value.as_ref()?.as_bytes())))
+        .collect();
+    exchange.reply().lines(JSON_NOW).send(error.status, &fields, error.to_json().as_bytes());
 }
 
 /// The media type without its parameters, in any case (RFC 9110 section 8.3.1).
@@ -191,17 +168,7 @@ async fn metadata(
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    exchange.reply().lines(JSON).send(200, &[KEEP], auth.0.metadata.as_bytes());
-    Ok(())
-}
-
-async fn discovery(
-    auth: &Auth,
-    _permit: Permit<'_, Discovery>,
-    _param: Param,
-    exchange: &mut Exchange<'_>,
-) -> Result<(), Broken> {
-    exchange.reply().lines(JSON).send(200, &[KEEP], auth.0.metadata.as_bytes());
+    exchange.reply().lines(JSON).send(200, &[KEEP], auth.issuer.metadata.as_bytes());
     Ok(())
 }
 
@@ -212,6 +179,6 @@ async fn jwks(
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
     let fields = [("content-type", b"application/jwk-set+json".as_slice()), KEEP];
-    exchange.reply().send(200, &fields, auth.0.jwks.as_bytes());
+    exchange.reply().send(200, &fields, auth.issuer.jwks.as_bytes());
     Ok(())
 }

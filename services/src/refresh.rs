@@ -2,6 +2,7 @@
 //!
 //! It owns when they are renewed. It refuses to make a request wait for a thread.
 
+pub mod file_watch;
 pub mod keys;
 pub mod refresher;
 pub mod watched;

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use authn::grant::{TokenResponse, basic_authorization};
-use authn::{Algorithm, Expected, KeySet, Profile};
+use authn::{Algorithm, Expected, KeySet, Profile, Scope};
 use runtime::blocking::Response;
 use services::{AuthConfig, KeySource, ServiceConfig};
 
@@ -79,7 +79,7 @@ fn tokens_are_issued_to_those_who_know_the_secret() {
 fn files_are_private_and_survive_a_restart() {
     let lab = Lab::new();
     let first = start(lab.config(AuthConfig::default(), profile("S1")));
-    let files = ["auth/es256.key", "auth/eddsa.key", "auth/clients.json"];
+    let files = ["auth/es256.key", "auth/eddsa.key", "auth/clients.toml"];
     let secrets = ["clients/bench-runner.secret", "clients/service-order.secret"];
     let before: Vec<Vec<u8>> = files.iter().chain(&secrets).map(|path| lab.read(path)).collect();
     for path in files.iter().chain(&secrets) {
@@ -94,22 +94,44 @@ fn files_are_private_and_survive_a_restart() {
 }
 
 #[test]
-fn documents_name_the_issuer_and_its_places() {
+fn the_metadata_names_what_there_is() {
     let lab = Lab::new();
-    let settings = AuthConfig { token_alg: Algorithm::EdDsa, ..AuthConfig::default() };
-    let server = start(lab.config(settings, profile("S1")));
-    let client = lab.client(profile("S1").transport, None);
-    let get = |path: &str| client.get(&format!("{}{path}", server.url()), &[]).unwrap();
-    let metadata = get("/.well-known/oauth-authorization-server");
-    assert_eq!(metadata.body, get("/.well-known/openid-configuration").body);
-    let document: serde_json::Value = serde_json::from_slice(&metadata.body).unwrap();
-    assert_eq!(document["issuer"], ISSUER);
-    assert_eq!(document["token_endpoint"], format!("{ISSUER}/oauth2/token"));
-    assert_eq!(document["jwks_uri"], format!("{ISSUER}/.well-known/jwks.json"));
-    assert_eq!(document["id_token_signing_alg_values_supported"][0], "EdDSA");
-    let head = client.request("HEAD", &format!("{}/.well-known/jwks.json", server.url()), &[], b"");
-    let head = head.unwrap();
-    assert_eq!((head.status, head.body.len()), (200, 0));
+    for (label, mutual) in [("S1", false), ("S5", true)] {
+        let settings = AuthConfig { token_alg: Algorithm::EdDsa, ..AuthConfig::default() };
+        let server = start(lab.config(settings, profile(label)));
+        let client = lab.client(profile(label).transport, Some("bench-runner"));
+        let get = |path: &str| client.get(&format!("{}{path}", server.url()), &[]).unwrap();
+        let metadata = get("/.well-known/oauth-authorization-server");
+        let document: serde_json::Value = serde_json::from_slice(&metadata.body).unwrap();
+        let algorithms = Algorithm::ALL.map(Algorithm::as_str);
+        let mut methods = vec!["client_secret_basic", "private_key_jwt"];
+        methods.extend(mutual.then_some("tls_client_auth"));
+        assert_eq!(
+            document,
+            serde_json::json!({
+                "issuer": ISSUER,
+                "token_endpoint": format!("{ISSUER}/oauth2/token"),
+                "jwks_uri": format!("{ISSUER}/.well-known/jwks.json"),
+                "grant_types_supported": ["client_credentials"],
+                "response_types_supported": [],
+                "scopes_supported": Scope::ALL.map(Scope::as_str),
+                "token_endpoint_auth_methods_supported": methods,
+                "token_endpoint_auth_signing_alg_values_supported": algorithms,
+                "revocation_endpoint": format!("{ISSUER}/oauth2/revoke"),
+                "revocation_endpoint_auth_methods_supported": methods,
+                "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
+                "introspection_endpoint": format!("{ISSUER}/oauth2/introspect"),
+                "introspection_endpoint_auth_methods_supported": methods,
+                "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
+                "tls_client_certificate_bound_access_tokens": false,
+            })
+        );
+        // There is no OpenID Connect here.
+        assert_eq!(get("/.well-known/openid-configuration").status, 404);
+        let url = format!("{}/.well-known/jwks.json", server.url());
+        let head = client.request("HEAD", &url, &[], b"").unwrap();
+        assert_eq!((head.status, head.body.len()), (200, 0));
+    }
 }
 
 #[test]

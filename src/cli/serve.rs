@@ -219,7 +219,7 @@ serve! {
         /// auth: signature of tokens: es256, eddsa or rs256
         #[argh(option)]
         token_alg: Option<String>,
-        /// auth: life of a token, in seconds
+        /// auth: life of a token in seconds, where clients.toml names none (default: 900)
         #[argh(option)]
         token_ttl_s: Option<u64>,
         /// orders: file with the secret of its own client, service-order

@@ -26,7 +26,8 @@ const SHARED_NAMES: &[(&str, &str)] =
 /// Errors that have no cause below them, and why.
 const CAUSELESS: &[(&str, &str)] = &[
     ("authn/src/error/token.rs: TokenError", "a verdict on a token, compared on each request"),
-    ("authn/src/grant.rs: OAuthError", "a code of RFC 6749, and clients get no reason"),
+    ("authn/src/grant/assertion.rs: AssertionError", "a verdict on an assertion"),
+    ("authn/src/grant/error.rs: OAuthError", "a code of RFC 6749, and clients get no reason"),
     ("authn/src/owner.rs: NotAName", "a text outside of an alphabet"),
     ("authn/src/profile.rs: UnknownProfile", "a word that is in no table"),
     ("authn/src/scope.rs: UnknownScope", "a word that is in no table"),

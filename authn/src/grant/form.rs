@@ -1,16 +1,16 @@
 //! Taking a token request apart: `application/x-www-form-urlencoded` and `Basic` credentials.
 //!
 //! Owns the decoding and its bounds. Refuses what could be read in two ways: a parameter that comes
-//! twice, a broken percent sign, text that is not UTF-8. Knows nothing of clients.
+//! twice (but `resource`), a broken percent sign, text that is not UTF-8. Knows nothing of clients.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use super::OAuthError;
+use super::error::OAuthError;
 
-/// Longest body, in bytes: a grant type, five scopes, and room for what others send along.
-pub const FORM_BYTES_MAX: usize = 4096;
+/// Longest body, in bytes: a token and an assertion of some 4 KiB each, and what others send along.
+pub const FORM_BYTES_MAX: usize = 10 * 1024;
 
 /// Most parameters in a body; each is compared with those before it.
 pub const FORM_PARAMETERS_MAX: usize = 16;
@@ -19,14 +19,14 @@ pub const FORM_PARAMETERS_MAX: usize = 16;
 pub const AUTHORIZATION_BYTES_MAX: usize = 1536;
 
 /// The parameters of a body, decoded; secrets among them are overwritten when it is dropped.
-pub(super) struct TokenRequestForm(Vec<(Zeroizing<String>, Zeroizing<String>)>);
+pub(super) struct RequestForm(Vec<(Zeroizing<String>, Zeroizing<String>)>);
 
-impl TokenRequestForm {
-    pub(super) fn parse(body: &[u8]) -> Result<TokenRequestForm, OAuthError> {
+impl RequestForm {
+    pub(super) fn parse(body: &[u8]) -> Result<RequestForm, OAuthError> {
         if body.len() > FORM_BYTES_MAX {
-            return Err(OAuthError::invalid_request("the body is longer than 4096 bytes"));
+            return Err(OAuthError::invalid_request("the body is longer than 10 KiB"));
         }
-        let mut form = TokenRequestForm(Vec::new());
+        let mut form = RequestForm(Vec::new());
         for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
             if form.0.len() == FORM_PARAMETERS_MAX {
                 return Err(OAuthError::invalid_request("there are more than 16 parameters"));
@@ -36,8 +36,9 @@ impl TokenRequestForm {
             let broken = || OAuthError::invalid_request("the body is not form-urlencoded UTF-8");
             let name = decode(name).ok_or_else(broken)?;
             let value = decode(value).ok_or_else(broken)?;
-            // RFC 6749 section 3.2: parameters must not be included more than once.
-            if form.0.iter().any(|(other, _)| *other == name) {
+            // RFC 6749 section 3.2: parameters must not be included more than once. RFC 8707
+            // section 2 excepts `resource`.
+            if name.as_str() != "resource" && form.0.iter().any(|(other, _)| *other == name) {
                 return Err(OAuthError::invalid_request("a parameter comes more than once"));
             }
             form.0.push((name, value));
@@ -47,14 +48,21 @@ impl TokenRequestForm {
 
     /// A parameter; one without a value counts as omitted (RFC 6749 section 3.2).
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().find(|(other, _)| other.as_str() == name);
+        self.all(name).next()
+    }
+
+    /// Every value of a parameter that may be repeated, in the order in which they came.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let found = self.0.iter().filter(move |(other, _)| other.as_str() == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 }
 
-/// Who a client says it is.
-pub(super) struct BasicCredentials {
+/// Who a client says it is; overwritten when it is dropped.
+pub struct BasicCredentials {
+    /// The `client_id`.
     pub id: Zeroizing<String>,
+    /// The secret.
     pub secret: Zeroizing<String>,
 }
 
@@ -122,7 +130,7 @@ mod tests {
     use super::*;
 
     fn get(body: &str, name: &str) -> Option<String> {
-        TokenRequestForm::parse(body.as_bytes()).unwrap().get(name).map(String::from)
+        RequestForm::parse(body.as_bytes()).unwrap().get(name).map(String::from)
     }
 
     #[test]
@@ -141,7 +149,7 @@ mod tests {
         let many: String = (0..17).map(|at| format!("p{at}=1&")).collect();
         let long = format!("a={}", "x".repeat(FORM_BYTES_MAX));
         for body in ["a=1&a=1", "a=1&%61=2", "a&a", "a=%", "a=%4", "a=%4g", "a=%ff", &many, &long] {
-            let error = TokenRequestForm::parse(body.as_bytes()).err().unwrap();
+            let error = RequestForm::parse(body.as_bytes()).err().unwrap();
             assert_eq!((error.status, error.code), (400, "invalid_request"), "{body}");
         }
     }
@@ -187,7 +195,7 @@ mod tests {
 
         #[test]
         fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
-            let _ = TokenRequestForm::parse(&bytes);
+            let _ = RequestForm::parse(&bytes);
             let _ = basic_credentials(Some(&bytes));
             let _ = basic_credentials(Some(&[b"Basic ", &bytes[..]].concat()));
         }

@@ -17,7 +17,7 @@ const TOKEN_TTL_RANGE: RangeInclusive<Duration> =
 pub struct AuthConfig {
     /// Which algorithm signs tokens.
     pub token_alg: Algorithm,
-    /// How long a token is valid; whole seconds count.
+    /// How long a token is valid where the list of clients does not say it; whole seconds count.
     pub token_ttl: Duration,
 }
 

@@ -68,7 +68,8 @@ pub(crate) struct NewHeader<'a> {
 #[derive(Serialize)]
 pub(crate) struct NewPayload<'a> {
     pub iss: &'a str,
-    pub aud: &'a str,
+    #[serde(serialize_with = "one_or_list")]
+    pub aud: &'a [&'a str],
     pub sub: &'a str,
     pub client_id: &'a str,
     pub jti: &'a str,
@@ -142,6 +143,11 @@ impl Audience<'_> {
     pub(crate) fn names(&self, audience: &str) -> bool {
         &*self.first == audience || self.rest.iter().any(|other| &**other == audience)
     }
+
+    /// The audience, where there is one and no other.
+    pub(crate) fn only(&self) -> Option<&str> {
+        self.rest.is_empty().then_some(&*self.first)
+    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Audience<'a> {
@@ -188,6 +194,14 @@ where
 /// A member whose presence alone is of interest.
 pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(deserializer).map(|_| true)
+}
+
+/// `aud`: one alone is text (RFC 7519 section 4.1.3).
+fn one_or_list<S: serde::Serializer>(all: &&[&str], serializer: S) -> Result<S::Ok, S::Error> {
+    match all {
+        [one] => serializer.serialize_str(one),
+        many => many.serialize(serializer),
+    }
 }
 
 fn as_list<S: serde::Serializer>(scopes: &ScopeSet, serializer: S) -> Result<S::Ok, S::Error> {

@@ -156,9 +156,17 @@ impl Signer {
     /// # Errors
     /// [`Error::Random`] when there is no randomness for the signature.
     pub fn sign(&self, claims: &NewClaims<'_>) -> Result<String, Error> {
+        self.sign_for(&[claims.audience], claims)
+    }
+
+    /// As [`Signer::sign`], for these audiences in the place of the one in the claims.
+    ///
+    /// # Errors
+    /// As [`Signer::sign`].
+    pub fn sign_for(&self, audiences: &[&str], claims: &NewClaims<'_>) -> Result<String, Error> {
         let payload = serde_json::to_vec(&NewPayload {
             iss: claims.issuer,
-            aud: claims.audience,
+            aud: audiences,
             sub: claims.subject,
             client_id: claims.client_id,
             jti: claims.token_id,
