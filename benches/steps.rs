@@ -14,7 +14,8 @@ use std::process::ExitCode;
 
 use authn::policy::authorize;
 use authn::{
-    Algorithm, Callers, Credentials, Presented, Profile, Route, Scope, TokenCheck, Transport,
+    Algorithm, Callers, Credentials, OwnerRule, Presented, Profile, Route, Scope, TokenCheck,
+    Transport,
 };
 use proto_http::{FieldLines, Limits, OutgoingBody, OutgoingResponse, Server};
 use runtime::memory::on_core;
@@ -164,6 +165,8 @@ impl Route for Measured {
     const NAME: &'static str = "measured";
     const SCOPE: Option<Scope> = Some(Scope::OrdersRead);
     const CALLERS: Callers = Callers::Named(&["gateway", "bench-runner"]);
+    const FORWARDERS: &'static [&'static str] = &["gateway"];
+    const OWNER: OwnerRule = OwnerRule::Creator;
 }
 
 fn is_permitted(

@@ -13,7 +13,7 @@ mod support;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use authn::policy::{Callers, Credentials, Presented, Route, authorize};
+use authn::policy::{Callers, Credentials, OwnerRule, Presented, Route, authorize};
 use authn::{Algorithm, Identity, Scope, TokenCache, TokenCheck, Transport};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -28,6 +28,8 @@ impl Route for Measured {
     const NAME: &'static str = "measured";
     const SCOPE: Option<Scope> = Some(Scope::OrdersRead);
     const CALLERS: Callers = Callers::Named(&["gateway", "bench-runner"]);
+    const FORWARDERS: &'static [&'static str] = &["gateway"];
+    const OWNER: OwnerRule = OwnerRule::Creator;
 }
 
 fn tokens(criterion: &mut Criterion) {

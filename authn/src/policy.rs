@@ -6,7 +6,7 @@
 //! tokens are ignored, the same function gives the permit.
 //!
 //! ```
-//! use authn::policy::{Callers, Credentials, Permit, Presented, Route, authorize};
+//! use authn::policy::{Callers, Credentials, OwnerRule, Permit, Presented, Route, authorize};
 //! use authn::{Scope, TokenCheck, Transport};
 //!
 //! struct ReadOrder;
@@ -14,6 +14,8 @@
 //!     const NAME: &'static str = "orders.read_one";
 //!     const SCOPE: Option<Scope> = Some(Scope::OrdersRead);
 //!     const CALLERS: Callers = Callers::Any;
+//!     const FORWARDERS: &'static [&'static str] = &[];
+//!     const OWNER: OwnerRule = OwnerRule::OwnerOr(Scope::OrdersReadAll);
 //! }
 //! fn read_order(permit: Permit<'_, ReadOrder>) -> String {
 //!     format!("for {}", permit.client())
@@ -30,7 +32,9 @@
 //! ```compile_fail,E0451
 //! # use authn::policy::*; use authn::*;
 //! # struct A; impl Route for A { const NAME: &'static str = "a";
-//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any; }
+//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any;
+//! #     const FORWARDERS: &'static [&'static str] = &[];
+//! #     const OWNER: OwnerRule = OwnerRule::Nobody; }
 //! # let (nobody, nothing) = (Credentials::default(), Presented::default());
 //! let permit: Permit<'_, A> = Permit {
 //!     credentials: &nobody,
@@ -43,7 +47,9 @@
 //! ```compile_fail,E0599
 //! # use authn::policy::*; use authn::*;
 //! # struct A; impl Route for A { const NAME: &'static str = "a";
-//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any; }
+//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any;
+//! #     const FORWARDERS: &'static [&'static str] = &[];
+//! #     const OWNER: OwnerRule = OwnerRule::Nobody; }
 //! # let (nobody, nothing) = (Credentials::default(), Presented::default());
 //! let permit = authorize::<A>(TokenCheck::Ignore, Transport::Plain, &nobody, &nothing).unwrap();
 //! let second: Permit<'_, A> = permit.clone();
@@ -52,9 +58,13 @@
 //! ```compile_fail,E0308
 //! # use authn::policy::*; use authn::*;
 //! # struct A; impl Route for A { const NAME: &'static str = "a";
-//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any; }
+//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any;
+//! #     const FORWARDERS: &'static [&'static str] = &[];
+//! #     const OWNER: OwnerRule = OwnerRule::Nobody; }
 //! # struct B; impl Route for B { const NAME: &'static str = "b";
-//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any; }
+//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any;
+//! #     const FORWARDERS: &'static [&'static str] = &[];
+//! #     const OWNER: OwnerRule = OwnerRule::Nobody; }
 //! # let (nobody, nothing) = (Credentials::default(), Presented::default());
 //! fn handler_of_b(permit: Permit<'_, B>) {}
 //! let permit = authorize::<A>(TokenCheck::Ignore, Transport::Plain, &nobody, &nothing).unwrap();
@@ -64,7 +74,9 @@
 //! ```compile_fail,E0597
 //! # use authn::policy::*; use authn::*;
 //! # struct A; impl Route for A { const NAME: &'static str = "a";
-//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any; }
+//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any;
+//! #     const FORWARDERS: &'static [&'static str] = &[];
+//! #     const OWNER: OwnerRule = OwnerRule::Nobody; }
 //! # let nobody = Credentials::default();
 //! let kept = {
 //!     let presented = Presented::default();
@@ -72,6 +84,8 @@
 //! };
 //! kept.client();
 //! ```
+
+mod owner_rule;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -84,6 +98,8 @@ use crate::profile::{TokenCheck, Transport};
 use crate::scope::Scope;
 use crate::token::jwt::Access;
 
+pub use self::owner_rule::{OwnerRule, Reach};
+
 /// What a route demands, stated once, as constants of a type that exists for nothing else.
 pub trait Route {
     /// The name for metrics and logs, such as `orders.create`.
@@ -93,7 +109,9 @@ pub trait Route {
     /// Who may call.
     const CALLERS: Callers;
     /// The certificates whose word about their own client is taken: see [`is_forwarder`].
-    const FORWARDERS: &'static [&'static str] = &[];
+    const FORWARDERS: &'static [&'static str];
+    /// What the route does about who owns the thing that it is about.
+    const OWNER: OwnerRule;
 }
 
 /// Who may call a route.
@@ -160,7 +178,7 @@ impl<'r, R: Route> Permit<'r, R> {
     /// Whose request it is: the token's `client_id`, else whom the forwarder named, else the name
     /// in the peer's own certificate, else nobody. A forwarder that named nobody does not speak
     /// for itself.
-    pub fn owner(&self) -> Owner<'r> {
+    fn whose(&self) -> Owner<'r> {
         let Presented { access, forwarded } = self.presented;
         let peer = match (access, forwarded) {
             (Some(access), _) => return Owner::Client(&access.client_id),
@@ -172,12 +190,7 @@ impl<'r, R: Route> Permit<'r, R> {
 
     /// The name of the owner for people to read; `anonymous` for nobody.
     pub fn client(&self) -> &'r str {
-        self.owner().name().unwrap_or(Owner::NOBODY)
-    }
-
-    /// Whether a verified token carries this scope, whatever the profile enforces.
-    pub fn has_scope(&self, scope: Scope) -> bool {
-        self.access().is_some_and(|access| access.scopes.contains(scope))
+        self.whose().name().unwrap_or(Owner::NOBODY)
     }
 
     /// The client certificate as the value of a `Client-Cert` field, where upstreams are sent it.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use authn::error::{Denied, TokenError};
 use authn::owner::Forwarded;
-use authn::policy::{Decision, bearer, is_forwarder};
+use authn::policy::{Decision, Reach, bearer, is_forwarder};
 use authn::{
-    Access, Algorithm, Callers, Credentials, Identity, Owner, Permit, Presented, Profile, Route,
-    Scope, ScopeSet, TokenCheck, Transport, authorize,
+    Access, Algorithm, Callers, Credentials, Identity, Owner, OwnerRule, Permit, Presented,
+    Profile, Route, Scope, ScopeSet, TokenCheck, Transport, authorize,
 };
 
 struct Open;
@@ -16,6 +16,8 @@ impl Route for Open {
     const NAME: &'static str = "open";
     const SCOPE: Option<Scope> = None;
     const CALLERS: Callers = Callers::Any;
+    const FORWARDERS: &'static [&'static str] = &[];
+    const OWNER: OwnerRule = OwnerRule::Nobody;
 }
 
 /// Write, with somebody whose word about its client is taken.
@@ -25,6 +27,7 @@ impl Route for Told {
     const SCOPE: Option<Scope> = Write::SCOPE;
     const CALLERS: Callers = Write::CALLERS;
     const FORWARDERS: &'static [&'static str] = &["gateway"];
+    const OWNER: OwnerRule = OwnerRule::OwnerOr(Scope::OrdersReadAll);
 }
 
 struct Write;
@@ -32,6 +35,8 @@ impl Route for Write {
     const NAME: &'static str = "write";
     const SCOPE: Option<Scope> = Some(Scope::OrdersWrite);
     const CALLERS: Callers = Callers::Named(&["gateway", "bench-runner"]);
+    const FORWARDERS: &'static [&'static str] = &[];
+    const OWNER: OwnerRule = OwnerRule::Owner;
 }
 
 fn access(client_id: &str, scopes: &str) -> Option<Arc<Access>> {
@@ -168,8 +173,21 @@ fn the_owner_is_the_client_else_whom_a_forwarder_named_else_the_peer() {
         let presented = Presented { access, forwarded };
         let permit: Permit<'_, Told> =
             authorize(TokenCheck::Ignore, Transport::Plain, &credentials, &presented).unwrap();
-        assert_eq!(permit.owner(), owner);
+        assert_eq!(permit.reach(), Reach { owner, all: false });
         assert_eq!(permit.client(), owner.name().unwrap_or("anonymous"));
+    }
+}
+
+#[test]
+fn the_rules_scope_reaches_what_others_own_wherever_tokens_are_looked_at() {
+    for (scopes, all) in [("orders.write", false), ("orders.write orders.read.all", true)] {
+        let Brought { credentials, presented } =
+            brought(certificate(Some("gateway")), access("ui", scopes));
+        for check in [TokenCheck::Verify, TokenCheck::VerifyScopes] {
+            let permit: Permit<'_, Told> =
+                authorize(check, Transport::Mutual, &credentials, &presented).unwrap();
+            assert_eq!(permit.reach(), Reach { owner: Owner::Client("ui"), all }, "{scopes}");
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use authn::grant::{ClientRegistry, FORM_BYTES_MAX, OAuthError};
-use authn::{KeySet, NewClaims, Permit, Signer, Verifier};
+use authn::{KeySet, NewClaims, OwnerRule, Permit, Signer, Verifier};
 use proto_http::Method;
 use runtime::{Broken, Exchange};
 use serde_json::json;
@@ -32,16 +32,17 @@ const KEEP: (&str, &[u8]) = ("cache-control", b"public, max-age=60");
 routes! {
     impl Auth {
         /// Issues an access token.
-        TokenIssue = "auth.token", Method::Post, "/oauth2/token", open => token,
+        TokenIssue = "auth.token", Method::Post, "/oauth2/token", open, OwnerRule::Nobody => token,
             body: Some(FORM_BYTES_MAX);
         /// The authorization server's metadata.
-        Metadata = "auth.metadata", Method::Get, "/.well-known/oauth-authorization-server", open
-            => metadata;
+        Metadata = "auth.metadata", Method::Get, "/.well-known/oauth-authorization-server", open,
+            OwnerRule::Nobody => metadata;
         /// The same under the name that OpenID clients look for.
-        Discovery = "auth.discovery", Method::Get, "/.well-known/openid-configuration", open
-            => discovery;
+        Discovery = "auth.discovery", Method::Get, "/.well-known/openid-configuration", open,
+            OwnerRule::Nobody => discovery;
         /// The verification keys.
-        Jwks = "auth.jwks", Method::Get, "/.well-known/jwks.json", open => jwks;
+        Jwks = "auth.jwks", Method::Get, "/.well-known/jwks.json", open, OwnerRule::Nobody
+            => jwks;
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! It refuses to keep anything: there is no store behind it yet.
 
-use authn::{Callers, Permit, Route, Scope};
+use authn::{Callers, OwnerRule, Permit, Route, Scope};
 use proto_http::Method;
 use runtime::{Broken, Exchange};
 
@@ -19,11 +19,14 @@ routes! {
     impl Results {
         /// Keeps the result of a run.
         RunCreate = "runs.create", Method::Post, "/api/runs",
-            (Some(Scope::BenchmarksExecute), CALLERS) => not_built, body: None;
+            (Some(Scope::BenchmarksExecute), CALLERS, &[]), OwnerRule::Nobody
+            => not_built, body: None;
         /// Lists runs.
-        RunList = "runs.list", Method::Get, "/api/runs", (None, CALLERS) => not_built;
+        RunList = "runs.list", Method::Get, "/api/runs", (None, CALLERS, &[]), OwnerRule::Nobody
+            => not_built;
         /// Reads a run.
-        RunRead = "runs.read", Method::Get, "/api/runs/{id}", (None, CALLERS) => not_built;
+        RunRead = "runs.read", Method::Get, "/api/runs/{id}", (None, CALLERS, &[]), OwnerRule::Nobody
+            => not_built;
     }
 }
 

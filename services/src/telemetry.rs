@@ -239,6 +239,7 @@ mod tests {
             scope: None,
             callers: authn::Callers::Any,
             forwarders: &[],
+            owner: authn::OwnerRule::Nobody,
             open: false,
             body_bytes_max: None,
         }];
