@@ -181,7 +181,8 @@ fn decisions(count: u64) {
     let lab = Lab::new(Algorithm::Es256);
     let access = lab.verifier().verify(lab.token(0).as_bytes(), lab.now()).expect("good");
     let identity = Some(authn::Identity { name: Some("bench-runner".into()) });
-    let credentials = Credentials { identity, ..Credentials::default() };
+    let sender = authn::ClientCertificates::default().sender(identity.as_ref());
+    let credentials = Credentials { identity, sender, ..Credentials::default() };
     let presented = Presented { access: Some(access.into()), ..Presented::default() };
     let brought = (credentials, presented);
     let (check, transport) = (TokenCheck::VerifyScopes, Transport::Mutual);

@@ -86,6 +86,7 @@
 //! ```
 
 mod owner_rule;
+mod sender;
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -98,7 +99,10 @@ use crate::profile::{TokenCheck, Transport};
 use crate::scope::Scope;
 use crate::token::jwt::Access;
 
+use self::sender::is_sender;
+
 pub use self::owner_rule::{OwnerRule, Reach};
+pub use self::sender::{ClientCertificates, SHOP_CERTIFICATES, TokenSender};
 
 /// What a route demands, stated once, as constants of a type that exists for nothing else.
 pub trait Route {
@@ -108,7 +112,8 @@ pub trait Route {
     const SCOPE: Option<Scope>;
     /// Who may call.
     const CALLERS: Callers;
-    /// The certificates whose word about their own client is taken: see [`is_forwarder`].
+    /// The certificates that bring other clients' tokens, and whose word about their own client is
+    /// taken: see [`is_forwarder`].
     const FORWARDERS: &'static [&'static str];
     /// What the route does about who owns the thing that it is about.
     const OWNER: OwnerRule;
@@ -129,6 +134,8 @@ pub enum Callers {
 pub struct Credentials {
     /// The client certificate of the connection, if there is one.
     pub identity: Option<Identity>,
+    /// Whose tokens that certificate may bring: see [`ClientCertificates::sender`].
+    pub sender: TokenSender,
     /// The client certificate as a `Client-Cert` field, where upstreams are sent it.
     pub certificate_field: Option<Box<str>>,
 }
@@ -236,11 +243,12 @@ impl<R: Route> fmt::Debug for Permit<'_, R> {
 /// - [`TokenCheck::Ignore`] asks for nothing else.
 /// - [`TokenCheck::Verify`] needs a verified token.
 /// - [`TokenCheck::VerifyScopes`] needs the scope of the route in it, and a caller of the route:
-///   under mutual TLS the certificate's name, else the token's `client_id`.
+///   under mutual TLS the certificate's name, else the token's `client_id`. Under mutual TLS the
+///   certificate must also be one of the token's client, or of a forwarder of the route.
 ///
 /// # Errors
 /// [`Denied`], which knows its status and challenge. The token is looked at before the scope, the
-/// scope before the caller.
+/// scope before the caller, the caller before whose token it is.
 pub fn authorize<'r, R: Route>(
     check: TokenCheck,
     transport: Transport,
@@ -266,6 +274,9 @@ pub fn authorize<'r, R: Route>(
             if !is_caller::<R>(transport, credentials, access) {
                 return Err(Denied::CallerRefused);
             }
+            if transport == Transport::Mutual && !is_sender::<R>(credentials, access) {
+                return Err(Denied::SenderRefused);
+            }
             Decision::Enforced
         }
     };
@@ -280,11 +291,10 @@ pub fn is_forwarder<R: Route>(
     credentials: &Credentials,
     presented: &Presented,
 ) -> bool {
-    let name = || credentials.identity.as_ref().and_then(|identity| identity.name.as_deref());
     !R::FORWARDERS.is_empty()
         && transport == Transport::Mutual
         && presented.access.is_none()
-        && name().is_some_and(|name| R::FORWARDERS.contains(&name))
+        && is_named(credentials, |name| R::FORWARDERS.contains(&name))
 }
 
 /// The token in the value of an `Authorization` field (RFC 6750 section 2.1). `Ok(None)` when there
@@ -318,11 +328,14 @@ fn is_caller<R: Route>(transport: Transport, credentials: &Credentials, access: 
     let Callers::Named(names) = R::CALLERS else {
         return true;
     };
-    let caller = match transport {
-        Transport::Mutual => {
-            credentials.identity.as_ref().and_then(|identity| identity.name.as_deref())
-        }
-        Transport::Plain | Transport::Tls => Some(&*access.client_id),
-    };
-    caller.is_some_and(|caller| names.contains(&caller))
+    match transport {
+        Transport::Mutual => is_named(credentials, |name| names.contains(&name)),
+        Transport::Plain | Transport::Tls => names.contains(&&*access.client_id),
+    }
+}
+
+/// Whether the peer's certificate has a name, and one that is good.
+fn is_named(credentials: &Credentials, is_good: impl FnOnce(&str) -> bool) -> bool {
+    let name = credentials.identity.as_ref().and_then(|identity| identity.name.as_deref());
+    name.is_some_and(is_good)
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use authn::error::{Denied, TokenError};
 use authn::owner::Forwarded;
-use authn::policy::{Decision, Reach, bearer, is_forwarder};
+use authn::policy::{Decision, Reach, TokenSender, bearer, is_forwarder};
 use authn::{
-    Access, Algorithm, Callers, Credentials, Identity, Owner, OwnerRule, Permit, Presented,
-    Profile, Route, Scope, ScopeSet, TokenCheck, Transport, authorize,
+    Access, Algorithm, Callers, ClientCertificates, Credentials, Identity, Owner, OwnerRule,
+    Permit, Presented, Profile, Route, Scope, ScopeSet, TokenCheck, Transport, authorize,
 };
 
 struct Open;
@@ -68,8 +68,9 @@ struct Brought {
 }
 
 fn brought(identity: Option<Identity>, access: Option<Arc<Access>>) -> Brought {
+    let sender = ClientCertificates::default().sender(identity.as_ref());
     Brought {
-        credentials: Credentials { identity, certificate_field: None },
+        credentials: Credentials { identity, sender, certificate_field: None },
         presented: Presented { access, forwarded: None },
     }
 }
@@ -78,7 +79,7 @@ fn brought(identity: Option<Identity>, access: Option<Arc<Access>>) -> Brought {
 /// what it demands first.
 #[test]
 fn every_profile_with_all_and_with_nothing() {
-    let all = brought(certificate(Some("gateway")), access("bench-runner", "orders.write"));
+    let all = brought(certificate(Some("bench-runner")), access("bench-runner", "orders.write"));
     let nothing = Brought::default();
     for profile in Profile::ALL {
         let decision = match profile.token {
@@ -116,10 +117,49 @@ fn s4_looks_at_neither_scope_nor_caller_and_s5_at_both() {
     for (name, scopes, expected) in table {
         // The token's client is a caller of the route: under mutual TLS that does not count.
         let credentials = brought(certificate(name), access("bench-runner", scopes));
-        assert_eq!(decide::<Write>(s5, &credentials), expected, "{name:?} {scopes}");
-        assert_eq!(decide::<Open>(s5, &credentials), Ok(Decision::Enforced));
-        assert_eq!(decide::<Write>(s4, &credentials), Ok(Decision::TokenVerified));
+        assert_eq!(decide::<Told>(s5, &credentials), expected, "{name:?} {scopes}");
+        assert_eq!(decide::<Told>(s4, &credentials), Ok(Decision::TokenVerified));
     }
+}
+
+#[test]
+fn s5_takes_a_token_from_its_client_or_a_forwarder_of_the_route() {
+    let s5 = Profile::parse("S5").unwrap();
+    let refused = Err(Denied::SenderRefused);
+    let good = Ok(Decision::Enforced);
+    // Certificate, the token's client, and what a route says that names no caller and no
+    // forwarder, one that names callers, and one that names a forwarder among them.
+    let table = [
+        (Some("bench-runner"), "bench-runner", [good, good, good]),
+        (Some("bench-runner"), "bench-ui", [refused; 3]),
+        (Some("gateway"), "bench-runner", [refused, refused, good]),
+        (Some("gateway"), "gateway", [good, good, good]),
+        (
+            Some("orders"),
+            "service-order",
+            [good, Err(Denied::CallerRefused), Err(Denied::CallerRefused)],
+        ),
+        (
+            Some("service-order"),
+            "service-order",
+            [refused, Err(Denied::CallerRefused), Err(Denied::CallerRefused)],
+        ),
+        (None, "bench-runner", [refused, Err(Denied::CallerRefused), Err(Denied::CallerRefused)]),
+    ];
+    for (name, client_id, [open, write, told]) in table {
+        let credentials = brought(certificate(name), access(client_id, "orders.write"));
+        assert_eq!(decide::<Open>(s5, &credentials), open, "{name:?} {client_id}");
+        assert_eq!(decide::<Write>(s5, &credentials), write, "{name:?} {client_id}");
+        assert_eq!(decide::<Told>(s5, &credentials), told, "{name:?} {client_id}");
+        for label in ["plain+scopes", "tls+scopes"] {
+            let profile = Profile::parse(label).unwrap();
+            assert_eq!(decide::<Open>(profile, &credentials), good, "{label}: no certificate");
+        }
+    }
+    // Whoever did not look for the clients of a certificate lets it bring nobody's tokens.
+    let mut unlisted = brought(certificate(Some("bench-runner")), access("bench-runner", ""));
+    unlisted.credentials.sender = TokenSender::default();
+    assert_eq!(decide::<Open>(s5, &unlisted), refused);
 }
 
 #[test]

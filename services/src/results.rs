@@ -15,17 +15,20 @@ use crate::route::Param;
 /// Who keeps and reads results.
 const CALLERS: Callers = Callers::Named(&["gateway", "bench-runner", "bench-ui"]);
 
+/// Who brings other clients' tokens and names clients of its own.
+const FORWARDERS: &[&str] = &["gateway"];
+
 routes! {
     impl Results {
         /// Keeps the result of a run.
         RunCreate = "runs.create", Method::Post, "/api/runs",
-            (Some(Scope::BenchmarksExecute), CALLERS, &[]), OwnerRule::Nobody
+            (Some(Scope::BenchmarksExecute), CALLERS, FORWARDERS), OwnerRule::Nobody
             => not_built, body: None;
         /// Lists runs.
-        RunList = "runs.list", Method::Get, "/api/runs", (None, CALLERS, &[]), OwnerRule::Nobody
+        RunList = "runs.list", Method::Get, "/api/runs", (None, CALLERS, FORWARDERS), OwnerRule::Nobody
             => not_built;
         /// Reads a run.
-        RunRead = "runs.read", Method::Get, "/api/runs/{id}", (None, CALLERS, &[]), OwnerRule::Nobody
+        RunRead = "runs.read", Method::Get, "/api/runs/{id}", (None, CALLERS, FORWARDERS), OwnerRule::Nobody
             => not_built;
     }
 }

@@ -31,7 +31,8 @@ pub struct RouteEntry {
     pub scope: Option<Scope>,
     /// Who may call where callers are checked.
     pub callers: Callers,
-    /// Whose word about their own client is taken: by the names in their certificates.
+    /// Who brings other clients' tokens, and whose word about their own client is taken: by the
+    /// names in their certificates.
     pub forwarders: &'static [&'static str],
     /// What the route does about who owns the thing that it is about.
     pub owner: OwnerRule,

@@ -70,7 +70,7 @@ fn token_label(index: usize) -> &'static str {
 
 /// What the policy can decide: how far a permitted request was checked, and why another was
 /// refused.
-const DECISIONS: [&str; 8] = [
+const DECISIONS: [&str; 9] = [
     Decision::Open.label(),
     Decision::TokenVerified.label(),
     Decision::Enforced.label(),
@@ -78,6 +78,7 @@ const DECISIONS: [&str; 8] = [
     "token_refused",
     "scope_missing",
     "caller_refused",
+    "sender_refused",
     "certificate_missing",
 ];
 
@@ -91,7 +92,8 @@ const fn decision_index(decision: Result<Decision, Denied>) -> usize {
         Err(Denied::TokenRefused(_)) => 4,
         Err(Denied::ScopeMissing(_)) => 5,
         Err(Denied::CallerRefused) => 6,
-        Err(Denied::CertificateMissing) => 7,
+        Err(Denied::SenderRefused) => 7,
+        Err(Denied::CertificateMissing) => 8,
     }
 }
 
@@ -224,6 +226,7 @@ mod tests {
             Denied::TokenRefused(TokenError::Expired),
             Denied::ScopeMissing(authn::Scope::OrdersRead),
             Denied::CallerRefused,
+            Denied::SenderRefused,
             Denied::CertificateMissing,
         ] {
             assert_eq!(DECISIONS[decision_index(Err(denied))], denied.label());

@@ -29,7 +29,7 @@ use crate::route::{Param, Routed};
 /// certificate.
 const CALLERS: Callers = Callers::Named(&["gateway", "orders", "service-order", "bench-runner"]);
 
-/// Who names clients of its own.
+/// Who brings other clients' tokens and names clients of its own.
 const FORWARDERS: &[&str] = &["gateway"];
 
 routes! {
@@ -42,10 +42,10 @@ routes! {
             (Some(Scope::InventoryWrite), CALLERS, FORWARDERS), OwnerRule::Owner => release;
         /// Reads how much there is of a SKU.
         StockRead = "inventory.read", Method::Get, "/api/inventory/{sku}",
-            (Some(Scope::InventoryRead), CALLERS, &[]), OwnerRule::Nobody => read;
+            (Some(Scope::InventoryRead), CALLERS, FORWARDERS), OwnerRule::Nobody => read;
         /// Sets how much is available of a SKU.
         StockSet = "inventory.set", Method::Put, "/api/inventory/{sku}",
-            (Some(Scope::InventoryWrite), CALLERS, &[]), OwnerRule::Nobody => set;
+            (Some(Scope::InventoryWrite), CALLERS, FORWARDERS), OwnerRule::Nobody => set;
     }
 }
 

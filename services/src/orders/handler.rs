@@ -36,7 +36,7 @@ const PATH: &[u8] = b"/api/orders/";
 /// Who orders: the gateway for its clients, or the runner itself.
 const CALLERS: Callers = Callers::Named(&["gateway", "bench-runner"]);
 
-/// Who names clients of its own.
+/// Who brings other clients' tokens and names clients of its own.
 const FORWARDERS: &[&str] = &["gateway"];
 
 routes! {
