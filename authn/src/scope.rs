@@ -1,8 +1,9 @@
 //! Scopes: what a token allows, as a bit set.
 //!
 //! Owns the six scopes of the shop and their names. A set is 16 bits, so that checking a scope on
-//! the hot path is one `and` and ten more scopes have room. Refuses scopes it does not know when a client *asks* for them;
-//! ignores them in a token, where another issuer may put scopes that are not ours to judge.
+//! the hot path is one `and` and ten more scopes have room. Refuses scopes it does not know when a
+//! client *asks* for them; ignores them in a token, where another issuer may put scopes that are
+//! not ours to judge.
 
 use std::fmt;
 

@@ -25,11 +25,11 @@ routes! {
             (Some(Scope::BenchmarksExecute), CALLERS, FORWARDERS), OwnerRule::Nobody
             => not_built, body: None;
         /// Lists runs.
-        RunList = "runs.list", Method::Get, "/api/runs", (None, CALLERS, FORWARDERS), OwnerRule::Nobody
-            => not_built;
+        RunList = "runs.list", Method::Get, "/api/runs", (None, CALLERS, FORWARDERS),
+            OwnerRule::Nobody => not_built;
         /// Reads a run.
-        RunRead = "runs.read", Method::Get, "/api/runs/{id}", (None, CALLERS, FORWARDERS), OwnerRule::Nobody
-            => not_built;
+        RunRead = "runs.read", Method::Get, "/api/runs/{id}", (None, CALLERS, FORWARDERS),
+            OwnerRule::Nobody => not_built;
     }
 }
 

@@ -1,5 +1,6 @@
 //! The route table: which method on which path is called what, which scope it asks for, which
-//! callers and forwarders it knows and whose the thing is, as constant data. `dispatch` turns a table into calls.
+//! callers and forwarders it knows and whose the thing is, as constant data. `dispatch` turns a
+//! table into calls.
 //!
 //! It refuses, by not matching, every path that could mean two things: matching compares the bytes
 //! as they were sent, and a parameter is made of unreserved characters only (RFC 3986 section 2.3)

@@ -4,9 +4,9 @@
 //! callers are enforced on mutual TLS it is therefore taken only from a certificate of its own
 //! client, or from a forwarder of the route: who steals a token needs the client's private key too.
 //!
-//! Owns which certificates are a client's: those of the list, by default [`SHOP_CERTIFICATES`], and for a
-//! client that is not listed the certificate of its own name. Refuses a list that names a client
-//! twice, or a certificate that cannot be.
+//! Owns which certificates are a client's: those of the list, by default [`SHOP_CERTIFICATES`],
+//! and for a client that is not listed the certificate of its own name. Refuses a list that names a
+//! client twice, or a certificate that cannot be.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl ClientCertificates {
     /// [`Error::ClientCertificates`] for text of another shape or a client that stands in it twice,
     /// [`Error::Name`] for what no certificate can be called.
     pub fn parse(text: &str) -> Result<ClientCertificates, Error> {
-        let file: File = toml::from_str(text).map_err(|error| {
+        let file: CertificateList = toml::from_str(text).map_err(|error| {
             let start = error.span().map_or(0, |span| span.start);
             let line = text.bytes().take(start).filter(|byte| *byte == b'\n').count() + 1;
             let why = Reason::from(format!("line {line}: {}", error.message()));
@@ -65,7 +65,7 @@ impl ClientCertificates {
         })?;
         let mut all = built_in();
         let mut seen = HashSet::new();
-        for FileClient { id, certificates } in file.client {
+        for ListedClient { id, certificates } in file.client {
             if !seen.insert(id.clone()) {
                 return Err(Error::ClientCertificates(format!("{id:?} stands in it twice").into()));
             }
@@ -138,14 +138,14 @@ fn built_in() -> HashMap<Box<str>, Vec<Box<str>>> {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct CertificateList {
     #[serde(default)]
-    client: Vec<FileClient>,
+    client: Vec<ListedClient>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct FileClient {
+struct ListedClient {
     id: Box<str>,
     certificates: Vec<Box<str>>,
 }

@@ -3,72 +3,62 @@
 use std::fmt::Write as _;
 
 use authn::{Callers, Profile};
+use services::route::method_name;
 use services::{ServiceKind, route_table};
 
 use crate::table::{Matrix, Response, Word};
 
-const HEAD: &str = "\
-# Security matrix
-
-What every route answers, under every profile, to every credential. The expected responses are written by hand in
-`services/tests/data/security-matrix.txt`; what a route demands comes from the route tables of the program.
-`cargo test -p services --test security_matrix` sends every cell over real sockets, on both drivers, and writes this
-page when `TOLLGATE_BLESS` is set.
-
-Read a cell like this: find the route, then its table of tokens for what it answers to a token of its own client, and
-under mutual TLS its table of certificates for what it answers to a good token that comes with another certificate.
-";
-
-const ROUTES: &str = "
-## Routes
-*Scope* and *callers* are demanded by the profiles that check scopes. A *forwarder* brings other clients' tokens. The
-*owner rule* is about whose the thing is: `creator` makes it in the caller's name, `owner` and `owner or SCOPE` find it
-for those only (404 for anybody else), `upstream` leaves it to the upstream. *Passes* is the status of the response to
-the request of the test once it is let through.
-";
-
-const TOKENS: &str = "
-## Tokens
-A token of the route's own client, which under mutual TLS comes with that client's own certificate. `good-by-hand` is
-made as the forgeries are and has no fault, which shows that each of those is refused for its fault alone.
-";
-
-const PAIRS: &str = "
-## Certificates
-A good token of a client, brought with a certificate where there is mutual TLS; elsewhere no certificate is shown.
-*own*: of the token's client; *name*: of its name, where another one is its own; *another*: of another client; *server*:
-of a service; *forwarder*: the gateway's; *caller*: one that may call the route and forwards nothing; *none*: no
-certificate.
-";
+/// The prose, with a place for each table.
+const PROSE: &str = include_str!("../data/security-matrix-page.md");
 
 /// The whole page.
 pub(crate) fn page(matrix: &Matrix) -> String {
-    let mut page = HEAD.to_owned();
-    page += "\n| cell | response | |\n|---|---|---|\n";
+    let tables = [
+        ("{answers}", answers(matrix)),
+        ("{routes}", all_routes(matrix)),
+        ("{tokens}", tokens(matrix)),
+        ("{pairs}", pairs(matrix)),
+    ];
+    tables.into_iter().fold(PROSE.to_owned(), |page, (place, table)| page.replace(place, &table))
+}
+
+fn answers(matrix: &Matrix) -> String {
+    let mut page = "| cell | response | |\n|---|---|---|\n".to_owned();
     for Word { word, response, meaning } in &matrix.words {
         let problem = match response {
             Response::Problem(status, kind) => format!("{status} `{kind}`"),
             Response::Own | Response::Nothing => String::new(),
         };
-        writeln!(page, "| {word} | {problem} | {meaning} |").unwrap();
+        line(&mut page, &[word, &problem, meaning], &[]);
     }
-    page += ROUTES;
+    page
+}
+
+fn all_routes(matrix: &Matrix) -> String {
+    let mut page = String::new();
     for (service, name, _) in ServiceKind::TABLE {
         if service != ServiceKind::Results {
             routes(&mut page, matrix, service, name);
         }
     }
-    page += TOKENS;
-    let profiles = Profile::ALL.map(Profile::label);
+    page
+}
+
+fn tokens(matrix: &Matrix) -> String {
+    let mut page = String::new();
     for (name, rows) in &matrix.tokens {
-        grid(&mut page, name, &["token"], &profiles);
+        grid(&mut page, name, &["token"]);
         for row in rows {
             line(&mut page, &[row.credential], &row.cells);
         }
     }
-    page += PAIRS;
+    page
+}
+
+fn pairs(matrix: &Matrix) -> String {
+    let mut page = String::new();
     for (name, rows) in &matrix.pairs {
-        grid(&mut page, name, &["", "certificate", "token of"], &profiles);
+        grid(&mut page, name, &["", "certificate", "token of"]);
         for row in rows {
             let certificate = row.certificate.unwrap_or("none");
             line(&mut page, &[row.label, certificate, row.client], &row.cells);
@@ -78,37 +68,47 @@ pub(crate) fn page(matrix: &Matrix) -> String {
 }
 
 fn routes(page: &mut String, matrix: &Matrix, service: ServiceKind, name: &str) {
-    write!(page, "\n### {name}\n").unwrap();
-    *page += "| route | request | scope | callers | forwarders | owner rule | tokens | certificates | passes |\n";
-    *page += "|---|---|---|---|---|---|---|---|---|\n";
+    let columns = [
+        "route",
+        "request",
+        "scope",
+        "callers",
+        "forwarders",
+        "owner rule",
+        "tokens",
+        "certificates",
+    ];
+    heading(page, name, &columns, &["passes"]);
     for entry in route_table(service) {
         let row = matrix.routes.iter().find(|row| (row.service, row.name) == (service, entry.name));
         let row = row.unwrap_or_else(|| panic!("{name} {} has no line", entry.name));
-        let scope = entry.scope.map_or_else(String::new, |scope| format!("`{scope}`"));
         let callers = match entry.callers {
             Callers::Any => "any".to_owned(),
             Callers::Named(names) => names.join(", "),
         };
-        let forwarders = entry.forwarders.join(", ");
-        let method = services::route::method_name(entry.method);
-        writeln!(
-            page,
-            "| {} | `{method} {}` | {scope} | {callers} | {forwarders} | {} | {} | {} | {} |",
+        let cells = [
             entry.name,
-            entry.pattern.text(),
-            entry.owner,
+            &format!("`{} {}`", method_name(entry.method), entry.pattern.text()),
+            &entry.scope.map_or_else(String::new, |scope| format!("`{scope}`")),
+            &callers,
+            &entry.forwarders.join(", "),
+            &entry.owner.to_string(),
             row.tokens,
             row.pairs,
-            row.passes
-        )
-        .unwrap();
+        ];
+        line(page, &cells, &[&row.passes.to_string()]);
     }
 }
 
-fn grid(page: &mut String, name: &str, words: &[&str], profiles: &[&str]) {
+/// The heading of a table with a column for each profile.
+fn grid(page: &mut String, name: &str, words: &[&str]) {
+    heading(page, name, words, &Profile::ALL.map(Profile::label));
+}
+
+fn heading(page: &mut String, name: &str, words: &[&str], more: &[&str]) {
     write!(page, "\n### {name}\n").unwrap();
-    line(page, words, profiles);
-    *page += &"|---".repeat(words.len() + profiles.len());
+    line(page, words, more);
+    *page += &"|---".repeat(words.len() + more.len());
     *page += "|\n";
 }
 
