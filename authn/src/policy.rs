@@ -92,14 +92,13 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use self::sender::is_sender;
 use crate::certificate::identity::Identity;
 use crate::error::{Denied, TokenError};
 use crate::owner::{Forwarded, Owner};
 use crate::profile::{TokenCheck, Transport};
 use crate::scope::Scope;
 use crate::token::jwt::Access;
-
-use self::sender::is_sender;
 
 pub use self::owner_rule::{OwnerRule, Reach};
 pub use self::sender::{ClientCertificates, SHOP_CERTIFICATES, TokenSender};

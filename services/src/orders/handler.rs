@@ -46,8 +46,8 @@ routes! {
             (Some(Scope::OrdersWrite), CALLERS, FORWARDERS), OwnerRule::Creator => create;
         /// Reads an order of one's own; with the scope to read all, anybody's.
         OrderRead = "orders.read", Method::Get, "/api/orders/{id}",
-            (Some(Scope::OrdersRead), CALLERS, FORWARDERS), OwnerRule::OwnerOr(Scope::OrdersReadAll)
-            => read;
+            (Some(Scope::OrdersRead), CALLERS, FORWARDERS),
+            OwnerRule::OwnerOr(Scope::OrdersReadAll) => read;
     }
 }
 
