@@ -14,7 +14,8 @@ use std::process::ExitCode;
 
 use authn::policy::authorize;
 use authn::{
-    Algorithm, Callers, Credentials, Presented, Profile, Route, Scope, TokenCheck, Transport,
+    Algorithm, Callers, Credentials, OwnerRule, Presented, Profile, Route, Scope, TokenCheck,
+    Transport,
 };
 use proto_http::{FieldLines, Limits, OutgoingBody, OutgoingResponse, Server};
 use runtime::memory::on_core;
@@ -164,6 +165,8 @@ impl Route for Measured {
     const NAME: &'static str = "measured";
     const SCOPE: Option<Scope> = Some(Scope::OrdersRead);
     const CALLERS: Callers = Callers::Named(&["gateway", "bench-runner"]);
+    const FORWARDERS: &'static [&'static str] = &["gateway"];
+    const OWNER: OwnerRule = OwnerRule::Creator;
 }
 
 fn is_permitted(
@@ -178,7 +181,8 @@ fn decisions(count: u64) {
     let lab = Lab::new(Algorithm::Es256);
     let access = lab.verifier().verify(lab.token(0).as_bytes(), lab.now()).expect("good");
     let identity = Some(authn::Identity { name: Some("bench-runner".into()) });
-    let credentials = Credentials { identity, ..Credentials::default() };
+    let sender = authn::ClientCertificates::default().sender(identity.as_ref());
+    let credentials = Credentials { identity, sender, ..Credentials::default() };
     let presented = Presented { access: Some(access.into()), ..Presented::default() };
     let brought = (credentials, presented);
     let (check, transport) = (TokenCheck::VerifyScopes, Transport::Mutual);

@@ -13,8 +13,8 @@ mod support;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use authn::policy::{Callers, Credentials, Presented, Route, authorize};
-use authn::{Algorithm, Identity, Scope, TokenCache, TokenCheck, Transport};
+use authn::policy::{Callers, Credentials, OwnerRule, Presented, Route, authorize};
+use authn::{Algorithm, ClientCertificates, Identity, Scope, TokenCache, TokenCheck, Transport};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -28,6 +28,8 @@ impl Route for Measured {
     const NAME: &'static str = "measured";
     const SCOPE: Option<Scope> = Some(Scope::OrdersRead);
     const CALLERS: Callers = Callers::Named(&["gateway", "bench-runner"]);
+    const FORWARDERS: &'static [&'static str] = &["gateway"];
+    const OWNER: OwnerRule = OwnerRule::Creator;
 }
 
 fn tokens(criterion: &mut Criterion) {
@@ -58,7 +60,8 @@ fn policy(criterion: &mut Criterion) {
     let lab = Lab::new(Algorithm::Es256);
     let access = lab.verifier().verify(lab.token(0).as_bytes(), lab.now()).expect("good");
     let identity = Some(Identity { name: Some("bench-runner".into()) });
-    let credentials = Credentials { identity, ..Credentials::default() };
+    let sender = ClientCertificates::default().sender(identity.as_ref());
+    let credentials = Credentials { identity, sender, ..Credentials::default() };
     let presented = Presented { access: Some(Arc::new(access)), ..Presented::default() };
     let mut group = criterion.benchmark_group("authorize");
     for (name, check) in [

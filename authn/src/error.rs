@@ -93,6 +93,8 @@ pub enum Error {
     KeySetUnusable(String),
     /// The registry of clients is not JSON of the right shape; the text says where.
     Clients(String),
+    /// The list of clients' certificates is not TOML of the right shape; the text says where.
+    ClientCertificates(Reason),
     /// The response of an authorization server cannot be used.
     TokenResponse,
 }
@@ -153,6 +155,9 @@ impl fmt::Display for Error {
             Error::KeySetUnusable(why) => return write!(f, "{KEY_SET_UNUSABLE}: {why}"),
             Error::KeySetEmpty => KEY_SET_EMPTY,
             Error::TokenResponse => TOKEN_RESPONSE,
+            Error::ClientCertificates(why) => {
+                return write!(f, "the list of clients' certificates cannot be read: {why}");
+            }
             Error::Clients(why) => return write!(f, "the list of clients cannot be read: {why}"),
         };
         f.write_str(sentence)
@@ -165,6 +170,7 @@ impl std::error::Error for Error {
             Error::RevocationList(why)
             | Error::Tls(why)
             | Error::Issue(why)
+            | Error::ClientCertificates(why)
             | Error::KeySetSyntax(why) => why.cause(),
             _ => None,
         }

@@ -33,7 +33,9 @@ pub use certificate::identity::Identity;
 pub use certificate::{chain, identity, material};
 pub use error::{Denied, Error, TokenError};
 pub use owner::{Owner, OwnerKey};
-pub use policy::{Callers, Credentials, Permit, Presented, Route, authorize};
+pub use policy::{
+    Callers, ClientCertificates, Credentials, OwnerRule, Permit, Presented, Route, authorize,
+};
 pub use prf::Prf;
 pub use profile::{Profile, TokenCheck, Transport};
 pub use scope::{Scope, ScopeSet};

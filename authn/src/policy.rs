@@ -6,7 +6,7 @@
 //! tokens are ignored, the same function gives the permit.
 //!
 //! ```
-//! use authn::policy::{Callers, Credentials, Permit, Presented, Route, authorize};
+//! use authn::policy::{Callers, Credentials, OwnerRule, Permit, Presented, Route, authorize};
 //! use authn::{Scope, TokenCheck, Transport};
 //!
 //! struct ReadOrder;
@@ -14,6 +14,8 @@
 //!     const NAME: &'static str = "orders.read_one";
 //!     const SCOPE: Option<Scope> = Some(Scope::OrdersRead);
 //!     const CALLERS: Callers = Callers::Any;
+//!     const FORWARDERS: &'static [&'static str] = &[];
+//!     const OWNER: OwnerRule = OwnerRule::OwnerOr(Scope::OrdersReadAll);
 //! }
 //! fn read_order(permit: Permit<'_, ReadOrder>) -> String {
 //!     format!("for {}", permit.client())
@@ -30,7 +32,9 @@
 //! ```compile_fail,E0451
 //! # use authn::policy::*; use authn::*;
 //! # struct A; impl Route for A { const NAME: &'static str = "a";
-//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any; }
+//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any;
+//! #     const FORWARDERS: &'static [&'static str] = &[];
+//! #     const OWNER: OwnerRule = OwnerRule::Nobody; }
 //! # let (nobody, nothing) = (Credentials::default(), Presented::default());
 //! let permit: Permit<'_, A> = Permit {
 //!     credentials: &nobody,
@@ -43,7 +47,9 @@
 //! ```compile_fail,E0599
 //! # use authn::policy::*; use authn::*;
 //! # struct A; impl Route for A { const NAME: &'static str = "a";
-//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any; }
+//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any;
+//! #     const FORWARDERS: &'static [&'static str] = &[];
+//! #     const OWNER: OwnerRule = OwnerRule::Nobody; }
 //! # let (nobody, nothing) = (Credentials::default(), Presented::default());
 //! let permit = authorize::<A>(TokenCheck::Ignore, Transport::Plain, &nobody, &nothing).unwrap();
 //! let second: Permit<'_, A> = permit.clone();
@@ -52,9 +58,13 @@
 //! ```compile_fail,E0308
 //! # use authn::policy::*; use authn::*;
 //! # struct A; impl Route for A { const NAME: &'static str = "a";
-//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any; }
+//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any;
+//! #     const FORWARDERS: &'static [&'static str] = &[];
+//! #     const OWNER: OwnerRule = OwnerRule::Nobody; }
 //! # struct B; impl Route for B { const NAME: &'static str = "b";
-//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any; }
+//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any;
+//! #     const FORWARDERS: &'static [&'static str] = &[];
+//! #     const OWNER: OwnerRule = OwnerRule::Nobody; }
 //! # let (nobody, nothing) = (Credentials::default(), Presented::default());
 //! fn handler_of_b(permit: Permit<'_, B>) {}
 //! let permit = authorize::<A>(TokenCheck::Ignore, Transport::Plain, &nobody, &nothing).unwrap();
@@ -64,7 +74,9 @@
 //! ```compile_fail,E0597
 //! # use authn::policy::*; use authn::*;
 //! # struct A; impl Route for A { const NAME: &'static str = "a";
-//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any; }
+//! #     const SCOPE: Option<Scope> = None; const CALLERS: Callers = Callers::Any;
+//! #     const FORWARDERS: &'static [&'static str] = &[];
+//! #     const OWNER: OwnerRule = OwnerRule::Nobody; }
 //! # let nobody = Credentials::default();
 //! let kept = {
 //!     let presented = Presented::default();
@@ -73,16 +85,23 @@
 //! kept.client();
 //! ```
 
+mod owner_rule;
+mod sender;
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use self::sender::is_sender;
 use crate::certificate::identity::Identity;
 use crate::error::Denied;
 use crate::owner::{Forwarded, Owner};
 use crate::profile::{TokenCheck, Transport};
 use crate::scope::Scope;
 use crate::token::jwt::Access;
+
+pub use self::owner_rule::{OwnerRule, Reach};
+pub use self::sender::{ClientCertificates, SHOP_CERTIFICATES, TokenSender};
 
 /// What a route demands, stated once, as constants of a type that exists for nothing else.
 pub trait Route {
@@ -92,8 +111,11 @@ pub trait Route {
     const SCOPE: Option<Scope>;
     /// Who may call.
     const CALLERS: Callers;
-    /// The certificates whose word about their own client is taken: see [`is_forwarder`].
-    const FORWARDERS: &'static [&'static str] = &[];
+    /// The certificates that bring other clients' tokens, and whose word about their own client is
+    /// taken: see [`is_forwarder`].
+    const FORWARDERS: &'static [&'static str];
+    /// What the route does about who owns the thing that it is about.
+    const OWNER: OwnerRule;
 }
 
 /// Who may call a route.
@@ -111,6 +133,8 @@ pub enum Callers {
 pub struct Credentials {
     /// The client certificate of the connection, if there is one.
     pub identity: Option<Identity>,
+    /// Whose tokens that certificate may bring: see [`ClientCertificates::sender`].
+    pub sender: TokenSender,
     /// The client certificate as a `Client-Cert` field, where upstreams are sent it.
     pub certificate_field: Option<Box<str>>,
 }
@@ -160,7 +184,7 @@ impl<'r, R: Route> Permit<'r, R> {
     /// Whose request it is: the token's `client_id`, else whom the forwarder named, else the name
     /// in the peer's own certificate, else nobody. A forwarder that named nobody does not speak
     /// for itself.
-    pub fn owner(&self) -> Owner<'r> {
+    fn whose(&self) -> Owner<'r> {
         let Presented { access, forwarded } = self.presented;
         let peer = match (access, forwarded) {
             (Some(access), _) => return Owner::Client(&access.client_id),
@@ -172,12 +196,7 @@ impl<'r, R: Route> Permit<'r, R> {
 
     /// The name of the owner for people to read; `anonymous` for nobody.
     pub fn client(&self) -> &'r str {
-        self.owner().name().unwrap_or(Owner::NOBODY)
-    }
-
-    /// Whether a verified token carries this scope, whatever the profile enforces.
-    pub fn has_scope(&self, scope: Scope) -> bool {
-        self.access().is_some_and(|access| access.scopes.contains(scope))
+        self.whose().name().unwrap_or(Owner::NOBODY)
     }
 
     /// The client certificate as the value of a `Client-Cert` field, where upstreams are sent it.
@@ -223,11 +242,12 @@ impl<R: Route> fmt::Debug for Permit<'_, R> {
 /// - [`TokenCheck::Ignore`] asks for nothing else.
 /// - [`TokenCheck::Verify`] needs a verified token.
 /// - [`TokenCheck::VerifyScopes`] needs the scope of the route in it, and a caller of the route:
-///   under mutual TLS the certificate's name, else the token's `client_id`.
+///   under mutual TLS the certificate's name, else the token's `client_id`. Under mutual TLS the
+///   certificate must also be one of the token's client, or of a forwarder of the route.
 ///
 /// # Errors
 /// [`Denied`], which knows its status and challenge. The token is looked at before the scope, the
-/// scope before the caller.
+/// scope before the caller, the caller before whose token it is.
 pub fn authorize<'r, R: Route>(
     check: TokenCheck,
     transport: Transport,
@@ -253,6 +273,9 @@ pub fn authorize<'r, R: Route>(
             if !is_caller::<R>(transport, credentials, access) {
                 return Err(Denied::CallerRefused);
             }
+            if transport == Transport::Mutual && !is_sender::<R>(credentials, access) {
+                return Err(Denied::SenderRefused);
+            }
             Decision::Enforced
         }
     };
@@ -267,11 +290,10 @@ pub fn is_forwarder<R: Route>(
     credentials: &Credentials,
     presented: &Presented,
 ) -> bool {
-    let name = || credentials.identity.as_ref().and_then(|identity| identity.name.as_deref());
     !R::FORWARDERS.is_empty()
         && transport == Transport::Mutual
         && presented.access.is_none()
-        && name().is_some_and(|name| R::FORWARDERS.contains(&name))
+        && is_named(credentials, |name| R::FORWARDERS.contains(&name))
 }
 
 /// The token in the value of an `Authorization` field (RFC 6750 section 2.1). `Ok(None)` when there
@@ -305,11 +327,14 @@ fn is_caller<R: Route>(transport: Transport, credentials: &Credentials, access: 
     let Callers::Named(names) = R::CALLERS else {
         return true;
     };
-    let caller = match transport {
-        Transport::Mutual => {
-            credentials.identity.as_ref().and_then(|identity| identity.name.as_deref())
-        }
-        Transport::Plain | Transport::Tls => Some(&*access.client_id),
-    };
-    caller.is_some_and(|caller| names.contains(&caller))
+    match transport {
+        Transport::Mutual => is_named(credentials, |name| names.contains(&name)),
+        Transport::Plain | Transport::Tls => names.contains(&&*access.client_id),
+    }
+}
+
+/// Whether the peer's certificate has a name, and one that is good.
+fn is_named(credentials: &Credentials, is_good: impl FnOnce(&str) -> bool) -> bool {
+    let name = credentials.identity.as_ref().and_then(|identity| identity.name.as_deref());
+    name.is_some_and(is_good)
 }

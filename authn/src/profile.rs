@@ -26,7 +26,7 @@ pub enum TokenCheck {
     /// The token must be valid.
     Verify,
     /// The token must be valid and carry the scope of the route, and the caller must be one of
-    /// the route's.
+    /// the route's; under mutual TLS the token must be the caller's own, unless it forwards.
     VerifyScopes,
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use authn::error::Denied;
 use authn::owner::Forwarded;
-use authn::policy::{Decision, bearer, is_forwarder};
+use authn::policy::{Decision, Reach, TokenSender, bearer, is_forwarder};
 use authn::{
-    Access, Algorithm, Callers, Credentials, Identity, Owner, Permit, Presented, Profile, Route,
-    Scope, ScopeSet, TokenCheck, Transport, authorize,
+    Access, Algorithm, Callers, ClientCertificates, Credentials, Identity, Owner, OwnerRule,
+    Permit, Presented, Profile, Route, Scope, ScopeSet, TokenCheck, Transport, authorize,
 };
 
 struct Open;
@@ -16,6 +16,8 @@ impl Route for Open {
     const NAME: &'static str = "open";
     const SCOPE: Option<Scope> = None;
     const CALLERS: Callers = Callers::Any;
+    const FORWARDERS: &'static [&'static str] = &[];
+    const OWNER: OwnerRule = OwnerRule::Nobody;
 }
 
 /// Write, with somebody whose word about its client is taken.
@@ -25,6 +27,7 @@ impl Route for Told {
     const SCOPE: Option<Scope> = Write::SCOPE;
     const CALLERS: Callers = Write::CALLERS;
     const FORWARDERS: &'static [&'static str] = &["gateway"];
+    const OWNER: OwnerRule = OwnerRule::OwnerOr(Scope::OrdersReadAll);
 }
 
 struct Write;
@@ -32,6 +35,8 @@ impl Route for Write {
     const NAME: &'static str = "write";
     const SCOPE: Option<Scope> = Some(Scope::OrdersWrite);
     const CALLERS: Callers = Callers::Named(&["gateway", "bench-runner"]);
+    const FORWARDERS: &'static [&'static str] = &[];
+    const OWNER: OwnerRule = OwnerRule::Owner;
 }
 
 fn access(client_id: &str, scopes: &str) -> Option<Arc<Access>> {
@@ -65,8 +70,9 @@ struct Brought {
 }
 
 fn brought(identity: Option<Identity>, access: Option<Arc<Access>>) -> Brought {
+    let sender = ClientCertificates::default().sender(identity.as_ref());
     Brought {
-        credentials: Credentials { identity, certificate_field: None },
+        credentials: Credentials { identity, sender, certificate_field: None },
         presented: Presented { access, forwarded: None },
     }
 }
@@ -75,7 +81,7 @@ fn brought(identity: Option<Identity>, access: Option<Arc<Access>>) -> Brought {
 /// what it demands first.
 #[test]
 fn every_profile_with_all_and_with_nothing() {
-    let all = brought(certificate(Some("gateway")), access("bench-runner", "orders.write"));
+    let all = brought(certificate(Some("bench-runner")), access("bench-runner", "orders.write"));
     let nothing = Brought::default();
     for profile in Profile::ALL {
         let decision = match profile.token {
@@ -113,10 +119,49 @@ fn s4_looks_at_neither_scope_nor_caller_and_s5_at_both() {
     for (name, scopes, expected) in table {
         // The token's client is a caller of the route: under mutual TLS that does not count.
         let credentials = brought(certificate(name), access("bench-runner", scopes));
-        assert_eq!(decide::<Write>(s5, &credentials), expected, "{name:?} {scopes}");
-        assert_eq!(decide::<Open>(s5, &credentials), Ok(Decision::Enforced));
-        assert_eq!(decide::<Write>(s4, &credentials), Ok(Decision::TokenVerified));
+        assert_eq!(decide::<Told>(s5, &credentials), expected, "{name:?} {scopes}");
+        assert_eq!(decide::<Told>(s4, &credentials), Ok(Decision::TokenVerified));
     }
+}
+
+#[test]
+fn s5_takes_a_token_from_its_client_or_a_forwarder_of_the_route() {
+    let s5 = Profile::parse("S5").unwrap();
+    let refused = Err(Denied::SenderRefused);
+    let good = Ok(Decision::Enforced);
+    // Certificate, the token's client, and what a route says that names no caller and no
+    // forwarder, one that names callers, and one that names a forwarder among them.
+    let table = [
+        (Some("bench-runner"), "bench-runner", [good, good, good]),
+        (Some("bench-runner"), "bench-ui", [refused; 3]),
+        (Some("gateway"), "bench-runner", [refused, refused, good]),
+        (Some("gateway"), "gateway", [good, good, good]),
+        (
+            Some("orders"),
+            "service-order",
+            [good, Err(Denied::CallerRefused), Err(Denied::CallerRefused)],
+        ),
+        (
+            Some("service-order"),
+            "service-order",
+            [refused, Err(Denied::CallerRefused), Err(Denied::CallerRefused)],
+        ),
+        (None, "bench-runner", [refused, Err(Denied::CallerRefused), Err(Denied::CallerRefused)]),
+    ];
+    for (name, client_id, [open, write, told]) in table {
+        let credentials = brought(certificate(name), access(client_id, "orders.write"));
+        assert_eq!(decide::<Open>(s5, &credentials), open, "{name:?} {client_id}");
+        assert_eq!(decide::<Write>(s5, &credentials), write, "{name:?} {client_id}");
+        assert_eq!(decide::<Told>(s5, &credentials), told, "{name:?} {client_id}");
+        for label in ["plain+scopes", "tls+scopes"] {
+            let profile = Profile::parse(label).unwrap();
+            assert_eq!(decide::<Open>(profile, &credentials), good, "{label}: no certificate");
+        }
+    }
+    // Whoever did not look for the clients of a certificate lets it bring nobody's tokens.
+    let mut unlisted = brought(certificate(Some("bench-runner")), access("bench-runner", ""));
+    unlisted.credentials.sender = TokenSender::default();
+    assert_eq!(decide::<Open>(s5, &unlisted), refused);
 }
 
 #[test]
@@ -170,8 +215,21 @@ fn the_owner_is_the_client_else_whom_a_forwarder_named_else_the_peer() {
         let presented = Presented { access, forwarded };
         let permit: Permit<'_, Told> =
             authorize(TokenCheck::Ignore, Transport::Plain, &credentials, &presented).unwrap();
-        assert_eq!(permit.owner(), owner);
+        assert_eq!(permit.reach(), Reach { owner, all: false });
         assert_eq!(permit.client(), owner.name().unwrap_or("anonymous"));
+    }
+}
+
+#[test]
+fn the_rules_scope_reaches_what_others_own_wherever_tokens_are_looked_at() {
+    for (scopes, all) in [("orders.write", false), ("orders.write orders.read.all", true)] {
+        let Brought { credentials, presented } =
+            brought(certificate(Some("gateway")), access("ui", scopes));
+        for check in [TokenCheck::Verify, TokenCheck::VerifyScopes] {
+            let permit: Permit<'_, Told> =
+                authorize(check, Transport::Mutual, &credentials, &presented).unwrap();
+            assert_eq!(permit.reach(), Reach { owner: Owner::Client("ui"), all }, "{scopes}");
+        }
     }
 }
 

@@ -13,8 +13,8 @@ mod state;
 use std::fmt;
 use std::sync::Arc;
 
-use authn::Permit;
 use authn::grant::{ClientRegistry, ClientRequest, FORM_BYTES_MAX, OAuthError};
+use authn::{OwnerRule, Permit};
 use proto_http::Method;
 use runtime::{Broken, Exchange};
 
@@ -36,19 +36,20 @@ const KEEP: (&str, &[u8]) = ("cache-control", b"public, max-age=60");
 routes! {
     impl Auth {
         /// Issues an access token.
-        TokenIssue = "auth.token", Method::Post, "/oauth2/token", open => token,
+        TokenIssue = "auth.token", Method::Post, "/oauth2/token", open, OwnerRule::Nobody => token,
             body: Some(FORM_BYTES_MAX);
         /// Revokes an access token.
-        TokenRevoke = "auth.revoke", Method::Post, "/oauth2/revoke", open => revoke,
-            body: Some(FORM_BYTES_MAX);
+        TokenRevoke = "auth.revoke", Method::Post, "/oauth2/revoke", open,
+            OwnerRule::Nobody => revoke, body: Some(FORM_BYTES_MAX);
         /// Says what an access token is worth.
-        TokenIntrospect = "auth.introspect", Method::Post, "/oauth2/introspect", open
-            => introspect, body: Some(FORM_BYTES_MAX);
+        TokenIntrospect = "auth.introspect", Method::Post, "/oauth2/introspect", open,
+            OwnerRule::Nobody => introspect, body: Some(FORM_BYTES_MAX);
         /// The authorization server's metadata.
-        Metadata = "auth.metadata", Method::Get, "/.well-known/oauth-authorization-server", open
-            => metadata;
+        Metadata = "auth.metadata", Method::Get, "/.well-known/oauth-authorization-server", open,
+            OwnerRule::Nobody => metadata;
         /// The verification keys.
-        Jwks = "auth.jwks", Method::Get, "/.well-known/jwks.json", open => jwks;
+        Jwks = "auth.jwks", Method::Get, "/.well-known/jwks.json", open, OwnerRule::Nobody
+            => jwks;
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! `assemble` knows what each service is made of, `launch` makes its listeners, `serve` is the
 //! order of it all, `started` a service that listens, `open_files` shares out the limit of files,
-//! and `all` puts every service into one process. It refuses to know what a request is.
+//! `all` puts every service into one process, `tables` lists their routes. It refuses to know what
+//! a request is.
 
 mod all;
 mod assemble;
@@ -10,3 +11,4 @@ mod launch;
 mod open_files;
 pub(crate) mod serve;
 pub(crate) mod started;
+pub(crate) mod tables;

@@ -106,6 +106,8 @@ pub struct ServiceConfig {
     pub client_ca: Option<PathBuf>,
     /// A revocation list of that CA, PEM.
     pub crl: Option<PathBuf>,
+    /// Which certificates may bring whose tokens, TOML; what is built in if `None`.
+    pub client_certificates: Option<PathBuf>,
     /// Where verification keys come from; the authorization server's JWK set if `None`.
     pub jwks: Option<KeySource>,
     /// The issuer that tokens must name; for `auth` the issuer it is.
@@ -160,6 +162,7 @@ impl ServiceConfig {
             server_key: None,
             client_ca: None,
             crl: None,
+            client_certificates: None,
             jwks: None,
             issuer: None,
             audiences: vec![ServiceConfig::AUDIENCE.to_string()],

@@ -13,7 +13,7 @@ pub mod ping;
 
 use std::sync::Arc;
 
-use authn::{Callers, Permit, Profile, Transport};
+use authn::{Callers, OwnerRule, Permit, Profile, Transport};
 use runtime::{Broken, Core, Exchange, Upstream, UpstreamConfig};
 
 use self::client::ClientIdentity;
@@ -44,7 +44,8 @@ macro_rules! proxied {
                     $marker = $name,
                         <$upstream as Routed>::ENTRY.method,
                         <$upstream as Routed>::ENTRY.pattern.text(),
-                        (<$upstream as Routed>::ENTRY.scope, CALLERS) => $handler,
+                        (<$upstream as Routed>::ENTRY.scope, CALLERS, &[]), OwnerRule::Upstream
+                        => $handler,
                         body: <$upstream as Routed>::ENTRY.body_bytes_max;
                 )+
             }

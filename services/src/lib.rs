@@ -28,6 +28,7 @@ pub mod transport;
 
 pub use boot::serve::{serve, start};
 pub use boot::started::RunningService;
+pub use boot::tables::route_table;
 pub use config::error::{ServeError, ServeErrorKind};
 pub use config::kind::ServiceKind;
 pub use config::{

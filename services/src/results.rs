@@ -3,7 +3,7 @@
 //!
 //! It refuses to keep anything: there is no store behind it yet.
 
-use authn::{Callers, Permit, Route, Scope};
+use authn::{Callers, OwnerRule, Permit, Route, Scope};
 use proto_http::Method;
 use runtime::{Broken, Exchange};
 
@@ -15,15 +15,21 @@ use crate::route::Param;
 /// Who keeps and reads results.
 const CALLERS: Callers = Callers::Named(&["gateway", "bench-runner", "bench-ui"]);
 
+/// Who brings other clients' tokens and names clients of its own.
+const FORWARDERS: &[&str] = &["gateway"];
+
 routes! {
     impl Results {
         /// Keeps the result of a run.
         RunCreate = "runs.create", Method::Post, "/api/runs",
-            (Some(Scope::BenchmarksExecute), CALLERS) => not_built, body: None;
+            (Some(Scope::BenchmarksExecute), CALLERS, FORWARDERS), OwnerRule::Nobody
+            => not_built, body: None;
         /// Lists runs.
-        RunList = "runs.list", Method::Get, "/api/runs", (None, CALLERS) => not_built;
+        RunList = "runs.list", Method::Get, "/api/runs", (None, CALLERS, FORWARDERS),
+            OwnerRule::Nobody => not_built;
         /// Reads a run.
-        RunRead = "runs.read", Method::Get, "/api/runs/{id}", (None, CALLERS) => not_built;
+        RunRead = "runs.read", Method::Get, "/api/runs/{id}", (None, CALLERS, FORWARDERS),
+            OwnerRule::Nobody => not_built;
     }
 }
 

@@ -1,5 +1,6 @@
-//! The route table: which method on which path is called what, which scope it asks for and which
-//! callers it knows, as constant data. `dispatch` turns a table into calls.
+//! The route table: which method on which path is called what, which scope it asks for, which
+//! callers and forwarders it knows and whose the thing is, as constant data. `dispatch` turns a
+//! table into calls.
 //!
 //! It refuses, by not matching, every path that could mean two things: matching compares the bytes
 //! as they were sent, and a parameter is made of unreserved characters only (RFC 3986 section 2.3)
@@ -8,7 +9,7 @@
 
 mod pattern;
 
-use authn::{Callers, Scope};
+use authn::{Callers, OwnerRule, Scope};
 use proto_http::Method;
 
 pub use self::pattern::{Param, PathPattern};
@@ -31,8 +32,11 @@ pub struct RouteEntry {
     pub scope: Option<Scope>,
     /// Who may call where callers are checked.
     pub callers: Callers,
-    /// Whose word about their own client is taken: by the names in their certificates.
+    /// Who brings other clients' tokens, and whose word about their own client is taken: by the
+    /// names in their certificates.
     pub forwarders: &'static [&'static str],
+    /// What the route does about who owns the thing that it is about.
+    pub owner: OwnerRule,
     /// True where no token is asked for under any profile: one cannot need a token to get a token.
     pub open: bool,
     /// Bytes of a request's body, which is collected: more is 413. `None` where it is streamed.
@@ -151,6 +155,7 @@ mod tests {
             scope: None,
             callers: Callers::Any,
             forwarders: &[],
+            owner: OwnerRule::Nobody,
             open: false,
             body_bytes_max: Some(BODY_BYTES_MAX),
         }

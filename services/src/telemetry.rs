@@ -70,7 +70,7 @@ fn token_label(index: usize) -> &'static str {
 
 /// What the policy can decide: how far a permitted request was checked, and why another was
 /// refused.
-const DECISIONS: [&str; 9] = [
+const DECISIONS: [&str; 10] = [
     Decision::Open.label(),
     Decision::TokenVerified.label(),
     Decision::Enforced.label(),
@@ -78,6 +78,7 @@ const DECISIONS: [&str; 9] = [
     "token_refused",
     "scope_missing",
     "caller_refused",
+    "sender_refused",
     "certificate_missing",
     "credentials_malformed",
 ];
@@ -92,8 +93,9 @@ const fn decision_index(decision: Result<Decision, Denied>) -> usize {
         Err(Denied::TokenRefused(_)) => 4,
         Err(Denied::ScopeMissing(_)) => 5,
         Err(Denied::CallerRefused) => 6,
-        Err(Denied::CertificateMissing) => 7,
-        Err(Denied::CredentialsMalformed) => 8,
+        Err(Denied::SenderRefused) => 7,
+        Err(Denied::CertificateMissing) => 8,
+        Err(Denied::CredentialsMalformed) => 9,
     }
 }
 
@@ -226,6 +228,7 @@ mod tests {
             Denied::TokenRefused(TokenError::Expired),
             Denied::ScopeMissing(authn::Scope::OrdersRead),
             Denied::CallerRefused,
+            Denied::SenderRefused,
             Denied::CertificateMissing,
             Denied::CredentialsMalformed,
         ] {
@@ -242,6 +245,7 @@ mod tests {
             scope: None,
             callers: authn::Callers::Any,
             forwarders: &[],
+            owner: authn::OwnerRule::Nobody,
             open: false,
             body_bytes_max: None,
         }];

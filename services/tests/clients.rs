@@ -339,7 +339,7 @@ fn resources_narrow_the_audiences_and_scopes_the_permissions() {
             let by = |audience: &&&str| {
                 let keys = KeySet::parse(&jwks.body).unwrap();
                 let expected =
-                    Expected { leeway: Duration::ZERO, ..Expected::new(ISSUER, audience) };
+                    Expected { leeway: Duration::ZERO, ..Expected::new(ISSUER, **audience) };
                 expected.verifier(keys).verify(token.as_bytes(), now()).is_ok()
             };
             ["gateway", "orders", "tollgate"].iter().filter(by).copied().collect::<Vec<_>>()

@@ -13,7 +13,7 @@ use services::{
     ServiceConfig, ServiceRole,
 };
 
-use support::{Client, DRIVERS, Lab, Server, bearer, before_orders, start};
+use support::{Client, DRIVERS, Lab, NOWHERE, Server, bearer, before_orders, start};
 
 const JSON: (&str, &[u8]) = ("content-type", b"application/json");
 
@@ -174,6 +174,39 @@ fn upstreams_check_again_for_themselves() {
     let before = orders.metric("tollgate_requests_total", &[]);
     assert_eq!(stranger.get(&url, &fields).unwrap().status, 403);
     assert_eq!(orders.metric("tollgate_requests_total", &[]), before, "nothing was forwarded");
+}
+
+#[test]
+fn a_token_comes_from_a_certificate_of_its_client_as_listed() {
+    let list = br#"
+        [[client]]
+        id = "https://idp.example/nightly"
+        certificates = ["bench-ui"]
+    "#;
+    let lab = Lab::new();
+    let signer = lab.signer();
+    lab.write("client-certificates.toml", list);
+    let mut config = lab.config(before_orders(NOWHERE), Profile::parse("S5").unwrap());
+    config.client_certificates = Some(lab.path().join("client-certificates.toml"));
+    let listed = start(config);
+    let built_in = start(lab.config(before_orders(NOWHERE), Profile::parse("S5").unwrap()));
+    let table = [
+        ("bench-ui", "https://idp.example/nightly", 200, 403),
+        ("bench-runner", "https://idp.example/nightly", 403, 403),
+        ("bench-ui", "bench-ui", 200, 200),
+        ("bench-ui", "bench-runner", 403, 403),
+    ];
+    for (certificate, client_id, with_list, without) in table {
+        let token = bearer(&signer.sign(&support::claims(client_id, "orders.read")).unwrap());
+        let client = lab.client(Transport::Mutual, Some(certificate));
+        for (server, expected) in [(&listed, with_list), (&built_in, without)] {
+            let url = format!("{}/api/ping", server.url());
+            let answer = client.get(&url, &[("authorization", &token)]).unwrap();
+            assert_eq!(answer.status, expected, "{certificate} {client_id}");
+            let body = String::from_utf8(answer.body).unwrap();
+            assert_eq!(body.contains("sender-refused"), expected == 403, "{body}");
+        }
+    }
 }
 
 #[test]

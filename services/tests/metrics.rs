@@ -75,9 +75,10 @@ fn scopes_certificates_and_tls_are_counted() {
         assert_eq!(ping(&lab, &server, "S5", runner, &good), 200);
     }
     assert_eq!(ping(&lab, &server, "S5", runner, &unscoped), 403);
-    // A certificate of the authority is caller enough for ping, but not for orders.
-    assert_eq!(ping(&lab, &server, "S5", Some("stranger"), &good), 200);
-    assert_eq!(server.metric(DECISIONS, &[("decision", "enforced")]), 5);
+    // A certificate of the authority is caller enough for ping, but the token is another's.
+    assert_eq!(ping(&lab, &server, "S5", Some("stranger"), &good), 403);
+    assert_eq!(server.metric(DECISIONS, &[("decision", "enforced")]), 4);
+    assert_eq!(server.metric(DECISIONS, &[("decision", "sender_refused")]), 1);
     assert_eq!(server.metric(DECISIONS, &[("decision", "scope_missing")]), 1);
     let ok = [("kind", "full"), ("result", "ok")];
     assert_eq!(server.metric("tollgate_tls_handshakes_total", &ok), 6);

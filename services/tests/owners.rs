@@ -5,19 +5,18 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
 
-use authn::{Algorithm, Profile, Signer, Transport};
+use authn::{OwnerRule, Profile, Transport};
 use runtime::DriverChoice;
 use runtime::blocking::Response;
 use serde_json::{Value, json};
-use services::{
-    AllConfig, AuthConfig, GatewayConfig, InventoryConfig, KeySource, OrderStoreConfig,
-    OrdersConfig, OutboundConfig, ServiceRole,
-};
+use services::{AllConfig, GatewayConfig, OutboundConfig, ServiceKind, route_table};
 
+use support::mesh::Mesh;
 use support::{Client, DRIVERS, Lab, SOON, Server, bearer, before_orders, claims, start};
 
 const FIELD: &str = "x-tollgate-client";
@@ -26,63 +25,6 @@ const INTERNAL: &str = "/internal/inventory/reservations";
 
 fn profile(label: &str) -> Profile {
     Profile::parse(label).unwrap()
-}
-
-/// The services of one profile; the test signs tokens with the key of the authorization server.
-struct Mesh {
-    lab: Lab,
-    signer: Signer,
-    profile: Profile,
-    gateway: Server,
-    orders: Server,
-    inventory: Server,
-    _auth: Server,
-}
-
-impl Mesh {
-    fn start(label: &str, driver: DriverChoice) -> Mesh {
-        Mesh::retaining(label, driver, OrderStoreConfig::ORDERS_RETAINED)
-    }
-
-    /// One that keeps so many orders.
-    fn retaining(label: &str, driver: DriverChoice, orders_retained: usize) -> Mesh {
-        let (lab, profile) = (Lab::new(), profile(label));
-        let config = |role: ServiceRole| {
-            let mut config = lab.config(role, profile);
-            config.driver = driver;
-            config
-        };
-        lab.issue("clients/gateway", "gateway", false);
-        let auth = start(config(AuthConfig::default().into()));
-        let key = lab.read("auth/es256.key");
-        let signer = Signer::from_pem(Algorithm::Es256, &key, None).unwrap();
-        let outbound = OutboundConfig { auth: Some(auth.url()), ..OutboundConfig::default() };
-        let behind = |role: ServiceRole| {
-            let mut config = config(role);
-            config.jwks = Some(KeySource::Url(format!("{}/.well-known/jwks.json", auth.url())));
-            start(config)
-        };
-        let settings = InventoryConfig { auth: Some(auth.url()), ..InventoryConfig::default() };
-        let inventory = behind(settings.into());
-        let settings = OrdersConfig {
-            outbound: outbound.clone(),
-            store: OrderStoreConfig { orders_retained, ..OrderStoreConfig::default() },
-            ..OrdersConfig::new(inventory.url())
-        };
-        let orders = behind(settings.into());
-        let settings = GatewayConfig {
-            inventory: Some(inventory.url()),
-            outbound,
-            ..before_orders(orders.url())
-        };
-        let gateway = behind(settings.into());
-        Mesh { lab, signer, profile, gateway, orders, inventory, _auth: auth }
-    }
-
-    /// A client that shows the certificate of `name` where there is mutual TLS.
-    fn client(&self, name: &str) -> Client {
-        self.lab.client(self.profile.transport, Some(name))
-    }
 }
 
 /// Fields of a request, as they are written.
@@ -131,13 +73,35 @@ fn seen(response: &Response) -> (u16, String) {
     (response.status, all + &String::from_utf8_lossy(&response.body))
 }
 
+/// The routes by which somebody's things are made or reached. The tests of this file go by each.
+const OWNED: [&str; 6] = [
+    "inventory.orders.release",
+    "inventory.orders.reserve",
+    "inventory.release",
+    "inventory.reserve",
+    "orders.create",
+    "orders.read",
+];
+
+#[test]
+fn every_route_whose_rule_names_an_owner_is_tested_here() {
+    let tables = ServiceKind::TABLE.into_iter().flat_map(|(service, ..)| route_table(service));
+    let owned = tables.filter(|entry| match entry.owner {
+        OwnerRule::Creator | OwnerRule::Owner | OwnerRule::OwnerOr(_) => true,
+        // What an upstream decides stands in the upstream's own table.
+        OwnerRule::Nobody | OwnerRule::Upstream => false,
+    });
+    let names: BTreeSet<&str> = owned.map(|entry| entry.name).collect();
+    assert_eq!(names, BTreeSet::from(OWNED));
+}
+
 /// An id of the right form that was never issued.
 const NEVER: &str = "12345678-9abc-8000-8000-000000001234";
 
 #[test]
 fn behind_the_gateway_orders_belong_to_the_client_certificate() {
     for driver in DRIVERS {
-        let mesh = Mesh::retaining("S3", driver, 4);
+        let mesh = Mesh::retaining(profile("S3"), driver, 4);
         let (gateway, one, other) =
             (&mesh.gateway, mesh.client("bench-runner"), mesh.client("bench-ui"));
         let key: Fields<'_> = &[("idempotency-key", b"k")];
@@ -174,7 +138,7 @@ fn behind_the_gateway_orders_belong_to_the_client_certificate() {
 #[test]
 fn reservations_of_orders_are_out_of_reach_of_clients() {
     for label in ["S0", "S3", "S5"] {
-        let mesh = Mesh::start(label, DriverChoice::Auto);
+        let mesh = Mesh::start(profile(label), DriverChoice::Auto);
         let client = mesh.client("bench-runner");
         let scopes = "orders.read orders.write inventory.read inventory.write orders.read.all";
         let token = bearer(&mesh.signer.sign(&claims("bench-runner", scopes)).unwrap());
@@ -206,7 +170,7 @@ fn reservations_of_orders_are_out_of_reach_of_clients() {
 #[test]
 fn only_a_forwarder_is_believed_and_it_never_speaks_for_itself() {
     for driver in DRIVERS {
-        let mesh = Mesh::start("S3", driver);
+        let mesh = Mesh::start(profile("S3"), driver);
         let (orders, forwarder, direct) =
             (&mesh.orders, mesh.client("gateway"), mesh.client("bench-runner"));
         let named: Fields<'_> = &[(FIELD, b"bench-ui")];
@@ -244,7 +208,7 @@ fn only_a_forwarder_is_believed_and_it_never_speaks_for_itself() {
 
 #[test]
 fn a_forwarders_claim_grants_nothing() {
-    let mesh = Mesh::start("S5", DriverChoice::Auto);
+    let mesh = Mesh::start(profile("S5"), DriverChoice::Auto);
     let orders = &mesh.orders;
     let token = |client, scopes| bearer(&mesh.signer.sign(&claims(client, scopes)).unwrap());
     let (read_only, full) =
@@ -271,7 +235,7 @@ fn a_forwarders_claim_grants_nothing() {
 #[test]
 fn without_mutual_tls_the_field_is_not_believed() {
     for label in ["S0", "S1", "S2"] {
-        let mesh = Mesh::start(label, DriverChoice::Auto);
+        let mesh = Mesh::start(profile(label), DriverChoice::Auto);
         let client = mesh.client("gateway");
         let token = bearer(&mesh.signer.sign(&claims("gateway", "")).unwrap());
         let field = ("authorization", &token[..]);
@@ -287,15 +251,20 @@ fn without_mutual_tls_the_field_is_not_believed() {
 #[test]
 fn with_tokens_an_order_is_its_clients_or_of_who_reads_all() {
     for label in ["S2", "S4", "S5", "plain+token"] {
-        let mesh = Mesh::retaining(label, DriverChoice::Auto, 2);
-        let (gateway, client) = (&mesh.gateway, mesh.client("bench-runner"));
+        let mesh = Mesh::retaining(profile(label), DriverChoice::Auto, 2);
+        let (gateway, runner, ui) =
+            (&mesh.gateway, mesh.client("bench-runner"), mesh.client("bench-ui"));
         let write = "orders.read orders.write";
         let token = |client, scopes| bearer(&mesh.signer.sign(&claims(client, scopes)).unwrap());
         let (own, other) = (token("bench-runner", write), token("bench-ui", write));
         let all = token("bench-ui", "orders.read orders.read.all");
         // A client called as another kind of owner is called: still two.
-        let get = |id: &str, token: &[u8]| read(&client, gateway, id, &[("authorization", token)]);
-        let id = order(&client, gateway, &[("authorization", &own)]);
+        let get = |id: &str, token: &[u8]| {
+            // A token comes from its own client.
+            let client = if token == own { &runner } else { &ui };
+            read(client, gateway, id, &[("authorization", token)])
+        };
+        let id = order(&runner, gateway, &[("authorization", &own)]);
         let unknown = seen(&get(NEVER, &other));
         assert_eq!(unknown.0, 404, "{label}");
         assert_eq!(get(&id, &own).status, 200, "{label}");
@@ -307,7 +276,7 @@ fn with_tokens_an_order_is_its_clients_or_of_who_reads_all() {
         let altered = String::from_utf8(altered).unwrap();
         assert_eq!(get(&altered, &all).status, 404, "{label}: no such id");
         for _ in 0..2 {
-            order(&client, gateway, &[("authorization", &other)]);
+            order(&ui, gateway, &[("authorization", &other)]);
         }
         assert_eq!(get(&id, &own).status, 410, "{label}");
         assert_eq!(get(&id, &all).status, 410, "{label}");

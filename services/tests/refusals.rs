@@ -79,6 +79,14 @@ fn files_are_named_with_what_is_wrong() {
         config.client_ca = Some(lab.path().join("garbage.pem"));
     });
     says(&garbage, &["garbage.pem", "no certificate"]);
+    let list = |text: &'static str| {
+        refusal("S5", move |lab, config| {
+            lab.write("list.toml", text.as_bytes());
+            config.client_certificates = Some(lab.path().join("list.toml"));
+        })
+    };
+    says(&list("\n[[client]]\nname = \"a\"\n"), &["list.toml", "clients' certificates", "line 3"]);
+    says(&list("client = [{ id = \"a\", certificates = [\"A B\"] }]"), &["list.toml", "A B"]);
     let stateless = refusal("S1", |_, config| config.state = None);
     says(&stateless, &["--server-cert", "--state"]);
 }

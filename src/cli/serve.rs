@@ -180,6 +180,9 @@ serve! {
         /// PEM file: revoked client certificates
         #[argh(option)]
         crl: Option<String>,
+        /// TOML file: which certificates may bring which clients' tokens under S5
+        #[argh(option)]
+        client_certificates: Option<String>,
         /// token keys: a file or an http(s) URL
         #[argh(option)]
         jwks: Option<String>,

@@ -61,6 +61,7 @@ fn config(kind: ServiceKind, mut typed: ServeOptions) -> Result<ServiceConfig, F
     config.server_key = typed.server_key.map(PathBuf::from);
     config.client_ca = typed.client_ca.map(PathBuf::from);
     config.crl = typed.crl.map(PathBuf::from);
+    config.client_certificates = typed.client_certificates.map(PathBuf::from);
     config.jwks = typed.jwks.as_deref().map(KeySource::parse);
     config.issuer = typed.issuer;
     set(&mut config.audiences, (!typed.audience.is_empty()).then_some(typed.audience));

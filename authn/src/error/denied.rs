@@ -22,6 +22,8 @@ pub enum Denied {
     ScopeMissing(Scope),
     /// The caller is known, but may not use the route.
     CallerRefused,
+    /// The caller may use the route, but the token is another client's.
+    SenderRefused,
     /// Mutual TLS is demanded and the connection has no client certificate.
     CertificateMissing,
 }
@@ -33,7 +35,10 @@ impl Denied {
         match self {
             Denied::CredentialsMalformed => 400,
             Denied::TokenMissing | Denied::TokenRefused(_) => 401,
-            Denied::ScopeMissing(_) | Denied::CallerRefused | Denied::CertificateMissing => 403,
+            Denied::ScopeMissing(_)
+            | Denied::CallerRefused
+            | Denied::SenderRefused
+            | Denied::CertificateMissing => 403,
         }
     }
 
@@ -45,6 +50,9 @@ impl Denied {
             Denied::TokenRefused(_) => "the access token is not accepted; ask for a new one",
             Denied::ScopeMissing(_) => "the token lacks the scope that this operation requires",
             Denied::CallerRefused => "this caller may not use this operation",
+            Denied::SenderRefused => {
+                "the token's client has another certificate; send a token of your own client"
+            }
             Denied::CertificateMissing => "a client certificate is required",
         }
     }
@@ -57,6 +65,7 @@ impl Denied {
             Denied::TokenRefused(_) => "token_refused",
             Denied::ScopeMissing(_) => "scope_missing",
             Denied::CallerRefused => "caller_refused",
+            Denied::SenderRefused => "sender_refused",
             Denied::CertificateMissing => "certificate_missing",
         }
     }
@@ -78,8 +87,11 @@ impl Denied {
         value.push('"');
         match self {
             // A request without credentials gets no error code (RFC 6750 section 3.1). Nor does a
-            // refusal that no other token would lift: the challenge then only names the scheme.
-            Denied::TokenMissing | Denied::CallerRefused | Denied::CertificateMissing => {}
+            // refusal that is about the certificate: the challenge then only names the scheme.
+            Denied::TokenMissing
+            | Denied::CallerRefused
+            | Denied::SenderRefused
+            | Denied::CertificateMissing => {}
             Denied::CredentialsMalformed => value.push_str(", error=\"invalid_request\""),
             Denied::TokenRefused(_) => value.push_str(", error=\"invalid_token\""),
             Denied::ScopeMissing(scope) => {
@@ -133,6 +145,7 @@ mod tests {
                 r#"Bearer realm="shop", error="insufficient_scope", scope="orders.write""#,
             ),
             (Denied::CallerRefused, 403, r#"Bearer realm="shop""#),
+            (Denied::SenderRefused, 403, r#"Bearer realm="shop""#),
             (Denied::CertificateMissing, 403, r#"Bearer realm="shop""#),
         ];
         for (denied, status, challenge) in table {

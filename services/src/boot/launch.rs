@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use authn::{Profile, TokenCache, TokenCheck};
+use authn::{ClientCertificates, Profile, TokenCache, TokenCheck};
 use runtime::stages::{clock_reads, overhead};
 use runtime::{Core, CorePlan, Endpoint, ServerLimits};
 
 use crate::boot::started::RunningService;
 use crate::config::error::ServeError;
+use crate::config::files;
 use crate::config::{LimitOverrides, ServiceConfig, ServiceRole};
 use crate::edge::admin::{AdminPages, Check};
 use crate::edge::dispatch::App;
@@ -44,10 +45,12 @@ pub(super) fn launch<A: App>(
     let forwards_certificate =
         matches!(&config.role, ServiceRole::Gateway(gateway) if gateway.client_cert_field);
     let cache = cache_plan(&config)?;
+    let certificates = client_certificates(&config)?;
     let make_shell = move |core: &Core| {
         let counters = telemetry.core();
         let app = make(core, &counters);
-        let guard = guard(profile, &keys, cache, counters);
+        let guard = guard(profile, &keys, cache, counters)
+            .with_client_certificates(Arc::clone(&certificates));
         Instrumented::new(app, guard.forwarding_certificates(forwards_certificate))
     };
     let running = runtime::launch(plan, main, Some(admin), make_shell, |core| pages.on(core))
@@ -74,6 +77,17 @@ fn cache_plan(config: &ServiceConfig) -> Result<Option<(usize, [u64; 2])>, Serve
     }
     let key = authn::cache::random_key().map_err(ServeError::start)?;
     Ok(Some((config.token_cache_entries, key)))
+}
+
+/// Which certificates may bring whose tokens: what is built in, and the file's clients over it.
+fn client_certificates(config: &ServiceConfig) -> Result<Arc<ClientCertificates>, ServeError> {
+    let Some(path) = &config.client_certificates else {
+        return Ok(Arc::default());
+    };
+    let text =
+        String::from_utf8(files::read(path)?).map_err(|error| ServeError::content(path, error))?;
+    let list = ClientCertificates::parse(&text);
+    list.map(Arc::new).map_err(|error| ServeError::content(path, error))
 }
 
 fn guard(

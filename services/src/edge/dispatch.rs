@@ -38,32 +38,32 @@ pub trait App: 'static {
 ///     impl Orders {
 ///         /// Takes an order.
 ///         OrderCreate = "orders.create", Method::Post, "/api/orders",
-///             (Some(Scope::OrdersWrite), Callers::Named(&["gateway", "runner"]), &["gateway"])
-///             => handler::create;
+///             (Some(Scope::OrdersWrite), Callers::Named(&["gateway", "runner"]), &["gateway"]),
+///             OwnerRule::Creator => handler::create;
 ///         /// Streams what it is sent, of any length.
 ///         Upload = "orders.upload", Method::Post, "/api/orders/upload",
-///             (Some(Scope::OrdersWrite), Callers::Any) => handler::upload, body: None;
+///             (Some(Scope::OrdersWrite), Callers::Any, &[]), OwnerRule::Nobody
+///             => handler::upload, body: None;
 ///         /// No token is asked for here under any profile.
-///         Keys = "auth.jwks", Method::Get, "/.well-known/jwks.json", open => handler::keys;
+///         Keys = "auth.jwks", Method::Get, "/.well-known/jwks.json", open, OwnerRule::Nobody
+///             => handler::keys;
 ///     }
 /// }
 /// ```
 /// A handler is `async fn(&Orders, Permit<'_, OrderCreate>, Param, &mut Exchange<'_>)` and returns
-/// `Result<(), Broken>`. The third of the access is who may name a client of its own
-/// ([`authn::policy::is_forwarder`]); without it nobody may.
+/// `Result<(), Broken>`. The third of the access is who may bring other clients' tokens and name a
+/// client of its own ([`authn::policy::is_forwarder`]). Nothing has a default: a line without its
+/// forwarders or its owner rule does not compile.
 macro_rules! routes {
-    (@entry $name:expr, $method:expr, $path:expr, open) => {
+    (@entry $name:expr, $method:expr, $path:expr, open, $owner:expr) => {
         $crate::edge::dispatch::routes!(
-            @line $name, $method, $path, None, authn::Callers::Any, &[], true)
+            @line $name, $method, $path, (None, authn::Callers::Any, &[]), $owner, true)
     };
-    (@entry $name:expr, $method:expr, $path:expr, ($scope:expr, $callers:expr)) => {
-        $crate::edge::dispatch::routes!(@line $name, $method, $path, $scope, $callers, &[], false)
-    };
-    (@entry $name:expr, $method:expr, $path:expr, ($scope:expr, $callers:expr, $told:expr)) => {
-        $crate::edge::dispatch::routes!(@line $name, $method, $path, $scope, $callers, $told, false)
+    (@entry $name:expr, $method:expr, $path:expr, $access:tt, $owner:expr) => {
+        $crate::edge::dispatch::routes!(@line $name, $method, $path, $access, $owner, false)
     };
     (@line $name:expr, $method:expr, $path:expr,
-        $scope:expr, $callers:expr, $forwarders:expr, $open:expr) => {
+        ($scope:expr, $callers:expr, $forwarders:expr), $owner:expr, $open:expr) => {
         $crate::route::RouteEntry {
             name: $name,
             method: $method,
@@ -71,13 +71,14 @@ macro_rules! routes {
             scope: $scope,
             callers: $callers,
             forwarders: $forwarders,
+            owner: $owner,
             open: $open,
             body_bytes_max: Some($crate::route::BODY_BYTES_MAX),
         }
     };
     (impl $app:ty {
-        $($(#[$doc:meta])* $marker:ident = $name:expr, $method:expr, $path:expr, $access:tt
-            => $handler:path $(, body: $body:expr)?;)+
+        $($(#[$doc:meta])* $marker:ident = $name:expr, $method:expr, $path:expr, $access:tt,
+            $owner:expr => $handler:path $(, body: $body:expr)?;)+
     }) => {
         $(
             $(#[$doc])*
@@ -90,11 +91,13 @@ macro_rules! routes {
                 const CALLERS: authn::Callers = <Self as $crate::route::Routed>::ENTRY.callers;
                 const FORWARDERS: &'static [&'static str] =
                     <Self as $crate::route::Routed>::ENTRY.forwarders;
+                const OWNER: authn::OwnerRule = <Self as $crate::route::Routed>::ENTRY.owner;
             }
 
             impl $crate::route::Routed for $marker {
                 const ENTRY: $crate::route::RouteEntry =
-                    $crate::edge::dispatch::routes!(@entry $name, $method, $path, $access)
+                    $crate::edge::dispatch::routes!(
+                        @entry $name, $method, $path, $access, $owner)
                         $(.with_body_bytes_max($body))?;
             }
         )+

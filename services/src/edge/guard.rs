@@ -11,8 +11,8 @@ use authn::identity::certificate_field;
 use authn::owner::CLIENT_FIELD;
 use authn::policy::{Presented, bearer, is_forwarder};
 use authn::{
-    Access, Credentials, Denied, Identity, Permit, Profile, TokenCache, TokenCheck, TokenError,
-    Verifier,
+    Access, ClientCertificates, Credentials, Denied, Identity, Permit, Profile, TokenCache,
+    TokenCheck, TokenError, Verifier,
 };
 use runtime::stages::Lap;
 use runtime::tls::Handshake;
@@ -33,6 +33,7 @@ pub struct Guard {
     verifier: WatchReader<Verifier>,
     cache: Option<RefCell<TokenCache>>,
     counters: Arc<CoreCounters>,
+    client_certificates: Arc<ClientCertificates>,
     /// Whether upstreams are sent the client's certificate.
     forwards_certificate: bool,
 }
@@ -54,7 +55,22 @@ impl Guard {
     ) -> Guard {
         let verifier = WatchReader::new(keys.verifier());
         let cache = cache.map(RefCell::new);
-        Guard { profile, keys, verifier, cache, counters, forwards_certificate: false }
+        let (client_certificates, forwards_certificate) = (Arc::default(), false);
+        Guard {
+            profile,
+            keys,
+            verifier,
+            cache,
+            counters,
+            client_certificates,
+            forwards_certificate,
+        }
+    }
+
+    /// The same guard with another list of whose tokens a certificate may bring.
+    #[must_use]
+    pub fn with_client_certificates(self, client_certificates: Arc<ClientCertificates>) -> Guard {
+        Guard { client_certificates, ..self }
     }
 
     /// The same guard, which makes a `Client-Cert` field of each client's certificate, once per
@@ -84,7 +100,8 @@ impl Guard {
         if told.is_some() && certificate_field.is_none() {
             tracing::warn!("a client's certificate is too large to be sent to upstreams");
         }
-        PeerSession { credentials: Credentials { identity, certificate_field } }
+        let sender = self.client_certificates.sender(identity.as_ref());
+        PeerSession { credentials: Credentials { identity, sender, certificate_field } }
     }
 
     /// Checks the request for route `R` and issues the permit its handler takes, which borrows what
@@ -262,6 +279,7 @@ const fn kind(denied: Denied) -> &'static str {
         Denied::TokenRefused(_) => "token-refused",
         Denied::ScopeMissing(_) => "scope-missing",
         Denied::CallerRefused => "caller-refused",
+        Denied::SenderRefused => "sender-refused",
         Denied::CertificateMissing => "certificate-missing",
     }
 }

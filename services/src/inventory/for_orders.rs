@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use authn::{Callers, Permit, Scope};
+use authn::{Callers, OwnerRule, Permit, Scope};
 use proto_http::Method;
 use runtime::{Broken, Exchange};
 
@@ -27,11 +27,11 @@ routes! {
     impl ForOrders {
         /// Reserves for an order, all or nothing.
         Reserve = "inventory.orders.reserve", Method::Post, RESERVATIONS,
-            (Some(Scope::InventoryWrite), CALLERS) => reserve;
+            (Some(Scope::InventoryWrite), CALLERS, &[]), OwnerRule::Creator => reserve;
         /// Gives an order's reservation back.
         Release = "inventory.orders.release", Method::Delete,
             "/internal/inventory/reservations/{orderId}",
-            (Some(Scope::InventoryWrite), CALLERS) => release;
+            (Some(Scope::InventoryWrite), CALLERS, &[]), OwnerRule::Owner => release;
     }
 }
 
@@ -61,7 +61,7 @@ async fn reserve(
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    reserve_as::<Reserve>(app, app.inventory.orders(permit.owner()), exchange).await
+    reserve_as::<Reserve>(app, app.inventory.orders(permit.creator()), exchange).await
 }
 
 async fn release(

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use authn::{Callers, Permit, Prf, Scope};
+use authn::{Callers, OwnerRule, Permit, Prf, Scope};
 use proto_http::Method;
 use runtime::{Broken, Exchange};
 
@@ -29,23 +29,23 @@ use crate::route::{Param, Routed};
 /// certificate.
 const CALLERS: Callers = Callers::Named(&["gateway", "orders", "service-order", "bench-runner"]);
 
-/// Who names clients of its own.
+/// Who brings other clients' tokens and names clients of its own.
 const FORWARDERS: &[&str] = &["gateway"];
 
 routes! {
     impl InventoryApp {
         /// Reserves for an order, all or nothing.
         Reserve = "inventory.reserve", Method::Post, "/api/inventory/reservations",
-            (Some(Scope::InventoryWrite), CALLERS, FORWARDERS) => reserve;
+            (Some(Scope::InventoryWrite), CALLERS, FORWARDERS), OwnerRule::Creator => reserve;
         /// Gives an order's reservation back.
         Release = "inventory.release", Method::Delete, "/api/inventory/reservations/{orderId}",
-            (Some(Scope::InventoryWrite), CALLERS, FORWARDERS) => release;
+            (Some(Scope::InventoryWrite), CALLERS, FORWARDERS), OwnerRule::Owner => release;
         /// Reads how much there is of a SKU.
         StockRead = "inventory.read", Method::Get, "/api/inventory/{sku}",
-            (Some(Scope::InventoryRead), CALLERS) => read;
+            (Some(Scope::InventoryRead), CALLERS, FORWARDERS), OwnerRule::Nobody => read;
         /// Sets how much is available of a SKU.
         StockSet = "inventory.set", Method::Put, "/api/inventory/{sku}",
-            (Some(Scope::InventoryWrite), CALLERS) => set;
+            (Some(Scope::InventoryWrite), CALLERS, FORWARDERS), OwnerRule::Nobody => set;
     }
 }
 
@@ -93,7 +93,7 @@ async fn reserve(
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    reserve_as::<Reserve>(app, app.inventory.client(permit.owner()), exchange).await
+    reserve_as::<Reserve>(app, app.inventory.client(permit.creator()), exchange).await
 }
 
 /// Reads a reservation of route `R` and makes it in the name of `holder`.

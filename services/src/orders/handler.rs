@@ -14,7 +14,8 @@ use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use authn::{Callers, Owner, OwnerKey, Permit, Prf, Scope};
+use authn::policy::Reach;
+use authn::{Callers, Owner, OwnerKey, OwnerRule, Permit, Prf, Scope};
 use proto_http::Method;
 use runtime::{Broken, Exchange, Request};
 
@@ -35,17 +36,18 @@ const PATH: &[u8] = b"/api/orders/";
 /// Who orders: the gateway for its clients, or the runner itself.
 const CALLERS: Callers = Callers::Named(&["gateway", "bench-runner"]);
 
-/// Who names clients of its own.
+/// Who brings other clients' tokens and names clients of its own.
 const FORWARDERS: &[&str] = &["gateway"];
 
 routes! {
     impl OrdersApp {
         /// Takes an order.
         OrderCreate = "orders.create", Method::Post, "/api/orders",
-            (Some(Scope::OrdersWrite), CALLERS, FORWARDERS) => create;
+            (Some(Scope::OrdersWrite), CALLERS, FORWARDERS), OwnerRule::Creator => create;
         /// Reads an order of one's own; with the scope to read all, anybody's.
         OrderRead = "orders.read", Method::Get, "/api/orders/{id}",
-            (Some(Scope::OrdersRead), CALLERS, FORWARDERS) => read;
+            (Some(Scope::OrdersRead), CALLERS, FORWARDERS),
+            OwnerRule::OwnerOr(Scope::OrdersReadAll) => read;
     }
 }
 
@@ -250,7 +252,7 @@ async fn create(
     }
     let (request, body, _) = exchange.parts();
     let taken = match only_key(&request) {
-        Ok(key) => app.create_order(permit.owner(), key, body).await,
+        Ok(key) => app.create_order(permit.creator(), key, body).await,
         Err(why) => Err(why),
     };
     match taken {
@@ -301,8 +303,8 @@ async fn read(
 ) -> Result<(), Broken> {
     let text = std::str::from_utf8(param.of(exchange.request().path())).unwrap_or_default();
     let mut found = app.found.borrow_mut();
-    let owner = permit.owner().key(&app.owners);
-    let reader = OrderReader { owner, all: permit.has_scope(Scope::OrdersReadAll) };
+    let Reach { owner, all } = permit.reach();
+    let reader = OrderReader { owner: owner.key(&app.owners), all };
     let order = match OrderId::parse(text) {
         Some(id) => app.orders.find(id, reader, &mut found).map(|order| (id, order)),
         None => Err(Miss::NotFound),

@@ -9,6 +9,8 @@
     reason = "each test file uses another part of this one"
 )]
 
+pub(crate) mod mesh;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};

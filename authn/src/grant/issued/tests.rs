@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::*;
+use crate::Algorithm;
 use crate::grant::clients::ClientRegistry;
 use crate::scope::ScopeSet;
 use crate::token::jwt::{NewClaims, Signer};
