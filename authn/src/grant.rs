@@ -213,6 +213,11 @@ impl ClientRegistry {
     }
 }
 
+/// Whom a token request says to come from, for a log: nobody has proved it.
+pub fn claimed_client(authorization: Option<&[u8]>) -> Option<String> {
+    form::basic_credentials(authorization).map(|credentials| credentials.id.to_string())
+}
+
 /// The value of `Authorization` with which a client asks for tokens: `Basic ..`, id and secret
 /// form-encoded (RFC 6749 section 2.3.1).
 pub fn basic_authorization(client_id: &str, secret: &str) -> Zeroizing<String> {

@@ -10,7 +10,8 @@ mod state;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use authn::grant::{ClientRegistry, FORM_BYTES_MAX, OAuthError};
+use authn::grant::{ClientRegistry, FORM_BYTES_MAX, OAuthError, claimed_client};
+use authn::jwt::TokenIdHash;
 use authn::{KeySet, NewClaims, Permit, Signer, Verifier};
 use proto_http::Method;
 use runtime::{Broken, Exchange};
@@ -23,6 +24,7 @@ use crate::edge::fields::{JSON, JSON_NOW};
 use crate::edge::problem::{self, Problem};
 use crate::refresh::keys::Expected;
 use crate::route::Param;
+use crate::telemetry::audit::{AuditAction, AuditEvent, AuditLog, peer_name};
 
 pub use self::state::signers;
 
@@ -92,8 +94,13 @@ impl Issuer {
         self.expected.verifier(self.keys.clone())
     }
 
-    /// Responds to a token request with the body of RFC 6749 section 5.1.
-    fn issue(&self, authorization: Option<&[u8]>, form: &[u8]) -> Result<String, OAuthError> {
+    /// Responds to a token request with the body of RFC 6749 section 5.1, and with what is recorded
+    /// of it.
+    fn issue(
+        &self,
+        authorization: Option<&[u8]>,
+        form: &[u8],
+    ) -> Result<(String, AuditEvent), OAuthError> {
         let mut grant = self.clients.token_request(authorization, form)?;
         grant.ttl = self.token_ttl;
         let issued_at =
@@ -109,7 +116,14 @@ impl Issuer {
             expires_at: issued_at + grant.ttl.as_secs(),
             token_id: &token_id,
         });
-        Ok(grant.response_json(&token.map_err(|_| FAILED)?))
+        let body = grant.response_json(&token.map_err(|_| FAILED)?);
+        let event = AuditEvent {
+            client: Some(grant.client_id.into()),
+            token_id: Some(TokenIdHash::of(&token_id)),
+            facts: vec![("scope", grant.scopes.to_string())],
+            ..AuditEvent::new(AuditAction::TokenIssued)
+        };
+        Ok((body, event))
     }
 }
 
@@ -138,19 +152,22 @@ fn metadata_json(issuer: &str, algorithm: &str) -> String {
 
 /// One core's authorization server.
 #[derive(Debug, Clone)]
-pub struct Auth(Arc<Issuer>);
+pub struct Auth {
+    issuer: Arc<Issuer>,
+    audit: AuditLog,
+}
 
 impl Auth {
-    /// A server that issues with `issuer`.
+    /// A server that issues with `issuer` and records what it did.
     #[must_use]
-    pub fn new(issuer: Arc<Issuer>) -> Auth {
-        Auth(issuer)
+    pub fn new(issuer: Arc<Issuer>, audit: AuditLog) -> Auth {
+        Auth { issuer, audit }
     }
 }
 
 async fn token(
     auth: &Auth,
-    _permit: Permit<'_, TokenIssue>,
+    permit: Permit<'_, TokenIssue>,
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
@@ -165,11 +182,24 @@ async fn token(
         problem::body_refused(exchange, error);
         return Ok(());
     }
+    let source = exchange.peer();
+    let record = |event: AuditEvent| {
+        let (peer, route) = (peer_name(permit.identity()), Some(permit.route()));
+        auth.audit.record(source, || AuditEvent { peer, route, ..event });
+    };
     let (request, form, reply) = exchange.parts();
-    match auth.0.issue(request.authorization(), form) {
+    match auth.issuer.issue(request.authorization(), form) {
         // RFC 6749 section 5.1: a response with a token is never kept.
-        Ok(body) => reply.lines(JSON_NOW).send(200, &[], body.as_bytes()),
+        Ok((body, event)) => {
+            record(event);
+            reply.lines(JSON_NOW).send(200, &[], body.as_bytes());
+        }
         Err(error) => {
+            record(AuditEvent {
+                reason: Some(error.code.into()),
+                client: claimed_client(request.authorization()),
+                ..AuditEvent::new(AuditAction::TokenRefused)
+            });
             let (body, challenge) = (error.to_json(), error.challenge("tollgate"));
             let challenge = challenge.as_deref().unwrap_or_default().as_bytes();
             let fields = [("www-authenticate", challenge)];
@@ -192,7 +222,7 @@ async fn metadata(
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    exchange.reply().lines(JSON).send(200, &[KEEP], auth.0.metadata.as_bytes());
+    exchange.reply().lines(JSON).send(200, &[KEEP], auth.issuer.metadata.as_bytes());
     Ok(())
 }
 
@@ -202,7 +232,7 @@ async fn discovery(
     _param: Param,
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
-    exchange.reply().lines(JSON).send(200, &[KEEP], auth.0.metadata.as_bytes());
+    exchange.reply().lines(JSON).send(200, &[KEEP], auth.issuer.metadata.as_bytes());
     Ok(())
 }
 
@@ -213,6 +243,6 @@ async fn jwks(
     exchange: &mut Exchange<'_>,
 ) -> Result<(), Broken> {
     let fields = [("content-type", b"application/jwk-set+json".as_slice()), KEEP];
-    exchange.reply().send(200, &fields, auth.0.jwks.as_bytes());
+    exchange.reply().send(200, &fields, auth.issuer.jwks.as_bytes());
     Ok(())
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod claims;
 mod sign;
+mod token_id;
 mod verify;
 
 #[cfg(test)]
@@ -18,6 +19,7 @@ use crate::scope::ScopeSet;
 use crate::token::algorithm::Algorithm;
 
 pub use sign::{NewClaims, Signer, new_token_id};
+pub use token_id::TokenIdHash;
 pub use verify::Verifier;
 
 /// Longest token that is looked at, in bytes. Ours are 390 to 650 bytes; other issuers put 1 to 4

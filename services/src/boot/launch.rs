@@ -4,20 +4,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use authn::{Profile, TokenCache, TokenCheck};
+use authn::{Profile, TokenCache, TokenCheck, Transport};
 use runtime::stages::{clock_reads, overhead};
 use runtime::{Core, CorePlan, Endpoint, ServerLimits};
 
 use crate::boot::started::RunningService;
 use crate::config::error::ServeError;
 use crate::config::{LimitOverrides, ServiceConfig, ServiceRole};
-use crate::edge::admin::{AdminPages, Check};
+use crate::edge::admin::{AdminPages, Check, SecurityFigures};
 use crate::edge::dispatch::App;
 use crate::edge::guard::Guard;
 use crate::edge::instrumented::Instrumented;
 use crate::refresh::keys::KeyRing;
+use crate::telemetry::audit::AuditLog;
+use crate::telemetry::expiry::Expiry;
 use crate::telemetry::{CoreCounters, Telemetry, stages};
-use crate::transport::inbound::server_tls;
+use crate::transport::inbound::{authorities, own_certificate, revocation_lists, server_tls};
 
 /// Starts the listeners of a service whose parts are ready. `make` builds the app of one core.
 ///
@@ -27,6 +29,7 @@ pub(super) fn launch<A: App>(
     config: ServiceConfig,
     keys: Arc<KeyRing>,
     mut checks: Vec<Check>,
+    audit: AuditLog,
     make: impl Fn(&Core, &Arc<CoreCounters>) -> A + Send + Sync + 'static,
 ) -> Result<RunningService, ServeError> {
     let plan = plan(&config)?;
@@ -38,7 +41,10 @@ pub(super) fn launch<A: App>(
     checks.push(Box::new(move || own_keys.missing()));
     let telemetry = Arc::new(Telemetry::new(A::ROUTES));
     let overhead = config.stage_timing.then(stage_timing_overhead);
-    let pages = AdminPages::new(config.clone(), Arc::clone(&telemetry), checks, overhead);
+    let (expiry, own_audit) = (expiry(&config)?, audit.clone());
+    let security = SecurityFigures { audit: audit.clone(), keys: Arc::clone(&keys), expiry };
+    let telemetry_of_pages = Arc::clone(&telemetry);
+    let pages = AdminPages::new(config.clone(), telemetry_of_pages, checks, overhead, security);
 
     let (service, profile) = (config.kind(), config.profile);
     let forwards_certificate =
@@ -47,12 +53,29 @@ pub(super) fn launch<A: App>(
     let make_shell = move |core: &Core| {
         let counters = telemetry.core();
         let app = make(core, &counters);
-        let guard = guard(profile, &keys, cache, counters);
+        let guard = guard(profile, &keys, cache, counters).with_audit(audit.clone());
         Instrumented::new(app, guard.forwarding_certificates(forwards_certificate))
     };
     let running = runtime::launch(plan, main, Some(admin), make_shell, |core| pages.on(core))
         .map_err(ServeError::start)?;
-    Ok(RunningService::new(running, service.name()))
+    Ok(RunningService::new(running, service.name()).with_audit(own_audit))
+}
+
+/// When the certificates and revocation lists end that this service works with.
+fn expiry(config: &ServiceConfig) -> Result<Expiry, ServeError> {
+    let mut expiry = Expiry::default();
+    let (inbound, outbound) = (config.profile.transport, config.upstream().transport);
+    let shown_to_upstreams = outbound == Transport::Mutual && config.calls_others();
+    let uses = [("server", inbound != Transport::Plain), ("client", shown_to_upstreams)];
+    for (used_as, _) in uses.into_iter().filter(|(_, is_used)| *is_used) {
+        let certificate = own_certificate(config)?;
+        expiry.note_certificates(used_as, certificate.chain().get(..1).unwrap_or_default());
+    }
+    if inbound == Transport::Mutual {
+        expiry.note_certificates("client_ca", &authorities(config)?);
+        expiry.note_lists(&revocation_lists(config)?);
+    }
+    Ok(expiry)
 }
 
 /// Measures what timing the steps of a request costs it, and says so.

@@ -97,7 +97,10 @@ pub fn authorities(config: &ServiceConfig) -> Result<Vec<CertificateDer<'static>
 }
 
 /// The revocation lists: as given, else the state directory's where it has one.
-fn revocation_lists(
+///
+/// # Errors
+/// A file that cannot be read or holds no list.
+pub(crate) fn revocation_lists(
     config: &ServiceConfig,
 ) -> Result<Vec<CertificateRevocationListDer<'static>>, ServeError> {
     let (path, bytes) = match (&config.crl, &config.state) {
