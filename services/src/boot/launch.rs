@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use authn::{Profile, TokenCache, TokenCheck, Transport};
+use authn::{Profile, TokenCache, TokenCheck};
 use runtime::stages::{clock_reads, overhead};
 use runtime::{Core, CorePlan, Endpoint, ServerLimits};
 
@@ -17,9 +17,8 @@ use crate::edge::guard::Guard;
 use crate::edge::instrumented::Instrumented;
 use crate::refresh::keys::KeyRing;
 use crate::telemetry::audit::AuditLog;
-use crate::telemetry::expiry::Expiry;
 use crate::telemetry::{CoreCounters, Telemetry, stages};
-use crate::transport::inbound::{authorities, own_certificate, revocation_lists, server_tls};
+use crate::transport::inbound::{expiry, server_tls};
 
 /// Starts the listeners of a service whose parts are ready. `make` builds the app of one core.
 ///
@@ -59,23 +58,6 @@ pub(super) fn launch<A: App>(
     let running = runtime::launch(plan, main, Some(admin), make_shell, |core| pages.on(core))
         .map_err(ServeError::start)?;
     Ok(RunningService::new(running, service.name()).with_audit(own_audit))
-}
-
-/// When the certificates and revocation lists end that this service works with.
-fn expiry(config: &ServiceConfig) -> Result<Expiry, ServeError> {
-    let mut expiry = Expiry::default();
-    let (inbound, outbound) = (config.profile.transport, config.upstream().transport);
-    let shown_to_upstreams = outbound == Transport::Mutual && config.calls_others();
-    let uses = [("server", inbound != Transport::Plain), ("client", shown_to_upstreams)];
-    for (used_as, _) in uses.into_iter().filter(|(_, is_used)| *is_used) {
-        let certificate = own_certificate(config)?;
-        expiry.note_certificates(used_as, certificate.chain().get(..1).unwrap_or_default());
-    }
-    if inbound == Transport::Mutual {
-        expiry.note_certificates("client_ca", &authorities(config)?);
-        expiry.note_lists(&revocation_lists(config)?);
-    }
-    Ok(expiry)
 }
 
 /// Measures what timing the steps of a request costs it, and says so.

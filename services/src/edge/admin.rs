@@ -131,7 +131,7 @@ impl Admin {
             stages::add(&mut page, self.core.all_stats(), overhead);
         }
         let SecurityFigures { audit, keys, expiry } = &self.pages.security;
-        expiry.add(keys, &mut page);
+        expiry.add(keys.age(), &mut page);
         if let Some(dropped) = audit.dropped() {
             page.counter(
                 "tollgate_audit_dropped_total",

@@ -188,9 +188,13 @@ impl Guard {
         });
     }
 
-    /// Records a handshake that failed.
+    /// Records a handshake that failed. A peer that only looks whether somebody listens, as balancers
+    /// do every second, was not refused.
     #[cold]
     pub(super) fn handshake_failed(&self, peer: SocketAddr, failure: HandshakeFailure) {
+        if failure == HandshakeFailure::Closed {
+            return;
+        }
         self.audit.record(peer, || AuditEvent {
             reason: Some(failure.label().into()),
             ..AuditEvent::new(AuditAction::HandshakeRefused)

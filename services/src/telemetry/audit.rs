@@ -1,9 +1,10 @@
 //! The security log of a service, in lines of JSON: what was refused and why, which tokens were
 //! issued, and under which configuration the service ran.
 //!
-//! It owns the way of an event from a core to the file. It refuses to hold up a request: an event is
-//! queued for a thread of its own, within a rate, and what does not fit is counted, in the log itself
-//! and in `tollgate_audit_dropped_total`. Where nothing is recorded an event costs one branch.
+//! It owns the way of an event from a core to the file. It refuses to hold up a request: an event
+//! is queued for a thread of its own, within a rate, and what does not fit is counted, in the log
+//! itself and in `tollgate_audit_dropped_total`. Where nothing is recorded an event costs one
+//! branch.
 //!
 //! ```text
 //!   record --rate--> queue (bounded) --thread--> line --> file, or standard error
@@ -35,7 +36,7 @@ use self::rate::RateLimit;
 const QUEUE_EVENTS_MAX: usize = 1024;
 
 /// How long the last lines may take at the end.
-const END_MAX: Duration = Duration::from_secs(2);
+const END_MAX: Duration = Duration::from_secs(1);
 
 /// Least time between two complaints of the service's own log about this one.
 const TELL_EVERY: Duration = Duration::from_secs(60);

@@ -2,11 +2,11 @@
 //!
 //! It owns the names of these figures. It reads no file: what stands here was read at the start.
 
+use std::time::Duration;
+
 use authn::expiry::{next_update, not_after};
 use metrics_export::prometheus::Page;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
-
-use crate::refresh::keys::KeyRing;
 
 /// The ends of certificates and revocation lists.
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ impl Expiry {
     }
 
     /// Adds the ends that are known, and how old the verification keys are.
-    pub fn add(&self, keys: &KeyRing, page: &mut Page) {
+    pub fn add(&self, keys_age: Option<Duration>, page: &mut Page) {
         if !self.certificates.is_empty() {
             let mut family = page.gauge(
                 "tollgate_certificate_not_after_seconds",
@@ -47,7 +47,7 @@ impl Expiry {
             )
             .value(&[], end.as_secs());
         }
-        if let Some(age) = keys.age() {
+        if let Some(age) = keys_age {
             page.gauge(
                 "tollgate_keys_age_seconds",
                 "Time since the verification keys were fetched, changed or not.",

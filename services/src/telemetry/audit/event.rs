@@ -1,7 +1,7 @@
 //! What is recorded of an event, and its line.
 //!
-//! It owns the members, their words and their order. It refuses to carry a token, a `jti`, a path or
-//! a body; what a peer wrote is cut to a length, and leaves as printable ASCII.
+//! It owns the members, their words and their order. It refuses to carry a token, a `jti`, a path
+//! or a body; what a peer wrote is cut to a length, and leaves as printable ASCII.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -206,7 +206,8 @@ mod tests {
             line,
             concat!(
                 r#"{"time":"2023-11-14T22:13:20.042Z","service":"gateway","event":"request","#,
-                r#""decision":"refused","reason":"token_expired","peer":"spiffe://tollgate/orders","#,
+                r#""decision":"refused","reason":"token_expired","#,
+                r#""peer":"spiffe://tollgate/orders","#,
                 r#""client":"a\"b\\c\u000d\u000a\u001b[2J\u202e\ud83d\ude00","#,
                 r#""route":"orders.create","jti_sha256":"ba7816bf8f01cfea","#,
                 r#""source":"127.0.0.1:4711"}"#,
