@@ -188,8 +188,8 @@ impl Guard {
         });
     }
 
-    /// Records a handshake that failed. A peer that only looks whether somebody listens, as balancers
-    /// do every second, was not refused.
+    /// Records a handshake that failed. A peer that only looks whether somebody listens, as
+    /// balancers do every second, was not refused.
     #[cold]
     pub(super) fn handshake_failed(&self, peer: SocketAddr, failure: HandshakeFailure) {
         if failure == HandshakeFailure::Closed {
