@@ -207,7 +207,7 @@ fn who_was_refused_at_which_hop_is_recorded_and_permitted_requests_when_asked_fo
         let members = [("decision", "issued"), ("scope", "orders.read")];
         let issued = awaited(&log("auth"), &members);
         assert_eq!(issued["jti_sha256"], refused["jti_sha256"]);
-        assert_eq!(issued["jti_sha256"].as_str().unwrap().len(), 16);
+        assert_eq!(issued["jti_sha256"].as_str().unwrap().len(), 22);
         let permitted = [("decision", "permitted"), ("reason", "enforced")];
         if audit == "all" {
             awaited(&log("gateway"), &permitted);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use authn::grant::{ClientRegistry, FORM_BYTES_MAX, OAuthError, claimed_client};
-use authn::jwt::TokenIdHash;
+use authn::jwt::jti_hash;
 use authn::{KeySet, NewClaims, Permit, Signer, Verifier};
 use proto_http::Method;
 use runtime::{Broken, Exchange};
@@ -119,7 +119,7 @@ impl Issuer {
         let body = grant.response_json(&token.map_err(|_| FAILED)?);
         let event = AuditEvent {
             client: Some(grant.client_id.into()),
-            token_id: Some(TokenIdHash::of(&token_id)),
+            jti_hash: Some(jti_hash(&token_id)),
             facts: vec![("scope", grant.scopes.to_string())],
             ..AuditEvent::new(AuditAction::TokenIssued)
         };

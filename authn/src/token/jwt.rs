@@ -1,12 +1,12 @@
 //! Access tokens: JSON Web Tokens (RFC 7519) of the profile RFC 9068, signed (RFC 7515).
 //!
-//! Owns what a verified token says. `sign` makes tokens, `verify` judges them,
-//! `claims` is their JSON. Refuses everything outside the profile: encryption, unsigned tokens,
-//! symmetric keys, keys or algorithms chosen by the token.
+//! Owns what a verified token says. `sign` makes tokens, `verify` judges them, `claims` is their
+//! JSON, `id` their identifier. Refuses everything outside the profile: encryption, unsigned
+//! tokens, symmetric keys, keys or algorithms chosen by the token.
 
 pub(crate) mod claims;
+mod id;
 mod sign;
-mod token_id;
 mod verify;
 
 #[cfg(test)]
@@ -18,8 +18,8 @@ use std::time::Duration;
 use crate::scope::ScopeSet;
 use crate::token::algorithm::Algorithm;
 
-pub use sign::{NewClaims, Signer, new_token_id};
-pub use token_id::TokenIdHash;
+pub use id::{claimed_jti_hash, jti_hash, new_token_id};
+pub use sign::{NewClaims, Signer};
 pub use verify::Verifier;
 
 /// Longest token that is looked at, in bytes. Ours are 390 to 650 bytes; other issuers put 1 to 4

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use authn::identity::certificate_field;
-use authn::jwt::TokenIdHash;
+use authn::jwt::claimed_jti_hash;
 use authn::owner::{CLIENT_FIELD, Forwarded};
 use authn::policy::{Decision, Presented, bearer, is_forwarder};
 use authn::{
@@ -163,7 +163,7 @@ impl Guard {
                 peer: peer_name(credentials.identity.as_ref()),
                 client: client.map(str::to_owned),
                 route: Some(route),
-                token_id: token.and_then(TokenIdHash::in_token),
+                jti_hash: token.and_then(claimed_jti_hash),
                 ..AuditEvent::new(action)
             }
         };

@@ -8,7 +8,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::rand::{SecureRandom as _, SystemRandom};
+use ring::rand::SystemRandom;
 use ring::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair};
 use rustls_pki_types::PrivateKeyDer;
 use zeroize::Zeroizing;
@@ -37,7 +37,7 @@ pub struct NewClaims<'a> {
     pub issued_at: u64,
     /// `exp`, in unix seconds.
     pub expires_at: u64,
-    /// `jti`: unique for each token; see [`new_token_id`].
+    /// `jti`: unique for each token; see [`super::new_token_id`].
     pub token_id: &'a str,
 }
 
@@ -230,16 +230,6 @@ impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Signer({} {:?})", self.algorithm(), self.key_id())
     }
-}
-
-/// A fresh token identifier for `jti`: 128 random bits in base64url.
-///
-/// # Errors
-/// [`Error::Random`].
-pub fn new_token_id() -> Result<String, Error> {
-    let mut bytes = [0; 16];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| Error::Random)?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 const RSA_NEEDED: Error = Error::SigningKey("RS256 needs an RSA key of 2048 bits or more");

@@ -9,7 +9,6 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use authn::Identity;
-use authn::jwt::TokenIdHash;
 use jiff::Timestamp;
 
 /// The longest text of one member, in characters as written.
@@ -69,8 +68,9 @@ pub struct AuditEvent {
     pub client: Option<String>,
     /// The name of the route.
     pub route: Option<&'static str>,
-    /// The token, as a hash. Of a token that was refused it is what its bearer says.
-    pub token_id: Option<TokenIdHash>,
+    /// The token, as [`authn::jwt::jti_hash`]. Of a token that was refused it is what its bearer
+    /// says.
+    pub jti_hash: Option<String>,
     /// Where the connection comes from.
     pub source: Option<SocketAddr>,
     /// Further facts, such as settings.
@@ -89,7 +89,7 @@ impl AuditEvent {
             peer: None,
             client: None,
             route: None,
-            token_id: None,
+            jti_hash: None,
             source: None,
             facts: Vec::new(),
             count: None,
@@ -105,16 +105,13 @@ impl AuditEvent {
         member(&mut line, "service", service);
         member(&mut line, "event", event);
         member(&mut line, "decision", decision);
-        let (token_id, source) = (
-            self.token_id.map(|hash| hash.to_string()),
-            self.source.map(|source| source.to_string()),
-        );
+        let source = self.source.map(|source| source.to_string());
         let known = [
             ("reason", self.reason.as_deref()),
             ("peer", self.peer.as_deref()),
             ("client", self.client.as_deref()),
             ("route", self.route),
-            ("jti_sha256", token_id.as_deref()),
+            ("jti_sha256", self.jti_hash.as_deref()),
             ("source", source.as_deref()),
         ];
         let known = known.into_iter().filter_map(|(name, text)| Some((name, text?)));
@@ -196,7 +193,7 @@ mod tests {
             peer: peer_name(Some(&Identity { name: Some("orders".into()) })),
             client: Some("a\"b\\c\r\n\u{1b}[2J\u{202e}\u{1f600}".into()),
             route: Some("orders.create"),
-            token_id: Some(TokenIdHash::of("abc")),
+            jti_hash: Some(authn::jwt::jti_hash("abc")),
             source: Some(([127, 0, 0, 1], 4711).into()),
             ..AuditEvent::new(AuditAction::RequestRefused)
         };
@@ -209,7 +206,7 @@ mod tests {
                 r#""decision":"refused","reason":"token_expired","#,
                 r#""peer":"spiffe://tollgate/orders","#,
                 r#""client":"a\"b\\c\u000d\u000a\u001b[2J\u202e\ud83d\ude00","#,
-                r#""route":"orders.create","jti_sha256":"ba7816bf8f01cfea","#,
+                r#""route":"orders.create","jti_sha256":"ungWv48Bz-pBQUDeXa4iIw","#,
                 r#""source":"127.0.0.1:4711"}"#,
                 "\n"
             )
