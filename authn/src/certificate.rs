@@ -4,6 +4,7 @@
 //! It owns the messages about them. Whom to trust in a handshake is decided by rustls.
 
 pub mod chain;
+pub mod expiry;
 pub mod identity;
 pub mod material;
 pub(crate) mod pem;

@@ -40,6 +40,14 @@ pub use response::{RESPONSE_BYTES_MAX, TokenResponse};
 pub use revoked::RevokedTokens;
 pub use secret::{ClientSecret, NewSecret, SecretHash, generate_secret};
 
+/// Whom a request of a client says to come from, for a log: nobody has proved it.
+pub fn claimed_client(authorization: Option<&[u8]>, form: &[u8]) -> Option<String> {
+    if let Some(credentials) = form::basic_credentials(authorization) {
+        return Some(credentials.id.to_string());
+    }
+    form::RequestForm::parse(form).ok()?.get("client_id").map(str::to_owned)
+}
+
 /// The value of `Authorization` with which a client asks for tokens: `Basic ..`, id and secret
 /// form-encoded (RFC 6749 section 2.3.1).
 pub fn basic_authorization(client_id: &str, secret: &str) -> Zeroizing<String> {

@@ -30,7 +30,7 @@ pub mod scope;
 pub mod tls;
 
 pub use certificate::identity::Identity;
-pub use certificate::{chain, identity, material};
+pub use certificate::{chain, expiry, identity, material};
 pub use error::{Denied, Error, TokenError};
 pub use owner::{Owner, OwnerKey};
 pub use policy::{

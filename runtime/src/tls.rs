@@ -26,6 +26,7 @@
 
 mod engine;
 mod error;
+mod failure;
 mod hello;
 
 use std::fmt;
@@ -40,6 +41,7 @@ use rustls::{
 
 use engine::{Engine, Say};
 pub use error::TlsError;
+pub use failure::HandshakeFailure;
 use hello::has_extended_master_secret;
 
 /// The most that is kept of records whose handshake message has not ended, in bytes. That of a

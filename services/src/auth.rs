@@ -13,7 +13,7 @@ mod state;
 use std::fmt;
 use std::sync::Arc;
 
-use authn::grant::{ClientRegistry, ClientRequest, FORM_BYTES_MAX, OAuthError};
+use authn::grant::{ClientRegistry, ClientRequest, FORM_BYTES_MAX, OAuthError, claimed_client};
 use authn::{OwnerRule, Permit};
 use proto_http::Method;
 use runtime::{Broken, Exchange};
@@ -23,9 +23,10 @@ use crate::edge::fields::{JSON, JSON_NOW};
 use crate::edge::problem::{self, Problem};
 use crate::refresh::watched::WatchReader;
 use crate::route::{Param, Routed};
+use crate::telemetry::audit::{AuditAction, AuditEvent, AuditLog, peer_name};
 
 use self::authenticate::RequestOrigin;
-use self::issuer::ClientEndpoint;
+use self::issuer::{ClientEndpoint, Served};
 
 pub use self::issuer::Issuer;
 pub use self::state::signers;
@@ -57,14 +58,15 @@ routes! {
 pub struct Auth {
     issuer: Arc<Issuer>,
     clients: WatchReader<ClientRegistry>,
+    audit: AuditLog,
 }
 
 impl Auth {
-    /// A server that issues with `issuer`.
+    /// A server that issues with `issuer` and records what it did.
     #[must_use]
-    pub fn new(issuer: Arc<Issuer>) -> Auth {
+    pub fn new(issuer: Arc<Issuer>, audit: AuditLog) -> Auth {
         let clients = WatchReader::new(issuer.clients());
-        Auth { issuer, clients }
+        Auth { issuer, clients, audit }
     }
 
     /// Responds to a request of a client on route `R`.
@@ -75,9 +77,28 @@ impl Auth {
         exchange: &mut Exchange<'_>,
     ) -> Result<(), Broken> {
         if read_form::<R>(exchange).await {
-            match self.ask(endpoint, &permit, exchange).await {
+            let source = exchange.peer();
+            let answer = self.ask(endpoint, &permit, exchange).await;
+            let event = match &answer {
+                Ok(served) => served.event.clone(),
+                Err(error) => {
+                    let (request, form, _) = exchange.parts();
+                    Some(AuditEvent {
+                        reason: Some(error.code.into()),
+                        client: claimed_client(request.authorization(), form),
+                        ..AuditEvent::new(AuditAction::TokenRefused)
+                    })
+                }
+            };
+            if let Some(event) = event {
+                let (peer, route) = (peer_name(permit.identity()), Some(permit.route()));
+                self.audit.record(source, || AuditEvent { peer, route, ..event });
+            }
+            match answer {
                 // RFC 6749 section 5.1: a response about a token is never kept.
-                Ok(body) => exchange.reply().lines(JSON_NOW).send(200, &[], body.as_bytes()),
+                Ok(served) => {
+                    exchange.reply().lines(JSON_NOW).send(200, &[], served.body.as_bytes());
+                }
                 Err(error) => refuse(exchange, error),
             }
         }
@@ -89,7 +110,7 @@ impl Auth {
         endpoint: ClientEndpoint,
         permit: &Permit<'_, R>,
         exchange: &mut Exchange<'_>,
-    ) -> Result<String, OAuthError> {
+    ) -> Result<Served, OAuthError> {
         let (from, now) = (exchange.peer().ip(), exchange.unix_time());
         let origin = RequestOrigin { from, identity: permit.identity(), now };
         let (request, form, _) = exchange.parts();

@@ -5,6 +5,7 @@
 //! It refuses combinations that would be unsafe without having been asked for: plain HTTP beyond
 //! loopback, to be served or to be called.
 
+pub mod audit;
 mod auth;
 pub mod error;
 pub(crate) mod files;
@@ -24,6 +25,7 @@ use authn::{Expected, Profile, TokenCheck, Transport};
 use runtime::DriverChoice;
 use runtime::url::Url;
 
+use crate::config::audit::AuditConfig;
 use crate::config::error::ServeError;
 use crate::config::kind::ServiceKind;
 use crate::route::BODY_BYTES_MAX;
@@ -134,6 +136,8 @@ pub struct ServiceConfig {
     pub stage_timing: bool,
     /// Listener limits.
     pub limits: LimitOverrides,
+    /// The audit log.
+    pub audit: AuditConfig,
 }
 
 impl ServiceConfig {
@@ -176,6 +180,7 @@ impl ServiceConfig {
             exit_with_stdin: false,
             stage_timing: false,
             limits: LimitOverrides::default(),
+            audit: AuditConfig::default(),
         }
     }
 
@@ -295,6 +300,7 @@ impl ServiceConfig {
         }
         self.check_tokens()?;
         self.check_limits()?;
+        self.audit.check()?;
         self.role.check()
     }
 

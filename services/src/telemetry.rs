@@ -7,7 +7,9 @@
 //!
 //! Refused here: raw paths, client names, tokens or any other word of a peer as a label.
 
+pub mod audit;
 pub mod connections;
+pub mod expiry;
 pub mod page;
 mod process;
 pub mod stages;

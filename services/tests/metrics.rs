@@ -5,10 +5,11 @@
 
 mod support;
 
-use authn::{Profile, Signer};
+use authn::{Profile, Signer, Transport};
 use metrics_export::prometheus::Scrape;
+use services::{GatewayConfig, InventoryConfig};
 
-use support::{Lab, NOWHERE, Server, bearer, before_orders, claims, start};
+use support::{Lab, NOWHERE, Server, bearer, before_orders, claims, now, start};
 
 const TOKENS: &str = "tollgate_token_verifications_total";
 const DECISIONS: &str = "tollgate_policy_decisions_total";
@@ -172,4 +173,47 @@ fn nothing_is_timed_unless_that_is_asked_for() {
     assert_eq!(client.get(&format!("{}/api/ping", server.url()), &[]).unwrap().status, 200);
     let text = server.admin_get("/metrics").body;
     assert!(!String::from_utf8(text).unwrap().contains("tollgate_stage"));
+}
+
+/// How many handshakes failed on one side, for one reason and in all.
+fn failed(server: &Server, side: &str, reason: &str) -> [u64; 2] {
+    let name = "tollgate_tls_handshakes_failed_total";
+    let of_side = ("side", side);
+    [server.metric(name, &[of_side, ("reason", reason)]), server.metric(name, &[of_side])]
+}
+
+#[test]
+fn a_revoked_certificate_is_a_failed_handshake_and_the_list_has_an_end() {
+    let lab = Lab::new();
+    lab.signer();
+    lab.revoke(&["bench-ui"]);
+    let server = gateway(&lab, "S3", true);
+    let client = lab.client(Transport::Mutual, Some("bench-ui"));
+    assert!(client.get(&format!("{}/api/ping", server.url()), &[]).is_err());
+    assert_eq!(failed(&server, "server", "certificate_revoked"), [1, 1]);
+    assert_eq!(failed(&server, "client", "certificate_revoked"), [0, 0]);
+    let end_s = server.metric("tollgate_crl_not_after_seconds", &[]);
+    let day = now().as_secs()..=now().as_secs() + 86_400;
+    assert!(day.contains(&end_s), "{end_s}");
+}
+
+#[test]
+fn an_upstream_of_another_authority_is_a_failed_handshake_of_the_client() {
+    let (lab, stranger) = (Lab::new(), Lab::new());
+    let profile = Profile::parse("S1").unwrap();
+    let upstream = start(stranger.config(InventoryConfig::default(), profile));
+    let config = lab.config(before_inventory(&upstream.url()), profile);
+    let server = start(config);
+    let client = lab.client(Transport::Tls, None);
+    let asked = client.get(&format!("{}/api/inventory/SKU-1", server.url()), &[]);
+    assert_eq!(asked.unwrap().status, 502);
+    // Both authorities have the same name, so that only the signature tells them apart.
+    let [signature, all] = failed(&server, "client", "certificate_signature");
+    assert!(signature > 0 && signature == all, "{signature} of {all}");
+    assert_eq!(failed(&upstream, "server", "alert"), [all, all]);
+}
+
+/// A gateway in front of one inventory.
+fn before_inventory(url: &str) -> GatewayConfig {
+    GatewayConfig { inventory: Some(url.to_owned()), ..before_orders(NOWHERE) }
 }

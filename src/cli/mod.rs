@@ -53,7 +53,7 @@ struct Top {
 #[argh(subcommand)]
 pub(crate) enum Command {
     Serve(Box<ServeArgs>),
-    Up(UpArgs),
+    Up(Box<UpArgs>),
     Token(TokenArgs),
     Pki(PkiArgs),
     Run(Box<RunArgs>),
@@ -107,6 +107,9 @@ pub(crate) struct UpArgs {
     /// time the steps of every request, at a small cost: see each service's /metrics
     #[argh(switch)]
     pub(crate) stage_timing: bool,
+    /// what the services' audit logs record: off, refusals (default), or all requests
+    #[argh(option)]
+    pub(crate) audit: Option<String>,
     /// end when a service ends by itself, instead of starting it again
     #[argh(switch)]
     pub(crate) no_restart: bool,

@@ -211,6 +211,22 @@ serve! {
         /// time the steps of every request, at a small cost: see /metrics
         #[argh(switch)]
         stage_timing: bool,
+        /// what the audit log records: off, refusals (default), or all requests
+        #[argh(option)]
+        audit: Option<String>,
+        /// the audit log: a file, or stderr (default: logs/NAME.audit.jsonl in the state
+        /// directory, else stderr)
+        #[argh(option)]
+        audit_log: Option<String>,
+        /// size at which a file of the audit log is put away (default: 16MiB)
+        #[argh(option)]
+        audit_log_size: Option<String>,
+        /// most files of the audit log (default: 5)
+        #[argh(option)]
+        audit_log_files: Option<u32>,
+        /// most lines a second of the audit log, half of them for one address (default: 1000)
+        #[argh(option)]
+        audit_rate: Option<u32>,
     }
     role {
         /// gateway: most connections of one address at a time (default: not counted)

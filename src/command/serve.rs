@@ -5,6 +5,7 @@ use std::mem;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use services::config::audit::{AuditConfig, AuditLevel, AuditTarget};
 use services::gateway::let_through;
 use services::{
     AllConfig, AuthConfig, GatewayConfig, InventoryConfig, KeySource, OrderStoreConfig,
@@ -52,6 +53,7 @@ fn config(kind: ServiceKind, mut typed: ServeOptions) -> Result<ServiceConfig, F
     config.exit_with_stdin = typed.exit_with_stdin;
     config.stage_timing = typed.stage_timing;
     config.workers = Some(workers(typed.workers)?);
+    config.audit = audit(&mut typed)?;
     let given = |option: &str, text: Option<String>| text.map(|t| address(option, &t)).transpose();
     set(&mut config.listen, given("--listen", typed.listen)?);
     set(&mut config.admin, given("--admin", typed.admin)?);
@@ -80,6 +82,23 @@ fn config(kind: ServiceKind, mut typed: ServeOptions) -> Result<ServiceConfig, F
         let_through(&gateway.forward_fields).map_err(unusable)?;
     }
     Ok(config)
+}
+
+/// Where the audit log goes, and how much of it.
+fn audit(typed: &mut ServeOptions) -> Result<AuditConfig, Failure> {
+    let mut audit = AuditConfig::default();
+    let level = typed.audit.take().map(|text| choice("--audit", &text, &AuditLevel::TABLE));
+    set(&mut audit.level, level.transpose()?);
+    let target = typed.audit_log.take().map(|text| match text.as_str() {
+        "stderr" => AuditTarget::Stderr,
+        _ => AuditTarget::File(text.into()),
+    });
+    set(&mut audit.target, target);
+    let size = typed.audit_log_size.take().map(|text| bytes("--audit-log-size", &text));
+    set(&mut audit.file_bytes_max, size.transpose()?.map(|bytes| bytes as u64));
+    set(&mut audit.files_max, typed.audit_log_files);
+    set(&mut audit.lines_per_s_max, typed.audit_rate);
+    Ok(audit)
 }
 
 /// Settings that cannot be, which is known before anything is started.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use authn::{Profile, ScopeSet, TokenCheck, Transport};
 use runtime::process::{Shutdown, on_signal_or_end_of_child};
+use services::config::audit::AuditLevel;
 use services::{ServiceConfig, ServiceKind};
 use zeroize::Zeroizing;
 
@@ -60,6 +61,8 @@ fn launch(typed: &UpArgs, profile: Profile) -> Result<Launch, Failure> {
     values::driver(&typed.driver, typed.require_io_uring)?;
     values::workers(typed.workers)?;
     values::algorithm(&typed.token_alg)?;
+    let audit = typed.audit.as_deref();
+    audit.map(|text| values::choice("--audit", text, &AuditLevel::TABLE)).transpose()?;
     typed.cores.as_deref().map(values::cores).transpose()?;
     typed.stock.iter().try_for_each(|text| values::stock(text).map(drop))?;
     let mut options = vec!["--driver".into(), typed.driver.clone()];
@@ -68,6 +71,7 @@ fn launch(typed: &UpArgs, profile: Profile) -> Result<Launch, Failure> {
     };
     option("--workers", typed.workers.map(|n| n.to_string()));
     option("--cores", typed.cores.clone());
+    option("--audit", typed.audit.clone());
     option("--drain-ms", typed.drain_ms.map(|n| n.to_string()));
     for (asked, flag) in
         [(typed.require_io_uring, "--require-io-uring"), (typed.stage_timing, "--stage-timing")]

@@ -209,6 +209,11 @@ impl ProcessStack {
         option("--state", &state.root().to_string_lossy());
         option("--profile", launch.profile.label());
         option("--issuer", &launch.issuer);
+        if !launch.log_label.is_empty() {
+            // Several stacks share the state directory.
+            let name = format!("logs/{}{service}.audit.jsonl", launch.log_label);
+            option("--audit-log", &state.path(name).to_string_lossy());
+        }
         let (listen, admin) = ports.unwrap_or_else(|| planned_ports(launch, service));
         option("--listen", &listen.to_string());
         option("--admin", &admin.to_string());

@@ -92,11 +92,23 @@ impl<'a> Certificate<'a> {
 
 /// The contents of the issuer's `Name` in a revocation list (RFC 5280 section 5.1).
 pub(crate) fn issuer_of_revocation_list(der: &[u8]) -> Option<&[u8]> {
+    Some(revocation_list(der)?.0)
+}
+
+/// When the next revocation list is due (RFC 5280 section 5.1.2.5), in unix seconds.
+pub(crate) fn next_update_of_revocation_list(der: &[u8]) -> Option<u64> {
+    let (_, mut fields) = revocation_list(der)?;
+    fields.time()?; // this update
+    fields.time()
+}
+
+/// The contents of the issuer's `Name`, and the fields behind it.
+fn revocation_list(der: &[u8]) -> Option<(&[u8], DerReader<'_>)> {
     let mut list = DerReader::new(DerReader::new(der).expect(Tag::Sequence)?);
     let mut fields = DerReader::new(list.expect(Tag::Sequence)?);
     fields.accept(Tag::Integer); // version
     fields.expect(Tag::Sequence)?; // signature algorithm
-    fields.expect(Tag::Sequence)
+    Some((fields.expect(Tag::Sequence)?, fields))
 }
 
 /// Whether the text has the shape of an encrypted key (RFC 5958 section 3).
@@ -281,7 +293,7 @@ mod tests {
             for byte in [0, 1, 0x1f, 0x7f, 0x80, 0x84, 0xff, whole[at] ^ 1, whole[at] ^ 0x20] {
                 damaged[at] = byte;
                 let _ = Certificate::read(&damaged);
-                let _ = issuer_of_revocation_list(&damaged);
+                let _ = next_update_of_revocation_list(&damaged);
                 let _ = crate::certificate::public_key::KeyKind::of_certificate(&damaged);
             }
             damaged[at] = whole[at];
@@ -293,6 +305,7 @@ mod tests {
         fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
             let _ = Certificate::read(&bytes);
             let _ = issuer_of_revocation_list(&bytes);
+            let _ = next_update_of_revocation_list(&bytes);
         }
     }
 }

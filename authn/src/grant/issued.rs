@@ -17,8 +17,8 @@ use super::revoked::RevokedTokens;
 use crate::json::object;
 use crate::scope::Scope;
 use crate::token::jwks::KeySet;
-use crate::token::jwt::TOKEN_BYTES_MAX;
 use crate::token::jwt::claims::Header;
+use crate::token::jwt::{TOKEN_BYTES_MAX, jti_hash};
 
 /// The response about a token of which nothing is said (RFC 7662 section 2.2).
 pub const INACTIVE_JSON: &str = r#"{"active":false}"#;
@@ -61,6 +61,11 @@ impl IssuedToken {
         let id = digest::digest(&digest::SHA256, claims.jti.as_bytes());
         let id = id.as_ref().try_into().expect("SHA-256 has 32 bytes");
         Some(IssuedToken { claims, id })
+    }
+
+    /// What logs name it by.
+    pub fn jti_hash(&self) -> String {
+        jti_hash(&self.claims.jti)
     }
 
     /// The client that it was issued to.

@@ -40,7 +40,11 @@ impl Stream {
         let mut stream = Stream::connected(core.local.clone(), tcp, pump);
         if handshakes {
             let mut plain = Vec::new();
-            stream.handshake(&mut plain, connect_ms, usize::MAX).await?;
+            let made = stream.handshake(&mut plain, connect_ms, usize::MAX).await;
+            made.inspect_err(|error| {
+                let failed = &core.stats().upstream_handshakes_failed;
+                failed[error.handshake_failure().index()].add(1);
+            })?;
         }
         Ok(stream)
     }

@@ -12,6 +12,7 @@ use crate::limits::wait_kind::WaitKind;
 pub use crate::observe::counter::Counter;
 pub use crate::observe::histogram::Histogram;
 use crate::observe::stages::{Lap, Stages};
+use crate::tls::HandshakeFailure;
 
 /// What one core has counted since it started.
 ///
@@ -33,8 +34,8 @@ pub struct CoreStats {
     pub handshakes_resumed: Counter,
     /// Those of the handshakes above that came with a client certificate.
     pub handshakes_client_certificate: Counter,
-    /// TLS handshakes that failed or timed out.
-    pub handshakes_failed: Counter,
+    /// TLS handshakes that failed or timed out, by reason (`HandshakeFailure::index`).
+    pub handshakes_failed: [Counter; HandshakeFailure::ALL.len()],
     /// Requests whose head was read whole.
     pub requests: Counter,
     /// Requests that were refused by the protocol rules before they reached the service.
@@ -69,6 +70,8 @@ pub struct CoreStats {
     pub upstream_failed: Counter,
     /// TLS handshakes with upstreams that succeeded.
     pub upstream_handshakes: Counter,
+    /// TLS handshakes with upstreams that failed, by reason.
+    pub upstream_handshakes_failed: [Counter; HandshakeFailure::ALL.len()],
     /// Connections to upstreams that are open now, idle ones included.
     pub upstream_open: Counter,
     /// How long the steps of requests took, where that was asked for.
@@ -79,6 +82,12 @@ impl CoreStats {
     /// Counters of a core that times the steps of requests, or does not.
     pub(crate) fn timing(stages: bool) -> CoreStats {
         CoreStats { stages: stages.then(Box::default), ..CoreStats::default() }
+    }
+
+    /// TLS handshakes that failed or timed out, for whatever reason.
+    #[must_use]
+    pub fn all_handshakes_failed(&self) -> u64 {
+        self.handshakes_failed.iter().map(Counter::value).sum()
     }
 
     /// Starts timing a step, where steps are timed.

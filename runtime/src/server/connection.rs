@@ -36,7 +36,7 @@ use crate::server::exchange::Exchange;
 use crate::server::response::Replied;
 use crate::server::service::{Peer, Service};
 use crate::server::wire::{Idle, NextStep, RequestRefusal, Wire};
-use crate::tls::Handshake;
+use crate::tls::{Handshake, HandshakeFailure};
 
 /// Where a server listens, and what it allows its peers.
 #[derive(Clone, Debug)]
@@ -180,8 +180,7 @@ impl<S: Service> Drop for ConnectionGuard<S> {
 pub(crate) async fn serve_connection<S: Service>(guard: ConnectionGuard<S>, mut idle: Idle) {
     let endpoint = &*guard.endpoint;
     let mut leftover = Vec::new();
-    if endpoint.tls.is_some()
-        && !Box::pin(tls_handshake(endpoint, &mut idle.stream, &mut leftover)).await
+    if endpoint.tls.is_some() && !Box::pin(tls_handshake(endpoint, &mut idle, &mut leftover)).await
     {
         return;
     }
@@ -205,16 +204,25 @@ pub(crate) async fn serve_connection<S: Service>(guard: ConnectionGuard<S>, mut 
 /// Makes the TLS handshake and counts how it went.
 async fn tls_handshake<S: Service>(
     endpoint: &EndpointState<S>,
-    stream: &mut Stream,
+    idle: &mut Idle,
     leftover: &mut Vec<u8>,
 ) -> bool {
+    let Idle { stream, peer, .. } = idle;
     let limit_ms = endpoint.limits.handshake_now(endpoint.core.draining());
     let handshake =
         stream.handshake(leftover, limit_ms, endpoint.limits.body_memory_bytes_max).await;
     let stats = &endpoint.stats;
-    let Some(facts) = handshake.ok().and_then(|()| stream.facts()) else {
-        stats.handshakes_failed.add(1);
-        return false;
+    let facts = match (&handshake, stream.facts()) {
+        (Ok(()), Some(facts)) => facts,
+        (result, _) => {
+            let failure = match result {
+                Ok(()) => HandshakeFailure::Internal,
+                Err(error) => error.handshake_failure(),
+            };
+            stats.handshakes_failed[failure.index()].add(1);
+            endpoint.service.handshake_failed(*peer, failure);
+            return false;
+        }
     };
     match facts.handshake {
         Handshake::Full => stats.handshakes_full.add(1),

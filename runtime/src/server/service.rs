@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use crate::server::error::Broken;
 use crate::server::exchange::Exchange;
-use crate::tls::TlsFacts;
+use crate::tls::{HandshakeFailure, TlsFacts};
 
 /// A server's behaviour on one core.
 pub trait Service: 'static {
@@ -20,6 +20,10 @@ pub trait Service: 'static {
 
     /// Looks at a new connection, whose TLS handshake is done.
     fn open(&self, peer: &Peer<'_>) -> Self::Session;
+
+    /// Learns that the handshake with a new connection failed, which is closed then. A service that
+    /// keeps no record of it need not care.
+    fn handshake_failed(&self, _peer: SocketAddr, _failure: HandshakeFailure) {}
 
     /// Answers one request through `exchange`: exactly one reply, whole or streamed to its end.
     /// Returning `Ok` without one makes the peer see a 500.

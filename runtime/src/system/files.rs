@@ -126,6 +126,24 @@ pub fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     linked
 }
 
+/// Opens a log to append to: a regular file that its owner alone reads, made where there is none,
+/// or a device or a pipe, which then takes what it can at once. No link is followed.
+///
+/// # Errors
+/// What the operating system says; a pipe that nobody reads is refused.
+pub fn append_private(path: &Path) -> io::Result<File> {
+    strangers_links(path.parent().unwrap_or(Path::new("")))?;
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(PRIVATE).custom_flags(flags);
+    let file = options.open(path)?;
+    let found = file.metadata()?;
+    if found.is_file() && found.mode() & 0o777 != PRIVATE {
+        file.set_permissions(fs::Permissions::from_mode(PRIVATE))?;
+    }
+    Ok(file)
+}
+
 /// Makes a directory for its owner alone, under a name that nobody can guess.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 #[cfg(not(target_os = "linux"))]
@@ -248,6 +248,20 @@ pub fn wait_for_shutdown() -> io::Result<Signal> {
 pub fn on_signal_or_end_of_child(mut told: impl FnMut() + Send + 'static) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGCHLD])?;
     thread::Builder::new().name("events".to_owned()).spawn(move || {
+        for _ in signals.forever() {
+            told();
+        }
+    })?;
+    Ok(())
+}
+
+/// Calls `told` on a thread of its own after each SIGHUP, which no longer ends the process.
+///
+/// # Errors
+/// When the kernel refuses, or no thread can be started.
+pub fn on_hangup(mut told: impl FnMut() + Send + 'static) -> io::Result<()> {
+    let mut signals = Signals::new([SIGHUP])?;
+    thread::Builder::new().name("hangup".to_owned()).spawn(move || {
         for _ in signals.forever() {
             told();
         }

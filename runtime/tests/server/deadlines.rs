@@ -3,8 +3,8 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use runtime::Endpoint;
-use runtime::WaitKind;
+use runtime::tls::HandshakeFailure;
+use runtime::{CoreStats, Endpoint, WaitKind};
 
 use crate::peer::Peer;
 use crate::shop::{Up, on_each_driver};
@@ -195,7 +195,10 @@ fn a_handshake_that_does_not_come_is_cut() {
             let start = Instant::now();
             assert!(peer.rest().unwrap_or_default().is_empty());
             expires(&up, WaitKind::Handshake, start);
-            up.eventually("failed", 1, |stats| stats.handshakes_failed.value());
+            let timed_out = |stats: &CoreStats| {
+                stats.handshakes_failed[HandshakeFailure::TimedOut.index()].value()
+            };
+            up.eventually("failed", 1, timed_out);
         },
     );
 }

@@ -5,10 +5,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use runtime::CoreStats;
+use runtime::tls::HandshakeFailure;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use crate::peer::{Peer, TIMEOUT};
-use crate::shop::on_each_driver;
+use crate::shop::{Up, on_each_driver};
 use crate::support::{Pki, localhost};
 
 type Secured = StreamOwned<ClientConnection, TcpStream>;
@@ -140,6 +142,12 @@ fn pipelined_requests_come_back_in_one_record() {
     );
 }
 
+/// One handshake failed, for this reason and no other.
+fn failed_once(up: &Up, failure: HandshakeFailure) {
+    up.eventually("failed", 1, |stats| stats.handshakes_failed[failure.index()].value());
+    assert_eq!(up.sum(CoreStats::all_handshakes_failed), 1);
+}
+
 #[test]
 fn a_client_without_a_certificate_is_refused_and_counted() {
     let pki = Pki::new();
@@ -151,7 +159,7 @@ fn a_client_without_a_certificate_is_refused_and_counted() {
             peer.send("GET /ping HTTP/1.1\r\nHost: shop\r\n\r\n");
             let error = peer.response().unwrap_err();
             assert!(error.to_string().contains("CertificateRequired"), "{error}");
-            up.eventually("failed", 1, |stats| stats.handshakes_failed.value());
+            failed_once(&up, HandshakeFailure::CertificateMissing);
             assert_eq!(up.sum(|stats| stats.requests.value()), 0);
         },
     );
@@ -167,7 +175,7 @@ fn plain_http_to_a_tls_port_is_no_request() {
             peer.send("GET /ping HTTP/1.1\r\nHost: shop\r\n\r\n");
             let rest = peer.rest().unwrap_or_default();
             assert!(!rest.starts_with(b"HTTP"), "{rest:?}");
-            up.eventually("failed", 1, |stats| stats.handshakes_failed.value());
+            failed_once(&up, HandshakeFailure::NotTls);
         },
     );
 }

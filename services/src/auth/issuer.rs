@@ -11,6 +11,7 @@ use authn::grant::{
     AssertionRules, Authenticated, ClientRegistry, ClientRequest, Grant, GrantDefaults,
     INACTIVE_JSON, IssuedToken, OAuthError, RevokedTokens,
 };
+use authn::jwt::jti_hash;
 use authn::{Expected, KeySet, NewClaims, Signer, Verifier};
 use rustls::pki_types::UnixTime;
 
@@ -21,6 +22,7 @@ use crate::config::error::ServeError;
 use crate::config::{AuthConfig, ServiceConfig};
 use crate::refresh::file_watch::{FileWatch, alarm};
 use crate::refresh::watched::Watched;
+use crate::telemetry::audit::{AuditAction, AuditEvent};
 
 /// What a client may ask, each at its own path.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +33,15 @@ pub(super) enum ClientEndpoint {
     Revoke,
     /// What a token is worth.
     Introspect,
+}
+
+/// What was done for a client.
+#[derive(Debug)]
+pub(super) struct Served {
+    /// The body of the response.
+    pub body: String,
+    /// What is recorded of it.
+    pub event: Option<AuditEvent>,
 }
 
 /// What issues tokens, shared by all cores. Of it only the clients change after the start.
@@ -107,7 +118,7 @@ impl Issuer {
         Arc::clone(&self.clients)
     }
 
-    /// Carries out what a client asks at an endpoint, and returns the body of the response.
+    /// Carries out what a client asks at an endpoint.
     ///
     /// # Errors
     /// The refusal to respond with: the client is judged before what it asks for.
@@ -117,19 +128,22 @@ impl Issuer {
         clients: &ClientRegistry,
         request: &ClientRequest,
         origin: RequestOrigin<'_>,
-    ) -> Result<String, OAuthError> {
+    ) -> Result<Served, OAuthError> {
         let client = self.authenticator.authenticate(clients, &request.proof, origin).await?;
         match endpoint {
             ClientEndpoint::Token => {
                 self.issue(&clients.grant(client, request, &self.defaults)?, origin.now)
             }
             ClientEndpoint::Revoke => self.revoke(client, request.token()?, origin.now),
-            ClientEndpoint::Introspect => Ok(self.introspect(client, request.token()?, origin.now)),
+            ClientEndpoint::Introspect => {
+                let body = self.introspect(client, request.token()?, origin.now);
+                Ok(Served { body, event: None })
+            }
         }
     }
 
     /// Signs a token; the body is that of RFC 6749 section 5.1.
-    fn issue(&self, grant: &Grant, now: UnixTime) -> Result<String, OAuthError> {
+    fn issue(&self, grant: &Grant, now: UnixTime) -> Result<Served, OAuthError> {
         let audiences: Vec<&str> = grant.audiences.iter().map(|audience| &**audience).collect();
         let token_id = authn::jwt::new_token_id().map_err(|_| OAuthError::SERVER_ERROR)?;
         let claims = NewClaims {
@@ -143,7 +157,14 @@ impl Issuer {
             token_id: &token_id,
         };
         let token = self.signer.sign_for(&audiences, &claims);
-        Ok(grant.response_json(&token.map_err(|_| OAuthError::SERVER_ERROR)?))
+        let body = grant.response_json(&token.map_err(|_| OAuthError::SERVER_ERROR)?);
+        let event = AuditEvent {
+            client: Some(grant.client_id.to_string()),
+            jti_hash: Some(jti_hash(&token_id)),
+            facts: vec![("scope", grant.scopes.to_string())],
+            ..AuditEvent::new(AuditAction::TokenIssued)
+        };
+        Ok(Served { body, event: Some(event) })
     }
 
     /// Revokes a token. One that was not issued here, or has ended, needs no more (RFC 7009 section
@@ -153,13 +174,19 @@ impl Issuer {
         client: Authenticated<'_>,
         token: &str,
         now: UnixTime,
-    ) -> Result<String, OAuthError> {
+    ) -> Result<Served, OAuthError> {
+        let mut event = None;
         if let Some(token) = self.recognise(token, now) {
             token.check_revoker(client)?;
             let revoked = self.lock_revoked().revoke(token.id(), token.expires_at(), now);
             revoked.inspect_err(|_| alarm("the list of revoked tokens is full"))?;
+            event = Some(AuditEvent {
+                client: Some(token.client_id().to_owned()),
+                jti_hash: Some(token.jti_hash()),
+                ..AuditEvent::new(AuditAction::TokenRevoked)
+            });
         }
-        Ok("{}".into())
+        Ok(Served { body: "{}".into(), event })
     }
 
     /// What the client may know of a token (RFC 7662 section 2.2).

@@ -27,6 +27,7 @@ use crate::orders::idempotency::Idempotency;
 use crate::orders::stock::Stock;
 use crate::refresh::keys::KeyRing;
 use crate::results::{self, Results};
+use crate::telemetry::audit::{AuditAction, AuditEvent, AuditLog};
 use crate::transport::outbound::{Outbound, key_fetcher};
 use crate::transport::token::TokenRefresher;
 
@@ -38,32 +39,60 @@ const OWN_CLIENT: (&str, ScopeSet) = ("service-order", ScopeSet::EMPTY.with(Scop
 /// # Errors
 /// The first thing that is missing or cannot be used.
 pub(super) fn assemble(config: ServiceConfig) -> Result<RunningService, ServeError> {
+    let audit = AuditLog::start(&config)?;
+    audit.record_own(configured(&config));
     match config.role.clone() {
-        ServiceRole::Auth(auth) => start_auth(config, &auth),
-        ServiceRole::Gateway(gateway) => start_gateway(config, &gateway),
-        ServiceRole::Orders(orders) => start_orders(config, &orders),
-        ServiceRole::Inventory(inventory) => start_inventory(config, &inventory),
-        ServiceRole::All(all) => start_all(config, &all),
+        ServiceRole::Auth(auth) => start_auth(config, &auth, audit),
+        ServiceRole::Gateway(gateway) => start_gateway(config, &gateway, audit),
+        ServiceRole::Orders(orders) => start_orders(config, &orders, audit),
+        ServiceRole::Inventory(inventory) => start_inventory(config, &inventory, audit),
+        ServiceRole::All(all) => start_all(config, &all, audit),
         ServiceRole::Results => Err(results::cannot_serve()),
     }
 }
 
-fn start_auth(config: ServiceConfig, auth: &AuthConfig) -> Result<RunningService, ServeError> {
+/// The settings that decide who may do what, for the audit log. None of them is a secret.
+fn configured(config: &ServiceConfig) -> AuditEvent {
+    let on_off = |on: bool| if on { "on" } else { "off" }.to_owned();
+    let facts = vec![
+        ("profile", config.profile.label().to_owned()),
+        ("upstream_profile", config.upstream().label().to_owned()),
+        ("listen", config.listen.to_string()),
+        ("admin", config.admin.to_string()),
+        ("issuer", config.issuer()),
+        ("audience", config.audiences.join(" ")),
+        ("token_cache", on_off(config.token_cache)),
+        ("resumption", on_off(config.resumption)),
+        ("allow_insecure", on_off(config.allow_insecure)),
+        ("audit", config.audit.level.label().to_owned()),
+    ];
+    AuditEvent { facts, ..AuditEvent::new(AuditAction::Configured) }
+}
+
+fn start_auth(
+    config: ServiceConfig,
+    auth: &AuthConfig,
+    audit: AuditLog,
+) -> Result<RunningService, ServeError> {
     let issuer = Arc::new(Issuer::load(&config, auth)?);
     let keys = Arc::new(KeyRing::unused());
-    launch(config, keys, Vec::new(), move |_core, _counters| Auth::new(Arc::clone(&issuer)))
+    let of_tokens = audit.clone();
+    launch(config, keys, Vec::new(), audit, move |_core, _counters| {
+        Auth::new(Arc::clone(&issuer), of_tokens.clone())
+    })
 }
 
 fn start_gateway(
     config: ServiceConfig,
     gateway: &GatewayConfig,
+    audit: AuditLog,
 ) -> Result<RunningService, ServeError> {
     let outbound = Outbound::load(&config)?;
     let upstreams = Upstreams::resolve(config.profile, gateway, &outbound)?;
     let keys = keys(&config, &outbound)?;
     let of_checks = upstreams.clone();
     let checks: Vec<Check> = vec![Box::new(move || of_checks.missing())];
-    launch(config, keys, checks, move |core, counters| {
+    launch(config, keys, checks, audit, move |core, counters| {
         Gateway::new(core, &upstreams, Arc::clone(counters))
     })
 }
@@ -71,6 +100,7 @@ fn start_gateway(
 fn start_orders(
     config: ServiceConfig,
     orders: &OrdersConfig,
+    audit: AuditLog,
 ) -> Result<RunningService, ServeError> {
     let outbound = Outbound::load(&config)?;
     let inventory = outbound.upstream("--inventory", &orders.inventory)?;
@@ -81,7 +111,7 @@ fn start_orders(
         checks.push(Box::new(move || refresher.missing()));
     }
     let shared = orders_shared(&config, &orders.store)?;
-    launch(config, keys, checks, move |core, _counters| {
+    launch(config, keys, checks, audit, move |core, _counters| {
         let upstream = Upstream::new(core, inventory.clone());
         shared.app(core.index, Stock::remote(core, upstream, token.clone()))
     })
@@ -90,14 +120,19 @@ fn start_orders(
 fn start_inventory(
     config: ServiceConfig,
     settings: &InventoryConfig,
+    audit: AuditLog,
 ) -> Result<RunningService, ServeError> {
     let outbound = Outbound::load(&config)?;
     let keys = keys(&config, &outbound)?;
     let stock = inventory::open(&settings.stock)?;
-    launch(config, keys, Vec::new(), move |_core, _counters| InventoryService::new(&stock))
+    launch(config, keys, Vec::new(), audit, move |_core, _counters| InventoryService::new(&stock))
 }
 
-fn start_all(config: ServiceConfig, all: &AllConfig) -> Result<RunningService, ServeError> {
+fn start_all(
+    config: ServiceConfig,
+    all: &AllConfig,
+    audit: AuditLog,
+) -> Result<RunningService, ServeError> {
     let issuer = Arc::new(Issuer::load(&config, &all.auth)?);
     let keys = match config.profile.token {
         TokenCheck::Ignore => KeyRing::unused(),
@@ -105,11 +140,12 @@ fn start_all(config: ServiceConfig, all: &AllConfig) -> Result<RunningService, S
     };
     let stock = inventory::open(&all.stock)?;
     let shared = orders_shared(&config, &all.store)?;
-    launch(config, Arc::new(keys), Vec::new(), move |core, counters| All {
+    let of_tokens = audit.clone();
+    launch(config, Arc::new(keys), Vec::new(), audit, move |core, counters| All {
         ping: Ping::new(Arc::clone(counters)),
         orders: shared.app(core.index, Stock::local(Arc::clone(&stock))),
         inventory: InventoryApp::new(Arc::clone(&stock)),
-        auth: Auth::new(Arc::clone(&issuer)),
+        auth: Auth::new(Arc::clone(&issuer), of_tokens.clone()),
         results: Results,
     })
 }

@@ -12,13 +12,14 @@ use crate::boot::started::RunningService;
 use crate::config::error::ServeError;
 use crate::config::files;
 use crate::config::{LimitOverrides, ServiceConfig, ServiceRole};
-use crate::edge::admin::{AdminPages, Check};
+use crate::edge::admin::{AdminPages, Check, SecurityFigures};
 use crate::edge::dispatch::App;
 use crate::edge::guard::Guard;
 use crate::edge::instrumented::Instrumented;
 use crate::refresh::keys::KeyRing;
+use crate::telemetry::audit::AuditLog;
 use crate::telemetry::{CoreCounters, Telemetry, stages};
-use crate::transport::inbound::server_tls;
+use crate::transport::inbound::{expiry, server_tls};
 
 /// Starts the listeners of a service whose parts are ready. `make` builds the app of one core.
 ///
@@ -28,6 +29,7 @@ pub(super) fn launch<A: App>(
     config: ServiceConfig,
     keys: Arc<KeyRing>,
     mut checks: Vec<Check>,
+    audit: AuditLog,
     make: impl Fn(&Core, &Arc<CoreCounters>) -> A + Send + Sync + 'static,
 ) -> Result<RunningService, ServeError> {
     let plan = plan(&config)?;
@@ -39,7 +41,10 @@ pub(super) fn launch<A: App>(
     checks.push(Box::new(move || own_keys.missing()));
     let telemetry = Arc::new(Telemetry::new(A::ROUTES));
     let overhead = config.stage_timing.then(stage_timing_overhead);
-    let pages = AdminPages::new(config.clone(), Arc::clone(&telemetry), checks, overhead);
+    let (expiry, own_audit) = (expiry(&config)?, audit.clone());
+    let security = SecurityFigures { audit: audit.clone(), keys: Arc::clone(&keys), expiry };
+    let telemetry_of_pages = Arc::clone(&telemetry);
+    let pages = AdminPages::new(config.clone(), telemetry_of_pages, checks, overhead, security);
 
     let (service, profile) = (config.kind(), config.profile);
     let forwards_certificate =
@@ -50,12 +55,13 @@ pub(super) fn launch<A: App>(
         let counters = telemetry.core();
         let app = make(core, &counters);
         let guard = guard(profile, &keys, cache, counters)
-            .with_client_certificates(Arc::clone(&certificates));
+            .with_client_certificates(Arc::clone(&certificates))
+            .with_audit(audit.clone());
         Instrumented::new(app, guard.forwarding_certificates(forwards_certificate))
     };
     let running = runtime::launch(plan, main, Some(admin), make_shell, |core| pages.on(core))
         .map_err(ServeError::start)?;
-    Ok(RunningService::new(running, service.name()))
+    Ok(RunningService::new(running, service.name()).with_audit(own_audit))
 }
 
 /// Measures what timing the steps of a request costs it, and says so.

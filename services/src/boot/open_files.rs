@@ -19,7 +19,7 @@ const ADMIN_MIN: usize = 2;
 
 /// Files that a process of so many workers has open by itself, which no small limit makes fewer.
 fn held(workers: usize) -> usize {
-    10 + 5 * workers
+    13 + 5 * workers
 }
 
 /// The process's part of the reserve: up to five workers need no more than [`OWN`].
@@ -149,7 +149,7 @@ mod tests {
             for (pools, workers) in [(0, 1), (1, 1), (3, 1), (6, 2), (4, 4)] {
                 let shares = Shares::of(limit, 16_384, (pools, 1024), workers);
                 let upstreams = if pools == 0 { 0 } else { pools * shares.upstream_connections };
-                let process = 10 + 5 * workers + shares.admin_connections;
+                let process = held(workers) + shares.admin_connections;
                 let all = shares.connections + upstreams + process;
                 assert!(all <= limit, "{limit} with {pools}: {shares:?}");
             }

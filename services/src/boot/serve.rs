@@ -21,7 +21,13 @@ use crate::config::error::ServeError;
 /// A sentence that says why it did not start, or that the drain had to cut connections.
 pub fn serve(config: ServiceConfig) -> Result<(), ServeError> {
     let drain = config.drain;
-    until_signal(config.exit_with_stdin, drain, || start(config))
+    until_signal(config.exit_with_stdin, drain, || {
+        let started = start(config)?;
+        started
+            .follow_hangup()
+            .map_err(|error| ServeError::start_of("SIGHUP cannot be taken over: ", error))?;
+        Ok(started)
+    })
 }
 
 /// Starts something that listens, prints where, and drains it when a signal arrives.

@@ -17,6 +17,9 @@ use serde_json::json;
 use crate::config::ServiceConfig;
 use crate::edge::fields::{JSON_NOW, TEXT_NOW};
 use crate::edge::problem::{self, NO_STORE, Problem};
+use crate::refresh::keys::KeyRing;
+use crate::telemetry::audit::AuditLog;
+use crate::telemetry::expiry::Expiry;
 use crate::telemetry::{Telemetry, connections, page, stages};
 
 /// The format of a metrics page is negotiated (RFC 9110 section 12.5.5).
@@ -33,6 +36,18 @@ pub struct AdminPages {
     telemetry: Arc<Telemetry>,
     checks: Vec<Check>,
     overhead: Option<Duration>,
+    security: SecurityFigures,
+}
+
+/// What the pages tell of the service's guard beside its counters.
+#[derive(Debug)]
+pub struct SecurityFigures {
+    /// The audit log.
+    pub audit: AuditLog,
+    /// The verification keys.
+    pub keys: Arc<KeyRing>,
+    /// When certificates and revocation lists end.
+    pub expiry: Expiry,
 }
 
 impl AdminPages {
@@ -44,8 +59,9 @@ impl AdminPages {
         telemetry: Arc<Telemetry>,
         checks: Vec<Check>,
         overhead: Option<Duration>,
+        security: SecurityFigures,
     ) -> AdminPages {
-        AdminPages { config, telemetry, checks, overhead }
+        AdminPages { config, telemetry, checks, overhead, security }
     }
 
     /// The service on the core that serves the pages.
@@ -113,6 +129,15 @@ impl Admin {
         connections::add(&mut page, self.core.all_stats());
         if let Some(overhead) = self.pages.overhead {
             stages::add(&mut page, self.core.all_stats(), overhead);
+        }
+        let SecurityFigures { audit, keys, expiry } = &self.pages.security;
+        expiry.add(keys.age(), &mut page);
+        if let Some(dropped) = audit.dropped() {
+            page.counter(
+                "tollgate_audit_dropped_total",
+                "Events that were not written to the audit log: too many, or no room for them.",
+            )
+            .value(&[], dropped);
         }
         page::process_figures(&mut page);
         page

@@ -4,24 +4,28 @@
 //! It owns the cache of verified tokens of its core and the words of every 401 and 403 (RFC 6750).
 //! It refuses to decide: the decision is `authn::policy::authorize`, under every profile.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use authn::identity::certificate_field;
-use authn::owner::CLIENT_FIELD;
-use authn::policy::{Presented, bearer, is_forwarder};
+use authn::jwt::claimed_jti_hash;
+use authn::owner::{CLIENT_FIELD, Forwarded};
+use authn::policy::{Decision, Presented, bearer, is_forwarder};
 use authn::{
     Access, ClientCertificates, Credentials, Denied, Identity, Permit, Profile, TokenCache,
     TokenCheck, TokenError, Verifier,
 };
 use runtime::stages::Lap;
-use runtime::tls::Handshake;
+use runtime::tls::{Handshake, HandshakeFailure};
 use runtime::{Exchange, Peer};
 
 use crate::edge::problem::{Problem, REALM};
 use crate::refresh::keys::KeyRing;
 use crate::refresh::watched::WatchReader;
 use crate::route::Routed;
+use crate::telemetry::audit::{AuditAction, AuditEvent, AuditLog, peer_name};
 use crate::telemetry::stages::{POLICY, TOKEN};
 use crate::telemetry::{CacheUse, ConnectionKind, CoreCounters};
 
@@ -34,6 +38,7 @@ pub struct Guard {
     cache: Option<RefCell<TokenCache>>,
     counters: Arc<CoreCounters>,
     client_certificates: Arc<ClientCertificates>,
+    audit: AuditLog,
     /// Whether upstreams are sent the client's certificate.
     forwards_certificate: bool,
 }
@@ -55,15 +60,15 @@ impl Guard {
     ) -> Guard {
         let verifier = WatchReader::new(keys.verifier());
         let cache = cache.map(RefCell::new);
-        let (client_certificates, forwards_certificate) = (Arc::default(), false);
         Guard {
             profile,
             keys,
             verifier,
             cache,
             counters,
-            client_certificates,
-            forwards_certificate,
+            client_certificates: Arc::default(),
+            audit: AuditLog::default(),
+            forwards_certificate: false,
         }
     }
 
@@ -78,6 +83,12 @@ impl Guard {
     #[must_use]
     pub fn forwarding_certificates(self, forwards_certificate: bool) -> Guard {
         Guard { forwards_certificate, ..self }
+    }
+
+    /// The same guard, which records what it refuses.
+    #[must_use]
+    pub fn with_audit(self, audit: AuditLog) -> Guard {
+        Guard { audit, ..self }
     }
 
     /// The counters of this core.
@@ -119,23 +130,88 @@ impl Guard {
         let check = if R::ENTRY.open { TokenCheck::Ignore } else { self.profile.token };
         let access = if check == TokenCheck::Ignore { Ok(None) } else { self.access(exchange) };
         lap.end(TOKEN);
-        let decided = match access {
-            Ok(access) => {
-                presented.access = access;
-                self.hear_forwarder::<R>(&session.credentials, presented, exchange)?;
-                authn::authorize::<R>(
-                    check,
-                    self.profile.transport,
-                    &session.credentials,
-                    presented,
-                )
-            }
-            Err(GuardRefusal::Denied(denied)) => Err(denied),
-            Err(refusal) => return Err(refusal),
-        };
+        let credentials = &session.credentials;
+        let heard = access.and_then(|access| {
+            presented.access = access;
+            self.hear_forwarder::<R>(credentials, presented, exchange)
+        });
+        let presented: &'s Presented = presented;
+        let decided = heard.and_then(|()| {
+            authn::authorize::<R>(check, self.profile.transport, credentials, presented)
+                .map_err(GuardRefusal::Denied)
+        });
         lap.end(POLICY);
-        self.counters.decided(decided.as_ref().map(Permit::decision).map_err(|denied| *denied));
-        decided.map_err(GuardRefusal::Denied)
+        match &decided {
+            Ok(permit) => self.counters.decided(Ok(permit.decision())),
+            Err(GuardRefusal::Denied(denied)) => self.counters.decided(Err(*denied)),
+            // These were refused before the policy was asked.
+            Err(GuardRefusal::NoKeys | GuardRefusal::ClientField) => {}
+        }
+        if decided.is_err() || self.audit.records_permitted() {
+            let outcome = decided.as_ref().map(Permit::decision).map_err(|refusal| *refusal);
+            self.record(R::ENTRY.name, outcome, credentials, presented, exchange);
+        }
+        decided
+    }
+
+    /// Records what was decided about a request.
+    #[cold]
+    fn record(
+        &self,
+        route: &'static str,
+        outcome: Result<Decision, GuardRefusal>,
+        credentials: &Credentials,
+        presented: &Presented,
+        exchange: &Exchange<'_>,
+    ) {
+        let event = |action, reason| {
+            let Presented { access, forwarded } = presented;
+            let forwarded = || forwarded.as_ref().and_then(Forwarded::name);
+            let client = access.as_ref().map(|access| &*access.client_id).or_else(forwarded);
+            let looked_at = self.profile.token != TokenCheck::Ignore;
+            let authorization = exchange.request().authorization().filter(|_| looked_at);
+            let token = bearer(authorization).ok().flatten();
+            AuditEvent {
+                reason: Some(reason),
+                peer: peer_name(credentials.identity.as_ref()),
+                client: client.map(str::to_owned),
+                route: Some(route),
+                jti_hash: token.and_then(claimed_jti_hash),
+                ..AuditEvent::new(action)
+            }
+        };
+        let source = exchange.peer();
+        match outcome {
+            Ok(decision) => self.audit.record_permitted(source, || {
+                event(AuditAction::RequestPermitted, decision.label().into())
+            }),
+            Err(refusal) => self
+                .audit
+                .record(source, || event(AuditAction::RequestRefused, refusal.reason_code())),
+        }
+    }
+
+    /// Records a request that was refused because a token stands in its query.
+    #[cold]
+    pub(super) fn token_in_query(&self, session: &PeerSession, exchange: &Exchange<'_>) {
+        self.audit.record(exchange.peer(), || AuditEvent {
+            reason: Some("token_in_query".into()),
+            peer: peer_name(session.credentials.identity.as_ref()),
+            ..AuditEvent::new(AuditAction::RequestRefused)
+        });
+    }
+
+    /// Records a handshake that failed. A peer that only looks whether somebody listens, as
+    /// balancers do every second, was not refused.
+    #[cold]
+    pub(super) fn handshake_failed(&self, peer: SocketAddr, failure: HandshakeFailure) {
+        if failure == HandshakeFailure::Closed {
+            return;
+        }
+        self.audit.record(peer, || AuditEvent {
+            reason: Some(failure.label().into()),
+            ..AuditEvent::new(AuditAction::HandshakeRefused)
+        });
     }
 
     /// Notes whom the peer names as its client, where it is one that may.
@@ -239,6 +315,18 @@ impl From<Denied> for GuardRefusal {
 }
 
 impl GuardRefusal {
+    /// The refusal as a word for the audit log, such as `token_expired`.
+    fn reason_code(self) -> Cow<'static, str> {
+        match self {
+            GuardRefusal::Denied(Denied::TokenRefused(error)) => {
+                format!("token_{}", error.reason()).into()
+            }
+            GuardRefusal::Denied(denied) => denied.label().into(),
+            GuardRefusal::NoKeys => "no_keys".into(),
+            GuardRefusal::ClientField => "client_field".into(),
+        }
+    }
+
     /// Responds to the request with this refusal.
     pub fn respond(self, exchange: &mut Exchange<'_>) {
         let denied = match self {

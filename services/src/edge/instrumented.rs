@@ -4,6 +4,9 @@
 //! It owns the order of these steps. It refuses to know any service: routes, handlers and their
 //! state come as an [`App`]. Under every profile it refuses an access token in the query.
 
+use std::net::SocketAddr;
+
+use runtime::tls::HandshakeFailure;
 use runtime::{Broken, Exchange, Peer, Service};
 
 use crate::edge::dispatch::App;
@@ -34,11 +37,16 @@ impl<A: App> Service for Instrumented<A> {
         self.guard.open(peer)
     }
 
+    fn handshake_failed(&self, peer: SocketAddr, failure: HandshakeFailure) {
+        self.guard.handshake_failed(peer, failure);
+    }
+
     async fn call(&self, session: &PeerSession, exchange: &mut Exchange<'_>) -> Result<(), Broken> {
         let request = exchange.request();
         let path = request.path();
         // All that follows the path is its query; where there is none, this is all that it costs.
         if request.target().len() != path.len() && request.query().is_some_and(carries_token) {
+            self.guard.token_in_query(session, exchange);
             problem::token_in_query(exchange);
             let index = A::ROUTES.len();
             self.guard.counters().answered(index, 400, exchange.elapsed());

@@ -4,8 +4,8 @@
 //! It owns when keys are renewed. It refuses to drop the keys it has because a fetch failed: they
 //! stay until a set that can be read replaces them.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use authn::{Expected, KeySet, Verifier};
 
@@ -23,13 +23,20 @@ pub struct KeyRing {
     verifier: Arc<Watched<Verifier>>,
     refresher: Option<Refresher>,
     needed: bool,
+    /// When the set was last fetched, changed or not.
+    fetched: Arc<Mutex<Option<Instant>>>,
 }
 
 impl KeyRing {
     /// No keys: no token is looked at.
     #[must_use]
     pub fn unused() -> KeyRing {
-        KeyRing { verifier: Arc::default(), refresher: None, needed: false }
+        KeyRing {
+            verifier: Arc::default(),
+            refresher: None,
+            needed: false,
+            fetched: Arc::default(),
+        }
     }
 
     /// Keys that do not change: those the process signs with itself.
@@ -37,7 +44,7 @@ impl KeyRing {
     pub fn own(verifier: Verifier) -> KeyRing {
         let published = Watched::default();
         published.publish(Arc::new(verifier));
-        KeyRing { verifier: Arc::new(published), refresher: None, needed: true }
+        KeyRing { verifier: Arc::new(published), needed: true, ..KeyRing::unused() }
     }
 
     /// Keys kept fresh by `fetch`, which reads a JWK set. They arrive later; `/readyz` reports
@@ -53,6 +60,8 @@ impl KeyRing {
         let published = Arc::clone(&verifier);
         let mut known: Option<Vec<u8>> = None;
         let mut ignored: Option<String> = None;
+        let fetched = Arc::default();
+        let own_fetched: Arc<Mutex<Option<Instant>>> = Arc::clone(&fetched);
         let attempt = move || {
             let bytes = fetch()?;
             if known.as_ref() != Some(&bytes) {
@@ -68,17 +77,26 @@ impl KeyRing {
                 published.publish(Arc::new(expected.verifier(keys)));
                 known = Some(bytes);
             }
+            let now = Some(Instant::now());
+            *own_fetched.lock().unwrap_or_else(PoisonError::into_inner) = now;
             Ok(REFRESH)
         };
         let refresher = Refresher::start("keys", attempt)
             .map_err(|error| ServeError::start_of("no thread to keep keys: ", error))?;
-        Ok(KeyRing { verifier, refresher: Some(refresher), needed: true })
+        Ok(KeyRing { verifier, refresher: Some(refresher), needed: true, fetched })
     }
 
     /// Where cores read the verifier.
     #[must_use]
     pub fn verifier(&self) -> Arc<Watched<Verifier>> {
         Arc::clone(&self.verifier)
+    }
+
+    /// How long ago the set was fetched; `None` for keys that are not, or not yet.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        let fetched = *self.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+        fetched.map(|at| at.elapsed())
     }
 
     /// Asks for the set to be fetched again because a token named a key that is not in it.
@@ -119,5 +137,8 @@ mod tests {
             assert!(Instant::now() < deadline, "{why}");
             std::thread::sleep(Duration::from_millis(1));
         }
+        let first = keys.age().expect("fetched");
+        assert!(keys.age().expect("fetched") >= first);
+        assert_eq!(KeyRing::unused().age(), None);
     }
 }

@@ -3,6 +3,7 @@
 use metrics_export::prometheus::Page;
 use runtime::WaitKind;
 use runtime::stats::{CoreStats, Counter};
+use runtime::tls::HandshakeFailure;
 
 /// Adds the families of connections, handshakes, bytes, deadlines and upstreams.
 pub fn add(page: &mut Page, cores: &[CoreStats]) {
@@ -32,7 +33,8 @@ pub fn add(page: &mut Page, cores: &[CoreStats]) {
     page.counter("tollgate_tls_handshakes_total", "TLS handshakes by kind and result.")
         .value(&[("kind", "full"), ("result", "ok")], sum(|core| &core.handshakes_full))
         .value(&[("kind", "resumed"), ("result", "ok")], sum(|core| &core.handshakes_resumed))
-        .value(&[("kind", "unknown"), ("result", "failed")], sum(|core| &core.handshakes_failed));
+        .value(&[("kind", "unknown"), ("result", "failed")], failed_handshakes(cores));
+    handshake_failures(page, cores);
     page.counter(
         "tollgate_tls_client_certificates_total",
         "TLS handshakes that came with a client certificate.",
@@ -56,6 +58,28 @@ pub fn add(page: &mut Page, cores: &[CoreStats]) {
         deadlines.value(&[("kind", kind.as_str())], count.sum::<u64>());
     }
     upstreams(page, sum);
+}
+
+fn failed_handshakes(cores: &[CoreStats]) -> u64 {
+    cores.iter().map(CoreStats::all_handshakes_failed).sum()
+}
+
+fn handshake_failures(page: &mut Page, cores: &[CoreStats]) {
+    let mut family = page.counter(
+        "tollgate_tls_handshakes_failed_total",
+        "TLS handshakes that failed, as server or as client of an upstream, by reason.",
+    );
+    type Failures = fn(&CoreStats) -> &[Counter; HandshakeFailure::ALL.len()];
+    let sides: [(&str, Failures); 2] = [
+        ("server", |core| &core.handshakes_failed),
+        ("client", |core| &core.upstream_handshakes_failed),
+    ];
+    for (side, failures) in sides {
+        for failure in HandshakeFailure::ALL {
+            let count = cores.iter().map(|core| failures(core)[failure.index()].value());
+            family.value(&[("side", side), ("reason", failure.label())], count.sum::<u64>());
+        }
+    }
 }
 
 fn upstreams(page: &mut Page, sum: impl Fn(fn(&CoreStats) -> &Counter) -> u64) {

@@ -4,7 +4,7 @@
 //! It owns which file is meant and the sentence about a bad one. What TLS then does with them is
 //! `authn::tls`'s to decide.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use authn::Transport;
@@ -16,6 +16,7 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use crate::config::ServiceConfig;
 use crate::config::error::ServeError;
 use crate::config::files;
+use crate::telemetry::expiry::Expiry;
 
 /// The TLS configuration of the service's listener; none under a plain transport.
 ///
@@ -45,11 +46,7 @@ pub fn server_tls(config: &ServiceConfig) -> Result<Option<Arc<rustls::ServerCon
 /// A file that cannot be read, does not fit the other, or is out of its time.
 pub fn own_certificate(config: &ServiceConfig) -> Result<CertifiedKey, ServeError> {
     let name = config.kind().name();
-    let chain_path = config.file(
-        config.server_cert.as_deref(),
-        "--server-cert",
-        &format!("certs/{name}.crt"),
-    )?;
+    let chain_path = chain_path(config)?;
     let key_path =
         config.file(config.server_key.as_deref(), "--server-key", &format!("certs/{name}.key"))?;
     let (chain, key) = (files::read(&chain_path)?, files::read_private(&key_path)?);
@@ -63,13 +60,41 @@ pub fn own_certificate(config: &ServiceConfig) -> Result<CertifiedKey, ServeErro
     Ok(identity)
 }
 
+fn chain_path(config: &ServiceConfig) -> Result<PathBuf, ServeError> {
+    let in_state = format!("certs/{}.crt", config.kind().name());
+    config.file(config.server_cert.as_deref(), "--server-cert", &in_state)
+}
+
+/// When the certificates and revocation lists end that this service works with, as they stand in
+/// their files now.
+///
+/// # Errors
+/// The first file that cannot be used.
+pub fn expiry(config: &ServiceConfig) -> Result<Expiry, ServeError> {
+    let mut expiry = Expiry::default();
+    let (inbound, outbound) = (config.profile.transport, config.upstream().transport);
+    let shown_to_upstreams = outbound == Transport::Mutual && config.calls_others();
+    let uses = [("server", inbound != Transport::Plain), ("client", shown_to_upstreams)];
+    for (used_as, _) in uses.into_iter().filter(|(_, is_used)| *is_used) {
+        let path = chain_path(config)?;
+        let chain = material::certificates(&files::read(&path)?)
+            .map_err(|error| ServeError::content(&path, error))?;
+        expiry.note_certificates(used_as, chain.get(..1).unwrap_or_default());
+    }
+    if inbound == Transport::Mutual {
+        let path = authorities_path(config)?;
+        let found = material::authorities(&files::read(&path)?, Peers::Both, UnixTime::now())
+            .map_err(|error| ServeError::content(&path, error))?;
+        expiry.note_certificates("client_ca", &found.valid);
+        expiry.note_lists(&revocation_lists(config)?);
+    }
+    Ok(expiry)
+}
+
 /// What an operator should know about the certificate: that whoever trusts the authority of this
 /// stack alone will refuse it. It may be meant so, where clients are strangers.
 fn warn_of_other_authority(config: &ServiceConfig, identity: &CertifiedKey) {
-    let given = config.client_ca.as_deref();
-    let (Ok(path), Ok(authorities)) =
-        (config.file(given, "--client-ca", "ca/ca.crt"), authorities(config))
-    else {
+    let (Ok(path), Ok(authorities)) = (authorities_path(config), authorities(config)) else {
         return;
     };
     if let Err(error) = check_authority(identity.chain(), &authorities, UnixTime::now()) {
@@ -87,13 +112,17 @@ fn warn_of_other_authority(config: &ServiceConfig, identity: &CertifiedKey) {
 /// # Errors
 /// A file that cannot be read or holds no certificate.
 pub fn authorities(config: &ServiceConfig) -> Result<Vec<CertificateDer<'static>>, ServeError> {
-    let path = config.file(config.client_ca.as_deref(), "--client-ca", "ca/ca.crt")?;
+    let path = authorities_path(config)?;
     let found = material::authorities(&files::read(&path)?, Peers::Both, UnixTime::now())
         .map_err(|error| ServeError::content(&path, error))?;
     for sentence in &found.warnings {
         tracing::warn!("{}: {sentence}; it is trusted for nothing", path.display());
     }
     Ok(found.valid)
+}
+
+fn authorities_path(config: &ServiceConfig) -> Result<PathBuf, ServeError> {
+    config.file(config.client_ca.as_deref(), "--client-ca", "ca/ca.crt")
 }
 
 /// The revocation lists: as given, else the state directory's where it has one.

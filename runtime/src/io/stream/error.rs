@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::limits::wait_kind::WaitKind;
-use crate::tls::TlsError;
+use crate::tls::{HandshakeFailure, TlsError};
 
 /// Why a connection is of no more use.
 #[derive(Debug)]
@@ -20,6 +20,15 @@ pub enum StreamError {
 }
 
 impl StreamError {
+    /// Why the handshake failed that ended with this error.
+    pub(crate) fn handshake_failure(&self) -> HandshakeFailure {
+        match self {
+            StreamError::Tls(error) => HandshakeFailure::of(error),
+            StreamError::Deadline(_) => HandshakeFailure::TimedOut,
+            StreamError::Closed | StreamError::Io(_) => HandshakeFailure::Closed,
+        }
+    }
+
     /// Whether this is no failure: a read that waited for long gave its buffer back.
     pub(crate) fn is_cancelled(&self) -> bool {
         matches!(self, StreamError::Io(error) if error.raw_os_error() == Some(libc::ECANCELED))
