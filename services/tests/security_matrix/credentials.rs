@@ -70,6 +70,7 @@ impl<'a> Forge<'a> {
         let others = Scope::ALL.into_iter().filter(|other| Some(*other) != scope);
         let expired = NewClaims { issued_at: start - 600, expires_at: start - 60, ..good };
         let not_yet = NewClaims { issued_at: start + 600, expires_at: start + 900, ..good };
+        let long = NewClaims { expires_at: start + 86_401 + 60, ..good };
         let query = format!("?access_token={token}");
         BTreeMap::from([
             ("none", Credential::default()),
@@ -82,6 +83,7 @@ impl<'a> Forge<'a> {
             ("in-the-query", Credential { query, ..self.good(client) }),
             ("expired", self.signed(&expired)),
             ("not-yet-valid", self.signed(&not_yet)),
+            ("lives-too-long", self.signed(&long)),
             ("wrong-issuer", self.signed(&NewClaims { issuer: "https://other.test", ..good })),
             ("wrong-audience", self.signed(&NewClaims { audience: "another", ..good })),
             ("unknown-key", Credential::bearer(&self.unknown.sign(&good).unwrap())),
@@ -89,6 +91,8 @@ impl<'a> Forge<'a> {
             ("alg-none", self.by_hand.unsigned(&good)),
             ("alg-confusion", self.by_hand.hs256(&good)),
             ("wrong-typ", self.by_hand.eddsa("JWT", &good)),
+            ("no-client-id", self.by_hand.without("client_id", &good)),
+            ("no-jti", self.by_hand.without("jti", &good)),
             ("missing-scope", self.signed(&NewClaims { scopes: others.collect(), ..good })),
             ("good-by-hand", self.by_hand.eddsa("at+jwt", &good)),
             ("good", Credential::bearer(&token)),
@@ -142,7 +146,17 @@ impl ByHand {
     }
 
     fn eddsa(&self, typ: &str, claims: &NewClaims<'_>) -> Credential {
-        let message = self.message("EdDSA", typ, claims);
+        self.signed(&self.message("EdDSA", typ, claims))
+    }
+
+    /// Signed, but with one claim missing.
+    fn without(&self, claim: &str, claims: &NewClaims<'_>) -> Credential {
+        let mut payload = payload(claims);
+        payload.as_object_mut().unwrap().remove(claim).unwrap();
+        self.signed(&self.message_of("EdDSA", "at+jwt", &payload))
+    }
+
+    fn signed(&self, message: &str) -> Credential {
         let signer = self.key.choose_scheme(&[SignatureScheme::ED25519]).unwrap();
         let signature = URL_SAFE_NO_PAD.encode(signer.sign(message.as_bytes()).unwrap());
         Credential::bearer(&format!("{message}.{signature}"))
@@ -150,13 +164,20 @@ impl ByHand {
 
     /// Header and claims as they are signed (RFC 7515 section 5.1).
     fn message(&self, alg: &str, typ: &str, claims: &NewClaims<'_>) -> String {
-        let header = json!({"alg": alg, "typ": typ, "kid": self.key_id});
-        let payload = json!({
-            "iss": claims.issuer, "aud": claims.audience, "sub": claims.subject,
-            "client_id": claims.client_id, "jti": claims.token_id,
-            "scope": claims.scopes.to_string(), "iat": claims.issued_at, "exp": claims.expires_at,
-        });
-        let encode = |part: Value| URL_SAFE_NO_PAD.encode(part.to_string());
-        format!("{}.{}", encode(header), encode(payload))
+        self.message_of(alg, typ, &payload(claims))
     }
+
+    fn message_of(&self, alg: &str, typ: &str, payload: &Value) -> String {
+        let header = json!({"alg": alg, "typ": typ, "kid": self.key_id});
+        let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+        format!("{}.{}", encode(&header), encode(payload))
+    }
+}
+
+fn payload(claims: &NewClaims<'_>) -> Value {
+    json!({
+        "iss": claims.issuer, "aud": claims.audience, "sub": claims.subject,
+        "client_id": claims.client_id, "jti": claims.token_id,
+        "scope": claims.scopes.to_string(), "iat": claims.issued_at, "exp": claims.expires_at,
+    })
 }

@@ -117,7 +117,7 @@ fn is_as(answer: Option<&Answer>, expected: &Response, passes: u16) -> bool {
         (Some(answer), Response::Problem(status, kind)) => {
             answer.status == *status
                 && answer.kind == *kind
-                && answer.challenged == matches!(status, 401 | 403)
+                && answer.challenged == (matches!(status, 401 | 403) || *kind == "token-in-query")
         }
         (Some(answer), Response::Own) => answer.status == passes && !answer.challenged,
         _ => false,
