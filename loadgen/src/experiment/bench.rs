@@ -4,6 +4,7 @@
 //! connections that are missing, read the servers' metrics, wait until everything is idle, read the
 //! CPU accounting; then the slice; then the same backwards. It judges nothing.
 
+mod shared;
 mod site;
 
 use std::collections::BTreeSet;
@@ -21,7 +22,6 @@ use crate::experiment::{
     Bench, Failure, InterleavedRequest, Measured, SliceLoad, SliceProof, SliceRequest,
 };
 use crate::machine::cpu::{MachineMeter, ServerMeter, ServerReading, Usage, settle};
-use crate::machine::process::{CpuSource, Process};
 use crate::plan::{Cores, PlannedCell, Protocol, Variant};
 use crate::traffic::generator::{Generator, TargetId};
 use crate::traffic::random::Random;
@@ -30,6 +30,7 @@ use crate::traffic::schedule::blocks::Blocks;
 use crate::traffic::slice::{Arrivals, GeneratorWait, LaneSpec, SliceSpec};
 use crate::traffic::workload::Workload;
 
+use shared::clocks;
 use site::Site;
 
 /// Connections that are opened at one time where each request has its own.
@@ -153,16 +154,6 @@ impl<'a> LiveBench<'a> {
     }
 }
 
-/// The clocks of these servers; none where one of them has none.
-fn clocks(servers: &[Process]) -> Vec<CpuClock> {
-    let clock = |server: &Process| match &server.cpu {
-        CpuSource::Pid(pid) => CpuClock::of_process(*pid).ok(),
-        CpuSource::ControlGroup(folder) => CpuClock::of_control_group(folder).ok(),
-        CpuSource::Metrics(_) => None,
-    };
-    servers.iter().map(clock).collect::<Option<_>>().unwrap_or_default()
-}
-
 /// What the servers of a cell are asked; its orders are made where it reads some.
 fn workload(site: &Site, cell: &PlannedCell) -> Result<Workload, Failure> {
     if let Some(own) = site.own_workload() {
@@ -209,20 +200,8 @@ impl Bench for LiveBench<'_> {
         unless_fallen(measured, failed, || self.fallen())
     }
 
-    /// Servers that answer for several variants need a clock that is read when turns change.
     fn inseparable(&self, cell: usize) -> Option<String> {
-        let all = self.setup.variants.iter().zip(&self.running);
-        let own: Vec<_> = all.filter(|(variant, _)| variant.cell == cell).collect();
-        own.iter().enumerate().find_map(|(place, (variant, running))| {
-            let without_clock = running.clocks.is_empty();
-            let (other, _) = own[..place].iter().find(|(_, other)| other.shares_with(running))?;
-            without_clock.then(|| {
-                format!(
-                    "the CPU of {} and of {} is one figure, which cannot be read between blocks",
-                    other.label, variant.label
-                )
-            })
-        })
+        self.one_figure(cell)
     }
 
     fn idle(&mut self, pause: Duration) -> Result<Vec<Option<u64>>, Failure> {
@@ -339,32 +318,6 @@ impl LiveBench<'_> {
         Failure::new(format!("{}: {error}", self.setup.variants[request.variant].label))
     }
 
-    /// How many of these variants have each turn of a pass: an A/A control that has its baseline's
-    /// servers has them right after it, so that they are asked once in a pass, as all others are.
-    fn turns(&self, requests: &[SliceRequest]) -> Vec<usize> {
-        let (variants, running) = (self.setup.variants, &self.running);
-        let mut turns: Vec<usize> = Vec::new();
-        for (place, request) in requests.iter().enumerate() {
-            let same = |before: usize| {
-                let is_control = variants[request.variant].role.control
-                    && variants[request.variant].role.baseline() == variants[before].role;
-                is_control && running[request.variant].shares_with(&running[before])
-            };
-            match (place.checked_sub(1).map(|place| requests[place].variant), turns.last_mut()) {
-                (Some(before), Some(turn)) if same(before) => *turn += 1,
-                _ => turns.push(1),
-            }
-        }
-        turns
-    }
-
-    /// Whether a server of a variant answered others of these too.
-    fn is_shared(&self, own: &SliceRequest, all: &[SliceRequest]) -> bool {
-        let others = all.iter().filter(|other| other.variant != own.variant);
-        let running = |request: &SliceRequest| &self.running[request.variant];
-        others.into_iter().any(|other| running(own).shares_with(running(other)))
-    }
-
     fn read_servers(&self, requests: &[SliceRequest]) -> Result<Vec<ServerReading>, Failure> {
         let read = |request: &SliceRequest| {
             let reading = self.running[request.variant].meter.read();
@@ -419,13 +372,6 @@ impl LiveBench<'_> {
 }
 
 impl AttachedVariant {
-    /// Whether a server of both is the same.
-    fn shares_with(&self, other: &AttachedVariant) -> bool {
-        let others = other.site.processes();
-        let is_theirs = |own: &Process| others.iter().any(|other| other.cpu == own.cpu);
-        self.site.processes().iter().any(is_theirs)
-    }
-
     /// Whom a slice of this kind asks, and what.
     fn asked(&self, kind: SliceKind) -> (TargetId, &Workload) {
         match kind {
