@@ -44,13 +44,19 @@ impl Blocks {
     }
 
     /// The same where the first turn belongs to the first so many lanes, and so on: they divide its
-    /// time evenly, one after the other.
+    /// time evenly, one after the other. Which of them is the first is another matter of chance in
+    /// each pair: where a turn ends a pass and begins its mirror image, the others of it find the
+    /// warmest caches.
     #[must_use]
     pub fn with_shared_turns(turns: &[usize], length: Duration, pairs: u32, seed: u64) -> Blocks {
         let first = |turn: usize| turns[..turn].iter().sum::<usize>();
         let pair = |pair: u32| {
-            let order = Random::stream(seed, u64::from(pair)).order(turns.len());
-            let own = |turn: usize| first(turn)..first(turn + 1);
+            let mut random = Random::stream(seed, u64::from(pair));
+            let order = random.order(turns.len());
+            let own = |turn: usize| {
+                let lanes = random.order(turns[turn]).into_iter();
+                lanes.map(move |lane| first(turn) + lane)
+            };
             let pass: Vec<usize> = order.into_iter().flat_map(own).collect();
             let mirror: Vec<usize> = pass.iter().rev().copied().collect();
             pass.into_iter().chain(mirror).map(|lane| lane as u16)
@@ -135,24 +141,28 @@ mod tests {
         }
     }
 
-    /// A server that has two lanes is asked once in a pass, for as long as others: each of its
-    /// lanes is first in one pass of a pair and second in the other.
+    /// A server that has two lanes is asked once in a pass, for as long as others. Each of its
+    /// lanes is first in one pass of a pair and second in the other, and in the pass as often as in
+    /// its mirror image.
     #[test]
     fn lanes_of_one_server_share_a_turn() {
         let ms = Duration::from_millis;
-        let blocks = Blocks::with_shared_turns(&[2, 1, 1], ms(6), 3, 9);
-        assert_eq!((blocks.lanes(), blocks.count()), (4, 3 * 2 * 4));
+        let blocks = Blocks::with_shared_turns(&[2, 1, 1], ms(6), 200, 9);
+        assert_eq!((blocks.lanes(), blocks.count()), (4, 200 * 2 * 4));
         assert_eq!([0, 1, 2, 3].map(|lane| blocks.length(lane)), [3, 3, 6, 6].map(ms));
-        assert_eq!(blocks.duration(), ms(3 * 2 * 18));
+        assert_eq!(blocks.duration(), ms(200 * 2 * 18));
         let all: Duration = (0..4).map(|lane| blocks.duration_of(lane)).sum();
         assert_eq!(all, blocks.duration());
-        for pair in 0..3 {
+        let mut begins = 0;
+        for pair in 0..200 {
             let order: Vec<usize> = (0..8).map(|place| blocks.lane(8 * pair + place)).collect();
-            let place = order.iter().position(|lane| *lane == 0).unwrap();
-            assert_eq!(order[place + 1], 1);
+            let place = order.iter().position(|lane| *lane < 2).unwrap();
+            assert_eq!(order[place] + order[place + 1], 1, "side by side");
+            begins += usize::from(order[place] == 0);
             let mirrored: Vec<usize> = order.iter().rev().copied().collect();
             assert_eq!(order, mirrored);
         }
+        assert!((70..130).contains(&begins), "{begins} of 200");
     }
 
     #[test]
