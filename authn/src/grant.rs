@@ -26,7 +26,7 @@ use zeroize::Zeroizing;
 use crate::scope::ScopeSet;
 
 pub use assertion::{ASSERTION_BYTES_MAX, Assertion, AssertionError, AssertionRules};
-pub use attempts::{Attempt, FailedAttempts};
+pub use attempts::{Attempt, FailedAttempts, network};
 pub use clients::{
     AuthMethod, ClientRegistry, GrantDefaults, NewSecrets, RegisteredClient, Resource,
 };

@@ -184,8 +184,9 @@ impl AttemptPlace {
 }
 
 /// An IPv4 address, or the network part of an IPv6 address: a single customer gets a /64 (RFC
-/// 6177).
-fn network(address: IpAddr) -> (bool, u64) {
+/// 6177). What limits of one peer are kept by.
+#[must_use]
+pub fn network(address: IpAddr) -> (bool, u64) {
     match address.to_canonical() {
         IpAddr::V4(ip) => (false, u64::from(ip.to_bits())),
         IpAddr::V6(ip) => (true, (ip.to_bits() >> 64) as u64),

@@ -22,6 +22,7 @@ use crate::token::jwks::KeySet;
 pub use id::{claimed_jti_hash, jti_hash, new_token_id};
 pub use sign::{NewClaims, Signer};
 pub use verify::Verifier;
+pub(crate) use verify::signed_payload;
 
 /// Longest token that is looked at, in bytes. Ours are 390 to 650 bytes; other issuers put 1 to 4
 /// KiB in; a request head has room for little more than this.

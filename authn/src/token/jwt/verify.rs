@@ -67,12 +67,7 @@ impl Verifier {
     /// [`TokenError`]; [`TokenError::UnknownKey`] may mean that the issuer has a new key.
     pub fn verify(&self, token: &[u8], now: UnixTime) -> Result<Access, TokenError> {
         let now_s = now.as_secs();
-        if token.len() > TOKEN_BYTES_MAX {
-            return Err(TokenError::TooLong);
-        }
-        let segments = Segments::split(token)?;
-        let key = self.key_of(segments.header)?;
-        check_signature(key, &segments)?;
+        let (segments, key) = signed(token, &self.keys)?;
 
         if segments.payload.len() <= PAYLOAD_TEXT_BYTES_INLINE {
             let mut buffer = [0; decoded_max(PAYLOAD_TEXT_BYTES_INLINE)];
@@ -81,27 +76,6 @@ impl Verifier {
             let mut buffer = vec![0; decoded_max(segments.payload.len())];
             self.access(decode(segments.payload, &mut buffer)?, key, now_s)
         }
-    }
-
-    /// Finds the key that the header names, and holds the header against it.
-    fn key_of(&self, header: &[u8]) -> Result<&PublicKey, TokenError> {
-        if header.len() > HEADER_TEXT_BYTES_MAX {
-            return Err(TokenError::Header);
-        }
-        let mut buffer = [0; decoded_max(HEADER_TEXT_BYTES_MAX)];
-        let header: Header<'_> =
-            object(decode(header, &mut buffer)?).map_err(|_| TokenError::Header)?;
-        // RFC 7515 section 4.1.11: extensions that are not understood make the token invalid, and
-        // none is understood here.
-        if header.crit || header.b64 {
-            return Err(TokenError::Critical);
-        }
-        // RFC 9068 section 4: anything that is not an access token is refused by its type.
-        if !header.typ.as_deref().is_some_and(is_access_token_type) {
-            return Err(TokenError::Type);
-        }
-        let key_id = header.kid.as_deref().ok_or(TokenError::KeyIdMissing)?;
-        self.keys.find(key_id, &header.alg)
     }
 
     /// Reads and judges the claims of a token whose signature was verified. Without one of those
@@ -147,6 +121,53 @@ impl Verifier {
             key_id: Arc::clone(key.key_id()),
         })
     }
+}
+
+/// The payload of an access token that one of these keys signed; nothing in it was judged.
+///
+/// # Errors
+/// [`TokenError`].
+pub(crate) fn signed_payload(token: &[u8], keys: &KeySet) -> Result<Vec<u8>, TokenError> {
+    let (segments, _) = signed(token, keys)?;
+    let mut buffer = vec![0; decoded_max(segments.payload.len())];
+    let length = decode(segments.payload, &mut buffer)?.len();
+    buffer.truncate(length);
+    Ok(buffer)
+}
+
+/// The segments of an access token whose signature was verified, and the key.
+fn signed<'a, 'k>(
+    token: &'a [u8],
+    keys: &'k KeySet,
+) -> Result<(Segments<'a>, &'k PublicKey), TokenError> {
+    if token.len() > TOKEN_BYTES_MAX {
+        return Err(TokenError::TooLong);
+    }
+    let segments = Segments::split(token)?;
+    let key = key_of(segments.header, keys)?;
+    check_signature(key, &segments)?;
+    Ok((segments, key))
+}
+
+/// Finds the key that the header names, and holds the header against it.
+fn key_of<'k>(header: &[u8], keys: &'k KeySet) -> Result<&'k PublicKey, TokenError> {
+    if header.len() > HEADER_TEXT_BYTES_MAX {
+        return Err(TokenError::Header);
+    }
+    let mut buffer = [0; decoded_max(HEADER_TEXT_BYTES_MAX)];
+    let header: Header<'_> =
+        object(decode(header, &mut buffer)?).map_err(|_| TokenError::Header)?;
+    // RFC 7515 section 4.1.11: extensions that are not understood make the token invalid, and none
+    // is understood here.
+    if header.crit || header.b64 {
+        return Err(TokenError::Critical);
+    }
+    // RFC 9068 section 4: anything that is not an access token is refused by its type.
+    if !header.typ.as_deref().is_some_and(is_access_token_type) {
+        return Err(TokenError::Type);
+    }
+    let key_id = header.kid.as_deref().ok_or(TokenError::KeyIdMissing)?;
+    keys.find(key_id, &header.alg)
 }
 
 /// The three segments of the compact form (RFC 7515 section 7.1), and what the signature covers.

@@ -8,6 +8,8 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use authn::grant::network;
+
 /// Places for addresses.
 const PLACES: usize = 64;
 
@@ -53,14 +55,6 @@ impl Window {
             (taken < u64::from(max)).then_some(second | (taken + 1))
         };
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).is_ok()
-    }
-}
-
-/// What counts as one address: of IPv6 the part that a site is given.
-fn network(source: IpAddr) -> u128 {
-    match source.to_canonical() {
-        IpAddr::V4(v4) => v4.to_bits().into(),
-        IpAddr::V6(v6) => v6.to_bits() >> 64 << 64,
     }
 }
 
