@@ -203,6 +203,22 @@ impl CellView<'_> {
 }
 
 impl CellView<'_> {
+    /// Whether its variants take turns.
+    pub(crate) fn is_interleaved(&self) -> bool {
+        self.findings.blocks.get(self.cell).is_some_and(Option::is_some)
+    }
+
+    /// The slices of a round that are of the kind from which a variant's figures are taken:
+    /// interleaved, or whole where it has no others.
+    fn in_round(&self, variant: &Variant, kind: SliceKind, round: u32) -> Vec<&Slice> {
+        let counted = |slice: &&Slice| slice.counts && slice.kind == kind;
+        let mut all = self.findings.slices.iter().filter(counted);
+        let whole = !all.any(|slice| !slice.is_whole() && slice.variant == variant.id);
+        // The round is compared first: this is asked for every round of every layer.
+        let all = self.findings.slices.iter().filter(|slice| slice.round == round);
+        all.filter(counted).filter(|slice| slice.is_whole() == whole).collect()
+    }
+
     /// The slices of the variant of a role from which its CPU is taken.
     fn cpu_slices(&self, role: &Role, kind: SliceKind) -> Vec<&Slice> {
         let variant = self.variant(role);
@@ -217,15 +233,9 @@ impl LayerInput for CellView<'_> {
             Per::Connection => SliceKind::Connect,
         };
         let Some(variant) = self.variant(role) else { return Vec::new() };
-        let counted = |slice: &&Slice| slice.counts && slice.kind == kind;
-        let own = |slice: &Slice| slice.variant == variant.id;
-        let mut all = self.findings.slices.iter().filter(counted);
-        let whole = !all.any(|slice| !slice.is_whole() && own(slice));
-        // The round is compared first: this is asked for every round of every layer.
-        let all = self.findings.slices.iter().filter(|slice| slice.round == round);
-        let in_round: Vec<&Slice> =
-            all.filter(counted).filter(|slice| slice.is_whole() == whole).collect();
-        let Some(slice) = in_round.iter().find(|slice| own(slice)) else { return Vec::new() };
+        let in_round = self.in_round(variant, kind, round);
+        let own = in_round.iter().find(|slice| slice.variant == variant.id);
+        let Some(slice) = own else { return Vec::new() };
         let pairs = cpu_figures(slice);
         // A figure for each pair is of use where every variant of the cell has one.
         let in_cell = |slice: &&&Slice| self.variants().any(|other| other.id == slice.variant);
@@ -253,11 +263,11 @@ pub(crate) struct ServiceTimes<'a>(pub CellView<'a>);
 
 impl LayerInput for ServiceTimes<'_> {
     fn figures(&self, role: &Role, per: Per, round: u32) -> Vec<f64> {
-        let slices = match per {
-            Per::Request => self.0.cpu_slices(role, SliceKind::Open),
-            Per::Connection => Vec::new(),
-        };
-        let own = slices.into_iter().find(|slice| slice.round == round);
+        let variant = self.0.variant(role).filter(|_| per == Per::Request);
+        let own = variant.and_then(|variant| {
+            let mut in_round = self.0.in_round(variant, SliceKind::Open, round).into_iter();
+            in_round.find(|slice| slice.variant == variant.id)
+        });
         let median = own.and_then(|slice| slice.service.known(slice.service.p50_ns));
         median.map(|ns| ns as f64).into_iter().collect()
     }

@@ -72,10 +72,11 @@ pub(crate) fn estimates(
     for (place, (cell, layers)) in cells.iter().zip(layers).enumerate() {
         let view = CellView { findings, variants, cell: place };
         let Family { mut costs, service_times, floor } = family(view, layers, &cell.id, seed);
-        let whole = WholeSlices(view);
-        let undisturbed = stats::estimate_family(layers, &cell.id, &whole, seed).costs;
-        if let Some(found) = interleaving(&whole, cell, layers, &costs, &undisturbed, seed) {
-            estimates.interleaving.push(found);
+        if view.is_interleaved() {
+            let whole = WholeSlices(view);
+            let undisturbed = stats::estimate_family(layers, &cell.id, &whole, seed).costs;
+            let found = interleaving(&whole, cell, layers, &costs, &undisturbed, seed);
+            estimates.interleaving.extend(found);
             for (cost, undisturbed) in costs.iter_mut().zip(undisturbed) {
                 cost.undisturbed_ns = undisturbed.estimate_ns;
             }
@@ -155,9 +156,8 @@ fn result(view: CellView<'_>, variant: &Variant, kept: &VariantSamples) -> Optio
 
 /// CPU per request in slices that a variant had for itself, where others were interleaved.
 fn undisturbed(view: CellView<'_>, variant: &Variant) -> Option<u64> {
-    view.findings.blocks.get(variant.cell).copied().flatten()?;
-    let costs = WholeSlices(view).costs(&variant.role);
-    median(&costs).map(|ns| ns.round() as u64)
+    let whole = view.is_interleaved().then_some(WholeSlices(view))?;
+    median(&whole.costs(&variant.role)).map(|ns| ns.round() as u64)
 }
 
 /// What decides whether each variant can be believed, beside its slices.
