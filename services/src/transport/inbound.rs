@@ -74,12 +74,15 @@ pub fn expiry(config: &ServiceConfig) -> Result<Expiry, ServeError> {
     let mut expiry = Expiry::default();
     let (inbound, outbound) = (config.profile.transport, config.upstream().transport);
     let shown_to_upstreams = outbound == Transport::Mutual && config.calls_others();
-    let uses = [("server", inbound != Transport::Plain), ("client", shown_to_upstreams)];
-    for (used_as, _) in uses.into_iter().filter(|(_, is_used)| *is_used) {
+    let shown_to_clients = inbound != Transport::Plain;
+    if shown_to_clients || shown_to_upstreams {
         let path = chain_path(config)?;
         let chain = material::certificates(&files::read(&path)?)
             .map_err(|error| ServeError::content(&path, error))?;
-        expiry.note_certificates(used_as, chain.get(..1).unwrap_or_default());
+        let uses = [("server", shown_to_clients), ("client", shown_to_upstreams)];
+        for (used_as, _) in uses.into_iter().filter(|(_, is_used)| *is_used) {
+            expiry.note_certificates(used_as, chain.get(..1).unwrap_or_default());
+        }
     }
     if inbound == Transport::Mutual {
         let path = authorities_path(config)?;
