@@ -6,49 +6,28 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use common::{Curl, DRIVERS, TOLLGATE, Up, send_signal, wait};
+use common::{Curl, DRIVERS, Served, TOLLGATE, Up, send_signal, wait};
 
 /// What has been recorded may be a moment in coming.
 const SOON: Duration = Duration::from_secs(20);
 
 /// One service, all of the shop in one process, that checks tokens over plain HTTP.
-struct Served {
-    child: Child,
-    listen: String,
-    admin: String,
+fn start(driver: &str, words: &[&str]) -> Served {
+    let all = ["serve", "all", "--profile", "plain+token", "--driver", driver];
+    Served::run(Command::new(TOLLGATE).args(all).args(words).stderr(Stdio::piped()))
 }
 
 impl Served {
-    fn start(driver: &str, words: &[&str]) -> Served {
-        let mut child = Command::new(TOLLGATE)
-            .args(["serve", "all", "--profile", "plain+token", "--driver", driver])
-            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
-            .args(words)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|error| {
-            let stderr = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
-            panic!("{error}: {line}\n{stderr}")
-        });
-        let text = |name: &str| ready["ready"][name].as_str().unwrap().to_owned();
-        Served { child, listen: text("listen"), admin: text("admin") }
-    }
-
     /// Sends these bytes on a connection of their own and returns the whole response.
     fn ask(&self, request: &[u8]) -> String {
         let mut tcp = TcpStream::connect(&self.listen).unwrap();
@@ -96,13 +75,6 @@ impl Served {
     }
 }
 
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// The lines of a log; each must be a whole line of JSON in printable ASCII.
 fn lines(path: &Path) -> Vec<Value> {
     let bytes = fs::read(path).unwrap_or_default();
@@ -140,7 +112,7 @@ fn hostile_words_are_recorded_as_harmless_text() {
     for driver in DRIVERS {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().to_str().unwrap();
-        let served = Served::start(driver, &["--state", state]);
+        let served = start(driver, &["--state", state]);
         served.refused(401, b"");
         served.refused(401, b"Authorization: Bearer \xff\x80\"}\\ \xc2\x9b[2J.x.y\r\n");
         let hostile = "a\"}\\\u{1b}[31m\u{202e}%0a{\"forged\"}";
@@ -250,7 +222,7 @@ fn files_are_rotated_by_size_and_opened_anew_on_sighup() {
             ["--audit-log-files", "2"],
             ["--audit-rate", "1000000"],
         ];
-        let served = Served::start(driver, words.as_flattened());
+        let served = start(driver, words.as_flattened());
         let numbered = folder.path().join("audit.jsonl.1");
         // A batch fits the queue, and is written before the next one begins.
         for batch in 0.. {
@@ -287,7 +259,7 @@ fn a_full_disk_costs_lines_and_no_response() {
     for driver in DRIVERS {
         let folder = tempfile::tempdir().unwrap();
         let state = folder.path().to_str().unwrap();
-        let served = Served::start(driver, &["--state", state, "--audit-log", "/dev/full"]);
+        let served = start(driver, &["--state", state, "--audit-log", "/dev/full"]);
         for _ in 0..5 {
             served.refused(401, b"");
         }
@@ -305,7 +277,7 @@ fn a_full_disk_costs_lines_and_no_response() {
 fn a_flood_is_cut_and_the_log_says_by_how_much() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().to_str().unwrap();
-    let served = Served::start("auto", &["--state", state, "--audit-rate", "10"]);
+    let served = start("auto", &["--state", state, "--audit-rate", "10"]);
     for _ in 0..100 {
         served.refused(401, b"");
     }
@@ -322,21 +294,8 @@ fn a_flood_is_cut_and_the_log_says_by_how_much() {
 #[test]
 fn without_a_state_directory_the_log_is_standard_error_and_off_means_none() {
     for (level, expected) in [("refusals", 4), ("off", 0)] {
-        let served = {
-            let mut child = Command::new(TOLLGATE)
-                .args(["serve", "inventory", "--profile", "S0", "--audit", level])
-                .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap();
-            let mut line = String::new();
-            BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-            let ready: Value = serde_json::from_str(&line).unwrap();
-            let text = |name: &str| ready["ready"][name].as_str().unwrap().to_owned();
-            Served { child, listen: text("listen"), admin: text("admin") }
-        };
+        let inventory = ["serve", "inventory", "--profile", "S0", "--audit", level];
+        let served = Served::run(Command::new(TOLLGATE).args(inventory).stderr(Stdio::piped()));
         served.ask(b"GET /x?access_token=y HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         let said = served.stop();
         let recorded = said.lines().filter(|line| line.starts_with("{\"time\":\""));

@@ -11,8 +11,6 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
-
 use common::{Curl, DRIVERS, Served, TOLLGATE, tollgate};
 
 /// Few enough that a test can use them up.
@@ -20,20 +18,11 @@ const OPEN_FILES: usize = 200;
 
 /// The gateway with room for so few files.
 fn gateway(driver: &str, orders: &str) -> Served {
-    let mut child = Command::new("sh")
-        .args(["-c", &format!("ulimit -n {OPEN_FILES} && exec \"$@\""), "sh", TOLLGATE])
-        .args(["serve", "gateway", "--profile", "S0", "--driver", driver, "--orders", orders])
-        .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let ready: Value = serde_json::from_str(&line).unwrap();
-    let text = |name: &str| ready["ready"][name].as_str().unwrap().to_owned();
-    Served { listen: text("listen"), admin: text("admin"), child }
+    let limited = format!("ulimit -n {OPEN_FILES} && exec \"$@\"");
+    let mut command = Command::new("sh");
+    command.args(["-c", &limited, "sh", TOLLGATE]);
+    command.args(["serve", "gateway", "--profile", "S0", "--driver", driver, "--orders", orders]);
+    Served::run(command.stderr(Stdio::piped()))
 }
 
 #[test]

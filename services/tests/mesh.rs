@@ -8,11 +8,9 @@ mod support;
 use authn::grant::{TokenResponse, basic_authorization};
 use authn::{Profile, TokenCheck, Transport};
 use runtime::blocking::Response;
-use services::{
-    AllConfig, AuthConfig, GatewayConfig, InventoryConfig, KeySource, OrdersConfig, OutboundConfig,
-    ServiceConfig, ServiceRole,
-};
+use services::{AllConfig, GatewayConfig, InventoryConfig, OutboundConfig, ServiceConfig};
 
+use support::mesh::Mesh;
 use support::{Client, DRIVERS, Lab, NOWHERE, Server, bearer, before_orders, start};
 
 const JSON: (&str, &[u8]) = ("content-type", b"application/json");
@@ -28,31 +26,9 @@ struct Shop {
 
 impl Shop {
     fn mesh(profile: Profile, change: impl Fn(&mut ServiceConfig)) -> Shop {
-        let lab = Lab::new();
-        let config = |role: ServiceRole| {
-            let mut config = lab.config(role, profile);
-            change(&mut config);
-            config
-        };
-        let auth = start(config(AuthConfig::default().into()));
-        let outbound = OutboundConfig { auth: Some(auth.url()), ..OutboundConfig::default() };
-        let behind = |role: ServiceRole| {
-            let mut config = config(role);
-            config.jwks = Some(KeySource::Url(format!("{}/.well-known/jwks.json", auth.url())));
-            start(config)
-        };
-        let settings = InventoryConfig { auth: Some(auth.url()), ..InventoryConfig::default() };
-        let inventory = behind(settings.into());
-        let settings =
-            OrdersConfig { outbound: outbound.clone(), ..OrdersConfig::new(inventory.url()) };
-        let orders = behind(settings.into());
-        let settings = GatewayConfig {
-            inventory: Some(inventory.url()),
-            outbound,
-            ..before_orders(orders.url())
-        };
-        let edge = Some(behind(settings.into()));
-        Shop { profile, auth, edge, behind: vec![orders, inventory], lab }
+        let Mesh { lab, profile, gateway, orders, inventory, auth, .. } =
+            Mesh::with(profile, change);
+        Shop { profile, auth, edge: Some(gateway), behind: vec![orders, inventory], lab }
     }
 
     fn single(profile: Profile) -> Shop {

@@ -14,7 +14,7 @@ use authn::{OwnerRule, Profile, Transport};
 use runtime::DriverChoice;
 use runtime::blocking::Response;
 use serde_json::{Value, json};
-use services::{AllConfig, GatewayConfig, OutboundConfig, ServiceKind, route_table};
+use services::{AllConfig, GatewayConfig, OutboundConfig, ServiceKind, ServiceRole, route_table};
 
 use support::mesh::Mesh;
 use support::{Client, DRIVERS, Lab, SOON, Server, bearer, before_orders, claims, start};
@@ -22,6 +22,16 @@ use support::{Client, DRIVERS, Lab, SOON, Server, bearer, before_orders, claims,
 const FIELD: &str = "x-tollgate-client";
 const RESERVATIONS: &str = "/api/inventory/reservations";
 const INTERNAL: &str = "/internal/inventory/reservations";
+
+/// Services that keep so many orders.
+fn retaining(profile: Profile, driver: DriverChoice, orders_retained: usize) -> Mesh {
+    Mesh::with(profile, |config| {
+        config.driver = driver;
+        if let ServiceRole::Orders(orders) = &mut config.role {
+            orders.store.orders_retained = orders_retained;
+        }
+    })
+}
 
 fn profile(label: &str) -> Profile {
     Profile::parse(label).unwrap()
@@ -101,7 +111,7 @@ const NEVER: &str = "12345678-9abc-8000-8000-000000001234";
 #[test]
 fn behind_the_gateway_orders_belong_to_the_client_certificate() {
     for driver in DRIVERS {
-        let mesh = Mesh::retaining(profile("S3"), driver, 4);
+        let mesh = retaining(profile("S3"), driver, 4);
         let (gateway, one, other) =
             (&mesh.gateway, mesh.client("bench-runner"), mesh.client("bench-ui"));
         let key: Fields<'_> = &[("idempotency-key", b"k")];
@@ -251,7 +261,7 @@ fn without_mutual_tls_the_field_is_not_believed() {
 #[test]
 fn with_tokens_an_order_is_its_clients_or_of_who_reads_all() {
     for label in ["S2", "S4", "S5", "plain+token"] {
-        let mesh = Mesh::retaining(profile(label), DriverChoice::Auto, 2);
+        let mesh = retaining(profile(label), DriverChoice::Auto, 2);
         let (gateway, runner, ui) =
             (&mesh.gateway, mesh.client("bench-runner"), mesh.client("bench-ui"));
         let write = "orders.read orders.write";

@@ -319,16 +319,23 @@ impl Served {
     }
 
     fn spawn(words: &[&str]) -> Served {
-        let mut child = command(words)
+        Served::run(command(words).stderr(Stdio::null()))
+    }
+
+    /// Starts what this command is on free ports and waits until it serves.
+    pub(crate) fn run(command: &mut Command) -> Served {
+        let mut child = command
             .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line:?}"));
+        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|error| {
+            let said = child.stderr.take().map(|said| std::io::read_to_string(said).unwrap());
+            panic!("{error}: {line:?}\n{}", said.unwrap_or_default())
+        });
         let text = |name: &str| ready["ready"][name].as_str().unwrap().to_owned();
         Served { listen: text("listen"), admin: text("admin"), child }
     }

@@ -4,8 +4,8 @@
 use authn::{Algorithm, Profile, Signer};
 use runtime::DriverChoice;
 use services::{
-    AuthConfig, GatewayConfig, InventoryConfig, KeySource, OrderStoreConfig, OrdersConfig,
-    OutboundConfig, ServiceRole,
+    AuthConfig, GatewayConfig, InventoryConfig, KeySource, OrdersConfig, OutboundConfig,
+    ServiceConfig, ServiceRole,
 };
 
 use super::{Client, Lab, Server, before_orders, start};
@@ -23,19 +23,15 @@ pub(crate) struct Mesh {
 
 impl Mesh {
     pub(crate) fn start(profile: Profile, driver: DriverChoice) -> Mesh {
-        Mesh::retaining(profile, driver, OrderStoreConfig::ORDERS_RETAINED)
+        Mesh::with(profile, |config| config.driver = driver)
     }
 
-    /// One that keeps so many orders.
-    pub(crate) fn retaining(
-        profile: Profile,
-        driver: DriverChoice,
-        orders_retained: usize,
-    ) -> Mesh {
+    /// One whose services are configured as `change` leaves them.
+    pub(crate) fn with(profile: Profile, change: impl Fn(&mut ServiceConfig)) -> Mesh {
         let lab = Lab::new();
         let config = |role: ServiceRole| {
             let mut config = lab.config(role, profile);
-            config.driver = driver;
+            change(&mut config);
             config
         };
         lab.issue("clients/gateway", "gateway", false);
@@ -50,11 +46,8 @@ impl Mesh {
         };
         let settings = InventoryConfig { auth: Some(auth.url()), ..InventoryConfig::default() };
         let inventory = behind(settings.into());
-        let settings = OrdersConfig {
-            outbound: outbound.clone(),
-            store: OrderStoreConfig { orders_retained, ..OrderStoreConfig::default() },
-            ..OrdersConfig::new(inventory.url())
-        };
+        let settings =
+            OrdersConfig { outbound: outbound.clone(), ..OrdersConfig::new(inventory.url()) };
         let orders = behind(settings.into());
         let settings = GatewayConfig {
             inventory: Some(inventory.url()),
